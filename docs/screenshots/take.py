@@ -1,0 +1,104 @@
+"""Photographs every page of the real app, light and dark: empty, working, with a result, and failing.
+
+Starts the app itself. Needs Debian's chromium, and playwright in the environment that runs this script.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+from playwright.sync_api import Page, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+SAMPLES = ROOT / "src" / "faceloupe" / "samples"
+SIZE = {"width": 1366, "height": 768}
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+PATIENCE_MS = 90_000
+
+
+def start(port: int, **environment: str) -> subprocess.Popen:
+    """Start the app and wait until it answers."""
+    command = [sys.executable, "-m", "streamlit", "run", "src/app.py", "--server.port", str(port)]
+    app = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    for _ in range(120):
+        try:
+            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return app
+    app.kill()
+    raise SystemExit("the app did not start")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def upload(page: Page, path: Path) -> None:
+    page.locator("input[type=file]").set_input_files(path)
+
+
+def shoot(page: Page, name: str, height: int = SIZE["height"]) -> None:
+    page.mouse.move(2, 2)  # no tooltip in the picture
+    page.set_viewport_size(SIZE | {"height": height})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=HERE / f"{name}.png")
+    page.set_viewport_size(SIZE)
+
+
+def tour(page: Page, address: str, scheme: str) -> None:
+    """Every page in every state."""
+    page.goto(address)
+    page.get_by_text("Every face is found").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"image-empty-{scheme}")
+    upload(page, SAMPLES / "generated-portrait.jpg")
+    page.get_by_role("button", name="Cancel").wait_for(timeout=PATIENCE_MS)
+    page.screenshot(path=HERE / f"image-working-{scheme}.png")
+    page.get_by_text("Opacity of the heatmap").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"image-result-{scheme}")
+    shoot(page, f"image-full-{scheme}", 1500)
+    with tempfile.TemporaryDirectory() as folder:
+        bad = Path(folder, "holiday.jpg")
+        bad.write_bytes((SAMPLES / "generated-portrait.jpg").read_bytes()[:30_000])
+        page.get_by_text("Another photo").click()
+        upload(page, bad)
+        page.get_by_text("damaged or incomplete").wait_for(timeout=PATIENCE_MS)
+        shoot(page, f"image-failing-{scheme}")
+    page.get_by_role("link", name="About").click()
+    page.get_by_role("heading", name="Versions").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"about-{scheme}", 2300)
+
+
+def main() -> None:
+    port, bare_port = free_port(), free_port()
+    bare = tempfile.mkdtemp()
+    apps = [start(port), start(bare_port, FACELOUPE_WEIGHTS=bare)]
+    try:
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+            for scheme in ("light", "dark"):
+                page = browser.new_page(viewport=SIZE, color_scheme=scheme)
+                tour(page, f"http://127.0.0.1:{port}", scheme)
+                page.goto(f"http://127.0.0.1:{bare_port}")
+                page.get_by_text("nothing can be scored").first.wait_for(timeout=PATIENCE_MS)
+                shoot(page, f"no-weights-{scheme}")
+                page.close()
+            browser.close()
+    finally:
+        for app in apps:
+            app.terminate()
+        shutil.rmtree(bare)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""About: method, scope, model card and versions."""
+
+import streamlit as st
+
+from faceloupe.config import weights_folder
+from faceloupe.errors import FaceLoupeError
+from faceloupe.report.canonical import NOT_A_POSTERIOR, tool
+from faceloupe.samples import SAMPLES
+from faceloupe.ui import panels, resources
+
+st.header("About")
+st.markdown(
+    "FaceLoupe examines faces in photographs: was this face generated or manipulated, how sure is the finding, and "
+    "why? It runs on this machine alone, on a CPU, and sends nothing anywhere."
+)
+st.subheader("Method")
+st.markdown(
+    "1. The file is hashed (SHA-256) before it is decoded; it is never changed.\n"
+    "2. MTCNN finds every face. Faces that are too small, too blurred or too uncertain are named and not scored.\n"
+    "3. A MobileNetV3-small gives each face one number, which is calibrated to a probability at even prior odds and to "
+    "a likelihood ratio, bounded by what the validation data support.\n"
+    "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The picture's "
+    "outcome is that of its most suspicious face.\n"
+    "5. Grad-CAM shows which parts of the face spoke for manipulation, on a fixed scale."
+)
+st.subheader("Scope")
+try:
+    record = resources.record()
+    st.markdown("\n".join(f"- {panels.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
+    with st.container(border=True):
+        card = weights_folder() / f"{record.id}.md"
+        text = card.read_text(encoding="utf-8") if card.is_file() else "The model card is missing."
+        text = text.partition("\n## Limits")[0]  # they stand above, as the scope
+        st.markdown(text.replace("# Model card", "### Model card").replace("\n## ", "\n#### "))
+except FaceLoupeError as problem:
+    st.error(panels.plain(str(problem)), icon=":material/error:")
+st.subheader("Versions")
+facts = tool()
+versions = {"FaceLoupe": facts["version"], "commit": facts["git_commit"] or "not known"} | facts["libraries"]
+st.dataframe({"part": list(versions), "version": list(versions.values())}, hide_index=True, width=520)
+st.subheader("Samples")
+st.markdown("\n".join(f"- {panels.plain(sample.title)}: {panels.plain(sample.origin)}" for sample in SAMPLES))

@@ -1,0 +1,15 @@
+"""Entry of the app: navigation and the line at the top of every page, nothing else."""
+
+import streamlit as st
+
+from faceloupe.ui.panels import ICON, status_line
+
+st.set_page_config(page_title="FaceLoupe", page_icon=str(ICON), layout="wide")
+page = st.navigation(
+    {
+        "Examine": [st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True)],
+        "Know": [st.Page("../pages/about.py", title="About", icon=":material/info:")],
+    }
+)
+status_line()
+page.run()

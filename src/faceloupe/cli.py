@@ -1,0 +1,124 @@
+"""The command line: ``faceloupe analyze FILE [--json] [--out DIR]``."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from faceloupe import __version__
+from faceloupe.errors import FaceLoupeError, UsageError
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _table(report: dict[str, Any]) -> str:
+    """The report as a table that a person can read; every number is one of the report's."""
+    evidence, rates = report["evidence"], report["model"]["error_rates"]
+    size = f"{evidence['width']} x {evidence['height']} px, " if evidence["width"] else ""
+    lines = [
+        f"File       {evidence['name']}",
+        f"SHA-256    {evidence['sha256']}",
+        f"Content    {evidence['format'] or 'unknown'}, {size}{evidence['size_bytes']:,} bytes",
+        f"Model      {report['model']['id']} (weights {report['model']['weights_sha256'][:8]}, verified)",
+        f"Outcome    {report['outcome'].replace('_', ' ')}",
+        f"Reason     {report['reason']}",
+    ]
+    if report["score"] is not None:
+        low, high = rates["interval_95"]["fpr"]
+        lines += [
+            f"Score      {report['score']:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
+            f"log10 LR   {report['log10_lr']:+.2f}: {report['verbal']}",
+            f"Errors     {rates['fpr']:.1%} of {rates['n_real']} authentic faces were called manipulated "
+            f"(95 % interval {low:.1%} to {high:.1%}),",
+            f"           {rates['fnr']:.1%} of {rates['n_fake']} manipulated ones authentic; {rates['measured_on']}",
+        ]
+    if report["faces"]:
+        lines += [
+            "",
+            f"{'Face':>4}  {'Outcome':<14}  {'Score':>5}  {'log10 LR':>8}  {'Size px':>7}  Box x0, y0, x1, y1",
+        ]
+        for face in report["faces"]:
+            corners = ", ".join(f"{value:.0f}" for value in face["box"])
+            lines.append(
+                f"{face['id']:>4}  {face['outcome'].replace('_', ' '):<14}  {_number(face['score']):>5}  "
+                f"{_number(face['log10_lr'], '+.2f'):>8}  {face['size_px']:>7.0f}  {corners}"
+            )
+    return "\n".join(lines)
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    from faceloupe import pipeline  # heavy imports wait until the arguments are known to be good
+    from faceloupe.config import Settings
+    from faceloupe.media.intake import take_in
+    from faceloupe.report.canonical import to_json
+    from faceloupe.report.files import write
+
+    settings = Settings.from_environment()
+    intake = take_in(options.file, max_bytes=settings.max_bytes)
+    instruments = pipeline.Instruments.load(settings)
+    progress = _progress if sys.stderr.isatty() else None
+    analysis = pipeline.analyze(
+        intake, instruments, settings=settings, explain=options.out is not None, progress=progress
+    )
+    if progress:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    if options.out is not None:
+        write(analysis, options.out)
+    report = analysis.report
+    print(to_json(report) if options.json else _table(report))
+    if report["outcome"] == "error":
+        print(f"faceloupe: {report['evidence']['name']} cannot be analyzed: {report['reason']}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _progress(stage: str, share: float) -> None:
+    print(f"\r\033[K{share:4.0%}  {stage}", end="", file=sys.stderr, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise UsageError(f"{message}; see `{self.prog} --help`.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="faceloupe", description="Forensic examination of faces, offline and on a CPU.")
+    parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    analyze = commands.add_parser("analyze", help="examine one image", description="Examine one image.")
+    analyze.add_argument("file", metavar="FILE", type=Path)
+    analyze.add_argument("--json", action="store_true", help="print the JSON report and nothing else")
+    analyze.add_argument(
+        "--out", metavar="DIR", type=Path, help="also write the report and the heatmaps to this folder"
+    )
+    analyze.set_defaults(run=_analyze)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 the analysis ran, 2 bad usage or an input that cannot be analyzed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        options = _parser().parse_args(arguments)
+        return options.run(options)
+    except FaceLoupeError as problem:
+        print(f"faceloupe: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader (head, less) has gone: nothing is left to be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("faceloupe: cancelled.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Settings: every limit and every parameter that changes a number, in one frozen place."""
+
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from faceloupe.errors import UsageError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def weights_folder() -> Path:
+    """Folder of the model records and weights: ``FACELOUPE_WEIGHTS``, or ``weights/`` of the checkout."""
+    return Path(os.environ.get("FACELOUPE_WEIGHTS") or REPOSITORY / "weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Parameters of one analysis. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
+
+    Attributes:
+        max_bytes: larger files are hashed and refused.
+        max_pixels: pictures with more pixels are refused before they are decoded.
+        detection_long_side: the picture is shrunk to this many pixels on its longer side for the face finder.
+        smallest_sought_px: faces smaller than this, in pixels of the picture the face finder sees, are not looked for.
+        detection_confidence: candidates below this are not faces to the face finder, 0..1.
+        seed: of every random number generator; inference draws none today, and says so by keeping it here.
+        device: torch device that runs the networks.
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    max_pixels: int = 100_000_000
+    detection_long_side: int = 1280
+    smallest_sought_px: int = 20
+    detection_confidence: float = 0.7
+    seed: int = 0
+    device: str = "cpu"
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read overrides from the environment.
+
+        Raises:
+            UsageError: a variable does not hold a number where one belongs.
+        """
+        values = {}
+        for item in fields(cls):
+            name = f"FACELOUPE_{item.name.upper()}"
+            text = os.environ.get(name)
+            if not text:
+                continue
+            try:
+                values[item.name] = item.type(text)
+            except ValueError:
+                raise UsageError(f"{name} must be a {item.type.__name__}, not {text!r}.") from None
+        return cls(**values)
+
+    def as_dict(self) -> dict[str, int | float | str]:
+        return asdict(self)

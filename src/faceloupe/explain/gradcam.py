@@ -1,0 +1,70 @@
+"""Grad-CAM on a fixed scale: what in the face speaks for manipulation, in logits."""
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from faceloupe.vision_ops import torchvision
+
+torchvision()
+
+from pytorch_grad_cam import GradCAM  # noqa: E402 - it imports torchvision, which must come through the door above
+
+
+class _LogitTarget:
+    """Explains the single logit itself: positive evidence is evidence for manipulation (polarity 1)."""
+
+    def __call__(self, output: torch.Tensor) -> torch.Tensor:
+        return output[0]
+
+
+class _UnscaledGradCAM(GradCAM):
+    """Grad-CAM (Selvaraju et al. 2017) without the rescaling of each map to its own maximum.
+
+    The library stretches every map to 0..1, so that a map of nothing looks like a map of something. Here a cell keeps
+    its unit: sum over channels of mean gradient times activation. Where the network averages its last feature map over
+    all cells, as MobileNetV3 does, the cells sum to the first-order contribution of that map to the logit.
+    """
+
+    def compute_cam_per_layer(self, input_tensor, targets, eigen_smooth):
+        activations = self.activations_and_grads.activations[0].cpu().data.numpy()
+        gradients = self.activations_and_grads.gradients[0].cpu().data.numpy()
+        cells = self.get_cam_image(
+            input_tensor, self.target_layers[0], targets, activations, gradients, eigen_smooth=eigen_smooth
+        )
+        return [np.maximum(cells, 0.0)[:, None]]
+
+    def aggregate_multi_layers(self, cam_per_target_layer):
+        return cam_per_target_layer[0][:, 0]
+
+
+def last_feature_layer(network: nn.Module) -> nn.Module:
+    """The layer that is explained: the last one that still knows where in the face it is."""
+    return network.features[-1]
+
+
+def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[float, np.ndarray]:
+    """Score one face and map what speaks for manipulation, in one forward and one backward pass.
+
+    Not thread-safe: hooks hang on the network while it runs, so the caller holds the model's lock.
+
+    Args:
+        network: with ``features`` and one logit, in evaluation mode.
+        inputs: (1, 3, S, S) float32, normalized.
+
+    Returns:
+        The logit, and an (S, S) float32 map >= 0 in logits per cell of the last feature map, not rescaled.
+    """
+    layer = last_feature_layer(network)
+    layer.requires_grad_(True)  # the gradient then stops at this layer: nothing below it is needed
+    try:
+        with _UnscaledGradCAM(model=network, target_layers=[layer]) as cam:
+            cells = cam(input_tensor=inputs, targets=[_LogitTarget()])[0]
+            logit = float(cam.outputs[0, 0].detach())
+    finally:
+        layer.requires_grad_(False)
+        network.zero_grad(set_to_none=True)
+    side = inputs.shape[-1]
+    heat = cv2.resize(cells.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+    return logit, np.maximum(heat, 0.0)

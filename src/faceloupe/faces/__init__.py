@@ -1,0 +1,1 @@
+"""Finding faces, and judging whether one can carry a verdict."""

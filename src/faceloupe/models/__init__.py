@@ -1,0 +1,1 @@
+"""Networks, their records, and the safe loading of their weights."""

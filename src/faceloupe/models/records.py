@@ -1,0 +1,176 @@
+"""The model record: everything that must travel with the weights, in one JSON file beside them.
+
+A record is what makes a score repeatable and arguable: which network, which bytes, how its input is prepared, how its
+logit becomes a probability, where the thresholds stand, and what errors were measured on which faces.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from faceloupe.errors import WeightsError
+from faceloupe.faces.quality import QualityGates
+from faceloupe.scoring.calibration import Calibrator
+from faceloupe.scoring.preprocess import InputContract
+
+DEFAULT_MODEL = "faceloupe-mobilenet_v3_small-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Calibrated scores at or below ``lower`` are authentic, at or above ``upper`` manipulated; 0..1."""
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.lower < self.upper <= 1.0:
+            raise ValueError(f"thresholds need 0 <= lower < upper <= 1, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRates:
+    """Errors at the thresholds, of single faces.
+
+    Attributes:
+        fpr: share of authentic faces called manipulated, 0..1.
+        fnr: share of manipulated faces called authentic, 0..1.
+        n_real, n_fake: faces behind them.
+        interval_95: 95 % interval of each.
+        inconclusive: share of all faces that fell between the thresholds.
+        measured_on: which faces those were.
+    """
+
+    fpr: float
+    fnr: float
+    n_real: int
+    n_fake: int
+    interval_95: dict[str, tuple[float, float]]
+    inconclusive: float
+    measured_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceResult:
+    """One row of the validation table; rates are of that source's faces, 0..1, None where it has none of the class."""
+
+    source: str
+    n_real: int
+    n_fake: int
+    auc: float | None
+    accuracy: float | None
+    decided_accuracy: float | None
+    inconclusive: float
+    fpr: float | None
+    fnr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """One model. ``explanation_max`` is the upper end of the heatmap's fixed color scale, in logits per cell."""
+
+    id: str
+    architecture: str
+    parameters: int
+    weights_file: str
+    weights_sha256: str
+    input: InputContract
+    calibrator: Calibrator
+    thresholds: Thresholds
+    log10_lr_bounds: tuple[float, float]
+    error_rates: ErrorRates
+    gates: QualityGates
+    explanation_max: float
+    validation: tuple[SourceResult, ...]
+    trained_on: str
+    license: str
+    limits: tuple[str, ...]
+    manipulations: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ModelRecord":
+        """Rebuild a record.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, unknown or out of range.
+        """
+        values = dict(values)
+        contract = dict(values["input"])
+        contract |= {key: tuple(contract[key]) for key in ("mean", "std")}
+        rates = dict(values["error_rates"])
+        rates["interval_95"] = {key: tuple(pair) for key, pair in rates["interval_95"].items()}
+        values |= {
+            "input": InputContract(**contract),
+            "calibrator": Calibrator(**values["calibrator"]),
+            "thresholds": Thresholds(**values["thresholds"]),
+            "log10_lr_bounds": tuple(values["log10_lr_bounds"]),
+            "error_rates": ErrorRates(**rates),
+            "gates": QualityGates(**values["gates"]),
+            "validation": tuple(SourceResult(**row) for row in values["validation"]),
+            "limits": tuple(values["limits"]),
+        }
+        return cls(**values)
+
+
+def read_record(path: Path) -> ModelRecord:
+    """Read one record.
+
+    Raises:
+        WeightsError: it is missing, damaged, or names a file outside its folder.
+    """
+    try:
+        record = ModelRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"The model record {path.name} is missing from the weights folder, so nothing can be scored; "
+            "restore it from the repository."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise WeightsError(
+            f"The model record {path.name} is damaged, so nothing can be scored; restore it from the repository."
+        ) from problem
+    if Path(record.weights_file).name != record.weights_file:
+        raise WeightsError(f"The model record {path.name} names weights outside its folder; restore the record.")
+    return record
+
+
+def read_registry(folder: Path) -> dict[str, ModelRecord]:
+    """Read every record (``*.json``) of the weights folder, by id.
+
+    Raises:
+        WeightsError: a record is damaged, or two carry one id.
+    """
+    records: dict[str, ModelRecord] = {}
+    for path in sorted(folder.glob("*.json")):
+        record = read_record(path)
+        if record.id in records:
+            raise WeightsError(f"Two model records carry the id {record.id}; remove one from the weights folder.")
+        records[record.id] = record
+    return records
+
+
+def find_record(folder: Path, model_id: str = DEFAULT_MODEL) -> ModelRecord:
+    """The record of one model.
+
+    Raises:
+        WeightsError: there is none of that id.
+    """
+    records = read_registry(folder)
+    if model_id not in records:
+        known = ", ".join(records) or "none"
+        raise WeightsError(
+            f"There is no model record {model_id} in the weights folder (found: {known}), so nothing can be scored; "
+            "restore it from the repository."
+        )
+    return records[model_id]
+
+
+def write_record(record: ModelRecord, path: Path) -> None:
+    """Write a record, whole or not at all."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(record.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

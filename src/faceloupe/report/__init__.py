@@ -1,0 +1,1 @@
+"""The canonical report and the figures drawn from it."""

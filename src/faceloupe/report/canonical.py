@@ -1,0 +1,169 @@
+"""The canonical report (schema version "1"): the one source of every number that any surface shows."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from faceloupe import __version__
+from faceloupe.config import REPOSITORY, Settings
+from faceloupe.models.records import ModelRecord
+from faceloupe.scoring.calibration import verbal_equivalent
+from faceloupe.types import Box, Evidence, FaceFinding, Outcome
+
+SCHEMA_VERSION = "1"
+_LIBRARIES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "facenet_pytorch": "facenet-pytorch",
+    "opencv": "opencv-python-headless",
+    "pillow": "pillow",
+    "pillow_heif": "pillow-heif",
+    "grad_cam": "grad-cam",
+    "numpy": "numpy",
+}
+PROPOSITIONS = {
+    "manipulated": "The face was generated or manipulated by a method of the kinds listed.",
+    "authentic": "The face is as a camera recorded it, possibly recompressed.",
+}
+NOT_A_POSTERIOR = (
+    "The score is not the probability of either proposition: that needs prior odds, which pixels do not hold."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds spent. Where heatmaps are made, one pass scores and explains a face, and counts as explaining."""
+
+    decode_s: float = 0.0
+    detect_s: float = 0.0
+    score_s: float = 0.0
+    explain_s: float = 0.0
+    total_s: float = 0.0
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the checkout this runs from; None outside one."""
+    if not (REPOSITORY / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache
+def _library_versions() -> dict[str, str]:
+    return {name: metadata.version(package) for name, package in _LIBRARIES.items()}
+
+
+def tool() -> dict[str, Any]:
+    """Name, version, commit and libraries of this installation."""
+    return {
+        "name": "FaceLoupe",
+        "version": __version__,
+        "git_commit": git_commit(),
+        "libraries": dict(_library_versions()),
+    }
+
+
+def model(record: ModelRecord) -> dict[str, Any]:
+    """The model block of a report."""
+    rates = asdict(record.error_rates)
+    rates["interval_95"] = {name: list(interval) for name, interval in record.error_rates.interval_95.items()}
+    return {
+        "id": record.id,
+        "architecture": record.architecture,
+        "weights_sha256": record.weights_sha256,
+        "calibrator_id": record.calibrator.id,
+        "thresholds": asdict(record.thresholds),
+        "log10_lr_bounds": dict(zip(("lower", "upper"), record.log10_lr_bounds, strict=True)),
+        "error_rates": rates,
+        "explanation_max": record.explanation_max,
+    }
+
+
+def _corners(box: Box | None) -> list[float] | None:
+    """A tenth of a pixel is finer than any box is known."""
+    return None if box is None else [round(value, 1) for value in box.corners]
+
+
+def _face(face: FaceFinding) -> dict[str, Any]:
+    return {
+        "id": face.id,
+        "box": _corners(face.box),
+        "crop_box": _corners(face.crop_box),
+        "detection_confidence": round(face.detection_confidence, 6),
+        "size_px": round(face.size_px, 1),
+        "sharpness": round(face.quality.sharpness, 2),
+        "outcome": face.outcome.value,
+        "reason": face.reason,
+        "score": face.score,
+        "raw_logit": face.raw_logit,
+        "log10_lr": face.log10_lr,
+        "heat_peak": None if face.heat is None else float(face.heat.max()),
+        "first_s": None,
+        "last_s": None,
+        "frames_scored": 0 if face.score is None else 1,
+    }
+
+
+def build(
+    evidence: Evidence,
+    record: ModelRecord,
+    settings: Settings,
+    faces: Sequence[FaceFinding],
+    *,
+    outcome: Outcome,
+    reason: str,
+    decisive: FaceFinding | None,
+    notes: Sequence[str],
+    timing: Timing,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Build a report.
+
+    Args:
+        decisive: the face whose score is the picture's; None where nothing was scored.
+        notes: what was done to the stored pixels before they were examined.
+        now: creation time; the present where None.
+
+    Returns:
+        The report as plain JSON values, without NaN.
+    """
+    log10_lr = decisive.log10_lr if decisive else None
+    created = (now or datetime.now(UTC)).astimezone(UTC)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created_utc": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "tool": tool(),
+        "model": model(record),
+        "evidence": asdict(evidence) | {"notes": list(notes)},
+        "outcome": outcome.value,
+        "reason": reason,
+        "score": decisive.score if decisive else None,
+        "log10_lr": log10_lr,
+        "verbal": None if log10_lr is None else verbal_equivalent(log10_lr),
+        "propositions": PROPOSITIONS | {"kinds": record.manipulations},
+        "scope": [NOT_A_POSTERIOR, *record.limits],
+        "faces": [_face(face) for face in faces],
+        "settings": settings.as_dict()
+        | {
+            "crop_margin": record.input.crop_margin,
+            "input_size": record.input.size,
+            "gates": asdict(record.gates),
+        },
+        "timing": {key: round(value, 4) for key, value in asdict(timing).items()},
+    }
+
+
+def to_json(report: dict[str, Any]) -> str:
+    """Text of a report: UTF-8, indented, never NaN."""
+    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,155 @@
+"""Pictures drawn from an analysis: numbered boxes, and heatmaps on one fixed scale."""
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from faceloupe.types import FaceFinding, Outcome
+
+# Okabe and Ito (2008): told apart by color-blind eyes.
+COLORS: dict[Outcome, str] = {
+    Outcome.MANIPULATED: "#D55E00",
+    Outcome.AUTHENTIC: "#009E73",
+    Outcome.INCONCLUSIVE: "#E69F00",
+    Outcome.NOT_APPLICABLE: "#8A8A8A",
+    Outcome.ERROR: "#8A8A8A",
+}
+# The same five as shapes, for print and for eyes that see no color.
+SHAPES: dict[Outcome, str] = {
+    Outcome.MANIPULATED: "■",
+    Outcome.AUTHENTIC: "●",
+    Outcome.INCONCLUSIVE: "◐",
+    Outcome.NOT_APPLICABLE: "○",
+    Outcome.ERROR: "✕",
+}
+SHAPE_NAMES: dict[Outcome, str] = {
+    Outcome.MANIPULATED: "filled square",
+    Outcome.AUTHENTIC: "filled circle",
+    Outcome.INCONCLUSIVE: "half circle",
+    Outcome.NOT_APPLICABLE: "hollow circle",
+    Outcome.ERROR: "cross",
+}
+_WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
+DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
+
+
+def outcome_words(outcome: Outcome) -> str:
+    """The outcome as it is shown to people."""
+    return _WORDS.get(outcome, outcome.value)
+
+
+def _shrunk(rgb: np.ndarray) -> tuple[np.ndarray, float]:
+    scale = min(1.0, DISPLAY_SIDE / max(rgb.shape[:2]))
+    if scale == 1.0:
+        return rgb.copy(), scale
+    size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), scale
+
+
+def boxes(rgb: np.ndarray, faces: tuple[FaceFinding, ...], *, chosen: int | None = None) -> np.ndarray:
+    """Draw the numbered boxes of all faces, colored by outcome.
+
+    Args:
+        rgb: (H, W, 3) uint8 source picture; it is not changed.
+        chosen: id of the face to draw with a thicker line.
+
+    Returns:
+        (h, w, 3) uint8, at most ``DISPLAY_SIDE`` long.
+    """
+    drawn, scale = _shrunk(rgb)
+    image = Image.fromarray(drawn)
+    pen = ImageDraw.Draw(image)
+    long_side = max(image.size)
+    font = ImageFont.load_default(max(12, long_side // 40))
+    for face in faces:
+        color = COLORS[face.outcome]
+        line = max(2, long_side // (220 if face.id == chosen else 400))
+        x0, y0, x1, y1 = (value * scale for value in face.box.corners)
+        pen.rectangle((x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)), outline="white", width=line + 2)
+        pen.rectangle((x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)), outline=color, width=line)
+        label = str(face.id)
+        left, top, right, bottom = pen.textbbox((0, 0), label, font=font)
+        pad = max(3, (bottom - top) // 3)
+        width, height = right - left + 2 * pad, bottom - top + 2 * pad
+        corner_x = min(max(x0, 0), image.width - width)
+        corner_y = y0 - height if y0 >= height else max(y0, 0)
+        pen.rectangle((corner_x, corner_y, corner_x + width, corner_y + height), fill=color)
+        ink = "black" if face.outcome is Outcome.INCONCLUSIVE else "white"  # white on amber cannot be read
+        pen.text((corner_x + pad - left, corner_y + pad - top), label, fill=ink, font=font)
+    return np.asarray(image)
+
+
+def color_map(share: np.ndarray) -> np.ndarray:
+    """Colors of values 0..1 (clipped): the perceptually even sequential map "inferno", uint8 RGB."""
+    levels = (np.clip(share, 0.0, 1.0) * 255).round().astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(levels.reshape(-1, 1), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB).reshape(
+        *levels.shape, 3
+    )
+
+
+def blend(rgb: np.ndarray, heat: np.ndarray, maximum: float, opacity: float) -> np.ndarray:
+    """Lay a heatmap over pixels of the same size.
+
+    The scale is fixed: 0 is transparent, ``maximum`` logits per cell fully opaque at opacity 1. A weak map stays weak.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        heat: (H, W) float32, logits per cell, >= 0.
+        maximum: upper end of the scale, from the model record.
+        opacity: 0..1.
+    """
+    share = np.clip(heat / maximum, 0.0, 1.0)
+    alpha = (opacity * np.sqrt(share))[..., None]
+    return (rgb * (1.0 - alpha) + color_map(0.2 + 0.8 * share) * alpha).round().astype(np.uint8)
+
+
+def face_overlay(face: FaceFinding, maximum: float, opacity: float) -> np.ndarray:
+    """The scored crop with its heatmap: (S, S, 3) uint8."""
+    return blend(face.crop, face.heat, maximum, opacity)
+
+
+def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture enlarged to ``side`` pixels on its longer side, for the screen."""
+    scale = side / max(picture.shape[:2])
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+
+
+def source_overlay(rgb: np.ndarray, faces: tuple[FaceFinding, ...], maximum: float, opacity: float = 0.7) -> np.ndarray:
+    """Lay every face's heatmap over the source picture, with numbered boxes: (h, w, 3) uint8, see ``boxes``."""
+    height, width = rgb.shape[:2]
+    heat = np.zeros((height, width), np.float32)
+    for face in faces:
+        if face.heat is None:
+            continue
+        x0, y0, x1, y1 = (int(value) for value in face.crop_box.corners)
+        local = cv2.resize(face.heat, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+        heat[y0:y1, x0:x1] = np.maximum(heat[y0:y1, x0:x1], local)
+    return boxes(blend(rgb, heat, maximum, opacity), faces)
+
+
+def scale_bar(maximum: float, width: int = 448) -> np.ndarray:
+    """The printed color scale: a bar from 0 to ``maximum`` with its numbers, (h, width, 3) uint8 on white."""
+    bar_height, margin = 14, 8
+    font = ImageFont.load_default(12)
+    image = Image.new("RGB", (width, bar_height + 46), "white")
+    share = np.linspace(0.0, 1.0, width - 2 * margin, dtype=np.float32)[None].repeat(bar_height, 0)
+    gray = np.full((*share.shape, 3), 200, np.uint8)
+    image.paste(Image.fromarray(blend(gray, share * maximum, maximum, 1.0)), (margin, 18))
+    pen = ImageDraw.Draw(image)
+    pen.text((margin, 2), "speaks for manipulation, logits per cell", fill="black", font=font)
+    for place in (0.0, 0.5, 1.0):
+        text = f"{place * maximum:.2f}" + ("+" if place == 1.0 else "")
+        length = pen.textlength(text, font=font)
+        x = margin + place * (width - 2 * margin) - length * place
+        pen.text((x, 18 + bar_height + 3), text, fill="black", font=font)
+    return np.asarray(image)
+
+
+def with_scale(picture: np.ndarray, maximum: float) -> np.ndarray:
+    """Set the color scale under a picture, on white: nothing that shows a heatmap goes without its numbers."""
+    width = max(picture.shape[1], 260)
+    bar = scale_bar(maximum, width)
+    canvas = np.full((picture.shape[0] + bar.shape[0], width, 3), 255, np.uint8)
+    canvas[: picture.shape[0], : picture.shape[1]] = picture
+    canvas[picture.shape[0] :] = bar
+    return canvas

@@ -1,0 +1,1 @@
+"""From a face to a calibrated score and an outcome."""

@@ -1,0 +1,85 @@
+"""From a face box to the network's input: one geometry, one resize, one normalization, for training and for inference.
+
+Every number here comes from the model record, so that a model is always fed as it was trained.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceloupe.types import Box
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """What a network expects.
+
+    Attributes:
+        size: side of the square input, pixels.
+        mean: per channel, RGB, for pixel values scaled to 0..1.
+        std: per channel, RGB, likewise.
+        crop_margin: side of the square crop divided by the longer side of the face box.
+    """
+
+    size: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    crop_margin: float = 1.2
+
+
+def crop_square(box: Box, width: int, height: int, margin: float) -> Box:
+    """The square of the picture that the network will see.
+
+    It is centered on the box, ``margin`` times its longer side, then moved inside the picture and, where the picture is
+    smaller, shrunk to fit. It is never padded: a padded border would tell the network how tight the source was framed.
+
+    Args:
+        box: face box in pixels of the picture.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        margin: see ``InputContract.crop_margin``.
+
+    Returns:
+        A square with whole-numbered corners inside the picture.
+    """
+    inside = box.clipped(width, height)
+    side = round(min(margin * max(inside.width, inside.height), width, height))
+    side = max(side, 1)
+    x0 = round((inside.x0 + inside.x1 - side) / 2)
+    y0 = round((inside.y0 + inside.y1 - side) / 2)
+    x0 = min(max(x0, 0), width - side)
+    y0 = min(max(y0, 0), height - side)
+    return Box(float(x0), float(y0), float(x0 + side), float(y0 + side))
+
+
+def cut(rgb: np.ndarray, square: Box, size: int) -> np.ndarray:
+    """Cut a square out of a picture and resize it: by pixel area when shrinking, bicubically when enlarging.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        square: with whole-numbered corners inside the picture.
+        size: side of the result, pixels.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    x0, y0, x1, y1 = (int(value) for value in square.corners)
+    region = rgb[y0:y1, x0:x1]
+    interpolation = cv2.INTER_AREA if region.shape[0] > size else cv2.INTER_CUBIC
+    return cv2.resize(region, (size, size), interpolation=interpolation)
+
+
+def normalize(crops: np.ndarray, contract: InputContract) -> np.ndarray:
+    """Scale and normalize crops.
+
+    Args:
+        crops: (N, S, S, 3) uint8, RGB.
+        contract: of the model.
+
+    Returns:
+        (N, 3, S, S) float32.
+    """
+    mean = np.asarray(contract.mean, np.float32) * 255.0
+    inverse = 1.0 / (np.asarray(contract.std, np.float32) * 255.0)
+    return ((crops.astype(np.float32) - mean) * inverse).transpose(0, 3, 1, 2)

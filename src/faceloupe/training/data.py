@@ -1,0 +1,166 @@
+"""The training material as typed items, and the face box that the project's own finder gives each of them."""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from faceloupe.config import Settings
+from faceloupe.errors import DatasetError
+from faceloupe.faces.detector import FaceDetector
+from faceloupe.types import Box
+
+_CHUNK = 64  # items a worker process takes at a time
+SPLITS = ("train", "val")
+LABELS = {"real": 0, "fake": 1}  # polarity everywhere: 1 = manipulated
+_ORIGINALS = {
+    "dfdc_faces": re.compile(r".+__orig_(.+)"),
+    "ffpp_faces": re.compile(r"(\d+)_\d+_(\d+)"),
+}
+COLUMNS = ("split", "source", "label", "group", "path", "x0", "y0", "x1", "y1", "found")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One still of the training material.
+
+    Attributes:
+        split: train or val.
+        source: the collection it comes from.
+        label: 1 = manipulated, 0 = authentic.
+        group: person, pair of people, actor or video that must stay whole; empty where the picture stands alone.
+        path: relative to the folder of the material.
+        box: face in pixels of the picture; None before ``prepare``.
+        found: whether the box is the face finder's; else it is the whole picture.
+    """
+
+    split: str
+    source: str
+    label: int
+    group: str
+    path: str
+    box: Box | None = None
+    found: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What counts as one independent observation: the group, or the picture itself."""
+        return f"{self.source}/{self.group}" if self.group else self.path
+
+    @property
+    def original(self) -> str | None:
+        """Path of the pristine picture this one was made from, where its name says so: ``X__orig_ORIGINAL`` in
+        dfdc_faces, ``TARGET_DONOR_FRAME`` made from ``TARGET_FRAME`` in ffpp_faces."""
+        path = Path(self.path)
+        match = _ORIGINALS[self.source].fullmatch(path.stem) if self.label and self.source in _ORIGINALS else None
+        return str(path.parents[1] / "real" / ("_".join(match.groups()) + path.suffix)) if match else None
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Decode a still of the training material to (H, W, 3) uint8 RGB.
+
+    Raises:
+        DatasetError: the file is missing or unreadable.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError) as problem:
+        raise DatasetError(f"{path} is listed in the index, but cannot be read: {problem}.") from problem
+
+
+def check(items: Iterable[Item]) -> None:
+    """Refuse material that would flatter the result.
+
+    Raises:
+        DatasetError: a group stands in two splits, a picture is listed twice, or a split lacks a class.
+    """
+    items = list(items)
+    splits_of_group: dict[tuple[str, str], set[str]] = {}
+    seen: set[str] = set()
+    for item in items:
+        if item.path in seen:
+            raise DatasetError(f"{item.path} is listed twice.")
+        seen.add(item.path)
+        if item.group:
+            splits_of_group.setdefault((item.source, item.group), set()).add(item.split)
+    for (source, group), splits in splits_of_group.items():
+        if len(splits) > 1:
+            raise DatasetError(f"Group {group} of {source} stands in {' and '.join(sorted(splits))}: a leak.")
+    for split in SPLITS:
+        labels = {item.label for item in items if item.split == split}
+        if labels != {0, 1}:
+            raise DatasetError(f"The {split} split must hold both classes, it holds {sorted(labels)}.")
+
+
+def read_index(path: Path) -> list[Item]:
+    """Read ``stills.csv`` of the material, or the CSV that ``prepare`` wrote; only the splits train and val are read.
+
+    Raises:
+        DatasetError: the file is missing, or its contents fail ``check``.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is not there: give the folder that holds the training material.")
+    items = []
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            if row["split"] not in SPLITS:
+                continue
+            if row["label"] not in LABELS:
+                raise DatasetError(f"{row['path']} has the label {row['label']!r}; real or fake was expected.")
+            item = Item(row["split"], row["source"], LABELS[row["label"]], row["group"], row["path"])
+            if "found" in row:
+                box = Box(*(float(row[key]) for key in ("x0", "y0", "x1", "y1")))
+                item = replace(item, box=box, found=row["found"] == "1")
+            items.append(item)
+    check(items)
+    return items
+
+
+def _main_face(root: Path, detector: FaceDetector, item: Item) -> Item:
+    rgb = read_rgb(root / item.path)
+    height, width = rgb.shape[:2]
+    faces = detector.detect(rgb)
+    if not faces:
+        return replace(item, box=Box(0.0, 0.0, float(width), float(height)), found=False)
+    largest = max(faces, key=lambda face: face.box.width * face.box.height)
+    return replace(item, box=largest.box, found=True)
+
+
+def _find_some(root: Path, items: list[Item]) -> list[Item]:
+    import torch  # in the worker: one thread each, the processes share the cores
+
+    torch.set_num_threads(1)
+    detector = FaceDetector(Settings())
+    return [_main_face(root, detector, item) for item in items]
+
+
+def find_faces(root: Path, items: list[Item], *, workers: int | None = None) -> Iterator[Item]:
+    """Give every item the box of its main face, in order; the whole picture where the finder sees none."""
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+        for found in pool.map(partial(_find_some, root), chunks):
+            yield from found
+
+
+def write_faces(items: Iterable[Item], path: Path) -> None:
+    """Write prepared items as CSV, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    names = {number: name for name, number in LABELS.items()}
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for item in items:
+            corners = [round(value, 2) for value in item.box.corners]
+            writer.writerow(
+                [item.split, item.source, names[item.label], item.group, item.path, *corners, int(item.found)]
+            )
+    temporary.replace(path)

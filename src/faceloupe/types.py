@@ -1,0 +1,168 @@
+"""Results that pass between the parts: frozen, with shape, unit and range, checked where they are made."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+
+class Outcome(StrEnum):
+    """The five words a surface may use for what was found. Polarity everywhere: 1 = manipulated, 0 = authentic."""
+
+    MANIPULATED = "manipulated"
+    AUTHENTIC = "authentic"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not_applicable"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the source picture, ``x0 < x1`` and ``y0 < y1``; it may reach beyond the picture."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        if not (self.x0 < self.x1 and self.y0 < self.y1):
+            raise ValueError(f"a box needs x0 < x1 and y0 < y1, got {self}")
+
+    @property
+    def width(self) -> float:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        return self.y1 - self.y0
+
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        return self.x0, self.y0, self.x1, self.y1
+
+    def clipped(self, width: int, height: int) -> "Box":
+        """The part inside a picture of that size.
+
+        Raises:
+            ValueError: nothing of the box is inside.
+        """
+        return Box(max(self.x0, 0.0), max(self.y0, 0.0), min(self.x1, float(width)), min(self.y1, float(height)))
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedFace:
+    """One face as the face finder saw it.
+
+    Attributes:
+        box: in source pixels, clipped to the picture.
+        confidence: of the detector, 0..1.
+        landmarks: (5, 2) float, x and y in source pixels: left eye, right eye, nose, left and right mouth corner, left
+            and right as seen in the picture.
+    """
+
+    box: Box
+    confidence: float
+    landmarks: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.landmarks.shape != (5, 2):
+            raise ValueError(f"landmarks must be (5, 2), got {self.landmarks.shape}")
+        if not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"confidence must be within 0..1, got {self.confidence}")
+
+    @property
+    def size_px(self) -> float:
+        """The shorter side of the box, in source pixels: what the smallest-face gate is held against."""
+        return min(self.box.width, self.box.height)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceQuality:
+    """What decides whether a face can carry a verdict.
+
+    Attributes:
+        size_px: shorter side of the box, source pixels.
+        sharpness: variance of the Laplacian of the gray model input, see ``faces.quality``.
+        confidence: of the detector, 0..1.
+        problem: empty where the face can be scored, else the sentence that says why not.
+    """
+
+    size_px: float
+    sharpness: float
+    confidence: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Identity of an input file, established before anything decoded it.
+
+    ``width`` and ``height`` are those of the picture as it is meant to be seen (orientation applied), in pixels; None
+    where the file could not be decoded. Times are in seconds, rates in frames per second; None for still images.
+    """
+
+    name: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+    format: str | None
+    width: int | None = None
+    height: int | None = None
+    duration_s: float | None = None
+    frame_rate: float | None = None
+    frame_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded still.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, RGB, 0..255, orientation applied.
+        notes: what was done to the stored pixels to arrive there, one sentence each; empty for plain 8-bit RGB.
+    """
+
+    rgb: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
+            raise ValueError(f"a picture is (H, W, 3) uint8, got {self.rgb.shape} {self.rgb.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFinding:
+    """Everything found about one face.
+
+    Attributes:
+        id: 1 for the first face; faces are numbered from the largest to the smallest.
+        score: calibrated P(manipulated) at even prior odds, 0..1; None where the face was not scored.
+        raw_logit: the network's output before calibration; None where the face was not scored.
+        log10_lr: bounded log10 of the likelihood ratio; None where the face was not scored.
+        crop: (S, S, 3) uint8 RGB, the very pixels the model saw; None where the face was not scored.
+        heat: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
+            where no heatmap was made.
+        crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored.
+    """
+
+    id: int
+    box: Box
+    detection_confidence: float
+    size_px: float
+    quality: FaceQuality
+    outcome: Outcome
+    reason: str
+    score: float | None = None
+    raw_logit: float | None = None
+    log10_lr: float | None = None
+    crop: np.ndarray | None = field(default=None, repr=False, compare=False)
+    heat: np.ndarray | None = field(default=None, repr=False, compare=False)
+    crop_box: Box | None = None
+
+    def __post_init__(self) -> None:
+        unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)
+        if unscored != (self.score is None):
+            raise ValueError(f"outcome {self.outcome} does not go with score {self.score}")
+        if self.score is not None and not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"a score is within 0..1, got {self.score}")

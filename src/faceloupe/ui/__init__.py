@@ -1,0 +1,1 @@
+"""The only importers of Streamlit: session state, cached resources, panels."""

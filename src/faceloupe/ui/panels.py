@@ -1,0 +1,207 @@
+"""Panels that pages are put together from."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from faceloupe.errors import WeightsError
+from faceloupe.pipeline import Analysis
+from faceloupe.report import figures
+from faceloupe.report.canonical import to_json
+from faceloupe.types import FaceFinding, Outcome
+from faceloupe.ui import resources, state
+from faceloupe.ui.charts import score_ruler
+
+ICON = Path(__file__).with_name("icon.png")  # a file: Streamlit fetches named icons for the tab from the network
+_INKS = {
+    Outcome.MANIPULATED: "red",
+    Outcome.AUTHENTIC: "green",
+    Outcome.INCONCLUSIVE: "orange",
+    Outcome.NOT_APPLICABLE: "gray",
+    Outcome.ERROR: "gray",
+}
+_ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
+_NO_BAR = {"displayModeBar": False}
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is: nothing in a file's name or a message is ever markup."""
+    return "".join("\\" + character if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in text)
+
+
+def outcome_mark(outcome: Outcome) -> str:
+    """Color, shape and word of an outcome, as Markdown."""
+    return f":{_INKS[outcome]}[{figures.SHAPES[outcome]}] {figures.outcome_words(outcome)}"
+
+
+def status_line() -> None:
+    """One line at the top of every page: the model, and whether its weights are verified."""
+    state.start()
+    try:
+        record = resources.instruments().scorer.record
+    except WeightsError as problem:
+        st.caption(":material/error: no verified weights: nothing is scored")
+        st.error(plain(str(problem)), icon=":material/error:")
+        return
+    st.caption(
+        f"Model {plain(record.id)}  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
+        "  ·  nothing leaves this machine"
+    )
+
+
+def verdict_card(report: dict[str, Any]) -> None:
+    """Outcome, reason, score on its ruler, strength of the evidence, and the error rate at this operating point."""
+    outcome = Outcome(report["outcome"])
+    with st.container(border=True, key="verdict"):
+        if report["score"] is None:
+            st.markdown(f"### {outcome_mark(outcome)}")
+            st.markdown(_sentence(report["reason"]))
+        else:
+            left, middle, right = st.columns([1.15, 1.25, 1.0], gap="medium", vertical_alignment="center")
+            with left:
+                st.markdown(f"### {outcome_mark(outcome)}")
+                st.markdown(_sentence(report["reason"]))
+            with middle:
+                st.plotly_chart(
+                    score_ruler(report),
+                    config=_NO_BAR,
+                    key="ruler",
+                    alt=f"Score {report['score']:.2f} on a scale from 0, authentic, to 1, manipulated",
+                )
+            with right:
+                _strength(report)
+        with st.expander("What this does not say"):
+            st.markdown("\n".join(f"- {plain(line)}" for line in report["scope"]))
+            st.markdown(
+                f"The two propositions weighed: {plain(report['propositions']['manipulated'])} "
+                f"{plain(report['propositions']['authentic'])} Kinds: {plain(report['propositions']['kinds'])}."
+            )
+
+
+def _sentence(text: str) -> str:
+    return plain(text[:1].upper() + text[1:].rstrip(".") + ".")
+
+
+def _strength(report: dict[str, Any]) -> None:
+    rates, bounds = report["model"]["error_rates"], report["model"]["log10_lr_bounds"]
+    (fpr_low, fpr_high), (fnr_low, fnr_high) = rates["interval_95"]["fpr"], rates["interval_95"]["fnr"]
+    st.markdown(
+        f"**log10 LR {report['log10_lr']:+.2f}**: {report['verbal']}",
+        help="The likelihood ratio says how much more probable this score is if the face was manipulated than if it is "
+        f"authentic. It is never reported beyond {bounds['lower']:.2f} .. {bounds['upper']:.2f}: the validation data "
+        "support no more.",
+    )
+    st.caption(
+        f"Error rates at these thresholds: {rates['fpr']:.1%} of {rates['n_real']} authentic faces were called "
+        f"manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates['fnr']:.1%} of {rates['n_fake']} "
+        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}).",
+        help=f"Measured on {plain(rates['measured_on'])}.",
+    )
+
+
+def face_rows(analysis: Analysis) -> None:
+    """One row a face: crop, heatmap at the same size, outcome, score, size, and a button to look closer."""
+    maximum = analysis.report["model"]["explanation_max"]
+    pairs = zip(analysis.faces, analysis.report["faces"], strict=True)
+    with st.container(height=_ROWS_HEIGHT if len(analysis.faces) > _ROWS_UNFOLDED else "content", border=False):
+        for face, entry in pairs:
+            _face_row(face, entry, maximum)
+
+
+def _face_row(face: FaceFinding, entry: dict[str, Any], maximum: float) -> None:
+    with st.container(border=True, key=f"row-{face.id}"):
+        pictures, words = st.columns([1.2, 1.0], vertical_alignment="center")
+        with pictures:
+            if face.crop is None:
+                st.caption("not scored")
+            else:
+                crop, heat = st.columns(2, gap="small")
+                crop.image(face.crop, caption="crop, as scored")
+                heat.image(figures.face_overlay(face, maximum, 0.7), caption="heatmap")
+        with words:
+            st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
+            st.caption(_face_facts(entry))
+            if face.heat is not None:
+                st.button("Look closer", key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
+
+
+def _choose(face_id: int) -> None:
+    st.session_state[state.FACE] = face_id
+
+
+def _face_facts(entry: dict[str, Any]) -> str:
+    facts = f"{entry['size_px']:.0f} px wide, detector confidence {entry['detection_confidence']:.2f}"
+    if entry["score"] is None:
+        return f"{_sentence(entry['reason'])} {facts}, sharpness {entry['sharpness']:.0f}."
+    return (
+        f"Score {entry['score']:.2f}, log10 LR {entry['log10_lr']:+.2f}. {facts}, sharpness {entry['sharpness']:.0f}."
+    )
+
+
+def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
+    """The picture with numbered boxes colored by outcome, with or without the heatmaps."""
+    maximum, rgb = analysis.report["model"]["explanation_max"], analysis.picture.rgb
+    explained = [face for face in analysis.faces if face.heat is not None]
+    with_heat = bool(explained) and st.toggle("Lay the heatmaps over the picture", key="with_heat")
+    if with_heat:
+        picture = figures.with_scale(figures.source_overlay(rgb, analysis.faces, maximum), maximum)
+    else:
+        picture = figures.boxes(rgb, analysis.faces, chosen=chosen.id if chosen else None)
+    name = plain(analysis.report["evidence"]["name"])
+    count = len(analysis.faces)
+    found = "no face" if not count else "1 face" if count == 1 else f"{count} faces"
+    st.image(picture, width="stretch", caption=f"{name}, {found} found")
+
+
+def closer_look(face: FaceFinding, maximum: float) -> None:
+    """One face, large, with an opacity slider and the fixed scale."""
+    st.markdown(f"**Face {face.id}, closer** {outcome_mark(face.outcome)}")
+    opacity = st.slider(
+        "Opacity of the heatmap",
+        0.0,
+        1.0,
+        st.session_state[state.OPACITY],
+        0.05,
+        key="opacity_slider",
+        on_change=_keep_opacity,
+    )
+    overlay = figures.face_overlay(face, maximum, opacity)
+    st.image(figures.with_scale(figures.enlarged(overlay, 448), maximum), width="stretch")
+    st.caption(
+        f"Grad-CAM of the last feature layer. The scale is the same for every picture, so that a weak map looks weak; "
+        f"this face peaks at {float(face.heat.max()):.2f} of {maximum:.2f}. It shows where the model looked, not where "
+        "a manipulation is."
+    )
+
+
+def _keep_opacity() -> None:
+    st.session_state[state.OPACITY] = st.session_state["opacity_slider"]
+
+
+def file_facts(report: dict[str, Any]) -> None:
+    """Identity and properties of the file, folded, and the report to download."""
+    evidence = report["evidence"]
+    with st.expander("Facts of the file"):
+        size = f"{evidence['width']} x {evidence['height']} px" if evidence["width"] else "not decoded"
+        st.markdown(
+            f"| | |\n|---|---|\n| Name | {plain(evidence['name'])} |\n| SHA-256 | `{evidence['sha256']}` |\n"
+            f"| Size | {evidence['size_bytes']:,} bytes |\n"
+            f"| Content | {evidence['format'] or 'not recognized'}, {size} |\n"
+            f"| Examined | {report['created_utc']} |\n| Time | {report['timing']['total_s']:.2f} s |"
+        )
+        for note in evidence["notes"]:
+            st.caption(plain(note))
+
+
+def downloads(report: dict[str, Any]) -> None:
+    """The canonical report as a file."""
+    st.download_button(
+        "Download the JSON report",
+        data=lambda: to_json(report).encode(),
+        file_name=f"faceloupe-{report['evidence']['sha256'][:12]}.json",
+        mime="application/json",
+        icon=":material/download:",
+        on_click="ignore",
+        key="download_json",
+    )

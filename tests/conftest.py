@@ -1,0 +1,62 @@
+"""Fixtures: real pictures, real weights, and the folder of the training material where there is one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from faceloupe.config import REPOSITORY, Settings
+from faceloupe.pipeline import Instruments
+from faceloupe.samples import SAMPLES
+
+GENERATED, PHOTOGRAPH = (sample.path for sample in SAMPLES)
+
+
+def skimage_picture(name: str) -> Path:
+    """A picture that scikit-image carries."""
+    import skimage
+
+    return Path(skimage.__file__).parent / "data" / name
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture(scope="session")
+def instruments(settings) -> Instruments:
+    """The default model, with the committed weights."""
+    return Instruments.load(settings)
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """(1024, 1024, 3) RGB with one large face."""
+    return np.asarray(Image.open(GENERATED).convert("RGB"))
+
+
+@pytest.fixture
+def drawn_face(tmp_path) -> Path:
+    """A face drawn with a few lines."""
+    image = Image.new("RGB", (400, 400), "white")
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((90, 50, 310, 350), fill="#f5d0b0", outline="black", width=4)
+    for x in (150, 220):
+        pen.ellipse((x, 150, x + 36, 176), fill="white", outline="black", width=3)
+        pen.ellipse((x + 11, 156, x + 23, 170), fill="black")
+    pen.line((200, 180, 190, 230, 208, 230), fill="black", width=3)
+    pen.arc((150, 230, 250, 300), 20, 160, fill="#a03030", width=5)
+    image.save(tmp_path / "drawn.png")
+    return tmp_path / "drawn.png"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the training material; tests that need it are skipped without it, and say so."""
+    folder = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (folder / "stills.csv").is_file():
+        pytest.skip("the training material is not here; set FACELOUPE_TRAINING_DATA to its folder")
+    return folder

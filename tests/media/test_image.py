@@ -1,0 +1,170 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from faceloupe.errors import EvidenceError
+from faceloupe.media import image, intake
+from tests.conftest import GENERATED, skimage_picture
+
+LIMITS = {"max_bytes": 10**8, "max_pixels": 10**8}
+
+
+def decode(content: bytes, **limits):
+    limits = LIMITS | limits
+    return image.decode(intake.take_in_bytes(content, "x", max_bytes=limits["max_bytes"]), **limits)
+
+
+def encode(picture: Image.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def gradient(mode="RGB") -> Image.Image:
+    across = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
+    return Image.fromarray(np.stack([across, across[:, ::-1], np.full_like(across, 90)], 2)).convert(mode)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
+def test_lossless_formats_decode_to_the_stored_pixels(kind):
+    picture = gradient()
+    if kind == "GIF":
+        picture = picture.convert("P")
+    assert np.array_equal(decode(encode(picture, kind)).rgb, np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "HEIF"])
+def test_lossy_formats_decode_close_to_the_original(kind):
+    pillow_heif.register_heif_opener()
+    rgb = decode(encode(gradient(), kind, quality=95)).rgb
+    assert rgb.shape == (48, 64, 3)
+    assert np.abs(rgb.astype(int) - np.asarray(gradient()).astype(int)).mean() < 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_stated_orientation_is_applied(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = decode(encode(gradient(), "PNG", exif=exif))
+    upright = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, 1),
+    }[orientation](np.asarray(gradient()))
+    assert np.array_equal(picture.rgb, upright)
+    assert any("orientation" in note for note in picture.notes) == (orientation != 1)
+
+
+def test_sixteen_bit_gray_keeps_its_brightness():
+    values = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
+    picture = decode(encode(Image.fromarray(values), "PNG"))
+    assert np.array_equal(picture.rgb[..., 0], np.round(values / 257.0).astype(np.uint8))
+    assert "257" in picture.notes[0]
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA"])
+def test_every_common_mode_becomes_rgb_and_says_how(mode):
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    picture = decode(encode(gradient(mode), kind))
+    assert picture.rgb.shape == (48, 64, 3)
+    assert picture.notes
+
+
+def test_transparency_is_laid_over_mid_gray():
+    clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    assert (decode(encode(clear, "PNG")).rgb == 128).all()
+
+
+def test_plain_rgb_needs_no_note():
+    assert decode(encode(gradient(), "PNG")).notes == ()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises a size and holds next to nothing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
+    def never(*_):
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", never)
+    with pytest.raises(EvidenceError, match="100000 x 100000"):
+        decode(png_header(100_000, 100_000))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"not a picture\n", "no picture"),
+        (GENERATED.read_bytes()[:900], "damaged or incomplete"),
+        (GENERATED.read_bytes()[:-5000], "damaged or incomplete"),
+        (png_header(10, 10), "damaged or incomplete"),
+        (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1", "video"),
+    ],
+    ids=["empty", "text", "truncated early", "truncated late", "no pixel data", "video"],
+)
+def test_what_cannot_be_decoded_is_refused_in_one_sentence(content, words):
+    with pytest.raises(EvidenceError, match=words) as caught:
+        decode(content)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_over_the_byte_limit_is_refused():
+    with pytest.raises(EvidenceError, match="limit"):
+        decode(GENERATED.read_bytes(), max_bytes=1000)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_several_pictures_in_one_file_are_refused_not_judged_by_the_first(kind):
+    frames = [gradient(), gradient().rotate(180), gradient().rotate(90)]
+    content = encode(frames[0], kind, save_all=True, append_images=frames[1:])
+    with pytest.raises(EvidenceError, match="3 pictures"):
+        decode(content)
+
+
+def test_a_multi_picture_jpeg_is_judged_by_its_main_picture():
+    content = encode(gradient(), "MPO", save_all=True, append_images=[gradient().rotate(180)])
+    picture = decode(content)
+    assert picture.rgb.shape == (48, 64, 3)
+    assert "2 pictures" in picture.notes[0]
+
+
+def test_floating_point_pixels_are_refused():
+    with pytest.raises(EvidenceError, match="no defined brightness"):
+        decode(encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_flipped_bytes_never_escape_as_anything_but_an_evidence_error(seed):
+    random = np.random.default_rng(seed)
+    source = [encode(gradient(), kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP")][seed % 5]
+    content = bytearray(source)
+    for place in random.integers(12, len(content), 12):
+        content[place] = random.integers(256)
+    try:
+        picture = decode(bytes(content))
+    except EvidenceError:
+        return
+    assert picture.rgb.dtype == np.uint8
+
+
+def test_a_real_photograph_decodes():
+    assert decode(skimage_picture("chelsea.png").read_bytes()).rgb.shape == (300, 451, 3)

@@ -1,0 +1,99 @@
+import hashlib
+import os
+import stat
+
+import pytest
+
+from faceloupe.errors import UsageError
+from faceloupe.media import intake
+from tests.conftest import GENERATED
+
+
+def test_the_hash_is_that_of_the_file_whatever_its_size_against_the_limit(tmp_path):
+    content = os.urandom(3 * 1024 * 1024 + 17)
+    path = tmp_path / "blob"
+    path.write_bytes(content)
+    for limit in (10, 4 * 1024 * 1024):
+        taken = intake.take_in(path, max_bytes=limit)
+        assert taken.evidence.sha256 == hashlib.sha256(content).hexdigest()
+        assert taken.evidence.size_bytes == len(content)
+        assert (taken.content is None) == (limit < len(content))
+
+
+def test_bytes_that_are_kept_are_the_bytes_that_were_hashed():
+    taken = intake.take_in(GENERATED, max_bytes=10**9)
+    assert hashlib.sha256(taken.content).hexdigest() == taken.evidence.sha256
+
+
+def test_upload_and_file_give_one_identity():
+    from_file = intake.take_in(GENERATED, max_bytes=10**9)
+    from_bytes = intake.take_in_bytes(GENERATED.read_bytes(), GENERATED.name, max_bytes=10**9)
+    assert from_bytes == from_file
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "WebP"),
+        (b"RIFF\x00\x00\x00\x00AVI LIST", "AVI"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
+        (b"II*\x00", "TIFF"),
+        (b"MM\x00*", "TIFF"),
+        (b"BM\x00\x00", "BMP"),
+        (b"GIF89a", "GIF"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC"),
+        (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", "HEIC"),
+        (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1avif", "AVIF"),
+        (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1", "MP4"),
+        (b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ", "QuickTime"),
+        (b"\x1aE\xdf\xa3", "Matroska"),
+        (b"not a picture\n", None),
+        (b"", None),
+    ],
+)
+def test_the_type_is_read_from_the_content(head, expected):
+    assert intake.sniff(head) == expected
+
+
+def test_a_video_is_told_from_a_still_whatever_its_name(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1")
+    assert intake.take_in(path, max_bytes=100).evidence.media_type == "video"
+
+
+@pytest.mark.parametrize("name", ["missing.jpg", "folder", "pipe"])
+def test_what_is_no_regular_file_is_refused_in_one_sentence(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+    with pytest.raises(UsageError, match=name.removesuffix(".jpg")) as caught:
+        intake.take_in(tmp_path / name, max_bytes=100)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_an_unreadable_file_is_refused(tmp_path):
+    path = tmp_path / "locked.jpg"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    with pytest.raises(UsageError, match="permissions"):
+        intake.take_in(path, max_bytes=100)
+
+
+def test_the_input_is_never_changed():
+    before = GENERATED.stat()
+    intake.take_in(GENERATED, max_bytes=10**9)
+    after = GENERATED.stat()
+    assert (before.st_mtime_ns, before.st_size, stat.S_IMODE(before.st_mode)) == (
+        after.st_mtime_ns,
+        after.st_size,
+        stat.S_IMODE(after.st_mode),
+    )
+
+
+def test_a_name_in_a_report_holds_no_control_or_direction_marks():
+    name = "a\nb\u202egpj.exe\x1b[0m\udcff"
+    shown = intake.printable_name(name)
+    assert all(character.isprintable() for character in shown)
+    shown.encode("utf-8")

@@ -1,0 +1,130 @@
+import hashlib
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from faceloupe.config import weights_folder
+from faceloupe.errors import WeightsError
+from faceloupe.models.networks import build
+from faceloupe.models.records import DEFAULT_MODEL, ModelRecord, find_record, read_record, read_registry, write_record
+from faceloupe.models.weights import load_network
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the committed registry."""
+    shutil.copytree(weights_folder(), tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def path_of(folder):
+    return folder / f"{DEFAULT_MODEL}.safetensors"
+
+
+def with_hash_of(folder, content: bytes) -> ModelRecord:
+    """Put other weights in place, with a record that vouches for them."""
+    path_of(folder).write_bytes(content)
+    path = folder / f"{DEFAULT_MODEL}.json"
+    values = json.loads(path.read_text()) | {"weights_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(values))
+    return find_record(folder)
+
+
+def test_the_committed_weights_are_the_verified_ones():
+    record = find_record(weights_folder())
+    network = load_network(record, weights_folder())
+    assert sum(parameter.numel() for parameter in network.parameters()) == record.parameters == 1_518_881
+    assert not network.training
+
+
+def test_the_committed_weights_were_trained():
+    network = load_network(find_record(weights_folder()), weights_folder())
+    fresh = build("mobilenet_v3_small")
+    for name, tensor in fresh.state_dict().items():
+        if name.endswith("weight") and tensor.ndim > 1:
+            assert not torch.equal(tensor, network.state_dict()[name])
+
+
+def test_a_record_survives_writing_and_reading(folder):
+    record = find_record(folder)
+    write_record(record, folder / "copy.json")
+    assert read_record(folder / "copy.json") == record
+
+
+def test_missing_weights_score_nothing_and_say_what_to_do(folder):
+    path_of(folder).unlink()
+    with pytest.raises(WeightsError, match=r"are missing, so nothing can be scored; restore"):
+        load_network(find_record(folder), folder)
+
+
+def test_a_single_changed_bit_is_noticed(folder):
+    content = bytearray(path_of(folder).read_bytes())
+    content[-100] ^= 1
+    path_of(folder).write_bytes(content)
+    with pytest.raises(WeightsError, match="not the verified ones"):
+        load_network(find_record(folder), folder)
+
+
+def test_weights_of_another_architecture_are_refused(folder):
+    other = {name: tensor for name, tensor in load_file(path_of(folder)).items() if not name.startswith("classifier.3")}
+    save_file(other | {"classifier.3.weight": torch.zeros(2, 1024), "classifier.3.bias": torch.zeros(2)}, folder / "o")
+    record = with_hash_of(folder, (folder / "o").read_bytes())
+    with pytest.raises(WeightsError, match="do not fit the architecture mobilenet_v3_small"):
+        load_network(record, folder)
+
+
+class _Boom:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was executed",))
+
+
+def test_a_pickle_is_never_executed(folder):
+    record = with_hash_of(folder, pickle.dumps(_Boom()))
+    with pytest.raises(WeightsError, match="do not fit"):
+        load_network(record, folder)
+
+
+def test_an_unknown_architecture_is_refused(folder):
+    path = folder / f"{DEFAULT_MODEL}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"architecture": "resnet9000"}))
+    with pytest.raises(WeightsError, match="resnet9000"):
+        load_network(find_record(folder), folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: text.replace('"thresholds"', '"thresholdz"'),
+        lambda text: text.replace('"kind": "temperature"', '"kind": "magic"'),
+    ],
+    ids=["truncated", "not an object", "missing field", "unknown calibrator"],
+)
+def test_a_damaged_record_is_refused(folder, damage):
+    path = folder / f"{DEFAULT_MODEL}.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(WeightsError, match="damaged"):
+        find_record(folder)
+
+
+def test_a_record_cannot_reach_outside_its_folder(folder):
+    path = folder / f"{DEFAULT_MODEL}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_file": "../elsewhere.safetensors"}))
+    with pytest.raises(WeightsError, match="outside its folder"):
+        find_record(folder)
+
+
+def test_a_missing_record_is_named(tmp_path):
+    with pytest.raises(WeightsError, match=DEFAULT_MODEL):
+        find_record(tmp_path)
+
+
+def test_two_records_of_one_id_are_an_error(folder):
+    shutil.copy(folder / f"{DEFAULT_MODEL}.json", folder / "twin.json")
+    with pytest.raises(WeightsError, match="Two model records"):
+        read_registry(folder)

@@ -1,0 +1,118 @@
+"""The pages, driven as a user would, without a browser."""
+
+import json
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from faceloupe import cli
+from faceloupe.config import REPOSITORY
+from faceloupe.ui import state
+from tests.conftest import GENERATED, PHOTOGRAPH
+
+TIMEOUT = 60
+
+
+@pytest.fixture
+def app():
+    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT)
+    at.run()
+    assert not at.exception
+    return at
+
+
+def words(at) -> str:
+    return "\n".join(element.value for element in [*at.markdown, *at.caption, *at.error, *at.info])
+
+
+def upload(at, path, name=None):
+    at.file_uploader(key="upload").upload(name or path.name, path.read_bytes(), "application/octet-stream").run()
+    assert not at.exception
+    return at
+
+
+def test_the_first_visit_says_what_will_happen_and_offers_samples(app):
+    assert "stays on this machine" in words(app)
+    assert "weights verified" in words(app)
+    assert {"sample-generated-portrait", "sample-photograph"} <= {button.key for button in app.button}
+
+
+@pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
+def test_page_and_command_line_give_one_score(app, capsys, path):
+    app.button(key=f"sample-{path.stem}").click().run()
+    assert not app.exception
+    from faceloupe.ui import resources
+
+    shown = resources.analyses().get(app.session_state[state.RESULT]).report
+    assert cli.main(["analyze", str(path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert shown["score"] == pytest.approx(report["score"], abs=1e-6)
+    assert shown["outcome"] == report["outcome"]
+    assert f"log10 LR {report['log10_lr']:+.2f}" in words(app)
+
+
+def test_an_upload_is_analyzed_once_and_stays_on_show(app):
+    upload(app, PHOTOGRAPH, "my photo.png")
+    key = app.session_state[state.RESULT]
+    assert key.name == "my photo.png"
+    app.run()
+    assert app.session_state[state.RESULT] == key
+    assert "Error rates at these thresholds" in words(app)
+
+
+def test_a_result_survives_a_change_of_page(app):
+    app.button(key="sample-photograph").click().run()
+    key = app.session_state[state.RESULT]
+    app.switch_page("../pages/about.py").run()
+    assert not app.exception
+    assert "Model card" in words(app)
+    app.switch_page("../pages/image.py").run()
+    assert not app.exception
+    assert app.session_state[state.RESULT] == key
+    assert "Error rates at these thresholds" in words(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("text.jpg", b"not a picture\n", "no picture of a kind"),
+        ("empty.png", b"", "empty"),
+        ("half.jpg", GENERATED.read_bytes()[:-9000], "damaged or incomplete"),
+    ],
+)
+def test_a_bad_upload_gets_a_sentence_not_a_trace(app, tmp_path, name, content, expected):
+    (tmp_path / name).write_bytes(content)
+    upload(app, tmp_path / name)
+    assert expected in words(app).replace("\\", "")
+
+
+def test_markup_in_a_file_name_is_shown_not_run(app, tmp_path):
+    upload(app, PHOTOGRAPH, "<b>:red[x]</b>**y**.png")
+    text = words(app)
+    assert "<b>:red" not in text
+    assert "\\<b\\>" in text
+
+
+def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypatch):
+    from faceloupe.ui import resources
+
+    monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path))
+    resources.instruments.clear()
+    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    assert not at.exception
+    assert "nothing is scored" in words(at)
+    at.button(key="sample-photograph").click().run()
+    assert not at.exception
+    assert at.session_state[state.RESULT] is None
+    resources.instruments.clear()
+
+
+def test_the_store_keeps_the_latest_and_tells_files_apart():
+    from faceloupe.ui.resources import AnalysisKey, AnalysisStore
+
+    store = AnalysisStore(capacity=2)
+    keys = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
+    for key in keys:
+        store.put(key, np.zeros(1))
+    assert [store.get(key) is None for key in keys] == [True, False, False]

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceloupe.pipeline import analyze
+from faceloupe.report import figures, files
+from faceloupe.types import Outcome
+from tests.conftest import GENERATED
+
+
+def test_a_weak_map_looks_weak():
+    gray = np.full((64, 64, 3), 128, np.uint8)
+    strengths = []
+    for share in (0.0, 0.05, 0.3, 1.0):
+        heat = np.full((64, 64), share, np.float32)
+        strengths.append(np.abs(figures.blend(gray, heat, 1.0, 0.7).astype(int) - 128).mean())
+    assert strengths[0] == 0
+    assert strengths == sorted(strengths)
+    assert strengths[1] < strengths[3] / 2
+
+
+def test_the_scale_is_fixed_not_the_maps_own():
+    gray = np.full((64, 64, 3), 128, np.uint8)
+    heat = np.zeros((64, 64), np.float32)
+    heat[:32] = 0.1
+    alone = figures.blend(gray, heat, 1.0, 0.7)
+    heat[32:] = 0.9
+    assert np.array_equal(figures.blend(gray, heat, 1.0, 0.7)[:32], alone[:32])
+
+
+def test_opacity_zero_shows_the_picture_itself(portrait):
+    heat = np.full(portrait.shape[:2], 0.5, np.float32)
+    assert np.array_equal(figures.blend(portrait, heat, 1.0, 0.0), portrait)
+
+
+def test_colors_get_lighter_with_the_value_everywhere():
+    colors = figures.color_map(np.linspace(0, 1, 256)).astype(float)
+    luminance = colors @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(luminance) >= -1.0).all()
+    assert luminance[-1] > luminance[0] + 150
+
+
+def test_every_outcome_has_its_own_shape_and_word():
+    assert len({figures.SHAPES[outcome] for outcome in Outcome}) == 5
+    assert len({figures.outcome_words(outcome) for outcome in Outcome}) == 5
+
+
+@pytest.fixture(scope="module")
+def analysis(instruments, settings):
+    return analyze(GENERATED, instruments, settings=settings)
+
+
+def test_drawing_boxes_leaves_the_source_alone(analysis):
+    before = analysis.picture.rgb.copy()
+    drawn = figures.boxes(analysis.picture.rgb, analysis.faces)
+    assert np.array_equal(analysis.picture.rgb, before)
+    assert not np.array_equal(drawn, before)
+
+
+def test_the_heatmap_lies_on_the_face_and_nowhere_else(analysis):
+    rgb, face = analysis.picture.rgb, next(face for face in analysis.faces if face.heat is not None)
+    plain = figures.boxes(rgb, analysis.faces)
+    laid = figures.source_overlay(rgb, analysis.faces, analysis.report["model"]["explanation_max"])
+    changed = (plain != laid).any(2)
+    x0, y0, x1, y1 = (int(value) for value in face.crop_box.corners)
+    outside = changed.copy()
+    outside[y0:y1, x0:x1] = False
+    assert changed[y0:y1, x0:x1].any()
+    assert not outside.any()
+
+
+def test_the_written_pictures_can_be_read_and_carry_the_scale(analysis, tmp_path):
+    written = {path.name for path in files.write(analysis, tmp_path / "new" / "folder")}
+    assert {"report.json", "boxes.png", "heatmap.png"} <= written
+    assert any(name.startswith("face-") and name.endswith("-heatmap.png") for name in written)
+    with Image.open(tmp_path / "new" / "folder" / "heatmap.png") as heatmap:
+        assert heatmap.height > analysis.picture.rgb.shape[0]  # the scale stands below
+    assert not list((tmp_path / "new" / "folder").glob("*.partial"))

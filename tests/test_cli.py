@@ -1,0 +1,144 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from faceloupe import cli
+from faceloupe.config import weights_folder
+from faceloupe.models.records import DEFAULT_MODEL
+from tests.conftest import GENERATED
+from tests.media.test_image import png_header
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = cli.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_json_is_one_document_and_nothing_else(capsys):
+    code, out, err = run(capsys, "analyze", GENERATED, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["evidence"]["name"] == GENERATED.name
+
+
+def test_the_table_shows_the_reports_numbers(capsys):
+    report = json.loads(run(capsys, "analyze", GENERATED, "--json")[1])
+    code, out, err = run(capsys, "analyze", GENERATED)
+    assert (code, err) == (0, "")
+    assert report["evidence"]["sha256"] in out
+    assert report["outcome"].replace("_", " ") in out
+    assert f"{report['score']:.2f}" in out
+
+
+def test_out_writes_report_and_heatmaps(capsys, tmp_path):
+    code, out, _ = run(capsys, "analyze", GENERATED, "--json", "--out", tmp_path / "case 1")
+    assert code == 0
+    assert json.loads((tmp_path / "case 1" / "report.json").read_text(encoding="utf-8")) == json.loads(out)
+    assert (tmp_path / "case 1" / "heatmap.png").stat().st_size > 1000
+
+
+def test_spaces_and_foreign_letters_in_the_path(capsys, tmp_path):
+    path = tmp_path / "Ähnlich wie früher" / "фото 顔 1.jpg"
+    path.parent.mkdir()
+    shutil.copy(GENERATED, path)
+    code, out, _ = run(capsys, "analyze", path, "--json")
+    assert code == 0
+    assert json.loads(out)["evidence"]["name"] == path.name
+
+
+def bad_inputs(folder: Path) -> dict[str, Path]:
+    (folder / "folder").mkdir()
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "truncated.jpg").write_bytes(GENERATED.read_bytes()[:-9000])
+    (folder / "text.jpg").write_bytes(b"not a picture\n")
+    (folder / "bomb.png").write_bytes(png_header(200_000, 200_000))
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "green", "blue")]
+    frames[0].save(folder / "animated.gif", save_all=True, append_images=frames[1:])
+    names = ("missing.jpg", "folder", "empty.png", "truncated.jpg", "text.jpg", "bomb.png", "animated.gif")
+    return {name: folder / name for name in names}
+
+
+@pytest.mark.parametrize(
+    "name", ["missing.jpg", "folder", "empty.png", "truncated.jpg", "text.jpg", "bomb.png", "animated.gif"]
+)
+def test_a_bad_input_gets_one_sentence_and_exit_code_2(capsys, tmp_path, name):
+    path = bad_inputs(tmp_path)[name]
+    before = path.read_bytes() if path.is_file() else None
+    code, out, err = run(capsys, "analyze", path, "--json")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert err.startswith("faceloupe: ")
+    assert name.partition(".")[0] in err
+    if before is None:
+        assert out == ""
+    else:
+        assert json.loads(out)["outcome"] == "error"
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["analyze"], ["analyse", "x"], ["analyze", "x", "--wrong"]])
+def test_bad_usage_is_one_sentence(capsys, arguments):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder that nobody may write to")
+@pytest.mark.parametrize("folder", ["/proc/faceloupe", "file/inside"])
+def test_a_folder_that_cannot_be_written_is_named(capsys, tmp_path, folder):
+    (tmp_path / "file").write_text("in the way")
+    target = Path(folder) if folder.startswith("/") else tmp_path / folder
+    code, out, err = run(capsys, "analyze", GENERATED, "--json", "--out", target)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "cannot be written" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_read_only_folder_is_named(capsys, tmp_path):
+    tmp_path.chmod(0o500)
+    code, _, err = run(capsys, "analyze", GENERATED, "--out", tmp_path)
+    assert code == 2
+    assert "cannot be written" in err
+
+
+@pytest.mark.parametrize("damage", ["missing", "corrupt", "no record"])
+def test_without_verified_weights_nothing_is_scored(capsys, tmp_path, monkeypatch, damage):
+    folder = tmp_path / "weights"
+    shutil.copytree(weights_folder(), folder)
+    path = folder / f"{DEFAULT_MODEL}.safetensors"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "corrupt":
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    else:
+        (folder / f"{DEFAULT_MODEL}.json").unlink()
+    monkeypatch.setenv("FACELOUPE_WEIGHTS", str(folder))
+    code, out, err = run(capsys, "analyze", GENERATED, "--json")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "nothing can be scored; restore" in err
+
+
+def test_a_setting_that_is_no_number_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_MAX_PIXELS", "many")
+    code, _, err = run(capsys, "analyze", GENERATED)
+    assert code == 2
+    assert "FACELOUPE_MAX_PIXELS" in err
+
+
+def test_the_limit_on_pixels_is_a_setting(capsys, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_MAX_PIXELS", "1000")
+    code, out, _ = run(capsys, "analyze", GENERATED, "--json")
+    assert code == 2
+    assert "limit is 1,000 pixels" in json.loads(out)["reason"]
+
+
+def test_the_installed_command_and_the_module_start():
+    for command in ([Path(sys.executable).parent / "faceloupe"], [sys.executable, "-m", "faceloupe"]):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout.startswith("FaceLoupe ")
