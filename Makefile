@@ -40,7 +40,8 @@ train: setup ## rebuild the default weights, record and card (DATA=, TRUNK=); un
 	$(BIN)/python -m faceloupe.training train --data $(DATA) --trunk $(TRUNK)
 	$(BIN)/python -m faceloupe.training register --data $(DATA)
 
-screenshots: setup ## photograph every page of the running app (needs chromium and playwright)
+screenshots: setup ## photograph every page of the running app (needs Debian's chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
 	$(BIN)/python docs/screenshots/take.py
 
 .PHONY: help setup run test quick lint bench train screenshots

@@ -11,11 +11,12 @@ from faceloupe.ui import panels, resources, state
 
 def examine(intake: Intake) -> None:
     """Analyze a file, with progress and a way out, and show the result at the next rerun."""
-    key = resources.key_of(intake)
-    store = resources.analyses()
+    key, store = resources.key_of(intake), resources.analyses()
+    st.session_state[state.RESULT] = st.session_state[state.FACE] = None  # nothing old beside the new file
     if store.get(key) is None:
         bar = st.progress(0.0, "Starting")
-        st.button("Cancel", key="cancel")  # a click reruns the page: the next progress report ends this run
+        # A click reruns the page, and the next report of progress ends this run.
+        st.button("Cancel", key="cancel", on_click=state.cancelled, args=(intake.evidence.name,))
         analysis = analyze(
             intake,
             resources.instruments(),
@@ -24,7 +25,6 @@ def examine(intake: Intake) -> None:
         )
         store.put(key, analysis)
     st.session_state[state.RESULT] = key
-    st.session_state[state.FACE] = None
     st.rerun()
 
 
@@ -63,8 +63,11 @@ def choose(*, folded: bool) -> Intake | None:
                 name = f"sample-{sample.path.stem}"
                 if st.button(sample.title, key=name, help=sample.origin, icon=":material/image:"):
                     return take_in(sample.path, max_bytes=limit)
-    if upload is not None and upload.file_id != st.session_state[state.LAST_UPLOAD]:
+    if upload is None:
+        st.session_state[state.LAST_UPLOAD] = None
+    elif upload.file_id != st.session_state[state.LAST_UPLOAD]:
         st.session_state[state.LAST_UPLOAD] = upload.file_id
+        st.session_state[state.NOTICE] = None
         return take_in_bytes(upload.getvalue(), upload.name, max_bytes=limit)
     return None
 
@@ -77,10 +80,12 @@ try:
     elif st.session_state[state.RESULT]:
         show(st.session_state[state.RESULT])
     else:
+        if notice := st.session_state[state.NOTICE]:
+            st.info(panels.plain(notice), icon=":material/cancel:")
         st.markdown(
             "1. The file is hashed before anything reads it, and it stays on this machine.\n"
-            "2. Every face is found, held against quality gates, and scored by a calibrated network.\n"
-            "3. You see the outcome, the reason, how often such an outcome is wrong, and where the network looked."
+            "2. Faces are looked for, held against quality gates, and scored by a calibrated network.\n"
+            "3. You see the outcome, the reason, the error rates measured on known faces, and where the network looked."
         )
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import shutil
@@ -6,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from faceloupe import cli
 from faceloupe.config import weights_folder
 from faceloupe.models.records import DEFAULT_MODEL
-from tests.conftest import GENERATED
+from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.media.test_image import png_header
 
 
@@ -41,6 +44,16 @@ def test_out_writes_report_and_heatmaps(capsys, tmp_path):
     assert code == 0
     assert json.loads((tmp_path / "case 1" / "report.json").read_text(encoding="utf-8")) == json.loads(out)
     assert (tmp_path / "case 1" / "heatmap.png").stat().st_size > 1000
+
+
+def test_results_are_never_written_over_the_evidence(capsys, tmp_path):
+    evidence = tmp_path / "heatmap.png"
+    shutil.copy(PHOTOGRAPH, evidence)
+    before = evidence.read_bytes()
+    code, out, err = run(capsys, "analyze", evidence, "--out", tmp_path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "nothing is overwritten" in err
+    assert evidence.read_bytes() == before
 
 
 def test_spaces_and_foreign_letters_in_the_path(capsys, tmp_path):
@@ -106,7 +119,7 @@ def test_a_read_only_folder_is_named(capsys, tmp_path):
     assert "cannot be written" in err
 
 
-@pytest.mark.parametrize("damage", ["missing", "corrupt", "no record"])
+@pytest.mark.parametrize("damage", ["missing", "corrupt", "no record", "other architecture"])
 def test_without_verified_weights_nothing_is_scored(capsys, tmp_path, monkeypatch, damage):
     folder = tmp_path / "weights"
     shutil.copytree(weights_folder(), folder)
@@ -116,8 +129,13 @@ def test_without_verified_weights_nothing_is_scored(capsys, tmp_path, monkeypatc
     elif damage == "corrupt":
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    else:
+    elif damage == "no record":
         (folder / f"{DEFAULT_MODEL}.json").unlink()
+    else:
+        save_file({"layer.weight": torch.zeros(3)}, path)
+        record = folder / f"{DEFAULT_MODEL}.json"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"weights_sha256": digest}))
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(folder))
     code, out, err = run(capsys, "analyze", GENERATED, "--json")
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -131,6 +149,22 @@ def test_a_setting_that_is_no_number_is_named(capsys, monkeypatch):
     assert "FACELOUPE_MAX_PIXELS" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_PIXELS", "0"),
+        ("DETECTION_LONG_SIDE", "-5"),
+        ("SMALLEST_SOUGHT_PX", "100000"),
+        ("DETECTION_CONFIDENCE", "nan"),
+        ("DEVICE", "abacus"),
+    ],
+)
+def test_a_setting_out_of_range_is_one_sentence(capsys, monkeypatch, name, value):
+    monkeypatch.setenv(f"FACELOUPE_{name}", value)
+    code, out, err = run(capsys, "analyze", GENERATED, "--json")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
 def test_the_limit_on_pixels_is_a_setting(capsys, monkeypatch):
     monkeypatch.setenv("FACELOUPE_MAX_PIXELS", "1000")
     code, out, _ = run(capsys, "analyze", GENERATED, "--json")
@@ -142,3 +176,37 @@ def test_the_installed_command_and_the_module_start():
     for command in ([Path(sys.executable).parent / "faceloupe"], [sys.executable, "-m", "faceloupe"]):
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout.startswith("FaceLoupe ")
+
+
+def test_names_with_line_breaks_stay_on_one_line(capsys, tmp_path):
+    for arguments in (["analyze", tmp_path / "x\ny.jpg"], ["analyze", GENERATED, "--b\nad"]):
+        code, out, err = run(capsys, *arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_an_empty_folder_name_is_refused(capsys):
+    code, out, err = run(capsys, "analyze", GENERATED, "--out", "")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("redirection", "code", "lines"),
+    [(">&-", 0, 0), ("2>&-", 0, 0), (">/dev/full", 2, 1), ("| true", 0, 0)],
+    ids=["no stdout", "no stderr", "full disk", "closed pipe"],
+)
+def test_lost_output_never_ends_in_a_trace(redirection, code, lines):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = f'set -o pipefail; "{sys.executable}" -m faceloupe analyze "{GENERATED}" --json {redirection}'
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (code, lines)
+
+
+def test_odd_metadata_puts_nothing_on_stderr(capsys, tmp_path):
+    path = tmp_path / "odd.jpg"
+    Image.open(GENERATED).resize((300, 300)).save(path, exif=b"Exif\x00\x00MM\x00*\x00\x00\xff\xff broken")
+    code, _, err = run(capsys, "analyze", path, "--json")
+    assert (code, err) == (0, "")

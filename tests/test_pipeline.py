@@ -1,5 +1,6 @@
 import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,9 +53,17 @@ def test_score_and_ratio_follow_from_the_logit(instruments, settings):
             assert face["log10_lr"] == pytest.approx(np.clip(math.log10(expected / (1 - expected)), low, high))
 
 
-@pytest.mark.parametrize("name", ["chelsea.png", "coffee.png"])
-def test_no_face_is_not_applicable_with_a_null_score(instruments, settings, name):
-    report = analyze(skimage_picture(name), instruments, settings=settings).report
+def landscape() -> Path:
+    import sklearn
+
+    return Path(sklearn.__file__).parent / "datasets" / "images" / "china.jpg"
+
+
+@pytest.mark.parametrize(
+    "path", [skimage_picture("chelsea.png"), skimage_picture("coffee.png"), landscape()], ids=lambda path: path.stem
+)
+def test_no_face_is_not_applicable_with_a_null_score(instruments, settings, path):
+    report = analyze(path, instruments, settings=settings).report
     assert (report["outcome"], report["score"], report["log10_lr"]) == ("not_applicable", None, None)
 
 
@@ -77,10 +86,12 @@ def test_twelve_faces_get_twelve_verdicts(instruments, settings, tmp_path):
 
 
 def test_a_face_of_fifteen_pixels_is_reported_or_unseen_but_never_scored(instruments, settings, tmp_path, portrait):
-    face = Image.fromarray(portrait[100:740, 200:840]).resize((36, 36), Image.Resampling.LANCZOS)
+    face = Image.fromarray(portrait[100:740, 200:840]).resize((32, 32), Image.Resampling.LANCZOS)
     canvas = Image.new("RGB", (400, 300), (90, 120, 90))
     canvas.paste(face, (180, 120))
     canvas.save(tmp_path / "tiny.png")
+    (found,) = instruments.detector.detect(np.asarray(face.resize((320, 320))))[:1]
+    assert 14 <= found.size_px / 10 <= 16
     report = analyze(tmp_path / "tiny.png", instruments, settings=settings).report
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
 

@@ -1,6 +1,6 @@
 """Photographs every page of the real app, light and dark: empty, working, with a result, and failing.
 
-Starts the app itself. Needs Debian's chromium, and playwright in the environment that runs this script.
+Starts the app itself, and drives Debian's chromium with playwright: see `make screenshots`.
 """
 
 import os
@@ -59,7 +59,7 @@ def shoot(page: Page, name: str, height: int = SIZE["height"]) -> None:
 def tour(page: Page, address: str, scheme: str) -> None:
     """Every page in every state."""
     page.goto(address)
-    page.get_by_text("Every face is found").wait_for(timeout=PATIENCE_MS)
+    page.get_by_text("Faces are looked for").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"image-empty-{scheme}")
     upload(page, SAMPLES / "generated-portrait.jpg")
     page.get_by_role("button", name="Cancel").wait_for(timeout=PATIENCE_MS)
@@ -82,8 +82,10 @@ def tour(page: Page, address: str, scheme: str) -> None:
 def main() -> None:
     port, bare_port = free_port(), free_port()
     bare = tempfile.mkdtemp()
-    apps = [start(port), start(bare_port, FACELOUPE_WEIGHTS=bare)]
+    apps = []
     try:
+        apps.append(start(port))
+        apps.append(start(bare_port, FACELOUPE_WEIGHTS=bare))
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
             for scheme in ("light", "dark"):

@@ -1,13 +1,16 @@
 """The command line: ``faceloupe analyze FILE [--json] [--out DIR]``."""
 
 import argparse
+import contextlib
 import os
 import sys
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from faceloupe import __version__
 from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.media.intake import printable_name, take_in
 
 
 def _number(value: float | None, form: str = ".2f") -> str:
@@ -31,9 +34,11 @@ def _table(report: dict[str, Any]) -> str:
         lines += [
             f"Score      {report['score']:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
             f"log10 LR   {report['log10_lr']:+.2f}: {report['verbal']}",
-            f"Errors     {rates['fpr']:.1%} of {rates['n_real']} authentic faces were called manipulated "
+            f"Errors     of single faces: {rates['fpr']:.1%} of {rates['n_real']} authentic were called manipulated "
             f"(95 % interval {low:.1%} to {high:.1%}),",
-            f"           {rates['fnr']:.1%} of {rates['n_fake']} manipulated ones authentic; {rates['measured_on']}",
+            f"           {rates['fnr']:.1%} of {rates['n_fake']} manipulated ones authentic, "
+            f"{rates['inconclusive']:.0%} of all neither; measured on",
+            f"           {rates['measured_on']}",
         ]
     if report["faces"]:
         lines += [
@@ -52,7 +57,6 @@ def _table(report: dict[str, Any]) -> str:
 def _analyze(options: argparse.Namespace) -> int:
     from faceloupe import pipeline  # heavy imports wait until the arguments are known to be good
     from faceloupe.config import Settings
-    from faceloupe.media.intake import take_in
     from faceloupe.report.canonical import to_json
     from faceloupe.report.files import write
 
@@ -68,9 +72,9 @@ def _analyze(options: argparse.Namespace) -> int:
     if options.out is not None:
         write(analysis, options.out)
     report = analysis.report
-    print(to_json(report) if options.json else _table(report))
+    _emit(to_json(report) if options.json else _table(report))
     if report["outcome"] == "error":
-        print(f"faceloupe: {report['evidence']['name']} cannot be analyzed: {report['reason']}", file=sys.stderr)
+        _complain(f"{report['evidence']['name']} cannot be analyzed: {report['reason']}")
         return 2
     return 0
 
@@ -84,6 +88,12 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see `{self.prog} --help`.")
 
 
+def _folder(text: str) -> Path:
+    if not text:  # an unset variable of a script, most likely
+        raise argparse.ArgumentTypeError("a folder must be named")
+    return Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="faceloupe", description="Forensic examination of faces, offline and on a CPU.")
     parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
@@ -92,32 +102,74 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument("file", metavar="FILE", type=Path)
     analyze.add_argument("--json", action="store_true", help="print the JSON report and nothing else")
     analyze.add_argument(
-        "--out", metavar="DIR", type=Path, help="also write the report and the heatmaps to this folder"
+        "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
     )
     analyze.set_defaults(run=_analyze)
     return parser
+
+
+class _OutputLost(Exception):
+    """Nobody takes what is printed: a closed pipe or a full disk behind stdout."""
+
+
+def _emit(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except OSError as problem:
+        raise _OutputLost from problem
+
+
+def _complain(text: str) -> None:
+    """One sentence on stderr, on one line whatever names it quotes."""
+    try:
+        print(f"faceloupe: {printable_name(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is left in a stream's buffer nowhere, so that the interpreter does not complain at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
+            return options.run(options)
+    except FaceLoupeError as problem:
+        _complain(str(problem))
+        return 2
+    except KeyboardInterrupt:
+        _complain("cancelled.")
+        return 130
+    except SystemExit as done:  # --help and --version
+        return int(done.code or 0)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 the analysis ran, 2 bad usage or an input that cannot be analyzed.
+        0 the analysis ran, 2 bad usage or an input that cannot be analyzed, 130 interrupted.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lives as long as we do
+        getattr(sys, name).reconfigure(encoding="utf-8", errors="replace")
     try:
-        options = _parser().parse_args(arguments)
-        return options.run(options)
-    except FaceLoupeError as problem:
-        print(f"faceloupe: {problem}", file=sys.stderr)
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except (_OutputLost, OSError) as problem:
+        _discard(sys.stdout)
+        cause = problem.__cause__ or problem
+        if isinstance(cause, BrokenPipeError):  # the reader (head, less) has gone, and wants no more
+            return 0
+        _complain(f"the output cannot be written ({getattr(cause, 'strerror', cause)}).")
         return 2
-    except BrokenPipeError:  # the reader (head, less) has gone: nothing is left to be said
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("faceloupe: cancelled.", file=sys.stderr)
-        return 130
 
 
 if __name__ == "__main__":

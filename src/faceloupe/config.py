@@ -14,6 +14,15 @@ def weights_folder() -> Path:
     return Path(os.environ.get("FACELOUPE_WEIGHTS") or REPOSITORY / "weights")
 
 
+_RANGES = {
+    "max_bytes": (1, 2**40),
+    "max_pixels": (1, 2**31),
+    "detection_long_side": (64, 16_384),
+    "smallest_sought_px": (12, 16_384),  # MTCNN's first stage is a window of 12 pixels
+    "detection_confidence": (0.0, 1.0),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Parameters of one analysis. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
@@ -30,11 +39,23 @@ class Settings:
 
     max_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 100_000_000
-    detection_long_side: int = 1280
+    detection_long_side: int = 1920
     smallest_sought_px: int = 20
     detection_confidence: float = 0.7
     seed: int = 0
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            UsageError: a value is out of its range.
+        """
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value}.")
+        if self.smallest_sought_px > self.detection_long_side:
+            raise UsageError("smallest_sought_px must not exceed detection_long_side.")
 
     @classmethod
     def from_environment(cls) -> "Settings":

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from faceloupe.config import Settings, weights_folder
-from faceloupe.errors import Cancelled, EvidenceError
+from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.quality import assess
 from faceloupe.media.image import decode
@@ -18,7 +19,7 @@ from faceloupe.models.records import DEFAULT_MODEL, ModelRecord
 from faceloupe.report.canonical import Timing, build
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import of_image, of_score
-from faceloupe.scoring.preprocess import crop_square, cut
+from faceloupe.scoring.preprocess import crop_face
 from faceloupe.scoring.scorer import FaceScorer
 from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, Picture
 
@@ -39,7 +40,14 @@ class Instruments:
 
         Raises:
             WeightsError: no verified weights; nothing may be scored.
+            UsageError: torch has no such device here.
         """
+        try:
+            if settings.device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+                raise ValueError(settings.device)
+            torch.zeros(1, device=settings.device).item()
+        except (RuntimeError, AssertionError, ValueError) as problem:
+            raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
         scorer = FaceScorer.load(folder or weights_folder(), model_id, settings.device)
         return cls(FaceDetector(settings), scorer)
 
@@ -137,7 +145,8 @@ def analyze(
     passes = _run(candidates, instruments.scorer, explain, watch)
     explain_s = watch.lap() if explain else 0.0
     findings = [_finding(number, *pair, instruments.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
-    outcome, reason, decisive = of_image(findings)
+    smallest = instruments.detector.smallest_sought(width, height)
+    outcome, reason, decisive = of_image(findings, smallest_px=smallest)
     timing = Timing(decode_s, detect_s, watch.lap(), explain_s, watch.total)
     report = build(
         evidence,
@@ -164,8 +173,7 @@ class _Candidate:
 
 
 def _candidate(face: DetectedFace, rgb: np.ndarray, record: ModelRecord) -> _Candidate:
-    square = crop_square(face.box, rgb.shape[1], rgb.shape[0], record.input.crop_margin)
-    crop = cut(rgb, square, record.input.size)
+    square, crop = crop_face(rgb, face.box, record.input)
     return _Candidate(face, square, crop, assess(face, crop, record.gates))
 
 

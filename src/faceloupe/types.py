@@ -16,6 +16,16 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
+def apart(value: float, *bounds: float, decimals: int = 2) -> tuple[str, ...]:
+    """A value and its bounds as text, with as few decimals as show on which side of each bound the value lies."""
+    texts: list[str] = []
+    for places in range(decimals, 10):
+        texts = [f"{number:.{places}f}" for number in (value, *bounds)]
+        if all(text != texts[0] or bound == value for text, bound in zip(texts[1:], bounds, strict=True)):
+            break
+    return tuple(texts)
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle in pixels of the source picture, ``x0 < x1`` and ``y0 < y1``; it may reach beyond the picture."""

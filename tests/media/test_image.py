@@ -2,6 +2,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pillow_heif
 import pytest
@@ -83,6 +84,26 @@ def test_every_common_mode_becomes_rgb_and_says_how(mode):
 def test_transparency_is_laid_over_mid_gray():
     clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     assert (decode(encode(clear, "PNG")).rgb == 128).all()
+
+
+def test_sixteen_bit_color_says_that_it_was_cut():
+    values = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    _, content = cv2.imencode(".png", values[..., ::-1])
+    picture = decode(content.tobytes())
+    assert np.array_equal(picture.rgb, (values >> 8).astype(np.uint8))
+    assert "high byte" in picture.notes[0]
+
+
+def test_an_orientation_that_does_not_exist_is_not_said_to_be_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    assert decode(encode(gradient(), "PNG", exif=exif)).notes == ()
+
+
+def test_tiff_orientation_is_applied_and_noted():
+    picture = decode(encode(gradient(), "TIFF", tiffinfo={0x0112: 6}))
+    assert picture.rgb.shape == (64, 48, 3)
+    assert any("orientation" in note for note in picture.notes)
 
 
 def test_plain_rgb_needs_no_note():
@@ -168,3 +189,50 @@ def test_flipped_bytes_never_escape_as_anything_but_an_evidence_error(seed):
 
 def test_a_real_photograph_decodes():
     assert decode(skimage_picture("chelsea.png").read_bytes()).rgb.shape == (300, 451, 3)
+
+
+def test_a_cut_jpeg_with_a_false_end_marker_is_told_from_a_whole_one():
+    whole = GENERATED.read_bytes()
+    for share in (0.5, 0.8, 0.97):
+        with pytest.raises(EvidenceError, match="damaged or incomplete"):
+            decode(whole[: int(len(whole) * share)] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"optimize": True}], ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_whole_jpeg_of_any_kind_is_not_called_cut(mode, options):
+    picture = Image.open(GENERATED).convert(mode).resize((333, 257))
+    assert decode(encode(picture, "JPEG", quality=60, **options)).rgb.shape == (257, 333, 3)
+    assert decode(encode(picture, "JPEG", **options) + b"trailing bytes").rgb.shape == (257, 333, 3)
+
+
+@pytest.mark.filterwarnings("ignore:.*EXIF:UserWarning")
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_broken_metadata_does_not_make_whole_pixels_damaged(kind):
+    picture = decode(encode(gradient(), kind, exif=b"Exif\x00\x00MM\x00*\x00\x00\xff\xff broken"))
+    assert picture.rgb.shape == (48, 64, 3)
+
+
+def test_a_tiff_that_stores_white_as_zero_is_no_negative():
+    values = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
+    stored = encode(Image.fromarray(65535 - values), "TIFF", tiffinfo={262: 0})
+    assert np.abs(decode(stored).rgb[..., 0].astype(int) - np.round(values / 257)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_transparent_color_is_laid_over_mid_gray(mode):
+    clear = Image.new(mode, (8, 8), 200 if mode == "L" else (200, 10, 10))
+    picture = decode(encode(clear, "PNG", transparency=200 if mode == "L" else (200, 10, 10)))
+    assert (picture.rgb == 128).all()
+    assert "Transparency" in picture.notes[0]
+
+
+def test_a_preview_page_of_a_tiff_is_not_a_second_picture():
+    preview = gradient().resize((16, 12))
+    preview.encoderinfo = {"tiffinfo": {254: 1}}
+    content = encode(gradient(), "TIFF", save_all=True, append_images=[preview])
+    assert np.array_equal(decode(content).rgb, np.asarray(gradient()))
+
+
+def test_big_tiff_is_read():
+    assert np.array_equal(decode(encode(gradient(), "TIFF", big_tiff=True)).rgb, np.asarray(gradient()))

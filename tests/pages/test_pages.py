@@ -58,7 +58,7 @@ def test_an_upload_is_analyzed_once_and_stays_on_show(app):
     assert key.name == "my photo.png"
     app.run()
     assert app.session_state[state.RESULT] == key
-    assert "Error rates at these thresholds" in words(app)
+    assert "Error rates of single faces" in words(app)
 
 
 def test_a_result_survives_a_change_of_page(app):
@@ -70,7 +70,7 @@ def test_a_result_survives_a_change_of_page(app):
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT] == key
-    assert "Error rates at these thresholds" in words(app)
+    assert "Error rates of single faces" in words(app)
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,24 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
     resources.instruments.clear()
 
 
-def test_the_store_keeps_the_latest_and_tells_files_apart():
+def test_a_cancelled_analysis_says_so_and_shows_no_old_verdict(app):
+    app.button(key="sample-photograph").click().run()
+    state_of = app.session_state
+    state_of[state.RESULT] = None
+    state_of[state.NOTICE] = "The analysis of x was cancelled; choose the file again to examine it."
+    app.run()
+    assert "was cancelled" in words(app)
+    assert "Error rates" not in words(app)
+
+
+def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
+    from faceloupe.pipeline import Analysis
+    from faceloupe.types import Picture
     from faceloupe.ui.resources import AnalysisKey, AnalysisStore
 
-    store = AnalysisStore(capacity=2)
+    picture = Picture(np.zeros((100, 100, 3), np.uint8))
+    store = AnalysisStore(capacity_bytes=2 * picture.rgb.nbytes)
     keys = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
     for key in keys:
-        store.put(key, np.zeros(1))
+        store.put(key, Analysis({}, picture))
     assert [store.get(key) is None for key in keys] == [True, False, False]

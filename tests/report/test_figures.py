@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceloupe.errors import UsageError
 from faceloupe.pipeline import analyze
 from faceloupe.report import figures, files
 from faceloupe.types import Outcome
@@ -60,7 +61,7 @@ def test_drawing_boxes_leaves_the_source_alone(analysis):
 def test_the_heatmap_lies_on_the_face_and_nowhere_else(analysis):
     rgb, face = analysis.picture.rgb, next(face for face in analysis.faces if face.heat is not None)
     plain = figures.boxes(rgb, analysis.faces)
-    laid = figures.source_overlay(rgb, analysis.faces, analysis.report["model"]["explanation_max"])
+    laid = figures.source_overlay(rgb, analysis.faces, analysis.report["model"]["explanation_max"], 0.7)
     changed = (plain != laid).any(2)
     x0, y0, x1, y1 = (int(value) for value in face.crop_box.corners)
     outside = changed.copy()
@@ -76,3 +77,48 @@ def test_the_written_pictures_can_be_read_and_carry_the_scale(analysis, tmp_path
     with Image.open(tmp_path / "new" / "folder" / "heatmap.png") as heatmap:
         assert heatmap.height > analysis.picture.rgb.shape[0]  # the scale stands below
     assert not list((tmp_path / "new" / "folder").glob("*.partial"))
+
+
+def test_nothing_that_exists_is_ever_overwritten(analysis, tmp_path):
+    evidence = tmp_path / "boxes.png"
+    evidence.write_bytes(GENERATED.read_bytes())
+    with pytest.raises(UsageError, match=r"boxes\.png already"):
+        files.write(analysis, tmp_path)
+    assert evidence.read_bytes() == GENERATED.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["boxes.png"]
+
+
+def test_a_second_result_does_not_mix_with_the_first(analysis, tmp_path):
+    files.write(analysis, tmp_path)
+    with pytest.raises(UsageError, match="already"):
+        files.write(analysis, tmp_path)
+
+
+def test_a_huge_picture_is_shrunk_before_it_is_drawn_on(analysis):
+    rgb = np.zeros((4000, 6000, 3), np.uint8)
+    drawn = figures.source_overlay(rgb, analysis.faces, 1.0, 0.7)
+    assert max(drawn.shape) == figures.DISPLAY_SIDE
+
+
+def test_a_failed_write_takes_back_what_it_wrote(analysis, tmp_path, monkeypatch):
+    publish, calls = files._publish, []
+
+    def fail_at_the_third(content, path):
+        calls.append(path)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        publish(content, path)
+
+    monkeypatch.setattr(files, "_publish", fail_at_the_third)
+    with pytest.raises(UsageError, match="No space left"):
+        files.write(analysis, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_laid_out_for_a_temporary_file_is_not_followed(analysis, tmp_path):
+    evidence = tmp_path / "evidence.jpg"
+    evidence.write_bytes(b"the original")
+    for name in ("report.json.partial", "boxes.png.partial"):
+        (tmp_path / name).symlink_to(evidence)
+    files.write(analysis, tmp_path)
+    assert evidence.read_bytes() == b"the original"

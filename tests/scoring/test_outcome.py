@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from faceloupe.models.records import Thresholds
@@ -31,31 +33,54 @@ def test_the_thresholds_belong_to_the_verdicts(score, outcome):
 
 
 def test_no_face_is_not_applicable_and_never_authentic():
-    assert of_image([]) == (Outcome.NOT_APPLICABLE, "cannot say: no face was found", None)
+    assert of_image([], smallest_px=20) == (
+        Outcome.NOT_APPLICABLE,
+        "cannot say: no face of 20 px or more was found",
+        None,
+    )
 
 
 def test_faces_that_cannot_be_scored_are_not_applicable():
-    outcome, reason, decisive = of_image([finding(1, None), finding(2, None)])
+    outcome, reason, decisive = of_image([finding(1, None), finding(2, None)], smallest_px=20)
     assert (outcome, decisive) == (Outcome.NOT_APPLICABLE, None)
     assert "none of the 2 faces" in reason
 
 
 def test_one_manipulated_face_among_many_authentic_ones_decides():
     faces = [finding(number, 0.05) for number in range(1, 12)] + [finding(12, 0.9)]
-    outcome, reason, decisive = of_image(faces)
+    outcome, reason, decisive = of_image(faces, smallest_px=20)
     assert outcome is Outcome.MANIPULATED
     assert decisive.id == 12
     assert reason.startswith("face 12 has the highest of 12 scores")
 
 
 def test_an_inconclusive_face_keeps_the_picture_from_being_authentic():
-    assert of_image([finding(1, 0.1), finding(2, 0.5)])[0] is Outcome.INCONCLUSIVE
+    assert of_image([finding(1, 0.1), finding(2, 0.5)], smallest_px=20)[0] is Outcome.INCONCLUSIVE
 
 
 def test_unscored_faces_beside_a_scored_one_are_mentioned():
-    outcome, reason, _ = of_image([finding(1, 0.1), finding(2, None)])
+    outcome, reason, _ = of_image([finding(1, 0.1), finding(2, None)], smallest_px=20)
     assert outcome is Outcome.AUTHENTIC
     assert reason.endswith("1 further candidate could not be scored")
+
+
+def test_a_picture_is_not_authentic_on_the_word_of_a_lesser_face():
+    outcome, reason, _ = of_image([finding(1, None), finding(2, 0.1)], smallest_px=20)
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "largest face could not be scored" in reason
+    assert of_image([finding(1, None), finding(2, 0.9)], smallest_px=20)[0] is Outcome.MANIPULATED
+
+
+@pytest.mark.parametrize("score", [0.7, 0.699999, 0.6951, 0.3, 0.300001, 0.3049])
+def test_a_reason_never_contradicts_itself_by_rounding(score):
+    _, reason = of_score(score, THRESHOLDS)
+    numbers = [float(text) for text in re.findall(r"0\.\d+", reason)]
+    if "at or above" in reason:
+        assert numbers[0] >= numbers[1]
+    elif "at or below" in reason:
+        assert numbers[0] <= numbers[1]
+    else:
+        assert numbers[1] < numbers[0] < numbers[2]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.NOT_APPLICABLE, Outcome.ERROR])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
-from faceloupe.training import metrics
-from faceloupe.training.calibrate import choose_thresholds, fit_temperature
+from faceloupe.training import calibrate, metrics
+from faceloupe.training.calibrate import choose_thresholds, cross_fit, fit_temperature
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 20), (3, 50), (50, 50), (257, 749)])
@@ -70,12 +70,21 @@ def test_the_thresholds_keep_either_error_within_its_bound(separation):
     assert thresholds.lower < 0.5 < thresholds.upper
 
 
-def test_ratio_bounds_grow_with_the_data_and_hold_the_truth():
+def test_ratio_bounds_grow_with_the_data():
     few, many = (
         metrics.likelihood_ratio_bounds(*gaussian(n, 4.0), n_units=lambda label, n=n: n) for n in (100, 10_000)
     )
     assert many[0] < few[0] < 0 < few[1] < many[1]
-    assert few[1] < 2.0  # a hundred faces cannot support a ratio of a hundred
+    assert few[1] < 1.5  # a hundred faces cannot support a ratio of thirty
+
+
+def test_ratio_bounds_of_a_weak_system_stay_below_what_it_can_truly_reach():
+    """Two Gaussians one standard deviation apart: the true tail ratio at the 97.5 % point is about 8."""
+    for seed in range(20):
+        low, high = metrics.likelihood_ratio_bounds(*gaussian(500, 1.0, seed), n_units=lambda label: 500)
+        threshold = norm.isf(0.5 / 500)
+        assert high <= np.log10(norm.sf(threshold - 1.0) / norm.sf(threshold)) + 0.1
+        assert low >= -np.log10(norm.sf(threshold - 1.0) / norm.sf(threshold)) - 0.1
 
 
 def test_faces_of_few_people_support_less_than_faces_of_many():
@@ -91,3 +100,30 @@ def test_scores_that_tell_nothing_support_nothing():
     labels = np.repeat([0, 1], 500)
     low, high = metrics.likelihood_ratio_bounds(labels, random.normal(size=1000), n_units=lambda label: 500)
     assert -0.5 < low <= 0 <= high < 0.5
+
+
+def test_cross_fitting_never_judges_a_unit_by_itself():
+    """Scores without information, memorized by unit: fitted on all, the thresholds look better than they are."""
+    random = np.random.default_rng(5)
+    labels, logits = np.repeat([0, 1], 300), random.normal(size=600)
+    held_out = cross_fit(labels, logits, np.array([str(number) for number in range(600)]))
+    assert held_out.scores.shape == (600,)
+    assert not (held_out.called_fake & held_out.called_real).any()
+    thresholds = choose_thresholds(labels, 1 / (1 + np.exp(-logits)))
+    assert thresholds.lower < thresholds.upper
+    fpr, fnr = held_out.called_fake[:300].mean(), held_out.called_real[300:].mean()
+    assert 0.005 < fpr < 0.09
+    assert 0.005 < fnr < 0.09
+
+
+def test_cross_fitting_keeps_units_whole(monkeypatch):
+    labels, logits = gaussian(200, 3.0)
+    units = np.array([str(number // 4) for number in range(400)])
+    seen = []
+    fit = calibrate._Fit.to
+    monkeypatch.setattr(calibrate._Fit, "to", staticmethod(lambda a, b: (seen.append(set(b)), fit(a, b))[1]))
+    cross_fit(labels, logits, units)
+    assert len(seen) == 5
+    for fitted_on in seen:
+        inside = np.array([logit in fitted_on for logit in logits])
+        assert not set(units[inside]) & set(units[~inside])

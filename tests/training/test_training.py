@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,9 +18,10 @@ from faceloupe.models.networks import build
 from faceloupe.models.records import find_record
 from faceloupe.scoring.preprocess import InputContract
 from faceloupe.training import augment, calibrate, card, data
+from faceloupe.training import train as training
 from faceloupe.training.sampling import PairDataset
 from faceloupe.training.settings import Draw, Stage, TrainingSettings
-from faceloupe.training.train import load_trunk, train
+from faceloupe.training.train import load_trunk
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 SETTINGS = TrainingSettings(
@@ -28,6 +30,8 @@ SETTINGS = TrainingSettings(
     batch_size=8,
     warmup_steps=2,
     average_decay=0.5,
+    validate_every=3,
+    selection=("toy",),
 )
 
 
@@ -65,7 +69,7 @@ def trunk(tmp_path_factory) -> Path:
     return path
 
 
-def test_a_pair_is_the_same_whenever_it_is_drawn_and_shares_its_augmentation(material, items):
+def test_a_pair_is_the_same_whenever_it_is_drawn(material, items):
     first, second = (PairDataset(SETTINGS, material, items) for _ in range(2))
     for index in (0, 7, 20):
         (inputs, labels), (again, _) = first[index], second[index]
@@ -73,6 +77,17 @@ def test_a_pair_is_the_same_whenever_it_is_drawn_and_shares_its_augmentation(mat
         assert labels.tolist() == [0.0, 1.0]
     assert first.size_of(0) == 64
     assert first.size_of(len(first) - 1) == 96
+
+
+def test_both_faces_of_a_pair_get_one_recipe(material, items, monkeypatch):
+    recipes = []
+    apply = augment.apply
+    monkeypatch.setattr(augment, "apply", lambda *a: (recipes.append((a[2], a[4])), apply(*a))[1])
+    dataset = PairDataset(SETTINGS, material, items)
+    for index in range(10):
+        dataset[index]
+    assert recipes[0::2] == recipes[1::2]
+    assert len({recipe for recipe, _ in recipes}) == 10
 
 
 def test_validation_pictures_are_never_drawn(material, items):
@@ -88,13 +103,14 @@ def test_a_missing_source_is_named(material, items):
         PairDataset(settings, material, items)
 
 
-def test_one_recipe_treats_equal_pictures_equally(portrait):
+def test_a_recipe_changes_the_picture_and_keeps_its_size(portrait):
     box = data.Box(330, 200, 620, 600)
-    for seed in range(20):
-        recipe = augment.draw(np.random.default_rng(seed), 128)
-        one, two = (augment.apply(portrait.copy(), box, recipe, InputContract(), 128) for _ in range(2))
-        assert np.array_equal(one, two)
-        assert one.shape == (128, 128, 3)
+    crops = [
+        augment.apply(portrait, box, augment.draw(np.random.default_rng(seed), 128), InputContract(), 128)
+        for seed in range(20)
+    ]
+    assert all(crop.shape == (128, 128, 3) and crop.dtype == np.uint8 for crop in crops)
+    assert len({crop.tobytes() for crop in crops}) == 20
 
 
 def test_augmentation_spreads_the_sharpness_that_would_give_sources_away(portrait):
@@ -115,21 +131,44 @@ def test_another_trunk_is_refused(tmp_path):
         load_trunk(build("mobilenet_v3_small"), tmp_path / "none.safetensors")
 
 
+class _Killed(Exception):
+    pass
+
+
 @pytest.mark.slow
-def test_training_runs_resumes_and_registers(material, items, trunk, tmp_path):
-    work = tmp_path / "work"
-    work.mkdir()
-    weights = train(SETTINGS, material, items, trunk=trunk, work=work)
-    first = load_file(weights)
-    again = train(SETTINGS, material, items, trunk=trunk, work=work)  # nothing left to do: the checkpoint is complete
-    assert all(torch.equal(first[name], tensor) for name, tensor in load_file(again).items())
-    start = load_file(trunk)
-    assert any(not torch.equal(start[name], first[name]) for name in start)
+def test_a_killed_training_ends_where_an_unbroken_one_does(material, items, trunk, tmp_path, monkeypatch):
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    unbroken.mkdir(), killed.mkdir()
+    expected = load_file(training.train(SETTINGS, material, items, trunk=trunk, work=unbroken))
+    keep = training._keep_history
+
+    def kill(path, step, *rest):
+        keep(path, step, *rest)
+        if step == 6:
+            raise _Killed
+
+    monkeypatch.setattr(training, "_keep_history", kill)
+    with pytest.raises(_Killed):
+        training.train(SETTINGS, material, items, trunk=trunk, work=killed)
+    monkeypatch.setattr(training, "_keep_history", keep)
+    assert not (killed / "weights.safetensors").exists()
+    other = replace(SETTINGS, peak_rate=1e-5)
+    with pytest.raises(DatasetError, match="another recipe"):
+        training.train(other, material, items, trunk=trunk, work=killed)
+    resumed = load_file(training.train(SETTINGS, material, items, trunk=trunk, work=killed))
+    for name, tensor in expected.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_training_changes_the_trunk_and_registers_a_model(material, items, trunk, tmp_path):
+    weights = training.train(SETTINGS, material, items, trunk=trunk, work=tmp_path)
+    trained, start = load_file(weights), load_file(trunk)
+    assert any(not torch.equal(start[name], trained[name]) for name in start)
     folder = tmp_path / "weights"
     record = calibrate.register(SETTINGS, material, items, weights, folder)
     assert find_record(folder) == record
     card.write(record, folder / "card.md")
-    assert record.weights_sha256[:8] in record.calibrator.id
     assert f"{record.error_rates.fpr:.1%}" in (folder / "card.md").read_text()
 
 

@@ -23,8 +23,8 @@ class _UnscaledGradCAM(GradCAM):
     """Grad-CAM (Selvaraju et al. 2017) without the rescaling of each map to its own maximum.
 
     The library stretches every map to 0..1, so that a map of nothing looks like a map of something. Here a cell keeps
-    its unit: sum over channels of mean gradient times activation. Where the network averages its last feature map over
-    all cells, as MobileNetV3 does, the cells sum to the first-order contribution of that map to the logit.
+    its unit: sum over channels of mean gradient times activation, cut at 0. Where the network averages its last feature
+    map over all cells, as MobileNetV3 does, the cells before the cut sum to that map's first-order share of the logit.
     """
 
     def compute_cam_per_layer(self, input_tensor, targets, eigen_smooth):

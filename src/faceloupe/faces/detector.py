@@ -15,6 +15,8 @@ from faceloupe.vision_ops import torchvision
 _CLOSE_UP_SIDE = 240
 _BORDER_SHARE = 0.4
 _BORDER_GRAY = 127
+_EARLY_THRESHOLDS = (0.6, 0.7)  # of the first two stages, as facenet-pytorch sets them
+SURE = 0.9  # confidence of a face that needs no second search
 _SMALLEST_MTCNN_INPUT = 12  # its first stage is a 12 x 12 window
 
 _Candidate = tuple[np.ndarray, float, np.ndarray]  # corners (4,), confidence 0..1, landmarks (5, 2)
@@ -35,6 +37,7 @@ class FaceDetector:
         self._network = MTCNN(
             keep_all=True,
             min_face_size=settings.smallest_sought_px,
+            thresholds=[*_EARLY_THRESHOLDS, settings.detection_confidence],
             post_process=False,
             select_largest=False,
             device=torch.device(settings.device),
@@ -48,11 +51,13 @@ class FaceDetector:
 
         Returns:
             Faces from the largest to the smallest, boxes and landmarks in pixels of ``rgb``, boxes clipped to it. Where
-            the search finds nothing, a second one looks for a face that fills the picture.
+            the search finds no face for sure, a second one looks for a face that fills the picture.
         """
         found = self._search(rgb, self._settings.detection_long_side)
-        if not found:
-            found = self._search(rgb, _CLOSE_UP_SIDE, framed=True)
+        if not any(confidence >= SURE for _, confidence, _ in found):
+            close_up = self._search(rgb, _CLOSE_UP_SIDE, framed=True)
+            if any(confidence >= SURE for _, confidence, _ in close_up) or not found:
+                found = close_up
         height, width = rgb.shape[:2]
         faces = []
         for (x0, y0, x1, y1), confidence, landmarks in found:
@@ -60,6 +65,10 @@ class FaceDetector:
                 box = Box(float(x0), float(y0), float(x1), float(y1)).clipped(width, height)
                 faces.append(DetectedFace(box, confidence, landmarks))
         return sorted(faces, key=lambda face: -face.box.width * face.box.height)
+
+    def smallest_sought(self, width: int, height: int) -> float:
+        """Faces from this size upward are looked for in a picture of that size, pixels of the picture."""
+        return self._settings.smallest_sought_px * max(1.0, max(width, height) / self._settings.detection_long_side)
 
     def _search(self, rgb: np.ndarray, long_side: int, *, framed: bool = False) -> list[_Candidate]:
         """Search a copy of the picture, shrunk to ``long_side``; results in pixels of the picture."""
@@ -95,5 +104,4 @@ class FaceDetector:
         return [
             (np.asarray(box, np.float64), float(score), np.asarray(point, np.float64))
             for box, score, point in zip(boxes, scores, points, strict=True)
-            if score >= self._settings.detection_confidence
         ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from faceloupe.types import DetectedFace, FaceQuality
+from faceloupe.types import DetectedFace, FaceQuality, apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,12 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
     sharp = sharpness(crop)
     problem = ""
     if face.confidence < gates.min_confidence:
-        needed = f"{face.confidence:.2f}; {gates.min_confidence:.2f} is needed"
-        problem = f"the face finder is not sure that this is a face ({needed})"
+        found, needed = apart(face.confidence, gates.min_confidence)
+        problem = f"the face finder is not sure that this is a face ({found}; {needed} is needed)"
     elif face.size_px < gates.min_size_px:
-        problem = f"the face is {face.size_px:.0f} px wide; {gates.min_size_px:.0f} are needed"
+        found, needed = apart(face.size_px, gates.min_size_px, decimals=0)
+        problem = f"the face is {found} px wide; {needed} are needed"
     elif sharp < gates.min_sharpness:
-        problem = f"the face is too blurred (sharpness {sharp:.1f}; {gates.min_sharpness:.1f} is needed)"
+        found, needed = apart(sharp, gates.min_sharpness, decimals=1)
+        problem = f"the face is too blurred (sharpness {found}; {needed} is needed)"
     return FaceQuality(face.size_px, sharp, face.confidence, problem)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import pillow_heif
@@ -14,6 +15,7 @@ from faceloupe.types import Picture
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # Pillow's guard only warns at first; ours, in decode(), refuses, and comes before load()
 
+T = TypeVar("T")
 _PILLOW_NAMES = {
     "JPEG": ("JPEG", "MPO"),
     "PNG": ("PNG",),
@@ -26,10 +28,17 @@ _PILLOW_NAMES = {
 }
 _ANIMATED = {"PNG", "WebP", "GIF", "AVIF", "TIFF"}
 _BACKGROUND = 128
+_ORIENTATION, _PHOTOMETRIC, _SUBFILE_TYPE = 0x0112, 262, 254  # TIFF tags
+_MOST_PAGES = 1000
+_FILLER = b"\x55" * 4096
+_DAMAGED = "The {} data is damaged or incomplete, or a variant that cannot be read; get a complete copy."
 
 
 def _sixteen_bit(image: Image.Image) -> Image.Image:
-    return Image.fromarray((np.asarray(image).astype(np.float32) / 257.0).round().astype(np.uint8))
+    values = np.asarray(image).astype(np.float32)
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # TIFF may store white as 0; Pillow mends 8 bits only
+        values = 65535.0 - values
+    return Image.fromarray((values / 257.0).round().astype(np.uint8))
 
 
 def _over_gray(image: Image.Image) -> Image.Image:
@@ -55,9 +64,9 @@ _CONVERSIONS: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     mode = image.mode
+    if "transparency" in image.info and mode in ("P", "1", "L", "RGB"):
+        return _over_gray(image).convert("RGB"), _CONVERSIONS["RGBA"][1]
     if mode == "P":
-        if "transparency" in image.info:
-            return _over_gray(image).convert("RGB"), _CONVERSIONS["RGBA"][1]
         return image.convert("RGB"), "The palette was resolved to its colors."
     if mode not in _CONVERSIONS:
         raise EvidenceError(
@@ -88,39 +97,84 @@ def decode(intake: Intake, *, max_bytes: int, max_pixels: int) -> Picture:
         )
     if evidence.format in VIDEO_FORMATS:
         raise EvidenceError(f"The content is a video ({evidence.format}); this version examines still pictures only.")
+    with _open(content, evidence.format) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise EvidenceError(f"The picture is {width} x {height} pixels; the limit is {max_pixels:,} pixels.")
+        frames = _guarded(evidence.format, lambda: _full_pages(image))
+        if evidence.format in _ANIMATED and frames > 1:
+            raise EvidenceError(
+                f"The file holds {frames} pictures; a verdict on one of them would hide the others, "
+                "so export the ones in question as single files."
+            )
+        deep = ";16" in str(getattr(image, "tile", ""))
+        orientation = _orientation(image)
+        _guarded(evidence.format, image.load)
+        if image.format == "JPEG" and _is_cut(content, np.asarray(image)):
+            raise EvidenceError(_DAMAGED.format("JPEG"))
+        upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+        rgb, note = _guarded(evidence.format, lambda: _to_rgb(upright))
+        notes = {
+            f"The file holds {frames} pictures; its main one was examined.": frames > 1,
+            "The orientation that the file states was applied.": orientation in range(2, 9),
+            "The metadata could not be read; no orientation was applied.": orientation is None,
+            "16-bit colors were cut to their high byte.": deep and upright.mode in ("RGB", "RGBA"),
+            note: bool(note),
+            "The embedded color profile was not applied.": "icc_profile" in image.info,
+        }
+        return Picture(np.asarray(rgb), tuple(text for text, holds in notes.items() if holds))
+
+
+def _full_pages(image: Image.Image) -> int:
+    """Number of pictures in the file, reduced-size previews of a TIFF aside; a TIFF is left at its first full one."""
+    frames = getattr(image, "n_frames", 1)
+    if image.format != "TIFF" or frames == 1:
+        return frames
+    full = []
+    for number in range(min(frames, _MOST_PAGES)):
+        image.seek(number)
+        if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 1:
+            full.append(number)
+    image.seek(full[0] if full else 0)
+    return max(len(full), 1)
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """What the file says about its orientation, 1 where nothing; None where its metadata is broken."""
     try:
-        with Image.open(io.BytesIO(content), formats=_PILLOW_NAMES[evidence.format]) as image:
-            return _decode_opened(image, evidence.format, max_pixels)
+        value = image.getexif().get(_ORIENTATION, 1)
+        return value if isinstance(value, int) else None
+    except Exception:  # noqa: BLE001 - broken metadata raises anything; the pixels may still be whole
+        return None
+
+
+def _is_cut(content: bytes, pixels: np.ndarray) -> bool:
+    """Whether JPEG data ends before the picture does, behind an end marker that hides it.
+
+    The decoder fills what is missing in silence. Bytes put in before the end marker change nothing where the picture is
+    complete, as the decoder has seen its last block by then; where it is not, they are taken for picture.
+    """
+    end = content.rfind(b"\xff\xd9")
+    if end < 0:
+        return True
+    try:
+        with Image.open(io.BytesIO(content[:end] + _FILLER + content[end:]), formats=["JPEG"]) as probe:
+            return not np.array_equal(np.asarray(probe), pixels)
+    except Exception:  # noqa: BLE001 - filler that is taken for picture can break the decoder
+        return True
+
+
+def _open(content: bytes, found: str) -> Image.Image:
+    return _guarded(found, lambda: Image.open(io.BytesIO(content), formats=_PILLOW_NAMES[found]))
+
+
+def _guarded(found: str, step: Callable[[], T]) -> T:
+    """Run one step of a decoder: on a hostile file it raises anything, and each means that it cannot be read."""
+    try:
+        return step()
     except EvidenceError:
         raise
     except MemoryError:
         raise EvidenceError("The picture needs more memory than there is to decode; lower max_pixels.") from None
     except Exception as problem:
-        raise EvidenceError(
-            f"The {evidence.format} data is damaged or incomplete and cannot be decoded; get a complete copy."
-        ) from problem
-
-
-def _decode_opened(image: Image.Image, found: str, max_pixels: int) -> Picture:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise EvidenceError(f"The picture is {width} x {height} pixels; the limit is {max_pixels:,} pixels.")
-    frames = getattr(image, "n_frames", 1)
-    if found in _ANIMATED and frames > 1:
-        raise EvidenceError(
-            f"The file holds {frames} pictures; a verdict on one of them would hide the others, "
-            "so export the ones in question as single files."
-        )
-    notes = []
-    if frames > 1:
-        notes.append(f"The file holds {frames} pictures; its main one was examined.")
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.size != image.size or image.getexif().get(0x0112, 1) not in (0, 1):
-        notes.append("The orientation that the file states was applied.")
-    rgb, note = _to_rgb(upright)
-    if note:
-        notes.append(note)
-    if "icc_profile" in image.info:
-        notes.append("The embedded color profile was not applied.")
-    return Picture(np.asarray(rgb), tuple(notes))
+        raise EvidenceError(_DAMAGED.format(found)) from problem

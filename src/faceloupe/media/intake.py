@@ -12,6 +12,10 @@ from faceloupe.types import Evidence
 _CHUNK = 1024 * 1024
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+_QUICKTIME_BRANDS = {b"qt  "}
+_MP4_BRANDS = {b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"M4VH", b"M4VP"}
+_MP4_BRANDS |= {b"MSNV", b"dash", b"mmp4", b"f4v ", b"3gp4", b"3gp5", b"3gp6", b"3gp7", b"3g2a", b"XAVC"}
+_BMP_HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -19,11 +23,13 @@ _SIGNATURES = (
     (b"GIF89a", "GIF"),
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
-    (b"BM", "BMP"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
     (b"\x1aE\xdf\xa3", "Matroska"),
     (b"\x00\x00\x01\xba", "MPEG"),
     (b"\x00\x00\x01\xb3", "MPEG"),
 )
+_UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, format marks, surrogates, line separators
 VIDEO_FORMATS = frozenset({"MP4", "QuickTime", "Matroska", "MPEG", "AVI"})
 
 
@@ -40,6 +46,14 @@ class Intake:
     content: bytes | None
 
 
+def _sniff_iso(head: bytes) -> str | None:
+    """Tell apart the formats that share the ISO base media container, by their brands."""
+    length = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12]} | {head[start : start + 4] for start in range(16, length - 3, 4)}
+    kinds = (("AVIF", _AVIF_BRANDS), ("HEIC", _HEIF_BRANDS), ("QuickTime", _QUICKTIME_BRANDS), ("MP4", _MP4_BRANDS))
+    return next((name for name, known in kinds if brands & known), None)
+
+
 def sniff(head: bytes) -> str | None:
     """Name the format that the first bytes of a file show; None where they show none that is known.
 
@@ -49,22 +63,16 @@ def sniff(head: bytes) -> str | None:
     if head[:4] == b"RIFF":
         return {b"WEBP": "WebP", b"AVI ": "AVI"}.get(head[8:12])
     if head[4:8] == b"ftyp":
-        length = min(int.from_bytes(head[:4], "big"), len(head))
-        brands = {head[8:12]} | {head[start : start + 4] for start in range(16, length - 3, 4)}
-        if brands & _AVIF_BRANDS:
-            return "AVIF"
-        if brands & _HEIF_BRANDS:
-            return "HEIC"
-        return "QuickTime" if head[8:12] == b"qt  " else "MP4"
+        return _sniff_iso(head)
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
     return next((name for signature, name in _SIGNATURES if head.startswith(signature)), None)
 
 
 def printable_name(name: str) -> str:
     """A file name that can stand in a report: control and direction marks replaced, undecodable bytes as U+FFFD."""
     text = name.encode("utf-8", "replace").decode("utf-8")
-    return "".join(
-        "\ufffd" if unicodedata.category(character) in ("Cc", "Cf", "Cs") else character for character in text
-    )
+    return "".join("\ufffd" if unicodedata.category(character) in _UNSHOWN else character for character in text)
 
 
 def take_in(path: Path, *, max_bytes: int) -> Intake:

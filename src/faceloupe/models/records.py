@@ -4,7 +4,9 @@ A record is what makes a score repeatable and arguable: which network, which byt
 logit becomes a probability, where the thresholds stand, and what errors were measured on which faces.
 """
 
+import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,19 @@ class ErrorRates:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationQuality:
+    """How far the calibrated scores can be taken at their word, on held-out folds.
+
+    Attributes:
+        ece: expected calibration error, 15 bins, 0..1.
+        cllr: log-likelihood-ratio cost, bits; 0 perfect, 1 no information.
+    """
+
+    ece: float
+    cllr: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceResult:
     """One row of the validation table; rates are of that source's faces, 0..1, None where it has none of the class."""
 
@@ -80,6 +95,7 @@ class ModelRecord:
     thresholds: Thresholds
     log10_lr_bounds: tuple[float, float]
     error_rates: ErrorRates
+    calibration: CalibrationQuality
     gates: QualityGates
     explanation_max: float
     validation: tuple[SourceResult, ...]
@@ -88,8 +104,39 @@ class ModelRecord:
     limits: tuple[str, ...]
     manipulations: str
 
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: a field is out of range.
+        """
+        low, high = self.log10_lr_bounds
+        rates = self.error_rates
+        shares = [rates.fpr, rates.fnr, rates.inconclusive, *rates.interval_95["fpr"], *rates.interval_95["fnr"]]
+        sound = (
+            isinstance(self.id, str)
+            and isinstance(self.architecture, str)
+            and Path(self.weights_file).name == self.weights_file
+            and low <= 0.0 <= high
+            and all(0.0 <= share <= 1.0 for share in shares)
+            and 0.0 < self.explanation_max < math.inf
+            and 16 <= self.input.size <= 2048
+            and self.input.crop_margin > 0.0
+            and min(self.gates.min_size_px, self.gates.min_sharpness, self.gates.min_confidence) >= 0.0
+        )
+        if not sound:
+            raise ValueError("a field of the model record is out of range")
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def to_json(self) -> str:
+        """The record as it is written to its file."""
+        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the record's text: every threshold and rate in it is vouched for by this number in a report."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelRecord":
@@ -109,6 +156,7 @@ class ModelRecord:
             "thresholds": Thresholds(**values["thresholds"]),
             "log10_lr_bounds": tuple(values["log10_lr_bounds"]),
             "error_rates": ErrorRates(**rates),
+            "calibration": CalibrationQuality(**values["calibration"]),
             "gates": QualityGates(**values["gates"]),
             "validation": tuple(SourceResult(**row) for row in values["validation"]),
             "limits": tuple(values["limits"]),
@@ -120,22 +168,24 @@ def read_record(path: Path) -> ModelRecord:
     """Read one record.
 
     Raises:
-        WeightsError: it is missing, damaged, or names a file outside its folder.
+        WeightsError: it is missing or damaged.
     """
     try:
-        record = ModelRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        return ModelRecord.from_dict(json.loads(text, parse_constant=_refuse_constant))
     except FileNotFoundError:
         raise WeightsError(
             f"The model record {path.name} is missing from the weights folder, so nothing can be scored; "
             "restore it from the repository."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise WeightsError(
             f"The model record {path.name} is damaged, so nothing can be scored; restore it from the repository."
         ) from problem
-    if Path(record.weights_file).name != record.weights_file:
-        raise WeightsError(f"The model record {path.name} names weights outside its folder; restore the record.")
-    return record
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def read_registry(folder: Path) -> dict[str, ModelRecord]:
@@ -172,5 +222,5 @@ def find_record(folder: Path, model_id: str = DEFAULT_MODEL) -> ModelRecord:
 def write_record(record: ModelRecord, path: Path) -> None:
     """Write a record, whole or not at all."""
     temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(record.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(record.to_json(), encoding="utf-8")
     temporary.replace(path)

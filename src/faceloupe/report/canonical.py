@@ -46,17 +46,27 @@ class Timing:
     total_s: float = 0.0
 
 
-@cache
-def git_commit() -> str | None:
-    """Commit of the checkout this runs from; None outside one."""
+def _git(*arguments: str) -> str | None:
     if not (REPOSITORY / ".git").exists():
         return None
     try:
-        command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        command = ["git", "-C", str(REPOSITORY), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the checkout this runs from; None outside one."""
+    return _git("rev-parse", "HEAD")
+
+
+@cache
+def _modified() -> bool | None:
+    """Whether tracked files differ from the commit, so that it does not name the code that ran; None outside one."""
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return None if changes is None else bool(changes)
 
 
 @cache
@@ -65,11 +75,12 @@ def _library_versions() -> dict[str, str]:
 
 
 def tool() -> dict[str, Any]:
-    """Name, version, commit and libraries of this installation."""
+    """Name, version, commit (and whether files were modified since) and libraries of this installation."""
     return {
         "name": "FaceLoupe",
         "version": __version__,
         "git_commit": git_commit(),
+        "modified": _modified(),
         "libraries": dict(_library_versions()),
     }
 
@@ -82,7 +93,9 @@ def model(record: ModelRecord) -> dict[str, Any]:
         "id": record.id,
         "architecture": record.architecture,
         "weights_sha256": record.weights_sha256,
+        "record_sha256": record.sha256,
         "calibrator_id": record.calibrator.id,
+        "calibrator": asdict(record.calibrator),
         "thresholds": asdict(record.thresholds),
         "log10_lr_bounds": dict(zip(("lower", "upper"), record.log10_lr_bounds, strict=True)),
         "error_rates": rates,
@@ -113,6 +126,16 @@ def _face(face: FaceFinding) -> dict[str, Any]:
         "last_s": None,
         "frames_scored": 0 if face.score is None else 1,
     }
+
+
+def _multiplicity(faces: Sequence[FaceFinding]) -> list[str]:
+    scored = sum(face.score is not None for face in faces)
+    if scored < 2:
+        return []
+    return [
+        f"The outcome is that of the highest of {scored} scores. The error rates and the likelihood ratio are those of "
+        "a single face: the more faces a picture has, the likelier one authentic face is called manipulated."
+    ]
 
 
 def build(
@@ -152,7 +175,7 @@ def build(
         "log10_lr": log10_lr,
         "verbal": None if log10_lr is None else verbal_equivalent(log10_lr),
         "propositions": PROPOSITIONS | {"kinds": record.manipulations},
-        "scope": [NOT_A_POSTERIOR, *record.limits],
+        "scope": [NOT_A_POSTERIOR, *_multiplicity(faces), *record.limits],
         "faces": [_face(face) for face in faces],
         "settings": settings.as_dict()
         | {

@@ -57,6 +57,10 @@ def boxes(rgb: np.ndarray, faces: tuple[FaceFinding, ...], *, chosen: int | None
         (h, w, 3) uint8, at most ``DISPLAY_SIDE`` long.
     """
     drawn, scale = _shrunk(rgb)
+    return _draw_boxes(drawn, scale, faces, chosen)
+
+
+def _draw_boxes(drawn: np.ndarray, scale: float, faces: tuple[FaceFinding, ...], chosen: int | None) -> np.ndarray:
     image = Image.fromarray(drawn)
     pen = ImageDraw.Draw(image)
     long_side = max(image.size)
@@ -99,7 +103,7 @@ def blend(rgb: np.ndarray, heat: np.ndarray, maximum: float, opacity: float) -> 
         opacity: 0..1.
     """
     share = np.clip(heat / maximum, 0.0, 1.0)
-    alpha = (opacity * np.sqrt(share))[..., None]
+    alpha = (opacity * share)[..., None]
     return (rgb * (1.0 - alpha) + color_map(0.2 + 0.8 * share) * alpha).round().astype(np.uint8)
 
 
@@ -114,27 +118,29 @@ def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
-def source_overlay(rgb: np.ndarray, faces: tuple[FaceFinding, ...], maximum: float, opacity: float = 0.7) -> np.ndarray:
+def source_overlay(rgb: np.ndarray, faces: tuple[FaceFinding, ...], maximum: float, opacity: float) -> np.ndarray:
     """Lay every face's heatmap over the source picture, with numbered boxes: (h, w, 3) uint8, see ``boxes``."""
-    height, width = rgb.shape[:2]
-    heat = np.zeros((height, width), np.float32)
+    drawn, scale = _shrunk(rgb)
+    heat = np.zeros(drawn.shape[:2], np.float32)
     for face in faces:
         if face.heat is None:
             continue
-        x0, y0, x1, y1 = (int(value) for value in face.crop_box.corners)
-        local = cv2.resize(face.heat, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-        heat[y0:y1, x0:x1] = np.maximum(heat[y0:y1, x0:x1], local)
-    return boxes(blend(rgb, heat, maximum, opacity), faces)
+        x0, y0, x1, y1 = (round(value * scale) for value in face.crop_box.corners)
+        if x1 > x0 and y1 > y0:
+            local = cv2.resize(face.heat, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+            heat[y0:y1, x0:x1] = np.maximum(heat[y0:y1, x0:x1], local[: heat.shape[0] - y0, : heat.shape[1] - x0])
+    return _draw_boxes(blend(drawn, heat, maximum, opacity), scale, faces, None)
 
 
-def scale_bar(maximum: float, width: int = 448) -> np.ndarray:
-    """The printed color scale: a bar from 0 to ``maximum`` with its numbers, (h, width, 3) uint8 on white."""
+def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:
+    """The printed color scale: from 0 to ``maximum`` with its numbers, as a heatmap of that opacity shows them on mid
+    gray; (h, width, 3) uint8 on white."""
     bar_height, margin = 14, 8
     font = ImageFont.load_default(12)
     image = Image.new("RGB", (width, bar_height + 46), "white")
     share = np.linspace(0.0, 1.0, width - 2 * margin, dtype=np.float32)[None].repeat(bar_height, 0)
-    gray = np.full((*share.shape, 3), 200, np.uint8)
-    image.paste(Image.fromarray(blend(gray, share * maximum, maximum, 1.0)), (margin, 18))
+    gray = np.full((*share.shape, 3), 128, np.uint8)
+    image.paste(Image.fromarray(blend(gray, share * maximum, maximum, opacity)), (margin, 18))
     pen = ImageDraw.Draw(image)
     pen.text((margin, 2), "speaks for manipulation, logits per cell", fill="black", font=font)
     for place in (0.0, 0.5, 1.0):
@@ -145,10 +151,10 @@ def scale_bar(maximum: float, width: int = 448) -> np.ndarray:
     return np.asarray(image)
 
 
-def with_scale(picture: np.ndarray, maximum: float) -> np.ndarray:
-    """Set the color scale under a picture, on white: nothing that shows a heatmap goes without its numbers."""
+def with_scale(picture: np.ndarray, maximum: float, opacity: float) -> np.ndarray:
+    """Set the color scale of a heatmap of that opacity under a picture, on white."""
     width = max(picture.shape[1], 260)
-    bar = scale_bar(maximum, width)
+    bar = scale_bar(maximum, width, opacity)
     canvas = np.full((picture.shape[0] + bar.shape[0], width, 3), 255, np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     canvas[picture.shape[0] :] = bar

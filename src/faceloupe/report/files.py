@@ -1,5 +1,9 @@
 """Writing an analysis to a folder."""
 
+import errno
+import io
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,45 +18,79 @@ if TYPE_CHECKING:
     from faceloupe.pipeline import Analysis
 
 
-def _save(picture: np.ndarray, path: Path) -> None:
-    with path.with_suffix(".partial").open("wb") as stream:
-        Image.fromarray(picture).save(stream, format="PNG")
-    path.with_suffix(".partial").replace(path)
+OPACITY = 0.7  # of the heatmaps in the written pictures
+
+
+# Errors of file systems without hard links, such as those of memory sticks.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+def _png(picture: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _publish(content: bytes, path: Path) -> None:
+    """Write a file, whole or not at all, where there is none: a link, unlike a rename, never replaces anything."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".faceloupe-")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        os.chmod(temporary, 0o644)
+        try:
+            os.link(temporary, path)
+        except OSError as problem:
+            if problem.errno not in _NO_LINKS:
+                raise
+            with path.open("xb") as stream:
+                stream.write(content)
+    finally:
+        os.unlink(temporary)
+
+
+def _pictures(analysis: "Analysis") -> dict[str, np.ndarray]:
+    """The pictures of an analysis by file name; none where no face was found."""
+    if analysis.picture is None or not analysis.faces:
+        return {}
+    rgb, maximum = analysis.picture.rgb, analysis.report["model"]["explanation_max"]
+    pictures = {"boxes.png": figures.boxes(rgb, analysis.faces)}
+    explained = [face for face in analysis.faces if face.heat is not None]
+    if explained:
+        overlay = figures.source_overlay(rgb, analysis.faces, maximum, OPACITY)
+        pictures["heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
+    for face in explained:
+        pictures[f"face-{face.id}-crop.png"] = face.crop
+        overlay = figures.face_overlay(face, maximum, OPACITY)
+        pictures[f"face-{face.id}-heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
+    return pictures
 
 
 def write(analysis: "Analysis", folder: Path) -> list[Path]:
     """Write ``report.json``, ``boxes.png``, ``heatmap.png`` and, per scored face, its crop and heatmap.
 
-    Each file is written whole or not at all, the report last: where it stands, the pictures do too.
+    Nothing that exists is ever overwritten: it could be evidence, or another file's results. Each file is written whole
+    or not at all, the report last: where it stands, the pictures do too.
 
     Raises:
-        UsageError: the folder cannot be written.
+        UsageError: the folder cannot be written, or holds a file of one of these names already.
     """
-    report = analysis.report
-    maximum = report["model"]["explanation_max"]
-    written = []
+    contents = {name: _png(picture) for name, picture in _pictures(analysis).items()}
+    contents["report.json"] = (to_json(analysis.report) + "\n").encode()
+    taken = [name for name in contents if os.path.lexists(folder / name)]
+    if taken:
+        raise UsageError(f"{folder} holds {taken[0]} already, and nothing is overwritten; choose another folder.")
+    written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        pictures: dict[str, np.ndarray] = {}
-        if analysis.picture is not None and analysis.faces:
-            rgb = analysis.picture.rgb
-            pictures["boxes.png"] = figures.boxes(rgb, analysis.faces)
-            explained = tuple(face for face in analysis.faces if face.heat is not None)
-            if explained:
-                overlay = figures.source_overlay(rgb, analysis.faces, maximum)
-                pictures["heatmap.png"] = figures.with_scale(overlay, maximum)
-            for face in explained:
-                pictures[f"face-{face.id}-crop.png"] = face.crop
-                overlay = figures.face_overlay(face, maximum, 0.7)
-                pictures[f"face-{face.id}-heatmap.png"] = figures.with_scale(overlay, maximum)
-        for name, picture in pictures.items():
-            _save(picture, folder / name)
+        for name, content in contents.items():
+            _publish(content, folder / name)
             written.append(folder / name)
-        partial = folder / "report.partial"
-        partial.write_text(to_json(report) + "\n", encoding="utf-8")
-        partial.replace(folder / "report.json")
-        written.append(folder / "report.json")
-    except OSError as problem:
+    except BaseException as problem:
+        for path in written:
+            path.unlink(missing_ok=True)
+        if not isinstance(problem, OSError):
+            raise
         raise UsageError(
             f"The results cannot be written to {folder} ({problem.strerror or problem}); choose another folder."
         ) from problem

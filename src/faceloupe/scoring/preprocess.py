@@ -70,6 +70,12 @@ def cut(rgb: np.ndarray, square: Box, size: int) -> np.ndarray:
     return cv2.resize(region, (size, size), interpolation=interpolation)
 
 
+def crop_face(rgb: np.ndarray, box: Box, contract: InputContract) -> tuple[Box, np.ndarray]:
+    """The square of the picture that shows a face, and its pixels at the network's size: see the two above."""
+    square = crop_square(box, rgb.shape[1], rgb.shape[0], contract.crop_margin)
+    return square, cut(rgb, square, contract.size)
+
+
 def normalize(crops: np.ndarray, contract: InputContract) -> np.ndarray:
     """Scale and normalize crops.
 

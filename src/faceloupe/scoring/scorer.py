@@ -11,6 +11,8 @@ from faceloupe.models.records import ModelRecord, find_record
 from faceloupe.models.weights import load_network
 from faceloupe.scoring.preprocess import normalize
 
+_BATCH = 32
+
 
 class FaceScorer:
     """Scores crops with one verified network.
@@ -39,8 +41,11 @@ class FaceScorer:
 
     def logits(self, crops: np.ndarray) -> np.ndarray:
         """Raw logits of (N, S, S, 3) uint8 RGB crops: (N,) float64."""
-        with self._lock, torch.inference_mode():
-            return self._network(self._inputs(crops)).squeeze(1).double().cpu().numpy()
+        parts = []
+        for start in range(0, len(crops), _BATCH):  # memory stays bounded however many faces a picture has
+            with self._lock, torch.inference_mode():
+                parts.append(self._network(self._inputs(crops[start : start + _BATCH])).squeeze(1).double().cpu())
+        return torch.cat(parts).numpy()
 
     def explained_logit(self, crop: np.ndarray) -> tuple[float, np.ndarray]:
         """Raw logit of one (S, S, 3) crop and its heatmap, see ``explain.gradcam.explain``."""

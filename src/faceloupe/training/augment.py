@@ -21,7 +21,7 @@ class Recipe:
 
     Attributes:
         zoom: factor on the crop margin.
-        shift: of the crop's center, x and y, as a share of its side.
+        shift: of the crop's center, x and y, as a share of the face box's sides.
         turn: rotation in the picture's plane, degrees.
         flip: mirror left to right.
         working_px: side at which the degradations are applied; below the input size, detail is lost for good.
@@ -56,7 +56,7 @@ class Recipe:
 def draw(random: np.random.Generator, size: int) -> Recipe:
     """Draw a recipe for an input of ``size`` pixels."""
     blur = 0.0
-    if random.random() < 0.3:
+    if random.random() < 0.22:
         blur = random.uniform(0.3, 1.6) if random.random() < 0.75 else -random.uniform(0.2, 1.0)
     contrast = random.uniform(0.75, 1.3)
     return Recipe(
@@ -64,11 +64,11 @@ def draw(random: np.random.Generator, size: int) -> Recipe:
         turn=random.uniform(-12.0, 12.0) if random.random() < 0.5 else 0.0,
         shift=(random.uniform(-0.07, 0.07), random.uniform(-0.07, 0.07)),
         flip=random.random() < 0.5,
-        working_px=int(size * random.uniform(0.35, 1.0)) if random.random() < 0.4 else size,
+        working_px=int(size * random.uniform(0.35, 1.0)) if random.random() < 0.3 else size,
         resampling=int(random.choice(_RESAMPLING)),
         blur_sigma=blur,
-        noise_std=random.uniform(1.0, 8.0) if random.random() < 0.15 else 0.0,
-        jpeg=tuple(int(quality) for quality in random.integers(35, 98, random.choice([0, 1, 2], p=[0.35, 0.5, 0.15]))),
+        noise_std=random.uniform(1.0, 8.0) if random.random() < 0.1 else 0.0,
+        jpeg=tuple(int(quality) for quality in random.integers(35, 98, random.choice([0, 1, 2], p=[0.45, 0.45, 0.1]))),
         gain=tuple(contrast * random.uniform(0.93, 1.07) for _ in range(3)),
         offset=random.uniform(-25.0, 25.0),
         gamma=float(np.exp(random.uniform(-0.25, 0.25))),

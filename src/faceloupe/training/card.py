@@ -57,6 +57,9 @@ Measured on {rates.measured_on}. {rates.inconclusive:.1%} of the faces were inco
 
 {validation_table(record)}
 
+Calibration, on held-out folds: expected calibration error {record.calibration.ece:.3f}, Cllr
+{record.calibration.cllr:.3f}.
+
 ## Limits
 
 {limits}

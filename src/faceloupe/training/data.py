@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from faceloupe.config import Settings
-from faceloupe.errors import DatasetError
-from faceloupe.faces.detector import FaceDetector
+from faceloupe.errors import DatasetError, EvidenceError, UsageError
+from faceloupe.faces.detector import SURE, FaceDetector
+from faceloupe.media.image import decode
+from faceloupe.media.intake import take_in
 from faceloupe.types import Box
 
 _CHUNK = 64  # items a worker process takes at a time
@@ -64,16 +65,16 @@ class Item:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Decode a still of the training material to (H, W, 3) uint8 RGB.
+    """Decode a still of the training material as the app would: (H, W, 3) uint8 RGB.
 
     Raises:
         DatasetError: the file is missing or unreadable.
     """
+    limits = {"max_bytes": Settings().max_bytes}
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError) as problem:
-        raise DatasetError(f"{path} is listed in the index, but cannot be read: {problem}.") from problem
+        return decode(take_in(path, **limits), **limits, max_pixels=Settings().max_pixels).rgb
+    except (UsageError, EvidenceError) as problem:
+        raise DatasetError(f"{path} is listed in the index, but cannot be used: {problem}") from problem
 
 
 def check(items: Iterable[Item]) -> None:
@@ -130,8 +131,8 @@ def _main_face(root: Path, detector: FaceDetector, item: Item) -> Item:
     faces = detector.detect(rgb)
     if not faces:
         return replace(item, box=Box(0.0, 0.0, float(width), float(height)), found=False)
-    largest = max(faces, key=lambda face: face.box.width * face.box.height)
-    return replace(item, box=largest.box, found=True)
+    main = next((face for face in faces if face.confidence >= SURE), faces[0])  # they come the largest first
+    return replace(item, box=main.box, found=True)
 
 
 def _find_some(root: Path, items: list[Item]) -> list[Item]:

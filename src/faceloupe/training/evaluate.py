@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from faceloupe.scoring.preprocess import InputContract, crop_square, cut, normalize
+from faceloupe.scoring.preprocess import InputContract, crop_face, normalize
 from faceloupe.training.data import Item, read_rgb
 
 # Sources of photographs and of wholly generated faces: there, the authentic and the manipulated come from different
@@ -60,9 +60,7 @@ def score_faces(network: nn.Module, contract: InputContract, root: Path, items: 
     for start in range(0, len(items), _BATCH):
         crops = []
         for item in items[start : start + _BATCH]:
-            rgb = read_rgb(root / item.path)
-            square = crop_square(item.box, rgb.shape[1], rgb.shape[0], contract.crop_margin)
-            crops.append(cut(rgb, square, contract.size))
+            crops.append(crop_face(read_rgb(root / item.path), item.box, contract)[1])
         inputs = torch.from_numpy(normalize(np.stack(crops), contract)).to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
             logits.append(network(inputs).squeeze(1).double().cpu().numpy())

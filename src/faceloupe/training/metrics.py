@@ -68,31 +68,36 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bi
     return error
 
 
-def _supported(above: np.ndarray, n_above: float, below: np.ndarray, n_below: float) -> float:
-    """Greatest ratio above/n_above : below/n_below that one-sided 97.5 % Clopper-Pearson bounds leave standing; counts
-    are (T,) arrays over thresholds."""
+_GRID = 25  # thresholds at which the bounds are tried; the confidence is shared among them (Bonferroni)
+
+
+def _supported(hits: np.ndarray, n: float, other_hits: np.ndarray, other_n: float) -> float:
+    """Greatest ratio hits/n : other_hits/other_n that Clopper-Pearson bounds leave standing, over (T,) thresholds, with
+    97.5 % confidence for all of them together."""
+    alpha = 0.025 / (2 * len(hits))
     with np.errstate(invalid="ignore"):
-        low = np.where(above > 0, beta.ppf(0.025, above, n_above - above + 1), 0.0)
-        high = np.where(below < n_below, beta.ppf(0.975, below + 1, n_below - below), 1.0)
+        low = np.where(hits > 0, beta.ppf(alpha, hits, n - hits + 1), 0.0)
+        high = np.where(other_hits < other_n, beta.ppf(1 - alpha, other_hits + 1, other_n - other_hits), 1.0)
     return float((low / high).max())
 
 
 def likelihood_ratio_bounds(
     labels: np.ndarray, logits: np.ndarray, n_units: Callable[[int], int]
 ) -> tuple[float, float]:
-    """Least and greatest log10 likelihood ratio that the validation data can support.
+    """Least and greatest log10 likelihood ratio that a report may state.
 
-    At each threshold t, the ratio P(score >= t | manipulated) / P(score >= t | authentic) is bounded from below by
-    one-sided 97.5 % Clopper-Pearson limits; the best such bound over all t is the greatest ratio ever reported. The
-    least follows alike from the scores below t. Faces of one unit are not independent, so counts are shrunk to the
-    number of units. In the spirit of the empirical bounds of Vergeer et al. (2016).
+    At a threshold t, the ratio P(score >= t | manipulated) / P(score >= t | authentic) is bounded from below by
+    Clopper-Pearson limits; the best such bound over a grid of thresholds, with the confidence shared among them, is the
+    greatest ratio ever reported. The least follows alike from the scores up to t. Faces of one unit are not
+    independent, so counts are shrunk to the number of units. In the spirit of the empirical bounds of Vergeer et al.
+    (2016).
 
     Args:
         n_units: independent units of a class, by label.
     """
     fake, real = np.sort(logits[labels == 1]), np.sort(logits[labels == 0])
     n_fake, n_real = n_units(1), n_units(0)
-    thresholds = np.unique(logits)
+    thresholds = np.quantile(logits, np.linspace(0.0, 1.0, _GRID))
 
     def counts(side: str) -> tuple[np.ndarray, np.ndarray]:
         """Units of each class below the thresholds; ``right`` counts those at a threshold too."""

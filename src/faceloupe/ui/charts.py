@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from faceloupe.report.figures import COLORS, outcome_words
 from faceloupe.types import Outcome
 
+_LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need
 _BAND = {"type": "rect", "y0": 0.0, "y1": 1.0, "line_width": 0, "layer": "below"}
 
 
@@ -21,11 +22,12 @@ def score_ruler(report: dict[str, Any]) -> go.Figure:
         (upper, 1.0, Outcome.MANIPULATED),
     ):
         figure.add_shape(**_BAND, x0=start, x1=end, fillcolor=COLORS[kind], opacity=0.28)
-        if end - start > 0.12:
+        if end - start > 0.2:
             figure.add_annotation(
                 x=(start + end) / 2, y=0.5, text=outcome_words(kind), showarrow=False, font_size=12, opacity=0.85
             )
-    for place, anchor in ((0.0, "left"), (lower, "right"), (upper, "left"), (1.0, "right")):
+    ends = [(0.0, "left")] * (lower > _LABEL_ROOM) + [(1.0, "right")] * (upper < 1.0 - _LABEL_ROOM)
+    for place, anchor in (*ends, (lower, "center"), (upper, "center")):
         figure.add_annotation(x=place, y=-0.45, text=f"{place:.2f}", xanchor=anchor, showarrow=False, font_size=12)
     for threshold in (lower, upper):
         figure.add_shape(type="line", x0=threshold, x1=threshold, y0=-0.12, y1=1.12, line_width=2, line_color="#808080")

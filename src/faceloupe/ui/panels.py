@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from faceloupe.errors import WeightsError
+from faceloupe.errors import FaceLoupeError
 from faceloupe.pipeline import Analysis
 from faceloupe.report import figures
 from faceloupe.report.canonical import to_json
@@ -40,8 +40,8 @@ def status_line() -> None:
     state.start()
     try:
         record = resources.instruments().scorer.record
-    except WeightsError as problem:
-        st.caption(":material/error: no verified weights: nothing is scored")
+    except FaceLoupeError as problem:
+        st.caption(":material/error: no verified model: nothing is scored")
         st.error(plain(str(problem)), icon=":material/error:")
         return
     st.caption(
@@ -52,8 +52,9 @@ def status_line() -> None:
 
 def verdict_card(report: dict[str, Any]) -> None:
     """Outcome, reason, score on its ruler, strength of the evidence, and the error rate at this operating point."""
-    outcome = Outcome(report["outcome"])
+    outcome, evidence = Outcome(report["outcome"]), report["evidence"]
     with st.container(border=True, key="verdict"):
+        st.caption(f"{plain(evidence['name'])}  ·  SHA-256 `{evidence['sha256'][:16]}`…")
         if report["score"] is None:
             st.markdown(f"### {outcome_mark(outcome)}")
             st.markdown(_sentence(report["reason"]))
@@ -89,13 +90,13 @@ def _strength(report: dict[str, Any]) -> None:
     st.markdown(
         f"**log10 LR {report['log10_lr']:+.2f}**: {report['verbal']}",
         help="The likelihood ratio says how much more probable this score is if the face was manipulated than if it is "
-        f"authentic. It is never reported beyond {bounds['lower']:.2f} .. {bounds['upper']:.2f}: the validation data "
-        "support no more.",
+        f"authentic. It is never reported beyond {bounds['lower']:.2f} .. {bounds['upper']:.2f}, the ratios that "
+        "the validation data leave standing.",
     )
     st.caption(
-        f"Error rates at these thresholds: {rates['fpr']:.1%} of {rates['n_real']} authentic faces were called "
-        f"manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates['fnr']:.1%} of {rates['n_fake']} "
-        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}).",
+        f"Error rates of single faces at such thresholds: {rates['fpr']:.1%} of {rates['n_real']} authentic ones were "
+        f"called manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates['fnr']:.1%} of {rates['n_fake']} "
+        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates['inconclusive']:.0%} of all neither.",
         help=f"Measured on {plain(rates['measured_on'])}.",
     )
 
@@ -118,7 +119,7 @@ def _face_row(face: FaceFinding, entry: dict[str, Any], maximum: float) -> None:
             else:
                 crop, heat = st.columns(2, gap="small")
                 crop.image(face.crop, caption="crop, as scored")
-                heat.image(figures.face_overlay(face, maximum, 0.7), caption="heatmap")
+                heat.image(figures.face_overlay(face, maximum, 0.7), caption=f"heatmap, 0 to {maximum:.2f}+")
         with words:
             st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
             st.caption(_face_facts(entry))
@@ -145,7 +146,7 @@ def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
     explained = [face for face in analysis.faces if face.heat is not None]
     with_heat = bool(explained) and st.toggle("Lay the heatmaps over the picture", key="with_heat")
     if with_heat:
-        picture = figures.with_scale(figures.source_overlay(rgb, analysis.faces, maximum), maximum)
+        picture = figures.with_scale(figures.source_overlay(rgb, analysis.faces, maximum, 0.7), maximum, 0.7)
     else:
         picture = figures.boxes(rgb, analysis.faces, chosen=chosen.id if chosen else None)
     name = plain(analysis.report["evidence"]["name"])
@@ -167,7 +168,7 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
         on_change=_keep_opacity,
     )
     overlay = figures.face_overlay(face, maximum, opacity)
-    st.image(figures.with_scale(figures.enlarged(overlay, 448), maximum), width="stretch")
+    st.image(figures.with_scale(figures.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
         f"Grad-CAM of the last feature layer. The scale is the same for every picture, so that a weak map looks weak; "
         f"this face peaks at {float(face.heat.max()):.2f} of {maximum:.2f}. It shows where the model looked, not where "

@@ -13,7 +13,7 @@ from faceloupe.media.intake import Intake
 from faceloupe.models.records import ModelRecord, find_record
 from faceloupe.pipeline import Analysis, Instruments
 
-_KEPT_ANALYSES = 12  # each holds its decoded picture
+_KEPT_BYTES = 768 * 1024 * 1024  # of pixels, over all sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class AnalysisKey:
 
 
 class AnalysisStore:
-    """The most recently used analyses, for all sessions. Any thread may call it."""
+    """The most recently used analyses, for all sessions, within a bound on memory. Any thread may call it."""
 
-    def __init__(self, capacity: int = _KEPT_ANALYSES) -> None:
-        self._capacity, self._lock = capacity, threading.Lock()
+    def __init__(self, capacity_bytes: int = _KEPT_BYTES) -> None:
+        self._capacity, self._lock = capacity_bytes, threading.Lock()
         self._kept: OrderedDict[AnalysisKey, Analysis] = OrderedDict()
 
     def get(self, key: AnalysisKey) -> Analysis | None:
@@ -41,12 +41,20 @@ class AnalysisStore:
             return self._kept.get(key)
 
     def put(self, key: AnalysisKey, analysis: Analysis) -> None:
-        """Keep an analysis, and let go of the one that was used longest ago."""
+        """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
         with self._lock:
             self._kept[key] = analysis
             self._kept.move_to_end(key)
-            while len(self._kept) > self._capacity:
+            while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > self._capacity:
                 self._kept.popitem(last=False)
+
+
+def _size(analysis: Analysis) -> int:
+    """Bytes of the pixels that an analysis holds."""
+    arrays = [array for face in analysis.faces for array in (face.crop, face.heat) if array is not None]
+    if analysis.picture is not None:
+        arrays.append(analysis.picture.rgb)
+    return sum(array.nbytes for array in arrays)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,0 +1,61 @@
+"""The documentation, held against what it documents."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from faceloupe.config import REPOSITORY, Settings, weights_folder
+from faceloupe.models.records import find_record
+from faceloupe.training import card
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+DOCUMENTS = sorted(
+    p
+    for p in REPOSITORY.rglob("*.md")
+    if not {".venv", "build", ".pytest_cache"} & set(p.relative_to(REPOSITORY).parts)
+)
+
+
+def test_every_make_target_in_the_readme_exists():
+    named = set(re.findall(r"`make ([a-z]+)", README))
+    targets = set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.M))
+    assert {"run", "test"} <= named <= targets
+
+
+def test_the_settings_table_is_the_settings():
+    rows = dict(re.findall(r"^\| `FACELOUPE_([A-Z_]+)` \| ([^|]+?) \|", README, re.M))
+    rows.pop("WEIGHTS")
+    documented = {name.lower(): value for name, value in rows.items()}
+    actual = {item.name: str(item.default) for item in fields(Settings) if item.name != "seed"}
+    assert documented == actual
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_every_link_leads_somewhere(document):
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_the_model_card_is_what_the_record_says(tmp_path):
+    record = find_record(weights_folder())
+    card.write(record, tmp_path / "card.md")
+    committed = weights_folder() / f"{record.id}.md"
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == committed.read_text(encoding="utf-8")
+
+
+def test_every_pin_carries_its_reason():
+    lines = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert len(pins) > 10
+    for pin in pins:
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9.]+ +# .{7,}", pin), pin
+
+
+def test_the_changelog_names_the_version():
+    from faceloupe import __version__
+
+    assert f"## {__version__}" in Path(REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
