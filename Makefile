@@ -38,7 +38,10 @@ bench: setup ## measure speed against a named rival
 train: setup ## rebuild the default weights, record and card (DATA=, TRUNK=); under an hour on 2 cores
 	$(BIN)/python -m faceloupe.training prepare --data $(DATA)
 	$(BIN)/python -m faceloupe.training train --data $(DATA) --trunk $(TRUNK)
-	$(BIN)/python -m faceloupe.training register --data $(DATA)
+	mkdir -p build/finish && cp build/training/faces.csv build/finish/
+	$(BIN)/python -m faceloupe.training --work build/finish train --profile finish --data $(DATA) \
+		--trunk build/training/weights.safetensors
+	$(BIN)/python -m faceloupe.training --work build/finish register --profile finish --data $(DATA)
 
 screenshots: setup ## photograph every page of the running app (needs Debian's chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2

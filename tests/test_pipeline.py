@@ -47,7 +47,8 @@ def test_score_and_ratio_follow_from_the_logit(instruments, settings):
     record = instruments.scorer.record
     for face in report["faces"]:
         if face["score"] is not None:
-            expected = 1 / (1 + math.exp(-face["raw_logit"] / record.calibrator.temperature))
+            scaled = (face["raw_logit"] - record.calibrator.bias) / record.calibrator.temperature
+            expected = 1 / (1 + math.exp(-scaled))
             assert face["score"] == pytest.approx(expected, abs=1e-12)
             low, high = record.log10_lr_bounds
             assert face["log10_lr"] == pytest.approx(np.clip(math.log10(expected / (1 - expected)), low, high))

@@ -5,12 +5,12 @@ import pytest
 
 from faceloupe.scoring.calibration import Calibrator, log10_likelihood_ratio, verbal_equivalent
 
-CALIBRATOR = Calibrator("t", "temperature", 2.0, "test")
+CALIBRATOR = Calibrator("t", "temperature", 2.0, 0.5, "test")
 
 
-def test_the_temperature_divides_the_logit():
-    assert CALIBRATOR.probability(2.0) == pytest.approx(1 / (1 + math.exp(-1)))
-    assert CALIBRATOR.probability(0.0) == 0.5
+def test_the_temperature_divides_what_the_bias_leaves():
+    assert CALIBRATOR.probability(2.5) == pytest.approx(1 / (1 + math.exp(-1)))
+    assert CALIBRATOR.probability(0.5) == 0.5
 
 
 def test_scores_are_monotonic_bounded_and_never_overflow():
@@ -23,7 +23,7 @@ def test_scores_are_monotonic_bounded_and_never_overflow():
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
 def test_a_temperature_that_is_none_is_refused(temperature):
     with pytest.raises(ValueError, match="temperature"):
-        Calibrator("t", "temperature", temperature, "test")
+        Calibrator("t", "temperature", temperature, 0.0, "test")
 
 
 def test_the_likelihood_ratio_is_the_posterior_odds_at_even_priors():

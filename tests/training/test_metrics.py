@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest, norm
 
 from faceloupe.training import calibrate, metrics
-from faceloupe.training.calibrate import choose_thresholds, cross_fit, fit_temperature
+from faceloupe.training.calibrate import choose_thresholds, cross_fit, fit_calibrator
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 20), (3, 50), (50, 50), (257, 749)])
@@ -48,16 +48,20 @@ def gaussian(n: int, separation: float, seed: int = 0) -> tuple[np.ndarray, np.n
     return labels, places * separation
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_a_known_stretch(factor):
+@pytest.mark.parametrize(("factor", "shift"), [(0.5, 0.0), (1.0, -0.7), (3.0, 2.0)])
+def test_the_calibrator_undoes_a_known_stretch_and_shift(factor, shift):
     labels, logits = gaussian(20_000, 2.0)
-    assert fit_temperature(labels, logits * factor) == pytest.approx(factor, rel=0.05)
+    calibrator = fit_calibrator(labels, logits * factor + shift, "test")
+    assert calibrator.temperature == pytest.approx(factor, rel=0.05)
+    assert calibrator.bias == pytest.approx(shift, abs=0.05 * factor)
 
 
-def test_the_temperature_does_not_depend_on_the_class_balance():
+def test_the_calibrator_does_not_depend_on_the_class_balance():
     labels, logits = gaussian(20_000, 2.0)
     keep = np.r_[0:20_000, 20_000:22_000]
-    assert fit_temperature(labels[keep], logits[keep]) == pytest.approx(1.0, rel=0.1)
+    calibrator = fit_calibrator(labels[keep], logits[keep], "test")
+    assert calibrator.temperature == pytest.approx(1.0, rel=0.1)
+    assert calibrator.bias == pytest.approx(0.0, abs=0.1)
 
 
 @pytest.mark.parametrize("separation", [0.5, 2.0, 6.0])

@@ -10,19 +10,22 @@ import numpy as np
 class Calibrator:
     """Maps a raw logit to the calibrated P(manipulated) at even prior odds.
 
-    ``temperature`` (Guo et al. 2017): logit / temperature, then the logistic function. It was fitted with both classes
-    given the same total weight, hence "at even prior odds".
+    Temperature scaling (Guo et al. 2017) with a bias: (logit - bias) / temperature, then the logistic function. It was
+    fitted with both classes given the same total weight, hence "at even prior odds"; the bias is where the two
+    classes balance, which on unseen pictures is not where the training put it.
 
     Attributes:
         id: of this fit.
         kind: ``temperature``.
         temperature: > 0.
+        bias: logit that stands for 0.5.
         fitted_on: which faces.
     """
 
     id: str
     kind: str
     temperature: float
+    bias: float
     fitted_on: str
 
     def __post_init__(self) -> None:
@@ -30,10 +33,13 @@ class Calibrator:
             raise ValueError(f"unknown calibrator {self.kind!r}")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise ValueError(f"a temperature is > 0, got {self.temperature}")
+        if not math.isfinite(self.bias):
+            raise ValueError(f"a bias is a number, got {self.bias}")
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
         """Calibrated P(manipulated), 0..1, for a logit or an array of them."""
-        return 1.0 / (1.0 + np.exp(-np.clip(np.asarray(logit, np.float64) / self.temperature, -60.0, 60.0)))
+        scaled = (np.asarray(logit, np.float64) - self.bias) / self.temperature
+        return 1.0 / (1.0 + np.exp(-np.clip(scaled, -60.0, 60.0)))
 
 
 def log10_likelihood_ratio(score: float, bounds: tuple[float, float]) -> float:

@@ -55,11 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     material = argparse.ArgumentParser(add_help=False)
     material.add_argument("--data", type=Path, required=True, help="folder that holds stills.csv and the stills")
     recipe = argparse.ArgumentParser(add_help=False)
-    recipe.add_argument("--profile", choices=["full", "smoke"], default="full", help="training recipe")
+    recipe.add_argument("--profile", choices=["full", "finish", "smoke"], default="full", help="training recipe")
     prepare = commands.add_parser("prepare", parents=[material], help="find the face of every still")
     prepare.set_defaults(run=_prepare)
     train = commands.add_parser("train", parents=[material, recipe], help="train the network")
-    train.add_argument("--trunk", type=Path, required=True, help="ImageNet trunk, safetensors")
+    train.add_argument(
+        "--trunk", type=Path, required=True, help="weights to start from: the ImageNet trunk, or a whole network"
+    )
     train.add_argument("--device", default="cuda" if _has_gpu() else "cpu")
     train.set_defaults(run=_train)
     register = commands.add_parser("register", parents=[material, recipe], help="calibrate, measure, write the record")

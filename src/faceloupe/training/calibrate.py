@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
@@ -61,13 +61,13 @@ UNTESTED = "Not tested on drawings, masks, make-up, beauty filters, or pictures 
 class _Fit:
     """What is fitted on validation faces: how a logit becomes a score, and where the thresholds stand."""
 
-    temperature: float
+    calibrator: Calibrator
     thresholds: Thresholds
 
     @classmethod
-    def to(cls, labels: np.ndarray, logits: np.ndarray) -> "_Fit":
-        temperature = fit_temperature(labels, logits)
-        return cls(temperature, choose_thresholds(labels, 1.0 / (1.0 + np.exp(-logits / temperature))))
+    def to(cls, labels: np.ndarray, logits: np.ndarray, described: str = "") -> "_Fit":
+        calibrator = fit_calibrator(labels, logits, described)
+        return cls(calibrator, choose_thresholds(labels, calibrator.probability(logits)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +88,21 @@ def cross_fit(labels: np.ndarray, logits: np.ndarray, units: np.ndarray, folds: 
     for number in range(folds):
         inside = fold == number
         fit = _Fit.to(labels[~inside], logits[~inside])
-        scores[inside] = 1.0 / (1.0 + np.exp(-logits[inside] / fit.temperature))
+        scores[inside] = fit.calibrator.probability(logits[inside])
         upper[inside], lower[inside] = fit.thresholds.upper, fit.thresholds.lower
     return _HeldOut(scores, scores >= upper, scores <= lower)
 
 
-def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Temperature > 0 of least cross-entropy at even prior odds."""
-    best = minimize_scalar(
-        lambda log_t: balanced_log_loss(labels, logits / np.exp(log_t)), bounds=(-3.0, 3.0), method="bounded"
-    )
-    return float(np.exp(best.x))
+def fit_calibrator(labels: np.ndarray, logits: np.ndarray, described: str) -> Calibrator:
+    """Temperature and bias of least cross-entropy at even prior odds.
+
+    Args:
+        described: which faces these are.
+    """
+    best = minimize(lambda v: balanced_log_loss(labels, v[0] * logits + v[1]), x0=(1.0, 0.0), method="BFGS")
+    slope = max(float(best.x[0]), 1e-6)  # scores that tell nothing fit a slope of 0
+    temperature, bias = 1.0 / slope, -float(best.x[1]) / slope
+    return Calibrator(f"temperature-{temperature:.4f}-bias-{bias:.4f}", "temperature", temperature, bias, described)
 
 
 def choose_thresholds(labels: np.ndarray, scores: np.ndarray, max_error: float = MAX_ERROR) -> Thresholds:
@@ -158,7 +162,7 @@ def _limits(trained: set[str], rows: tuple[SourceResult, ...]) -> tuple[str, ...
     weak = [f"{row.source} (AUC {row.auc:.2f})" for row in rows if row.auc is not None and row.auc < NEAR_CHANCE_AUC]
     tested = (
         f"Tested on other pictures and people of {len(sources)} of the {len(trained)} collections it was trained on; "
-        "not on other generators, other swap methods or other cameras, where it errs more often."
+        "not on other generators, other swap methods or other cameras: expect more errors there."
     )
     return (tested, *([f"Close to chance on {', '.join(weak)}."] if weak else []), UNTESTED)
 
@@ -175,10 +179,10 @@ def register(settings: TrainingSettings, root: Path, items: list[Item], weights:
     units = np.array([item.unit for item in validation])
     collections = sorted({item.source for item in training})
     real, fake = labels == 0, labels == 1
-    fit, held_out = _Fit.to(labels, logits), cross_fit(labels, logits, units)
+    described = f"{len(labels):,} single faces of {len(faces.sources)} collections (validation split)"
+    fit, held_out = _Fit.to(labels, logits, described), cross_fit(labels, logits, units)
     rows = _table(faces, held_out)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    described = f"{len(labels):,} single faces of {len(faces.sources)} collections (validation split)"
     sharpness_of = [sharpness(crop) for crop in _crops(settings.contract, root, validation)]
     peaks = _peaks(network, settings.contract, root, [item for item in validation if item.label])
     record = ModelRecord(
@@ -188,7 +192,7 @@ def register(settings: TrainingSettings, root: Path, items: list[Item], weights:
         weights_file=f"{DEFAULT_MODEL}.safetensors",
         weights_sha256=digest,
         input=settings.contract,
-        calibrator=Calibrator(f"temperature-{fit.temperature:.6f}", "temperature", fit.temperature, described),
+        calibrator=fit.calibrator,
         thresholds=fit.thresholds,
         log10_lr_bounds=likelihood_ratio_bounds(labels, logits, lambda label: len(set(units[labels == label]))),
         error_rates=ErrorRates(

@@ -26,7 +26,7 @@ def write(record: ModelRecord, path: Path) -> None:
     """Write the card."""
     rates, (low, high) = record.error_rates, record.log10_lr_bounds
     intervals = {key: f"{a:.1%} to {b:.1%}" for key, (a, b) in rates.interval_95.items()}
-    calibration = f"{record.calibrator.kind} {record.calibrator.temperature:.3f}"
+    calibration = f"temperature {record.calibrator.temperature:.3f} and bias {record.calibrator.bias:.3f}"
     limits = "\n".join(f"- {limit}" for limit in record.limits)
     text = f"""# Model card: {record.id}
 

@@ -28,7 +28,7 @@ _VALUES = ("step", "recipe", "best", "best_auc", "best_step")
 
 
 def load_trunk(network: nn.Module, path: Path) -> None:
-    """Load the ImageNet trunk (``features.*``) into a fresh network; exactly the classifier stays untrained.
+    """Load the ImageNet trunk (``features.*``), after which the classifier alone is untrained, or a whole network.
 
     Raises:
         DatasetError: the file is missing, or its tensors are not those of the network's trunk.

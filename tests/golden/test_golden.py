@@ -1,0 +1,49 @@
+"""The recorded answers of the committed model for the bundled samples.
+
+A change of any part between the file and the score shows here. Where the change is meant, record anew with
+``python -m tests.golden.test_golden`` and say why in the changelog.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from faceloupe.config import Settings
+from faceloupe.pipeline import Instruments, analyze
+from faceloupe.samples import SAMPLES
+
+RECORD = Path(__file__).with_name("samples.json")
+KEYS = ("outcome", "score", "raw_logit", "log10_lr", "box", "crop_box", "sharpness", "heat_peak")
+
+
+def answers(instruments: Instruments, settings: Settings) -> dict:
+    """What is recorded of every sample: the weights, and each face's numbers."""
+    found = {}
+    for sample in SAMPLES:
+        report = analyze(sample.path, instruments, settings=settings).report
+        faces = [{key: face[key] for key in KEYS} for face in report["faces"]]
+        found[sample.path.name] = {"sha256": report["evidence"]["sha256"], "outcome": report["outcome"], "faces": faces}
+    return {"weights_sha256": instruments.scorer.record.weights_sha256, "samples": found}
+
+
+def test_the_samples_get_the_recorded_answers(instruments, settings):
+    recorded, now = json.loads(RECORD.read_text(encoding="utf-8")), answers(instruments, settings)
+    assert now["weights_sha256"] == recorded["weights_sha256"]
+    for name, expected in recorded["samples"].items():
+        found = now["samples"][name]
+        assert (found["sha256"], found["outcome"]) == (expected["sha256"], expected["outcome"])
+        assert len(found["faces"]) == len(expected["faces"])
+        for face, one in zip(found["faces"], expected["faces"], strict=True):
+            assert face["outcome"] == one["outcome"]
+            assert face["score"] == pytest.approx(one["score"], abs=1e-3)
+            assert face["raw_logit"] == pytest.approx(one["raw_logit"], abs=1e-2)
+            assert face["box"] == pytest.approx(one["box"], abs=0.5)
+            assert face["crop_box"] == pytest.approx(one["crop_box"], abs=1.0)
+            assert face["heat_peak"] == pytest.approx(one["heat_peak"], rel=0.02)
+
+
+if __name__ == "__main__":
+    settings = Settings()
+    text = json.dumps(answers(Instruments.load(settings), settings), indent=2)
+    RECORD.write_text(text + "\n", encoding="utf-8")
