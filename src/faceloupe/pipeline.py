@@ -19,9 +19,9 @@ from faceloupe.models.records import DEFAULT_MODEL, ModelRecord
 from faceloupe.report.canonical import Timing, build
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import of_image, of_score
-from faceloupe.scoring.preprocess import crop_face
+from faceloupe.scoring.preprocess import FaceViews, view_face
 from faceloupe.scoring.scorer import FaceScorer
-from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, Picture
+from faceloupe.types import DetectedFace, FaceFinding, FaceQuality, Outcome, Picture
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -167,14 +167,13 @@ class _Candidate:
     """A found face, cut out and held against the gates."""
 
     face: DetectedFace
-    square: Box
-    crop: np.ndarray
+    views: FaceViews
     quality: FaceQuality
 
 
 def _candidate(face: DetectedFace, rgb: np.ndarray, record: ModelRecord) -> _Candidate:
-    square, crop = crop_face(rgb, face.box, record.input)
-    return _Candidate(face, square, crop, assess(face, crop, record.gates))
+    views = view_face(rgb, face.box, record.input)
+    return _Candidate(face, views, assess(face, views.widest[1], record.gates))
 
 
 _Pass = tuple[float, np.ndarray | None] | None  # logit and heatmap; None for a face that the gates kept back
@@ -187,10 +186,10 @@ def _run(candidates: list[_Candidate], scorer: FaceScorer, explain: bool, watch:
     if explain:
         for done, number in enumerate(fit):
             watch.step(f"Scoring face {done + 1} of {len(fit)}", 0.4 + 0.6 * done / len(fit))
-            passes[number] = scorer.explained_logit(candidates[number].crop)
+            passes[number] = scorer.explained_logit(candidates[number].views)
     elif fit:
         watch.step(f"Scoring {len(fit)} faces", 0.4)
-        for number, logit in zip(fit, scorer.logits(np.stack([candidates[n].crop for n in fit])), strict=True):
+        for number, logit in zip(fit, scorer.logits([candidates[n].views for n in fit]), strict=True):
             passes[number] = float(logit), None
     return passes
 
@@ -201,9 +200,8 @@ def _finding(number: int, candidate: _Candidate, done: _Pass, scorer: FaceScorer
     if done is None:
         return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}")
     logit, heat = done
+    square, crop = candidate.views.widest
     score = scorer.probability(logit)
     outcome, reason = of_score(score, record.thresholds)
     log10_lr = log10_likelihood_ratio(score, record.log10_lr_bounds)
-    return FaceFinding(
-        *common, outcome, reason, score, logit, log10_lr, crop=candidate.crop, heat=heat, crop_box=candidate.square
-    )
+    return FaceFinding(*common, outcome, reason, score, logit, log10_lr, crop=crop, heat=heat, crop_box=square)

@@ -150,7 +150,7 @@ class FaceFinding:
         score: calibrated P(manipulated) at even prior odds, 0..1; None where the face was not scored.
         raw_logit: the network's output before calibration; None where the face was not scored.
         log10_lr: bounded log10 of the likelihood ratio; None where the face was not scored.
-        crop: (S, S, 3) uint8 RGB, the very pixels the model saw; None where the face was not scored.
+        crop: (S, S, 3) uint8 RGB, the widest view that the model saw; None where the face was not scored.
         heat: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
             where no heatmap was made.
         crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored.

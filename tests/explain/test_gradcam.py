@@ -5,18 +5,22 @@ import numpy as np
 import pytest
 import torch
 
-from faceloupe.explain.gradcam import explain
+from faceloupe.explain.gradcam import explain, merge
 from faceloupe.models.networks import build
+from faceloupe.scoring.preprocess import FaceViews, InputContract, view_face
+from faceloupe.types import Box
+
+BOX = Box(330, 200, 620, 600)
 
 
 @pytest.fixture(scope="module")
-def crop(portrait) -> np.ndarray:
-    return cv2.resize(portrait[150:700, 250:800], (224, 224), interpolation=cv2.INTER_AREA)
+def face(portrait) -> FaceViews:
+    return view_face(portrait, BOX, InputContract())
 
 
-def test_the_explained_logit_is_the_scored_logit(instruments, crop):
-    logit, _ = instruments.scorer.explained_logit(crop)
-    assert logit == pytest.approx(instruments.scorer.logits(crop[None])[0], abs=1e-5)
+def test_the_explained_logit_is_the_scored_logit(instruments, face):
+    logit, _ = instruments.scorer.explained_logit(face)
+    assert logit == pytest.approx(instruments.scorer.logits([face])[0], abs=1e-5)
 
 
 def independent_map(network, inputs) -> np.ndarray:
@@ -30,34 +34,38 @@ def independent_map(network, inputs) -> np.ndarray:
 def test_the_map_agrees_with_an_independent_grad_cam_and_is_not_rescaled():
     torch.manual_seed(0)
     network = build("mobilenet_v3_small").eval()
-    inputs = torch.randn(1, 3, 224, 224)
-    reference = independent_map(network, inputs)
+    inputs = torch.randn(2, 3, 224, 224)
+    references = [independent_map(network, one[None]) for one in inputs]
     network.requires_grad_(False)
-    _, heat = explain(network, inputs)
-    expected = cv2.resize(reference, (224, 224), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(heat, expected, atol=1e-6)
-    assert reference.max() < 0.5  # a fresh network has little to say, and the map says so
+    _, maps = explain(network, inputs)
+    for reference, found in zip(references, maps, strict=True):
+        expected = cv2.resize(reference, (224, 224), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (
+        max(reference.max() for reference in references) < 0.5
+    )  # a fresh network has little to say, and the map says so
 
 
-def test_a_map_is_never_negative_and_has_the_crops_size(instruments, crop):
-    _, heat = instruments.scorer.explained_logit(crop)
+def test_a_map_is_never_negative_and_has_the_crops_size(instruments, face):
+    _, heat = instruments.scorer.explained_logit(face)
     assert heat.shape == (224, 224)
     assert heat.dtype == np.float32
     assert heat.min() >= 0
 
 
-def test_explaining_leaves_no_trace_in_the_network(instruments, crop):
+def test_explaining_leaves_no_trace_in_the_network(instruments, face):
     network = instruments.scorer._network
-    before = instruments.scorer.logits(crop[None])
-    instruments.scorer.explained_logit(crop)
+    before = instruments.scorer.logits([face])
+    instruments.scorer.explained_logit(face)
     assert not any(module._forward_hooks for module in network.modules())
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in network.parameters())
-    assert np.array_equal(before, instruments.scorer.logits(crop[None]))
+    assert np.array_equal(before, instruments.scorer.logits([face]))
 
 
-def test_sessions_that_explain_at_once_get_their_own_maps(instruments, crop):
+def test_sessions_that_explain_at_once_get_their_own_maps(instruments, portrait):
     scorer = instruments.scorer
-    crops = [crop, crop[:, ::-1].copy(), 255 - crop, cv2.GaussianBlur(crop, (0, 0), 4)]
+    variants = [portrait, portrait[:, ::-1].copy(), 255 - portrait, cv2.GaussianBlur(portrait, (0, 0), 4)]
+    crops = [view_face(one, BOX, InputContract()) for one in variants]
     alone = [scorer.explained_logit(one) for one in crops]
     together: dict[int, list] = {}
 
@@ -75,11 +83,19 @@ def test_sessions_that_explain_at_once_get_their_own_maps(instruments, crop):
             np.testing.assert_allclose(other_heat, heat, atol=1e-6)
 
 
-def test_one_forward_and_one_backward_pass_a_face(instruments, crop, monkeypatch):
+def test_one_forward_and_one_backward_pass_a_face(instruments, face, monkeypatch):
     network, calls = instruments.scorer._network, []
     handle = network.register_forward_hook(lambda *_: calls.append("forward"))
     backward = torch.Tensor.backward
     monkeypatch.setattr(torch.Tensor, "backward", lambda *a, **k: (calls.append("backward"), backward(*a, **k))[1])
-    instruments.scorer.explained_logit(crop)
+    instruments.scorer.explained_logit(face)
     handle.remove()
     assert calls == ["forward", "backward"]
+
+
+def test_merged_maps_lie_where_their_views_do():
+    squares = [Box(10, 10, 30, 30), Box(0, 0, 40, 40)]
+    maps = np.stack([np.full((40, 40), 2.0, np.float32), np.zeros((40, 40), np.float32)])
+    merged = merge(maps, squares)
+    assert (merged[10:30, 10:30] == 1.0).all()
+    assert merged.sum() == pytest.approx(400.0)

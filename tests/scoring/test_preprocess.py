@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from faceloupe.scoring.preprocess import InputContract, crop_square, cut, normalize
+from faceloupe.scoring.preprocess import InputContract, crop_square, cut, normalize, view_face
 from faceloupe.types import Box
 from faceloupe.vision_ops import torchvision
 
@@ -24,6 +26,18 @@ def test_the_square_is_whole_inside_and_never_padded(seed):
 def test_with_room_the_square_is_centered_and_as_large_as_the_margin_says():
     square = crop_square(Box(400, 300, 460, 400), 1000, 1000, 1.2)
     assert square == Box(370, 290, 490, 410)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_each_view_lies_within_the_next(seed):
+    random = np.random.default_rng(seed)
+    rgb = np.zeros((*random.integers(40, 300, 2), 3), np.uint8)
+    x0, y0 = random.uniform(-20, 20, 2)
+    views = view_face(rgb, Box(x0, y0, x0 + random.uniform(30, 200), y0 + random.uniform(30, 200)), InputContract())
+    assert views.crops.shape == (3, 224, 224, 3)
+    for inner, outer in pairwise(views.squares):
+        assert outer.x0 <= inner.x0 <= inner.x1 <= outer.x1
+        assert outer.y0 <= inner.y0 <= inner.y1 <= outer.y1
 
 
 def test_a_cut_shows_the_region_it_names():

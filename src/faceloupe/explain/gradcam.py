@@ -1,10 +1,13 @@
 """Grad-CAM on a fixed scale: what in the face speaks for manipulation, in logits."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 from torch import nn
 
+from faceloupe.types import Box
 from faceloupe.vision_ops import torchvision
 
 torchvision()
@@ -44,27 +47,46 @@ def last_feature_layer(network: nn.Module) -> nn.Module:
     return network.features[-1]
 
 
-def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[float, np.ndarray]:
-    """Score one face and map what speaks for manipulation, in one forward and one backward pass.
+def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Score the views of one face and map what speaks for manipulation, in one forward and one backward pass.
 
     Not thread-safe: hooks hang on the network while it runs, so the caller holds the model's lock.
 
     Args:
         network: with ``features`` and one logit, in evaluation mode.
-        inputs: (1, 3, S, S) float32, normalized.
+        inputs: (V, 3, S, S) float32, normalized.
 
     Returns:
-        The logit, and an (S, S) float32 map >= 0 in logits per cell of the last feature map, not rescaled.
+        (V,) float64 logits, and (V, S, S) float32 maps >= 0 in logits per cell of the last feature map, not rescaled.
     """
-    layer = last_feature_layer(network)
+    layer, side = last_feature_layer(network), inputs.shape[-1]
     layer.requires_grad_(True)  # the gradient then stops at this layer: nothing below it is needed
     try:
         with _UnscaledGradCAM(model=network, target_layers=[layer]) as cam:
-            cells = cam(input_tensor=inputs, targets=[_LogitTarget()])[0]
-            logit = float(cam.outputs[0, 0].detach())
+            cells = cam(input_tensor=inputs, targets=[_LogitTarget()] * len(inputs))
+            logits = cam.outputs[:, 0].detach().double().cpu().numpy()
     finally:
         layer.requires_grad_(False)
         network.zero_grad(set_to_none=True)
-    side = inputs.shape[-1]
-    heat = cv2.resize(cells.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
-    return logit, np.maximum(heat, 0.0)
+    maps = [cv2.resize(one.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR) for one in cells]
+    return logits, np.maximum(np.stack(maps), 0.0)
+
+
+def merge(maps: np.ndarray, squares: Sequence[Box]) -> np.ndarray:
+    """Lay the maps of all views over the widest one and take their mean; a view says nothing of what it does not see.
+
+    Args:
+        maps: (V, S, S) float32.
+        squares: V squares, each within the last.
+
+    Returns:
+        (S, S) float32 in the frame of the last square.
+    """
+    size, frame = maps.shape[-1], squares[-1]
+    merged = np.zeros((size, size), np.float32)
+    for one, square in zip(maps, squares, strict=True):
+        scale = size / frame.width
+        x0, y0 = round((square.x0 - frame.x0) * scale), round((square.y0 - frame.y0) * scale)
+        side = max(1, min(round(square.width * scale), size - x0, size - y0))
+        merged[y0 : y0 + side, x0 : x0 + side] += cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR)
+    return merged / len(maps)

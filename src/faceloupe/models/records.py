@@ -120,7 +120,9 @@ class ModelRecord:
             and all(0.0 <= share <= 1.0 for share in shares)
             and 0.0 < self.explanation_max < math.inf
             and 16 <= self.input.size <= 2048
-            and self.input.crop_margin > 0.0
+            and self.input.views
+            and min(self.input.views) > 0.0
+            and list(self.input.views) == sorted(self.input.views)
             and min(self.gates.min_size_px, self.gates.min_sharpness, self.gates.min_confidence) >= 0.0
         )
         if not sound:
@@ -147,7 +149,7 @@ class ModelRecord:
         """
         values = dict(values)
         contract = dict(values["input"])
-        contract |= {key: tuple(contract[key]) for key in ("mean", "std")}
+        contract |= {key: tuple(contract[key]) for key in ("mean", "std", "views")}
         rates = dict(values["error_rates"])
         rates["interval_95"] = {key: tuple(pair) for key, pair in rates["interval_95"].items()}
         values |= {

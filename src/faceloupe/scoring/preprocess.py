@@ -19,13 +19,16 @@ class InputContract:
         size: side of the square input, pixels.
         mean: per channel, RGB, for pixel values scaled to 0..1.
         std: per channel, RGB, likewise.
-        crop_margin: side of the square crop divided by the longer side of the face box.
+        crop_margin: side of the square crop divided by the longer side of the face box, in training.
+        views: margins at which a face is scored, from the tightest to the widest; its logit is their mean. One framing
+            alone decides too much: how tight a source is cut should not count.
     """
 
     size: int = 224
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     crop_margin: float = 1.2
+    views: tuple[float, ...] = (1.0, 1.2, 1.3)
 
 
 def crop_square(box: Box, width: int, height: int, margin: float) -> Box:
@@ -70,10 +73,28 @@ def cut(rgb: np.ndarray, square: Box, size: int) -> np.ndarray:
     return cv2.resize(region, (size, size), interpolation=interpolation)
 
 
-def crop_face(rgb: np.ndarray, box: Box, contract: InputContract) -> tuple[Box, np.ndarray]:
-    """The square of the picture that shows a face, and its pixels at the network's size: see the two above."""
-    square = crop_square(box, rgb.shape[1], rgb.shape[0], contract.crop_margin)
-    return square, cut(rgb, square, contract.size)
+@dataclass(frozen=True, slots=True)
+class FaceViews:
+    """A face as the network sees it, from the tightest to the widest view.
+
+    Attributes:
+        squares: V squares of the picture, each within the next.
+        crops: (V, S, S, 3) uint8 RGB, their pixels at the network's size.
+    """
+
+    squares: tuple[Box, ...]
+    crops: np.ndarray
+
+    @property
+    def widest(self) -> tuple[Box, np.ndarray]:
+        """Square and (S, S, 3) pixels of the widest view: the one that is shown, and measured for sharpness."""
+        return self.squares[-1], self.crops[-1]
+
+
+def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:
+    """Cut all views of a face: see ``crop_square`` and ``cut``."""
+    squares = tuple(crop_square(box, rgb.shape[1], rgb.shape[0], margin) for margin in contract.views)
+    return FaceViews(squares, np.stack([cut(rgb, square, contract.size) for square in squares]))
 
 
 def normalize(crops: np.ndarray, contract: InputContract) -> np.ndarray:

@@ -1,17 +1,18 @@
 """A model in memory: its record, its network, and the lock that lets sessions share both."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from faceloupe.explain.gradcam import explain
+from faceloupe.explain.gradcam import explain, merge
 from faceloupe.models.records import ModelRecord, find_record
 from faceloupe.models.weights import load_network
-from faceloupe.scoring.preprocess import normalize
+from faceloupe.scoring.preprocess import FaceViews, normalize
 
-_BATCH = 32
+_BATCH = 16  # faces
 
 
 class FaceScorer:
@@ -39,18 +40,21 @@ class FaceScorer:
         inputs = torch.from_numpy(np.ascontiguousarray(normalize(crops, self.record.input)))
         return inputs.to(self._device, memory_format=torch.channels_last)
 
-    def logits(self, crops: np.ndarray) -> np.ndarray:
-        """Raw logits of (N, S, S, 3) uint8 RGB crops: (N,) float64."""
+    def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
+        """Raw logits of N faces, each the mean over its views: (N,) float64."""
         parts = []
-        for start in range(0, len(crops), _BATCH):  # memory stays bounded however many faces a picture has
+        for start in range(0, len(faces), _BATCH):  # memory stays bounded however many faces a picture has
+            views = np.stack([face.crops for face in faces[start : start + _BATCH]])
             with self._lock, torch.inference_mode():
-                parts.append(self._network(self._inputs(crops[start : start + _BATCH])).squeeze(1).double().cpu())
-        return torch.cat(parts).numpy()
+                logits = self._network(self._inputs(views.reshape(-1, *views.shape[2:])))
+            parts.append(logits.double().cpu().numpy().reshape(views.shape[:2]).mean(1))
+        return np.concatenate(parts)
 
-    def explained_logit(self, crop: np.ndarray) -> tuple[float, np.ndarray]:
-        """Raw logit of one (S, S, 3) crop and its heatmap, see ``explain.gradcam.explain``."""
+    def explained_logit(self, face: FaceViews) -> tuple[float, np.ndarray]:
+        """Raw logit of one face, and its (S, S) heatmap in the frame of its widest view."""
         with self._lock:
-            return explain(self._network, self._inputs(crop[None]))
+            logits, maps = explain(self._network, self._inputs(face.crops))
+        return float(logits.mean()), merge(maps, face.squares)
 
     def probability(self, logit: float) -> float:
         """Calibrated P(manipulated) at even prior odds, 0..1."""

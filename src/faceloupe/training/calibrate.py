@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from faceloupe.explain.gradcam import explain
+from faceloupe.explain.gradcam import explain, merge
 from faceloupe.faces.quality import QualityGates, sharpness
 from faceloupe.models.networks import build
 from faceloupe.models.records import (
@@ -26,7 +26,7 @@ from faceloupe.models.records import (
     write_record,
 )
 from faceloupe.scoring.calibration import Calibrator
-from faceloupe.scoring.preprocess import InputContract, crop_face, normalize
+from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.evaluate import GENERATED, ScoredFaces, score_faces
 from faceloupe.training.metrics import (
@@ -147,14 +147,14 @@ def _table(faces: ScoredFaces, held_out: _HeldOut) -> tuple[SourceResult, ...]:
     return tuple(rows)
 
 
-def _crops(contract: InputContract, root: Path, items: list[Item]) -> Iterator[np.ndarray]:
+def _views(contract: InputContract, root: Path, items: list[Item]) -> Iterator[FaceViews]:
     for item in items:
-        yield crop_face(read_rgb(root / item.path), item.box, contract)[1]
+        yield view_face(read_rgb(root / item.path), item.box, contract)
 
 
-def _peaks(network: nn.Module, contract: InputContract, root: Path, items: list[Item]) -> list[float]:
-    inputs = (torch.from_numpy(normalize(crop[None], contract)) for crop in _crops(contract, root, items))
-    return [float(explain(network, one)[1].max()) for one in inputs]
+def _peak(network: nn.Module, contract: InputContract, face: FaceViews) -> float:
+    _, maps = explain(network, torch.from_numpy(normalize(face.crops, contract)))
+    return float(merge(maps, face.squares).max())
 
 
 def _limits(trained: set[str], rows: tuple[SourceResult, ...]) -> tuple[str, ...]:
@@ -183,8 +183,9 @@ def register(settings: TrainingSettings, root: Path, items: list[Item], weights:
     fit, held_out = _Fit.to(labels, logits, described), cross_fit(labels, logits, units)
     rows = _table(faces, held_out)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    sharpness_of = [sharpness(crop) for crop in _crops(settings.contract, root, validation)]
-    peaks = _peaks(network, settings.contract, root, [item for item in validation if item.label])
+    sharpness_of = [sharpness(face.widest[1]) for face in _views(settings.contract, root, validation)]
+    manipulated = [item for item in validation if item.label]
+    peaks = [_peak(network, settings.contract, face) for face in _views(settings.contract, root, manipulated)]
     record = ModelRecord(
         id=DEFAULT_MODEL,
         architecture=settings.architecture,

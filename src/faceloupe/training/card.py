@@ -27,11 +27,13 @@ def write(record: ModelRecord, path: Path) -> None:
     rates, (low, high) = record.error_rates, record.log10_lr_bounds
     intervals = {key: f"{a:.1%} to {b:.1%}" for key, (a, b) in rates.interval_95.items()}
     calibration = f"temperature {record.calibrator.temperature:.3f} and bias {record.calibrator.bias:.3f}"
+    views = ", ".join(map(str, record.input.views))
     limits = "\n".join(f"- {limit}" for limit in record.limits)
     text = f"""# Model card: {record.id}
 
-{record.architecture}, one logit, {record.parameters:,} parameters. Input: a square crop {record.input.crop_margin}
-times the longer side of the face box, {record.input.size} px, RGB. Polarity: 1 = manipulated, 0 = authentic.
+{record.architecture}, one logit, {record.parameters:,} parameters. Input: square crops {views} times
+the longer side of the face box, {record.input.size} px, RGB; the logit of a face is the mean over them.
+Polarity: 1 = manipulated, 0 = authentic.
 
 **Trained on** {record.trained_on}.
 

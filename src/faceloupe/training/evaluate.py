@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from faceloupe.scoring.preprocess import InputContract, crop_face, normalize
+from faceloupe.scoring.preprocess import InputContract, normalize, view_face
 from faceloupe.training.data import Item, read_rgb
 
 # Sources of photographs and of wholly generated faces: there, the authentic and the manipulated come from different
@@ -23,7 +23,7 @@ GENERATED = (
     "utkface",
     "facemask_nomask",
 )
-_BATCH = 64
+_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,12 @@ def score_faces(network: nn.Module, contract: InputContract, root: Path, items: 
     for start in range(0, len(items), _BATCH):
         crops = []
         for item in items[start : start + _BATCH]:
-            crops.append(crop_face(read_rgb(root / item.path), item.box, contract)[1])
-        inputs = torch.from_numpy(normalize(np.stack(crops), contract)).to(device, memory_format=torch.channels_last)
+            crops.append(view_face(read_rgb(root / item.path), item.box, contract).crops)
+        inputs = torch.from_numpy(normalize(np.concatenate(crops), contract)).to(
+            device, memory_format=torch.channels_last
+        )
         with torch.inference_mode():
-            logits.append(network(inputs).squeeze(1).double().cpu().numpy())
+            logits.append(network(inputs).double().cpu().numpy().reshape(len(crops), -1).mean(1))
     return ScoredFaces(items, np.array([item.label for item in items]), np.concatenate(logits))
 
 
