@@ -17,7 +17,10 @@ def main() -> int:
         print(f"Self-check failed: {problem}", file=sys.stderr)
         return 2
     weights = report["model"]["weights_sha256"][:8]
-    print(f"Self-check: {SAMPLES[0].path.name}: {report['outcome']} ({report['reason']}), weights {weights} verified")
+    print(
+        f"Self-check: {SAMPLES[0].path.name}: {report['outcome']} ({report['reason']}), weights {weights} verified",
+        flush=True,
+    )
     return 0
 
 
