@@ -43,7 +43,7 @@ FOLDS = 5  # of the cross-fitting; a unit is never split
 MIN_SIZE_PX = 48.0
 MIN_CONFIDENCE = 0.9
 SHARPNESS_QUANTILE = 0.005  # of the validation faces: below it, next to nothing was measured
-PEAK_QUANTILE = 0.95  # of the heatmaps' peaks over manipulated faces: the upper end of the color scale
+PEAK_QUANTILE = 0.75  # of the heatmaps' peaks over manipulated faces: the upper end of the color scale
 NEAR_CHANCE_AUC = 0.7  # a source below it is named among the limits
 
 LICENSE = (
