@@ -22,13 +22,6 @@ SHAPES: dict[Outcome, str] = {
     Outcome.NOT_APPLICABLE: "○",
     Outcome.ERROR: "✕",
 }
-SHAPE_NAMES: dict[Outcome, str] = {
-    Outcome.MANIPULATED: "filled square",
-    Outcome.AUTHENTIC: "filled circle",
-    Outcome.INCONCLUSIVE: "half circle",
-    Outcome.NOT_APPLICABLE: "hollow circle",
-    Outcome.ERROR: "cross",
-}
 _WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
 DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
 
