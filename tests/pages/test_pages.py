@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from faceloupe import cli
 from faceloupe.config import REPOSITORY
+from faceloupe.errors import Cancelled
 from faceloupe.ui import state
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -108,14 +109,20 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
     resources.instruments.clear()
 
 
-def test_a_cancelled_analysis_says_so_and_shows_no_old_verdict(app):
+def test_an_analysis_cancelled_half_way_says_so_and_shows_no_old_verdict(app, monkeypatch):
     app.button(key="sample-photograph").click().run()
-    state_of = app.session_state
-    state_of[state.RESULT] = None
-    state_of[state.NOTICE] = "The analysis of x was cancelled; choose the file again to examine it."
+    assert "Error rates" in words(app)
+
+    def cancelled_by_a_click(*_, **__):
+        state.cancelled(GENERATED.name)
+        raise Cancelled("The analysis was cancelled.")
+
+    monkeypatch.setattr("faceloupe.pipeline.analyze", cancelled_by_a_click)
+    upload(app, GENERATED, "not analyzed before.jpg")
+    assert "Error rates" not in words(app)
     app.run()
     assert "was cancelled" in words(app)
-    assert "Error rates" not in words(app)
+    assert app.session_state[state.RESULT] is None
 
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():

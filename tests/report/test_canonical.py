@@ -99,6 +99,12 @@ def test_every_report_states_scope_and_both_propositions(report):
     assert {"manipulated", "authentic", "kinds"} <= set(report["propositions"])
 
 
+def test_the_settings_hold_what_changes_the_numbers(report):
+    record = find_record(weights_folder())
+    assert report["settings"]["crop_margins"] == list(record.input.views)
+    assert {"seed", "device", "gates", "input_size", "detection_long_side"} <= set(report["settings"])
+
+
 def test_the_times_add_up(report):
     timing = report["timing"]
     parts = sum(timing[key] for key in TIMING - {"total_s"})

@@ -179,7 +179,7 @@ def build(
         "faces": [_face(face) for face in faces],
         "settings": settings.as_dict()
         | {
-            "views": list(record.input.views),
+            "crop_margins": list(record.input.views),
             "input_size": record.input.size,
             "gates": asdict(record.gates),
         },
