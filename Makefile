@@ -3,9 +3,10 @@ PYTHON ?= python3
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 DATA ?= ../shared/data
-TRUNK ?= ../shared/weights/mobilenet_v3_small_imagenet_features.safetensors
+PEERS ?= ../shared/weights
 BIN := .venv/bin
 STAMP := .venv/.installed
+TRAINING := .venv/.training
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -34,16 +35,26 @@ lint: setup ## check style and formatting
 bench: setup ## measure speed against a named rival
 	$(BIN)/python -m tests.bench
 
-train: setup ## rebuild the default weights, record and card (DATA=, TRUNK=); under an hour on 2 cores
+trainsetup: $(TRAINING) ## install what training needs besides (dvc, mlflow, ...)
+
+$(TRAINING): requirements-training.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-training.txt
+	touch $(TRAINING)
+
+train: trainsetup ## rebuild weights, records, evaluation and model card where they are out of date (dvc repro)
+	$(BIN)/dvc repro
+
+evaluate: trainsetup ## measure the committed models anew; build/model-card.md should then equal docs/model-card.md
+	$(BIN)/python -m faceloupe.training ingest --data $(DATA)
 	$(BIN)/python -m faceloupe.training prepare --data $(DATA)
-	$(BIN)/python -m faceloupe.training train --data $(DATA) --trunk $(TRUNK)
-	mkdir -p build/finish && cp build/training/faces.csv build/finish/
-	$(BIN)/python -m faceloupe.training --work build/finish train --profile finish --data $(DATA) \
-		--trunk build/training/weights.safetensors
-	$(BIN)/python -m faceloupe.training --work build/finish register --profile finish --data $(DATA)
+	$(BIN)/python -m faceloupe.training evaluate --data $(DATA) --registry weights --peers $(PEERS) \
+		--card build/model-card.md
+
+trainquick: trainsetup ## every stage of training on a tenth of the material, into build/quick; about 10 minutes
+	$(BIN)/dvc repro quick/dvc.yaml
 
 screenshots: setup ## photograph every page of the running app (needs Debian's chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
 	$(BIN)/python docs/screenshots/take.py
 
-.PHONY: help setup run test quick lint bench train screenshots
+.PHONY: help setup trainsetup run test quick lint bench train trainquick evaluate screenshots

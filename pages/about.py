@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from faceloupe.config import weights_folder
 from faceloupe.errors import FaceLoupeError
 from faceloupe.report.canonical import NOT_A_POSTERIOR, tool
 from faceloupe.samples import SAMPLES
@@ -27,11 +26,7 @@ st.subheader("Scope")
 try:
     record = resources.record()
     st.markdown("\n".join(f"- {panels.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
-    with st.container(border=True):
-        card = weights_folder() / f"{record.id}.md"
-        text = card.read_text(encoding="utf-8") if card.is_file() else "The model card is missing."
-        text = text.partition("\n## Limits")[0]  # they stand above, as the scope
-        st.markdown(text.replace("# Model card", "### Model card").replace("\n## ", "\n#### "))
+    st.caption("The page Models holds the error rates, the figures and the model card.")
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")
 st.subheader("Versions")

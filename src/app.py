@@ -8,7 +8,10 @@ st.set_page_config(page_title="FaceLoupe", page_icon=str(ICON), layout="wide")
 page = st.navigation(
     {
         "Examine": [st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True)],
-        "Know": [st.Page("../pages/about.py", title="About", icon=":material/info:")],
+        "Know": [
+            st.Page("../pages/models.py", title="Models", icon=":material/analytics:"),
+            st.Page("../pages/about.py", title="About", icon=":material/info:"),
+        ],
     }
 )
 status_line()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.config import REPOSITORY, Settings, weights_folder
-from faceloupe.models.records import find_record
+from faceloupe.config import DEFAULT_MODEL, REPOSITORY, Settings, weights_folder
+from faceloupe.models.records import EVALUATION, read_registry
 from faceloupe.training import card
+from faceloupe.validation.published import is_of, read_evaluation
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
@@ -40,11 +41,21 @@ def test_every_link_leads_somewhere(document):
             assert (document.parent / target).exists(), target
 
 
-def test_the_model_card_is_what_the_record_says(tmp_path):
-    record = find_record(weights_folder())
-    card.write(record, tmp_path / "card.md")
-    committed = weights_folder() / f"{record.id}.md"
-    assert (tmp_path / "card.md").read_text(encoding="utf-8") == committed.read_text(encoding="utf-8")
+def test_the_model_card_is_what_the_records_and_the_evaluation_say(tmp_path):
+    card.write(
+        read_evaluation(weights_folder() / EVALUATION),
+        list(read_registry(weights_folder()).values()),
+        tmp_path / "model-card.md",
+    )
+    committed = (REPOSITORY / "docs" / "model-card.md").read_text(encoding="utf-8")
+    assert (tmp_path / "model-card.md").read_text(encoding="utf-8") == committed
+
+
+def test_the_evaluation_is_of_the_committed_records():
+    evaluation = read_evaluation(weights_folder() / EVALUATION)
+    records = read_registry(weights_folder())
+    assert DEFAULT_MODEL in records
+    assert all(is_of(evaluation, record) for record in records.values())
 
 
 def test_every_pin_carries_its_reason():

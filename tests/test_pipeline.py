@@ -47,8 +47,10 @@ def test_score_and_ratio_follow_from_the_logit(instruments, settings):
     record = instruments.scorer.record
     for face in report["faces"]:
         if face["score"] is not None:
-            scaled = (face["raw_logit"] - record.calibrator.bias) / record.calibrator.temperature
+            calibrator = report["model"]["calibrator"]
+            scaled = face["raw_logit"] * calibrator["slope"] + calibrator["intercept"]
             expected = 1 / (1 + math.exp(-scaled))
+            assert calibrator["kind"] != "isotonic"
             assert face["score"] == pytest.approx(expected, abs=1e-12)
             low, high = record.log10_lr_bounds
             assert face["log10_lr"] == pytest.approx(np.clip(math.log10(expected / (1 - expected)), low, high))

@@ -74,6 +74,12 @@ def tour(page: Page, address: str, scheme: str) -> None:
         upload(page, bad)
         page.get_by_text("damaged or incomplete").wait_for(timeout=PATIENCE_MS)
         shoot(page, f"image-failing-{scheme}")
+    page.get_by_role("link", name="Models").click()
+    page.get_by_text("Every threshold at once").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"models-{scheme}", 1750)
+    for tab in ("By source", "After recompression", "Card"):
+        page.get_by_role("tab", name=tab).click()
+        shoot(page, f"models-{tab.lower().replace(' ', '-')}-{scheme}", 1400)
     page.get_by_role("link", name="About").click()
     page.get_by_role("heading", name="Versions").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"about-{scheme}", 2300)

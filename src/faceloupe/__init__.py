@@ -1,3 +1,3 @@
 """FaceLoupe: a workbench for the forensic examination of faces in photographs."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

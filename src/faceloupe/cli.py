@@ -1,14 +1,16 @@
-"""The command line: ``faceloupe analyze FILE [--json] [--out DIR]``."""
+"""The command line: ``faceloupe analyze``, ``faceloupe validate`` and ``faceloupe models``."""
 
 import argparse
 import contextlib
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from faceloupe import __version__
+from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.intake import printable_name, take_in
 
@@ -56,11 +58,10 @@ def _table(report: dict[str, Any]) -> str:
 
 def _analyze(options: argparse.Namespace) -> int:
     from faceloupe import pipeline  # heavy imports wait until the arguments are known to be good
-    from faceloupe.config import Settings
     from faceloupe.report.canonical import to_json
     from faceloupe.report.files import write
 
-    settings = Settings.from_environment()
+    settings = _settings(options)
     intake = take_in(options.file, max_bytes=settings.max_bytes)
     instruments = pipeline.Instruments.load(settings)
     progress = _progress if sys.stderr.isatty() else None
@@ -77,6 +78,41 @@ def _analyze(options: argparse.Namespace) -> int:
         _complain(f"{report['evidence']['name']} cannot be analyzed: {report['reason']}")
         return 2
     return 0
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from faceloupe import pipeline, validate
+    from faceloupe.report.canonical import to_json
+    from faceloupe.report.files import refuse_taken
+
+    settings = _settings(options)
+    if options.out is not None:
+        refuse_taken(validate.WRITTEN, options.out)  # before the work, not after it
+    instruments = pipeline.Instruments.load(settings)
+    progress = _progress if sys.stderr.isatty() else None
+    validation = validate.validate(options.folder, instruments, settings=settings, progress=progress)
+    if progress:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    _emit(to_json(validation.as_dict()) if options.json else validate.table(validation))
+    if options.out is not None:
+        validate.write(validation, options.out)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    settings = Settings.from_environment()
+    return replace(settings, model=options.model) if options.model else settings
+
+
+def _models(options: argparse.Namespace) -> int:
+    from faceloupe import cli_models
+
+    answer = cli_models.ANSWERS[options.action](options)
+    if answer.text:
+        _emit(answer.text)
+    for sentence in answer.complaints:
+        _complain(sentence)
+    return answer.code
 
 
 def _progress(stage: str, share: float) -> None:
@@ -98,14 +134,39 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="faceloupe", description="Forensic examination of faces, offline and on a CPU.")
     parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    analyze = commands.add_parser("analyze", help="examine one image", description="Examine one image.")
+    scoring = argparse.ArgumentParser(add_help=False)
+    scoring.add_argument("--model", metavar="ID", help="model that scores; `faceloupe models list` names them")
+    about = "examine one image"
+    analyze = commands.add_parser("analyze", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     analyze.add_argument("file", metavar="FILE", type=Path)
     analyze.add_argument("--json", action="store_true", help="print the JSON report and nothing else")
     analyze.add_argument(
         "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
     )
     analyze.set_defaults(run=_analyze)
+    about = "measure your own error rates on a folder with the subfolders real and fake"
+    validate = commands.add_parser("validate", parents=[scoring], help=about, description=f"{about.capitalize()}.")
+    validate.add_argument("folder", metavar="DIR", type=_folder)
+    validate.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+    validate.add_argument("--out", metavar="DIR", type=_folder, help="also write predictions, result and plots there")
+    validate.set_defaults(run=_validate)
+    _add_models(commands)
     return parser
+
+
+def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    about = "the models and their weights, and what a checkpoint file is"
+    models = commands.add_parser("models", help=about, description=f"Show {about}.")
+    models.set_defaults(run=_models)
+    actions = models.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    listing = actions.add_parser("list", help="list the models", description="List the models of the weights folder.")
+    listing.add_argument("--json", action="store_true", help="print the list as JSON and nothing else")
+    verify = actions.add_parser("verify", help="check weights", description="Check weights against their records.")
+    verify.add_argument("ids", metavar="ID", nargs="*", help="a model's id; all models where none is given")
+    about = "say what a checkpoint file holds and what loading it would do"
+    inspect = actions.add_parser("inspect", help=about, description=f"{about.capitalize()}; nothing in it is run.")
+    inspect.add_argument("file", metavar="FILE", type=Path)
+    inspect.add_argument("--json", action="store_true", help="print the findings as JSON and nothing else")
 
 
 class _OutputLost(Exception):
@@ -153,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 the analysis ran, 2 bad usage or an input that cannot be analyzed, 130 interrupted.
+        0 the analysis ran, 1 a check failed, 2 bad usage or an input that cannot be analyzed, 130 interrupted.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller

@@ -8,6 +8,8 @@ from faceloupe.errors import UsageError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+DEFAULT_MODEL = "faceloupe-mobilenet_v3_small-2"
+
 
 def weights_folder() -> Path:
     """Folder of the model records and weights: ``FACELOUPE_WEIGHTS``, or ``weights/`` of the checkout."""
@@ -35,6 +37,7 @@ class Settings:
         detection_confidence: candidates below this are not faces to the face finder, 0..1.
         seed: of every random number generator; inference draws none today, and says so by keeping it here.
         device: torch device that runs the networks.
+        model: id of the model record that scores.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -44,6 +47,7 @@ class Settings:
     detection_confidence: float = 0.7
     seed: int = 0
     device: str = "cpu"
+    model: str = DEFAULT_MODEL
 
     def __post_init__(self) -> None:
         """

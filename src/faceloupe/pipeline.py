@@ -15,11 +15,10 @@ from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.quality import assess
 from faceloupe.media.image import decode
 from faceloupe.media.intake import Intake, take_in
-from faceloupe.models.records import DEFAULT_MODEL, ModelRecord
 from faceloupe.report.canonical import Timing, build
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import of_image, of_score
-from faceloupe.scoring.preprocess import FaceViews, view_face
+from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.scorer import FaceScorer
 from faceloupe.types import DetectedFace, FaceFinding, FaceQuality, Outcome, Picture
 
@@ -35,7 +34,7 @@ class Instruments:
     scorer: FaceScorer
 
     @classmethod
-    def load(cls, settings: Settings, *, model_id: str = DEFAULT_MODEL, folder: Path | None = None) -> "Instruments":
+    def load(cls, settings: Settings, *, folder: Path | None = None) -> "Instruments":
         """Load and verify.
 
         Raises:
@@ -48,7 +47,7 @@ class Instruments:
             torch.zeros(1, device=settings.device).item()
         except (RuntimeError, AssertionError, ValueError) as problem:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
-        scorer = FaceScorer.load(folder or weights_folder(), model_id, settings.device)
+        scorer = FaceScorer.load(folder or weights_folder(), settings.model, settings.device)
         return cls(FaceDetector(settings), scorer)
 
 
@@ -141,7 +140,7 @@ def analyze(
     watch.step("Finding faces", 0.2)
     detected = instruments.detector.detect(picture.rgb)
     detect_s = watch.lap()
-    candidates = [_candidate(face, picture.rgb, record) for face in detected]
+    candidates = [_candidate(face, picture.rgb, instruments.scorer) for face in detected]
     passes = _run(candidates, instruments.scorer, explain, watch)
     explain_s = watch.lap() if explain else 0.0
     findings = [_finding(number, *pair, instruments.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
@@ -171,9 +170,9 @@ class _Candidate:
     quality: FaceQuality
 
 
-def _candidate(face: DetectedFace, rgb: np.ndarray, record: ModelRecord) -> _Candidate:
-    views = view_face(rgb, face.box, record.input)
-    return _Candidate(face, views, assess(face, views.widest[1], record.gates))
+def _candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer) -> _Candidate:
+    views = scorer.view(rgb, face.box)
+    return _Candidate(face, views, assess(face, views.widest[1], scorer.record.gates))
 
 
 _Pass = tuple[float, np.ndarray | None] | None  # logit and heatmap; None for a face that the gates kept back

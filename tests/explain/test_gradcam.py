@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from faceloupe.explain.gradcam import explain, merge
-from faceloupe.models.networks import build
+from faceloupe.models.networks import ARCHITECTURES, build
 from faceloupe.scoring.preprocess import FaceViews, InputContract, view_face
 from faceloupe.types import Box
 
@@ -25,8 +25,8 @@ def test_the_explained_logit_is_the_scored_logit(instruments, face):
 
 def independent_map(network, inputs) -> np.ndarray:
     """Grad-CAM from its paper, with autograd alone: mean gradient times activation, summed over channels, ReLU."""
-    features = network.features(inputs).detach().requires_grad_(True)
-    network.classifier(torch.flatten(network.avgpool(features), 1))[0, 0].backward()
+    features = network.features[:-1](inputs).detach().requires_grad_(True)
+    network.classifier(torch.flatten(network.avgpool(network.features[-1](features)), 1))[0, 0].backward()
     weights = features.grad.mean((2, 3), keepdim=True)
     return torch.relu((weights * features).sum(1))[0].detach().numpy()
 
@@ -54,7 +54,7 @@ def test_a_map_is_never_negative_and_has_the_crops_size(instruments, face):
 
 
 def test_explaining_leaves_no_trace_in_the_network(instruments, face):
-    network = instruments.scorer._network
+    network = instruments.scorer._scorer._network
     before = instruments.scorer.logits([face])
     instruments.scorer.explained_logit(face)
     assert not any(module._forward_hooks for module in network.modules())
@@ -84,7 +84,7 @@ def test_sessions_that_explain_at_once_get_their_own_maps(instruments, portrait)
 
 
 def test_one_forward_and_one_backward_pass_a_face(instruments, face, monkeypatch):
-    network, calls = instruments.scorer._network, []
+    network, calls = instruments.scorer._scorer._network, []
     handle = network.register_forward_hook(lambda *_: calls.append("forward"))
     backward = torch.Tensor.backward
     monkeypatch.setattr(torch.Tensor, "backward", lambda *a, **k: (calls.append("backward"), backward(*a, **k))[1])
@@ -99,3 +99,13 @@ def test_merged_maps_lie_where_their_views_do():
     merged = merge(maps, squares)
     assert (merged[10:30, 10:30] == 1.0).all()
     assert merged.sum() == pytest.approx(400.0)
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_architecture_can_be_explained(architecture):
+    torch.manual_seed(0)
+    network = build(architecture).eval().requires_grad_(False)
+    logits, maps = explain(network, torch.randn(1, 3, 96, 96))
+    assert logits.shape == (1,)
+    assert maps.shape == (1, 96, 96)
+    assert maps.min() >= 0

@@ -1,15 +1,18 @@
 """The pages, driven as a user would, without a browser."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe import cli
-from faceloupe.config import REPOSITORY
+from faceloupe.config import DEFAULT_MODEL, REPOSITORY, weights_folder
 from faceloupe.errors import Cancelled
+from faceloupe.models.records import EVALUATION, read_registry
 from faceloupe.ui import state
+from faceloupe.validation.published import read_evaluation
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 TIMEOUT = 60
@@ -67,7 +70,7 @@ def test_a_result_survives_a_change_of_page(app):
     key = app.session_state[state.RESULT]
     app.switch_page("../pages/about.py").run()
     assert not app.exception
-    assert "Model card" in words(app)
+    assert "page Models holds the error rates" in words(app)
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT] == key
@@ -136,3 +139,37 @@ def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
     for key in keys:
         store.put(key, Analysis({}, picture))
     assert [store.get(key) is None for key in keys] == [True, False, False]
+
+
+def test_the_models_page_shows_every_table_of_the_evaluation(app):
+    app.switch_page("../pages/models.py").run()
+    assert not app.exception
+    evaluation = read_evaluation(weights_folder() / EVALUATION)
+    records = read_registry(weights_folder())
+    assert app.selectbox(key="model").options == list(records)
+    assert app.selectbox(key="model").value == DEFAULT_MODEL
+    rates = records[DEFAULT_MODEL].error_rates
+    assert {metric.value for metric in app.metric} >= {f"{rates.fpr:.1%}", f"{rates.fnr:.1%}"}
+    assert len(app.tabs) == 7
+    sources = {row["part"] for row in evaluation["tables"]["sources"]}
+    shown = [set(frame.value["source"]) for frame in app.dataframe if "source" in frame.value]
+    assert sources in shown
+    other = next(name for name in records if name != DEFAULT_MODEL)
+    app.selectbox(key="model").select(other).run()
+    assert not app.exception
+    assert f"{records[other].error_rates.fpr:.1%}" in {metric.value for metric in app.metric}
+
+
+def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkeypatch):
+    shutil.copytree(weights_folder(), tmp_path / "weights")
+    path = tmp_path / "weights" / f"{DEFAULT_MODEL}.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["thresholds"]["upper"] = 0.999
+    path.write_text(json.dumps(values), encoding="utf-8")
+    monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
+    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at.switch_page("../pages/models.py").run()
+    assert any("no tables of this record" in warning.value for warning in at.warning)
+    (tmp_path / "weights" / "evaluation.json").unlink()
+    at.run()
+    assert any("there are no tables" in error.value for error in at.error)

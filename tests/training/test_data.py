@@ -65,7 +65,7 @@ def test_missing_material_and_unreadable_pictures_are_named(tmp_path):
 
 def test_prepared_items_survive_writing_and_reading(tmp_path):
     items = data.read_index(write(tmp_path / "stills.csv", GOOD))
-    found = [replace(item, box=Box(1.25, 2.0, 30.5, 40.0), found=True) for item in items]
+    found = [replace(item, box=Box(1.25, 2.0, 30.5, 40.0), landmarks=tuple(map(float, range(10)))) for item in items]
     data.write_faces(found, tmp_path / "work" / "faces.csv")
     assert data.read_index(tmp_path / "work" / "faces.csv") == found
 

@@ -1,7 +1,7 @@
 """The training pipeline on pictures made here: small, but run end to end."""
 
 import csv
-import shutil
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,21 +11,27 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import roc_auc_score
 
 from faceloupe.config import weights_folder
-from faceloupe.errors import DatasetError
-from faceloupe.models.networks import build
-from faceloupe.models.records import find_record
+from faceloupe.errors import DatasetError, WeightsError
+from faceloupe.models.networks import ARCHITECTURES, build
+from faceloupe.models.records import find_record, read_registry
+from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import InputContract
-from faceloupe.training import augment, calibrate, card, data
+from faceloupe.scoring.scorer import EnsembleScorer, FaceScorer, NetworkScorer
+from faceloupe.training import augment, calibrate, card, data, evaluate, register
 from faceloupe.training import train as training
+from faceloupe.training.conditions import CONDITIONS
+from faceloupe.training.faults import Fault
 from faceloupe.training.sampling import PairDataset
+from faceloupe.training.scoring import score_all
 from faceloupe.training.settings import Draw, Stage, TrainingSettings
 from faceloupe.training.train import load_trunk
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 SETTINGS = TrainingSettings(
-    draws=(Draw(1.0, {"toy": 1.0}, {"toy": 1.0}),),
+    draws=(Draw(1.0, {"toy": 1.0}, {"toy": 1.0}), Draw(0.5, {"toy": 1.0})),
     stages=(Stage(64, 32), Stage(96, 32)),
     batch_size=8,
     warmup_steps=2,
@@ -59,14 +65,18 @@ def items(material):
     return list(data.find_faces(material, data.read_index(material / "stills.csv"), workers=1))
 
 
-@pytest.fixture(scope="module")
-def trunk(tmp_path_factory) -> Path:
-    """Random weights in the shape of the ImageNet trunk."""
+def random_trunk(architecture: str, folder: Path) -> Path:
+    """Random weights in the shape of a trunk."""
     torch.manual_seed(0)
-    tensors = {n: t for n, t in build("mobilenet_v3_small").state_dict().items() if n.startswith("features.")}
-    path = tmp_path_factory.mktemp("trunk") / "trunk.safetensors"
+    tensors = {n: t for n, t in build(architecture).state_dict().items() if n.startswith("features.")}
+    path = folder / f"{architecture}.safetensors"
     save_file(tensors, path)
     return path
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory) -> Path:
+    return random_trunk("mobilenet_v3_small", tmp_path_factory.mktemp("trunk"))
 
 
 def test_a_pair_is_the_same_whenever_it_is_drawn(material, items):
@@ -98,7 +108,7 @@ def test_validation_pictures_are_never_drawn(material, items):
 
 
 def test_a_missing_source_is_named(material, items):
-    settings = TrainingSettings(draws=(Draw(1.0, {"toy": 1.0}, {"nowhere": 1.0}),))
+    settings = replace(SETTINGS, draws=(Draw(1.0, {"toy": 1.0}, {"nowhere": 1.0}),))
     with pytest.raises(DatasetError, match="nowhere"):
         PairDataset(settings, material, items)
 
@@ -125,7 +135,7 @@ def test_augmentation_spreads_the_sharpness_that_would_give_sources_away(portrai
 
 def test_another_trunk_is_refused(tmp_path):
     save_file({"features.0.0.weight": torch.zeros(1)}, tmp_path / "bad.safetensors")
-    with pytest.raises((DatasetError, RuntimeError)):
+    with pytest.raises(DatasetError):
         load_trunk(build("mobilenet_v3_small"), tmp_path / "bad.safetensors")
     with pytest.raises(DatasetError, match="--trunk"):
         load_trunk(build("mobilenet_v3_small"), tmp_path / "none.safetensors")
@@ -160,31 +170,121 @@ def test_a_killed_training_ends_where_an_unbroken_one_does(material, items, trun
         torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=1e-6)
 
 
+def test_sources_left_out_are_never_drawn(material, items):
+    with pytest.raises(DatasetError, match="nothing is left"):
+        PairDataset(replace(SETTINGS, without=("toy",)), material, items)
+    renamed = [replace(item, source="other") if number % 4 < 2 else item for number, item in enumerate(items)]
+    draws = (Draw(1.0, {"toy": 1.0, "other": 1.0}, {"toy": 1.0, "other": 1.0}), Draw(1.0, {"other": 1.0}))
+    dataset = PairDataset(replace(SETTINGS, draws=draws, without=("other",)), material, renamed)
+    others = {item.path for item in renamed if item.source == "other"}
+    assert others
+    assert not others & set(dataset._pixels)
+    for index in range(20):
+        dataset[index]
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_writes_nothing(material, items, trunk, tmp_path):
+    with pytest.raises(DatasetError, match="no longer a number"):
+        training.train(replace(SETTINGS, peak_rate=1e30), material, items, trunk=trunk, work=tmp_path)
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize("architecture", sorted(set(ARCHITECTURES) - {"mobilenet_v3_small"}))
+def test_every_architecture_learns_by_name(material, items, tmp_path, architecture):
+    start = random_trunk(architecture, tmp_path)
+    settings = replace(SETTINGS, architecture=architecture, stages=(Stage(64, 8),), validate_every=100)
+    trained = load_file(training.train(settings, material, items, trunk=start, work=tmp_path / "run"))
+    assert any(not torch.equal(trained[name], tensor) for name, tensor in load_file(start).items())
+
+
 @pytest.mark.slow
-def test_training_changes_the_trunk_and_registers_a_model(material, items, trunk, tmp_path):
-    weights = training.train(SETTINGS, material, items, trunk=trunk, work=tmp_path)
-    trained, start = load_file(weights), load_file(trunk)
-    assert any(not torch.equal(start[name], trained[name]) for name in start)
-    folder = tmp_path / "weights"
-    record = calibrate.register(SETTINGS, material, items, weights, folder)
-    assert find_record(folder) == record
-    card.write(record, folder / "card.md")
-    assert f"{record.error_rates.fpr:.1%}" in (folder / "card.md").read_text()
+def test_the_stages_from_training_to_the_registry(material, items, trunk, tmp_path):
+    """Two networks and their ensemble: trained, calibrated, evaluated, carded, registered, loaded again."""
+    runs = {
+        "mobilenet_v3_small": SETTINGS,
+        "mobilenet_v2": replace(SETTINGS, architecture="mobilenet_v2", stages=(Stage(64, 16),)),
+    }
+    for name, settings in runs.items():
+        start = trunk if name == "mobilenet_v3_small" else random_trunk(name, tmp_path)
+        training.train(settings, material, items, trunk=start, work=tmp_path / "runs" / name)
+    registry = tmp_path / "registry"
+    records = calibrate.calibrate(runs, material, items, version=7, work=tmp_path / "runs", folder=registry)
+    assert [record.id for record in records[:2]] == [f"faceloupe-{name}-7" for name in runs]
+    # An ensemble of toys may well be worse than one of them, and is not made then.
+    assert all(
+        record.calibration.cllr > ensemble.calibration.cllr for ensemble in records[2:] for record in records[:2]
+    )
+    evaluation = evaluate.evaluate(registry, material, items, tmp_path)
+    again = evaluate.evaluate(registry, material, items, tmp_path)
+    assert json.dumps(again) == json.dumps(evaluation)
+    conditions = [row for row in evaluation["tables"]["conditions"] if row["model"] == records[0].id]
+    assert [row["part"] for row in conditions] == list(CONDITIONS)
+    for record in records:
+        (row,) = (r for r in evaluation["tables"]["sources"] if (r["model"], r["part"]) == (record.id, "all"))
+        assert row["fpr"]["value"] == pytest.approx(record.error_rates.fpr, abs=1e-4)
+        assert row["cllr"]["value"] == pytest.approx(record.calibration.cllr, abs=1e-4)
+    path = tmp_path / "docs" / "model-card.md"
+    card.write(evaluation, records, path)
+    assert all(record.id in path.read_text(encoding="utf-8") for record in records)
+    assert len(list((tmp_path / "docs" / "model-card").glob("*.png"))) == 4
+    measured, weights = tmp_path / "evaluation.json", tmp_path / "weights"
+    with pytest.raises(WeightsError, match="is missing"):
+        list(register.register(registry, measured, weights))
+    models = [one | {"record_sha256": "of another calibration"} for one in evaluation["models"]]
+    measured.write_text(json.dumps(evaluation | {"models": models}), encoding="utf-8")
+    with pytest.raises(DatasetError, match="evaluate first"):
+        list(register.register(registry, measured, weights))
+    measured.write_text(json.dumps(evaluation), encoding="utf-8")
+    (weights).mkdir()
+    (weights / "old.json").write_text("{}")
+    list(register.register(registry, measured, weights))
+    assert not (weights / "old.json").exists()
+    assert set(read_registry(weights)) == {record.id for record in records}
+
+
+def test_an_ensemble_scores_the_mean_of_its_members_log_likelihood_ratios(portrait):
+    torch.manual_seed(0)
+    box, members = data.Box(330, 200, 620, 600), []
+    for architecture, size, kind in (("mobilenet_v3_small", 96, "platt"), ("mobilenet_v2", 64, "isotonic")):
+        network = build(architecture).eval().requires_grad_(False)
+        knots = ((-1.0, -2.0), (1.0, 3.0)) if kind == "isotonic" else ()
+        contract = InputContract(size=size)
+        members.append((NetworkScorer(network, contract), Calibrator("c", kind, 0.5, 0.1, knots, "test")))
+    ensemble = EnsembleScorer(members)
+    ratios = [
+        float(calibrator.log_odds(scorer.logits([scorer.view(portrait, box)])[0])) for scorer, calibrator in members
+    ]
+    views = ensemble.view(portrait, box)
+    assert ensemble.logits([views, views]) == pytest.approx([np.mean(ratios)] * 2)
+    logit, heat = ensemble.explained_logit(views)
+    assert logit == pytest.approx(np.mean(ratios), abs=1e-5)
+    assert heat.shape == (96, 96)
+    assert views.widest[1].shape == (96, 96, 3)
+
+
+def test_a_run_under_a_fault_is_never_registered(material, items, trunk, tmp_path):
+    faulty = replace(SETTINGS, fault=Fault("label_noise", 0.5), stages=(Stage(64, 8),))
+    training.train(faulty, material, items, trunk=trunk, work=tmp_path / "toy")
+    for settings in (faulty, SETTINGS):  # also where the recipe is said to be the honest one
+        with pytest.raises(DatasetError, match="under a fault"):
+            calibrate.calibrate({"toy": settings}, material, items, version=1, work=tmp_path, folder=tmp_path / "r")
+    assert not list((tmp_path / "r").glob("*"))
 
 
 @pytest.mark.slow
 @pytest.mark.shared
-def test_the_committed_record_is_what_the_committed_weights_measure(shared_data, tmp_path):
-    """The error rates of the record, measured again from the validation pictures with the committed weights."""
+def test_the_committed_record_is_what_the_committed_weights_measure(shared_data):
+    """The validation table of the record, measured again from the pictures with the committed weights."""
     record = find_record(weights_folder())
     everything = data.read_index(shared_data / "stills.csv")
-    validation = [item for item in everything if item.split == "val"]
-    faces = list(data.find_faces(shared_data, validation))
-    shutil.copy(weights_folder() / record.weights_file, tmp_path / "weights.safetensors")
-    again = calibrate.register(
-        TrainingSettings(), shared_data, faces, tmp_path / "weights.safetensors", tmp_path / "registry"
-    )
-    assert again.error_rates.fpr == pytest.approx(record.error_rates.fpr, abs=1e-3)
-    assert again.error_rates.fnr == pytest.approx(record.error_rates.fnr, abs=1e-3)
-    for row, expected in zip(again.validation, record.validation, strict=True):
-        assert row.auc == pytest.approx(expected.auc, abs=1e-3)
+    faces = list(data.find_faces(shared_data, [item for item in everything if item.split == "val"]))
+    validation = [item for item in faces if item.found]
+    scorer = FaceScorer(record, weights_folder())
+    scored = score_all({"": scorer}, shared_data, validation)[""]
+    decisions = calibrate.CrossFit(record.calibrator.kind, scored).decide(scored)
+    assert decisions.called_fake[scored.labels == 0].mean() == pytest.approx(record.error_rates.fpr, abs=1e-3)
+    assert decisions.called_real[scored.labels == 1].mean() == pytest.approx(record.error_rates.fnr, abs=1e-3)
+    for row in record.validation:
+        mask = calibrate.source_sets(scored)[row.source]
+        if row.auc is not None:
+            assert roc_auc_score(scored.labels[mask], scored.logits[mask]) == pytest.approx(row.auc, abs=1e-3)

@@ -26,8 +26,7 @@ class _UnscaledGradCAM(GradCAM):
     """Grad-CAM (Selvaraju et al. 2017) without the rescaling of each map to its own maximum.
 
     The library stretches every map to 0..1, so that a map of nothing looks like a map of something. Here a cell keeps
-    its unit: sum over channels of mean gradient times activation, cut at 0. Where the network averages its last feature
-    map over all cells, as MobileNetV3 does, the cells before the cut sum to that map's first-order share of the logit.
+    its unit, logits: sum over channels of mean gradient times activation, cut at 0.
     """
 
     def compute_cam_per_layer(self, input_tensor, targets, eigen_smooth):
@@ -42,9 +41,13 @@ class _UnscaledGradCAM(GradCAM):
         return cam_per_target_layer[0][:, 0]
 
 
-def last_feature_layer(network: nn.Module) -> nn.Module:
-    """The layer that is explained: the last one that still knows where in the face it is."""
-    return network.features[-1]
+def explained_layer(network: nn.Module) -> nn.Module:
+    """The layer that is explained: the output of the last block.
+
+    The last convolution behind it only widens the channels, and saturates for faces the network is sure of; on faces
+    whose changed part is known, maps of the block point at it better (docs/experiments.md).
+    """
+    return network.features[-2]
 
 
 def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -57,9 +60,9 @@ def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.nd
         inputs: (V, 3, S, S) float32, normalized.
 
     Returns:
-        (V,) float64 logits, and (V, S, S) float32 maps >= 0 in logits per cell of the last feature map, not rescaled.
+        (V,) float64 logits, and (V, S, S) float32 maps >= 0 in logits per cell of that layer, not rescaled.
     """
-    layer, side = last_feature_layer(network), inputs.shape[-1]
+    layer, side = explained_layer(network), inputs.shape[-1]
     layer.requires_grad_(True)  # the gradient then stops at this layer: nothing below it is needed
     try:
         with _UnscaledGradCAM(model=network, target_layers=[layer]) as cam:

@@ -8,12 +8,28 @@ from faceloupe.errors import WeightsError
 from faceloupe.vision_ops import torchvision
 
 
-def _mobilenet_v3_small() -> nn.Module:
-    """torchvision's MobileNetV3-small (Howard et al. 2019) with a single output: 1,518,881 parameters."""
-    return torchvision().models.mobilenet_v3_small(num_classes=1)
+def _torchvision(name: str) -> Callable[[], nn.Module]:
+    return lambda: getattr(torchvision().models, name)(num_classes=1)
 
 
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"mobilenet_v3_small": _mobilenet_v3_small}
+def _efficientnet_lite0() -> nn.Module:
+    """EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for SiLU, as its authors made it for CPUs."""
+    network = torchvision().models.efficientnet_b0(num_classes=1)
+    gate = torchvision().ops.SqueezeExcitation
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.SiLU):
+                setattr(parent, name, nn.ReLU6(inplace=True))
+            elif isinstance(child, gate):
+                setattr(parent, name, nn.Identity())
+    return network
+
+
+# torchvision's definitions (MobileNetV2: Sandler et al. 2018; MobileNetV3: Howard et al. 2019; EfficientNet: Tan and Le
+# 2019). Each ends in global average pooling and one output.
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
+    name: _torchvision(name) for name in ("mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2", "efficientnet_b0")
+} | {"efficientnet_lite0": _efficientnet_lite0}
 
 
 def build(architecture: str) -> nn.Module:
@@ -29,4 +45,8 @@ def build(architecture: str) -> nn.Module:
         raise WeightsError(
             f"The model record asks for the architecture {architecture!r}; this version knows {known}."
         ) from None
-    return factory()
+    network = factory()
+    # torchvision starts a lone output of EfficientNet at weights of up to 1: logits of 10 before the first step.
+    nn.init.normal_(network.classifier[-1].weight, std=0.01)
+    nn.init.zeros_(network.classifier[-1].bias)
+    return network

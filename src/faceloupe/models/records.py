@@ -7,16 +7,19 @@ logit becomes a probability, where the thresholds stand, and what errors were me
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faceloupe.config import DEFAULT_MODEL
 from faceloupe.errors import WeightsError
 from faceloupe.faces.quality import QualityGates
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import InputContract
 
-DEFAULT_MODEL = "faceloupe-mobilenet_v3_small-1"
+EVALUATION = "evaluation.json"  # lies among the records, and is none
+ENSEMBLE = "ensemble"  # architecture of a record that averages others
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,12 @@ class CalibrationQuality:
     Attributes:
         ece: expected calibration error, 15 bins, 0..1.
         cllr: log-likelihood-ratio cost, bits; 0 perfect, 1 no information.
+        compared: kind of calibrator -> (ece, cllr), of all that were tried; the one of least Cllr was kept.
     """
 
     ece: float
     cllr: float
+    compared: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,12 @@ class SourceResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One model. ``explanation_max`` is the upper end of the heatmap's fixed color scale, in logits per cell."""
+    """One model.
+
+    ``explanation_max`` is the upper end of the heatmap's fixed color scale, in logits per cell. ``members`` are the ids
+    of the records that an ensemble averages; it has no weights of its own, and its ``weights_sha256`` is the hash over
+    the hashes of their records, see ``ensemble_hash``.
+    """
 
     id: str
     architecture: str
@@ -103,6 +113,7 @@ class ModelRecord:
     license: str
     limits: tuple[str, ...]
     manipulations: str
+    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """
@@ -113,9 +124,25 @@ class ModelRecord:
         rates = self.error_rates
         shares = [rates.fpr, rates.fnr, rates.inconclusive, *rates.interval_95["fpr"], *rates.interval_95["fnr"]]
         sound = (
-            isinstance(self.id, str)
-            and isinstance(self.architecture, str)
+            all(
+                isinstance(text, str)
+                for text in (
+                    *(
+                        self.id,
+                        self.architecture,
+                        self.weights_file,
+                        self.weights_sha256,
+                        self.trained_on,
+                        self.license,
+                    ),
+                    *(self.manipulations, rates.measured_on, self.calibrator.id, self.calibrator.fitted_on),
+                    *(*self.limits, *self.members),
+                )
+            )
+            and all(type(count) is int and count >= 0 for count in (self.parameters, rates.n_real, rates.n_fake))
+            and all(math.isfinite(value) for value in (low, high, self.calibration.ece, self.calibration.cllr))
             and Path(self.weights_file).name == self.weights_file
+            and (self.architecture == ENSEMBLE) == bool(self.members) == (not self.weights_file)
             and low <= 0.0 <= high
             and all(0.0 <= share <= 1.0 for share in shares)
             and 0.0 < self.explanation_max < math.inf
@@ -154,16 +181,48 @@ class ModelRecord:
         rates["interval_95"] = {key: tuple(pair) for key, pair in rates["interval_95"].items()}
         values |= {
             "input": InputContract(**contract),
-            "calibrator": Calibrator(**values["calibrator"]),
+            "calibrator": _calibrator(values["calibrator"]),
             "thresholds": Thresholds(**values["thresholds"]),
             "log10_lr_bounds": tuple(values["log10_lr_bounds"]),
             "error_rates": ErrorRates(**rates),
-            "calibration": CalibrationQuality(**values["calibration"]),
+            "calibration": _quality(values["calibration"]),
             "gates": QualityGates(**values["gates"]),
             "validation": tuple(SourceResult(**row) for row in values["validation"]),
             "limits": tuple(values["limits"]),
+            "members": tuple(values.get("members", ())),
         }
         return cls(**values)
+
+
+def _calibrator(values: dict[str, Any]) -> Calibrator:
+    return Calibrator(**(dict(values) | {"knots": tuple((x, y) for x, y in values["knots"])}))
+
+
+def _quality(values: dict[str, Any]) -> CalibrationQuality:
+    compared = {kind: (ece, cllr) for kind, (ece, cllr) in values["compared"].items()}
+    return CalibrationQuality(**(values | {"compared": compared}))
+
+
+def ensemble_hash(members: Sequence[ModelRecord]) -> str:
+    """SHA-256 over the hashes of the members' records, in order: it changes with any weight or number of theirs."""
+    return hashlib.sha256("".join(member.sha256 for member in members).encode()).hexdigest()
+
+
+def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
+    """The records that an ensemble averages, verified against its hash; none for a single network.
+
+    Raises:
+        WeightsError: a member is missing, is itself an ensemble, or is not the one that was measured.
+    """
+    if not record.members:
+        return ()
+    members = tuple(find_record(folder, name) for name in record.members)
+    if any(member.members for member in members) or ensemble_hash(members) != record.weights_sha256:
+        raise WeightsError(
+            f"The members of {record.id} are not those it was measured with, so nothing can be scored; "
+            "restore the weights folder from the repository."
+        )
+    return members
 
 
 def read_record(path: Path) -> ModelRecord:
@@ -198,6 +257,8 @@ def read_registry(folder: Path) -> dict[str, ModelRecord]:
     """
     records: dict[str, ModelRecord] = {}
     for path in sorted(folder.glob("*.json")):
+        if path.name == EVALUATION:
+            continue
         record = read_record(path)
         if record.id in records:
             raise WeightsError(f"Two model records carry the id {record.id}; remove one from the weights folder.")

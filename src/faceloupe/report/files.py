@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,20 +67,26 @@ def _pictures(analysis: "Analysis") -> dict[str, np.ndarray]:
     return pictures
 
 
-def write(analysis: "Analysis", folder: Path) -> list[Path]:
-    """Write ``report.json``, ``boxes.png``, ``heatmap.png`` and, per scored face, its crop and heatmap.
+def refuse_taken(names: Iterable[str], folder: Path) -> None:
+    """
+    Raises:
+        UsageError: the folder holds a file of one of these names.
+    """
+    taken = [name for name in names if os.path.lexists(folder / name)]
+    if taken:
+        raise UsageError(f"{folder} holds {taken[0]} already, and nothing is overwritten; choose another folder.")
 
-    Nothing that exists is ever overwritten: it could be evidence, or another file's results. Each file is written whole
-    or not at all, the report last: where it stands, the pictures do too.
+
+def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Write files into a folder, all or none; what exists is never overwritten: it could be evidence, or a result.
+
+    Args:
+        contents: name -> bytes, written in this order.
 
     Raises:
         UsageError: the folder cannot be written, or holds a file of one of these names already.
     """
-    contents = {name: _png(picture) for name, picture in _pictures(analysis).items()}
-    contents["report.json"] = (to_json(analysis.report) + "\n").encode()
-    taken = [name for name in contents if os.path.lexists(folder / name)]
-    if taken:
-        raise UsageError(f"{folder} holds {taken[0]} already, and nothing is overwritten; choose another folder.")
+    refuse_taken(contents, folder)
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,3 +102,16 @@ def write(analysis: "Analysis", folder: Path) -> list[Path]:
             f"The results cannot be written to {folder} ({problem.strerror or problem}); choose another folder."
         ) from problem
     return written
+
+
+def write(analysis: "Analysis", folder: Path) -> list[Path]:
+    """Write ``report.json``, ``boxes.png``, ``heatmap.png`` and, per scored face, its crop and heatmap.
+
+    The report comes last: where it stands, the pictures do too.
+
+    Raises:
+        UsageError: see ``publish``.
+    """
+    contents = {name: _png(picture) for name, picture in _pictures(analysis).items()}
+    contents["report.json"] = (to_json(analysis.report) + "\n").encode()
+    return publish(contents, folder)

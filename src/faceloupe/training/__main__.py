@@ -1,4 +1,9 @@
-"""Commands of the training pipeline: ``python -m faceloupe.training prepare|train|register``."""
+"""The stages of the training pipeline, each a small command: ``python -m faceloupe.training STAGE``.
+
+    ingest -> prepare -> train -> calibrate -> evaluate -> register
+
+``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
+"""
 
 import argparse
 import sys
@@ -7,39 +12,110 @@ from pathlib import Path
 from faceloupe.config import weights_folder
 from faceloupe.errors import FaceLoupeError
 
+ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
+CARD = Path("docs/model-card.md")
+
+
+def _ingest(options: argparse.Namespace) -> None:
+    from faceloupe.training import ingest
+
+    items = ingest.ingest(options.data, share=options.share)
+    ingest.write_items(items, options.work / ITEMS)
+    print(ingest.summary(items))
+
 
 def _prepare(options: argparse.Namespace) -> None:
-    from faceloupe.training import data
+    from faceloupe.training import clips, data
 
-    items = data.read_index(options.data / "stills.csv")
+    items = data.read_index(options.work / ITEMS)
     found = []
     for item in data.find_faces(options.data, items):
         found.append(item)
         if len(found) % 1000 == 0:
             print(f"{len(found)} of {len(items)} pictures", flush=True)
-    data.write_faces(found, options.work / "faces.csv")
+    data.write_faces(found, options.work / FACES)
     print(f"{sum(item.found for item in found)} of {len(found)} faces found")
+    if (options.data / "videos.csv").is_file():
+        faces = clips.prepare(options.data, options.work)
+        print(f"{len(faces)} faces of {len({face.clip for face in faces})} clips")
 
 
 def _train(options: argparse.Namespace) -> None:
-    from faceloupe.training import data, settings, train
+    from dataclasses import replace
 
-    items = data.read_index(options.work / "faces.csv")
-    recipe = settings.PROFILES[options.profile]
-    places = {"trunk": options.trunk, "work": options.work, "device": options.device}
-    weights = train.train(recipe, options.data, items, **places)
+    from faceloupe.training import data, faults, settings, tracking, train
+
+    recipe = settings.read_recipe(options.recipe)
+    if options.fault:
+        recipe = replace(recipe, fault=faults.Fault.parse(options.fault))
+    name = options.recipe + (f"+{options.fault.replace(':', '-')}" if options.fault else "")
+    items = data.read_index(options.work / FACES)
+    places = {"trunk": options.trunk, "work": options.work / RUNS / name, "device": options.device}
+    begun = places["work"] / "run_id"
+    known = begun.read_text(encoding="utf-8") if begun.is_file() else ""
+    with tracking.start(name, recipe, options.work, run_id=known) as track:
+        places["work"].mkdir(parents=True, exist_ok=True)
+        begun.write_text(track.run_id, encoding="utf-8")
+        weights = train.train(recipe, options.data, items, **places, track=track)
+    begun.unlink()
     print(f"wrote {weights}")
 
 
-def _register(options: argparse.Namespace) -> None:
-    from faceloupe.training import calibrate, card, data, settings
+def _calibrate(options: argparse.Namespace) -> None:
+    from faceloupe.training import calibrate, data, settings
 
-    items = data.read_index(options.work / "faces.csv")
-    weights = options.work / "weights.safetensors"
-    record = calibrate.register(settings.PROFILES[options.profile], options.data, items, weights, options.weights)
-    card.write(record, options.weights / f"{record.id}.md")
-    print(card.validation_table(record))
-    print(f"registered {record.id} in {options.weights}")
+    chosen = settings.read_registered()
+    records = calibrate.calibrate(
+        {name: settings.read_recipe(name) for name in chosen.recipes},
+        options.data,
+        data.read_index(options.work / FACES),
+        version=chosen.version,
+        work=options.work / RUNS,
+        folder=options.work / REGISTRY,
+    )
+    for record in records:
+        rates = record.error_rates
+        print(f"{record.id}: fpr {rates.fpr:.3f}, fnr {rates.fnr:.3f}, inconclusive {rates.inconclusive:.3f}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    import json
+
+    from faceloupe.models.records import EVALUATION, read_registry
+    from faceloupe.training import card, data, evaluate
+
+    registry = options.registry or options.work / REGISTRY
+    items = data.read_index(options.work / FACES)
+    report = lambda text: print(text, flush=True)  # noqa: E731
+    evaluation = evaluate.evaluate(
+        registry, options.data, items, options.work, peer_folder=options.peers, report=report
+    )
+    temporary = options.work / f"{EVALUATION}.partial"
+    temporary.write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(options.work / EVALUATION)
+    card.write(evaluation, list(read_registry(registry).values()), options.card)
+    if evaluation["studies"]["faults"]:
+        card.write_robustness(evaluation["studies"]["faults"], options.card.with_name("robustness.md"))
+    print(f"wrote {options.work / EVALUATION} and {options.card}")
+
+
+def _register(options: argparse.Namespace) -> None:
+    from faceloupe.models.records import EVALUATION
+    from faceloupe.training import register
+
+    for line in register.register(options.work / REGISTRY, options.work / EVALUATION, options.weights):
+        print(line)
+
+
+def _study(options: argparse.Namespace) -> None:
+    from faceloupe.training import data, settings, studies
+
+    recipe = settings.read_recipe(options.recipe)
+    items = data.read_index(options.work / FACES)
+    runs = options.work / options.name
+    study = {"left_out": studies.left_out, "faults": studies.faults}[options.name]
+    found = study(recipe, options.data, items, options.trunk, runs)
+    studies.write(found, options.work / f"{options.name}.json")
 
 
 def _has_gpu() -> bool:
@@ -49,24 +125,44 @@ def _has_gpu() -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m faceloupe.training", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("build/training"), help="folder for intermediate results")
-    commands = parser.add_subparsers(required=True)
+    parser = argparse.ArgumentParser(
+        prog="python -m faceloupe.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=Path("build"), help="folder for intermediate results")
+    stages = parser.add_subparsers(required=True, metavar="STAGE")
     material = argparse.ArgumentParser(add_help=False)
     material.add_argument("--data", type=Path, required=True, help="folder that holds stills.csv and the stills")
-    recipe = argparse.ArgumentParser(add_help=False)
-    recipe.add_argument("--profile", choices=["full", "finish", "smoke"], default="full", help="training recipe")
-    prepare = commands.add_parser("prepare", parents=[material], help="find the face of every still")
+
+    ingest = stages.add_parser("ingest", parents=[material], help="check every picture of the material")
+    ingest.add_argument("--share", type=float, default=1.0, help="of the material that is used, above 0, up to 1")
+    ingest.set_defaults(run=_ingest)
+    prepare = stages.add_parser("prepare", parents=[material], help="find the face of every picture")
     prepare.set_defaults(run=_prepare)
-    train = commands.add_parser("train", parents=[material, recipe], help="train the network")
-    train.add_argument(
-        "--trunk", type=Path, required=True, help="weights to start from: the ImageNet trunk, or a whole network"
-    )
+    train = stages.add_parser("train", parents=[material], help="train one network")
+    train.add_argument("--recipe", default="mobilenet_v3_small", help="one of those in params.yaml")
+    train.add_argument("--trunk", type=Path, required=True, help="weights to start from")
     train.add_argument("--device", default="cuda" if _has_gpu() else "cpu")
+    train.add_argument("--fault", metavar="MODE[:AMOUNT]", help="train under a deliberate defect; never registered")
     train.set_defaults(run=_train)
-    register = commands.add_parser("register", parents=[material, recipe], help="calibrate, measure, write the record")
+
+    calibrate = stages.add_parser("calibrate", parents=[material], help="make the records of the trained networks")
+    calibrate.set_defaults(run=_calibrate)
+    evaluate = stages.add_parser("evaluate", parents=[material], help="measure them, and write the model card")
+    evaluate.add_argument("--registry", type=Path, help="folder of records and weights (default: that of calibrate)")
+    evaluate.add_argument("--peers", type=Path, help="folder with MesoNet's weights, measured beside")
+    evaluate.add_argument("--card", type=Path, default=CARD, help="where the model card goes")
+    evaluate.set_defaults(run=_evaluate)
+    register = stages.add_parser("register", help="put records, weights and evaluation where the app looks")
     register.add_argument("--weights", type=Path, default=weights_folder(), help="folder of the model registry")
     register.set_defaults(run=_register)
+    for name, description in (
+        ("left_out", "train without some sources, and judge them"),
+        ("faults", "train under every fault, and measure what it does"),
+    ):
+        study = stages.add_parser(name, parents=[material], help=description)
+        study.add_argument("--recipe", default=name, help="one of those in params.yaml")
+        study.add_argument("--trunk", type=Path, required=True, help="weights to start from")
+        study.set_defaults(run=_study, name=name)
     return parser
 
 

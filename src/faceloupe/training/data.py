@@ -25,7 +25,9 @@ _ORIGINALS = {
     "dfdc_faces": re.compile(r".+__orig_(.+)"),
     "ffpp_faces": re.compile(r"(\d+)_\d+_(\d+)"),
 }
-COLUMNS = ("split", "source", "label", "group", "path", "x0", "y0", "x1", "y1", "found")
+_CORNERS = ("x0", "y0", "x1", "y1")
+_POINTS = tuple(f"{point}_{axis}" for point in ("eye1", "eye2", "nose", "mouth1", "mouth2") for axis in "xy")
+COLUMNS = ("split", "source", "label", "group", "path", *_CORNERS, *_POINTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class Item:
         label: 1 = manipulated, 0 = authentic.
         group: person, pair of people, actor or video that must stay whole; empty where the picture stands alone.
         path: relative to the folder of the material.
-        box: face in pixels of the picture; None before ``prepare``.
-        found: whether the box is the face finder's; else it is the whole picture.
+        box: face in pixels of the picture; the whole picture where the finder saw none; None before ``prepare``.
+        landmarks: x and y of the eyes, the nose and the corners of the mouth, pixels; empty where no face was found.
     """
 
     split: str
@@ -48,7 +50,12 @@ class Item:
     group: str
     path: str
     box: Box | None = None
-    found: bool = False
+    landmarks: tuple[float, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether the box is the face finder's."""
+        return bool(self.landmarks)
 
     @property
     def unit(self) -> str:
@@ -117,9 +124,9 @@ def read_index(path: Path) -> list[Item]:
             if row["label"] not in LABELS:
                 raise DatasetError(f"{row['path']} has the label {row['label']!r}; real or fake was expected.")
             item = Item(row["split"], row["source"], LABELS[row["label"]], row["group"], row["path"])
-            if "found" in row:
-                box = Box(*(float(row[key]) for key in ("x0", "y0", "x1", "y1")))
-                item = replace(item, box=box, found=row["found"] == "1")
+            if _POINTS[0] in row:
+                points = tuple(float(row[key]) for key in _POINTS if row[key])
+                item = replace(item, box=Box(*(float(row[key]) for key in _CORNERS)), landmarks=points)
             items.append(item)
     check(items)
     return items
@@ -130,9 +137,9 @@ def _main_face(root: Path, detector: FaceDetector, item: Item) -> Item:
     height, width = rgb.shape[:2]
     faces = detector.detect(rgb)
     if not faces:
-        return replace(item, box=Box(0.0, 0.0, float(width), float(height)), found=False)
+        return replace(item, box=Box(0.0, 0.0, float(width), float(height)))
     main = next((face for face in faces if face.confidence >= SURE), faces[0])  # they come the largest first
-    return replace(item, box=main.box, found=True)
+    return replace(item, box=main.box, landmarks=tuple(float(value) for value in main.landmarks.ravel()))
 
 
 def _find_some(root: Path, items: list[Item]) -> list[Item]:
@@ -160,8 +167,7 @@ def write_faces(items: Iterable[Item], path: Path) -> None:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for item in items:
-            corners = [round(value, 2) for value in item.box.corners]
-            writer.writerow(
-                [item.split, item.source, names[item.label], item.group, item.path, *corners, int(item.found)]
-            )
+            numbers = [round(value, 2) for value in (*item.box.corners, *item.landmarks)]
+            blank = [""] * (len(_CORNERS) + len(_POINTS) - len(numbers))
+            writer.writerow([item.split, item.source, names[item.label], item.group, item.path, *numbers, *blank])
     temporary.replace(path)

@@ -1,6 +1,7 @@
 """What a batch holds: pairs of an authentic and a manipulated face under one and the same augmentation."""
 
 from bisect import bisect_right
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -9,9 +10,12 @@ from torch.utils.data import Dataset
 
 from faceloupe.errors import DatasetError
 from faceloupe.scoring.preprocess import normalize
-from faceloupe.training import augment
+from faceloupe.training import augment, blending
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.settings import Draw, TrainingSettings
+from faceloupe.types import Box
+
+_Face = tuple[np.ndarray, Box]  # (H, W, 3) uint8 RGB, and the face's box in it
 
 
 class PairDataset(Dataset):
@@ -26,17 +30,26 @@ class PairDataset(Dataset):
             DatasetError: a source that the settings draw from is missing.
         """
         self._settings = settings
-        self._items = {item.path: item for item in items if item.split == "train"}
+        self._items = {
+            item.path: item for item in items if item.split == "train" and item.source not in settings.without
+        }
+        self._draws = tuple(self._kept(draw) for draw in settings.draws)
         self._pixels = {path: read_rgb(root / path) for path in self._items}
         self._by_source: dict[tuple[str, int], list[Item]] = {}
+        self._to_blend: dict[str, list[Item]] = {}
         self._by_group: dict[tuple[str, str], list[Item]] = {}
         for item in self._items.values():
             self._by_source.setdefault((item.source, item.label), []).append(item)
             if item.group and not item.label:
                 self._by_group.setdefault((item.source, item.group), []).append(item)
-        for draw in settings.draws:
-            for label, weights in ((0, draw.real), (1, draw.fake)):
-                missing = [source for source in weights if (source, label) not in self._by_source]
+            if item.found and not item.label:
+                self._to_blend.setdefault(item.source, []).append(item)
+        if not any(draw.share for draw in self._draws):
+            raise DatasetError(f"Without {', '.join(settings.without)}, nothing is left to train on.")
+        for draw in self._draws:
+            for label, weights in ((0, draw.real), (1, draw.fake)) if draw.share else ():
+                there = self._by_source if draw.fake else {(source, 0): 1 for source in self._to_blend}
+                missing = [source for source in weights if (source, label) not in there]
                 if missing:
                     raise DatasetError(f"The training split holds no {'fake' if label else 'real'} face of {missing}.")
         self._stage_ends = [pairs // 2 for pairs in accumulate(stage.images for stage in settings.stages)]
@@ -51,27 +64,50 @@ class PairDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (2, 3, S, S) float32 inputs, authentic first, and their (2,) float32 labels."""
         random = np.random.default_rng([self._settings.seed, index])
-        real, fake = self._pair(random)
         size = self.size_of(index)
+        draw = self._one_draw(random)
+        pair = self._pair(random, draw) if draw.fake else self._blended(random, draw)
         recipe = augment.draw(random, size)
-        crops = [
-            augment.apply(self._pixels[item.path], item.box, recipe, self._settings.contract, size)
-            for item in (real, fake)
-        ]
+        crops = [augment.apply(rgb, box, recipe, self._settings.contract, size) for rgb, box in pair]
         return normalize(np.stack(crops), self._settings.contract), np.array([0.0, 1.0], np.float32)
 
-    def _pair(self, random: np.random.Generator) -> tuple[Item, Item]:
-        shares = np.array([draw.share for draw in self._settings.draws])
-        draw: Draw = self._settings.draws[random.choice(len(shares), p=shares / shares.sum())]
+    def _kept(self, draw: Draw) -> Draw:
+        """The draw without the sources left out; of no share where a class of it is gone."""
+        real, fake = (
+            {source: weight for source, weight in weights.items() if source not in self._settings.without}
+            for weights in (draw.real, draw.fake)
+        )
+        gone = not real or (draw.fake and not fake)
+        return replace(draw, share=0.0) if gone else Draw(draw.share, real, fake)
+
+    def _one_draw(self, random: np.random.Generator) -> Draw:
+        shares = np.array([draw.share for draw in self._draws])
+        return self._draws[random.choice(len(shares), p=shares / shares.sum())]
+
+    def _pair(self, random: np.random.Generator, draw: Draw) -> list[_Face]:
         fake = self._one_of(random, draw.fake, 1)
         counterpart = self._items.get(fake.original or "")
         if counterpart is None and fake.group:
             of_group = self._by_group.get((fake.source, fake.group), [])
             counterpart = of_group[random.integers(len(of_group))] if of_group else None
-        return counterpart or self._one_of(random, draw.real, 0), fake
+        real = counterpart or self._one_of(random, draw.real, 0)
+        return [(self._pixels[item.path], item.box) for item in (real, fake)]
+
+    def _blended(self, random: np.random.Generator, draw: Draw) -> list[_Face]:
+        candidates = self._to_blend[_choose(random, draw.real)]
+        faces = [candidates[random.integers(len(candidates))]]
+        if random.random() < self._settings.donor_share:
+            faces.append(candidates[random.integers(len(candidates))])
+        regions = [blending.region(self._pixels[item.path], item.box, item.landmarks) for item in faces]
+        blended, _ = blending.blend(random, *regions)
+        return [(regions[0].rgb, regions[0].box), (blended, regions[0].box)]
 
     def _one_of(self, random: np.random.Generator, weights: dict[str, float], label: int) -> Item:
-        names = list(weights)
-        shares = np.array([weights[name] for name in names])
-        candidates = self._by_source[names[random.choice(len(names), p=shares / shares.sum())], label]
+        candidates = self._by_source[_choose(random, weights), label]
         return candidates[random.integers(len(candidates))]
+
+
+def _choose(random: np.random.Generator, weights: dict[str, float]) -> str:
+    names = list(weights)
+    shares = np.array([weights[name] for name in names])
+    return names[random.choice(len(names), p=shares / shares.sum())]

@@ -1,9 +1,16 @@
-"""The training recipe, typed and in one place."""
+"""The training recipes: typed here, written down in ``params.yaml``."""
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
+import yaml
+
+from faceloupe.errors import DatasetError
 from faceloupe.scoring.preprocess import InputContract
+from faceloupe.training.faults import Fault
+
+PARAMS = Path("params.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,55 +18,15 @@ class Draw:
     """One kind of pair that a batch is filled with: an authentic face and a manipulated one.
 
     Attributes:
-        share: of all pairs, 0..1.
+        share: of all pairs, in proportion to the other draws.
         real: source -> weight among the authentic faces.
-        fake: source -> weight among the manipulated ones.
+        fake: source -> weight among the manipulated ones. Where empty, the authentic face is paired with a blend made
+            from itself, see ``blending``.
     """
 
     share: float
     real: dict[str, float]
-    fake: dict[str, float]
-
-
-def _same(share: float, source: str) -> Draw:
-    """Both faces from one source: the pristine original of the fake where it is known, else one of its own group."""
-    return Draw(share, {source: 1.0}, {source: 1.0})
-
-
-# Shares were set by hand: the hard kinds (swaps) get more than their number, and photos meet generated faces across
-# sources, so that no single collection stands for a class.
-_GENERATED = {
-    "hardfake": 0.28,
-    "ffhq_tpdne": 0.12,
-    "omi_stylegan2": 0.15,
-    "generated_photos": 0.15,
-    "boredhumans": 0.15,
-    "sdfd_sd21": 0.15,
-}
-DRAWS = (
-    Draw(
-        0.53,
-        {"hardfake": 0.25, "ffhq_tpdne": 0.25, "ciplab": 0.15, "utkface": 0.20, "facemask_nomask": 0.15},
-        _GENERATED,
-    ),
-    _same(0.22, "dfdc_faces"),
-    _same(0.12, "ffpp_faces"),
-    _same(0.05, "ciplab"),
-    _same(0.04, "ffpp_c23_methods"),
-    _same(0.04, "dfd_crops"),
-)
-# Beside swaps, the network grows too ready to call sharp photographs fake: it ends with photographs for the most part.
-FINISHING_DRAWS = (
-    Draw(
-        0.70,
-        {"hardfake": 0.32, "ffhq_tpdne": 0.30, "ciplab": 0.12, "utkface": 0.12, "facemask_nomask": 0.14},
-        _GENERATED,
-    ),
-    _same(0.13, "dfdc_faces"),
-    _same(0.13, "ffpp_faces"),
-    _same(0.02, "ffpp_c23_methods"),
-    _same(0.02, "dfd_crops"),
-)
+    fake: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +42,9 @@ class TrainingSettings:
     """Everything that decides what training makes.
 
     Attributes:
+        draws: kinds of pairs, in proportion to their shares.
+        donor_share: of the blends, how many take the face of another person of the same source instead of the face's
+            own; 0..1.
         stages: run one after the other; the first, small one is cheap and does most of the learning.
         batch_size: pictures in a step, half of them authentic.
         peak_rate: learning rate of AdamW after warm-up; it falls to ``final_rate`` along a cosine.
@@ -83,13 +53,16 @@ class TrainingSettings:
         average_decay: of the exponential moving average of the weights.
         validate_every: steps between two validations, and between two checkpoints.
         selection: rows of the validation table whose mean AUC says which average is kept: late in training the photos
-            are learned by heart, and the last average is not the best.
+            are learned by heart, and the last average is not the best. Empty: the last one is kept.
+        without: sources left out of training, to be judged by.
+        fault: a deliberate defect of the training; a run under one can never be registered.
     """
 
+    draws: tuple[Draw, ...]
+    stages: tuple[Stage, ...]
     architecture: str = "mobilenet_v3_small"
     contract: InputContract = field(default_factory=InputContract)
-    draws: tuple[Draw, ...] = DRAWS
-    stages: tuple[Stage, ...] = (Stage(160, 70_000), Stage(224, 75_000))
+    donor_share: float = 0.25
     batch_size: int = 32
     warmup_steps: int = 300
     peak_rate: float = 7e-4
@@ -100,22 +73,91 @@ class TrainingSettings:
     average_decay: float = 0.999
     validate_every: int = 500
     selection: tuple[str, ...] = ("generated", "hardfake", "dfdc_faces", "ffpp_faces")
+    without: tuple[str, ...] = ()
+    fault: Fault | None = None
     seed: int = 20261121
 
 
-PROFILES = MappingProxyType(
-    {
-        "full": TrainingSettings(),
-        "finish": TrainingSettings(
-            draws=FINISHING_DRAWS,
-            stages=(Stage(224, 20_000),),
-            warmup_steps=50,
-            peak_rate=2e-4,
-            average_decay=0.99,
-            validate_every=125,
-        ),
-        "smoke": TrainingSettings(
-            stages=(Stage(96, 256), Stage(128, 128)), warmup_steps=4, average_decay=0.8, validate_every=6
-        ),
+_SCALARS = {float: (float, int), int: (int,), str: (str,), dict[str, float]: (dict,)}
+
+
+def _build(kind: type, values: Any, place: str) -> Any:
+    """A dataclass from a mapping; unknown and missing keys are named."""
+    if not isinstance(values, dict):
+        raise DatasetError(f"{place} must be a mapping.")
+    unknown = set(values) - {one.name for one in fields(kind)}
+    if unknown:
+        raise DatasetError(f"{place} has no setting named {', '.join(sorted(unknown))}.")
+    for one in fields(kind):
+        if one.name in values and one.type in _SCALARS and not isinstance(values[one.name], _SCALARS[one.type]):
+            raise DatasetError(f"{place}: {one.name} must be {one.type.__name__}, not {values[one.name]!r}.")
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as problem:
+        raise DatasetError(f"{place}: {problem}.") from problem
+
+
+def parse(values: dict[str, Any], draws: dict[str, Any], place: str) -> TrainingSettings:
+    """Type one recipe.
+
+    Args:
+        values: as in ``params.yaml``; ``draws`` names an entry of ``draws``, a stage is a pair of size and images.
+        draws: name -> list of draws.
+        place: what to call it in an error.
+
+    Raises:
+        DatasetError: a key is unknown, or a value is of the wrong kind.
+    """
+    values = dict(values)
+    name = values.pop("draws", None)
+    if name not in draws:
+        raise DatasetError(f"{place} draws from {name!r}; known are {', '.join(draws)}.")
+    stages = [dict(zip(("size", "images"), pair)) for pair in values.pop("stages", ())]
+    parts = {
+        "draws": tuple(_build(Draw, draw, f"draws.{name}") for draw in draws[name]),
+        "stages": tuple(_build(Stage, stage, f"{place}.stages") for stage in stages),
     }
-)
+    if "contract" in values:
+        contract = {key: tuple(v) if isinstance(v, list) else v for key, v in values.pop("contract").items()}
+        parts["contract"] = _build(InputContract, contract, f"{place}.contract")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return _build(TrainingSettings, values | parts, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Which recipes become records, and under which version; several become an ensemble, too."""
+
+    version: int
+    recipes: tuple[str, ...]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {"recipes": params["recipes"], "draws": params["draws"], "registered": params["registered"]}
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as problem:
+        raise DatasetError(f"{path} is missing, or does not hold recipes, draws and registered.") from problem
+
+
+def read_registered(path: Path = PARAMS) -> Registered:
+    """Which recipes of the parameter file become records.
+
+    Raises:
+        DatasetError: the file is missing or does not fit the types.
+    """
+    values = _read(path)["registered"]
+    return Registered(int(values["version"]), tuple(values["recipes"]))
+
+
+def read_recipe(name: str, path: Path = PARAMS) -> TrainingSettings:
+    """Read one recipe of the parameter file.
+
+    Raises:
+        DatasetError: the file or the recipe is missing, or it does not fit the types.
+    """
+    params = _read(path)
+    recipes, draws = params["recipes"], params["draws"]
+    if name not in recipes:
+        raise DatasetError(f"{path} holds no recipe {name!r}; known are {', '.join(recipes)}.")
+    return parse(recipes[name], draws, f"recipes.{name}")

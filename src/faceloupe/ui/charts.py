@@ -1,4 +1,4 @@
-"""Plotly figures of the pages; every number in them is one of the report's."""
+"""Plotly figures of the pages; every number in them is one of the report's, or of the evaluation's."""
 
 from typing import Any
 
@@ -47,4 +47,89 @@ def score_ruler(report: dict[str, Any]) -> go.Figure:
     figure.update_xaxes(range=[-0.01, 1.01], visible=False, fixedrange=True)
     figure.update_yaxes(range=[-0.8, 1.9], visible=False, fixedrange=True)
     figure.update_layout(height=112, margin={"l": 8, "r": 8, "t": 2, "b": 2}, showlegend=False, dragmode=False)
+    return figure
+
+
+_MODEL_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")  # Okabe and Ito
+_GUIDE = {"color": "#888888", "width": 1, "dash": "dot"}
+
+
+def _lines(x: str, y: str, *, height: int = 380) -> go.Figure:
+    figure = go.Figure()
+    figure.update_xaxes(title=x, fixedrange=True)
+    figure.update_yaxes(title=y, fixedrange=True)
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0}
+    figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, legend=legend, dragmode=False)
+    return figure
+
+
+def _diagonal(figure: go.Figure) -> go.Figure:
+    figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line=_GUIDE)
+    return figure
+
+
+def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
+    """ROC curve of each model."""
+    figure = _lines("authentic faces above the threshold", "manipulated faces above it")
+    for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
+        x, y = zip(*curve["roc"], strict=True)
+        figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines", line={"color": color}))
+    return _diagonal(figure)
+
+
+def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
+    """Reliability diagram of each model; the larger a point, the more faces."""
+    figure = _lines("score: promised share of manipulated faces", "found share")
+    for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
+        points = curve["reliability"]
+        sizes = [5 + 40 * point["weight"] ** 0.5 for point in points]
+        x, y = [point["promised"] for point in points], [point["found"] for point in points]
+        marker = {"size": sizes, "color": color, "opacity": 0.75}
+        figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines+markers", marker=marker, line={"width": 1}))
+    return _diagonal(figure)
+
+
+def tippett_chart(curve: dict[str, Any]) -> go.Figure:
+    """Tippett plot of one model: how many faces of either class reach at least a likelihood ratio."""
+    figure = _lines("log10 LR", "faces with at least that ratio")
+    for label, kind in (("manipulated", Outcome.MANIPULATED), ("authentic", Outcome.AUTHENTIC)):
+        x, y = zip(*curve["tippett"][label], strict=True)
+        line = {"color": COLORS[kind], "shape": "vh", "dash": "solid" if label == "manipulated" else "dash"}
+        figure.add_trace(go.Scatter(x=x, y=y, name=f"{label} faces", mode="lines", line=line))
+    figure.add_shape(type="line", x0=0, y0=0, x1=0, y1=1, line=_GUIDE)
+    return figure
+
+
+def conditions_chart(rows: list[dict[str, Any]]) -> go.Figure:
+    """AUC of each model after each degradation, with its interval."""
+    figure = _lines("AUC over all validation faces", "", height=420)
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    for model, color in zip(models, _MODEL_COLORS, strict=False):
+        mine = [row for row in rows if row["model"] == model]
+        values = [row["auc"]["value"] for row in mine]
+        above = [(row["auc"]["high"] or value) - value for row, value in zip(mine, values, strict=True)]
+        below = [value - (row["auc"]["low"] or value) for row, value in zip(mine, values, strict=True)]
+        error = {"type": "data", "array": above, "arrayminus": below, "thickness": 1, "width": 3}
+        names = [row["part"] for row in mine]
+        marker = {"color": color, "size": 8}
+        figure.add_trace(go.Scatter(x=values, y=names, name=model, mode="markers", marker=marker, error_x=error))
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def confusion_chart(curve: dict[str, Any]) -> go.Figure:
+    """Confusion matrix: what authentic and manipulated faces were called, in shares of their class, with counts."""
+    counts = curve["confusion"]
+    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+    text = [
+        [f"{count}<br>{share:.0%}" for count, share in zip(*pair, strict=True)]
+        for pair in zip(counts, shares, strict=True)
+    ]
+    calls, truths = ["called authentic", "inconclusive", "called manipulated"], ["authentic", "manipulated"]
+    figure = go.Figure(
+        go.Heatmap(z=shares, x=calls, y=truths, text=text, texttemplate="%{text}", colorscale="Blues", zmin=0, zmax=1)
+    )
+    figure.update_yaxes(autorange="reversed", fixedrange=True)
+    figure.update_xaxes(fixedrange=True)
+    figure.update_layout(height=260, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
     return figure

@@ -22,7 +22,7 @@ _INKS = {
     Outcome.ERROR: "gray",
 }
 _ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
-_NO_BAR = {"displayModeBar": False}
+NO_BAR = {"displayModeBar": False}
 
 
 def plain(text: str) -> str:
@@ -66,7 +66,7 @@ def verdict_card(report: dict[str, Any]) -> None:
             with middle:
                 st.plotly_chart(
                     score_ruler(report),
-                    config=_NO_BAR,
+                    config=NO_BAR,
                     key="ruler",
                     alt=f"Score {report['score']:.2f} on a scale from 0, authentic, to 1, manipulated",
                 )
@@ -170,7 +170,7 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     overlay = figures.face_overlay(face, maximum, opacity)
     st.image(figures.with_scale(figures.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
-        f"Grad-CAM of the last feature layer. The scale is the same for every picture, so that a weak map looks weak; "
+        f"Grad-CAM of the last block. The scale is the same for every picture, so that a weak map looks weak; "
         f"this face peaks at {float(face.heat.max()):.2f} of {maximum:.2f}. It shows where the model looked, not where "
         "a manipulation is."
     )

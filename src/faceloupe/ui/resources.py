@@ -80,12 +80,12 @@ def analyses() -> AnalysisStore:
 
 
 def record() -> ModelRecord:
-    """The default model's record.
+    """Record of the model that scores.
 
     Raises:
         WeightsError: it is missing or damaged.
     """
-    return find_record(weights_folder())
+    return find_record(weights_folder(), settings().model)
 
 
 def key_of(intake: Intake) -> AnalysisKey:

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
+from sklearn.metrics import roc_auc_score, roc_curve
 
-from faceloupe.training import calibrate, metrics
-from faceloupe.training.calibrate import choose_thresholds, cross_fit, fit_calibrator
+from faceloupe.validation import metrics
+
+
+def once(labels: np.ndarray) -> np.ndarray:
+    return np.ones(len(labels))
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 20), (3, 50), (50, 50), (257, 749)])
@@ -27,17 +31,17 @@ def test_no_errors_seen_does_not_mean_none_possible():
 
 def test_cllr_is_zero_for_a_perfect_and_one_for_an_empty_system():
     labels = np.array([0, 0, 1, 1])
-    assert metrics.cllr(labels, np.array([-20.0, -20, 20, 20])) == pytest.approx(0, abs=1e-9)
-    assert metrics.cllr(labels, np.zeros(4)) == pytest.approx(1)
+    assert metrics.cllr(labels, np.array([-40.0, -40, 40, 40]), once(labels)) == pytest.approx(0, abs=1e-9)
+    assert metrics.cllr(labels, np.zeros(4), once(labels)) == pytest.approx(1)
 
 
 def test_calibration_error_of_honest_scores_is_small_and_of_bold_ones_large():
     random = np.random.default_rng(0)
     probabilities = random.random(40_000)
     labels = (random.random(40_000) < probabilities).astype(int)
-    assert metrics.expected_calibration_error(labels, probabilities) < 0.02
+    assert metrics.calibration_error(labels, probabilities, once(labels)) < 0.02
     bold = np.where(probabilities > 0.5, 0.99, 0.01)
-    assert metrics.expected_calibration_error(labels, bold) > 0.2
+    assert metrics.calibration_error(labels, bold, once(labels)) > 0.2
 
 
 def gaussian(n: int, separation: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -46,32 +50,6 @@ def gaussian(n: int, separation: float, seed: int = 0) -> tuple[np.ndarray, np.n
     labels = np.repeat([0, 1], n)
     places = random.normal(np.where(labels == 1, separation / 2, -separation / 2), 1.0)
     return labels, places * separation
-
-
-@pytest.mark.parametrize(("factor", "shift"), [(0.5, 0.0), (1.0, -0.7), (3.0, 2.0)])
-def test_the_calibrator_undoes_a_known_stretch_and_shift(factor, shift):
-    labels, logits = gaussian(20_000, 2.0)
-    calibrator = fit_calibrator(labels, logits * factor + shift, "test")
-    assert calibrator.temperature == pytest.approx(factor, rel=0.05)
-    assert calibrator.bias == pytest.approx(shift, abs=0.05 * factor)
-
-
-def test_the_calibrator_does_not_depend_on_the_class_balance():
-    labels, logits = gaussian(20_000, 2.0)
-    keep = np.r_[0:20_000, 20_000:22_000]
-    calibrator = fit_calibrator(labels[keep], logits[keep], "test")
-    assert calibrator.temperature == pytest.approx(1.0, rel=0.1)
-    assert calibrator.bias == pytest.approx(0.0, abs=0.1)
-
-
-@pytest.mark.parametrize("separation", [0.5, 2.0, 6.0])
-def test_the_thresholds_keep_either_error_within_its_bound(separation):
-    labels, logits = gaussian(1000, separation)
-    scores = 1 / (1 + np.exp(-logits))
-    thresholds = choose_thresholds(labels, scores, max_error=0.03)
-    assert (scores[labels == 0] >= thresholds.upper).mean() <= 0.03
-    assert (scores[labels == 1] <= thresholds.lower).mean() <= 0.03
-    assert thresholds.lower < 0.5 < thresholds.upper
 
 
 def test_ratio_bounds_grow_with_the_data():
@@ -106,28 +84,59 @@ def test_scores_that_tell_nothing_support_nothing():
     assert -0.5 < low <= 0 <= high < 0.5
 
 
-def test_cross_fitting_never_judges_a_unit_by_itself():
-    """Scores without information, memorized by unit: fitted on all, the thresholds look better than they are."""
-    random = np.random.default_rng(5)
-    labels, logits = np.repeat([0, 1], 300), random.normal(size=600)
-    held_out = cross_fit(labels, logits, np.array([str(number) for number in range(600)]))
-    assert held_out.scores.shape == (600,)
-    assert not (held_out.called_fake & held_out.called_real).any()
-    thresholds = choose_thresholds(labels, 1 / (1 + np.exp(-logits)))
-    assert thresholds.lower < thresholds.upper
-    fpr, fnr = held_out.called_fake[:300].mean(), held_out.called_real[300:].mean()
-    assert 0.005 < fpr < 0.09
-    assert 0.005 < fnr < 0.09
+def scores_with_ties(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    labels = (random.random(n) < 0.3).astype(int)
+    return labels, np.round(random.normal(labels, 1.0), 1)
 
 
-def test_cross_fitting_keeps_units_whole(monkeypatch):
-    labels, logits = gaussian(200, 3.0)
-    units = np.array([str(number // 4) for number in range(400)])
-    seen = []
-    fit = calibrate._Fit.to
-    monkeypatch.setattr(calibrate._Fit, "to", staticmethod(lambda a, b: (seen.append(set(b)), fit(a, b))[1]))
-    cross_fit(labels, logits, units)
-    assert len(seen) == 5
-    for fitted_on in seen:
-        inside = np.array([logit in fitted_on for logit in logits])
-        assert not set(units[inside]) & set(units[~inside])
+def test_the_auc_agrees_with_scikit_learn_also_with_ties_and_weights():
+    labels, scores = scores_with_ties()
+    weights = np.random.default_rng(1).integers(0, 4, (5, len(labels))).astype(float)
+    assert metrics.auc(labels, scores, once(labels)) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    expected = [roc_auc_score(labels, scores, sample_weight=row) for row in weights]
+    assert metrics.auc(labels, scores, weights) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_equal_error_rate_lies_where_the_curves_of_scikit_learn_cross():
+    for seed in range(5):
+        labels, scores = scores_with_ties(seed=seed)
+        alarms, hits, _ = roc_curve(labels, scores, drop_intermediate=False)
+        grid = np.linspace(0, 1, 200_001)
+        gap = (1 - np.interp(grid, alarms, hits)) - grid
+        assert metrics.equal_error_rate(labels, scores, once(labels)) == pytest.approx(
+            grid[np.abs(gap).argmin()], abs=1e-4
+        )
+
+
+def test_perfect_and_inverted_scores_are_the_ends_of_both_scales():
+    labels = np.array([0, 0, 1, 1])
+    for scores, area, rate in ((np.arange(4.0), 1.0, 0.0), (-np.arange(4.0), 0.0, 1.0)):
+        assert metrics.auc(labels, scores, once(labels)) == area
+        assert metrics.equal_error_rate(labels, scores, once(labels)) == rate
+
+
+def test_one_class_alone_measures_nothing():
+    labels = np.zeros(5, int)
+    assert np.isnan(metrics.auc(labels, np.arange(5.0), once(labels)))
+    assert np.isnan(metrics.share(np.ones(5, bool), labels == 1, once(labels)))
+
+
+def test_units_are_drawn_whole():
+    weights = metrics.bootstrap_weights(["a", "a", "b", "c", "c", "c"], resamples=50)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 3] == weights[:, 5]).all()
+    assert set((weights[:, 0] + weights[:, 2] + weights[:, 3]).tolist()) == {3.0}
+
+
+def test_the_bootstrap_interval_covers_the_true_auc_about_as_often_as_it_says():
+    true = norm.cdf(1.0 / np.sqrt(2))
+    hits = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        labels = np.repeat([0, 1], 80)
+        scores = random.normal(labels, 1.0)
+        weights = metrics.bootstrap_weights([str(number) for number in range(160)], resamples=300, seed=seed)
+        low, high = metrics.interval(metrics.auc(labels, scores, weights))
+        hits += low <= true <= high
+    assert hits >= 50

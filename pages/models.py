@@ -1,0 +1,103 @@
+"""Models: what scores, how well it was measured to do so, and the model card."""
+
+import streamlit as st
+
+from faceloupe.config import REPOSITORY, weights_folder
+from faceloupe.errors import FaceLoupeError, WeightsError
+from faceloupe.models.records import EVALUATION, read_registry
+from faceloupe.ui import charts, panels, resources, tables
+from faceloupe.validation.published import is_of, read_evaluation
+
+WIDE = {"hide_index": True, "width": "stretch"}
+
+
+def choose(records: dict) -> str:
+    """The registered models, and the one to look at."""
+    active = resources.settings().model
+    ids = list(records)
+    st.dataframe(
+        {
+            "model": ids,
+            "architecture": [record.architecture for record in records.values()],
+            "parameters": [f"{record.parameters:,}" for record in records.values()],
+            "scores in this app": ["yes" if name == active else "" for name in ids],
+        },
+        **WIDE,
+    )
+    st.caption("Another model scores where `FACELOUPE_MODEL` names it, or `faceloupe analyze --model`.")
+    return st.selectbox("Look at", ids, index=ids.index(active) if active in ids else 0, key="model")
+
+
+def error_rates(record) -> None:
+    """The error rates that every report of this model carries."""
+    rates = record.error_rates
+    cells = st.columns(4)
+    for cell, name, value, interval in (
+        (cells[0], "Authentic called manipulated", rates.fpr, rates.interval_95["fpr"]),
+        (cells[1], "Manipulated called authentic", rates.fnr, rates.interval_95["fnr"]),
+    ):
+        cell.metric(name, f"{value:.1%}", border=True)
+        cell.caption(f"95 % interval {interval[0]:.1%} to {interval[1]:.1%}")
+    cells[2].metric("Inconclusive", f"{rates.inconclusive:.1%}", border=True)
+    cells[2].caption(f"between {record.thresholds.lower:.3f} and {record.thresholds.upper:.3f}")
+    cells[3].metric("Calibration error (ECE)", f"{record.calibration.ece:.3f}", border=True)
+    cells[3].caption(f"Cllr {record.calibration.cllr:.3f} bits; calibrator {panels.plain(record.calibrator.id)}")
+    st.caption(f"Measured on {panels.plain(rates.measured_on)}.")
+
+
+def plots(evaluation: dict, model: str) -> None:
+    """Curves of all models, and the Tippett plot and the confusion matrix of this one."""
+    own = {one["id"]: evaluation["curves"][one["id"]] for one in evaluation["models"] if one["parameters"]}
+    pairs = (
+        ("ROC", charts.roc_chart(evaluation["curves"]), "Every threshold at once: up is better, right is worse."),
+        ("Reliability", charts.reliability_chart(own), "A score that can be taken at its word lies on the diagonal."),
+        ("Tippett", charts.tippett_chart(own[model]), "The further the two curves part at 0, the more a ratio tells."),
+        ("Outcomes", charts.confusion_chart(own[model]), "What authentic and manipulated faces were called."),
+    )
+    for column, (title, figure, caption) in zip((*st.columns(2), *st.columns(2)), pairs, strict=True):
+        with column:
+            st.markdown(f"**{title}**")
+            st.plotly_chart(figure, config=panels.NO_BAR, key=f"chart-{title}", alt=f"{title}. {caption}")
+            st.caption(caption)
+
+
+def measured(evaluation: dict, model: str) -> None:
+    """All tables of the evaluation."""
+    names = ("Plots", "By source", "By face size", "After recompression", "Left out of training", "Heatmaps", "Card")
+    found = {name: [row for row in rows if row["model"] == model] for name, rows in evaluation["tables"].items()}
+    drawn, source, size, condition, left_out, heatmaps, card = st.tabs(names)
+    with drawn:
+        plots(evaluation, model)
+    source.dataframe(tables.full(found["sources"], "source"), **WIDE)
+    source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", "AUC by source"), **WIDE)
+    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", "AUC a clip"), **WIDE)
+    size.dataframe(tables.full(found["sizes"], "face in the stored picture"), **WIDE)
+    with condition:
+        rows = evaluation["tables"]["conditions"]
+        st.plotly_chart(charts.conditions_chart(rows), config=panels.NO_BAR, key="chart-conditions")
+        st.dataframe(tables.full(found["conditions"], "condition"), **WIDE)
+    with left_out:
+        study = evaluation["studies"]["left_out"]
+        if study:
+            st.caption(f"Short runs of {study['pictures']:,} pictures, each without the sources it is judged by.")
+            st.dataframe(tables.full(study["rows"], "source", first="source"), **WIDE)
+    heatmaps.caption("Share of the Grad-CAM mass inside the part of a face that was changed, against that part's area.")
+    heatmaps.dataframe(evaluation["tables"]["heatmaps"], **WIDE)
+    path = REPOSITORY / "docs" / "model-card.md"
+    card.markdown(path.read_text(encoding="utf-8").partition("## Figures")[0] if path.is_file() else "Not here.")
+
+
+st.header("Models")
+try:
+    registered = read_registry(weights_folder())
+    if not registered:
+        raise WeightsError("There is no model record in the weights folder; restore it from the repository.")
+    chosen = choose(registered)
+    error_rates(registered[chosen])
+    evaluation = read_evaluation(weights_folder() / EVALUATION)
+    if is_of(evaluation, registered[chosen]):
+        measured(evaluation, chosen)
+    else:
+        st.warning("There are no tables of this record: it was added or changed since they were measured.")
+except FaceLoupeError as problem:
+    st.error(panels.plain(str(problem)), icon=":material/error:")

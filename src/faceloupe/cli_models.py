@@ -1,0 +1,155 @@
+"""What ``faceloupe models ...`` answers, as text and an exit code; ``cli`` prints it."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.errors import UsageError, WeightsError
+from faceloupe.media.intake import printable_name
+from faceloupe.models.inspection import Inspection, inspect_checkpoint
+from faceloupe.models.records import ModelRecord, members_of, read_registry
+from faceloupe.models.weights import read_verified
+from faceloupe.report.canonical import to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``text`` for stdout, ``complaints`` (one sentence each) for stderr, and the exit code."""
+
+    text: str
+    complaints: tuple[str, ...] = ()
+    code: int = 0
+
+
+def _parts(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
+    """The records with weights: of an ensemble its members, else the record itself.
+
+    Raises:
+        WeightsError: the members are not those that were measured.
+    """
+    return members_of(record, folder) or (record,)
+
+
+def _state(record: ModelRecord, folder: Path) -> str:
+    """One word for a record's weights: verified, missing, unreadable or altered."""
+    path = folder
+    try:
+        for part in _parts(record, folder):
+            path = folder / part.weights_file
+            read_verified(part, folder)
+    except WeightsError:
+        if not path.exists():
+            return "missing"
+        return "altered" if path == folder or (path.is_file() and os.access(path, os.R_OK)) else "unreadable"
+    return "verified"
+
+
+def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows as lines, their cells aligned."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _list(options: argparse.Namespace) -> Answer:
+    folder = weights_folder()
+    models = [
+        {
+            "id": printable_name(record.id),
+            "architecture": printable_name(record.architecture),
+            "parameters": record.parameters,
+            "weights_file": printable_name(record.weights_file),
+            "weights_sha256": record.weights_sha256,
+            "weights": _state(record, folder),
+            "default": record.id == DEFAULT_MODEL,
+        }
+        for record in read_registry(folder).values()
+    ]
+    if options.json:
+        return Answer(to_json(models))
+    if not models:
+        return Answer("There is no model record in the weights folder; restore it from the repository.")
+    rows = [("Model", "Architecture", "Parameters", "Weights", "")]
+    for model in models:
+        numbers = f"{model['parameters']:,}"
+        rows.append((model["id"], model["architecture"], numbers, model["weights"], "default" * model["default"]))
+    return Answer("\n".join(_columns(rows)))
+
+
+def _verify(options: argparse.Namespace) -> Answer:
+    folder = weights_folder()
+    registry = read_registry(folder)
+    for name in options.ids:
+        if name not in registry:
+            known = ", ".join(registry) or "none"
+            raise UsageError(f"There is no model {name} in the weights folder; it holds {known}.")
+    lines, complaints = [], []
+    for record in [registry[name] for name in dict.fromkeys(options.ids or registry)]:
+        try:
+            for part in _parts(record, folder):
+                read_verified(part, folder)
+            lines.append(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
+        except WeightsError as problem:
+            lines.append(f"{printable_name(record.id)}: not verified")
+            complaints.append(str(problem))
+    if not registry:
+        complaints.append("There is no model record in the weights folder; restore it from the repository.")
+    return Answer("\n".join(lines), tuple(complaints), 1 if complaints else 0)
+
+
+def _inspect(options: argparse.Namespace) -> Answer:
+    found = inspect_checkpoint(options.file)
+    return Answer(to_json(found.as_dict()) if options.json else "\n".join(_description(found)))
+
+
+def _description(found: Inspection) -> list[str]:
+    """An inspection as lines that a person can read."""
+    lines = [
+        f"File       {found.name}",
+        f"SHA-256    {found.sha256}",
+        f"Container  {found.container}, {found.size_bytes:,} bytes",
+    ]
+    if found.tensor_count:
+        place = f" (under {found.architecture_at})" if found.architecture_at else ""
+        known = f"{found.architecture}{place}" if found.architecture else "of no architecture this version knows"
+        lines += [
+            f"Tensors    {found.tensor_count:,}, with {found.element_count:,} numbers in all",
+            f"Network    {known}",
+        ]
+    lines.append(f"Verdict    {found.verdict}")
+    if found.damage:
+        lines.append(f"Damage     it cannot be followed to its end: {found.damage}")
+    if not found.complete:
+        lines.append("Note       it is nested too deep or too often to be counted in full")
+    lines += _section(
+        "Tensor",
+        [(entry.name, entry.dtype, " x ".join(map(str, entry.shape)) or "one number") for entry in found.tensors],
+        found.tensor_count,
+    )
+    arguments = [(entry.name, str(entry.value)) for entry in found.arguments]
+    lines += _section("Argument", arguments, found.argument_count)
+    globals_ = [(entry.name, _mark(harmless=entry.harmless)) for entry in found.globals]
+    lines += _section("Import", globals_, found.global_count)
+    calls = [
+        (entry.name, f"{entry.count:,} x", _mark(harmless=entry.harmless), "; ".join(entry.arguments))
+        for entry in found.calls
+    ]
+    return lines + _section("Call", calls, found.call_count)
+
+
+def _mark(*, harmless: bool) -> str:
+    return "rebuilds" if harmless else "runs code"
+
+
+def _section(title: str, rows: list[tuple[str, ...]], count: int) -> list[str]:
+    if not rows:
+        return []
+    heading = (title,) + ("",) * (len(rows[0]) - 1)
+    more = [f"and {count - len(rows):,} more"] if count > len(rows) else []
+    return ["", *_columns([heading, *rows]), *more]
+
+
+ANSWERS: dict[str, Callable[[argparse.Namespace], Answer]] = {"list": _list, "verify": _verify, "inspect": _inspect}

@@ -1,0 +1,21 @@
+"""CSV that a spreadsheet only shows: no cell of it is run as a formula."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+_RUN = ("=", "+", "-", "@", "\t", "\r")
+
+
+def neutral(cell: object) -> object:
+    """A cell as it may stand in a CSV: text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_RUN) else cell
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Text of a table: RFC 4180 quoting; numbers are written in full, None as an empty cell."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([neutral(cell) for cell in row] for row in rows)
+    return stream.getvalue()

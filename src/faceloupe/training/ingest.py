@@ -1,0 +1,168 @@
+"""The first stage: every picture of the material is decoded and hashed, and material that would flatter is refused."""
+
+import csv
+import hashlib
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from faceloupe.errors import DatasetError
+from faceloupe.training.data import LABELS, SPLITS, Item, check, read_index, read_rgb
+
+_CHUNK = 64  # items a worker process takes at a time
+_NAMES = {number: name for name, number in LABELS.items()}
+COLUMNS = ("split", "source", "label", "group", "path", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture that was decoded.
+
+    Attributes:
+        item: what the index says of it.
+        sha256: of the file's bytes, hexadecimal.
+        pixels_sha256: of width, height and the decoded RGB values: the same picture in another file has the same.
+    """
+
+    item: Item
+    sha256: str
+    pixels_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """The material as the other stages may use it.
+
+    Attributes:
+        pictures: in the order of the index.
+        dropped: path of each picture that stands in the index twice, and the path under which it was kept.
+    """
+
+    pictures: tuple[Picture, ...]
+    dropped: tuple[tuple[str, str], ...]
+
+    @property
+    def items(self) -> list[Item]:
+        return [picture.item for picture in self.pictures]
+
+
+def thin_out(items: Iterable[Item], share: float) -> list[Item]:
+    """Keep about a share of the material, for a short run.
+
+    Units stay whole. Which ones are kept follows from their names alone, so that the choice is the same on every
+    machine. Every class that a source has in a split is still there afterwards.
+
+    Args:
+        items: the whole material.
+        share: of the units of each source in each split, above 0, up to 1.
+
+    Raises:
+        DatasetError: the share is out of range.
+    """
+    if not 0.0 < share <= 1.0:
+        raise DatasetError(f"The share of the material must be above 0 and at most 1, not {share:g}.")
+    items = list(items)
+    labels_of: dict[tuple[str, str], dict[str, set[int]]] = {}
+    for item in items:
+        labels_of.setdefault((item.source, item.split), {}).setdefault(item.unit, set()).add(item.label)
+    kept: set[tuple[str, str, str]] = set()
+    for (source, split), units in labels_of.items():
+        shuffled = sorted(units, key=lambda unit: hashlib.sha256(unit.encode()).digest())
+        chosen = shuffled[: math.ceil(share * len(shuffled))]
+        for label in set.union(*units.values()) - set.union(*(units[unit] for unit in chosen)):
+            chosen.append(next(unit for unit in shuffled if label in units[unit]))
+        kept.update((source, split, unit) for unit in chosen)
+    return [item for item in items if (item.source, item.split, item.unit) in kept]
+
+
+def _look_at(root: Path, item: Item) -> Picture:
+    rgb = read_rgb(root / item.path)
+    pixels = hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes())
+    return Picture(item, hashlib.sha256((root / item.path).read_bytes()).hexdigest(), pixels.hexdigest())
+
+
+def _described(item: Item) -> str:
+    return f"{item.path} ({item.split}, {_NAMES[item.label]})"
+
+
+def _once_each(pictures: Iterable[Picture]) -> Ingested:
+    """Keep the first of equal pictures.
+
+    Raises:
+        DatasetError: equal pictures stand under both labels, or in two splits.
+    """
+    first: dict[str, Picture] = {}
+    kept, dropped = [], []
+    for picture in pictures:
+        item = picture.item
+        before = first.setdefault(picture.pixels_sha256, picture)
+        if before is picture:
+            kept.append(picture)
+            continue
+        both = f"{_described(before.item)} and {_described(item)} are the same picture"
+        if before.item.label != item.label:
+            raise DatasetError(f"{both} under both labels; remove at least the wrong one from stills.csv.")
+        if before.item.split != item.split:
+            raise DatasetError(f"{both} in two splits, a leak; remove one of them from stills.csv.")
+        dropped.append((item.path, before.item.path))
+    return Ingested(tuple(kept), tuple(dropped))
+
+
+def ingest(root: Path, *, share: float = 1.0, workers: int | None = None) -> Ingested:
+    """Read ``stills.csv`` and look at every picture that it lists for training and validation.
+
+    Args:
+        root: folder that holds ``stills.csv`` and the pictures.
+        share: see ``thin_out``.
+        workers: processes; None for one on each core.
+
+    Raises:
+        DatasetError: the index is missing or fails ``data.check``, a picture is missing or cannot be decoded, or equal
+            pictures stand under both labels or in two splits.
+    """
+    items = thin_out(read_index(root / "stills.csv"), share)
+    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+        ingested = _once_each(pool.map(partial(_look_at, root), items, chunksize=_CHUNK))
+    check(ingested.items)
+    return ingested
+
+
+def write_items(ingested: Ingested, path: Path) -> None:
+    """Write the material as CSV that ``data.read_index`` reads, whole or not at all.
+
+    The hash stands beside each path, so that another picture under an old name makes another file, and the stages that
+    depend on it run again.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(COLUMNS)
+            for picture in ingested.pictures:
+                item = picture.item
+                writer.writerow([item.split, item.source, _NAMES[item.label], item.group, item.path, picture.sha256])
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def summary(ingested: Ingested) -> str:
+    """A table of source by split and label, and the duplicates that were dropped."""
+    counts = Counter((item.source, item.split, item.label) for item in ingested.items)
+    columns = [(split, label) for split in SPLITS for label in _NAMES]
+    rows = [["source", *(f"{split} {_NAMES[label]}" for split, label in columns)]]
+    for source in sorted({source for source, _, _ in counts}):
+        rows.append([source, *(f"{counts[source, *column]:,}" for column in columns)])
+    totals = [sum(n for (_, *key), n in counts.items() if tuple(key) == column) for column in columns]
+    rows.append(["all", *(f"{total:,}" for total in totals)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    lines.append(f"dropped as duplicates: {len(ingested.dropped)}")
+    lines += [f"  {path} is {kept}" for path, kept in ingested.dropped]
+    return "\n".join(lines)

@@ -1,0 +1,71 @@
+"""The last stage: what was calibrated and measured goes where the app looks for it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.errors import DatasetError
+from faceloupe.models.records import EVALUATION, read_registry
+from faceloupe.models.weights import read_verified
+from faceloupe.training import tracking
+from faceloupe.validation.published import is_of, read_evaluation
+
+
+def register(candidates: Path, evaluation: Path, folder: Path) -> Iterator[str]:
+    """Copy candidate records, their verified weights and the evaluation into the weights folder; the old ones go.
+
+    Args:
+        candidates: folder of records and weights, made by ``calibrate``.
+        evaluation: made by ``evaluate`` of these very records.
+        folder: of the model registry.
+
+    Yields:
+        What was done, a line each.
+
+    Raises:
+        WeightsError: the evaluation is missing or damaged, or weights are not those of their record.
+        DatasetError: the evaluation is of other records, or the app's default model is not among them.
+    """
+    records = read_registry(candidates)
+    measured = read_evaluation(evaluation)
+    for name, record in records.items():
+        if not is_of(measured, record):
+            raise DatasetError(f"{evaluation} does not hold the measures of {name} as it is now; evaluate first.")
+        if not record.members:
+            read_verified(record, candidates)
+    if folder.resolve() == weights_folder().resolve() and DEFAULT_MODEL not in records:
+        raise DatasetError(
+            f"The app's default model {DEFAULT_MODEL} (config.py) is not among {', '.join(records)}; name one of them."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()} | {EVALUATION}
+    for name, record in records.items():
+        if record.weights_file:
+            _copy(candidates / record.weights_file, folder)
+        _copy(candidates / f"{name}.json", folder)
+        yield f"registered {name}"
+    shutil.copyfile(evaluation, folder / EVALUATION)
+    for old in sorted(folder.iterdir()):
+        if old.suffix in (".json", ".safetensors") and old.name not in kept:
+            old.unlink()
+            yield f"removed {old.name}"
+    yield from _announce(candidates.parent / "origins.json", candidates)
+
+
+def _copy(path: Path, folder: Path) -> None:
+    temporary = folder / f"{path.name}.partial"
+    shutil.copyfile(path, temporary)
+    temporary.replace(folder / path.name)
+
+
+def _announce(origins: Path, candidates: Path) -> Iterator[str]:
+    """Enter the models into the tracking store's registry, where their runs were tracked."""
+    if not origins.is_file():
+        raise DatasetError(f"{origins} is not there: calibrate first.")
+    for name, origin in json.loads(origins.read_text(encoding="utf-8")).items():
+        files = candidates / f"{name}.json", candidates / f"{name}.safetensors"
+        version = tracking.register(origin["run_id"], *files, candidates.parent)
+        if version:
+            yield f"{name}: version {version} in the tracking store"

@@ -1,0 +1,128 @@
+"""Studies beside the main run: sources left out of training, and training under faults. Short runs, one recipe."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+
+from faceloupe.models.networks import build
+from faceloupe.scoring.scorer import NetworkScorer
+from faceloupe.training.calibrate import CrossFit, Fit
+from faceloupe.training.data import Item
+from faceloupe.training.faults import Fault
+from faceloupe.training.scoring import auc_by_source, score_all
+from faceloupe.training.settings import TrainingSettings
+from faceloupe.training.train import fingerprint, train
+from faceloupe.validation import metrics
+from faceloupe.validation.measures import Decisions, measure
+
+# Sources that are left out together: none of a fold is trained on, and FaceForensics++ goes as a whole.
+FOLDS = {
+    "a": ("hardfake", "dfd_crops"),
+    "b": ("ffhq_tpdne", "ffpp_faces", "ffpp_c23_methods"),
+    "c": ("ciplab", "utkface"),
+    "d": ("dfdc_faces", "facemask_nomask"),
+}
+FAULTS = (
+    "label_noise:0.2",
+    "shuffle_labels",
+    "input_noise:0.5",
+    "wrong_loss",
+    "shuffle_batch",
+    "random_weight_reset:0.01",
+    "skip_update:3",
+)
+
+
+def _trained(recipe: TrainingSettings, root: Path, items: list[Item], trunk: Path, work: Path) -> Path:
+    """Weights of a run; one that a former, interrupted study has ended already is not made again."""
+    weights, origin = work / "weights.safetensors", work / "run.json"
+    if weights.is_file() and origin.is_file():
+        known = json.loads(origin.read_text(encoding="utf-8"))
+        if known["recipe_sha256"] == fingerprint(recipe, items, trunk):
+            return weights
+    return train(recipe, root, items, trunk=trunk, work=work)
+
+
+def _scorer(settings: TrainingSettings, weights: Path) -> NetworkScorer:
+    network = build(settings.architecture)
+    network.load_state_dict(load_file(weights))
+    return NetworkScorer(network.eval().requires_grad_(False), settings.contract)
+
+
+def left_out(settings: TrainingSettings, root: Path, items: list[Item], trunk: Path, work: Path) -> dict[str, Any]:
+    """Train once for every fold of ``FOLDS`` and judge all faces, of both splits, of the sources it never saw.
+
+    Calibration and thresholds come from the validation faces of the sources that were kept.
+
+    Returns:
+        For each left-out source: counts, AUC, and shares called manipulated and authentic at the thresholds.
+    """
+    rows = []
+    for fold, sources in FOLDS.items():
+        recipe = replace(settings, without=sources, selection=())
+        weights = _trained(recipe, root, items, trunk, work / fold)
+        scorer = _scorer(recipe, weights)
+        kept = [item for item in items if item.split == "val" and item.found and item.source not in sources]
+        faces = score_all({"": scorer}, root, kept)[""]
+        fit = Fit.to("platt", faces.labels, faces.logits)
+        unseen = [item for item in items if item.source in sources and item.found]
+        judged = score_all({"": scorer}, root, unseen)[""]
+        for source in sources:
+            one = judged.of((source,))
+            log_odds = np.asarray(fit.calibrator.log_odds(one.logits))
+            measures = measure(Decisions.at(one.labels, log_odds, fit.thresholds, one.units))
+            rows.append({"source": source, "fold": fold, "kept_auc": auc_by_source(faces)} | measures.as_dict())
+    return _study(settings, rows)
+
+
+def _study(settings: TrainingSettings, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    sizes = sorted({stage.size for stage in settings.stages})
+    return {"pictures": sum(stage.images for stage in settings.stages), "sizes": sizes, "rows": rows}
+
+
+def faults(
+    settings: TrainingSettings,
+    root: Path,
+    items: list[Item],
+    trunk: Path,
+    work: Path,
+) -> dict[str, Any]:
+    """Train under no fault and under every one of ``FAULTS``, and measure what each does to AUC and calibration.
+
+    Returns:
+        A row for each: mean AUC over the rows by source, and ECE and Cllr of the scores as trained and as calibrated.
+    """
+    rows = []
+    validation = [item for item in items if item.split == "val" and item.found]
+    for text in ("none", *FAULTS):
+        recipe = replace(settings, fault=None if text == "none" else Fault.parse(text), selection=())
+        weights = _trained(recipe, root, items, trunk, work / text.replace(":", "-"))
+        faces = score_all({"": _scorer(recipe, weights)}, root, validation)[""]
+        once = np.ones(len(faces.labels))
+        calibrated = CrossFit("platt", faces).decide(faces)
+        by_source = auc_by_source(faces)
+        rows.append(
+            {
+                "fault": text,
+                "auc": float(metrics.auc(faces.labels, faces.logits, once)),
+                "mean_auc": float(np.mean(list(by_source.values()))),
+                "ece": float(metrics.calibration_error(faces.labels, 1 / (1 + np.exp(-faces.logits)), once)),
+                "cllr": float(metrics.cllr(faces.labels, faces.logits, once)),
+                "calibrated_ece": float(
+                    metrics.calibration_error(faces.labels, 1 / (1 + np.exp(-calibrated.log_odds)), once)
+                ),
+                "calibrated_cllr": float(metrics.cllr(faces.labels, calibrated.log_odds, once)),
+            }
+        )
+    return _study(settings, rows)
+
+
+def write(study: dict[str, Any], path: Path) -> None:
+    """Keep a study as JSON, whole or not at all."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

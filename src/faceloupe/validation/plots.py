@@ -1,0 +1,89 @@
+"""Figures of an evaluation as PNGs; every number in them is one of its."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")  # Okabe and Ito
+_SIZE, _DPI = (5.2, 4.0), 110
+_GUIDE = {"color": "#888888", "linewidth": 0.8, "linestyle": ":"}
+
+Curves = dict[str, dict[str, Any]]  # model -> roc, reliability, tippett; see ``measures``
+
+
+def _figure(x: str, y: str, draw: Callable[[Any], None]) -> bytes:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
+    draw(axes)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=7, frameon=False)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=_DPI, metadata={"Software": None})
+    pyplot.close(figure)
+    return stream.getvalue()
+
+
+def roc(curves: Curves) -> bytes:
+    """ROC curve of each model."""
+
+    def draw(axes) -> None:
+        for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
+            axes.plot(*zip(*curve["roc"], strict=True), color=color, label=model, linewidth=1.5)
+        axes.plot([0, 1], [0, 1], **_GUIDE)
+
+    return _figure("authentic faces above the threshold", "manipulated faces above the threshold", draw)
+
+
+def reliability(curves: Curves) -> bytes:
+    """Reliability diagram of each model; the larger a point, the more faces."""
+
+    def draw(axes) -> None:
+        for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
+            points = curve["reliability"]
+            promised, found = [p["promised"] for p in points], [p["found"] for p in points]
+            axes.plot(promised, found, color=color, linewidth=0.8)
+            axes.scatter(promised, found, [12 + 500 * p["weight"] for p in points], color=color, alpha=0.7, label=model)
+        axes.plot([0, 1], [0, 1], **_GUIDE)
+
+    return _figure("score: promised share of manipulated faces", "found share, at even prior odds", draw)
+
+
+def tippett(curves: Curves) -> bytes:
+    """Tippett plot: how many faces of either class reach at least a likelihood ratio."""
+
+    def draw(axes) -> None:
+        for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
+            for label, style in (("manipulated", "-"), ("authentic", "--")):
+                points = zip(*curve["tippett"][label], strict=True)
+                axes.step(*points, color=color, linestyle=style, where="pre", label=f"{model}, {label}")
+        axes.axvline(0.0, **_GUIDE)
+
+    return _figure("log10 LR", "share of the faces with at least that ratio", draw)
+
+
+def history(steps: list[int], curves: dict[str, list[float]]) -> bytes:
+    """A training run: each curve over its steps."""
+
+    def draw(axes) -> None:
+        for (name, values), color in zip(curves.items(), _COLORS * 2, strict=False):
+            axes.plot(steps, values, color=color, label=name, linewidth=1.2, linestyle=":" if name == "loss" else "-")
+
+    return _figure("step", "loss, and AUC on validation faces", draw)
+
+
+def ladder(rows: dict[str, dict[str, float]], x: str) -> bytes:
+    """One value a model and condition: {model: {condition: value}}, conditions from top to bottom."""
+
+    def draw(axes) -> None:
+        for (model, values), color in zip(rows.items(), _COLORS, strict=False):
+            axes.plot(list(values.values()), range(len(values)), "o-", color=color, label=model, linewidth=1.2)
+            axes.set_yticks(range(len(values)), list(values), fontsize=8)
+        axes.invert_yaxis()
+
+    return _figure(x, "", draw)
