@@ -54,11 +54,13 @@ _MODEL_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 _GUIDE = {"color": "#888888", "width": 1, "dash": "dot"}
 
 
-def _lines(x: str, y: str, *, height: int = 380) -> go.Figure:
+def _lines(x: str, y: str, *, height: int = 380, legend_inside: bool = False) -> go.Figure:
     figure = go.Figure()
     figure.update_xaxes(title=x, fixedrange=True)
     figure.update_yaxes(title=y, fixedrange=True)
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0}
+    if legend_inside:  # below the diagonal there is room
+        legend = {"xanchor": "right", "yanchor": "bottom", "x": 1.0, "y": 0.0, "bgcolor": "rgba(0,0,0,0)"}
     figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, legend=legend, dragmode=False)
     return figure
 
@@ -70,7 +72,7 @@ def _diagonal(figure: go.Figure) -> go.Figure:
 
 def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
     """ROC curve of each model."""
-    figure = _lines("authentic faces above the threshold", "manipulated faces above it")
+    figure = _lines("authentic faces above the threshold", "manipulated faces above it", legend_inside=True)
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         x, y = zip(*curve["roc"], strict=True)
         figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines", line={"color": color}))
@@ -79,7 +81,7 @@ def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
 
 def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
     """Reliability diagram of each model; the larger a point, the more faces."""
-    figure = _lines("score: promised share of manipulated faces", "found share")
+    figure = _lines("score: promised share of manipulated faces", "found share", legend_inside=True)
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         points = curve["reliability"]
         sizes = [5 + 40 * point["weight"] ** 0.5 for point in points]
