@@ -50,7 +50,7 @@ evaluate: trainsetup ## measure the committed models anew; build/model-card.md s
 	$(BIN)/python -m faceloupe.training evaluate --data $(DATA) --registry weights --peers $(PEERS) \
 		--card build/model-card.md
 
-trainquick: trainsetup ## every stage of training on a tenth of the material, into build/quick; about 10 minutes
+trainquick: trainsetup ## every stage of training on a tenth of the material, into build/quick; a quarter of an hour or so
 	$(BIN)/dvc repro quick/dvc.yaml
 
 screenshots: setup ## photograph every page of the running app (needs Debian's chromium)

@@ -169,8 +169,9 @@ model is **{default.id}**; the Meso rows are MesoNet's original weights (Afchar 
 
 **Decision.** A face's logit is the mean over its framings, calibrated at even prior odds. At or above the upper
 threshold: manipulated. At or below the lower: authentic. Between: inconclusive. The thresholds are the narrowest band
-that keeps the share of wrong calls on either side of it within 3 %; every rate here was counted on folds that did not
-set them. Which average of the weights, which calibrator and whether an ensemble is kept was chosen on these same faces,
+that keeps the share of wrong calls on either side of it within 3 % of the faces that set them. Every rate here was
+counted on folds that did not set them, and there that share can be larger: see the outcomes by class below.
+Which average of the weights, which calibrator and whether an ensemble is kept was chosen on these same faces,
 which is a little kind to the numbers; sources left out of training and clips never looked at stand further below.
 
 **Gates.** A face is scored from {default.gates.min_size_px:.0f} px, sharpness {default.gates.min_sharpness:.1f} and
