@@ -1,6 +1,7 @@
 """Benchmarks: ``python -m tests.bench``. Each figure is a ratio against a named rival, measured in turns in one run.
 
-The rival of ``analyze`` is ``rival_script.py``.
+The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``bench_video.py``.
+Videos that are named on the command line are measured as well.
 """
 
 import io
@@ -19,6 +20,7 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.models.records import find_record
 from faceloupe.pipeline import Instruments, analyze
 from faceloupe.samples import SAMPLES
+from tests import bench_video
 
 SCRIPT = Path(__file__).with_name("rival_script.py")
 ROUNDS = 9
@@ -73,6 +75,7 @@ def main() -> int:
             lambda: run_path(str(SCRIPT))["examine"](str(photo), str(weights)),
             rounds=ROUNDS,
         )
+    bench_video.main([Path(name) for name in sys.argv[1:]])
     return 0
 
 

@@ -1,3 +1,3 @@
-"""FaceLoupe: a workbench for the forensic examination of faces in photographs."""
+"""FaceLoupe: a workbench for the forensic examination of faces in photographs and videos."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +24,8 @@ def _table(report: dict[str, Any]) -> str:
     """The report as a table that a person can read; every number is one of the report's."""
     evidence, rates = report["evidence"], report["model"]["error_rates"]
     size = f"{evidence['width']} x {evidence['height']} px, " if evidence["width"] else ""
+    if "video" in report:
+        size += _clip_facts(report)
     lines = [
         f"File       {evidence['name']}",
         f"SHA-256    {evidence['sha256']}",
@@ -42,7 +45,9 @@ def _table(report: dict[str, Any]) -> str:
             f"{rates['inconclusive']:.0%} of all neither; measured on",
             f"           {rates['measured_on']}",
         ]
-    if report["faces"]:
+    if "video" in report:
+        lines += _tracks(report)
+    elif report["faces"]:
         lines += [
             "",
             f"{'Face':>4}  {'Outcome':<14}  {'Score':>5}  {'log10 LR':>8}  {'Size px':>7}  Box x0, y0, x1, y1",
@@ -56,15 +61,40 @@ def _table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _clip_facts(report: dict[str, Any]) -> str:
+    evidence, video = report["evidence"], report["video"]
+    rate = "no frame rate" if evidence["frame_rate"] is None else f"{evidence['frame_rate']:.5g} frames/s"
+    varying = " on average" if video["variable_frame_rate"] else ""
+    return f"{video['codec']}, {_number(evidence['duration_s'])} s, {rate}{varying}, "
+
+
+def _tracks(report: dict[str, Any]) -> list[str]:
+    looked, cuts = len(report["frames"]), len(report["cuts"])
+    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} looked at, {cuts} cuts between them"]
+    if report["faces"]:
+        columns = f"{'Track':>5}  {'Person':>6}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
+        lines += ["", f"{columns}  Seen (frames scored)"]
+    for track in report["faces"]:
+        low, high = track["whole"]["score_interval_95"] if track["whole"] else (None, None)
+        interval = "-" if low is None else f"{low:.2f} .. {high:.2f}"
+        lines.append(
+            f"{track['id']:>5}  {track['person']:>6}  {track['outcome'].replace('_', ' '):<14}  "
+            f"{_number(track['score']):>5}  {interval:<13}  "
+            f"{track['first_s']:.2f} s to {track['last_s']:.2f} s ({track['frames_scored']})"
+        )
+    return lines
+
+
 def _analyze(options: argparse.Namespace) -> int:
     from faceloupe import pipeline  # heavy imports wait until the arguments are known to be good
     from faceloupe.report.canonical import to_json
     from faceloupe.report.files import write
 
     settings = _settings(options)
-    intake = take_in(options.file, max_bytes=settings.max_bytes)
-    instruments = pipeline.Instruments.load(settings)
     progress = _progress if sys.stderr.isatty() else None
+    step = partial(progress, "Hashing") if progress else None
+    intake = take_in(options.file, max_bytes=settings.max_bytes, step=step)
+    instruments = pipeline.Instruments.load(settings)
     analysis = pipeline.analyze(
         intake, instruments, settings=settings, explain=options.out is not None, progress=progress
     )
@@ -100,8 +130,8 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    settings = Settings.from_environment()
-    return replace(settings, model=options.model) if options.model else settings
+    named = {name: getattr(options, name, None) for name in ("model", "frames", "from_s", "to_s")}
+    return replace(Settings.from_environment(), **{name: value for name, value in named.items() if value is not None})
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -136,13 +166,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     scoring = argparse.ArgumentParser(add_help=False)
     scoring.add_argument("--model", metavar="ID", help="model that scores; `faceloupe models list` names them")
-    about = "examine one image"
+    about = "examine one image or video"
     analyze = commands.add_parser("analyze", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     analyze.add_argument("file", metavar="FILE", type=Path)
     analyze.add_argument("--json", action="store_true", help="print the JSON report and nothing else")
     analyze.add_argument(
         "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
     )
+    analyze.add_argument("--frames", metavar="N", type=int, help="frames of a video to look at; by its duration else")
+    analyze.add_argument("--from", dest="from_s", metavar="S", type=float, help="look at a video from this second on")
+    analyze.add_argument("--to", dest="to_s", metavar="S", type=float, help="and up to this one")
     analyze.set_defaults(run=_analyze)
     about = "measure your own error rates on a folder with the subfolders real and fake"
     validate = commands.add_parser("validate", parents=[scoring], help=about, description=f"{about.capitalize()}.")

@@ -16,12 +16,21 @@ def weights_folder() -> Path:
     return Path(os.environ.get("FACELOUPE_WEIGHTS") or REPOSITORY / "weights")
 
 
+def evidence_folder() -> Path | None:
+    """Folder whose files the app offers: ``FACELOUPE_EVIDENCE``; None where it is not set."""
+    named = os.environ.get("FACELOUPE_EVIDENCE")
+    return Path(named) if named else None
+
+
 _RANGES = {
     "max_bytes": (1, 2**40),
     "max_pixels": (1, 2**31),
     "detection_long_side": (64, 16_384),
     "smallest_sought_px": (12, 16_384),  # MTCNN's first stage is a window of 12 pixels
     "detection_confidence": (0.0, 1.0),
+    "frames": (0, 10_000),
+    "from_s": (0.0, 1e6),
+    "to_s": (0.0, 1e6),
 }
 
 
@@ -30,7 +39,7 @@ class Settings:
     """Parameters of one analysis. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
 
     Attributes:
-        max_bytes: larger files are hashed and refused.
+        max_bytes: larger stills are hashed and refused; videos may be of any size.
         max_pixels: pictures with more pixels are refused before they are decoded.
         detection_long_side: the picture is shrunk to this many pixels on its longer side for the face finder.
         smallest_sought_px: faces smaller than this, in pixels of the picture the face finder sees, are not looked for.
@@ -38,6 +47,9 @@ class Settings:
         seed: of every random number generator; inference draws none today, and says so by keeping it here.
         device: torch device that runs the networks.
         model: id of the model record that scores.
+        frames: of a video that are looked at; 0 leaves it to the duration: 32, or one a second up to 256.
+        from_s: start of the stretch of a video that is looked at, seconds.
+        to_s: its end; 0 is the end of the video.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -48,6 +60,9 @@ class Settings:
     seed: int = 0
     device: str = "cpu"
     model: str = DEFAULT_MODEL
+    frames: int = 0
+    from_s: float = 0.0
+    to_s: float = 0.0
 
     def __post_init__(self) -> None:
         """
@@ -56,10 +71,12 @@ class Settings:
         """
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if not low <= value <= high:  # also where it is not a number
                 raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value}.")
         if self.smallest_sought_px > self.detection_long_side:
             raise UsageError("smallest_sought_px must not exceed detection_long_side.")
+        if self.to_s and self.to_s <= self.from_s:
+            raise UsageError(f"A stretch must end after it starts, not {self.from_s:g} s to {self.to_s:g} s.")
 
     @classmethod
     def from_environment(cls) -> "Settings":

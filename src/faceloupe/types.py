@@ -60,6 +60,11 @@ class Box:
         return Box(max(self.x0, 0.0), max(self.y0, 0.0), min(self.x1, float(width)), min(self.y1, float(height)))
 
 
+def corners(box: Box | None) -> list[float] | None:
+    """A box as it stands in reports: a tenth of a pixel is finer than any box is known."""
+    return None if box is None else [round(value, 1) for value in box.corners]
+
+
 @dataclass(frozen=True, slots=True)
 class DetectedFace:
     """One face as the face finder saw it.
@@ -176,3 +181,101 @@ class FaceFinding:
             raise ValueError(f"outcome {self.outcome} does not go with score {self.score}")
         if self.score is not None and not 0.0 <= self.score <= 1.0:
             raise ValueError(f"a score is within 0..1, got {self.score}")
+
+
+@dataclass(frozen=True, slots=True)
+class FaceLook:
+    """One face in one frame of a video.
+
+    Attributes:
+        frame: index of the frame, from 0.
+        time_s: of the frame, seconds since the first one.
+        face: as the face finder saw it.
+        quality: see ``FaceQuality``.
+        raw_logit: the network's output before calibration; None where the face was not scored.
+        score: calibrated P(manipulated) of this frame alone, 0..1; None likewise.
+        thumb: JPEG of the crop, made small, for filmstrips.
+    """
+
+    frame: int
+    time_s: float
+    face: DetectedFace
+    quality: FaceQuality
+    raw_logit: float | None
+    score: float | None
+    thumb: bytes = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """What several frames of one face say together.
+
+    Attributes:
+        score: calibrated P(manipulated), 0..1.
+        low: lower end of the 95 % interval of the score over which frames were looked at; not the model's own error.
+        high: upper end.
+        effective_n: independent looks that the frames are worth, 1 or more.
+        first_s: time of the first frame, seconds.
+        last_s: time of the last frame.
+        frames: how many.
+    """
+
+    score: float
+    low: float
+    high: float
+    effective_n: float
+    first_s: float
+    last_s: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFinding:
+    """Everything found about one face track: one person in one shot.
+
+    Attributes:
+        id: from 1, in order of first appearance.
+        person: number of the person that the track was linked to, from 1.
+        shot: number of the shot, from 0.
+        looks: every frame in which the face was found, in order of time.
+        pooled: what its scored frames say together; None where none was scored.
+        stretch: the part of it that speaks loudest for manipulation; None where it is too short to have parts.
+        score: the one that decided: that of the whole track, or of the stretch; None where the track was not scored.
+        log10_lr: bounded log10 of the likelihood ratio of that score; None likewise.
+        raw_logit: mean logit of the scored frames, weighted as the score is; None likewise.
+        strongest: the scored frame with the highest score; None likewise.
+        crop: (S, S, 3) uint8 RGB, the widest view of it; None where no heatmap was made.
+        heat: (S, S) float32, its heatmap, see ``FaceFinding``; None likewise.
+        crop_box: the square of the frame that ``crop`` shows; None likewise.
+    """
+
+    id: int
+    person: int
+    shot: int
+    looks: tuple[FaceLook, ...]
+    outcome: Outcome
+    reason: str
+    pooled: Pooled | None = None
+    stretch: Pooled | None = None
+    score: float | None = None
+    log10_lr: float | None = None
+    raw_logit: float | None = None
+    strongest: FaceLook | None = field(default=None, repr=False)
+    crop: np.ndarray | None = field(default=None, repr=False, compare=False)
+    heat: np.ndarray | None = field(default=None, repr=False, compare=False)
+    crop_box: Box | None = None
+
+    def __post_init__(self) -> None:
+        unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)
+        if unscored != (self.score is None):
+            raise ValueError(f"outcome {self.outcome} does not go with score {self.score}")
+        if not self.looks:
+            raise ValueError("a track has at least one frame")
+
+    @property
+    def scored(self) -> tuple[FaceLook, ...]:
+        return tuple(look for look in self.looks if look.score is not None)
+
+    @property
+    def largest(self) -> FaceLook:
+        return max(self.looks, key=lambda look: look.face.size_px)

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from faceloupe.errors import UsageError
+from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media import intake
 from tests.conftest import GENERATED
 
@@ -51,7 +51,13 @@ def test_upload_and_file_give_one_identity():
         (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1avif", "AVIF"),
         (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1", "MP4"),
         (b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ", "QuickTime"),
+        (b"\x00\x00\x00\x20moov\x00\x00\x00\x6cmvhd", "QuickTime"),
+        (b"\x00\x00\x00\x08wide\x00\x10\x00\x00mdat", "QuickTime"),
         (b"\x1aE\xdf\xa3", "Matroska"),
+        (b"\x00\x00\x01\xba", "MPEG"),
+        (b"G" + bytes(187) + b"G", "MPEG-TS"),
+        (b"G" + bytes(187) + b"H", None),
+        (b"GIF89a" + bytes(182) + b"G", "GIF"),
         (b"not a picture\n", None),
         (b"", None),
     ],
@@ -100,3 +106,70 @@ def test_a_name_in_a_report_holds_no_control_or_direction_marks():
     shown = intake.printable_name(name)
     assert all(character.isprintable() for character in shown)
     shown.encode("utf-8")
+
+
+MP4_HEAD = b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1"
+
+
+def test_a_video_on_disk_is_hashed_whole_and_read_where_it_lies(tmp_path):
+    path = tmp_path / "clip.mp4"
+    content = MP4_HEAD + os.urandom(3 * 1024 * 1024)
+    path.write_bytes(content)
+    taken = intake.take_in(path, max_bytes=10)
+    assert (taken.evidence.media_type, taken.content) == ("video", None)
+    assert taken.evidence.sha256 == hashlib.sha256(content).hexdigest()
+    with taken.open() as stream:
+        assert stream.read() == content
+        taken.refuse_changed(stream)
+
+
+def test_an_uploaded_video_is_read_from_its_bytes():
+    taken = intake.take_in_bytes(MP4_HEAD, "clip.mp4", max_bytes=10**6)
+    with taken.open() as stream:
+        taken.refuse_changed(stream)
+        assert stream.read() == MP4_HEAD
+
+
+def test_an_upload_over_the_limit_can_not_be_opened():
+    with pytest.raises(EvidenceError, match="by its path"):
+        intake.take_in_bytes(MP4_HEAD, "clip.mp4", max_bytes=3).open()
+
+
+def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(MP4_HEAD)
+    taken = intake.take_in(path, max_bytes=10)
+    with taken.open() as stream:
+        path.unlink()
+        taken.refuse_changed(stream)  # deleted while it is open: still whole
+    with pytest.raises(EvidenceError, match="put it back"):
+        taken.open()
+    path.write_bytes(MP4_HEAD + b"more")
+    with pytest.raises(EvidenceError, match="changed while it was examined"):
+        taken.open()
+
+
+def test_a_file_that_is_written_to_while_it_is_open_is_found_out(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(MP4_HEAD)
+    taken = intake.take_in(path, max_bytes=10)
+    with taken.open() as stream:
+        with path.open("ab") as writer:
+            writer.write(b"more")
+        with pytest.raises(EvidenceError, match="changed while it was examined"):
+            taken.refuse_changed(stream)
+
+
+def test_hashing_tells_how_far_it_is_and_can_be_stopped(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(MP4_HEAD + bytes(3 * 1024 * 1024))
+    shares = []
+    intake.take_in(path, max_bytes=10, step=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+    def stop(share: float) -> None:
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        intake.take_in(path, max_bytes=10, step=stop)

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from faceloupe.config import weights_folder
 from faceloupe.errors import WeightsError
-from faceloupe.models.networks import build
+from faceloupe.models.networks import ARCHITECTURES, build, fold
 from faceloupe.models.records import DEFAULT_MODEL, ModelRecord, find_record, read_record, read_registry, write_record
 from faceloupe.models.weights import load_network
 
@@ -38,8 +38,29 @@ def with_hash_of(folder, content: bytes) -> ModelRecord:
 def test_the_committed_weights_are_the_verified_ones():
     record = find_record(weights_folder())
     network = load_network(record, weights_folder())
-    assert sum(parameter.numel() for parameter in network.parameters()) == record.parameters == 1_518_881
+    stored = load(path_of(weights_folder()).read_bytes())
+    unfolded = build(record.architecture)
+    unfolded.load_state_dict(stored)
+    assert sum(parameter.numel() for parameter in unfolded.parameters()) == record.parameters == 1_518_881
     assert not network.training
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_a_network_without_its_batch_normalizations_gives_the_same_logits(architecture):
+    torch.manual_seed(0)
+    network = build(architecture)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # as training leaves them: none is neutral
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.2)
+    inputs = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        before = network.eval()(inputs)
+        folded = fold(network)
+        torch.testing.assert_close(folded(inputs), before, rtol=1e-3, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
 
 
 def test_the_committed_weights_were_trained():

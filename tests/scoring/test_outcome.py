@@ -1,10 +1,20 @@
 import re
 
+import numpy as np
 import pytest
 
 from faceloupe.models.records import Thresholds
-from faceloupe.scoring.outcome import of_image, of_score
-from faceloupe.types import Box, FaceFinding, FaceQuality, Outcome
+from faceloupe.scoring.outcome import of_image, of_score, of_track, of_video
+from faceloupe.types import (
+    Box,
+    DetectedFace,
+    FaceFinding,
+    FaceLook,
+    FaceQuality,
+    Outcome,
+    Pooled,
+    TrackFinding,
+)
 
 THRESHOLDS = Thresholds(0.3, 0.7)
 
@@ -93,3 +103,87 @@ def test_an_outcome_without_a_verdict_cannot_carry_a_score(outcome):
 def test_thresholds_must_leave_a_band():
     with pytest.raises(ValueError, match="thresholds"):
         Thresholds(0.7, 0.3)
+
+
+def pooled(score: float, low: float | None = None, frames: int = 20) -> Pooled:
+    return Pooled(score, score - 0.1 if low is None else low, min(score + 0.1, 1.0), 9.0, 2.0, 4.5, frames)
+
+
+def track(number: int, score: float | None, *, frames: int = 5, size: float = 80.0) -> TrackFinding:
+    box = Box(0, 0, size, size)
+    quality = FaceQuality(size, 10, 1.0, "" if score is not None else "small")
+    face = DetectedFace(box, 1.0, np.zeros((5, 2)))
+    looks = tuple(FaceLook(n, n / 25, face, quality, score and 0.0, score, b"") for n in range(frames))
+    outcome, reason = (
+        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
+    )
+    return TrackFinding(number, number, 0, looks, outcome, reason, score=score)
+
+
+def test_a_whole_track_is_judged_by_the_thresholds():
+    for score, outcome in ((0.2, "authentic"), (0.5, "inconclusive"), (0.8, "manipulated")):
+        found, reason, decided = of_track(pooled(score), None, THRESHOLDS, enough=3)
+        assert (found, decided.score) == (outcome, score)
+        assert f"{score:.2f}" in reason
+
+
+def test_a_stretch_that_surely_lies_above_the_threshold_makes_the_track_manipulated_and_is_named():
+    found, reason, decided = of_track(pooled(0.1), pooled(0.9, 0.75), THRESHOLDS, enough=3)
+    assert (found, decided.score) == ("manipulated", 0.9)
+    assert "from 2.00 s to 4.50 s" in reason
+
+
+def test_a_stretch_that_may_lie_above_it_keeps_the_track_from_being_called_authentic():
+    found, reason, decided = of_track(pooled(0.1), pooled(0.8, 0.6), THRESHOLDS, enough=3)
+    assert (found, decided.score) == ("inconclusive", 0.1)
+    assert "look closer there" in reason
+
+
+def test_a_stretch_below_the_threshold_changes_nothing():
+    plain = of_track(pooled(0.1), None, THRESHOLDS, enough=3)
+    assert of_track(pooled(0.1), pooled(0.6), THRESHOLDS, enough=3) == plain
+
+
+def test_too_few_frames_carry_no_verdict():
+    found, reason, _ = of_track(pooled(0.95, frames=2), None, THRESHOLDS, enough=3)
+    assert found == "inconclusive"
+    assert "only 2 frames of this face can be scored; 3 are needed" in reason
+    assert of_track(pooled(0.95, frames=1), None, THRESHOLDS, enough=1)[0] == "manipulated"
+
+
+def test_a_video_is_as_suspicious_as_its_worst_track_and_never_a_mean():
+    tracks = [track(1, 0.1, frames=30), track(2, 0.9), track(3, 0.2)]
+    outcome, reason, decisive = of_video(tracks, smallest_px=40, frames=32, unread=0)
+    assert (outcome, decisive.id) == ("manipulated", 2)
+    assert reason.startswith("track 2 is the most suspicious of 3: ")
+
+
+def test_an_inconclusive_track_outranks_an_authentic_one():
+    tracks = [track(1, 0.1), track(2, 0.5)]
+    assert of_video(tracks, smallest_px=40, frames=32, unread=0)[0] == "inconclusive"
+
+
+def test_a_video_without_a_face_is_not_applicable():
+    outcome, reason, decisive = of_video([], smallest_px=40, frames=32, unread=2)
+    assert (outcome, decisive) == ("not_applicable", None)
+    assert "no face of 40 px or more was found in the 32 frames looked at; 2 of 34 frames could not be read" in reason
+
+
+def test_a_video_of_faces_that_cannot_be_scored_is_not_applicable_and_says_why():
+    outcome, reason, _ = of_video([track(1, None), track(2, None)], smallest_px=40, frames=32, unread=0)
+    assert outcome == "not_applicable"
+    assert "none of the 2 faces can be scored; of the longest seen, small" in reason
+
+
+def test_a_video_whose_longest_seen_face_was_not_scored_is_not_authentic():
+    tracks = [track(1, None, frames=30), track(2, 0.1)]
+    outcome, reason, _ = of_video(tracks, smallest_px=40, frames=32, unread=0)
+    assert outcome == "inconclusive"
+    assert "track 1, could not be scored" in reason
+
+
+def test_a_video_of_which_most_is_lost_is_not_authentic():
+    assert of_video([track(1, 0.1)], smallest_px=40, frames=10, unread=9)[0] == "authentic"
+    outcome, reason, _ = of_video([track(1, 0.1)], smallest_px=40, frames=10, unread=22)
+    assert outcome == "inconclusive"
+    assert "22 of 32 frames could not be read" in reason

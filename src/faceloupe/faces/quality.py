@@ -1,6 +1,8 @@
 """Gates: can this face carry a verdict at all?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import cv2
 import numpy as np
@@ -46,3 +48,16 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
         found, needed = apart(sharp, gates.min_sharpness, decimals=1)
         problem = f"the face is too blurred (sharpness {found}; {needed} is needed)"
     return FaceQuality(face.size_px, sharp, face.confidence, problem)
+
+
+TRACK_CONFIDENCE = 0.985  # median over a track; faces reach .9996 and more in all but the worst clips, cartoons .976
+
+
+def doubt(confidences: Sequence[float]) -> str:
+    """Why a track is held to be no face: its detector confidences, 0..1, are middling; empty where they are not."""
+    found = median(confidences)
+    if found >= TRACK_CONFIDENCE:
+        return ""
+    shown, needed = apart(found, TRACK_CONFIDENCE, decimals=3)
+    frames = "1 frame" if len(confidences) == 1 else f"{len(confidences)} frames"
+    return f"the face finder is not sure that this is a face (median {shown} over {frames}; {needed} is needed)"

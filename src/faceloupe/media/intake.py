@@ -1,15 +1,20 @@
 """Intake: identity first. A file is hashed before anything decodes it, and its type is read from its bytes."""
 
 import hashlib
+import io
+import os
 import stat
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from faceloupe.errors import UsageError
+from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.types import Evidence
 
 _CHUNK = 1024 * 1024
+_HEAD = 256  # bytes that tell the format
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _QUICKTIME_BRANDS = {b"qt  "}
@@ -29,21 +34,74 @@ _SIGNATURES = (
     (b"\x00\x00\x01\xba", "MPEG"),
     (b"\x00\x00\x01\xb3", "MPEG"),
 )
+_OLD_QUICKTIME = {b"moov", b"mdat", b"wide", b"free", b"skip"}  # first atoms of files from before brands
+_TS_PACKET, _TS_SYNC = 188, b"G"  # bytes between the marks of a transport stream
 _UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, format marks, surrogates, line separators
-VIDEO_FORMATS = frozenset({"MP4", "QuickTime", "Matroska", "MPEG", "AVI"})
+VIDEO_FORMATS = frozenset({"MP4", "QuickTime", "Matroska", "MPEG", "MPEG-TS", "AVI"})
+_CHANGED = "The file changed while it was examined, so that no result would belong to the hash; examine it anew."
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a file lies, and what its state was when it was hashed."""
+
+    path: Path
+    state: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A file taken in: its identity, and its bytes as they were hashed.
+    """A file taken in: its identity, and a way to the very bytes that were hashed.
 
     Attributes:
         evidence: name, SHA-256, size, and the format that the first bytes show.
-        content: the very bytes that were hashed; None where the file is larger than the limit.
+        content: the bytes that were hashed; None for a still that is larger than the limit, and for a video on disk,
+            which is read where it lies.
+        origin: of a file on disk.
     """
 
     evidence: Evidence
     content: bytes | None
+    origin: _Origin | None = field(default=None, repr=False, compare=False)
+
+    def open(self) -> BinaryIO:
+        """Open the bytes that were hashed for reading.
+
+        Raises:
+            EvidenceError: the file is gone or not what it was when it was hashed.
+        """
+        if self.content is not None:
+            return io.BytesIO(self.content)
+        if self.origin is None:
+            raise EvidenceError("The file is larger than the limit for uploads; examine it by its path.")
+        try:
+            stream = self.origin.path.open("rb")
+        except OSError as problem:
+            raise EvidenceError(
+                f"The file cannot be opened any more ({problem.strerror}); put it back and examine it anew."
+            ) from problem
+        try:
+            self.refuse_changed(stream)
+        except EvidenceError:
+            stream.close()
+            raise
+        return stream
+
+    def refuse_changed(self, stream: BinaryIO) -> None:
+        """Hold a stream of ``open`` against the state of the file when it was hashed.
+
+        A file that was deleted after it was opened is still whole: the system keeps it as long as it is open.
+
+        Raises:
+            EvidenceError: it was written to since.
+        """
+        if self.content is None and _state(stream) != self.origin.state:
+            raise EvidenceError(_CHANGED)
+
+
+def _state(stream: BinaryIO) -> tuple[int, ...]:
+    found = os.fstat(stream.fileno())
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _sniff_iso(head: bytes) -> str | None:
@@ -58,15 +116,18 @@ def sniff(head: bytes) -> str | None:
     """Name the format that the first bytes of a file show; None where they show none that is known.
 
     Args:
-        head: the first 64 bytes or more.
+        head: the first 256 bytes, or all of a shorter file.
     """
     if head[:4] == b"RIFF":
         return {b"WEBP": "WebP", b"AVI ": "AVI"}.get(head[8:12])
     if head[4:8] == b"ftyp":
         return _sniff_iso(head)
+    if head[4:8] in _OLD_QUICKTIME:
+        return "QuickTime"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
-    return next((name for signature, name in _SIGNATURES if head.startswith(signature)), None)
+    stream = "MPEG-TS" if head[:1] == head[_TS_PACKET : _TS_PACKET + 1] == _TS_SYNC else None
+    return next((name for signature, name in _SIGNATURES if head.startswith(signature)), stream)
 
 
 def printable_name(name: str) -> str:
@@ -75,8 +136,12 @@ def printable_name(name: str) -> str:
     return "".join("\ufffd" if unicodedata.category(character) in _UNSHOWN else character for character in text)
 
 
-def take_in(path: Path, *, max_bytes: int) -> Intake:
-    """Read a file once: hash it, and keep its bytes where they are within the limit. The file is only ever read.
+def take_in(path: Path, *, max_bytes: int, step: Callable[[float], None] | None = None) -> Intake:
+    """Read a file once: hash it, and keep the bytes of a still within the limit. The file is only ever read.
+
+    Args:
+        max_bytes: of a still; videos are read where they lie, and may be of any length.
+        step: called with the share that is hashed, 0..1; what it raises ends the work.
 
     Raises:
         UsageError: the path is missing, no regular file, or unreadable.
@@ -89,7 +154,7 @@ def take_in(path: Path, *, max_bytes: int) -> Intake:
         if not stat.S_ISREG(mode):
             raise UsageError(f"{shown} is not a regular file; copy its content to one.")
         with path.open("rb") as stream:
-            return _read(stream, shown, max_bytes)
+            return _read(stream, shown, max_bytes, path, step)
     except FileNotFoundError:
         raise UsageError(f"There is no file {shown} at the path given; check the path.") from None
     except (OSError, ValueError) as problem:
@@ -99,22 +164,26 @@ def take_in(path: Path, *, max_bytes: int) -> Intake:
 
 def take_in_bytes(content: bytes, name: str, *, max_bytes: int) -> Intake:
     """Take in an upload: the same as ``take_in`` for bytes that are in memory already."""
-    evidence = _identity(hashlib.sha256(content).hexdigest(), len(content), content[:256], printable_name(name))
+    evidence = _identity(hashlib.sha256(content).hexdigest(), len(content), content[:_HEAD], printable_name(name))
     return Intake(evidence, content if len(content) <= max_bytes else None)
 
 
-def _read(stream, name: str, max_bytes: int) -> Intake:
-    digest, size, kept = hashlib.sha256(), 0, bytearray()
-    head = b""
+def _read(stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Callable[[float], None] | None) -> Intake:
+    origin = _Origin(path, _state(stream))
+    digest, size, kept, head = hashlib.sha256(), 0, bytearray(), b""
     while chunk := stream.read(_CHUNK):
         digest.update(chunk)
-        head = head or chunk[:256]
+        head = head or chunk[:_HEAD]
         size += len(chunk)
-        if size <= max_bytes:
+        if size <= max_bytes and sniff(head) not in VIDEO_FORMATS:
             kept += chunk
         else:
             kept.clear()
-    return Intake(_identity(digest.hexdigest(), size, head, name), bytes(kept) if size <= max_bytes else None)
+        if step:
+            step(min(size / max(origin.state[2], 1), 1.0))
+    evidence = _identity(digest.hexdigest(), size, head, name)
+    content = bytes(kept) if evidence.media_type == "image" and size <= max_bytes else None
+    return Intake(evidence, content, origin)
 
 
 def _identity(sha256: str, size: int, head: bytes, name: str) -> Evidence:

@@ -9,7 +9,7 @@ from safetensors.torch import load
 from torch import nn
 
 from faceloupe.errors import WeightsError
-from faceloupe.models.networks import build
+from faceloupe.models.networks import build, fold
 from faceloupe.models.records import ModelRecord
 
 _REMEDY = "so nothing can be scored; restore the file from the repository."
@@ -50,5 +50,4 @@ def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> nn.M
         raise WeightsError(
             f"The weights {record.weights_file} do not fit the architecture {record.architecture}, {_REMEDY}"
         ) from problem
-    network.eval().requires_grad_(False)
-    return network.to(torch.device(device), memory_format=torch.channels_last)
+    return fold(network.eval()).requires_grad_(False).to(torch.device(device), memory_format=torch.channels_last)

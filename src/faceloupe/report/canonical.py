@@ -12,8 +12,9 @@ from typing import Any
 from faceloupe import __version__
 from faceloupe.config import REPOSITORY, Settings
 from faceloupe.models.records import ModelRecord
+from faceloupe.report import video
 from faceloupe.scoring.calibration import verbal_equivalent
-from faceloupe.types import Box, Evidence, FaceFinding, Outcome
+from faceloupe.types import Evidence, FaceFinding, Outcome, TrackFinding, corners
 
 SCHEMA_VERSION = "1"
 _LIBRARIES = {
@@ -25,6 +26,7 @@ _LIBRARIES = {
     "pillow_heif": "pillow-heif",
     "grad_cam": "grad-cam",
     "numpy": "numpy",
+    "av": "av",
 }
 PROPOSITIONS = {
     "manipulated": "The face was generated or manipulated by a method of the kinds listed.",
@@ -104,16 +106,11 @@ def model(record: ModelRecord) -> dict[str, Any]:
     }
 
 
-def _corners(box: Box | None) -> list[float] | None:
-    """A tenth of a pixel is finer than any box is known."""
-    return None if box is None else [round(value, 1) for value in box.corners]
-
-
 def _face(face: FaceFinding) -> dict[str, Any]:
     return {
         "id": face.id,
-        "box": _corners(face.box),
-        "crop_box": _corners(face.crop_box),
+        "box": corners(face.box),
+        "crop_box": corners(face.crop_box),
         "detection_confidence": round(face.detection_confidence, 6),
         "size_px": round(face.size_px, 1),
         "sharpness": round(face.quality.sharpness, 2),
@@ -147,16 +144,19 @@ def build(
     *,
     outcome: Outcome,
     reason: str,
-    decisive: FaceFinding | None,
+    decisive: FaceFinding | TrackFinding | None,
     notes: Sequence[str],
     timing: Timing,
+    seen: video.Seen | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
     """Build a report.
 
     Args:
-        decisive: the face whose score is the picture's; None where nothing was scored.
+        faces: of a still; none for a video.
+        decisive: the face or the track whose score is the file's; None where nothing was scored.
         notes: what was done to the stored pixels before they were examined.
+        seen: what was looked at in a video; None for a still.
         now: creation time; the present where None.
 
     Returns:
@@ -176,13 +176,15 @@ def build(
         "log10_lr": log10_lr,
         "verbal": None if log10_lr is None else verbal_equivalent(log10_lr),
         "propositions": PROPOSITIONS | {"kinds": record.manipulations},
-        "scope": [NOT_A_POSTERIOR, *_multiplicity(faces), *record.limits],
-        "faces": [_face(face) for face in faces],
+        "scope": [NOT_A_POSTERIOR, *(video.scope(seen) if seen else _multiplicity(faces)), *record.limits],
+        "faces": [video.track_entry(track) for track in seen.tracks] if seen else [_face(face) for face in faces],
+        **(video.sections(seen) if seen else {}),
         "settings": settings.as_dict()
         | {
             "crop_margins": list(record.input.views),
             "input_size": record.input.size,
             "gates": asdict(record.gates),
+            **(video.settings() if seen else {}),
         },
         "timing": {key: round(value, 4) for key, value in asdict(timing).items()},
     }

@@ -3,8 +3,10 @@
 import errno
 import io
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,22 +34,57 @@ def _png(picture: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _publish(content: bytes, path: Path) -> None:
-    """Write a file, whole or not at all, where there is none: a link, unlike a rename, never replaces anything."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".faceloupe-")
+def _publish(fill: Callable[[Path], object], path: Path) -> None:
+    """Have a file written, whole or not at all, where there is none: a link, unlike a rename, never replaces anything.
+
+    Args:
+        fill: writes the content to the path it is given.
+        path: of the file.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".faceloupe-")
+    os.close(descriptor)
+    temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
+        fill(temporary)
+        temporary.chmod(0o644)
         try:
             os.link(temporary, path)
         except OSError as problem:
             if problem.errno not in _NO_LINKS:
                 raise
-            with path.open("xb") as stream:
-                stream.write(content)
+            _copy(temporary, path)
     finally:
-        os.unlink(temporary)
+        temporary.unlink()
+
+
+def _copy(source: Path, path: Path) -> None:
+    with source.open("rb") as reading, path.open("xb") as writing:
+        try:
+            shutil.copyfileobj(reading, writing)
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def publish_file(fill: Callable[[Path], object], path: Path) -> None:
+    """Have a file written that is too large to be held in memory, whole or not at all; nothing is overwritten.
+
+    Args:
+        fill: writes the content to the path it is given, a temporary one in the same folder.
+        path: of the file.
+
+    Raises:
+        UsageError: the folder cannot be written, is full, or holds a file of that name already.
+    """
+    refuse_taken([path.name], path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _publish(fill, path)
+    except OSError as problem:
+        raise UsageError(
+            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); "
+            "make room there, or choose another folder."
+        ) from problem
 
 
 def _pictures(analysis: "Analysis") -> dict[str, np.ndarray]:
@@ -91,7 +128,7 @@ def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            _publish(content, folder / name)
+            _publish(partial(Path.write_bytes, data=content), folder / name)
             written.append(folder / name)
     except BaseException as problem:
         for path in written:

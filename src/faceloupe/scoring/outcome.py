@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from faceloupe.models.records import Thresholds
-from faceloupe.types import FaceFinding, Outcome, apart
+from faceloupe.types import FaceFinding, Outcome, Pooled, TrackFinding, apart
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
 
@@ -54,3 +54,90 @@ def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outco
     if unscored := len(faces) - len(scored):
         reason += f"; {unscored} further {'candidate' if unscored == 1 else 'candidates'} could not be scored"
     return outcome, reason, decisive
+
+
+FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, where that many were looked at
+
+
+def of_track(
+    whole: Pooled, stretch: Pooled | None, thresholds: Thresholds, *, enough: int
+) -> tuple[Outcome, str, Pooled]:
+    """Outcome of one face track, the sentence that says why, and what decided.
+
+    Args:
+        whole: what all scored frames say.
+        stretch: the part that speaks loudest for manipulation, if the track is long enough to have one.
+        thresholds: of the model record.
+        enough: scored frames needed for a verdict.
+    """
+    if whole.frames < enough:
+        frames = "1 frame" if whole.frames == 1 else f"{whole.frames} frames"
+        return Outcome.INCONCLUSIVE, f"cannot say: only {frames} of this face can be scored; {enough} are needed", whole
+    outcome, reason = of_score(whole.score, thresholds)
+    if outcome is Outcome.MANIPULATED or stretch is None or stretch.score < thresholds.upper:
+        return outcome, reason, whole
+    when = f"from {stretch.first_s:.2f} s to {stretch.last_s:.2f} s"
+    part, upper = apart(stretch.score, thresholds.upper)
+    if stretch.low >= thresholds.upper:
+        return (
+            Outcome.MANIPULATED,
+            f"supports manipulation {when}: score {part} there, {whole.score:.2f} over the whole track; "
+            f"the threshold is {upper}",
+            stretch,
+        )
+    if outcome is Outcome.AUTHENTIC:
+        return (
+            Outcome.INCONCLUSIVE,
+            f"cannot say: the track as a whole scores {whole.score:.2f}, but {part} {when}; look closer there",
+            whole,
+        )
+    return outcome, f"{reason}; it is highest {when}, {part}", whole
+
+
+_ORDER = {Outcome.MANIPULATED: 2, Outcome.INCONCLUSIVE: 1, Outcome.AUTHENTIC: 0}
+
+
+def of_video(
+    tracks: Sequence[TrackFinding], *, smallest_px: float, frames: int, unread: int
+) -> tuple[Outcome, str, TrackFinding | None]:
+    """Outcome of a video: that of its most suspicious track, named; never a mean over people.
+
+    A video of which much could not be read, or whose longest-seen face could not be scored, is never called authentic
+    on the word of the rest.
+
+    Args:
+        tracks: in order of first appearance.
+        smallest_px: faces from this size upward were looked for, source pixels.
+        frames: that were looked at.
+        unread: that should have been looked at, but could not be decoded.
+
+    Returns:
+        Outcome, reason, and the track that decided; None where none was scored.
+    """
+    lost = f"; {unread} of {frames + unread} frames could not be read" if unread else ""
+    scored = [track for track in tracks if track.score is not None]
+    if not tracks:
+        found = f"cannot say: no face of {smallest_px:.0f} px or more was found in the {frames} frames looked at"
+        return Outcome.NOT_APPLICABLE, found + lost, None
+    longest = max(tracks, key=lambda track: (len(track.looks), track.largest.face.size_px))
+    why = longest.reason.removeprefix("cannot say: ")
+    if not scored:
+        which = "" if len(tracks) == 1 else f"none of the {len(tracks)} faces can be scored; of the longest seen, "
+        return Outcome.NOT_APPLICABLE, f"cannot say: {which}{why}{lost}", None
+    decisive = max(scored, key=lambda track: (_ORDER[track.outcome], len(track.scored) >= FEWEST_FRAMES, track.score))
+    outcome, reason = decisive.outcome, decisive.reason
+    if outcome is Outcome.AUTHENTIC and longest.score is None:
+        return (
+            Outcome.INCONCLUSIVE,
+            f"cannot say: the face seen longest, track {longest.id}, could not be scored ({why}){lost}",
+            decisive,
+        )
+    if outcome is Outcome.AUTHENTIC and unread > frames:
+        return Outcome.INCONCLUSIVE, f"cannot say: too little of the video could be read{lost}", decisive
+    if len(scored) > 1:
+        reason = f"track {decisive.id} is the most suspicious of {len(scored)}: {reason}"
+    elif len(tracks) > 1:
+        reason = f"track {decisive.id}: {reason}"
+    if unscored := len(tracks) - len(scored):
+        reason += f"; {unscored} further {'track' if unscored == 1 else 'tracks'} could not be scored"
+    return outcome, reason + lost, decisive

@@ -109,4 +109,7 @@ def normalize(crops: np.ndarray, contract: InputContract) -> np.ndarray:
     """
     mean = np.asarray(contract.mean, np.float32) * 255.0
     inverse = 1.0 / (np.asarray(contract.std, np.float32) * 255.0)
-    return ((crops.astype(np.float32) - mean) * inverse).transpose(0, 3, 1, 2)
+    values = crops.astype(np.float32)
+    values -= mean
+    values *= inverse
+    return values.transpose(0, 3, 1, 2)

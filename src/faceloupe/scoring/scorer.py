@@ -50,7 +50,7 @@ class NetworkScorer:
         return view_face(rgb, box, self._contract)
 
     def _inputs(self, crops: np.ndarray) -> torch.Tensor:
-        inputs = torch.from_numpy(np.ascontiguousarray(normalize(crops, self._contract)))
+        inputs = torch.from_numpy(normalize(crops, self._contract))  # a transposed view: channels last in memory
         return inputs.to(self._device, memory_format=torch.channels_last)
 
     def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:

@@ -118,6 +118,17 @@ def _study(options: argparse.Namespace) -> None:
     studies.write(found, options.work / f"{options.name}.json")
 
 
+def _pooling(options: argparse.Namespace) -> None:
+    from faceloupe.config import Settings
+    from faceloupe.pipeline import Instruments
+    from faceloupe.training import data, pooling
+
+    instruments = Instruments.load(Settings(), folder=options.registry)
+    clips = pooling.of_clips(options.data, instruments)
+    people = pooling.of_people(options.data, data.read_index(options.work / FACES), instruments)
+    print(pooling.compare({"validation clips": clips, "people of ffpp_faces": people}))
+
+
 def _has_gpu() -> bool:
     import torch
 
@@ -163,6 +174,9 @@ def _parser() -> argparse.ArgumentParser:
         study.add_argument("--recipe", default=name, help="one of those in params.yaml")
         study.add_argument("--trunk", type=Path, required=True, help="weights to start from")
         study.set_defaults(run=_study, name=name)
+    pooling = stages.add_parser("pooling", parents=[material], help="compare ways from a clip's frames to one score")
+    pooling.add_argument("--registry", type=Path, default=weights_folder(), help="folder of records and weights")
+    pooling.set_defaults(run=_pooling)
     return parser
 
 

@@ -1,0 +1,62 @@
+"""A still: every face found, scored and explained."""
+
+from dataclasses import replace
+
+from faceloupe.config import Settings
+from faceloupe.examination.common import Analysis, Candidate, Instruments, Pass, Watch, candidate, finding
+from faceloupe.media.image import decode
+from faceloupe.media.intake import Intake
+from faceloupe.report.canonical import Timing, build
+from faceloupe.scoring.outcome import of_image
+from faceloupe.scoring.scorer import FaceScorer
+
+
+def examine(intake: Intake, instruments: Instruments, *, settings: Settings, explain: bool, watch: Watch) -> Analysis:
+    """Examine a still.
+
+    Raises:
+        EvidenceError: it cannot be decoded.
+        Cancelled: the caller wants it to stop.
+    """
+    watch.step("Decoding", 0.1)
+    picture = decode(intake, max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    height, width = picture.rgb.shape[:2]
+    evidence = replace(intake.evidence, width=width, height=height)
+    decode_s = watch.lap()
+    watch.step("Finding faces", 0.2)
+    detected = instruments.detector.detect(picture.rgb)
+    detect_s = watch.lap()
+    candidates = [candidate(face, picture.rgb, instruments.scorer) for face in detected]
+    passes = _run(candidates, instruments.scorer, explain, watch)
+    explain_s = watch.lap() if explain else 0.0
+    findings = [finding(number, *pair, instruments.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
+    smallest = instruments.detector.smallest_sought(width, height)
+    outcome, reason, decisive = of_image(findings, smallest_px=smallest)
+    timing = Timing(decode_s, detect_s, watch.lap(), explain_s, watch.total)
+    report = build(
+        evidence,
+        instruments.scorer.record,
+        settings,
+        findings,
+        outcome=outcome,
+        reason=reason,
+        decisive=decisive,
+        notes=picture.notes,
+        timing=timing,
+    )
+    return Analysis(report, picture, tuple(findings))
+
+
+def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, watch: Watch) -> list[Pass]:
+    """Score the candidates that passed the gates: with heatmaps one by one, else in one batch."""
+    fit = [number for number, candidate in enumerate(candidates) if not candidate.quality.problem]
+    passes: list[Pass] = [None] * len(candidates)
+    if explain:
+        for done, number in enumerate(fit):
+            watch.step(f"Scoring face {done + 1} of {len(fit)}", 0.4 + 0.6 * done / len(fit))
+            passes[number] = scorer.explained_logit(candidates[number].views)
+    elif fit:
+        watch.step(f"Scoring {len(fit)} faces", 0.4)
+        for number, logit in zip(fit, scorer.logits([candidates[n].views for n in fit]), strict=True):
+            passes[number] = float(logit), None
+    return passes

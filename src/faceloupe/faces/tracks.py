@@ -1,0 +1,192 @@
+"""Faces become tracks: one track is one person in one shot. Tracks that look alike are linked across shots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from faceloupe.types import Box, DetectedFace
+
+_SIDE = 32  # pixels of the small pictures that are compared
+_FACE, _SCENE = 1.1, 2.2  # sides of what is compared, by the longer side of the box: the face; the head and shoulders
+_BINS = (8, 8)  # hue, saturation
+_FARTHEST = 2.0  # face sizes that a face may move from one frame to the next; over n frames, sqrt(n) times as far
+_LARGEST_GROWTH = 1.8  # times its size
+_LONGEST_GAP = 4  # frames in a row in which a face is not found, before its track ends
+_LEAST_ALIKE, _LEAST_FIT = 0.25, 0.4
+_LINKED_ALIKE = 0.88  # likeness of two tracks that are linked; strangers in one scene reach 0.84
+_COMPARED = 8  # looks of a track, about, that are compared with those of another
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What a face looks like, for telling it from others in the same clip; not a means to identify anyone.
+
+    Attributes:
+        face: (1024,) float32, the face upright by its eyes, small and gray, mean 0 and length 1.
+        colors: (2, 64) float32, histograms of hue and saturation of the face and of head and shoulders, each of sum 1.
+    """
+
+    face: np.ndarray
+    colors: np.ndarray
+
+    def likeness(self, other: "Appearance") -> float:
+        """0 (nothing in common) .. 1 (the same pictures)."""
+        layout = max(float(self.face @ other.face), 0.0)
+        colors = np.minimum(self.colors, other.colors).sum(1)  # histogram intersection, Swain and Ballard 1991
+        return 0.5 * layout + 0.2 * float(colors[0]) + 0.3 * float(colors[1])
+
+
+def appearance(rgb: np.ndarray, face: DetectedFace) -> Appearance:
+    """Describe a face of an (H, W, 3) uint8 RGB picture."""
+    left, right = face.landmarks[:2]
+    angle = float(np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0])))
+    upright = _cut(rgb, face.box, _FACE, angle)
+    gray = cv2.GaussianBlur(cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY), (5, 5), 0).astype(np.float32)
+    vector = (gray - gray.mean()).ravel()
+    length = float(np.linalg.norm(vector))
+    colors = np.stack([_histogram(upright), _histogram(_cut(rgb, face.box, _SCENE, 0.0))])
+    return Appearance(vector / length if length else vector, colors)
+
+
+def _cut(rgb: np.ndarray, box: Box, margin: float, angle: float) -> np.ndarray:
+    """A square of the picture around a box, turned by ``angle`` degrees and made small: (32, 32, 3) uint8."""
+    side = margin * max(box.width, box.height)
+    center = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+    matrix = cv2.getRotationMatrix2D(center, angle, _SIDE / side)
+    matrix[:, 2] += _SIDE / 2 - np.asarray(center)
+    return cv2.warpAffine(rgb, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _histogram(rgb: np.ndarray) -> np.ndarray:
+    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
+    counts = cv2.calcHist([hsv], [0, 1], None, _BINS, [0, 180, 0, 256]).ravel()
+    return counts / counts.sum()
+
+
+@dataclass(slots=True)
+class Track:
+    """One person in one shot.
+
+    Attributes:
+        id: from 1, in order of first appearance.
+        shot: number of the shot, from 0.
+        frames: positions, among the frames looked at, in which the face was found.
+        faces: one for each of them.
+        looks: its appearances, one for each of them.
+    """
+
+    id: int
+    shot: int
+    frames: list[int] = field(default_factory=list)
+    faces: list[DetectedFace] = field(default_factory=list)
+    looks: list[Appearance] = field(default_factory=list)
+
+
+class Tracker:
+    """Puts the faces of successive frames to tracks, by place, size and appearance together (Kuhn 1955 for the choice).
+
+    Attributes:
+        tracks: all so far, in order of their ids.
+    """
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+        self._position = -1
+
+    def add(self, rgb: np.ndarray, faces: Sequence[DetectedFace], shot: int) -> list[int]:
+        """Take in the next frame.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            faces: found in it.
+            shot: number of the shot that it belongs to; tracks never reach across shots.
+
+        Returns:
+            For each face the id of its track.
+        """
+        self._position += 1
+        looks = [appearance(rgb, face) for face in faces]
+        open_tracks = [
+            track
+            for track in self.tracks
+            if track.shot == shot and self._position - track.frames[-1] <= _LONGEST_GAP + 1
+        ]
+        fits = np.array(
+            [[self._fit(track, face, look) for face, look in zip(faces, looks, strict=True)] for track in open_tracks]
+        ).reshape(len(open_tracks), len(faces))
+        owners: dict[int, Track] = {}
+        for row, column in zip(*linear_sum_assignment(fits, maximize=True), strict=True):
+            if fits[row, column] >= _LEAST_FIT:
+                owners[int(column)] = open_tracks[row]
+        for number, (face, look) in enumerate(zip(faces, looks, strict=True)):
+            if number not in owners:
+                owners[number] = Track(len(self.tracks) + 1, shot)
+                self.tracks.append(owners[number])
+            track = owners[number]
+            track.frames.append(self._position)
+            track.faces.append(face)
+            track.looks.append(look)
+        return [owners[number].id for number in range(len(faces))]
+
+    def _fit(self, track: Track, face: DetectedFace, look: Appearance) -> float:
+        """How well a face of this frame continues a track: 0 (it cannot) .. 1."""
+        last, box = track.faces[-1].box, face.box
+        size = (last.width + last.height + box.width + box.height) / 4
+        apart = np.hypot(last.x0 + last.x1 - box.x0 - box.x1, last.y0 + last.y1 - box.y0 - box.y1) / 2 / size
+        farthest = _FARTHEST * np.sqrt(self._position - track.frames[-1])
+        growth = max(box.height / last.height, last.height / box.height)
+        alike = look.likeness(track.looks[-1])
+        if apart > farthest or growth > _LARGEST_GROWTH or alike < _LEAST_ALIKE:
+            return 0.0
+        return float(0.4 * (1.0 - apart / farthest) + 0.6 * alike)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Tracks that look like one person.
+
+    Attributes:
+        id: from 1, in order of first appearance.
+        tracks: ids.
+        likeness: the least by which any of them was linked to one before it, 0..1; 1 for a lone track.
+    """
+
+    id: int
+    tracks: tuple[int, ...]
+    likeness: float
+
+
+def link(tracks: Sequence[Track]) -> tuple[Person, ...]:
+    """Link tracks that look alike, the most alike first; tracks that share a frame are different people."""
+    pairs = sorted(
+        ((_likeness(one, other), i, j) for i, one in enumerate(tracks) for j, other in enumerate(tracks[:i])),
+        reverse=True,
+    )
+    members = {number: [number] for number in range(len(tracks))}  # each track's group; the tracks of one share it
+    least = dict.fromkeys(members, 1.0)
+    for alike, i, j in pairs:
+        one, other = members[i], members[j]
+        if alike < _LINKED_ALIKE:
+            break
+        if one is other or _met([tracks[n] for n in one], [tracks[n] for n in other]):
+            continue
+        joined = sorted([*one, *other])
+        for number in joined:
+            members[number], least[number] = joined, alike
+    groups = sorted({tuple(group) for group in members.values()})
+    return tuple(
+        Person(number, tuple(tracks[n].id for n in group), least[group[0]]) for number, group in enumerate(groups, 1)
+    )
+
+
+def _met(ones: Sequence[Track], others: Sequence[Track]) -> bool:
+    return any(not set(one.frames).isdisjoint(other.frames) for one in ones for other in others)
+
+
+def _likeness(one: Track, other: Track) -> float:
+    """Of the two most alike looks, about eight of each track."""
+    first, second = (track.looks[:: max(1, len(track.looks) // _COMPARED)] for track in (one, other))
+    return max(a.likeness(b) for a in first for b in second)

@@ -1,0 +1,147 @@
+"""The parts of the canonical report that only a video has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from faceloupe.faces.quality import TRACK_CONFIDENCE
+from faceloupe.faces.tracks import Person
+from faceloupe.media.sampling import Cut
+from faceloupe.media.video import VideoFacts
+from faceloupe.scoring import aggregation
+from faceloupe.types import FaceLook, Pooled, TrackFinding, corners
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was looked at in a video.
+
+    Attributes:
+        facts: of the container.
+        frames: index -> time in seconds and number of the shot, of every frame looked at, rising.
+        cuts: between them.
+        people: to whom the tracks were linked.
+        tracks: findings.
+        unread: index -> time in seconds, of frames that should have been looked at, but could not be decoded.
+    """
+
+    facts: VideoFacts
+    frames: Mapping[int, tuple[float, int]]
+    cuts: Sequence[Cut]
+    people: Sequence[Person]
+    tracks: Sequence[TrackFinding]
+    unread: Mapping[int, float]
+
+
+def _pooled(pooled: Pooled | None) -> dict[str, Any] | None:
+    if pooled is None:
+        return None
+    return {
+        "score": pooled.score,
+        "score_interval_95": [pooled.low, pooled.high],
+        "effective_frames": round(pooled.effective_n, 2),
+        "frames": pooled.frames,
+        "first_s": round(pooled.first_s, 6),
+        "last_s": round(pooled.last_s, 6),
+    }
+
+
+def _look(look: FaceLook, track: int) -> dict[str, Any]:
+    return {
+        "id": track,
+        "box": corners(look.face.box),
+        "score": look.score,
+        "raw_logit": look.raw_logit,
+        "detection_confidence": round(look.face.confidence, 6),
+        "size_px": round(look.face.size_px, 1),
+        "sharpness": round(look.quality.sharpness, 2),
+        "problem": look.quality.problem or None,
+    }
+
+
+def track_entry(track: TrackFinding) -> dict[str, Any]:
+    """One entry of ``faces``. The box and what goes with it are those of the frame with the highest score."""
+    shown = track.strongest or track.largest
+    return {
+        "id": track.id,
+        "person": track.person,
+        "shot": track.shot,
+        "box": corners(shown.face.box),
+        "crop_box": corners(track.crop_box),
+        "detection_confidence": round(shown.face.confidence, 6),
+        "size_px": round(shown.face.size_px, 1),
+        "sharpness": round(shown.quality.sharpness, 2),
+        "outcome": track.outcome.value,
+        "reason": track.reason,
+        "score": track.score,
+        "raw_logit": track.raw_logit,
+        "log10_lr": track.log10_lr,
+        "whole": _pooled(track.pooled),
+        "stretch": _pooled(track.stretch),
+        "shown_frame": {"index": shown.frame, "time_s": round(shown.time_s, 6), "score": shown.score},
+        "heat_peak": None if track.heat is None else float(track.heat.max()),
+        "first_s": round(track.looks[0].time_s, 6),
+        "last_s": round(track.looks[-1].time_s, 6),
+        "frames_found": len(track.looks),
+        "frames_scored": len(track.scored),
+    }
+
+
+def sections(seen: Seen) -> dict[str, Any]:
+    """``video``, ``frames``, ``cuts``, ``people`` and ``unread_frames`` of the report."""
+    faces: dict[int, list[dict[str, Any]]] = {index: [] for index in seen.frames}
+    for track in seen.tracks:
+        for look in track.looks:
+            faces[look.frame].append(_look(look, track.id))
+    facts = asdict(seen.facts)
+    rate = seen.facts.frame_rate
+    return {
+        "video": {
+            **{name: facts[name] for name in ("container", "codec", "pixel_format", "rotation", "start_s")},
+            "variable_frame_rate": facts["variable_frame_rate"],
+            "frame_rate": None if rate is None else f"{rate.numerator}/{rate.denominator}",
+            "audio": list(facts["audio"]),
+        },
+        "frames": [
+            {"index": index, "time_s": round(time_s, 6), "shot": shot, "faces": faces[index]}
+            for index, (time_s, shot) in seen.frames.items()
+        ],
+        "cuts": [
+            {"after_index": cut.after, "before_index": cut.before, "time_s": round(cut.time_s, 6)} for cut in seen.cuts
+        ],
+        "people": [
+            {"id": person.id, "tracks": list(person.tracks), "likeness": round(person.likeness, 3)}
+            for person in seen.people
+        ],
+        "unread_frames": [{"index": index, "time_s": round(time_s, 6)} for index, time_s in seen.unread.items()],
+    }
+
+
+def scope(seen: Seen) -> list[str]:
+    """What the report of a video does not say."""
+    lines = [
+        f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were looked at; what lies between was not examined.",
+        "The interval of a track's score is over which of its frames were looked at; the model's own errors are not in "
+        "it, and the error rates and the bounds of the likelihood ratio are those of single faces.",
+    ]
+    if any(len(person.tracks) > 1 for person in seen.people):
+        lines.append(
+            "Tracks were linked to one person because they look alike (layout and colors of face and shoulders); that "
+            "identifies nobody, and no outcome rests on it."
+        )
+    scored = sum(track.score is not None for track in seen.tracks)
+    if scored > 1:
+        lines.append(
+            f"The outcome is that of the most suspicious of {scored} tracks: the more tracks a video has, the likelier "
+            "one authentic face is called manipulated."
+        )
+    return lines
+
+
+def settings() -> dict[str, float]:
+    """Constants of tracks and their aggregation, for the settings of the report."""
+    return {
+        "frame_memory_s": aggregation.MEMORY_S,
+        "typical_spread": aggregation.TYPICAL_SPREAD,
+        "track_confidence": TRACK_CONFIDENCE,
+    }

@@ -1,0 +1,87 @@
+"""The study of pooling rules: how the frames of a clip come to one number, compared on validation material."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from faceloupe.config import Settings
+from faceloupe.pipeline import Instruments, analyze
+from faceloupe.scoring.aggregation import pool, series, strongest_stretch
+from faceloupe.training.clips import read_videos
+from faceloupe.training.data import Item
+from faceloupe.training.scoring import score_all
+from faceloupe.validation import metrics
+
+_PEOPLE_SOURCE = "ffpp_faces"  # stills, several frames of each person; how far apart in time is not known
+_ASSUMED_SPACING_S = 1.0
+
+# One face over time: (N,) seconds, calibrated log-odds, weights.
+Series = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _score(log_odds: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-log_odds))
+
+
+def _top_quarter(values: np.ndarray) -> float:
+    return float(np.sort(values)[-max(1, len(values) // 4) :].mean())
+
+
+def _stretch(one: Series) -> float:
+    found = strongest_stretch(*one)
+    return pool(*one).score if found is None else found.score
+
+
+RULES: dict[str, Callable[[Series], float]] = {
+    "plain mean of the scores": lambda one: float(_score(one[1]).mean()),
+    "median of the scores": lambda one: float(np.median(_score(one[1]))),
+    "highest score": lambda one: float(_score(one[1]).max()),
+    "mean of the highest quarter": lambda one: _top_quarter(one[1]),
+    "share of frames above .5": lambda one: float((one[1] > 0).mean()),
+    "strongest stretch": _stretch,
+    "robust weighted mean of the log-odds": lambda one: pool(*one).score,
+}
+
+
+def of_clips(root: Path, instruments: Instruments) -> tuple[list[Series], list[int]]:
+    """The most suspicious track of each validation clip, examined as the app does, and the labels of the clips."""
+    over_time, labels = [], []
+    calibrator = instruments.scorer.record.calibrator
+    for clip in read_videos(root / "videos.csv"):
+        if clip.split != "val":
+            continue
+        analysis = analyze(root / clip.path, instruments, settings=Settings(), explain=False)
+        track = max((one for one in analysis.tracks if one.scored), key=lambda one: one.score, default=None)
+        if track is not None:
+            over_time.append(series(track.scored, calibrator))
+            labels.append(clip.label)
+    return over_time, labels
+
+
+def of_people(root: Path, items: list[Item], instruments: Instruments) -> tuple[list[Series], list[int]]:
+    """The frames of each person of the validation stills, authentic and manipulated ones apart, and the labels."""
+    mine = [item for item in items if item.split == "val" and item.found and item.source == _PEOPLE_SOURCE]
+    faces = score_all({"": instruments.scorer}, root, mine)[""]
+    people = defaultdict(list)
+    for item, logit in zip(faces.items, faces.logits, strict=True):
+        people[Path(item.path).stem.partition("_")[0], item.label].append(logit)
+    calibrator = instruments.scorer.record.calibrator
+    over_time = [
+        (np.arange(len(logits)) * _ASSUMED_SPACING_S, np.asarray(calibrator.log_odds(logits)), np.ones(len(logits)))
+        for logits in people.values()
+    ]
+    return over_time, [label for _, label in people]
+
+
+def compare(sets: dict[str, tuple[list[Series], list[int]]]) -> str:
+    """A Markdown table: AUC of each rule on each set."""
+    lines = [f"| rule | {' | '.join(sets)} |", "|---" * (len(sets) + 1) + "|"]
+    for name, rule in RULES.items():
+        cells = []
+        for faces, labels in sets.values():
+            values = np.array([rule(one) for one in faces])
+            cells.append(f"{metrics.auc(np.array(labels), values, np.ones(len(labels))):.3f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
