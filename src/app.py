@@ -7,7 +7,10 @@ from faceloupe.ui.panels import ICON, status_line
 st.set_page_config(page_title="FaceLoupe", page_icon=str(ICON), layout="wide")
 page = st.navigation(
     {
-        "Examine": [st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True)],
+        "Examine": [
+            st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True),
+            st.Page("../pages/video.py", title="Video", icon=":material/movie:"),
+        ],
         "Know": [
             st.Page("../pages/models.py", title="Models", icon=":material/analytics:"),
             st.Page("../pages/about.py", title="About", icon=":material/info:"),

@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from urllib.request import urlopen
 
+import av
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).resolve().parent
@@ -21,6 +24,7 @@ SAMPLES = ROOT / "src" / "faceloupe" / "samples"
 SIZE = {"width": 1366, "height": 768}
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PATIENCE_MS = 90_000
+FPS, SHOT_S, FRAME = 25, 6, (640, 480)  # frames a second, seconds a shot, pixels
 
 
 def start(port: int, **environment: str) -> subprocess.Popen:
@@ -42,6 +46,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def write_video(path: Path) -> Path:
+    """Write a free video: slow moves over the two bundled samples, with a cut between them."""
+    shots = [Image.open(SAMPLES / name).convert("RGB") for name in ("photograph.png", "generated-portrait.jpg")]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = *FRAME, "yuv420p"
+        for picture in shots:
+            for share in np.linspace(0.0, 1.0, SHOT_S * FPS):
+                width = picture.width * (1.0 - 0.2 * share)
+                left, height = picture.width * 0.2 * share, width * FRAME[1] / FRAME[0]
+                seen = picture.resize(FRAME, Image.Resampling.BICUBIC, (left, 0.0, left + width, height))
+                container.mux(stream.encode(av.VideoFrame.from_image(seen)))
+        container.mux(stream.encode(None))
+    return path
 
 
 def upload(page: Page, path: Path) -> None:
@@ -74,6 +94,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
         upload(page, bad)
         page.get_by_text("damaged or incomplete").wait_for(timeout=PATIENCE_MS)
         shoot(page, f"image-failing-{scheme}")
+    video(page, scheme)
     page.get_by_role("link", name="Models").click()
     page.get_by_text("Every threshold at once").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-{scheme}", 1750)
@@ -83,6 +104,30 @@ def tour(page: Page, address: str, scheme: str) -> None:
     page.get_by_role("link", name="About").click()
     page.get_by_role("heading", name="Versions").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"about-{scheme}", 2300)
+
+
+def video(page: Page, scheme: str) -> None:
+    """The page Video in every state."""
+    page.get_by_role("link", name="Video").click()
+    page.get_by_text("Frames are sampled").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"video-empty-{scheme}")
+    with tempfile.TemporaryDirectory() as folder:
+        page.get_by_text("Options").click()
+        page.get_by_label("Frames to look at").fill("64")  # enough to be seen at work
+        page.keyboard.press("Enter")
+        # The second scheme's file has a name of its own: what was examined already is shown at once.
+        upload(page, write_video(Path(folder, f"two-shots-{scheme}.mp4")))
+        page.get_by_text(" s left").wait_for(timeout=PATIENCE_MS)
+        page.screenshot(path=HERE / f"video-working-{scheme}.png")
+        page.get_by_text("Facts of the file").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"video-result-{scheme}")
+    points = page.locator(".scatterlayer .point")
+    place = points.nth(points.count() // 4).bounding_box()
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    shoot(page, f"video-clicked-{scheme}", 1500)
+    page.get_by_text("Look closer at a stretch").click()
+    page.get_by_text("Facts of the file").click()
+    shoot(page, f"video-full-{scheme}", 2300)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from faceloupe.errors import EvidenceError
+from faceloupe.errors import Cancelled, EvidenceError
 from faceloupe.media.frame_index import FrameIndex
 from faceloupe.media.intake import sniff
 from faceloupe.media.video import LUMA_SHAPE, Video
@@ -507,3 +507,20 @@ def test_frames_sought_in_clips_of_an_old_encoder_are_those_decoded_from_the_sta
         linear = {g.index: g.rgb() for g in video.walk([0, 40, 300, 520], every=True) if g.wanted}
         assert all(np.array_equal(sought[index], linear[index]) for index in sought)
         assert all(np.array_equal(whole[index], linear[index]) for index in whole)
+
+
+def test_reading_can_be_stopped_at_any_packet(tmp_path):
+    path, calls = write_clip(tmp_path / "a.mp4", numbered(60)), []
+
+    def stop_after(limit: int) -> None:
+        calls.append(0)
+        if len(calls) > limit:
+            raise Cancelled("stopped")
+
+    with path.open("rb") as stream, pytest.raises(Cancelled):
+        Video(stream, "MP4", max_pixels=10**7, check=lambda: stop_after(20))
+    calls.clear()
+    with path.open("rb") as stream, Video(stream, "MP4", max_pixels=10**7, check=lambda: stop_after(100)) as video:
+        with pytest.raises(Cancelled):
+            list(video.walk(range(60), every=True))
+        assert len(calls) == 101

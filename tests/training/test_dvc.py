@@ -140,6 +140,11 @@ def test_dvc_sends_nothing():
     assert "check_update = false" in CONFIGURATION
 
 
+def test_dvc_may_write_the_lock_that_git_ignores():
+    assert "quick/dvc.lock" in (REPOSITORY / ".gitignore").read_text(encoding="utf-8")
+    assert "no_scm = true" in CONFIGURATION  # else it refuses to
+
+
 def test_every_pin_for_training_carries_its_reason():
     lines = (REPOSITORY / "requirements-training.txt").read_text(encoding="utf-8").splitlines()
     first, *pins = [line for line in lines if line and not line.startswith("#")]

@@ -41,7 +41,8 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
     """
     watch.step("Reading the container", 0.1)
     with intake.open() as stream:
-        with Video(stream, intake.evidence.format, max_pixels=settings.max_pixels) as video:
+        found = intake.evidence.format
+        with Video(stream, found, max_pixels=settings.max_pixels, check=watch.check) as video:
             facts = video.facts
             sampler = Sampler(video, frames=settings.frames, from_s=settings.from_s, to_s=settings.to_s)
             followed = _follow(sampler, instruments, watch)
@@ -139,8 +140,9 @@ def _follow(sampler: Sampler, instruments: Instruments, watch: Watch) -> _Follow
     watch.lap()
     with one_network_thread(), closing(ahead(_batches(sampler), _BATCHES_AHEAD)) as batches:
         for batch in batches:
-            stage = f"Frame {len(followed.frames)} of about {len(sampler.planned)}"
-            watch.step(stage, 0.1 + 0.8 * len(followed.frames) / max(len(sampler.planned), len(followed.frames)))
+            done = len(followed.frames)
+            whole = max(len(sampler.planned), done)  # one more for some shots
+            watch.step(f"Frame {done} of about {whole}", 0.1 + 0.8 * done / whole)
             if batch:
                 _take(batch, followed, instruments, watch)
     return followed

@@ -83,10 +83,14 @@ class Watch:
         Raises:
             Cancelled: the caller wants it to stop.
         """
-        if self._cancel and self._cancel():
-            raise Cancelled("The analysis was cancelled.")
+        self.check()
         if self._progress:
             self._progress(stage, share)
+
+    def check(self) -> None:
+        """The same without telling anything; any thread may call it."""
+        if self._cancel and self._cancel():
+            raise Cancelled("The analysis was cancelled.")
 
     def lap(self) -> float:
         """Seconds since the last lap."""

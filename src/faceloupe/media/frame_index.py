@@ -3,7 +3,7 @@
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -69,22 +69,24 @@ class Scan:
     left_out: int
 
 
-def packets_of(container: InputContainer, video: VideoStream) -> Iterator[av.Packet]:
+def packets_of(container: InputContainer, video: VideoStream, check: Callable[[], None]) -> Iterator[av.Packet]:
     """The packets of a stream as far as the container can be read, then an empty one that flushes the decoder."""
     try:
-        yield from container.demux(video)
+        for packet in container.demux(video):
+            check()
+            yield packet
     except MemoryError:
         raise
     except av.FFmpegError:
         yield av.Packet()
 
 
-def scan_packets(container: InputContainer, video: VideoStream, *, timeless: bool) -> Scan:
+def scan_packets(container: InputContainer, video: VideoStream, check: Callable[[], None], *, timeless: bool) -> Scan:
     """Read the timestamps of all packets; nothing is decoded."""
     shown, order, keys = array("q"), array("q"), array("q")
     packets, left_out, reliable = 0, 0, True
     vp8 = video.codec_context.codec.canonical_name == "vp8"
-    for packet in packets_of(container, video):
+    for packet in packets_of(container, video, check):
         if not packet.size or (vp8 and not memoryview(packet)[0] & _VP8_SHOWN):
             continue
         packets += 1

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from faceloupe.errors import EvidenceError
+from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.frame_index import Scan, index_by_number, packets_of, scan_packets
 
 LUMA_SHAPE = (36, 64)
@@ -117,7 +117,15 @@ class Video:
         damaged_packets: of the last walk so far, how often the decoder refused a packet.
     """
 
-    def __init__(self, stream: BinaryIO, found: str, *, max_pixels: int, threads: int = 0) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        found: str,
+        *,
+        max_pixels: int,
+        threads: int = 0,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open a video.
 
         Args:
@@ -126,6 +134,7 @@ class Video:
                 tried, as some open further files that their input names.
             max_pixels: largest width times height.
             threads: for decoding; 0 leaves the number to FFmpeg.
+            check: called for every packet, now and in walks; what it raises of our own errors ends the work.
 
         Raises:
             EvidenceError: no video, no frames, too large, or damaged beyond reading.
@@ -133,13 +142,13 @@ class Video:
         stream.seek(0)
         raw = found == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
         self._file, self._found, self._demuxer = stream, found, "mpegvideo" if raw else _DEMUXERS[found]
-        self._max_pixels, self._threads = max_pixels, threads
+        self._max_pixels, self._threads, self._check = max_pixels, threads, check
         self._walking: Generator[Glimpse] | None = None
         self.unreadable: list[int] = []
         self.damaged_packets = 0
         with _guarded(found):
             with self._opened() as (container, video):
-                scan = scan_packets(container, video, timeless=self._demuxer in _TIMELESS)
+                scan = scan_packets(container, video, self._check, timeless=self._demuxer in _TIMELESS)
             with self._opened() as (container, video):
                 first, stamps = self._first_frame(container, video, go_on=scan.index is None)
                 self._index = scan.index or index_by_number(
@@ -237,7 +246,7 @@ class Video:
             if key:
                 # Some decoders read once, at the start, how to read all that follows (which x264 wrote it, for one).
                 with suppress(av.FFmpegError):
-                    video.codec_context.decode(next(packets_of(container, video)))
+                    video.codec_context.decode(next(packets_of(container, video, self._check)))
                 container.seek(int(self._index.ticks[key]), stream=video)
             for number, (frame, sound) in enumerate(self._frames(container, video)):
                 index = number if self._index.counted else self._index.find(frame.pts)
@@ -247,7 +256,7 @@ class Video:
     def _frames(self, container: InputContainer, video: VideoStream) -> Iterator[tuple[av.VideoFrame, bool]]:
         """Frames in order of display, and whether nothing was damaged since the last key frame."""
         sound = True
-        for packet in packets_of(container, video):
+        for packet in packets_of(container, video, self._check):
             try:
                 frames = video.codec_context.decode(packet)
             except MemoryError:
@@ -393,7 +402,7 @@ def _guarded(found: str) -> Iterator[None]:
     """Around the steps of a decoder: on a hostile file it raises anything, and each means that it cannot be read."""
     try:
         yield
-    except EvidenceError:
+    except FaceLoupeError:
         raise
     except MemoryError:
         raise EvidenceError("The video needs more memory than there is to decode; lower max_pixels.") from None

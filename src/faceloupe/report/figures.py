@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from faceloupe.types import FaceFinding, Outcome
+from faceloupe.types import FaceFinding, Outcome, TrackFinding
 
 # Okabe and Ito (2008): told apart by color-blind eyes.
 COLORS: dict[Outcome, str] = {
@@ -100,7 +100,7 @@ def blend(rgb: np.ndarray, heat: np.ndarray, maximum: float, opacity: float) -> 
     return (rgb * (1.0 - alpha) + color_map(0.2 + 0.8 * share) * alpha).round().astype(np.uint8)
 
 
-def face_overlay(face: FaceFinding, maximum: float, opacity: float) -> np.ndarray:
+def face_overlay(face: FaceFinding | TrackFinding, maximum: float, opacity: float) -> np.ndarray:
     """The scored crop with its heatmap: (S, S, 3) uint8."""
     return blend(face.crop, face.heat, maximum, opacity)
 

@@ -16,6 +16,8 @@ from PIL import Image
 from faceloupe.errors import UsageError
 from faceloupe.report import figures
 from faceloupe.report.canonical import to_json
+from faceloupe.report.filmstrip import filmstrip
+from faceloupe.report.tracks import frames_csv
 
 if TYPE_CHECKING:
     from faceloupe.pipeline import Analysis
@@ -87,21 +89,24 @@ def publish_file(fill: Callable[[Path], object], path: Path) -> None:
         ) from problem
 
 
-def _pictures(analysis: "Analysis") -> dict[str, np.ndarray]:
-    """The pictures of an analysis by file name; none where no face was found."""
-    if analysis.picture is None or not analysis.faces:
-        return {}
-    rgb, maximum = analysis.picture.rgb, analysis.report["model"]["explanation_max"]
-    pictures = {"boxes.png": figures.boxes(rgb, analysis.faces)}
-    explained = [face for face in analysis.faces if face.heat is not None]
-    if explained:
-        overlay = figures.source_overlay(rgb, analysis.faces, maximum, OPACITY)
-        pictures["heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
-    for face in explained:
-        pictures[f"face-{face.id}-crop.png"] = face.crop
-        overlay = figures.face_overlay(face, maximum, OPACITY)
-        pictures[f"face-{face.id}-heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
-    return pictures
+def pictures_of(analysis: "Analysis") -> dict[str, bytes]:
+    """The pictures of an analysis as PNGs, by file name; none where no face was found."""
+    maximum = analysis.report["model"]["explanation_max"]
+    pictures: dict[str, np.ndarray] = {}
+    if analysis.picture is not None and analysis.faces:
+        pictures["boxes.png"] = figures.boxes(analysis.picture.rgb, analysis.faces)
+        if any(face.heat is not None for face in analysis.faces):
+            overlay = figures.source_overlay(analysis.picture.rgb, analysis.faces, maximum, OPACITY)
+            pictures["heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
+    for kind, found in (("face", analysis.faces), ("track", analysis.tracks)):
+        for one in found:
+            if one.heat is not None:
+                pictures[f"{kind}-{one.id}-crop.png"] = one.crop
+                overlay = figures.face_overlay(one, maximum, OPACITY)
+                pictures[f"{kind}-{one.id}-heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
+    for track in analysis.tracks:
+        pictures[f"track-{track.id}-filmstrip.png"] = filmstrip(track, analysis.report)
+    return {name: _png(picture) for name, picture in pictures.items()}
 
 
 def refuse_taken(names: Iterable[str], folder: Path) -> None:
@@ -142,13 +147,15 @@ def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
 
 
 def write(analysis: "Analysis", folder: Path) -> list[Path]:
-    """Write ``report.json``, ``boxes.png``, ``heatmap.png`` and, per scored face, its crop and heatmap.
+    """Write the pictures of an analysis, ``frames.csv`` for a video, and ``report.json``.
 
     The report comes last: where it stands, the pictures do too.
 
     Raises:
         UsageError: see ``publish``.
     """
-    contents = {name: _png(picture) for name, picture in _pictures(analysis).items()}
+    contents = pictures_of(analysis)
+    if "frames" in analysis.report:
+        contents["frames.csv"] = frames_csv(analysis.report).encode()
     contents["report.json"] = (to_json(analysis.report) + "\n").encode()
     return publish(contents, folder)

@@ -181,18 +181,40 @@ def _keep_opacity() -> None:
 
 
 def file_facts(report: dict[str, Any]) -> None:
-    """Identity and properties of the file, folded, and the report to download."""
+    """Identity and properties of the file, folded."""
     evidence = report["evidence"]
+    rows = {
+        "Name": plain(evidence["name"]),
+        "SHA-256": f"`{evidence['sha256']}`",
+        "Size": f"{evidence['size_bytes']:,} bytes",
+        "Content": f"{evidence['format'] or 'not recognized'}, "
+        + (f"{evidence['width']} x {evidence['height']} px" if evidence["width"] else "not decoded"),
+    }
+    if "video" in report:
+        rows |= _video_facts(report)
+    rows |= {"Examined": report["created_utc"], "Time": f"{report['timing']['total_s']:.2f} s"}
     with st.expander("Facts of the file"):
-        size = f"{evidence['width']} x {evidence['height']} px" if evidence["width"] else "not decoded"
-        st.markdown(
-            f"| | |\n|---|---|\n| Name | {plain(evidence['name'])} |\n| SHA-256 | `{evidence['sha256']}` |\n"
-            f"| Size | {evidence['size_bytes']:,} bytes |\n"
-            f"| Content | {evidence['format'] or 'not recognized'}, {size} |\n"
-            f"| Examined | {report['created_utc']} |\n| Time | {report['timing']['total_s']:.2f} s |"
-        )
+        st.markdown("| | |\n|---|---|\n" + "\n".join(f"| {name} | {fact} |" for name, fact in rows.items()))
         for note in evidence["notes"]:
             st.caption(plain(note))
+
+
+def _video_facts(report: dict[str, Any]) -> dict[str, str]:
+    evidence, video, frames = report["evidence"], report["video"], report["frames"]
+    rate = "not stated" if video["frame_rate"] is None else f"{video['frame_rate']} frames/s"
+    lasts = "not known" if evidence["duration_s"] is None else f"{evidence['duration_s']:.3f} s"
+    steadiness = "variable: the time between frames differs" if video["variable_frame_rate"] else "constant"
+    unread = len(report["unread_frames"])
+    return {
+        "Container": plain(video["container"]),
+        "Codec": f"{plain(video['codec'])}, {plain(video['pixel_format'])}",
+        "Duration": f"{lasts}, {evidence['frame_count']:,} frames",
+        "Frame rate": f"{rate}, {steadiness}",
+        "Rotation": f"{video['rotation']} degrees clockwise" if video["rotation"] else "none",
+        "Audio": plain(", ".join(video["audio"])) or "none",
+        "Looked at": f"{len(frames)} frames, {frames[0]['time_s']:.2f} s to {frames[-1]['time_s']:.2f} s"
+        + (f"; {unread} more could not be decoded" if unread else ""),
+    }
 
 
 def downloads(report: dict[str, Any]) -> None:

@@ -1,60 +1,19 @@
-"""What sessions share: the loaded networks and recent analyses. The only place that caches."""
+"""What sessions share: the loaded networks, recent work, and the queue of long work. The only place that caches."""
 
-import hashlib
-import json
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
 
 import streamlit as st
 
 from faceloupe.config import Settings, weights_folder
 from faceloupe.media.intake import Intake
 from faceloupe.models.records import ModelRecord, find_record
-from faceloupe.pipeline import Analysis, Instruments
-
-_KEPT_BYTES = 768 * 1024 * 1024  # of pixels, over all sessions
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisKey:
-    """Identity of an analysis: evidence, its name, weights and settings; never a sample of its pixels."""
-
-    evidence_sha256: str
-    name: str
-    weights_sha256: str
-    settings_digest: str
-
-
-class AnalysisStore:
-    """The most recently used analyses, for all sessions, within a bound on memory. Any thread may call it."""
-
-    def __init__(self, capacity_bytes: int = _KEPT_BYTES) -> None:
-        self._capacity, self._lock = capacity_bytes, threading.Lock()
-        self._kept: OrderedDict[AnalysisKey, Analysis] = OrderedDict()
-
-    def get(self, key: AnalysisKey) -> Analysis | None:
-        """The analysis, or None where it is not kept any more."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: AnalysisKey, analysis: Analysis) -> None:
-        """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
-        with self._lock:
-            self._kept[key] = analysis
-            self._kept.move_to_end(key)
-            while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > self._capacity:
-                self._kept.popitem(last=False)
-
-
-def _size(analysis: Analysis) -> int:
-    """Bytes of the pixels that an analysis holds."""
-    arrays = [array for face in analysis.faces for array in (face.crop, face.heat) if array is not None]
-    if analysis.picture is not None:
-        arrays.append(analysis.picture.rgb)
-    return sum(array.nbytes for array in arrays)
+from faceloupe.pipeline import Instruments
+from faceloupe.ui import work
+from faceloupe.ui.jobs import JobQueue
+from faceloupe.ui.stores import AnalysisKey, AnalysisStore, FrameStore
 
 
 @st.cache_resource(show_spinner=False)
@@ -79,6 +38,28 @@ def analyses() -> AnalysisStore:
     return AnalysisStore()
 
 
+@st.cache_resource(show_spinner=False)
+def frames() -> FrameStore:
+    """The shared store of frames that were looked at closely."""
+    return FrameStore()
+
+
+@st.cache_resource(show_spinner=False)
+def jobs() -> JobQueue:
+    """The queue of long work."""
+    queue = JobQueue()
+    atexit.register(queue.close)  # a thread inside the networks must not see the interpreter go
+    return queue
+
+
+@st.cache_resource(show_spinner=False)
+def copies() -> Path:
+    """Folder of the annotated copies; it goes with the server."""
+    folder = Path(tempfile.mkdtemp(prefix="faceloupe-copies-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def record() -> ModelRecord:
     """Record of the model that scores.
 
@@ -90,6 +71,4 @@ def record() -> ModelRecord:
 
 def key_of(intake: Intake) -> AnalysisKey:
     """Key of the analysis of a file under the loaded model and the server's settings."""
-    digest = hashlib.sha256(json.dumps(settings().as_dict(), sort_keys=True).encode()).hexdigest()
-    weights = instruments().scorer.record.weights_sha256
-    return AnalysisKey(intake.evidence.sha256, intake.evidence.name, weights, digest)
+    return work.key_of(intake, instruments().scorer.record.weights_sha256, settings())

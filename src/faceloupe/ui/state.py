@@ -2,18 +2,27 @@
 
 import streamlit as st
 
-RESULT = "result"  # key of the analysis on show, see resources.AnalysisKey
+RESULT = "result"  # key of the analysis on show, see stores.AnalysisKey
 FACE = "face"  # id of the chosen face
 OPACITY = "opacity"  # of the heatmap, 0..1
 LAST_UPLOAD = "last_upload"  # id of the last upload that was analyzed: once, not at every rerun
 NOTICE = "notice"  # a sentence on what became of the last file, such as a cancelled analysis
+
+VIDEO_JOB = "video_job"  # key of the examination under way, see jobs.Job
+VIDEO_RESULT = "video_result"  # key of the video analysis on show
+VIDEO_WHOLE = "video_whole"  # key of the analysis that the user looks closer from
+VIDEO_SHOWN = "video_shown"  # index of the frame on show, and id of the track it is shown for
+VIDEO_UPLOAD = "video_upload"  # id of the last upload that was examined
+VIDEO_NOTICE = "video_notice"  # what became of the last job: icon and sentence
 
 DEFAULT_OPACITY = 0.6
 
 
 def start() -> None:
     """Give every key its first value."""
-    for key, value in {RESULT: None, FACE: None, OPACITY: DEFAULT_OPACITY, LAST_UPLOAD: None, NOTICE: None}.items():
+    names = (RESULT, FACE, LAST_UPLOAD, NOTICE)
+    names += (VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE)
+    for key, value in (dict.fromkeys(names) | {OPACITY: DEFAULT_OPACITY}).items():
         st.session_state.setdefault(key, value)
 
 

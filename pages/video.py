@@ -1,0 +1,50 @@
+"""Video: one clip in, a timeline of every face in it out."""
+
+import streamlit as st
+
+from faceloupe.errors import FaceLoupeError
+from faceloupe.ui import job_panels, panels, resources, state, video_input, video_panels
+from faceloupe.ui.stores import AnalysisKey
+
+
+def show(key: AnalysisKey) -> None:
+    """Show a kept analysis."""
+    analysis = resources.analyses().get(key)
+    if analysis is None:
+        st.info("This result is not in memory any more; choose the file again.", icon=":material/history:")
+        return
+    report = analysis.report
+    video_panels.stretch_line(key, report)
+    panels.verdict_card(report)
+    if "frames" in report:
+        if analysis.tracks:
+            video_panels.timeline_panel(analysis)
+        video_panels.frame_panel(key, analysis)
+        if analysis.tracks:
+            video_panels.tracks_panel(analysis)
+        video_panels.closer_panel(key, report)
+    panels.file_facts(report)
+    video_panels.downloads(key, report)
+
+
+st.header("Video")
+try:
+    job = video_input.under_way()
+    chosen = video_input.choose(folded=job is not None or st.session_state[state.VIDEO_RESULT] is not None)
+    if chosen is not None:
+        video_input.start(chosen)
+        st.rerun()
+    if job is not None:
+        job_panels.job_line(job)
+    job_panels.notice()
+    if st.session_state[state.VIDEO_RESULT]:
+        show(st.session_state[state.VIDEO_RESULT])
+    elif job is None:
+        job_panels.other_examinations()
+        st.markdown(
+            "1. The file is hashed before anything reads it, and it stays on this machine.\n"
+            "2. Frames are sampled over its time, faces followed from frame to frame, and each one scored.\n"
+            "3. You see the score of each person over time, which stretch stands out, and where the network looked."
+        )
+except FaceLoupeError as problem:
+    st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -1,0 +1,58 @@
+"""The mounted evidence folder: what it offers, and that nothing outside it can be named."""
+
+import os
+from pathlib import Path
+
+from faceloupe.errors import UsageError
+
+_MOST_OFFERED, _MOST_VISITED = 2_000, 20_000  # files; entries of folders
+
+
+def offered(folder: Path) -> tuple[list[str], bool]:
+    """Files below a folder.
+
+    Returns:
+        Their paths relative to it, sorted; and whether there are more than are looked through.
+
+    Raises:
+        UsageError: there is no such folder, or it cannot be read.
+    """
+    try:
+        root = folder.resolve(strict=True)
+        os.listdir(root)
+    except OSError as problem:
+        raise UsageError(
+            f"The evidence folder {folder} cannot be read ({problem.strerror}); set FACELOUPE_EVIDENCE to another one."
+        ) from problem
+    found: list[str] = []
+    visited = 0
+    for place, folders, names in os.walk(root):  # links to folders are not followed
+        folders.sort()
+        for name in sorted(names):
+            visited += 1
+            if visited > _MOST_VISITED or len(found) == _MOST_OFFERED:
+                return sorted(found), True
+            path = Path(place, name)
+            if _is_inside(path, root) and path.is_file():
+                found.append(str(path.relative_to(root)))
+        visited += len(folders)
+    return sorted(found), False
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of that relative path.
+
+    Raises:
+        UsageError: it does not lie in the folder, directly or by a link.
+    """
+    path = folder.resolve() / name
+    if not _is_inside(path, folder.resolve()):
+        raise UsageError("That path leads out of the evidence folder; choose a file inside it.")
+    return path
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return False

@@ -1,0 +1,54 @@
+"""What is shown of long work: how far it is, what became of it, and that of other visits."""
+
+import streamlit as st
+
+from faceloupe.ui import resources, state, video_input
+from faceloupe.ui.jobs import Job, State
+from faceloupe.ui.panels import plain
+
+_POLL_S = 0.5
+
+
+@st.fragment(run_every=_POLL_S)
+def job_line(job: Job) -> None:
+    """How far a job is, and a way out of it; the page runs anew when it has ended."""
+    if not job.live:
+        st.rerun()
+    with st.container(border=True, key=f"job-{job.title}"):
+        words, button = st.columns([8, 1], vertical_alignment="center")
+        with words:
+            st.markdown(f"**{plain(job.title)}**")
+            st.progress(job.share, plain(job.stage))
+            st.caption(_pace(job))
+        button.button("Cancel", key=f"cancel-{job.title}", on_click=job.cancel, width="stretch")
+
+
+def _pace(job: Job) -> str:
+    if job.state is State.QUEUED:
+        ahead = resources.jobs().ahead(job)
+        return "next in the queue" if ahead == 0 else f"waiting for {ahead} {'job' if ahead == 1 else 'jobs'} before it"
+    parts = [f"{job.share:.0%} done"]
+    if job.frames:
+        parts.append(f"{job.frames[0]} frames done")
+    if job.rate is not None:
+        parts.append(f"{job.rate:.1f} frames/s")
+    parts.append("time left not known yet" if job.seconds_left is None else f"about {job.seconds_left:.0f} s left")
+    return "  ·  ".join(parts)
+
+
+def notice() -> None:
+    """What became of the last job, where it brought no result."""
+    if st.session_state[state.VIDEO_NOTICE] is None:
+        return
+    kind, sentence = st.session_state[state.VIDEO_NOTICE]
+    show = st.error if kind == "error" else st.info
+    show(plain(sentence), icon=f":material/{kind}:")
+
+
+def other_examinations() -> None:
+    """Examinations that other visits submitted, for whoever reloaded the page while theirs was under way."""
+    examinations = [job for job in resources.jobs().live() if isinstance(job.key, video_input.Examination)]
+    for number, job in enumerate(examinations):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Under way: {plain(job.title)}", width="content")
+            st.button("Follow", key=f"follow-{number}", on_click=video_input.follow, args=(job.key,))

@@ -1,0 +1,97 @@
+"""What jobs do. They run in another thread: nothing here may touch Streamlit, so everything is passed in."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from faceloupe.config import Settings
+from faceloupe.errors import Cancelled, EvidenceError
+from faceloupe.media.intake import VIDEO_FORMATS, Intake, take_in, take_in_bytes
+from faceloupe.pipeline import Cancel, Instruments, Progress, analyze
+from faceloupe.report.annotated import write_annotated
+from faceloupe.ui.stores import AnalysisKey, AnalysisStore
+
+Take = Callable[[Callable[[float], None]], Intake]  # takes a file in; is told whom to tell the share that is hashed
+_COPIES = 8  # annotated copies that are kept
+
+
+def key_of(intake: Intake, weights_sha256: str, settings: Settings) -> AnalysisKey:
+    """Key of the analysis of a file."""
+    digest = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()
+    return AnalysisKey(intake.evidence.sha256, intake.evidence.name, weights_sha256, digest)
+
+
+def take_path(path: Path, max_bytes: int) -> Take:
+    """Take in a file on disk."""
+    return lambda step: take_in(path, max_bytes=max_bytes, step=step)
+
+
+def take_upload(content: bytes, name: str, max_bytes: int) -> Take:
+    """Take in an upload."""
+    return lambda _: take_in_bytes(content, name, max_bytes=max_bytes)
+
+
+def examine(
+    take: Take,
+    instruments: Instruments,
+    store: AnalysisStore,
+    *,
+    settings: Settings,
+    progress: Progress,
+    cancel: Cancel,
+) -> AnalysisKey:
+    """Examine a video, and put the analysis where the sessions find it.
+
+    Raises:
+        EvidenceError: the file holds no video.
+        FaceLoupeError: see ``pipeline.analyze``.
+    """
+
+    def hashed(share: float) -> None:
+        if cancel():
+            raise Cancelled("The analysis was cancelled.")
+        progress("Hashing", 0.1 * share)
+
+    intake = take(hashed)
+    _refuse_stills(intake)
+    key = key_of(intake, instruments.scorer.record.weights_sha256, settings)
+    if store.get(key) is None:
+        analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
+        store.put(key, analysis, intake)
+    return key
+
+
+def _refuse_stills(intake: Intake) -> None:
+    name, found = intake.evidence.name, intake.evidence.format
+    if found is None:
+        kinds = ", ".join(sorted(VIDEO_FORMATS))
+        raise EvidenceError(f"{name} holds no video of a kind that can be read here ({kinds}); export it as MP4.")
+    if intake.evidence.media_type != "video":
+        raise EvidenceError(f"{name} is a still picture ({found}), not a video; examine it on the page Image.")
+
+
+def copy_path(folder: Path, key: AnalysisKey) -> Path:
+    """Where the annotated copy of an examined video lies, or is going to."""
+    identity = json.dumps([key.evidence_sha256, key.name, key.weights_sha256, key.settings_digest])
+    return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.mp4"
+
+
+def annotate(
+    key: AnalysisKey, store: AnalysisStore, folder: Path, *, max_pixels: int, progress: Progress, cancel: Cancel
+) -> Path:
+    """Write the annotated copy of an examined video, and let go of the oldest copies.
+
+    Raises:
+        EvidenceError: the analysis is not kept any more, or the video is not what it was.
+        UsageError: the copy cannot be written.
+    """
+    analysis, intake, path = store.get(key), store.intake(key), copy_path(folder, key)
+    if analysis is None or intake is None:
+        raise EvidenceError(f"The result of {key.name} is not in memory any more; examine it anew.")
+    if not path.exists():
+        kept = sorted(folder.glob("*.mp4"), key=lambda one: one.stat().st_mtime_ns)
+        for old in kept[: max(0, len(kept) + 1 - _COPIES)]:
+            old.unlink()
+        write_annotated(intake, analysis.report, path, progress=progress, cancel=cancel, max_pixels=max_pixels)
+    return path
