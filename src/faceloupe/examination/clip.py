@@ -24,7 +24,7 @@ from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import FEWEST_FRAMES, of_track, of_video
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.scorer import FaceScorer
-from faceloupe.types import FaceFinding, FaceLook, Outcome, TrackFinding
+from faceloupe.types import DetectedFace, FaceFinding, FaceLook, Outcome, TrackFinding
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
 _BATCHES_AHEAD = 1  # decoded while those before are examined
@@ -136,54 +136,76 @@ class _Followed:
 
 
 def _follow(sampler: Sampler, instruments: Instruments, watch: Watch) -> _Followed:
+    """Go through a video in three stages, each in a thread: frames are decoded, faces found, tracked and scored."""
     followed = _Followed()
-    watch.lap()
-    with one_network_thread(), closing(ahead(_batches(sampler), _BATCHES_AHEAD)) as batches:
-        for batch in batches:
+    detected = _detected(ahead(_batches(sampler, followed, watch), _BATCHES_AHEAD), followed, instruments, watch)
+    with one_network_thread(), closing(ahead(detected, _BATCHES_AHEAD)) as found:
+        for batch in found:
             done = len(followed.frames)
             whole = max(len(sampler.planned), done)  # one more for some shots
             watch.step(f"Frame {done} of about {whole}", 0.1 + 0.8 * done / whole)
             if batch:
-                _take(batch, followed, instruments, watch)
+                began = watch.now()
+                _score(batch, followed, instruments)
+                followed.score_s += watch.now() - began
     return followed
 
 
-def _batches(sampler: Sampler) -> Generator[list[Sample]]:
+_Detected = list[tuple[Sample, list[DetectedFace]]]
+
+
+def _batches(sampler: Sampler, followed: _Followed, watch: Watch) -> Generator[list[Sample]]:
     """The frames to look at, several at a time, or one at a time where they are large."""
-    batch: list[Sample] = []
+    batch, began = [], watch.now()
     for sample in sampler.samples():
         batch.append(sample)
         if len(batch) >= min(_BATCH_FRAMES, max(1, _BATCH_BYTES // sample.rgb.nbytes)):
+            followed.decode_s += watch.now() - began
             yield batch
-            batch = []
+            batch, began = [], watch.now()
+    followed.decode_s += watch.now() - began
     if batch:
         yield batch
 
 
-def _take(batch: Sequence[Sample], followed: _Followed, instruments: Instruments, watch: Watch) -> None:
-    """Find, track and score the faces of successive frames."""
-    followed.decode_s += watch.lap()
-    last_shot = next(reversed(followed.frames.values()))[1] if followed.frames else None
-    shots = [last_shot, *(sample.shot for sample in batch)]
-    fresh = [number == 0 or shots[number] != shots[number + 1] for number in range(len(batch))]
-    found = instruments.detector.follow([sample.rgb for sample in batch], fresh)
-    followed.detect_s += watch.lap()
+def _detected(
+    batches: Generator[list[Sample] | None], followed: _Followed, instruments: Instruments, watch: Watch
+) -> Generator[_Detected]:
+    """The same with the faces of each frame."""
+    shot = None
+    with closing(batches):
+        for batch in batches:
+            if batch is None:
+                watch.check()
+                continue
+            began = watch.now()
+            shots = [shot, *(sample.shot for sample in batch)]
+            fresh = [number == 0 or shots[number] != shots[number + 1] for number in range(len(batch))]
+            faces = instruments.detector.follow([sample.rgb for sample in batch], fresh)
+            followed.detect_s += watch.now() - began
+            shot = batch[-1].shot
+            yield list(zip(batch, faces, strict=True))
+
+
+def _score(batch: _Detected, followed: _Followed, instruments: Instruments) -> None:
+    """Track and score the faces of successive frames."""
+    scorer = instruments.scorer
     pending: list[tuple[int, Sample, Candidate]] = []
-    for sample, faces in zip(batch, found, strict=True):
+    for sample, faces in batch:
         followed.frames[sample.index] = (sample.time_s, sample.shot)
         owners = followed.tracker.add(sample.rgb, faces, sample.shot)
-        cut_out = [candidate(face, sample.rgb, instruments.scorer) for face in faces]
-        pending += [(owner, sample, one) for owner, one in zip(owners, cut_out, strict=True)]
+        pending += [
+            (owner, sample, candidate(face, sample.rgb, scorer)) for owner, face in zip(owners, faces, strict=True)
+        ]
     fit = [one.views for _, _, one in pending if not one.quality.problem]
-    logits = iter(instruments.scorer.logits(fit) if fit else ())
+    logits = iter(scorer.logits(fit) if fit else ())
     for owner, sample, one in pending:
         logit = None if one.quality.problem else float(next(logits))
-        score = None if logit is None else instruments.scorer.probability(logit)
+        score = None if logit is None else scorer.probability(logit)
         thumb = _thumb(one.views.widest[1])
         followed.looks[owner].append(FaceLook(sample.index, sample.time_s, one.face, one.quality, logit, score, thumb))
         if logit is not None and (owner not in followed.best or logit > followed.best[owner][0]):
             followed.best[owner] = (logit, one.views)
-    followed.score_s += watch.lap()
 
 
 def _thumb(crop: np.ndarray) -> bytes:

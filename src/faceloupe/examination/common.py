@@ -92,6 +92,10 @@ class Watch:
         if self._cancel and self._cancel():
             raise Cancelled("The analysis was cancelled.")
 
+    def now(self) -> float:
+        """Seconds on the clock; any thread may ask."""
+        return self._clock()
+
     def lap(self) -> float:
         """Seconds since the last lap."""
         before, self._last = self._last, self._clock()

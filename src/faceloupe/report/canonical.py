@@ -39,7 +39,8 @@ NOT_A_POSTERIOR = (
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds spent. Where heatmaps are made, one pass scores and explains a face, and counts as explaining."""
+    """Seconds spent. Where heatmaps are made, one pass scores and explains a face of a still, and counts as explaining.
+    The stages of a video overlap, so that their sum may exceed the total."""
 
     decode_s: float = 0.0
     detect_s: float = 0.0

@@ -18,7 +18,7 @@ from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
 from faceloupe.types import Box
 
-_BATCH = 16  # faces
+_BATCH = 4  # faces in one pass of the network: more do not fit into a core's cache, and take longer each
 
 
 class Scorer(Protocol):
