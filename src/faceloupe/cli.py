@@ -1,4 +1,4 @@
-"""The command line: ``faceloupe analyze``, ``faceloupe validate`` and ``faceloupe models``."""
+"""The command line: ``faceloupe analyze``, ``faceloupe validate``, ``faceloupe case`` and ``faceloupe models``."""
 
 import argparse
 import contextlib
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from faceloupe import __version__
+from faceloupe import __version__, cli_cases
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.intake import printable_name, take_in
@@ -183,6 +183,10 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
     validate.add_argument("--out", metavar="DIR", type=_folder, help="also write predictions, result and plots there")
     validate.set_defaults(run=_validate)
+    about = "cases: evidence, what was found in it, notes, decisions, signatures, and a log of it all"
+    case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
+    cli_cases.add_actions(case)
+    case.set_defaults(run=lambda options: cli_cases.ANSWERS[options.action](options, _Console()))
     _add_models(commands)
     return parser
 
@@ -206,9 +210,9 @@ class _OutputLost(Exception):
     """Nobody takes what is printed: a closed pipe or a full disk behind stdout."""
 
 
-def _emit(text: str) -> None:
+def _emit(text: str, end: str = "\n") -> None:
     try:
-        print(text, flush=True)
+        print(text, end=end, flush=True)
     except OSError as problem:
         raise _OutputLost from problem
 
@@ -219,6 +223,20 @@ def _complain(text: str) -> None:
         print(f"faceloupe: {printable_name(text)}", file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
+
+
+class _Console:
+    """The terminal, as ``cli_cases`` sees it."""
+
+    emit, complain = staticmethod(_emit), staticmethod(_complain)
+
+    def progress(self, stage: str, share: float) -> None:
+        if sys.stderr.isatty():
+            _progress(stage, share)
+
+    def clear(self) -> None:
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _discard(stream: TextIO) -> None:

@@ -22,6 +22,14 @@ def evidence_folder() -> Path | None:
     return Path(named) if named else None
 
 
+def data_folder() -> Path:
+    """Folder of the cases: ``FACELOUPE_DATA``, or ``faceloupe`` in the user's folder for data."""
+    named = os.environ.get("FACELOUPE_DATA")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "faceloupe"
+
+
 _RANGES = {
     "max_bytes": (1, 2**40),
     "max_pixels": (1, 2**31),

@@ -5,6 +5,7 @@
     ├── EvidenceError        the file is there, but cannot be analyzed (empty, corrupt, unsupported, too large)
     ├── WeightsError         weights or their record are missing, altered, or of another architecture
     ├── Cancelled            the caller asked to stop
+    ├── CaseError            the case store refuses: no such case, a rule of the review, a store it cannot use or trust
     └── DatasetError         training material does not keep its own rules
 
 A message says what was expected, what came, and what to do, in one sentence that can be shown to a user.
@@ -29,6 +30,10 @@ class WeightsError(FaceLoupeError):
 
 class Cancelled(FaceLoupeError):
     """The caller cancelled the work."""
+
+
+class CaseError(FaceLoupeError):
+    """The case store cannot do this, or must not."""
 
 
 class DatasetError(FaceLoupeError):

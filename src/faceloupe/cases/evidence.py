@@ -1,0 +1,201 @@
+"""Bytes kept by their SHA-256: written once and whole, read-only, never replaced."""
+
+import errno
+import hashlib
+import io
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from faceloupe.errors import CaseError, EvidenceError
+
+_CHUNK = 1024 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SAFE_S = 24 * 3600.0  # after which a temporary file is nobody's, whatever its name says
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
+# Errors of file systems without hard links, such as those of memory sticks.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+Step = Callable[[float], None]
+
+
+@contextmanager
+def in_words(folder: Path) -> Iterator[None]:
+    """Turn what can happen to files of the data folder into a ``CaseError``."""
+    try:
+        yield
+    except OSError as problem:
+        raise CaseError(
+            f"The data folder {folder} cannot be used ({problem.strerror or problem}), so this was not kept; make room "
+            "there, or check its permissions, and repeat it."
+        ) from problem
+
+
+class Vault:
+    """A folder of files named by their SHA-256: ``ab/cdef...``. Any thread of any process may use it."""
+
+    def __init__(self, folder: Path, incoming: Path) -> None:
+        """
+        Args:
+            incoming: folder for temporary files, on the same file system.
+        """
+        self._folder, self._incoming = folder, incoming
+
+    def path(self, sha256: str) -> Path:
+        """Where the bytes with this hash lie, or would."""
+        if not _SHA256.fullmatch(sha256):
+            raise CaseError("A SHA-256 has 64 hexadecimal digits, in lower case.")
+        return self._folder / sha256[:2] / sha256[2:]
+
+    def holds(self, sha256: str) -> bool:
+        return self.path(sha256).is_file()
+
+    def keep(self, stream: BinaryIO, sha256: str, size: int, step: Step | None = None) -> None:
+        """Keep the bytes of a stream, once however often they come; hashed while they are copied.
+
+        Args:
+            sha256: what they must have.
+            size: what is expected, bytes; only for ``step``.
+            step: called with the share that is done, 0..1; what it raises ends the work.
+
+        Raises:
+            EvidenceError: the stream does not hold these bytes.
+            CaseError: the folder is full or cannot be written, or what it holds under this hash is damaged.
+        """
+        path = self.path(sha256)
+        if path.is_file():
+            self.check(sha256, step)
+            return
+        with in_words(self._folder.parent):
+            temporary = self._incoming / f"{_HOST}-{os.getpid()}-{secrets.token_hex(8)}"
+            try:
+                with temporary.open("xb") as writing:
+                    if _digest(_evidence(stream), size, step, writing) != sha256:
+                        raise EvidenceError("The file changed while it was filed; file it anew.")
+                    writing.flush()
+                    os.fchmod(writing.fileno(), 0o444)
+                    os.fsync(writing.fileno())
+                path.parent.mkdir(exist_ok=True)
+                _publish(temporary, path)
+                _sync_folder(path.parent)
+                _sync_folder(self._folder)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def keep_bytes(self, content: bytes) -> str:
+        """Keep bytes, and return their SHA-256; see ``keep``."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.keep(io.BytesIO(content), sha256, len(content))
+        return sha256
+
+    def check(self, sha256: str, step: Step | None = None) -> None:
+        """Hash what is kept anew.
+
+        Raises:
+            CaseError: it is missing, unreadable, or not what was kept.
+        """
+        path = self.path(sha256)
+        try:
+            with path.open("rb") as stream:
+                found = _digest(_chunks(stream), path.stat().st_size, step)
+        except OSError as problem:
+            raise CaseError(f"{_named(sha256)} cannot be read ({problem.strerror}); restore it.") from problem
+        if found != sha256:
+            raise CaseError(f"{_named(sha256)} is damaged: its bytes have the hash {found}; restore it.")
+
+    def read(self, sha256: str) -> bytes:
+        """All bytes, checked.
+
+        Raises:
+            CaseError: see ``check``.
+        """
+        try:
+            content = self.path(sha256).read_bytes()
+        except OSError as problem:
+            raise CaseError(f"{_named(sha256)} cannot be read ({problem.strerror}); restore it.") from problem
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise CaseError(f"{_named(sha256)} is damaged: its bytes have another hash; restore it.")
+        return content
+
+
+def _named(sha256: str) -> str:
+    return f"The kept file {sha256[:12]}"
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+def _evidence(stream: BinaryIO) -> Iterator[bytes]:
+    """The same of a file that is not ours, so that its failing disk is not taken for that of the data folder."""
+    try:
+        yield from _chunks(stream)
+    except OSError as problem:
+        raise EvidenceError(f"The file cannot be read to its end ({problem.strerror}); check its disk.") from problem
+
+
+def _digest(chunks: Iterable[bytes], size: int, step: Step | None, writing: BinaryIO | None = None) -> str:
+    """SHA-256 of all chunks, which are written as they pass."""
+    digest, done = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        if writing is not None:
+            writing.write(chunk)
+        done += len(chunk)
+        if step:
+            step(min(done / max(size, 1), 1.0))
+    return digest.hexdigest()
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a whole file its name; where another was faster, its bytes are the same, and stay."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError as problem:
+        if problem.errno not in _NO_LINKS:
+            raise
+        temporary.rename(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a folder's names outlive a power cut, where the system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as problem:
+        if problem.errno not in (errno.EINVAL, *_NO_LINKS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(incoming: Path) -> None:
+    """Delete the temporary files of processes that are gone. Another opener of the store may do the same meanwhile."""
+    for path in filter(Path.is_file, incoming.iterdir()):
+        host, _, rest = path.name.partition("-")
+        try:
+            old = time.time() - path.stat().st_mtime > _SAFE_S
+            if old or (host == _HOST and not _lives(rest.partition("-")[0])):
+                path.unlink()
+        except FileNotFoundError:
+            continue
+
+
+def _lives(process: str) -> bool:
+    """Whether a process of this host runs; True where that cannot be told."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (PermissionError, ValueError):
+        pass
+    return True

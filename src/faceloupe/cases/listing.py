@@ -1,0 +1,152 @@
+"""Reading the tables: rows as records. Lists read no reports, and every search is within one case, by an index."""
+
+from collections.abc import Iterator
+from sqlite3 import Connection
+from typing import Any
+
+from faceloupe.cases.records import Case, Decision, Item, Note, Page, Run, SignOff
+
+_CASE = """SELECT id, name, examiner, blind, created_utc, (SELECT count(*) FROM items WHERE case_id = cases.id)
+    FROM cases"""
+# A viewer for whom the case is blind sees a result once there is a decision of the viewer's own.
+_HIDDEN = """(items.outcome IS NOT NULL AND :viewer IS NOT NULL
+    AND (SELECT blind FROM cases WHERE id = items.case_id)
+    AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id AND examiner_key = :viewer))"""
+_ITEM = f"""SELECT items.id, case_id, items.sha256, name, size_bytes, media_type, format, added_utc, added_by,
+    iif({_HIDDEN}, NULL, outcome), iif({_HIDDEN}, NULL, score), {_HIDDEN},
+    (SELECT outcome FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1),
+    EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id)
+    FROM items JOIN evidence ON evidence.sha256 = items.sha256"""
+
+
+def _case(row: tuple[Any, ...]) -> Case:
+    case_id, name, examiner, blind, created_utc, items = row
+    return Case(case_id, name, examiner, bool(blind), created_utc, items)
+
+
+def case(connection: Connection, case_id: str) -> Case | None:
+    """A case; None where there is none of that id."""
+    row = connection.execute(f"{_CASE} WHERE id = ?", (case_id,)).fetchone()
+    return _case(row) if row else None
+
+
+def cases(connection: Connection) -> tuple[Case, ...]:
+    """All cases, the newest first."""
+    return tuple(map(_case, connection.execute(f"{_CASE} ORDER BY cases.rowid DESC")))
+
+
+def _item(row: tuple[Any, ...]) -> Item:
+    *values, hidden, decision, signed_off = row
+    return Item(*values, hidden=bool(hidden), decision=decision, signed_off=bool(signed_off))
+
+
+def items_query(*, search: str, outcome: str | None) -> str:
+    """The condition of a list of items; see ``items``."""
+    condition = "case_id = :case_id"
+    if outcome is not None:
+        condition += f" AND outcome = :outcome AND NOT {_HIDDEN}"
+    if search:
+        # Not LIKE: it takes parts of what was typed for wildcards, and knows only ASCII letters in both cases.
+        condition += " AND (instr(name_key, :search) OR substr(items.sha256, 1, length(:search)) = :search)"
+    return condition
+
+
+def items(
+    connection: Connection,
+    case_id: str,
+    *,
+    search: str,
+    outcome: str | None,
+    viewer: str | None,
+    offset: int,
+    limit: int,
+) -> Page:
+    """A stretch of a case's items, in the order they were filed; see ``CaseStore.items``.
+
+    Args:
+        search: part of the name or start of the hash, case folded; empty for all.
+        viewer: key of the person's name; None where nothing is to be hidden.
+    """
+    condition = items_query(search=search, outcome=outcome)
+    values = {"case_id": case_id, "search": search, "outcome": outcome, "viewer": viewer}
+    (total,) = connection.execute(f"SELECT count(*) FROM items WHERE {condition}", values).fetchone()
+    rows = connection.execute(
+        f"{_ITEM} WHERE {condition} ORDER BY items.id LIMIT :limit OFFSET :offset",
+        values | {"limit": limit, "offset": offset},
+    )
+    return Page(tuple(map(_item, rows)), total)
+
+
+def items_beginning(connection: Connection, case_id: str, prefix: str, viewer: str | None) -> tuple[Item, ...]:
+    """Up to two items of a case whose hash begins with these digits."""
+    rows = connection.execute(
+        f"{_ITEM} WHERE case_id = :case_id AND items.sha256 >= :low AND items.sha256 < :high LIMIT 2",
+        {"case_id": case_id, "low": prefix, "high": f"{prefix}g", "viewer": viewer},  # g: after every digit
+    )
+    return tuple(map(_item, rows))
+
+
+def all_items(connection: Connection, case_id: str, viewer: str | None) -> Iterator[Item]:
+    """Every item of a case, in the order they were filed."""
+    rows = connection.execute(
+        f"{_ITEM} WHERE case_id = :case_id ORDER BY items.id", {"case_id": case_id, "viewer": viewer}
+    )
+    return map(_item, rows)
+
+
+def runs(connection: Connection, item_id: int) -> tuple[Run, ...]:
+    """The runs of an item, the oldest first."""
+    rows = connection.execute(
+        "SELECT id, created_utc, actor, outcome, score, report_sha256 FROM runs WHERE item_id = ? ORDER BY number",
+        (item_id,),
+    ).fetchall()
+    return tuple(Run(*row, pictures=_pictures(connection, row[0])) for row in rows)
+
+
+def _pictures(connection: Connection, run_id: str) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sha256 FROM pictures WHERE run_id = ? ORDER BY rowid", (run_id,))
+    return dict(rows.fetchall())
+
+
+def report(connection: Connection, run_id: str) -> tuple[str, str] | None:
+    """The text of a run's report and the SHA-256 it should have; None where there is no such run."""
+    return connection.execute("SELECT report, report_sha256 FROM runs WHERE id = ?", (run_id,)).fetchone()
+
+
+def notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[Note, ...]:
+    """The notes on an item, or those on the case itself; the oldest first."""
+    rows = connection.execute(
+        "SELECT utc, author, text FROM notes WHERE case_id = ? AND item_id IS ? ORDER BY id", (case_id, item_id)
+    )
+    return tuple(Note(*row) for row in rows)
+
+
+def decisions(connection: Connection, item_id: int) -> tuple[Decision, ...]:
+    """The decisions on an item, the oldest first."""
+    rows = connection.execute(
+        "SELECT utc, examiner, outcome, reason, confidence, score_seen_before FROM decisions"
+        " WHERE item_id = ? ORDER BY id",
+        (item_id,),
+    )
+    return tuple(Decision(*values, score_seen_before=bool(seen)) for *values, seen in rows)
+
+
+def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOff, ...]:
+    """The signatures under an item, or under the case itself; the oldest first."""
+    rows = connection.execute(
+        "SELECT utc, reviewer FROM sign_offs WHERE case_id = ? AND item_id IS ? ORDER BY id", (case_id, item_id)
+    )
+    return tuple(SignOff(*row) for row in rows)
+
+
+def pending(connection: Connection) -> list[tuple[str, str, str, str, str, str]]:
+    """Case, action, SHA-256, name, actor and time of what was begun and has no end recorded."""
+    return connection.execute(
+        "SELECT case_id, action, sha256, name, actor, began_utc FROM pending ORDER BY began_utc"
+    ).fetchall()
+
+
+def chains(connection: Connection) -> set[str]:
+    """Names of all chains of which there is a trace."""
+    rows = connection.execute("SELECT id FROM cases UNION SELECT chain FROM heads UNION SELECT chain FROM log")
+    return {chain for (chain,) in rows}

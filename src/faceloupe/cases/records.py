@@ -1,0 +1,193 @@
+"""What the case store hands out, and the forms in which names and texts enter it."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from faceloupe.errors import UsageError
+from faceloupe.media.intake import printable_name
+
+
+class Confidence(StrEnum):
+    """How sure an examiner is of a decision."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case.
+
+    Attributes:
+        id: 12 hexadecimal digits.
+        examiner: who is in charge; empty where nobody was named.
+        blind: whether a score stays hidden from each examiner until that examiner has entered a decision.
+        items: how many it has.
+    """
+
+    id: str
+    name: str
+    examiner: str
+    blind: bool
+    created_utc: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A piece of evidence in a case.
+
+    Attributes:
+        id: within the store.
+        sha256: of the bytes.
+        name: under which it was filed first.
+        outcome: of the newest run; None where there is none, and where it is hidden.
+        score: likewise, 0..1; None also where that run gave none.
+        hidden: whether there is a result that the viewer may not see yet.
+        decision: outcome word of the newest decision; None where there is none.
+        signed_off: whether a reviewer has signed the item.
+    """
+
+    id: int
+    case_id: str
+    sha256: str
+    name: str
+    size_bytes: int
+    media_type: str
+    format: str | None
+    added_utc: str
+    added_by: str
+    outcome: str | None
+    score: float | None
+    hidden: bool
+    decision: str | None
+    signed_off: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a list of items, and how many the whole list has."""
+
+    items: tuple[Item, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An analysis of an item; ``CaseStore.report_text`` has its report.
+
+    Attributes:
+        id: 12 hexadecimal digits.
+        report_sha256: of the text of the report, UTF-8.
+        pictures: name -> SHA-256 of the PNG.
+    """
+
+    id: str
+    created_utc: str
+    actor: str
+    outcome: str
+    score: float | None
+    report_sha256: str
+    pictures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody wrote; ``text`` is text, whatever markup it seems to hold."""
+
+    utc: str
+    author: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An examiner's own view of an item; ``score_seen_before`` is read from the log, never claimed by anyone."""
+
+    utc: str
+    examiner: str
+    outcome: str
+    reason: str
+    confidence: str
+    score_seen_before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """A second person's signature under an item or a case."""
+
+    utc: str
+    reviewer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Work that was begun and of which no end is recorded: it is going on, or its process died.
+
+    Attributes:
+        action: "intake" or "run".
+        stored: whether the bytes are in the store already; they are kept, filed or not.
+    """
+
+    case_id: str
+    action: str
+    sha256: str
+    name: str
+    actor: str
+    began_utc: str
+    stored: bool
+
+
+def utc_now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
+def stamp(time: datetime) -> str:
+    """A time as it is stored: UTC, ISO 8601, microseconds."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def plain(text: str) -> str:
+    """Text as it is stored: what cannot be encoded, and controls other than line breaks and tabs, become U+FFFD."""
+    encodable = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+    return "".join(
+        "\ufffd" if unicodedata.category(character) == "Cc" and character not in "\n\t" else character
+        for character in encodable
+    )
+
+
+def name_of(text: str, what: str) -> str:
+    """A name as it is stored: on one line, printable, without spaces around it.
+
+    Args:
+        what: it is the name of, for the sentence.
+
+    Raises:
+        UsageError: nothing is left.
+    """
+    name = printable_name(" ".join(text.split()))
+    if not name:
+        raise UsageError(f"The {what} must be named.")
+    return name
+
+
+def text_of(text: str, what: str) -> str:
+    """A text as it is stored.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if not text.strip():
+        raise UsageError(f"The {what} must not be empty.")
+    return plain(text)
+
+
+def person_key(name: str) -> str:
+    """By what two names of people are compared: case, width and spaces do not make another person."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join(folded.split())

@@ -1,0 +1,62 @@
+"""A store in a temporary folder, with a clock that ticks a second a look."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faceloupe.cases.records import Case, Item
+from faceloupe.cases.store import CaseStore
+from faceloupe.media.intake import Intake, take_in_bytes
+
+PICTURE = b"\x89PNG\r\n\x1a\n of a kind"
+
+
+def ticking():
+    """A clock."""
+    seconds = itertools.count()
+    return lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(seconds))
+
+
+def upload(content: bytes = b"content", name: str = "face.jpg") -> Intake:
+    return take_in_bytes(content, name, max_bytes=10**8)
+
+
+def report_of(sha256: str, outcome: str = "manipulated", score: float | None = 0.9) -> dict[str, Any]:
+    """As much of a canonical report as the store reads."""
+    return {"schema_version": "1", "evidence": {"sha256": sha256}, "outcome": outcome, "score": score}
+
+
+def filed(store: CaseStore, case: Case, content: bytes = b"content", name: str = "face.jpg", **result: Any) -> Item:
+    """An item with a run."""
+    item = store.file_evidence(case.id, upload(content, name), actor="Clerk")
+    store.begin_run(case.id, item.sha256, actor="Clerk")
+    store.add_run(case.id, item.sha256, report_of(item.sha256, **result), {"boxes.png": PICTURE}, actor="Clerk")
+    return store.item(case.id, item.sha256)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def store(folder) -> CaseStore:
+    return CaseStore(folder, clock=ticking())
+
+
+@pytest.fixture
+def case(store) -> Case:
+    return store.create_case("Doe v. Roe", examiner="Ann")
+
+
+@pytest.fixture
+def blind(store) -> Case:
+    return store.create_case("Blind", examiner="Ann", blind=True)
+
+
+def actions(store: CaseStore, chain: str) -> list[str]:
+    """What the log of a case says was done."""
+    return [entry.action for entry in store.log(chain)]
