@@ -6,7 +6,7 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.media.intake import Intake, take_in, take_in_bytes
 from faceloupe.pipeline import analyze
 from faceloupe.samples import SAMPLES
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import filing, panels, resources, state
 
 
 def examine(intake: Intake) -> None:
@@ -23,7 +23,7 @@ def examine(intake: Intake) -> None:
             settings=resources.settings(),
             progress=lambda stage, share: bar.progress(share, stage),
         )
-        store.put(key, analysis)
+        store.put(key, analysis, intake)
     st.session_state[state.RESULT] = key
     st.rerun()
 
@@ -36,6 +36,7 @@ def show(key: resources.AnalysisKey) -> None:
         return
     report = analysis.report
     panels.verdict_card(report)
+    filing.panel(key)
     if analysis.picture is not None:
         explained = [face for face in analysis.faces if face.heat is not None]
         wanted = st.session_state[state.FACE]
@@ -74,8 +75,11 @@ def choose(*, folded: bool) -> Intake | None:
 
 st.header("Image")
 try:
-    intake = choose(folded=st.session_state[state.RESULT] is not None)
-    if intake is not None:
+    blind = filing.blind_case()
+    intake = choose(folded=blind is None and st.session_state[state.RESULT] is not None)
+    if blind is not None:
+        filing.blind_panel(blind, intake and filing.of_intake(intake))
+    elif intake is not None:
         examine(intake)
     elif st.session_state[state.RESULT]:
         show(st.session_state[state.RESULT])

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import job_panels, panels, resources, state, video_input, video_panels
+from faceloupe.ui import filing, job_panels, panels, resources, state, video_input, video_panels
 from faceloupe.ui.stores import AnalysisKey
 
 
@@ -16,6 +16,7 @@ def show(key: AnalysisKey) -> None:
     report = analysis.report
     video_panels.stretch_line(key, report)
     panels.verdict_card(report)
+    filing.panel(key)
     if "frames" in report:
         if analysis.tracks:
             video_panels.timeline_panel(analysis)
@@ -27,8 +28,8 @@ def show(key: AnalysisKey) -> None:
     video_panels.downloads(key, report)
 
 
-st.header("Video")
-try:
+def examine() -> None:
+    """Choose a video, wait for its examination, and show what was found."""
     job = video_input.under_way()
     chosen = video_input.choose(folded=job is not None or st.session_state[state.VIDEO_RESULT] is not None)
     if chosen is not None:
@@ -46,5 +47,15 @@ try:
             "2. Frames are sampled over its time, faces followed from frame to frame, and each one scored.\n"
             "3. You see the score of each person over time, which stretch stands out, and where the network looked."
         )
+
+
+st.header("Video")
+try:
+    blind = filing.blind_case()
+    if blind is None:
+        examine()
+    else:
+        chosen = video_input.choose(folded=False)
+        filing.blind_panel(blind, chosen and filing.of_video(chosen))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -11,6 +11,11 @@ page = st.navigation(
             st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True),
             st.Page("../pages/video.py", title="Video", icon=":material/movie:"),
         ],
+        "Record": [
+            st.Page("../pages/cases.py", title="Cases", icon=":material/folder_open:"),
+            st.Page("../pages/case.py", title="Case", icon=":material/topic:"),
+            st.Page("../pages/report.py", title="Report", icon=":material/description:"),
+        ],
         "Know": [
             st.Page("../pages/models.py", title="Models", icon=":material/analytics:"),
             st.Page("../pages/about.py", title="About", icon=":material/info:"),

@@ -1,16 +1,17 @@
-"""The command line: ``faceloupe analyze``, ``faceloupe validate``, ``faceloupe case`` and ``faceloupe models``."""
+"""The command line: ``analyze``, ``validate``, ``case``, ``verify``, ``reproduce`` and ``models``."""
 
 import argparse
 import contextlib
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from faceloupe import __version__, cli_cases
+from faceloupe import __version__, cli_bundle, cli_cases
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.intake import printable_name, take_in
@@ -187,8 +188,19 @@ def _parser() -> argparse.ArgumentParser:
     case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
     cli_cases.add_actions(case)
     case.set_defaults(run=lambda options: cli_cases.ANSWERS[options.action](options, _Console()))
+    for name, about, add, answer in (
+        ("verify", "check an exported bundle", cli_bundle.add_verify, cli_bundle.verify),
+        ("reproduce", "score the evidence of a bundle anew", cli_bundle.add_reproduce, cli_bundle.reproduce),
+    ):
+        of_bundle = commands.add_parser(name, help=about, description=f"{about.capitalize()}.")
+        add(of_bundle)
+        of_bundle.set_defaults(run=partial(_of_bundle, answer))
     _add_models(commands)
     return parser
+
+
+def _of_bundle(answer: Callable[[argparse.Namespace, cli_cases.Console], int], options: argparse.Namespace) -> int:
+    return answer(options, _Console())
 
 
 def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -3,16 +3,16 @@
 import argparse
 import getpass
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from faceloupe.cases.log import STORE, Action
+from faceloupe import cli_bundle
+from faceloupe.cases.log import STORE
 from faceloupe.cases.records import Case, Confidence, Item
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings, data_folder
-from faceloupe.errors import FaceLoupeError, UsageError, WeightsError
+from faceloupe.desk import Desk
+from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.media.intake import printable_name, take_in
 from faceloupe.types import Outcome
 
@@ -67,51 +67,6 @@ def _create(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """What filing needs, file by file. Without instruments nothing is analyzed."""
-
-    store: CaseStore
-    case: str
-    actor: str
-    settings: Settings
-    instruments: "Instruments | None"
-    console: Console
-
-    def file(self, path: Path) -> Item:
-        """
-        Raises:
-            FaceLoupeError: the file cannot be read or kept; it is not filed, and the attempt is logged.
-        """
-        try:
-            intake = take_in(path, max_bytes=self.settings.max_bytes, step=partial(self.console.progress, "Hashing"))
-        except UsageError as problem:
-            self.store.record_failure(self.case, Action.INTAKE, actor=self.actor, reason=str(problem), name=path.name)
-            raise
-        step = partial(self.console.progress, "Filing")
-        return self.store.file_evidence(self.case, intake, actor=self.actor, step=step)
-
-    def analyze(self, item: Item) -> None:
-        """Run the pipeline over the bytes that are kept, and file what it found.
-
-        Raises:
-            FaceLoupeError: it came to no report, or the report cannot be kept.
-        """
-        from faceloupe import pipeline
-        from faceloupe.report.files import pictures_of
-
-        self.store.begin_run(self.case, item.sha256, actor=self.actor)
-        try:
-            intake = self.store.open_evidence(item.sha256, name=item.name, max_bytes=self.settings.max_bytes)
-            analysis = pipeline.analyze(
-                intake, self.instruments, settings=self.settings, progress=self.console.progress
-            )
-            self.store.add_run(self.case, item.sha256, analysis.report, pictures_of(analysis), actor=self.actor)
-        except FaceLoupeError as problem:
-            self.store.fail_run(self.case, item.sha256, actor=self.actor, reason=str(problem))
-            raise
-
-
 def _instruments(settings: Settings) -> "Instruments":
     from faceloupe import pipeline
 
@@ -126,10 +81,14 @@ def _add(options: argparse.Namespace, console: Console) -> int:
         except WeightsError as problem:  # evidence comes first: it is filed all the same
             console.complain(str(problem))
             code = 2
-    desk = _Desk(_store(), options.case, _who(options.examiner), settings, instruments, console)
+    desk = Desk(_store(), options.case, _who(options.examiner), settings)
     for path in options.files:
         try:
-            item = desk.file(path)
+            item = desk.file(
+                lambda step, path=path: take_in(path, max_bytes=settings.max_bytes, step=step),
+                path.name,
+                progress=console.progress,
+            )
         except FaceLoupeError as problem:
             console.clear()
             console.complain(f"{path.name} was not filed: {problem}")
@@ -137,7 +96,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
             continue
         try:
             if instruments is not None:
-                desk.analyze(item)
+                desk.analyze(item, instruments, progress=console.progress)
         except FaceLoupeError as problem:
             console.clear()
             console.complain(f"{path.name} was filed, but not analyzed: {problem}")
@@ -146,10 +105,10 @@ def _add(options: argparse.Namespace, console: Console) -> int:
     return code
 
 
-def _shown(desk: _Desk, sha256: str) -> Item:
+def _shown(desk: Desk, sha256: str) -> Item:
     """An item as the person may see it, and, from now on, is known to have seen it."""
-    desk.store.view_scores(desk.case, [sha256], examiner=desk.actor)
-    return desk.store.item(desk.case, sha256, viewer=desk.actor)
+    desk.store.view_scores(desk.case_id, [sha256], examiner=desk.actor)
+    return desk.store.item(desk.case_id, sha256, viewer=desk.actor)
 
 
 def _result(item: Item) -> str:
@@ -241,6 +200,10 @@ def _sign_off(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace, console: Console) -> int:
+    return cli_bundle.export(_store(), _who(options.examiner), options, console)
+
+
 def _verify_log(options: argparse.Namespace, console: Console) -> int:
     store, code = _store(), 0
     checks = {options.case: store.verify_log(options.case)} if options.case else store.verify_logs()
@@ -263,6 +226,7 @@ ANSWERS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "note": _note,
     "decide": _decide,
     "sign-off": _sign_off,
+    "export": _export,
     "verify-log": _verify_log,
 }
 
@@ -301,5 +265,6 @@ def add_actions(case: argparse.ArgumentParser) -> None:
     sign_off.add_argument("--reviewer", metavar="WHO", required=True)
     for parser, required in ((note, False), (decide, True), (sign_off, False)):
         parser.add_argument("--item", metavar="SHA", required=required, help="first digits of the item's SHA-256")
+    cli_bundle.add_export(action("export", "write a case as one signed bundle"))
     verify = action("verify-log", "check the log of a case, or all logs", of_case=False)
     verify.add_argument("case", metavar="CASE", nargs="?", help="id of the case; all cases where none is given")

@@ -6,6 +6,7 @@
     ├── WeightsError         weights or their record are missing, altered, or of another architecture
     ├── Cancelled            the caller asked to stop
     ├── CaseError            the case store refuses: no such case, a rule of the review, a store it cannot use or trust
+    ├── BundleError          a bundle is not what was exported: damaged, altered, or never one
     └── DatasetError         training material does not keep its own rules
 
 A message says what was expected, what came, and what to do, in one sentence that can be shown to a user.
@@ -34,6 +35,10 @@ class Cancelled(FaceLoupeError):
 
 class CaseError(FaceLoupeError):
     """The case store cannot do this, or must not."""
+
+
+class BundleError(FaceLoupeError):
+    """A bundle cannot be relied on."""
 
 
 class DatasetError(FaceLoupeError):

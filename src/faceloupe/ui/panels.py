@@ -6,11 +6,12 @@ from typing import Any
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
+from faceloupe.media.intake import printable_name
 from faceloupe.pipeline import Analysis
 from faceloupe.report import figures
 from faceloupe.report.canonical import to_json
 from faceloupe.types import FaceFinding, Outcome
-from faceloupe.ui import resources, state
+from faceloupe.ui import open_case, resources, state
 from faceloupe.ui.charts import score_ruler
 
 ICON = Path(__file__).with_name("icon.png")  # a file: Streamlit fetches named icons for the tab from the network
@@ -23,10 +24,12 @@ _INKS = {
 }
 _ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
 NO_BAR = {"displayModeBar": False}
+NONE = "\\-"  # a dash that Markdown takes for no list
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is: nothing in a file's name or a message is ever markup."""
+    """Text that Markdown shows as it is: nothing in a name or a message is ever markup, or turns the text around it."""
+    text = "\n".join(printable_name(line) for line in text.split("\n"))
     return "".join("\\" + character if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in text)
 
 
@@ -36,18 +39,31 @@ def outcome_mark(outcome: Outcome) -> str:
 
 
 def status_line() -> None:
-    """One line at the top of every page: the model, and whether its weights are verified."""
+    """One line at the top of every page: the open case, the examiner, the model, and whether it is verified."""
     state.start()
     try:
-        record = resources.instruments().scorer.record
-    except FaceLoupeError as problem:
-        st.caption(":material/error: no verified model: nothing is scored")
-        st.error(plain(str(problem)), icon=":material/error:")
-        return
-    st.caption(
-        f"Model {plain(record.id)}  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
-        "  ·  nothing leaves this machine"
-    )
+        record, problem = resources.instruments().scorer.record, ""
+        model = f"Model {plain(record.id)}  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
+    except FaceLoupeError as found:
+        model, problem = ":material/error: no verified model: nothing is scored", str(found)
+    st.caption(f"{_who_and_what()}  ·  {model}  ·  nothing leaves this machine")
+    if problem:
+        st.error(plain(problem), icon=":material/error:")
+
+
+def _who_and_what() -> str:
+    try:
+        case = open_case.case()
+    except FaceLoupeError:  # the pages that need the case say what is wrong
+        case = None
+    examiner = st.session_state[state.EXAMINER]
+    opened = f"Case **{plain(short(case.name))}** `{case.id}`" if case else "no case open"
+    return f"{opened}  ·  {f'Examiner {plain(short(examiner))}' if examiner else 'no examiner'}"
+
+
+def short(text: str, most: int = 40) -> str:
+    """A name where there is little room."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def verdict_card(report: dict[str, Any]) -> None:

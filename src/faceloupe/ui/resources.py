@@ -7,7 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from faceloupe.config import Settings, weights_folder
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import Settings, data_folder, weights_folder
 from faceloupe.media.intake import Intake
 from faceloupe.models.records import ModelRecord, find_record
 from faceloupe.pipeline import Instruments
@@ -50,6 +51,16 @@ def jobs() -> JobQueue:
     queue = JobQueue()
     atexit.register(queue.close)  # a thread inside the networks must not see the interpreter go
     return queue
+
+
+@st.cache_resource(show_spinner=False)
+def cases() -> CaseStore:
+    """The case store of this server; any thread may use it.
+
+    Raises:
+        CaseError: the data folder cannot be used; this is not cached either.
+    """
+    return CaseStore(data_folder())
 
 
 @st.cache_resource(show_spinner=False)

@@ -15,6 +15,18 @@ VIDEO_SHOWN = "video_shown"  # index of the frame on show, and id of the track i
 VIDEO_UPLOAD = "video_upload"  # id of the last upload that was examined
 VIDEO_NOTICE = "video_notice"  # what became of the last job: icon and sentence
 
+EXAMINER = "examiner"  # name of the person at work; empty where nobody is named
+CASE = "case"  # id of the open case
+CASE_ITEM = "case_item"  # SHA-256 of the chosen item of that case
+CASE_PAGE = "case_page"  # of its table of items, from 0
+CASE_SAID = "case_said"  # what became of the last thing that was entered, one sentence
+FILING_CHOSEN = "filing_chosen"  # file that waits to be filed to a blind case, see filing.Chosen
+FILING_JOB = "filing_job"  # key of the job that files it
+FILING_SAID = "filing_said"  # what became of that job: icon and sentence
+ORGANIZATION = "organization"  # of the letterhead
+ADDRESS = "address"  # likewise, a line each
+LANGUAGE = "language"  # code of the fixed texts of a report
+
 DEFAULT_OPACITY = 0.6
 
 
@@ -22,10 +34,17 @@ def start() -> None:
     """Give every key its first value."""
     names = (RESULT, FACE, LAST_UPLOAD, NOTICE)
     names += (VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE)
-    for key, value in (dict.fromkeys(names) | {OPACITY: DEFAULT_OPACITY}).items():
+    names += (CASE, CASE_ITEM, CASE_SAID, FILING_CHOSEN, FILING_JOB, FILING_SAID)
+    values = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", CASE_PAGE: 0, ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
+    for key, value in (dict.fromkeys(names) | values).items():
         st.session_state.setdefault(key, value)
 
 
 def cancelled(name: str) -> None:
     """Callback of the cancel button."""
     st.session_state[NOTICE] = f"The analysis of {name} was cancelled; choose the file again to examine it."
+
+
+def keep(key: str, widget: str) -> None:
+    """Callback of a widget whose value outlives its page."""
+    st.session_state[key] = st.session_state[widget]

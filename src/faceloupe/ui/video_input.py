@@ -32,11 +32,13 @@ class Chosen:
 
     Attributes:
         key: of the job.
-        title: for people.
+        name: of the file.
+        title: of the job, for people.
         take: takes the file in, in the job.
     """
 
     key: Examination
+    name: str
     title: str
     take: work.Take
 
@@ -52,15 +54,19 @@ def choose(*, folded: bool) -> Chosen | None:
     settings = replace(resources.settings(), frames=frames) if frames else resources.settings()
     if named is not None:
         path = evidence.inside(evidence_folder(), named)
-        title = f"Examining {printable_name(path.name)}"
-        return Chosen(Examination(path, settings), title, work.take_path(path, settings.max_bytes))
+        return _chosen(path, path.name, settings, work.take_path(path, settings.max_bytes))
     if upload is None:
         st.session_state[state.VIDEO_UPLOAD] = None
     elif upload.file_id != st.session_state[state.VIDEO_UPLOAD]:
         st.session_state[state.VIDEO_UPLOAD] = upload.file_id
         take = work.take_upload(upload.getvalue(), upload.name, settings.max_bytes)
-        return Chosen(Examination(upload.file_id, settings), f"Examining {printable_name(upload.name)}", take)
+        return _chosen(upload.file_id, upload.name, settings, take)
     return None
+
+
+def _chosen(source: Hashable, name: str, settings: Settings, take: work.Take) -> Chosen:
+    name = printable_name(name)
+    return Chosen(Examination(source, settings), name, f"Examining {name}", take)
 
 
 def _from_folder() -> str | None:
@@ -117,7 +123,7 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> No
             raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
         settings = replace(resources.settings(), from_s=from_s, to_s=to_s, frames=frames)
         title = f"Looking closer at {from_s:.2f} s to {to_s:.2f} s of {key.name}"
-        _submit(Chosen(Examination((key.evidence_sha256, key.name), settings), title, lambda _: intake))
+        _submit(Chosen(Examination((key.evidence_sha256, key.name), settings), key.name, title, lambda _: intake))
         st.session_state[state.VIDEO_WHOLE] = st.session_state[state.VIDEO_WHOLE] or key
     except FaceLoupeError as problem:
         st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from faceloupe.config import Settings
-from faceloupe.errors import Cancelled, EvidenceError
+from faceloupe.desk import Desk, Take
+from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.media.intake import VIDEO_FORMATS, Intake, take_in, take_in_bytes
 from faceloupe.pipeline import Cancel, Instruments, Progress, analyze
 from faceloupe.report.annotated import write_annotated
 from faceloupe.ui.stores import AnalysisKey, AnalysisStore
 
-Take = Callable[[Callable[[float], None]], Intake]  # takes a file in; is told whom to tell the share that is hashed
 _COPIES = 8  # annotated copies that are kept
 
 
@@ -95,3 +94,34 @@ def annotate(
             old.unlink()
         write_annotated(intake, analysis.report, path, progress=progress, cancel=cancel, max_pixels=max_pixels)
     return path
+
+
+def file_unseen(
+    take: Take, name: str, desk: Desk, instruments: Instruments, *, progress: Progress, cancel: Cancel
+) -> str:
+    """File a file to a case and analyze it there, telling nothing of what is found.
+
+    Args:
+        name: of the file.
+
+    Returns:
+        What became of it, one sentence: evidence stays filed, whatever becomes of its analysis.
+
+    Raises:
+        Cancelled: before it was filed.
+        FaceLoupeError: it cannot be filed.
+    """
+
+    def told(stage: str, share: float) -> None:
+        if cancel():
+            raise Cancelled("The filing was cancelled.")
+        progress(stage, 0.1 * share)
+
+    item = desk.file(take, name, progress=told)
+    try:
+        desk.analyze(item, instruments, progress=progress, cancel=cancel)
+    except Cancelled:
+        raise
+    except FaceLoupeError as problem:
+        return f"{item.name} was filed, but not analyzed: {problem}"
+    return f"{item.name} was filed and analyzed; enter your decision on the page Case to see what was found."

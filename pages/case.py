@@ -1,0 +1,32 @@
+"""Case: the open case, its evidence, and what is found in and said about each item."""
+
+import streamlit as st
+
+from faceloupe.errors import FaceLoupeError
+from faceloupe.ui import case_panels, item_panels, open_case, panels, state
+
+st.header("Case")
+try:
+    case = open_case.case()
+    if case is None or not open_case.examiner():
+        st.markdown("Open a case and name the examiner on the page Cases; both are shown at the top of every page.")
+        st.page_link("../pages/cases.py", label="To the cases", icon=":material/folder_open:")
+        st.stop()
+    case_panels.header(case)
+    case_panels.evidence_table(case)
+    chosen = st.session_state[state.CASE_ITEM]
+    if chosen:
+        st.divider()
+        item_panels.findings(case, chosen)
+        if said := st.session_state[state.CASE_SAID]:
+            st.caption(f":material/check: {panels.plain(said)}")
+        decide, note, sign = st.columns(3, gap="medium")
+        with decide:
+            item_panels.decisions(case, chosen)
+        with note:
+            item_panels.notes(case, chosen)
+        with sign:
+            item_panels.sign_off(case, chosen)
+    case_panels.log_table(case)
+except FaceLoupeError as problem:
+    st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -1,0 +1,248 @@
+"""Writing a case as a bundle: item by item, so that a case may be larger than the memory."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from faceloupe import __version__
+from faceloupe.bundle import layout
+from faceloupe.bundle.keys import fingerprint, public_pem, signing_key
+from faceloupe.bundle.layout import Manifest, Member
+from faceloupe.bundle.rows import COLUMNS, row
+from faceloupe.cases.log import Action, canonical
+from faceloupe.cases.records import stamp
+from faceloupe.cases.store import CaseStore
+from faceloupe.cases.summary import CaseReport, open_case_report
+from faceloupe.errors import CaseError
+from faceloupe.report.case_html import render_html
+from faceloupe.report.case_pdf import write_pdf
+from faceloupe.report.case_view import Letterhead
+from faceloupe.report.files import publish_file
+from faceloupe.report.prints import Fetch
+from faceloupe.report.spreadsheet import to_csv
+from faceloupe.report.texts import texts_in
+
+MOST_DRAWN = 200  # items of a case that is also drawn as HTML and PDF: thousands of pages are nobody's to read
+_PAGE = 1000  # items marked as seen at a time
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was exported.
+
+    Attributes:
+        manifest_sha256: hash of the manifest; the log has it.
+        fingerprint: of the key that signed, see ``keys.fingerprint``.
+        withheld_runs: how many the blind case keeps from whom it was exported for, and are not in the bundle.
+        drawn: whether the report is in it as HTML and PDF.
+        log_good: whether the chain of the case's log was found good; a bundle of a broken one fails its check.
+    """
+
+    manifest_sha256: str
+    fingerprint: str
+    withheld_runs: int
+    drawn: bool
+    log_good: bool
+
+
+@dataclass(slots=True)
+class _Hashed:
+    """A stream that is written through, and hashed on the way."""
+
+    stream: BinaryIO
+    size: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        self.size += len(content)
+        return self.stream.write(content)
+
+
+class _Writer:
+    """A ZIP that is written, and the list of what is in it."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._zip = archive
+        self.members: list[Member] = []
+
+    @contextmanager
+    def member(self, name: str) -> Iterator[_Hashed]:
+        # Sizes are not known before; with ZIP64 they may be any.
+        with self._zip.open(zipfile.ZipInfo(name), "w", force_zip64=True) as stream:
+            hashed = _Hashed(stream)
+            yield hashed
+        self.members.append(Member(name, hashed.size, hashed.digest.hexdigest()))
+
+    def add(self, name: str, content: bytes) -> None:
+        with self.member(name) as stream:
+            stream.write(content)
+
+
+@dataclass(slots=True)
+class _Contents:
+    """What the items that passed have: as little as the other members are written from.
+
+    Attributes:
+        most: items that are kept whole; none are where there are more of them.
+    """
+
+    most: int
+    evidence: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    pictures: set[str] = field(default_factory=set)
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    whole: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def drawn(self) -> bool:
+        return len(self.evidence) <= self.most
+
+    def passing(self, items: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for item in items:
+            self.evidence.append(item["sha256"])
+            self.runs += [run["id"] for run in item["runs"]]
+            self.pictures.update(sha256 for run in item["runs"] for sha256 in run["pictures"].values())
+            self.rows.append(row(item))
+            if self.drawn:
+                self.whole.append(item)
+            else:
+                self.whole.clear()
+            yield item
+
+
+def export_case(
+    store: CaseStore,
+    case_id: str,
+    target: Path,
+    *,
+    actor: str,
+    with_evidence: bool = False,
+    letterhead: Letterhead | None = None,
+    language: str = "en",
+    most_drawn: int = MOST_DRAWN,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a case as a bundle, whole or not at all, and log it.
+
+    It holds what the actor may see, and the actor is taken to have seen it. The log is written last of all before the
+    bundle gets its name: there is no bundle that it does not tell of.
+
+    Args:
+        target: the file, which must not exist.
+        actor: who exports.
+        letterhead: of the documents.
+        language: of their fixed texts.
+        most_drawn: items up to which there are documents.
+        progress: called with the stage and the share done, 0..1.
+
+    Raises:
+        UsageError: the file exists or cannot be written, nobody is named, there are no texts in that language, or the
+            signing key cannot be used.
+        CaseError: there is no such case, the store cannot be used, or what it keeps is damaged.
+    """
+    texts_in(language)
+    store.case(case_id)  # before a key is made for it
+    key = signing_key(store.folder)
+    _see_all(store, case_id, actor)
+    tell = progress or (lambda _stage, _share: None)
+    found: list[Exported] = []
+
+    def fill(path: Path) -> None:
+        contents = _Contents(most_drawn)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            writer = _Writer(archive)
+            with open_case_report(store, case_id, viewer=actor) as report:
+                before, after = report.before, report.after
+                _write_case(writer, CaseReport(before, contents.passing(report.items), after))
+            _write_parts(writer, store, contents, with_evidence, tell)
+            entries = after["log"]["entries"]
+            runs = {entry["parameters"]["run"] for entry in entries if entry["action"] == Action.RUN}
+            withheld = len(runs.difference(contents.runs))
+            drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
+            if drawn:
+                record = before | {"items": contents.whole} | after
+                style = {"letterhead": letterhead or Letterhead(""), "language": language}
+                _draw(writer, record, store.picture, tell, **style)
+            writer.add(layout.PUBLIC_KEY, public_pem(key.public_key()))
+            manifest = Manifest(
+                created_utc=stamp(store.clock()),
+                tool_version=__version__,
+                case_id=case_id,
+                log_entries=len(entries),
+                log_head_sha256=after["log"]["head_sha256"],
+                with_evidence=with_evidence,
+                withheld_runs=withheld,
+                members=tuple(sorted(writer.members, key=lambda member: member.name)),
+            ).to_bytes()
+            writer.add(layout.MANIFEST, manifest)
+            writer.add(layout.SIGNATURE, key.sign(manifest))
+        exported = Exported(
+            manifest_sha256=hashlib.sha256(manifest).hexdigest(),
+            fingerprint=fingerprint(key.public_key()),
+            withheld_runs=withheld,
+            drawn=drawn,
+            log_good=after["log"]["verified"],
+        )
+        facts = {"bundle": target.name, "manifest_sha256": exported.manifest_sha256, "with_evidence": with_evidence}
+        store.record_export(case_id, actor=actor, parameters=facts | {"key_sha256": exported.fingerprint})
+        found.append(exported)
+
+    publish_file(fill, target)
+    return found[0]
+
+
+def _see_all(store: CaseStore, case_id: str, actor: str) -> None:
+    """Log that the actor is shown every result that the actor may see."""
+    for offset in range(0, store.items(case_id, limit=0).total, _PAGE):
+        items = store.items(case_id, viewer=actor, offset=offset, limit=_PAGE).items
+        store.view_scores(case_id, [item.sha256 for item in items if item.outcome], examiner=actor)
+
+
+def _write_case(writer: _Writer, report: CaseReport) -> None:
+    with writer.member(layout.CASE) as stream:
+        for piece in report.pieces():
+            stream.write(piece.encode())
+    with writer.member(layout.LOG) as stream:
+        for entry in report.after["log"]["entries"]:
+            stream.write(f"{canonical(entry)}\n".encode())
+
+
+def _write_parts(
+    writer: _Writer, store: CaseStore, contents: _Contents, with_evidence: bool, progress: Progress
+) -> None:
+    """Write the members that an item has of its own; each is held against its hash on the way."""
+    writer.add(layout.ITEMS, to_csv(COLUMNS, contents.rows).encode())
+    evidence = contents.evidence if with_evidence else []
+    total, done = len(contents.runs) + len(contents.pictures) + len(evidence), 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress("Writing", done / total)
+
+    for run_id in contents.runs:
+        writer.add(layout.report_name(run_id), store.report_text(run_id).encode())
+        step()
+    for sha256 in sorted(contents.pictures):
+        writer.add(layout.picture_name(sha256), store.picture(sha256))
+        step()
+    for sha256 in evidence:
+        with store.open_evidence(sha256).open() as kept, writer.member(layout.evidence_name(sha256)) as stream:
+            while chunk := kept.read(layout.CHUNK):
+                stream.write(chunk)
+        if writer.members[-1].sha256 != sha256:
+            raise CaseError(f"The kept file {sha256[:12]} changed while it was exported; repeat the export.")
+        step()
+
+
+def _draw(writer: _Writer, record: dict[str, Any], picture: Fetch, progress: Progress, **style: Any) -> None:
+    writer.add(layout.PAGE, render_html(record, picture, **style).encode())
+    with writer.member(layout.DOCUMENT) as stream:
+        write_pdf(record, picture, stream, progress=progress, **style)

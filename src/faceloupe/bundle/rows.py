@@ -1,0 +1,33 @@
+"""``items.csv``: a row for each item of a case."""
+
+from typing import Any
+
+COLUMNS = ("name", "sha256", "size_bytes", "media_type", "format", "added_utc", "runs", "run", "outcome", "score")
+COLUMNS += ("log10_lr", "faces", "reason", "model_id", "weights_sha256", "tool_version", "decision", "decided_by")
+COLUMNS += ("confidence", "signed_by")
+
+
+def row(item: dict[str, Any]) -> tuple[object, ...]:
+    """The row of an item: its newest run, decision and signature.
+
+    Args:
+        item: see ``cases.summary``.
+    """
+    identity = tuple(item[name] for name in ("name", "sha256", "size_bytes", "media_type", "format", "added_utc"))
+    found: tuple[object, ...] = (None,) * 9
+    if item["runs"]:
+        run = item["runs"][-1]
+        report = run["report"]
+        found = (
+            run["id"],
+            *(report[name] for name in ("outcome", "score", "log10_lr")),
+            len(report["faces"]),
+            report["reason"],
+            report["model"]["id"],
+            report["model"]["weights_sha256"],
+            report["tool"]["version"],
+        )
+    decision = item["decisions"][-1] if item["decisions"] else dict.fromkeys(("outcome", "examiner", "confidence"))
+    signed_by = item["sign_offs"][-1]["reviewer"] if item["sign_offs"] else None
+    said = (decision["outcome"], decision["examiner"], decision["confidence"], signed_by)
+    return (*identity, len(item["runs"]), *found, *said)

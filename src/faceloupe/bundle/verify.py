@@ -1,0 +1,155 @@
+"""Checking a bundle: from nothing but its own bytes, and the key, where somebody has it from elsewhere."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from faceloupe.bundle import layout
+from faceloupe.bundle.agreement import case_problems, log_problems
+from faceloupe.bundle.archive import Archive
+from faceloupe.bundle.keys import fingerprint, read_public, signed_by
+from faceloupe.bundle.layout import Manifest
+from faceloupe.errors import BundleError
+
+Step = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found, one sentence."""
+
+    good: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the check of a bundle found.
+
+    Attributes:
+        findings: in the order of the checks; later checks are left out where an earlier one took their ground away.
+        fingerprint: of the key in the bundle, see ``keys.fingerprint``; None where none can be read.
+    """
+
+    findings: tuple[Finding, ...]
+    fingerprint: str | None
+
+    @property
+    def good(self) -> bool:
+        return all(finding.good for finding in self.findings)
+
+
+def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = None) -> Verification:
+    """Check a bundle.
+
+    A signature shows that the holder of the key made the bundle. Who that is shows only where the key, or its
+    fingerprint, is known from elsewhere.
+
+    Args:
+        stream: of the whole file; can be sought in.
+        key: PEM of the public key that it should be signed with; whichever the bundle brings where None.
+        step: called with the share that is hashed, 0..1; what it raises ends the work.
+
+    Raises:
+        UsageError: the file is no ZIP.
+        BundleError: ``key`` is no public key.
+    """
+    expected = None if key is None else fingerprint(read_public(key, "The key given"))
+    findings: list[Finding] = []
+
+    def checked(good: str, problems: Iterable[str]) -> bool:
+        found = [Finding(good=False, text=problem) for problem in _caught(problems)]
+        findings.extend(found or [Finding(good=True, text=good)])
+        return not found
+
+    try:
+        archive = Archive(stream)
+    except BundleError as problem:
+        return Verification((Finding(good=False, text=str(problem)),), None)
+    findings.append(Finding(good=True, text=f"The ZIP is sound, and has {len(archive.sizes):,} members."))
+    mark, problems = _signature(archive, expected)
+    checked(f"{layout.MANIFEST} is signed by the key {mark}.", problems)
+    try:
+        manifest = Manifest.from_bytes(archive.read(layout.MANIFEST))
+    except BundleError as problem:
+        _add_once(findings, str(problem))
+        return Verification(tuple(findings), mark)
+    whole = checked("The members are those of the manifest.", _listing(archive, manifest))
+    whole &= checked("Every member has the size and SHA-256 of the manifest.", _hashes(archive, manifest, step))
+    if whole:
+        head = manifest.log_head_sha256
+        checked(
+            f"The chain of the log is whole: {manifest.log_entries:,} entries, head {head}.",
+            log_problems(archive, manifest),
+        )
+        checked("Case report, log, reports, pictures and evidence agree.", case_problems(archive, manifest))
+    return Verification(tuple(findings), mark)
+
+
+def _caught(problems: Iterable[str]) -> Iterator[str]:
+    """Problems, the last of which may be that the check could not go on."""
+    try:
+        yield from problems
+    except BundleError as problem:
+        yield str(problem)
+
+
+def _add_once(findings: list[Finding], text: str) -> None:
+    if text not in {finding.text for finding in findings}:
+        findings.append(Finding(good=False, text=text))
+
+
+def _signature(archive: Archive, expected: str | None) -> tuple[str | None, list[str]]:
+    """The fingerprint of the bundle's key, and what is wrong with its signature."""
+    mark = None
+    try:
+        public = read_public(archive.read(layout.PUBLIC_KEY), layout.PUBLIC_KEY)
+        mark = fingerprint(public)
+        content = archive.read(layout.MANIFEST)
+        if layout.SIGNATURE not in archive.sizes:
+            return mark, [f"The bundle is not signed: {layout.SIGNATURE} is missing."]
+        if not signed_by(public, archive.read(layout.SIGNATURE), content):
+            names = f"{layout.MANIFEST}, {layout.SIGNATURE} or {layout.PUBLIC_KEY}"
+            return mark, [f"The signature does not fit: {names} was altered."]
+    except BundleError as problem:
+        return mark, [str(problem)]
+    if expected not in (None, mark):
+        return mark, [f"The bundle is signed by another key than the one given: by {mark}, not by {expected}."]
+    return mark, []
+
+
+def _listing(archive: Archive, manifest: Manifest) -> Iterator[str]:
+    names = [member.name for member in manifest.members]
+    if names != sorted(set(names)):
+        yield f"{layout.MANIFEST} lists a member twice, or not in order."
+    present = set(archive.sizes) - set(layout.UNLISTED)
+    for name in sorted(present - set(names)):
+        yield f"{name} is not listed in {layout.MANIFEST}."
+    for name in sorted(set(names) - present):
+        yield f"{name} is missing."
+    for name in sorted({layout.CASE, layout.LOG, layout.ITEMS, layout.PUBLIC_KEY} - set(names)):
+        yield f"{layout.MANIFEST} does not list {name}, which every bundle has."
+
+
+def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator[str]:
+    total, done = sum(archive.sizes.values()), 0
+    for member in manifest.members:
+        if member.name not in archive.sizes:
+            continue  # said already
+        size = archive.sizes[member.name]
+        if size != member.size:  # before it is read: it could be of any size
+            yield f"{member.name} has {size:,} bytes, and {member.size:,} in {layout.MANIFEST}."
+            continue
+        digest = hashlib.sha256()
+        try:
+            for chunk in archive.chunks(member.name):
+                digest.update(chunk)
+                done += len(chunk)
+                if step:
+                    step(done / max(total, 1))
+        except BundleError as problem:
+            yield str(problem)
+            continue
+        if digest.hexdigest() != member.sha256:
+            yield f"{member.name} was altered: its SHA-256 is not that of {layout.MANIFEST}."

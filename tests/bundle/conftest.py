@@ -1,0 +1,99 @@
+"""A small bundle of real runs, and the tools to alter one."""
+
+import hashlib
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from faceloupe import pipeline
+from faceloupe.bundle import layout
+from faceloupe.bundle.export import export_case
+from faceloupe.bundle.keys import signing_key
+from faceloupe.bundle.layout import Manifest, Member
+from faceloupe.bundle.verify import verify
+from faceloupe.cases.store import CaseStore
+from faceloupe.media.intake import take_in
+from faceloupe.report.files import pictures_of
+from tests.conftest import GENERATED, PHOTOGRAPH
+
+Members = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A bundle, and the store it is of."""
+
+    store: CaseStore
+    case_id: str
+    path: Path
+    content: bytes
+
+    @property
+    def members(self) -> Members:
+        with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    def signed(self, members: Mapping[str, bytes]) -> Members:
+        """The members with the manifest and the signature that the holder of the key could make for them."""
+        listed = sorted(set(members) - set(layout.UNLISTED))
+        manifest = replace(
+            Manifest.from_bytes(members[layout.MANIFEST]),
+            members=tuple(
+                Member(name, len(members[name]), hashlib.sha256(members[name]).hexdigest()) for name in listed
+            ),
+        ).to_bytes()
+        return dict(members) | {
+            layout.MANIFEST: manifest,
+            layout.SIGNATURE: signing_key(self.store.folder).sign(manifest),
+        }
+
+
+def zipped(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]], compression: int = zipfile.ZIP_STORED) -> io.BytesIO:
+    """A ZIP of any members, in any order."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", compression) as archive:
+        warnings.simplefilter("ignore")  # of names that come twice
+        for name, content in members:
+            archive.writestr(name, content)
+    return stream
+
+
+def problems(stream: io.BytesIO, **options) -> list[str]:
+    """What the check of a bundle finds wrong, each in one sentence."""
+    found = [finding.text for finding in verify(stream, **options).findings if not finding.good]
+    assert all("\n" not in text and text.endswith(".") for text in found), found
+    return found
+
+
+def edited(members: Members, name: str, change) -> Members:
+    """The members, one of them, which is JSON, changed."""
+    values = json.loads(members[name])
+    change(values)
+    return members | {name: json.dumps(values, indent=2, ensure_ascii=False).encode()}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, instruments, settings) -> Made:
+    folder = tmp_path_factory.mktemp("bundle")
+    store = CaseStore(folder / "data")
+    case = store.create_case("Doe v. Roe", examiner="Ann")
+    for source in (GENERATED, PHOTOGRAPH):
+        small = folder / source.with_suffix(".png").name
+        Image.open(source).convert("RGB").resize((256, 256)).save(small)
+        intake = take_in(small, max_bytes=10**8)
+        item = store.file_evidence(case.id, intake, actor="Clerk")
+        analysis = pipeline.analyze(intake, instruments, settings=settings)
+        store.add_run(case.id, item.sha256, analysis.report, pictures_of(analysis), actor="Clerk")
+    store.add_note(case.id, "Looks <b>odd</b>", author="Ann", sha256=item.sha256)
+    store.add_note(case.id, "A first look", author="Ann")
+    store.decide(case.id, item.sha256, outcome="authentic", reason="Seen", confidence="low", examiner="Ann")
+    store.sign_off(case.id, reviewer="Bob", sha256=item.sha256)
+    export_case(store, case.id, folder / "bundle.zip", actor="Ann", with_evidence=True)
+    return Made(store, case.id, folder / "bundle.zip", (folder / "bundle.zip").read_bytes())

@@ -1,0 +1,46 @@
+"""A process that exports a case until it is killed, again and again; started by ``test_export``."""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from faceloupe.bundle.export import export_case
+from faceloupe.bundle.verify import verify
+from faceloupe.cases.store import CaseStore
+
+
+def trial(folder: Path, case_id: str, target: Path, delay: float) -> None:
+    """Start an export, and kill it after some seconds."""
+    child = os.fork()
+    if child == 0:
+        export_case(CaseStore(folder), case_id, target, actor="Ann", with_evidence=True)
+        time.sleep(60)  # so that it is always killed
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the export stopped before it was killed"
+
+
+def main(folder: Path, case_id: str, trials: int) -> None:
+    """Write how many bundles were whole, and how many there are not."""
+    chance, store, whole = random.Random(trials), CaseStore(folder), 0
+    began = time.monotonic()
+    export_case(store, case_id, folder.with_name("first.zip"), actor="Ann", with_evidence=True)
+    longest = 1.5 * (time.monotonic() - began)
+    for number in range(trials):
+        target = folder.with_name(f"{number}.zip")
+        trial(folder, case_id, target, chance.uniform(0.0, longest))
+        if target.exists():
+            with target.open("rb") as stream:
+                assert verify(stream).good, "there is half a bundle under the final name"
+            whole += 1
+    assert store.verify_log(case_id).ok
+    logged = {entry.action for entry in store.log(case_id)}
+    assert "export" in logged
+    sys.stdout.write(f"{whole} {trials - whole}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,188 @@
+"""An export is whole or not there, is logged, holds what its reader may see, and needs little memory."""
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from faceloupe.bundle import export, keys, layout
+from faceloupe.bundle.export import export_case
+from faceloupe.bundle.layout import Manifest
+from faceloupe.bundle.verify import verify
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import REPOSITORY
+from faceloupe.errors import CaseError, UsageError
+from tests.bundle.conftest import problems
+from tests.cases.conftest import PICTURE, report_of, upload
+
+
+@pytest.fixture
+def store(tmp_path) -> CaseStore:
+    return CaseStore(tmp_path / "data")
+
+
+def reported(sha256: str, padding: str) -> dict:
+    """As much of a canonical report as an undrawn bundle reads, and something to make it long."""
+    identity = {"model": {"id": "m", "weights_sha256": "0" * 64}, "tool": {"version": "1"}}
+    return report_of(sha256) | identity | {"log10_lr": 0.5, "faces": [], "reason": "-", "padding": padding}
+
+
+def filled(store: CaseStore, items: int, *, blind: bool = False, padding: str = "") -> str:
+    """A case with so many examined items."""
+    case = store.create_case("Many", examiner="Ann", blind=blind)
+    for number in range(items):
+        item = store.file_evidence(case.id, upload(b"%d" % number, f"{number}.jpg"), actor="Clerk")
+        store.add_run(case.id, item.sha256, reported(item.sha256, padding), {"boxes.png": PICTURE}, actor="Clerk")
+    return case.id
+
+
+def test_an_export_is_logged_with_the_hash_of_its_manifest(made):
+    log = made.store.log(made.case_id)
+    entry = next(entry for entry in log if entry.action == "export")
+    parameters = json.loads(entry.parameters)
+    assert (entry.actor, entry.action, parameters["bundle"]) == ("Ann", "export", made.path.name)
+    assert parameters["manifest_sha256"] == hashlib.sha256(made.members[layout.MANIFEST]).hexdigest()
+    manifest = Manifest.from_bytes(made.members[layout.MANIFEST])
+    before = log[entry.seq - 2]
+    assert (manifest.log_entries, manifest.log_head_sha256) == (before.seq, before.sha256)
+
+
+def test_the_members_are_what_the_store_has(made):
+    members = made.members
+    case = json.loads(members[layout.CASE])
+    assert [json.loads(line) for line in members[layout.LOG].splitlines()] == case["log"]["entries"]
+    rows = list(csv.DictReader(io.StringIO(members[layout.ITEMS].decode())))
+    for item, row in zip(case["items"], rows, strict=True):
+        (run,) = item["runs"]
+        assert (row["sha256"], row["run"], row["outcome"]) == (item["sha256"], run["id"], run["report"]["outcome"])
+        assert members[layout.report_name(run["id"])].decode() == made.store.report_text(run["id"])
+        with made.store.open_evidence(item["sha256"]).open() as stream:
+            assert members[layout.evidence_name(item["sha256"])] == stream.read()
+    assert [row["decision"] for row in rows] == ["", "authentic"]
+    assert members[layout.DOCUMENT].startswith(b"%PDF-")
+    assert b"Doe v. Roe" in members[layout.PAGE]
+
+
+def test_to_export_a_case_is_to_have_seen_its_results(store, tmp_path):
+    case_id = filled(store, 2)
+    export_case(store, case_id, tmp_path / "b.zip", actor="Bob", most_drawn=0)
+    assert [entry.actor for entry in store.log(case_id) if entry.action == "score viewed"] == ["Bob", "Bob"]
+
+
+def test_what_a_blind_case_hides_is_not_in_the_bundle_and_its_number_is(store, tmp_path):
+    case_id = filled(store, 2, blind=True)
+    decided = store.items(case_id).items[0].sha256
+    store.decide(case_id, decided, outcome="authentic", reason="Seen", confidence="low", examiner="Ann")
+    exported = export_case(store, case_id, tmp_path / "b.zip", actor="Ann")
+    assert (exported.withheld_runs, exported.drawn) == (1, False)
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        assert [name for name in archive.namelist() if name.startswith("reports/")] == [
+            layout.report_name(store.runs(case_id, decided)[0].id)
+        ]
+        assert Manifest.from_bytes(archive.read(layout.MANIFEST)).withheld_runs == 1
+    assert problems(io.BytesIO((tmp_path / "b.zip").read_bytes())) == []
+
+
+def test_an_empty_case_makes_a_good_bundle(store, tmp_path):
+    case_id = store.create_case("Empty", examiner="Ann").id
+    export_case(store, case_id, tmp_path / "b.zip", actor="Ann", language="de")
+    with (tmp_path / "b.zip").open("rb") as stream:
+        assert verify(stream).good
+
+
+def test_a_broken_log_is_exported_and_fails_the_check(store, tmp_path):
+    case_id = filled(store, 1)
+    heads = store.folder / "heads.txt"
+    heads.unlink()
+    assert not export_case(store, case_id, tmp_path / "b.zip", actor="Ann", most_drawn=0).log_good
+
+
+def test_an_existing_file_is_never_overwritten(store, tmp_path):
+    case_id = filled(store, 1)
+    (tmp_path / "b.zip").write_bytes(b"evidence")
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        export_case(store, case_id, tmp_path / "b.zip", actor="Ann", most_drawn=0)
+    assert (tmp_path / "b.zip").read_bytes() == b"evidence"
+    assert "export" not in {entry.action for entry in store.log(case_id)}
+
+
+def test_a_full_disk_leaves_nothing_behind(store, tmp_path, monkeypatch):
+    case_id, real = filled(store, 3), export._Hashed.write
+
+    def full(stream, content):
+        if stream.size + len(content) > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(stream, content)
+
+    monkeypatch.setattr(export._Hashed, "write", full)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UsageError, match="No space left on device"):
+        export_case(store, case_id, tmp_path / "out" / "b.zip", actor="Ann", most_drawn=0)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert "export" not in {entry.action for entry in store.log(case_id)}
+
+
+@pytest.mark.parametrize("kind", ["evidence", "pictures"])
+def test_damaged_files_of_the_store_are_not_exported(store, tmp_path, kind):
+    case_id = filled(store, 1)
+    (path,) = (path for path in (store.folder / kind).rglob("*") if path.is_file())
+    path.chmod(0o600)
+    path.write_bytes(b"something else")
+    with pytest.raises(CaseError, match="damaged"):
+        export_case(store, case_id, tmp_path / "b.zip", actor="Ann", with_evidence=True, most_drawn=0)
+    assert not (tmp_path / "b.zip").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forks")
+@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp_path, trials):
+    case = store.create_case("Killed", examiner="Ann")
+    for number in range(20):
+        store.file_evidence(case.id, upload(b"%d" % number * 500_000, f"{number}.jpg"), actor="Clerk")
+    command = [sys.executable, "-W", "error", "-m", "tests.bundle.killed", store.folder, case.id, str(trials)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    whole, none = map(int, done.stdout.split())
+    assert min(whole, none) >= 2  # the moments were before and after the end
+
+
+@pytest.mark.parametrize(("few", "many"), [(40, 400), pytest.param(200, 2000, marks=pytest.mark.slow)])
+def test_the_memory_of_an_export_does_not_grow_with_the_reports(store, tmp_path, few, many):
+    peaks, length = [], 50_000
+    for items in (few, many):
+        case_id = filled(store, items, padding="x" * length)
+        tracemalloc.start()
+        try:
+            export_case(store, case_id, tmp_path / f"{items}.zip", actor="Ann", most_drawn=10)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    growth = (peaks[1] - peaks[0]) / (many - few)
+    assert growth < length / 2, f"{growth:.0f} bytes an item"  # its row, its names and its entries of the log stay
+    assert problems(io.BytesIO((tmp_path / f"{many}.zip").read_bytes())) == []
+
+
+def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: keys.fingerprint(keys.signing_key(tmp_path).public_key()), range(32)))
+    assert len(made) == 1
+    (path,) = tmp_path.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
+def test_a_damaged_key_is_never_replaced(tmp_path, content):
+    (tmp_path / "signing_key.pem").write_bytes(content)
+    with pytest.raises(UsageError, match="no Ed25519 key"):
+        keys.signing_key(tmp_path)
+    assert (tmp_path / "signing_key.pem").read_bytes() == content

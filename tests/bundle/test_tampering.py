@@ -1,0 +1,273 @@
+"""Whatever is done to a bundle is found, and said in one sentence."""
+
+import copy
+import io
+import json
+import random
+import stat
+import zipfile
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from faceloupe.bundle import layout
+from faceloupe.bundle.keys import fingerprint, public_pem, signing_key
+from faceloupe.bundle.verify import verify
+from faceloupe.errors import BundleError, UsageError
+from tests.bundle.conftest import edited, problems, zipped
+
+EITHER = {layout.MANIFEST, layout.SIGNATURE, layout.PUBLIC_KEY}  # which of them was altered cannot be told
+
+
+def spans(content: bytes) -> dict[str, range]:
+    """Where the bytes of each member lie in the file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        places = {}
+        for info in archive.infolist():
+            header = content[info.header_offset : info.header_offset + 30]
+            start = info.header_offset + 30 + int.from_bytes(header[26:28], "little")
+            start += int.from_bytes(header[28:30], "little")
+            places[info.filename] = range(start, start + info.file_size)
+    return places
+
+
+def changed(content: bytes, place: int, by: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ by]) + content[place + 1 :]
+
+
+def test_a_bundle_as_it_was_made_is_good(made):
+    assert problems(io.BytesIO(made.content)) == []
+    assert problems(zipped(made.members.items())) == []
+    assert problems(zipped(made.signed(made.members).items())) == []
+    assert {name.partition("/")[0] for name in made.members} == {
+        *(layout.CASE, layout.LOG, layout.ITEMS, layout.PAGE, layout.DOCUMENT),
+        *EITHER,
+        *("reports", "pictures", "evidence"),
+    }
+
+
+def test_1000_random_changes_of_a_byte_of_the_file_are_found_and_the_member_is_named(made):
+    chance, places = random.Random(1), spans(made.content)
+    assert "".join(made.content[place.start : place.stop].hex() for place in places.values()) == "".join(
+        content.hex() for content in made.members.values()
+    )
+    for name in chance.choices(sorted(places), k=1000):
+        content = changed(made.content, chance.choice(places[name]), chance.randrange(1, 256))
+        assert any(name in text for text in problems(io.BytesIO(content))), name
+
+
+def test_1000_random_changes_under_a_new_checksum_are_found_and_the_member_is_named(made):
+    chance, members = random.Random(2), made.members
+    for name in chance.choices(sorted(members), k=1000):
+        content = changed(members[name], chance.randrange(len(members[name])), chance.randrange(1, 256))
+        found = problems(zipped((members | {name: content}).items()))
+        assert any(name in text for text in found), name
+        assert name in EITHER or not any(other in found[0] for other in set(members) - {name, layout.MANIFEST})
+
+
+def test_100_random_changes_of_the_log_by_the_holder_of_the_key_are_found(made):
+    chance, members = random.Random(3), made.members
+    log = members[layout.LOG]
+    for _ in range(100):
+        content = changed(log, chance.randrange(len(log)), chance.randrange(1, 256))
+        found = problems(zipped(made.signed(members | {layout.LOG: content}).items()))
+        assert any(layout.LOG in text for text in found)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999])
+def test_a_bundle_cut_short_is_damaged(made, share):
+    (text,) = problems(io.BytesIO(made.content[: int(len(made.content) * share)]))
+    assert "damaged or cut short" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"not a ZIP at all", b"\x89PNG\r\n\x1a\n" * 100])
+def test_what_is_no_zip_is_bad_usage(content):
+    with pytest.raises(UsageError, match="no ZIP"):
+        verify(io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "/etc/passwd",
+        "C:\\evil",
+        "C:evil",
+        "pictures\\a.png",
+        "evidence/../case.json",
+        "sub/",
+        "case.json/x",
+        "CASE.JSON",
+        "notes.txt",
+        "case.json ",
+        "ca\u017fe.json",
+        "reports/0123456789ab.json\n",
+        "./case.json",
+    ],
+)
+def test_a_name_that_no_bundle_has_is_refused(made, name):
+    (text,) = problems(zipped([*made.members.items(), (name, b"content")]))
+    assert "no bundle has" in text
+
+
+def test_a_member_that_comes_twice_is_refused(made):
+    (text,) = problems(zipped([*made.members.items(), (layout.CASE, b"{}")]))
+    assert text == "The ZIP has a member 'case.json' that comes twice."
+
+
+def test_a_link_is_refused(made):
+    link = zipfile.ZipInfo(layout.evidence_name("0" * 64))
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    (text,) = problems(zipped([*made.members.items(), (link, b"/etc/passwd")]))
+    assert "link" in text
+
+
+def test_a_bomb_is_refused_before_it_is_read(made):
+    members = made.members | {layout.evidence_name("0" * 64): bytes(50_000_000)}
+    stream = zipped(members.items(), zipfile.ZIP_DEFLATED)
+    assert len(stream.getvalue()) < len(made.content)
+    (text,) = problems(stream)
+    assert "compressed" in text
+
+
+def test_members_that_share_their_bytes_are_refused(made):
+    stream = zipped(made.members.items())
+    with zipfile.ZipFile(stream) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    with zipfile.ZipFile(stream, "a") as archive:
+        for number in range(20):
+            twin = copy.copy(largest)
+            twin.filename = twin.orig_filename = layout.evidence_name(f"{number:064x}")
+            archive.filelist.append(twin)
+        archive._didModify = True  # so that the list is written anew
+    (text,) = problems(stream)
+    assert "larger than the file" in text
+
+
+def test_an_encrypted_member_is_refused(made):
+    content = bytearray(made.content)
+    place = content.rfind(b"PK\x01\x02")
+    content[place + 8] |= 1
+    (text,) = problems(io.BytesIO(content))
+    assert "encrypted" in text
+
+
+def test_an_unsigned_bundle_is_called_so(made):
+    members = made.members
+    del members[layout.SIGNATURE]
+    assert problems(zipped(members.items())) == ["The bundle is not signed: manifest.sig is missing."]
+
+
+def test_another_key_is_told_by_the_one_that_was_published(made):
+    other = Ed25519PrivateKey.generate()
+    members = made.signed(made.members | {layout.PUBLIC_KEY: public_pem(other.public_key())})
+    forged = zipped((members | {layout.SIGNATURE: other.sign(members[layout.MANIFEST])}).items())
+    own = signing_key(made.store.folder).public_key()
+    assert problems(forged) == []
+    (text,) = problems(forged, key=public_pem(own))
+    assert "another key" in text
+    assert fingerprint(own) in text
+    assert problems(io.BytesIO(made.content), key=public_pem(own)) == []
+    with pytest.raises(BundleError, match="no Ed25519 public key"):
+        verify(io.BytesIO(made.content), key=b"no key")
+
+
+def test_an_added_and_a_removed_member_are_named(made):
+    members, stray = made.members, layout.picture_name("0" * 64)
+    added = members | {stray: b"content"}
+    assert problems(zipped(added.items())) == [f"{stray} is not listed in manifest.json."]
+    assert problems(zipped(made.signed(added).items())) == [f"{stray} belongs to no run of the case."]
+    for name in members:
+        rest = {other: content for other, content in members.items() if other != name}
+        assert any(name in text for text in problems(zipped(rest.items()))), name
+        if name not in (*EITHER, layout.PAGE, layout.DOCUMENT):
+            assert any(name in text for text in problems(zipped(made.signed(rest).items()))), name
+
+
+def test_an_entry_cut_from_the_end_of_the_log_is_missed_even_under_a_new_signature(made):
+    lines = made.members[layout.LOG].splitlines(keepends=True)
+    members = made.members | {layout.LOG: b"".join(lines[:-1])}
+    assert any(layout.LOG in text for text in problems(zipped(members.items())))
+    found = problems(zipped(made.signed(members).items()))
+    assert f"log.jsonl: Entry {len(lines)} is missing: the chain had {len(lines)} or more." in found
+
+
+def test_exchanged_evidence_is_found_even_under_a_new_signature(made):
+    members = made.members
+    one, other = (name for name in members if name.startswith("evidence/"))
+    members[one], members[other] = members[other], members[one]
+    assert len(problems(zipped(members.items()))) == 2
+    found = problems(zipped(made.signed(members).items()))
+    assert [text.partition(" ")[0] for text in found] == sorted((one, other))
+
+
+def replace_score(case):
+    case["items"][0]["runs"][0]["report"]["score"] = 0.5
+
+
+def replace_decision(case):
+    case["items"][1]["decisions"][0]["outcome"] = "manipulated"
+
+
+def drop_note(case):
+    case["notes"].clear()
+
+
+def add_signature(case):
+    case["sign_offs"].append({"utc": "2026-01-01T00:00:00.000000Z", "reviewer": "Mallory"})
+
+
+def drop_run(case):
+    case["items"][0]["runs"].clear()
+
+
+def drop_item(case):
+    case["items"].pop()
+
+
+def replace_picture(case):
+    pictures = case["items"][0]["runs"][0]["pictures"]
+    pictures[next(iter(pictures))] = "0" * 64
+
+
+def edit_log(case):
+    case["log"]["entries"][1]["actor"] = "Mallory"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replace_score,
+        replace_decision,
+        drop_note,
+        add_signature,
+        drop_run,
+        drop_item,
+        replace_picture,
+        edit_log,
+        dict.clear,
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_a_case_report_that_the_log_does_not_bear_out_is_found_even_under_a_new_signature(made, change):
+    found = problems(zipped(made.signed(edited(made.members, layout.CASE, change)).items()))
+    assert any(layout.CASE in text for text in found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000, b'{"format": "2"}', b'{"format": "1", "members": 3}'],
+    ids=range(8),
+)
+def test_a_manifest_of_any_form_is_refused_in_words(made, content):
+    signature = signing_key(made.store.folder).sign(content)
+    (text,) = problems(zipped((made.members | {layout.MANIFEST: content, layout.SIGNATURE: signature}).items()))
+    assert layout.MANIFEST in text
+
+
+@pytest.mark.parametrize("name", [layout.CASE, layout.LOG])
+@pytest.mark.parametrize(
+    "content", [b"[]", b'{"case": 1}', b"null", b"[" * 100_000, json.dumps({"items": [1]}).encode()]
+)
+def test_documents_of_any_form_are_refused_in_words(made, name, content):
+    assert problems(zipped(made.signed(made.members | {name: content}).items()))
