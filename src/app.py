@@ -1,10 +1,13 @@
-"""Entry of the app: navigation and the line at the top of every page, nothing else."""
+"""Entry of the app: the password gate, navigation and the line at the top of every page, nothing else."""
 
 import streamlit as st
 
+from faceloupe.ui import gate
 from faceloupe.ui.panels import ICON, status_line
 
 st.set_page_config(page_title="FaceLoupe", page_icon=str(ICON), layout="wide")
+if not gate.passed():
+    st.stop()
 page = st.navigation(
     {
         "Examine": [

@@ -1,7 +1,8 @@
-"""The command line: ``analyze``, ``validate``, ``case``, ``verify``, ``reproduce`` and ``models``."""
+"""The command line: ``analyze``, ``validate``, ``case``, ``verify``, ``reproduce``, ``models`` and ``password``."""
 
 import argparse
 import contextlib
+import getpass
 import os
 import sys
 import warnings
@@ -196,7 +197,24 @@ def _parser() -> argparse.ArgumentParser:
         add(of_bundle)
         of_bundle.set_defaults(run=partial(_of_bundle, answer))
     _add_models(commands)
+    about = "hash a password for the app of a shared workstation"
+    hashing = commands.add_parser("password", help=about, description=f"{about.capitalize()}; it is asked for.")
+    hashing.set_defaults(run=_password)
     return parser
+
+
+def _password(options: argparse.Namespace) -> int:
+    """The password comes from the terminal, or a line of stdin: never from an argument that others can list."""
+    from faceloupe.password import PasswordHash
+
+    if sys.stdin.isatty():
+        first, second = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+        if first != second:
+            raise UsageError("The two passwords differ; try again.")
+    else:
+        first = sys.stdin.readline().rstrip("\n")
+    _emit(str(PasswordHash.of(first)))
+    return 0
 
 
 def _of_bundle(answer: Callable[[argparse.Namespace, cli_cases.Console], int], options: argparse.Namespace) -> int:

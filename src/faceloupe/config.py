@@ -30,6 +30,11 @@ def data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "faceloupe"
 
 
+def password_hash() -> str | None:
+    """Hash of the password that the app asks for: ``FACELOUPE_PASSWORD_HASH``; None where it asks for none."""
+    return os.environ.get("FACELOUPE_PASSWORD_HASH") or None
+
+
 _RANGES = {
     "max_bytes": (1, 2**40),
     "max_pixels": (1, 2**31),

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -84,6 +86,7 @@ def test_a_result_survives_a_change_of_page(app):
         ("empty.png", b"", "empty"),
         ("half.jpg", GENERATED.read_bytes()[:-9000], "damaged or incomplete"),
     ],
+    ids=["no picture", "empty", "cut"],
 )
 def test_a_bad_upload_gets_a_sentence_not_a_trace(app, tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
@@ -117,15 +120,37 @@ def test_an_analysis_cancelled_half_way_says_so_and_shows_no_old_verdict(app, mo
     assert "Error rates" in words(app)
 
     def cancelled_by_a_click(*_, **__):
-        state.cancelled(GENERATED.name)
         raise Cancelled("The analysis was cancelled.")
 
-    monkeypatch.setattr("faceloupe.pipeline.analyze", cancelled_by_a_click)
+    monkeypatch.setattr("faceloupe.ui.work.analyze", cancelled_by_a_click)
     upload(app, GENERATED, "not analyzed before.jpg")
     assert "Error rates" not in words(app)
-    app.run()
     assert "was cancelled" in words(app)
     assert app.session_state[state.RESULT] is None
+
+
+def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, monkeypatch):
+    from faceloupe.ui import resources, work
+
+    gate, analyze = threading.Event(), work.analyze
+
+    def waiting(*arguments, **named):
+        assert gate.wait(TIMEOUT)
+        return analyze(*arguments, **named)
+
+    monkeypatch.setattr("faceloupe.ui.work.analyze", waiting)
+    monkeypatch.setattr("faceloupe.ui.image_input.wait", lambda job: None)  # whoever leaves the page does not wait
+    upload(app, GENERATED, "left alone.jpg")
+    app.switch_page("../pages/about.py").run()
+    gate.set()
+    job = resources.stills().get(app.session_state[state.IMAGE_JOB])
+    deadline = time.monotonic() + TIMEOUT
+    while job.live and time.monotonic() < deadline:
+        time.sleep(0.01)
+    app.switch_page("../pages/image.py").run()
+    assert not app.exception
+    assert app.session_state[state.RESULT].name == "left alone.jpg"
+    assert "Error rates of single faces" in words(app)
 
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():

@@ -138,6 +138,45 @@ def test_jobs_run_one_at_a_time_in_order_and_know_their_place(queue):
     assert order == ["a", "c"]
 
 
+def test_owners_take_turns_however_much_one_of_them_submits(queue):
+    gate, order = threading.Event(), []
+
+    def noting(name):
+        return lambda *, progress, cancel: order.append(name)
+
+    begun(queue.submit("gate", "gate", held(gate), owner="heavy"))
+    jobs = [queue.submit(f"heavy {number}", "", noting(f"heavy {number}"), owner="heavy") for number in range(5)]
+    jobs += [queue.submit(f"light {number}", "", noting(f"light {number}"), owner="light") for number in range(2)]
+    assert [queue.ahead(job) for job in jobs] == [2, 4, 5, 6, 7, 1, 3]
+    gate.set()
+    for job in jobs:
+        ended(job)
+    assert order == ["light 0", "heavy 0", "light 1", "heavy 1", "heavy 2", "heavy 3", "heavy 4"]
+
+
+def test_one_owner_cannot_fill_the_queue_for_the_others():
+    queue, gate = JobQueue(capacity_each=2), threading.Event()
+    begun(queue.submit("gate", "gate", held(gate), owner="heavy"))
+    for number in range(2):
+        queue.submit(number, "", held(gate), owner="heavy")
+    with pytest.raises(UsageError, match="2 jobs wait already"):
+        queue.submit("more", "", held(gate), owner="heavy")
+    queue.submit("light", "", held(gate), owner="light")
+    gate.set()
+    queue.close()
+
+
+def test_as_many_jobs_run_at_once_as_there_are_threads():
+    queue, gate = JobQueue(threads=2), threading.Event()
+    jobs = [queue.submit(name, name, held(gate)) for name in "abc"]
+    begun(jobs[0])
+    begun(jobs[1])
+    assert jobs[2].state is State.QUEUED
+    gate.set()
+    ended(jobs[2])
+    queue.close()
+
+
 def test_a_full_queue_refuses_with_a_sentence():
     queue, gate = JobQueue(capacity=1), threading.Event()
     begun(queue.submit("a", "a", held(gate)))

@@ -124,7 +124,7 @@ def _submit(case: Case, chosen: Chosen) -> None:
     key = ("filing", case.id, chosen.source)
     try:
         filing = partial(work.file_unseen, chosen.take, chosen.name, desk, resources.instruments())
-        st.session_state[state.FILING_JOB] = resources.jobs().submit(key, f"Filing {chosen.name}", filing).key
+        st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:
         st.session_state[state.FILING_SAID] = ("error", str(problem))

@@ -1,10 +1,10 @@
-"""Long work, one piece at a time, in a thread that knows nothing of Streamlit; every session sees the same jobs."""
+"""Long work in threads that know nothing of Streamlit, shared out fairly; every session sees the same jobs."""
 
 import logging
 import re
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from enum import StrEnum
 from typing import Protocol
@@ -12,7 +12,8 @@ from typing import Protocol
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError
 
 _LOG = logging.getLogger(__name__)
-_WAITING, _REMEMBERED = 8, 64  # jobs in the queue, and ended ones whose end can still be told
+_WAITING, _WAITING_EACH = 64, 8  # jobs in the queue: of everyone, and of one owner
+_REMEMBERED = 64  # ended jobs whose end can still be told
 _STEADY_S, _STEADY_SHARE = 1.0, 0.02  # a stage must have lasted so long, and got so far, to be projected
 _FRAMES = re.compile(r"Frame (\d+) of about (\d+)")
 _LEAVING_S = 5.0  # that an ending server waits for the piece of work under way
@@ -49,6 +50,7 @@ class Job:
     Attributes:
         key: what is done, to what: two jobs of one key do the same.
         title: for people.
+        owner: who asked for it first.
         state: where it stands.
         stage: what is being done.
         share: of the work that is done, 0..1.
@@ -58,8 +60,8 @@ class Job:
         error: the sentence that says why it failed; empty unless it has.
     """
 
-    def __init__(self, key: Hashable, title: str, work: Work, clock: Clock) -> None:
-        self.key, self.title = key, title
+    def __init__(self, key: Hashable, title: str, work: Work, clock: Clock, owner: Hashable) -> None:
+        self.key, self.title, self.owner = key, title, owner
         self.state, self.stage, self.share = State.QUEUED, "Waiting", 0.0
         self.started: float | None = None
         self.finished: float | None = None
@@ -133,28 +135,43 @@ class Job:
 
 
 class JobQueue:
-    """Jobs that are carried out one after the other, in the order in which they were submitted."""
+    """Jobs that are carried out by a few threads, in turns: whoever was served longest ago comes first.
 
-    def __init__(self, *, capacity: int = _WAITING, clock: Clock = time.monotonic) -> None:
+    Someone who submits a hundred jobs delays another's one by as many as there are threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int = 1,
+        capacity: int = _WAITING,
+        capacity_each: int = _WAITING_EACH,
+        clock: Clock = time.monotonic,
+    ) -> None:
         """
         Args:
+            threads: that carry out jobs.
             capacity: jobs that may wait.
+            capacity_each: jobs of one owner that may wait.
             clock: seconds, steady.
         """
-        self._capacity, self._clock = capacity, clock
+        self._capacity, self._capacity_each, self._clock = capacity, capacity_each, clock
         self._changed = threading.Condition()
-        self._line: deque[Job] = deque()
-        self._current: Job | None = None
+        self._line: list[Job] = []
+        self._running: list[Job] = []
+        self._served: dict[Hashable, int] = {}  # owner -> number of the turn that was theirs last
+        self._turns = 0
         self._known: OrderedDict[Hashable, Job] = OrderedDict()
-        self._thread: threading.Thread | None = None
+        self._unstarted = threads
 
-    def submit(self, key: Hashable, title: str, work: Work) -> Job:
+    def submit(self, key: Hashable, title: str, work: Work, *, owner: Hashable = None) -> Job:
         """Have work done; where a job of that key is waiting or running, that one is returned.
 
         Args:
             key: what is done, to what.
             title: for people.
             work: what is done.
+            owner: among whom the threads are shared out.
 
         Raises:
             UsageError: too many jobs wait already.
@@ -163,15 +180,20 @@ class JobQueue:
             known = self._known.get(key)
             if known is not None and known.live:
                 return known
-            if len(self._waiting()) >= self._capacity:
-                raise UsageError(f"{self._capacity} jobs wait already; try again when one has ended.")
-            job = self._known[key] = Job(key, title, work, self._clock)
+            self._line = [job for job in self._line if job.live]
+            for waiting, capacity in (
+                (len(self._line), self._capacity),
+                (sum(job.owner == owner for job in self._line), self._capacity_each),
+            ):
+                if waiting >= capacity:
+                    raise UsageError(f"{capacity} jobs wait already; try again when one has ended.")
+            job = self._known[key] = Job(key, title, work, self._clock, owner)
             self._known.move_to_end(key)
             self._forget()
             self._line.append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="faceloupe-jobs", daemon=True)
-                self._thread.start()
+            if self._unstarted:
+                self._unstarted -= 1
+                threading.Thread(target=self._serve, name="faceloupe-jobs", daemon=True).start()
             self._changed.notify()
             return job
 
@@ -181,37 +203,49 @@ class JobQueue:
             return self._known.get(key)
 
     def live(self) -> list[Job]:
-        """What is running and waiting, in order."""
+        """What is running and waiting, in the order in which it is carried out."""
         with self._changed:
-            return [job for job in (self._current, *self._line) if job is not None and job.live]
+            return [job for job in (*self._running, *self._order()) if job.live]
 
     def ahead(self, job: Job) -> int:
         """How many jobs are carried out before that one; a cancelled one counts until its work has stopped."""
         with self._changed:
-            waiting = self._waiting()
-            return waiting.index(job) + (self._current is not None) if job in waiting else 0
+            order = self._order()
+            return order.index(job) + len(self._running) if job in order else 0
 
     def close(self) -> None:
         """Cancel everything, and wait a little for the work under way to stop."""
         for job in self.live():
             job.cancel()
         with self._changed:
-            self._changed.wait_for(lambda: self._current is None, _LEAVING_S)
+            self._changed.wait_for(lambda: not self._running, _LEAVING_S)
 
-    def _waiting(self) -> list[Job]:
-        return [job for job in self._line if job.live]
+    def _order(self) -> list[Job]:
+        """What waits, by turns: each time the oldest job of the owner who was served longest ago."""
+        waiting, served, order = [job for job in self._line if job.live], dict(self._served), []
+        for turn in range(self._turns, self._turns + len(waiting)):
+            order.append(min(waiting, key=lambda job: served.get(job.owner, -1)))
+            waiting.remove(order[-1])
+            served[order[-1].owner] = turn
+        return order
 
     def _forget(self) -> None:
         ended = [key for key, job in self._known.items() if not job.live]
         for key in ended[: max(0, len(ended) - _REMEMBERED)]:
             del self._known[key]
+        present = {job.owner for job in self._known.values()}
+        self._served = {owner: turn for owner, turn in self._served.items() if owner in present}
 
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._line)
-                self._current = self._line.popleft()
-            self._current.carry_out()
+                self._changed.wait_for(self._order)
+                job = self._order()[0]
+                self._line.remove(job)
+                self._running.append(job)
+                self._served[job.owner] = self._turns
+                self._turns += 1
+            job.carry_out()
             with self._changed:
-                self._current = None
+                self._running.remove(job)
                 self._changed.notify_all()

@@ -3,17 +3,19 @@
 import atexit
 import shutil
 import tempfile
+from collections.abc import Hashable
 from pathlib import Path
 
 import streamlit as st
 
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import Settings, data_folder, weights_folder
+from faceloupe.config import Settings, data_folder, password_hash, weights_folder
 from faceloupe.media.intake import Intake
 from faceloupe.models.records import ModelRecord, find_record
+from faceloupe.password import Gate, PasswordHash
 from faceloupe.pipeline import Instruments
-from faceloupe.ui import work
-from faceloupe.ui.jobs import JobQueue
+from faceloupe.ui import state, work
+from faceloupe.ui.jobs import Job, JobQueue, Work
 from faceloupe.ui.stores import AnalysisKey, AnalysisStore, FrameStore
 
 
@@ -21,6 +23,17 @@ from faceloupe.ui.stores import AnalysisKey, AnalysisStore, FrameStore
 def settings() -> Settings:
     """Settings of this server."""
     return Settings.from_environment()
+
+
+@st.cache_resource(show_spinner=False)
+def gate() -> Gate | None:
+    """The password gate; None where the server was given no password.
+
+    Raises:
+        UsageError: what it was given is no hash.
+    """
+    text = password_hash()
+    return Gate(PasswordHash.parse(text)) if text else None
 
 
 @st.cache_resource(show_spinner="Loading the verified model")
@@ -48,7 +61,27 @@ def frames() -> FrameStore:
 @st.cache_resource(show_spinner=False)
 def jobs() -> JobQueue:
     """The queue of long work."""
-    queue = JobQueue()
+    return _queue(threads=2)  # so that one long video does not hold up everyone's
+
+
+@st.cache_resource(show_spinner=False)
+def stills() -> JobQueue:
+    """The queue of work that takes a second or so, which must not wait for videos."""
+    return _queue(threads=1)
+
+
+def submit(key: Hashable, title: str, work: Work) -> Job:
+    """Queue long work of this session; see ``JobQueue.submit``."""
+    return jobs().submit(key, title, work, owner=st.session_state[state.OWNER])
+
+
+def submit_still(key: Hashable, title: str, work: Work) -> Job:
+    """Queue short work of this session, likewise."""
+    return stills().submit(key, title, work, owner=st.session_state[state.OWNER])
+
+
+def _queue(threads: int) -> JobQueue:
+    queue = JobQueue(threads=threads)
     atexit.register(queue.close)  # a thread inside the networks must not see the interpreter go
     return queue
 

@@ -3,7 +3,9 @@
 import sys
 
 from faceloupe import selfcheck
-from faceloupe.config import REPOSITORY
+from faceloupe.config import REPOSITORY, password_hash
+
+_LOOPBACK = "127.0.0.1"  # the default, see .streamlit/config.toml
 
 
 def main(options: list[str]) -> int:
@@ -14,10 +16,23 @@ def main(options: list[str]) -> int:
     """
     if code := selfcheck.main():
         return code
+    if warning := _exposed(options):
+        print(warning, file=sys.stderr)
     from streamlit.web import cli
 
     cli.main(["run", str(REPOSITORY / "src" / "app.py"), *options], prog_name="streamlit")
     return 0
+
+
+def _exposed(options: list[str]) -> str:
+    """A warning where others can reach the server and no password is asked for; else nothing."""
+    address = options[options.index("--server.address") + 1] if "--server.address" in options else _LOOPBACK
+    if address in (_LOOPBACK, "localhost", "::1") or password_hash():
+        return ""
+    return (
+        f"FaceLoupe is served on {address} without a password: whoever reaches this machine sees its cases. "
+        "`faceloupe password` makes a hash for FACELOUPE_PASSWORD_HASH."
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
 """Keys of the session state, in one place. Streamlit forgets a widget's value when its page is left; these it keeps."""
 
+import secrets
+
 import streamlit as st
 
+OWNER = "owner"  # tells this session from others where work is shared out
+ADMITTED = "admitted"  # whether the password was given
+IMAGE_JOB = "image_job"  # key of the analysis under way, see jobs.Job
 RESULT = "result"  # key of the analysis on show, see stores.AnalysisKey
 FACE = "face"  # id of the chosen face
 OPACITY = "opacity"  # of the heatmap, 0..1
 LAST_UPLOAD = "last_upload"  # id of the last upload that was analyzed: once, not at every rerun
-NOTICE = "notice"  # a sentence on what became of the last file, such as a cancelled analysis
+NOTICE = "notice"  # what became of the last file, where it brought no result: icon and sentence
 
 VIDEO_JOB = "video_job"  # key of the examination under way, see jobs.Job
 VIDEO_RESULT = "video_result"  # key of the video analysis on show
@@ -32,17 +37,14 @@ DEFAULT_OPACITY = 0.6
 
 def start() -> None:
     """Give every key its first value."""
-    names = (RESULT, FACE, LAST_UPLOAD, NOTICE)
+    names = (IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE)
     names += (VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE)
     names += (CASE, CASE_ITEM, CASE_SAID, FILING_CHOSEN, FILING_JOB, FILING_SAID)
     values = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", CASE_PAGE: 0, ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
     for key, value in (dict.fromkeys(names) | values).items():
         st.session_state.setdefault(key, value)
-
-
-def cancelled(name: str) -> None:
-    """Callback of the cancel button."""
-    st.session_state[NOTICE] = f"The analysis of {name} was cancelled; choose the file again to examine it."
+    if OWNER not in st.session_state:
+        st.session_state[OWNER] = secrets.token_hex(8)
 
 
 def keep(key: str, widget: str) -> None:

@@ -145,7 +145,7 @@ def _submit(chosen: Chosen) -> None:
         work.examine, chosen.take, resources.instruments(), resources.analyses(), settings=chosen.key.settings
     )
     st.session_state[state.VIDEO_NOTICE] = None
-    st.session_state[state.VIDEO_JOB] = resources.jobs().submit(chosen.key, chosen.title, examine).key
+    st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
 
 
 def under_way() -> Job | None:

@@ -264,7 +264,7 @@ def _make_copy(key: AnalysisKey) -> None:
         work.annotate, key, resources.analyses(), resources.copies(), max_pixels=resources.settings().max_pixels
     )
     try:
-        resources.jobs().submit(_copy_key(key), f"Annotated copy of {key.name}", annotate)
+        resources.submit(_copy_key(key), f"Annotated copy of {key.name}", annotate)
     except UsageError as problem:
         st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))
 

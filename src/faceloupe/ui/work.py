@@ -31,6 +31,27 @@ def take_upload(content: bytes, name: str, max_bytes: int) -> Take:
     return lambda _: take_in_bytes(content, name, max_bytes=max_bytes)
 
 
+def examine_still(
+    intake: Intake,
+    instruments: Instruments,
+    store: AnalysisStore,
+    *,
+    settings: Settings,
+    progress: Progress,
+    cancel: Cancel,
+) -> AnalysisKey:
+    """Analyze a photo that was taken in already, and put the analysis where the sessions find it.
+
+    Raises:
+        FaceLoupeError: see ``pipeline.analyze``.
+    """
+    key = key_of(intake, instruments.scorer.record.weights_sha256, settings)
+    if store.get(key) is None:
+        analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
+        store.put(key, analysis, intake)
+    return key
+
+
 def examine(
     take: Take,
     instruments: Instruments,
