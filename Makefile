@@ -7,6 +7,7 @@ PEERS ?= ../shared/weights
 BIN := .venv/bin
 STAMP := .venv/.installed
 TRAINING := .venv/.training
+BROWSER := .venv/.browser
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -53,8 +54,14 @@ evaluate: trainsetup ## measure the committed models anew; build/model-card.md s
 trainquick: trainsetup ## every stage of training on a tenth of the material, into build/quick; a quarter of an hour or so
 	$(BIN)/dvc repro quick/dvc.yaml
 
-screenshots: setup ## photograph every page of the running app (needs Debian's chromium)
+$(BROWSER): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
+	touch $(BROWSER)
+
+screenshots: $(BROWSER) ## photograph every page of the running app (needs Debian's chromium)
 	$(BIN)/python docs/screenshots/take.py
 
-.PHONY: help setup trainsetup run test quick lint bench train trainquick evaluate screenshots
+soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, memory (needs Debian's chromium)
+	$(BIN)/python -m tests.soak
+
+.PHONY: help setup trainsetup run test quick lint bench train trainquick evaluate screenshots soak
