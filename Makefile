@@ -59,9 +59,12 @@ $(BROWSER): $(STAMP)
 	touch $(BROWSER)
 
 screenshots: $(BROWSER) ## photograph every page of the running app (needs Debian's chromium)
-	$(BIN)/python docs/screenshots/take.py
+	$(BIN)/python -m docs.screenshots.take
 
 soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, memory (needs Debian's chromium)
 	$(BIN)/python -m tests.soak
 
-.PHONY: help setup trainsetup run test quick lint bench train trainquick evaluate screenshots soak
+walk: $(BROWSER) ## walk a case from its creation to a verified bundle in a browser (needs Debian's chromium)
+	$(BIN)/python -m tests.walks.case_walk
+
+.PHONY: help setup trainsetup run test quick lint bench train trainquick evaluate screenshots soak walk

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import case_panels, item_panels, open_case, panels, state
+from faceloupe.ui import case_panels, item_panels, open_case, panels, review_panels, state
 
 st.header("Case")
 try:
@@ -18,15 +18,10 @@ try:
     if chosen:
         st.divider()
         item_panels.findings(case, chosen)
-        if said := st.session_state[state.CASE_SAID]:
-            st.caption(f":material/check: {panels.plain(said)}")
-        decide, note, sign = st.columns(3, gap="medium")
-        with decide:
-            item_panels.decisions(case, chosen)
-        with note:
-            item_panels.notes(case, chosen)
-        with sign:
-            item_panels.sign_off(case, chosen)
+        review_panels.of_item(case, chosen)
+    else:
+        review_panels.said()
+    review_panels.of_case(case)
     case_panels.log_table(case)
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -13,9 +13,11 @@ try:
         st.page_link("../pages/cases.py", label="To the cases", icon=":material/folder_open:")
         st.stop()
     letterhead = report_panels.letterhead()
-    record = report_panels.record_of(case)
-    html = report_panels.drawn(record, letterhead)
-    report_panels.downloads(record, letterhead, html)
-    report_panels.preview(html)
+    if case.items > report_panels.MOST_DRAWN:
+        report_panels.large(case, letterhead)
+    else:
+        html = report_panels.document(case, letterhead)
+        report_panels.downloads(case, letterhead, html)
+        report_panels.preview(html)
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

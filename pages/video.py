@@ -13,6 +13,8 @@ def show(key: AnalysisKey) -> None:
     if analysis is None:
         st.info("This result is not in memory any more; choose the file again.", icon=":material/history:")
         return
+    if filing.withheld(key.evidence_sha256):
+        return
     report = analysis.report
     video_panels.stretch_line(key, report)
     panels.verdict_card(report)

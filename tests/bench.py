@@ -1,6 +1,7 @@
 """Benchmarks: ``python -m tests.bench``. Each figure is a ratio against a named rival, measured in turns in one run.
 
-The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``bench_video.py``.
+The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``bench_video.py``. A large case has
+no rival: what ``bench_cases.py`` prints last are seconds and memory.
 Videos that are named on the command line are measured as well.
 """
 
@@ -20,7 +21,7 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.models.records import find_record
 from faceloupe.pipeline import Instruments, analyze
 from faceloupe.samples import SAMPLES
-from tests import bench_video
+from tests import bench_cases, bench_video
 
 SCRIPT = Path(__file__).with_name("rival_script.py")
 ROUNDS = 9
@@ -76,6 +77,7 @@ def main() -> int:
             rounds=ROUNDS,
         )
     bench_video.main([Path(name) for name in sys.argv[1:]])
+    bench_cases.main()
     return 0
 
 

@@ -3,49 +3,17 @@
 Starts the app itself, and drives Debian's chromium with playwright: see `make screenshots`.
 """
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
-from urllib.request import urlopen
 
 import av
 import numpy as np
+from docs.screenshots import record
+from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, served, shoot, upload
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-SAMPLES = ROOT / "src" / "faceloupe" / "samples"
-SIZE = {"width": 1366, "height": 768}
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-PATIENCE_MS = 90_000
 FPS, SHOT_S, FRAME = 25, 6, (640, 480)  # frames a second, seconds a shot, pixels
-
-
-def start(port: int, **environment: str) -> subprocess.Popen:
-    """Start the app and wait until it answers."""
-    command = [sys.executable, "-m", "streamlit", "run", "src/app.py", "--server.port", str(port)]
-    app = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
-    for _ in range(120):
-        try:
-            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return app
-    app.kill()
-    raise SystemExit("the app did not start")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def write_video(path: Path) -> Path:
@@ -62,18 +30,6 @@ def write_video(path: Path) -> Path:
                 container.mux(stream.encode(av.VideoFrame.from_image(seen)))
         container.mux(stream.encode(None))
     return path
-
-
-def upload(page: Page, path: Path) -> None:
-    page.locator("input[type=file]").set_input_files(path)
-
-
-def shoot(page: Page, name: str, height: int = SIZE["height"]) -> None:
-    page.mouse.move(2, 2)  # no tooltip in the picture
-    page.set_viewport_size(SIZE | {"height": height})
-    page.wait_for_timeout(1500)
-    page.screenshot(path=HERE / f"{name}.png")
-    page.set_viewport_size(SIZE)
 
 
 def tour(page: Page, address: str, scheme: str) -> None:
@@ -131,26 +87,17 @@ def video(page: Page, scheme: str) -> None:
 
 
 def main() -> None:
-    port, bare_port = free_port(), free_port()
-    bare = tempfile.mkdtemp()
-    apps = []
-    try:
-        apps.append(start(port))
-        apps.append(start(bare_port, FACELOUPE_WEIGHTS=bare))
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-            for scheme in ("light", "dark"):
-                page = browser.new_page(viewport=SIZE, color_scheme=scheme)
-                tour(page, f"http://127.0.0.1:{port}", scheme)
-                page.goto(f"http://127.0.0.1:{bare_port}")
+    with browser() as chromium, tempfile.TemporaryDirectory() as folder:
+        for scheme in ("light", "dark"):
+            page = chromium.new_page(viewport=SIZE, color_scheme=scheme)
+            with served(FACELOUPE_DATA=f"{folder}/{scheme}") as address:
+                tour(page, address, scheme)
+                record.tour(page, address, scheme)
+            with served(FACELOUPE_DATA=f"{folder}/{scheme}", FACELOUPE_WEIGHTS=folder) as address:
+                page.goto(address)
                 page.get_by_text("nothing can be scored").first.wait_for(timeout=PATIENCE_MS)
                 shoot(page, f"no-weights-{scheme}")
-                page.close()
-            browser.close()
-    finally:
-        for app in apps:
-            app.terminate()
-        shutil.rmtree(bare)
+            page.close()
 
 
 if __name__ == "__main__":

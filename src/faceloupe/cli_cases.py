@@ -2,7 +2,7 @@
 
 import argparse
 import getpass
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ from faceloupe.config import Settings, data_folder
 from faceloupe.desk import Desk
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.media.intake import printable_name, take_in
+from faceloupe.report.columns import columns
 from faceloupe.types import Outcome
 
 if TYPE_CHECKING:
@@ -50,13 +51,6 @@ def _who(named: str | None) -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         return "unknown"
-
-
-def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows as lines, their cells aligned."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def _create(options: argparse.Namespace, console: Console) -> int:
@@ -124,7 +118,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
     for case in cases:
         blind = "blind" if case.blind else "-"
         rows.append((case.id, case.created_utc[:10], f"{case.items:,}", blind, case.examiner or "-", case.name))
-    console.emit("\n".join(_columns(rows)))
+    console.emit("\n".join(columns(rows)))
     return 0
 
 
@@ -136,8 +130,8 @@ def _all_items(store: CaseStore, case: Case, viewer: str) -> Iterator[Item]:
 def _show(options: argparse.Namespace, console: Console) -> int:
     store, viewer = _store(), _who(options.examiner)
     case = store.case(options.case)
+    store.view_all(case.id, examiner=viewer)
     items = list(_all_items(store, case, viewer))
-    store.view_scores(case.id, [item.sha256 for item in items if item.outcome], examiner=viewer)
     hidden = sum(item.hidden for item in items)
     if options.json:
         from faceloupe.cases.summary import open_case_report
@@ -174,7 +168,7 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
             decision = (item.decision or "-").replace("_", " ")
             signed = "signed" if item.signed_off else "-"
             rows.append((item.sha256[:12], _result(item), score, decision, signed, item.name))
-        lines += ["", *_columns(rows)]
+        lines += ["", *columns(rows)]
     return lines
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from faceloupe.models.inspection import Inspection, inspect_checkpoint
 from faceloupe.models.records import ModelRecord, members_of, read_registry
 from faceloupe.models.weights import read_verified
 from faceloupe.report.canonical import to_json
+from faceloupe.report.columns import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,6 @@ def _state(record: ModelRecord, folder: Path) -> str:
     return "verified"
 
 
-def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows as lines, their cells aligned."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-
-
 def _list(options: argparse.Namespace) -> Answer:
     folder = weights_folder()
     models = [
@@ -76,7 +70,7 @@ def _list(options: argparse.Namespace) -> Answer:
     for model in models:
         numbers = f"{model['parameters']:,}"
         rows.append((model["id"], model["architecture"], numbers, model["weights"], "default" * model["default"]))
-    return Answer("\n".join(_columns(rows)))
+    return Answer("\n".join(columns(rows)))
 
 
 def _verify(options: argparse.Namespace) -> Answer:
@@ -149,7 +143,7 @@ def _section(title: str, rows: list[tuple[str, ...]], count: int) -> list[str]:
         return []
     heading = (title,) + ("",) * (len(rows[0]) - 1)
     more = [f"and {count - len(rows):,} more"] if count > len(rows) else []
-    return ["", *_columns([heading, *rows]), *more]
+    return ["", *columns([heading, *rows]), *more]
 
 
 ANSWERS: dict[str, Callable[[argparse.Namespace], Answer]] = {"list": _list, "verify": _verify, "inspect": _inspect}

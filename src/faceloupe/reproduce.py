@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from faceloupe.bundle import layout
+from faceloupe.bundle import case_text, layout
 from faceloupe.bundle.archive import Archive
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
@@ -58,9 +58,10 @@ def reproduce(
     archive = Archive(stream)
     found = {} if folder is None else _hashed(folder, progress)
     loaded: dict[Settings, Instruments] = {}
-    for item in layout.parsed(archive.read(layout.CASE), layout.CASE)["items"]:
-        if not item["runs"]:
+    for part in case_text.parts(archive.lines(layout.CASE)):
+        if not isinstance(part, case_text.Item) or not part.value["runs"]:
             continue
+        item = part.value
         with tempfile.TemporaryDirectory(prefix="faceloupe-") as temporary:
             try:
                 path = _evidence(archive, item["sha256"], found, Path(temporary))

@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from faceloupe.cases import log
+from faceloupe.cases.chain import Witness, check, check_stored
 from faceloupe.cases.heads import HeadsFile
-from faceloupe.cases.log import START, STORE, Entry, Head, Witness
+from faceloupe.cases.log import START, STORE, Entry, Head
 from faceloupe.errors import CaseError
 from tests.cases.conftest import actions, filed
 
@@ -156,7 +157,7 @@ WAYS = (
 
 def test_every_one_of_a_thousand_random_changes_is_found_where_it_was_made(loose):
     connection, chain, noted = loose
-    good = log.check_stored(connection, chain, noted)
+    good = check_stored(connection, chain, noted)
     assert good.ok
     assert good.entries > 25
     for number in range(CHANGES):
@@ -164,12 +165,12 @@ def test_every_one_of_a_thousand_random_changes_is_found_where_it_was_made(loose
         way = chance.choice(WAYS)
         connection.execute("SAVEPOINT untouched")
         seq = way(connection, chain, good.entries, chance)
-        found = log.check_stored(connection, chain, noted)
+        found = check_stored(connection, chain, noted)
         assert not found.ok, (number, way.__name__, seq)
         assert found.first_broken == seq, (number, way.__name__, found)
         assert found.reason.startswith(f"Entry {seq} ")
         connection.execute("ROLLBACK TO untouched")
-    assert log.check_stored(connection, chain, noted) == good
+    assert check_stored(connection, chain, noted) == good
 
 
 def test_bytes_changed_in_the_database_file_are_found(store, case, folder):
@@ -233,8 +234,8 @@ def test_entries_survive_the_way_through_json(store, case):
     again = [Entry.from_dict(case.id, values) for values in json.loads(json.dumps([e.as_dict() for e in entries]))]
     assert tuple(again) == entries
     head = Head(case.id, len(entries), entries[-1].sha256)
-    assert log.check(again, Witness(head)).ok
-    assert log.check(again[:-1], Witness(head)).first_broken == len(entries)
+    assert check(again, Witness(head)).ok
+    assert check(again[:-1], Witness(head)).first_broken == len(entries)
 
 
 def test_a_case_that_was_taken_out_of_the_database_is_missed(store, case, folder):
@@ -295,3 +296,12 @@ def test_what_a_case_goes_through_is_logged_in_order(store, case):
     assert [entry.seq for entry in entries] == list(range(1, 12))
     assert [entry.utc for entry in entries] == sorted(entry.utc for entry in entries)
     assert all(len(entry.utc) == len("2026-01-01T00:00:00.000000Z") for entry in entries)
+
+
+def test_the_end_and_the_head_of_a_log_are_read_without_the_rest(store, case):
+    for number in range(5):
+        store.add_note(case.id, f"{number}", author="Ann")
+    entries = store.log(case.id)
+    assert store.newest_entries(case.id, 3) == tuple(reversed(entries[-3:]))
+    assert store.newest_entries(case.id, 100) == tuple(reversed(entries))
+    assert store.log_head(case.id) == Head(case.id, len(entries), entries[-1].sha256)

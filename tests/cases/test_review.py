@@ -156,3 +156,31 @@ def test_who_signed_cannot_decide_afterwards(store, case):
     with pytest.raises(CaseError, match="cannot decide"):
         store.decide(case.id, item.sha256, **VIEW, examiner="cleo")
     assert actions(store, case.id)[-1] == "decision refused"
+
+
+def test_a_blind_case_withholds_its_evidence_from_each_who_has_not_decided_it(store, case, blind):
+    content = filed(store, case), filed(store, blind)
+    assert content[0].sha256 == content[1].sha256
+    other = filed(store, case, b"other")
+    for person in ("Ann", "Bob", ""):
+        assert store.withheld_in(content[0].sha256, person).id == blind.id
+        assert store.withheld_in(other.sha256, person) is None
+        assert store.withheld_in("0" * 64, person) is None
+    store.decide(blind.id, content[0].sha256, outcome="error", reason="r", confidence="low", examiner="Ann")
+    assert store.withheld_in(content[0].sha256, " ANN") is None
+    assert store.withheld_in(content[0].sha256, "Bob").id == blind.id
+    assert store.withheld_in(content[0].sha256, "").id == blind.id  # nobody in particular has decided nothing
+    second = store.create_case("Blind as well", examiner="Ann", blind=True)
+    filed(store, second)
+    assert store.withheld_in(content[0].sha256, "Ann").id == second.id
+
+
+def test_to_view_all_is_to_view_what_may_be_seen_of_every_item_once(store, blind, monkeypatch):
+    monkeypatch.setattr("faceloupe.cases.store._PAGE", 2)
+    items = [filed(store, blind, b"%d" % number) for number in range(5)]
+    for item in items[1:4]:
+        store.decide(blind.id, item.sha256, outcome="error", reason="r", confidence="low", examiner="Ann")
+    for _ in range(2):
+        store.view_all(blind.id, examiner="Ann")
+    seen = [json.loads(entry.parameters)["sha256"] for entry in store.log(blind.id) if entry.action == "score viewed"]
+    assert seen == [item.sha256 for item in items[1:4]]

@@ -92,7 +92,7 @@ def test_a_report_shows_one_moment_whatever_is_written_meanwhile(store, case):
         filed(store, case, b"late")
         store.add_note(case.id, "late", author="Ann", sha256=first["sha256"])
         assert len(list(report.items)) == 2
-        assert len(report.after["log"]["entries"]) == 13
+        assert len(list(report.entries())) == 13
     assert len(case_report(store, case.id)["items"]) == 4
 
 

@@ -1,67 +1,15 @@
 """The pages of the group Record, and filing from those that examine, driven as a user would."""
 
-import hashlib
-import io
-import time
-import zipfile
+import json
+import sqlite3
+from contextlib import closing
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import REPOSITORY
-from faceloupe.ui import report_panels, resources, state
-from tests.conftest import PHOTOGRAPH
+from faceloupe.media.intake import take_in_bytes
+from faceloupe.ui import case_panels, resources, state
+from tests.pages.record import ADA, ITEM, SHA256, click, create, decide, go, name_examiner, press, sign
 from tests.pages.test_pages import words
-
-TIMEOUT = 60
-SHA256 = hashlib.sha256(PHOTOGRAPH.read_bytes()).hexdigest()
-ITEM = f"item-{SHA256[:12]}"
-
-
-@pytest.fixture
-def app(tmp_path, monkeypatch):
-    monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
-    resources.cases.clear()
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
-    yield at
-    resources.cases.clear()
-
-
-def go(at, page):
-    at.switch_page(f"../pages/{page}.py").run()
-    assert not at.exception
-    return at
-
-
-def click(at, key):
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
-
-
-def press(at, label):
-    next(button for button in at.button if button.label == label).click().run()
-    assert not at.exception
-    return at
-
-
-def create(at, name="Harbor", examiner="Ada Example", *, blind=False):
-    go(at, "cases")
-    at.text_input(key="examiner_input").set_value(examiner).run()
-    at.text_input(key="new_case_name").set_value(name)
-    at.checkbox(key="new_case_blind").set_value(blind)
-    return press(at, "Create the case")
-
-
-def decide(at, reason="The edge of the jaw is whole."):
-    at.selectbox(key=f"outcome-{SHA256[:12]}-0").select("authentic")
-    at.text_area(key=f"reason-{SHA256[:12]}-0").set_value(reason)
-    return press(at, "Enter the decision")
-
-
-def sign(at, reviewer):
-    at.text_input(key=f"reviewer-{SHA256[:12]}-0").set_value(reviewer)
-    return press(at, "Sign off")
 
 
 @pytest.fixture
@@ -121,34 +69,6 @@ def test_without_a_case_the_page_says_how_long_a_result_is_kept(app):
     assert "kept until the server stops" in words(click(app, "sample-photograph"))
 
 
-def test_a_blind_case_shows_a_score_only_after_the_decision(app):
-    go(create(app, blind=True), "image")
-    click(app, "sample-photograph")
-    assert "Error rates" not in words(app)
-    click(app, "file_blind")
-    job = resources.jobs().get(app.session_state[state.FILING_JOB]) if app.session_state[state.FILING_JOB] else None
-    deadline = time.monotonic() + TIMEOUT
-    while job is not None and job.live and time.monotonic() < deadline:
-        time.sleep(0.05)
-    app.run()
-    assert "was filed and analyzed" in words(app)
-    click(go(app, "case"), ITEM)
-    hidden = words(app)
-    assert "hidden until you decide" in hidden
-    assert "Error rates" not in hidden
-    assert not app.get("image")
-    shown = words(decide(app))
-    assert "before seeing the score" in shown
-    assert "Error rates of single faces" in shown
-    assert "hidden until you decide" not in shown
-    assert "Error rates" not in words(go(app, "image"))
-
-
-def test_a_result_that_was_on_show_is_hidden_while_a_blind_case_is_open(app):
-    assert "Error rates" in words(click(app, "sample-photograph"))
-    assert "Error rates" not in words(go(create(app, blind=True), "image"))
-
-
 def test_the_examiner_cannot_sign_and_a_second_person_can(filed):
     decide(click(go(filed, "case"), ITEM))
     sign(filed, "ada  EXAMPLE")
@@ -174,23 +94,84 @@ def test_hostile_text_is_shown_not_run(app):
         assert "\u202e" not in text
 
 
-def test_the_report_is_previewed_and_offered_as_files(filed):
-    go(filed, "report")
-    filed.text_input(key="organization_input").set_value("Example Laboratory").run()
-    filed.selectbox(key="language_input").select("de").run()
-    assert not filed.exception
-    labels = {one.proto.label for one in filed.get("download_button")}
-    assert {"HTML", "PDF", "Case JSON", "Export bundle"} <= labels
-    assert filed.get("iframe")
-    go(filed, "cases")
-    assert go(filed, "report").text_input(key="organization_input").value == "Example Laboratory"
+def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(filed):
+    go(filed, "case")
+    filed.text_area(key="text-case-0").set_value("Received from the harbor office.")
+    press(filed, "Add the note")
+    filed.text_input(key="reviewer-case-0").set_value("ada example")
+    press(filed, "Sign off")
+    assert "cannot review it" in words(filed).replace("\\", "")
+    filed.text_input(key="reviewer-case-0").set_value("Bo Second")
+    press(filed, "Sign off")
+    text = words(filed).replace("\\", "")
+    assert "Received from the harbor office." in text
+    assert ":material/check: Bo Second" in text
+    store, case_id = resources.cases(), filed.session_state[state.CASE]
+    assert [note.text for note in store.notes(case_id)] == ["Received from the harbor office."]
+    assert store.notes(case_id, SHA256) == ()
+    assert [signed.reviewer for signed in store.sign_offs(case_id)] == ["Bo Second"]
+    assert {"note", "sign-off", "sign-off refused"} <= {entry.action for entry in store.log(case_id)}
 
 
-def test_a_bundle_and_a_pdf_are_made_on_request(filed):
-    case_id = filed.session_state[state.CASE]
-    letterhead = report_panels.Letterhead("Example Laboratory")
-    bundle = report_panels._bundle(case_id, "Ada Example", letterhead, "en")
-    assert zipfile.is_zipfile(io.BytesIO(bundle))
-    assert "export" in [entry.action for entry in resources.cases().log(case_id)]
-    record = report_panels.case_report(resources.cases(), case_id, viewer="Ada Example")
-    assert report_panels._pdf(record, letterhead, "de").startswith(b"%PDF")
+def test_many_items_are_shown_a_page_at_a_time_and_found_by_a_search(app):
+    case_id = create(app).session_state[state.CASE]
+    for number in range(45):
+        intake = take_in_bytes(b"%d" % number, f"frame {number:02}.jpg", max_bytes=100)
+        resources.cases().file_evidence(case_id, intake, actor=ADA)
+
+    def names():
+        return [button.label.replace("\\", "") for button in app.button if button.key.startswith("item-")]
+
+    go(app, "case")
+    assert names() == [f"frame {number:02}.jpg" for number in range(20)]
+    assert app.button(key="page_back").disabled
+    click(click(app, "page_on"), "page_on")
+    assert names() == [f"frame {number:02}.jpg" for number in range(40, 45)]
+    assert "page 3 of 3, 45 items" in words(app)
+    assert app.button(key="page_on").disabled
+    app.text_input(key="item_search").set_value("FRAME 07").run()
+    assert names() == ["frame 07.jpg"]  # from the third page, of which the search has none
+    app.text_input(key="item_search").set_value("frame 99").run()
+    assert "No such evidence" in words(app)
+
+
+def break_log(data_folder):
+    with closing(sqlite3.connect(data_folder / "cases.sqlite", isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER log_no_update")
+        connection.execute("UPDATE log SET actor = 'Mallory' WHERE action = 'intake'")
+
+
+def test_a_broken_log_is_said_in_the_header(filed, data_folder):
+    assert "log verified" in words(go(filed, "case"))
+    break_log(data_folder)
+    text = words(click(filed, "verify_log")).replace("\\", "")
+    assert "The log is broken at entry 3" in text
+    assert "log verified" not in text
+    assert "The log is broken at entry 3" in words(filed.run()).replace("\\", "")
+
+
+def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_folder, monkeypatch):
+    monkeypatch.setattr(case_panels, "_CHECKED_AT_ONCE", 3)
+    break_log(data_folder)
+    text = words(go(filed, "case"))
+    assert "not verified in this visit" in text
+    assert "broken" not in text
+    assert "is broken at entry 3" in words(click(filed, "verify_log"))
+    filed.text_area(key="text-case-0").set_value("A note")
+    assert "not verified in this visit" in words(press(filed, "Add the note"))
+
+
+def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
+    monkeypatch.setattr(case_panels, "_ENTRIES", 2)
+    table = go(filed, "case").dataframe[0].value
+    entries = resources.cases().log(filed.session_state[state.CASE])
+    assert list(table["seq"]) == [len(entries), len(entries) - 1]
+    assert f"The newest 2 of {len(entries)} entries" in words(filed)
+
+
+def test_another_examiner_who_sees_a_filed_result_on_the_page_image_is_logged(filed):
+    name_examiner(filed, "Cy Third")
+    assert "Error rates" in words(go(filed, "image"))
+    log = resources.cases().log(filed.session_state[state.CASE])
+    views = [(entry.actor, json.loads(entry.parameters)["sha256"]) for entry in log if entry.action == "score viewed"]
+    assert views == [(ADA, SHA256), ("Cy Third", SHA256)]

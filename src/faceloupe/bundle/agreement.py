@@ -6,21 +6,37 @@ from typing import Any
 
 from faceloupe.bundle import layout
 from faceloupe.bundle.archive import Archive
+from faceloupe.bundle.case_text import Item, LogEntry, Rest, parts
 from faceloupe.bundle.layout import Manifest
-from faceloupe.cases.log import Action, Entry, Head, Witness, canonical, check
+from faceloupe.cases.chain import Witness, check
+from faceloupe.cases.log import Action, Entry, Head, canonical
 from faceloupe.errors import BundleError
 
 Report = Mapping[str, Any]
+_VIEWS = {  # what people say: where it stands in a case report, and by what name whoever said it
+    Action.NOTE: ("notes", "author"),
+    Action.DECISION: ("decisions", "examiner"),
+    Action.SIGN_OFF: ("sign_offs", "reviewer"),
+}
 
 
 def log_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
     """What is wrong with ``log.jsonl``: its chain, or its end.
 
     Raises:
-        BundleError: it cannot be read.
+        BundleError: it cannot be read, or a line of it is no entry.
     """
-    entries = []
-    for number, line in enumerate(archive.read(layout.LOG).splitlines(keepends=True), 1):
+    found = check(_entries(archive, manifest), Witness(Head(manifest.case_id, *_end(manifest))))
+    if not found.ok:
+        yield f"{layout.LOG}: {found.reason}"
+
+
+def _end(manifest: Manifest) -> tuple[int, str]:
+    return manifest.log_entries, manifest.log_head_sha256
+
+
+def _entries(archive: Archive, manifest: Manifest) -> Iterator[Entry]:
+    for number, line in enumerate(archive.lines(layout.LOG), 1):
         values = layout.parsed(line, f"Line {number} of {layout.LOG}")
         try:
             entry = Entry.from_dict(manifest.case_id, values)
@@ -28,97 +44,107 @@ def log_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
         except (KeyError, TypeError, ValueError, RecursionError):
             same = False
         if not same:
-            yield f"Line {number} of {layout.LOG} is no entry of a log, as it would be written."
-            return
-        entries.append(entry)
-    found = check(entries, Witness(Head(manifest.case_id, manifest.log_entries, manifest.log_head_sha256)))
-    if not found.ok:
-        yield f"{layout.LOG}: {found.reason}"
+            raise BundleError(f"Line {number} of {layout.LOG} is no entry of a log, as it would be written.")
+        yield entry
 
 
 def case_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
     """What in ``case.json`` is not in the log or in the members it names, and the other way around.
 
+    Both are read a piece at a time: of an item and of an entry no more than its hashes is kept.
+
     Raises:
         BundleError: a member cannot be read, or does not have the form it should.
     """
-    case = layout.parsed(archive.read(layout.CASE), layout.CASE)
-    log = [layout.parsed(line, layout.LOG) for line in archive.read(layout.LOG).splitlines()]
     try:
-        yield from _problems(archive, manifest, case, log)
+        yield from _Agreement(archive, manifest).problems()
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise BundleError(f"{layout.CASE} does not have the form of a case report.") from None
 
 
-def _problems(archive: Archive, manifest: Manifest, case: Report, log: list[Report]) -> Iterator[str]:
-    if case["case"]["id"] != manifest.case_id:
-        yield f"{layout.CASE} is of the case {case['case']['id']}, and the bundle of {manifest.case_id}."
-    if canonical(case["log"]["entries"]) != canonical(log):
-        yield f"The log in {layout.CASE} is not that of {layout.LOG}."
-    yield from _items(manifest, case["items"], log)
-    yield from _runs(archive, manifest, case["items"], log)
-    yield from _views(case, log)
+class _Agreement:
+    """What the log tells, and what was found of it so far in the case report."""
 
+    def __init__(self, archive: Archive, manifest: Manifest) -> None:
+        self._archive, self._manifest = archive, manifest
+        self._hashes = {member.name: member.sha256 for member in manifest.members}
+        self._strays = {name for name in self._hashes if name.startswith(("reports/", "pictures/"))}
+        self._filed: set[str] = set()
+        self._items: Counter[str] = Counter()
+        self._logged: dict[str, str] = {}  # run -> canonical parameters
+        self._runs = 0
+        self._told = {action: Counter() for action in _VIEWS}
+        self._said = {action: Counter() for action in _VIEWS}
+        for line in archive.lines(layout.LOG):
+            self._read(layout.parsed(line, layout.LOG))
 
-def _items(manifest: Manifest, items: list[Report], log: list[Report]) -> Iterator[str]:
-    filed = {entry["parameters"]["sha256"] for entry in log if entry["action"] == Action.INTAKE}
-    named = [item["sha256"] for item in items]
-    if Counter(named) != Counter(filed):
-        yield f"The items of {layout.CASE} are not those that the log says were filed."
-    hashes = {member.name: member.sha256 for member in manifest.members}
-    expected = {layout.evidence_name(sha256) for sha256 in named} if manifest.with_evidence else set()
-    present = {name for name in hashes if name.startswith("evidence/")}
-    for name in sorted(expected ^ present):
-        yield f"{name} is {'missing' if name in expected else 'no evidence that belongs in the bundle'}."
-    for name in sorted(expected & present):
-        if layout.evidence_name(hashes[name]) != name:
-            yield f"{name} is not the evidence that was filed: its bytes have another hash."
+    def _read(self, entry: Report) -> None:
+        action, parameters = entry["action"], entry["parameters"]
+        if action == Action.INTAKE:
+            self._filed.add(parameters["sha256"])
+        elif action == Action.RUN:
+            self._logged[parameters["run"]] = canonical(parameters)
+        elif action in self._told:
+            self._told[action][canonical([entry["utc"], entry["actor"], parameters])] += 1
 
+    def problems(self) -> Iterator[str]:
+        lines, same, rest = self._archive.lines(layout.LOG), True, {}
+        for part in parts(self._archive.lines(layout.CASE)):
+            match part:
+                case Item(item):
+                    self._items[item["sha256"]] += 1
+                    self._hear(item, item["sha256"])
+                    for run in item["runs"]:
+                        yield from self._run(item, run)
+                case LogEntry(entry):
+                    same &= f"{canonical(entry)}\n".encode() == next(lines, b"")
+                case Rest(rest):
+                    pass
+        if rest["case"]["id"] != self._manifest.case_id:
+            yield f"{layout.CASE} is of the case {rest['case']['id']}, and the bundle of {self._manifest.case_id}."
+        if (rest["log"]["head_sha256"], not same, next(lines, None)) != (_end(self._manifest)[1], False, None):
+            yield f"The log in {layout.CASE} is not that of {layout.LOG}."
+        self._hear(rest, None)
+        yield from self._whole()
 
-def _runs(archive: Archive, manifest: Manifest, items: list[Report], log: list[Report]) -> Iterator[str]:
-    hashes = {member.name: member.sha256 for member in manifest.members}
-    logged = {entry["parameters"]["run"]: entry["parameters"] for entry in log if entry["action"] == Action.RUN}
-    strays = {name for name in hashes if name.startswith(("reports/", "pictures/"))}
-    shown = 0
-    for item in items:
-        for run in item["runs"]:
-            shown += 1
-            name = layout.report_name(run["id"])
-            pictures = {layout.picture_name(sha256): sha256 for sha256 in run["pictures"].values()}
-            strays -= {name, *pictures}
-            facts = {"sha256": item["sha256"], "run": run["id"], "report_sha256": run["report_sha256"]}
-            if logged.get(run["id"]) != facts | {"pictures": run["pictures"]}:
-                yield f"Run {run['id']} in {layout.CASE} is not the one that the log tells of."
-            if hashes.get(name) != run["report_sha256"]:
-                yield f"{name} is not the report that was filed: its hash is not that of the case report."
-            elif canonical(layout.parsed(archive.read(name), name)) != canonical(run["report"]):
-                yield f"{name} is not the report that stands in {layout.CASE}."
-            for picture, sha256 in pictures.items():
-                if hashes.get(picture) != sha256:
-                    yield f"{picture} is not the picture that was filed: its bytes have another hash, or are missing."
-    if len(logged) - shown != manifest.withheld_runs:
-        yield f"The log tells of {len(logged)} runs, and {layout.CASE} has {shown}."
-    for name in sorted(strays):
-        yield f"{name} belongs to no run of the case."
-
-
-def _views(case: Report, log: list[Report]) -> Iterator[str]:
-    """Notes, decisions and signatures: each stands in the log as it stands in the case report, and none is missing."""
-    told = {Action.NOTE: Counter(), Action.DECISION: Counter(), Action.SIGN_OFF: Counter()}
-    for entry in log:
-        if entry["action"] in told:
-            told[entry["action"]][canonical([entry["utc"], entry["actor"], entry["parameters"]])] += 1
-    said = {action: Counter() for action in told}
-    for part in (case, *case["items"]):
-        of = {"sha256": part.get("sha256")}
-        for action, key, who in (
-            (Action.NOTE, "notes", "author"),
-            (Action.DECISION, "decisions", "examiner"),
-            (Action.SIGN_OFF, "sign_offs", "reviewer"),
-        ):
+    def _hear(self, part: Report, sha256: str | None) -> None:
+        """Note what people said about an item, or about the case."""
+        for action, (key, who) in _VIEWS.items():
             for one in part.get(key, ()):
-                rest = {name: value for name, value in one.items() if name not in ("utc", who)}
-                said[action][canonical([one["utc"], one[who], rest | of])] += 1
-    for action, counted in told.items():
-        if counted != said[action]:
-            yield f"The {action}s in {layout.CASE} are not those that the log tells of."
+                kept = {name: value for name, value in one.items() if name not in ("utc", who)}
+                self._said[action][canonical([one["utc"], one[who], kept | {"sha256": sha256}])] += 1
+
+    def _run(self, item: Report, run: Report) -> Iterator[str]:
+        self._runs += 1
+        name = layout.report_name(run["id"])
+        pictures = {layout.picture_name(sha256): sha256 for sha256 in run["pictures"].values()}
+        self._strays -= {name, *pictures}
+        facts = {"sha256": item["sha256"], "run": run["id"], "report_sha256": run["report_sha256"]}
+        if self._logged.get(run["id"]) != canonical(facts | {"pictures": run["pictures"]}):
+            yield f"Run {run['id']} in {layout.CASE} is not the one that the log tells of."
+        if self._hashes.get(name) != run["report_sha256"]:
+            yield f"{name} is not the report that was filed: its hash is not that of the case report."
+        elif canonical(layout.parsed(self._archive.read(name), name)) != canonical(run["report"]):
+            yield f"{name} is not the report that stands in {layout.CASE}."
+        for picture, sha256 in pictures.items():
+            if self._hashes.get(picture) != sha256:
+                yield f"{picture} is not the picture that was filed: its bytes have another hash, or are missing."
+
+    def _whole(self) -> Iterator[str]:
+        """What is missing, or more than it should be, once all was read."""
+        if self._items != Counter(self._filed):
+            yield f"The items of {layout.CASE} are not those that the log says were filed."
+        evidence = {layout.evidence_name(sha256) for sha256 in self._items} if self._manifest.with_evidence else set()
+        present = {name for name in self._hashes if name.startswith("evidence/")}
+        for name in sorted(evidence ^ present):
+            yield f"{name} is {'missing' if name in evidence else 'no evidence that belongs in the bundle'}."
+        for name in sorted(evidence & present):
+            if layout.evidence_name(self._hashes[name]) != name:
+                yield f"{name} is not the evidence that was filed: its bytes have another hash."
+        if len(self._logged) - self._runs != self._manifest.withheld_runs:
+            yield f"The log tells of {len(self._logged)} runs, and {layout.CASE} has {self._runs}."
+        for name in sorted(self._strays):
+            yield f"{name} belongs to no run of the case."
+        for action, counted in self._told.items():
+            if counted != self._said[action]:
+                yield f"The {action}s in {layout.CASE} are not those that the log tells of."

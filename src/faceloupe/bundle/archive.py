@@ -68,6 +68,22 @@ class Archive:
         except _DAMAGE as problem:
             raise BundleError(f"{name} is damaged: {_words(problem)}.") from None
 
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a member, each with its line break, however large the member is.
+
+        Raises:
+            BundleError: see ``chunks``.
+        """
+        rest: list[bytes] = []
+        for chunk in self.chunks(name):
+            first, *more = chunk.split(b"\n")
+            rest.append(first)
+            for line in more:
+                yield b"".join(rest) + b"\n"
+                rest = [line]
+        if last := b"".join(rest):
+            yield last
+
     def read(self, name: str) -> bytes:
         """The whole content of a member.
 

@@ -4,7 +4,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +27,6 @@ from faceloupe.report.spreadsheet import to_csv
 from faceloupe.report.texts import texts_in
 
 MOST_DRAWN = 200  # items of a case that is also drawn as HTML and PDF: thousands of pages are nobody's to read
-_PAGE = 1000  # items marked as seen at a time
 
 Progress = Callable[[str, float], None]
 
@@ -104,8 +103,9 @@ class _Contents:
     def drawn(self) -> bool:
         return len(self.evidence) <= self.most
 
-    def passing(self, items: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        for item in items:
+    def passing(self, items: Iterable[dict[str, Any]], step: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+        for number, item in enumerate(items, 1):
+            step(number)
             self.evidence.append(item["sha256"])
             self.runs += [run["id"] for run in item["runs"]]
             self.pictures.update(sha256 for run in item["runs"] for sha256 in run["pictures"].values())
@@ -148,26 +148,27 @@ def export_case(
         CaseError: there is no such case, the store cannot be used, or what it keeps is damaged.
     """
     texts_in(language)
-    store.case(case_id)  # before a key is made for it
+    total = store.case(case_id).items  # before a key is made for it
     key = signing_key(store.folder)
-    _see_all(store, case_id, actor)
+    store.view_all(case_id, examiner=actor)
     tell = progress or (lambda _stage, _share: None)
     found: list[Exported] = []
+
+    def collected(number: int) -> None:
+        tell("Collecting", min(number / total, 1.0) if total else 1.0)  # some may have come in since
 
     def fill(path: Path) -> None:
         contents = _Contents(most_drawn)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             writer = _Writer(archive)
             with open_case_report(store, case_id, viewer=actor) as report:
-                before, after = report.before, report.after
-                _write_case(writer, CaseReport(before, contents.passing(report.items), after))
+                entries, runs = _write_case(writer, replace(report, items=contents.passing(report.items, collected)))
+                withheld = runs - len(contents.runs)
+                drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
+                record = replace(report, items=iter(contents.whole)).as_dict() if drawn else None
+                log = report.log
             _write_parts(writer, store, contents, with_evidence, tell)
-            entries = after["log"]["entries"]
-            runs = {entry["parameters"]["run"] for entry in entries if entry["action"] == Action.RUN}
-            withheld = len(runs.difference(contents.runs))
-            drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
-            if drawn:
-                record = before | {"items": contents.whole} | after
+            if record is not None:
                 style = {"letterhead": letterhead or Letterhead(""), "language": language}
                 _draw(writer, record, store.picture, tell, **style)
             writer.add(layout.PUBLIC_KEY, public_pem(key.public_key()))
@@ -175,8 +176,8 @@ def export_case(
                 created_utc=stamp(store.clock()),
                 tool_version=__version__,
                 case_id=case_id,
-                log_entries=len(entries),
-                log_head_sha256=after["log"]["head_sha256"],
+                log_entries=entries,
+                log_head_sha256=log.head_sha256,
                 with_evidence=with_evidence,
                 withheld_runs=withheld,
                 members=tuple(sorted(writer.members, key=lambda member: member.name)),
@@ -188,30 +189,30 @@ def export_case(
             fingerprint=fingerprint(key.public_key()),
             withheld_runs=withheld,
             drawn=drawn,
-            log_good=after["log"]["verified"],
+            log_good=log.ok,
         )
-        facts = {"bundle": target.name, "manifest_sha256": exported.manifest_sha256, "with_evidence": with_evidence}
-        store.record_export(case_id, actor=actor, parameters=facts | {"key_sha256": exported.fingerprint})
+        with path.open("rb") as stream:
+            facts = {"file": target.name, "file_sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+        facts |= {"manifest_sha256": exported.manifest_sha256, "key_sha256": exported.fingerprint}
+        store.record_export(case_id, actor=actor, parameters=facts | {"with_evidence": with_evidence})
         found.append(exported)
 
     publish_file(fill, target)
     return found[0]
 
 
-def _see_all(store: CaseStore, case_id: str, actor: str) -> None:
-    """Log that the actor is shown every result that the actor may see."""
-    for offset in range(0, store.items(case_id, limit=0).total, _PAGE):
-        items = store.items(case_id, viewer=actor, offset=offset, limit=_PAGE).items
-        store.view_scores(case_id, [item.sha256 for item in items if item.outcome], examiner=actor)
-
-
-def _write_case(writer: _Writer, report: CaseReport) -> None:
+def _write_case(writer: _Writer, report: CaseReport) -> tuple[int, int]:
+    """Write the case report and the log; returns how many entries the log has, and of how many runs it tells."""
+    entries = runs = 0
     with writer.member(layout.CASE) as stream:
         for piece in report.pieces():
             stream.write(piece.encode())
     with writer.member(layout.LOG) as stream:
-        for entry in report.after["log"]["entries"]:
+        for entry in report.entries():
             stream.write(f"{canonical(entry)}\n".encode())
+            entries += 1
+            runs += entry["action"] == Action.RUN
+    return entries, runs
 
 
 def _write_parts(

@@ -8,14 +8,16 @@ from sqlite3 import Connection
 from typing import Any
 
 from faceloupe.cases import evidence, listing, log, migrations
+from faceloupe.cases.chain import LogCheck, check_stored
 from faceloupe.cases.database import Database
 from faceloupe.cases.heads import HeadsFile
-from faceloupe.cases.log import STORE, Action, Entry, LogCheck
+from faceloupe.cases.log import START, STORE, Action, Entry, Head
 from faceloupe.cases.records import Unfinished, name_of, plain, stamp, utc_now
 from faceloupe.cases.writing import Refusal, Writing
 from faceloupe.media.intake import printable_name
 
 Clock = Callable[[], datetime]
+_DATABASE = "cases.sqlite"
 SELF = "FaceLoupe"  # actor of what nobody asked for
 _SHOWN_ID = 64  # characters of an unknown case's id that are shown and logged
 
@@ -34,7 +36,7 @@ class Journal:
             CaseError: the folder cannot be used, or is of a newer version, which is left untouched.
         """
         self.folder, self.clock = folder, clock
-        self._database = Database(folder / "cases.sqlite")
+        self._database = Database(folder / _DATABASE)
         self._heads = HeadsFile(folder / "heads.txt")
         incoming = folder / "incoming"
         self._evidence = evidence.Vault(folder / "evidence", incoming)
@@ -46,6 +48,11 @@ class Journal:
             for name in ("evidence", "pictures", "incoming"):
                 (folder / name).mkdir(exist_ok=True)
             evidence.remove_leftovers(incoming)
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a folder holds a store already."""
+        return (folder / _DATABASE).exists()
 
     def _migrate(self) -> None:
         if not self._database.exists():
@@ -142,6 +149,24 @@ class Journal:
         with self._reading(case_id) as connection:
             return tuple(log.entries(connection, case_id))
 
+    def newest_entries(self, case_id: str, most: int) -> tuple[Entry, ...]:
+        """The end of the log of a case, the newest entry first; however long the log is.
+
+        Raises:
+            CaseError: there is no such case.
+        """
+        with self._reading(case_id) as connection:
+            return log.tail(connection, case_id, most)
+
+    def log_head(self, case_id: str) -> Head:
+        """The last entry of a case's log, as it is noted; nothing is checked.
+
+        Raises:
+            CaseError: there is no such case.
+        """
+        with self._reading(case_id) as connection:
+            return log.head(connection, case_id) or Head(case_id, 0, START)
+
     def verify_log(self, case_id: str) -> LogCheck:
         """Check the chain of a case, or that of what belongs to no case (``log.STORE``).
 
@@ -184,7 +209,7 @@ class Journal:
 
 
 def _check(connection: Connection, chain: str, noted: dict[str, dict[int, str]] | None) -> LogCheck:
-    return log.check_stored(connection, chain, None if noted is None else noted.get(chain, {}))
+    return check_stored(connection, chain, None if noted is None else noted.get(chain, {}))
 
 
 def _shown(case_id: str) -> str:

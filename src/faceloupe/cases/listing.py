@@ -6,8 +6,8 @@ from typing import Any
 
 from faceloupe.cases.records import Case, Decision, Item, Note, Page, Run, SignOff
 
-_CASE = """SELECT id, name, examiner, blind, created_utc, (SELECT count(*) FROM items WHERE case_id = cases.id)
-    FROM cases"""
+_CASE = """SELECT cases.id, cases.name, examiner, blind, created_utc,
+    (SELECT count(*) FROM items WHERE case_id = cases.id) FROM cases"""
 # A viewer for whom the case is blind sees a result once there is a decision of the viewer's own.
 _HIDDEN = """(items.outcome IS NOT NULL AND :viewer IS NOT NULL
     AND (SELECT blind FROM cases WHERE id = items.case_id)
@@ -26,13 +26,25 @@ def _case(row: tuple[Any, ...]) -> Case:
 
 def case(connection: Connection, case_id: str) -> Case | None:
     """A case; None where there is none of that id."""
-    row = connection.execute(f"{_CASE} WHERE id = ?", (case_id,)).fetchone()
+    row = connection.execute(f"{_CASE} WHERE cases.id = ?", (case_id,)).fetchone()
     return _case(row) if row else None
 
 
 def cases(connection: Connection) -> tuple[Case, ...]:
     """All cases, the newest first."""
     return tuple(map(_case, connection.execute(f"{_CASE} ORDER BY cases.rowid DESC")))
+
+
+def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | None:
+    """The oldest blind case that has this evidence and no decision on it by that person; None where there is none."""
+    row = connection.execute(
+        f"""{_CASE} JOIN items ON items.case_id = cases.id
+        WHERE blind AND items.sha256 = :sha256
+        AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id AND examiner_key = :person)
+        ORDER BY cases.rowid LIMIT 1""",
+        {"sha256": sha256, "person": person},
+    ).fetchone()
+    return _case(row) if row else None
 
 
 def _item(row: tuple[Any, ...]) -> Item:

@@ -1,4 +1,4 @@
-"""The log: entries that each carry the hash of the one before, and the check of such a chain.
+"""The log: entries that each carry the hash of the one before; ``chain`` checks them.
 
 An entry's SHA-256 is taken over the UTF-8 text of a JSON object with the keys ``action``, ``actor``, ``chain``,
 ``parameters``, ``previous_sha256``, ``seq`` and ``utc``, sorted, without white space, no character escaped that JSON
@@ -12,13 +12,14 @@ only a head helps that was noted elsewhere: on paper, or in an exported bundle.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 STORE = "store"  # chain of what belongs to no case
 START = "0" * 64  # what the first entry of a chain follows
+_ENTRIES = "SELECT chain, seq, utc, actor, action, parameters, previous_sha256, sha256 FROM log WHERE chain = ?"
 
 
 class Action(StrEnum):
@@ -111,38 +112,6 @@ class Entry:
             return False
 
 
-@dataclass(frozen=True, slots=True)
-class LogCheck:
-    """What a check of a chain found.
-
-    Attributes:
-        ok: whether every entry is what was written, in its place, and none is missing.
-        entries: how many were found good before the first broken one; all of them where the chain is good.
-        first_broken: number of the first entry that was edited, removed, inserted or moved; None where none was.
-        reason: what is wrong with it, one sentence; empty where the chain is good.
-        head_sha256: of the last good entry.
-    """
-
-    ok: bool
-    entries: int
-    first_broken: int | None = None
-    reason: str = ""
-    head_sha256: str = START
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """What is known about a chain from outside of it.
-
-    Attributes:
-        head: the last entry; None where nothing is known about it.
-        hashes: number -> SHA-256 of entries that were seen before.
-    """
-
-    head: Head | None = None
-    hashes: Mapping[int, str] = field(default_factory=dict)
-
-
 def canonical(value: Any) -> str:
     """Canonical JSON: keys sorted, no white space, never NaN.
 
@@ -179,12 +148,7 @@ def append(
 
 def entries(connection: sqlite3.Connection, chain: str) -> Iterator[Entry]:
     """The entries of a chain, in order."""
-    rows = connection.execute(
-        "SELECT chain, seq, utc, actor, action, parameters, previous_sha256, sha256 FROM log"
-        " WHERE chain = ? ORDER BY seq",
-        (chain,),
-    )
-    return (Entry(*row) for row in rows)
+    return (Entry(*row) for row in connection.execute(f"{_ENTRIES} ORDER BY seq", (chain,)))
 
 
 def head(connection: sqlite3.Connection, chain: str) -> Head | None:
@@ -193,58 +157,6 @@ def head(connection: sqlite3.Connection, chain: str) -> Head | None:
     return Head(*found) if found else None
 
 
-def check(chain: Iterable[Entry], witness: Witness) -> LogCheck:
-    """Follow a chain from its start, and hold it against what is known from outside.
-
-    Args:
-        chain: its entries, in order.
-    """
-    count, previous = 0, START
-
-    def broken(number: int, reason: str) -> LogCheck:
-        return LogCheck(ok=False, entries=count, first_broken=number, reason=reason, head_sha256=previous)
-
-    try:
-        for entry in chain:
-            number = count + 1
-            problem = _problem(entry, number, previous, witness)
-            if problem:
-                return broken(number, problem)
-            count, previous = number, entry.sha256
-    except sqlite3.DatabaseError as problem:
-        return broken(count + 1, f"Entry {count + 1} cannot be read ({problem}).")
-    last = max([1, *witness.hashes, witness.head.seq if witness.head else 0])  # no chain is ever empty
-    if last > count:
-        return broken(count + 1, f"Entry {count + 1} is missing: the chain had {last} or more.")
-    if witness.head and witness.head.seq == count and witness.head.sha256 != previous:
-        return broken(count, f"Entry {count} is not the head that was noted.")
-    return LogCheck(ok=True, entries=count, head_sha256=previous)
-
-
-def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int, str] | None) -> LogCheck:
-    """Check a chain of the store.
-
-    Args:
-        noted: number -> SHA-256 of heads that the file of heads has; None where that file is gone.
-    """
-    known = Witness(head(connection, chain) or Head(chain, 0, START), noted or {})
-    found = check(entries(connection, chain), known)
-    if noted is None and found.ok:
-        reason = "The file of heads is gone, so that entries could be missing at the end."
-        return replace(found, ok=False, first_broken=found.entries + 1, reason=reason)
-    return found
-
-
-def _problem(entry: Entry, number: int, previous: str, witness: Witness) -> str:
-    """What is wrong with the entry that should be this one; empty where nothing is."""
-    if entry.seq != number:
-        return f"Entry {number} is missing: entry {entry.seq} is in its place."
-    if witness.head and number > witness.head.seq:
-        return f"Entry {number} was inserted: the chain ends with entry {witness.head.seq}."
-    if not entry.intact:
-        return f"Entry {number} was edited: its content is not what its hash was taken over."
-    if entry.previous_sha256 != previous:
-        return f"Entry {number} does not follow the entry before it: one of the two was replaced."
-    if witness.hashes.get(number, entry.sha256) != entry.sha256:
-        return f"Entry {number} was replaced: its hash is not the one that was noted."
-    return ""
+def tail(connection: sqlite3.Connection, chain: str, most: int) -> tuple[Entry, ...]:
+    """The newest entries of a chain, the newest first."""
+    return tuple(Entry(*row) for row in connection.execute(f"{_ENTRIES} ORDER BY seq DESC LIMIT ?", (chain, most)))

@@ -36,13 +36,10 @@ def may_see(connection: Connection, case_id: str, item_id: int, person: str) -> 
     return connection.execute(f"{open_to_all} UNION ALL {decided}", values).fetchone() is not None
 
 
-def seen_runs(connection: Connection, case_id: str, person: str, sha256: str | None = None) -> set[str]:
-    """The runs whose results a person has seen, by the log: of one item, or of all items of the case."""
+def seen_runs(connection: Connection, case_id: str, person: str, sha256: str) -> set[str]:
+    """The runs of an item whose results a person has seen, by the log."""
     query = "SELECT actor, parameters FROM log INDEXED BY log_views WHERE chain = ? AND action = 'score viewed'"
-    values = (case_id,)
-    if sha256 is not None:
-        query, values = f"{query} AND json_extract(parameters, '$.sha256') = ?", (case_id, sha256)
-    views = connection.execute(query, values)
+    views = connection.execute(f"{query} AND json_extract(parameters, '$.sha256') = ?", (case_id, sha256))
     return {json.loads(parameters)["run"] for actor, parameters in views if person_key(actor) == person}
 
 
@@ -53,13 +50,12 @@ def sight(connection: Connection, case_id: str, hashes: Iterable[str], person: s
         Refusal: one of them is not in the case.
     """
     items = [find_item(connection, case_id, prefix) for prefix in hashes]
-    seen = seen_runs(connection, case_id, person, items[0].sha256 if len(items) == 1 else None)
     allowed, new = [], []
     for item in items:
         if may_see(connection, case_id, item.id, person):
             allowed.append(item.sha256)
             newest = connection.execute(_NEWEST_RUN, (item.id,)).fetchone()
-            if newest and newest[0] not in seen:
+            if newest and newest[0] not in seen_runs(connection, case_id, person, item.sha256):
                 new.append((item.sha256, newest[0]))
     return Sight(tuple(allowed), tuple(new))
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from faceloupe.cases import listing, rules
 from faceloupe.cases.log import Action
-from faceloupe.cases.records import Confidence, Decision, Note, SignOff, name_of, person_key, text_of
+from faceloupe.cases.records import Case, Confidence, Decision, Note, SignOff, name_of, person_key, text_of
 from faceloupe.cases.runs import Runs
 from faceloupe.cases.writing import Refusal
 from faceloupe.errors import UsageError
 from faceloupe.types import Outcome
+
+_PAGE = 1000  # items marked as seen at a time
 
 
 class CaseStore(Runs):
@@ -95,6 +97,15 @@ class CaseStore(Runs):
         with self._reading(case_id) as connection:
             return rules.may_see(connection, case_id, item.id, person_key(examiner))
 
+    def withheld_in(self, sha256: str, examiner: str) -> Case | None:
+        """The blind case that keeps what can be found in some evidence from a person; None where none does.
+
+        Args:
+            examiner: empty for somebody who is not named, and so is not known to have decided anything.
+        """
+        with self._database.transaction(write=False) as connection:
+            return listing.blind_case_of(connection, sha256, person_key(examiner))
+
     def view_score(self, case_id: str, sha256: str, *, examiner: str) -> None:
         """Log that an examiner is shown what the newest run of an item found; call it before showing.
 
@@ -125,6 +136,16 @@ class CaseStore(Runs):
                 for sha256, run in sight.new:
                     writing.log(case_id, examiner, Action.SCORE_VIEWED, {"sha256": sha256, "run": run})
         return sight.allowed
+
+    def view_all(self, case_id: str, *, examiner: str) -> None:
+        """The same for every item of a case, such as before a report of it is handed out.
+
+        Raises:
+            CaseError: there is no such case, or the store cannot be written.
+        """
+        for offset in range(0, self.case(case_id).items, _PAGE):
+            items = self.items(case_id, viewer=examiner, offset=offset, limit=_PAGE).items
+            self.view_scores(case_id, [item.sha256 for item in items if item.outcome], examiner=examiner)
 
     def notes(self, case_id: str, sha256: str | None = None) -> tuple[Note, ...]:
         """The notes on an item, or on the case itself; the oldest first.

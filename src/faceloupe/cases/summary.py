@@ -15,13 +15,14 @@ log         { entries [ { seq, utc, actor, action, parameters, previous_sha256, 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from sqlite3 import Connection
 from typing import Any
 
 from faceloupe.cases import listing, log, rules
+from faceloupe.cases.chain import LogCheck
 from faceloupe.cases.records import Item, Run, person_key, stamp
 from faceloupe.cases.runs import report_text
 from faceloupe.cases.store import CaseStore
@@ -37,26 +38,33 @@ class CaseReport:
     Attributes:
         before: what stands before the items.
         items: can be gone through once.
-        after: what stands after them.
+        after: what stands after them, up to the log.
+        log: the check of the log.
+        entries: gives the entries of the log from the first, as often as it is called.
     """
 
     before: dict[str, Any]
     items: Iterator[dict[str, Any]]
     after: dict[str, Any]
+    log: LogCheck
+    entries: Callable[[], Iterator[dict[str, Any]]]
 
     def as_dict(self) -> dict[str, Any]:
         """The whole report."""
-        return self.before | {"items": list(self.items)} | self.after
+        return self.before | {"items": list(self.items)} | self.after | {"log": self._log(list(self.entries()))}
+
+    def _log(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"entries": entries, "head_sha256": self.log.head_sha256, "verified": self.log.ok}
 
     def pieces(self) -> Iterator[str]:
-        """The text of the whole report, an item at a time: that of ``report.canonical.to_json``."""
-        start, end = _json(self.before | {"items": []} | self.after).split('"items": []', 1)
-        yield f'{start}"items": ['
-        separator = "\n"
-        for item in self.items:
-            yield separator + "\n".join(f"    {line}" for line in _json(item).split("\n"))
-            separator = ",\n"
-        yield f"\n  ]{end}" if separator != "\n" else f"]{end}"
+        """The text of the whole report, an item or an entry at a time: that of ``report.canonical.to_json``."""
+        start, rest = _json(self.before | {"items": []} | self.after | {"log": self._log([])}).split('"items": []', 1)
+        middle, end = rest.rsplit('"entries": []', 1)
+        yield f'{start}"items": '
+        yield from _array(self.items, 2)
+        yield f'{middle}"entries": '
+        yield from _array(self.entries(), 4)
+        yield end
 
 
 @contextmanager
@@ -83,15 +91,12 @@ def open_case_report(store: CaseStore, case_id: str, *, viewer: str | None = Non
         after = {
             "notes": [asdict(note) for note in listing.notes(connection, case_id, None)],
             "sign_offs": [asdict(sign_off) for sign_off in listing.sign_offs(connection, case_id, None)],
-            "log": {
-                "entries": [entry.as_dict() for entry in log.entries(connection, case_id)],
-                "head_sha256": check.head_sha256,
-                "verified": check.ok,
-            },
         }
         person = None if viewer is None else person_key(viewer)
         items = (_item(connection, item, person) for item in listing.all_items(connection, case_id, person))
-        yield CaseReport(before, items, after)
+        yield CaseReport(
+            before, items, after, check, lambda: (entry.as_dict() for entry in log.entries(connection, case_id))
+        )
 
 
 def case_report(store: CaseStore, case_id: str, *, viewer: str | None = None) -> dict[str, Any]:
@@ -126,6 +131,15 @@ def _run(connection: Connection, run: Run) -> dict[str, Any]:
         "report": json.loads(report_text(connection, run.id)),
         "pictures": dict(run.pictures),
     }
+
+
+def _array(values: Iterable[Any], indent: int) -> Iterator[str]:
+    """The text of an array that stands so many spaces deep, a value at a time."""
+    separator, deep = "[\n", " " * (indent + 2)
+    for value in values:
+        yield separator + "\n".join(f"{deep}{line}" for line in _json(value).split("\n"))
+        separator = ",\n"
+    yield f"\n{' ' * indent}]" if separator == ",\n" else "[]"
 
 
 def _json(value: Any) -> str:

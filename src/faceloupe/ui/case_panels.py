@@ -4,28 +4,51 @@ import json
 
 import streamlit as st
 
-from faceloupe.cases.records import Case, Item
+from faceloupe.cases.chain import LogCheck
+from faceloupe.cases.log import Head
+from faceloupe.cases.records import Case, Item, stamp, utc_now
 from faceloupe.types import Outcome
 from faceloupe.ui import open_case, resources, state
 from faceloupe.ui.panels import NONE, outcome_mark, plain, short
 
 _ROWS, _ENTRIES = 20, 200  # items a page, newest entries of the log that are shown
+_CHECKED_AT_ONCE = 2000  # entries: a log that short is checked in a tenth of a second
 _WIDTHS = (0.6, 3, 1.6, 0.9, 2, 0.8, 2)
 _HEADS = ("", "Name", "SHA-256", "Type", "Outcome", "Score", "Decision")
 _THUMB = 44  # pixels
 
 
 def header(case: Case) -> None:
-    """Name, id, examiner, mode, and whether the log is whole."""
+    """Name, id, examiner, mode, and whether the log is whole.
+
+    A short log is checked whenever it has grown, a long one when somebody asks for it.
+    """
     st.subheader(plain(case.name))
-    check = resources.cases().verify_log(case.id)
-    log = f":material/verified: log verified, {check.entries:,} entries, head `{check.head_sha256[:8]}`"
-    st.markdown(
+    head = resources.cases().log_head(case.id)
+    kept = st.session_state[state.LOG_CHECK]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        facts = st.empty()
+        pressed = st.button("Verify the log", key="verify_log", icon=":material/link:", type="tertiary")
+    if pressed or ((kept is None or kept[0] != head) and head.seq <= _CHECKED_AT_ONCE):
+        kept = head, stamp(utc_now()), resources.cases().verify_log(case.id)
+        st.session_state[state.LOG_CHECK] = kept
+    known = kept is not None and kept[0] == head
+    facts.markdown(
         f"Case `{case.id}`  ·  examiner {plain(case.examiner) or NONE}  ·  {'blind' if case.blind else 'not blind'}"
-        + (f"  ·  {log}" if check.ok else "")
+        f"  ·  {_log_state(head, kept[1:] if known else None)}",
+        width="content",
     )
-    if not check.ok:
-        st.error(plain(f"The log is broken at entry {check.first_broken}: {check.reason}"), icon=":material/gpp_bad:")
+    if known and not kept[2].ok:
+        sentence = f"The log is broken at entry {kept[2].first_broken}: {kept[2].reason}"
+        st.error(plain(sentence), icon=":material/gpp_bad:")
+
+
+def _log_state(head: Head, found: tuple[str, LogCheck] | None) -> str:
+    log = f"{head.seq:,} log {'entry' if head.seq == 1 else 'entries'}, head `{head.sha256[:8]}`"
+    if found is None:
+        return f"{log}, not verified in this visit"
+    utc, check = found
+    return f":material/verified: log verified {utc[:19]}Z: {log}" if check.ok else f"{log}, broken"
 
 
 def evidence_table(case: Case) -> None:
@@ -97,12 +120,13 @@ def _turn(page: int) -> None:
 
 def log_table(case: Case) -> None:
     """The log, the newest entries first."""
-    entries = resources.cases().log(case.id)
+    store = resources.cases()
     with st.expander("Log"):
-        rows = [entry.as_dict() for entry in reversed(entries[-_ENTRIES:])]
+        rows = [entry.as_dict() for entry in store.newest_entries(case.id, _ENTRIES)]
         columns = {name: [row[name] for row in rows] for name in ("seq", "utc", "actor", "action")}
         columns["parameters"] = [json.dumps(row["parameters"]) for row in rows]  # escapes what could turn the text
         columns["sha256"] = [row["sha256"][:8] for row in rows]
         st.dataframe(columns, hide_index=True, alt="The log of the case, the newest entry first")
-        if len(entries) > _ENTRIES:
-            st.caption(f"The newest {_ENTRIES} of {len(entries):,} entries; the case JSON holds all.")
+        count = store.log_head(case.id).seq
+        if count > _ENTRIES:
+            st.caption(f"The newest {_ENTRIES} of {count:,} entries; an exported bundle holds all.")

@@ -7,7 +7,8 @@ from functools import partial
 import streamlit as st
 
 from faceloupe.cases.records import Case
-from faceloupe.config import Settings
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import Settings, data_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.intake import Intake
 from faceloupe.ui import open_case, resources, state, video_input, work
@@ -58,6 +59,7 @@ def panel(key: AnalysisKey) -> None:
     desk = open_case.desk_of(case)
     run = desk.filed(analysis)
     if run is not None:
+        desk.store.view_score(case.id, key.evidence_sha256, examiner=desk.actor)  # it is on show here
         st.caption(
             f":material/check: Filed already in case {plain(case.name)} as run `{run.id}`, by {plain(run.actor)}, "
             f"{run.created_utc[:19]}Z; the page Case shows it."
@@ -74,6 +76,28 @@ def panel(key: AnalysisKey) -> None:
             desk.file_analysis(intake, analysis)
             desk.store.view_score(case.id, key.evidence_sha256, examiner=desk.actor)  # it is on show here
         st.rerun()
+
+
+def withheld(sha256: str) -> bool:
+    """Whether a blind case, open or not, keeps what was found in this evidence from the present examiner; if so, a
+    sentence says it.
+
+    Raises:
+        CaseError: the cases cannot be read, so that this cannot be told.
+    """
+    if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
+        return False
+    examiner = open_case.examiner()
+    case = resources.cases().withheld_in(sha256, examiner)
+    if case is None:
+        return False
+    who = f"{plain(examiner)} has entered a decision there" if examiner else "an examiner is named who has decided it"
+    st.info(
+        f"This file is evidence of the blind case {plain(case.name)} (`{case.id}`): what was found in it is shown once "
+        f"{who}.",
+        icon=":material/visibility_off:",
+    )
+    return True
 
 
 def blind_case() -> Case | None:

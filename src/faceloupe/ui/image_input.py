@@ -21,10 +21,15 @@ def choose(*, folded: bool) -> Intake | None:
         upload = st.file_uploader("A photo: JPEG, PNG, WebP, TIFF, BMP, AVIF or HEIC", key="upload")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("or a sample:", width="content")
-            for sample in SAMPLES:
-                name = f"sample-{sample.path.stem}"
-                if st.button(sample.title, key=name, help=sample.origin, icon=":material/image:"):
-                    return take_in(sample.path, max_bytes=limit)
+            pressed = [
+                sample
+                for sample in SAMPLES
+                if st.button(
+                    sample.title, key=f"sample-{sample.path.stem}", help=sample.origin, icon=":material/image:"
+                )
+            ]
+    if pressed:
+        return take_in(pressed[0].path, max_bytes=limit)
     if upload is None:
         st.session_state[state.LAST_UPLOAD] = None
     elif upload.file_id != st.session_state[state.LAST_UPLOAD]:

@@ -1,16 +1,12 @@
-"""One item of a case: what was found in it, and what people say about it."""
+"""One item of a case: what was found in it."""
 
 import json
-from collections.abc import Callable
 
 import streamlit as st
 
-from faceloupe.cases.records import Case, Confidence
-from faceloupe.errors import FaceLoupeError
-from faceloupe.report.figures import outcome_words
-from faceloupe.types import Outcome
-from faceloupe.ui import open_case, panels, resources, state
-from faceloupe.ui.panels import outcome_mark, plain
+from faceloupe.cases.records import Case
+from faceloupe.ui import open_case, panels, resources
+from faceloupe.ui.panels import plain
 
 _CROP = 150  # pixels
 _MOST_CROPS, _MOST_STRIPS = 24, 8
@@ -58,71 +54,3 @@ def _pictures(digests: dict[str, str]) -> None:
                 st.image(fetch(digests[name]), caption=name, width=_CROP)
         if len(small) > _MOST_CROPS or len(strips) > _MOST_STRIPS:
             st.caption(f"Not all of the {len(digests):,} pictures are shown; an exported bundle holds the others.")
-
-
-def decisions(case: Case, sha256: str) -> None:
-    """The decisions on an item, and a form for another."""
-    store, examiner = resources.cases(), open_case.examiner()
-    made = store.decisions(case.id, sha256)
-    st.markdown("**Decision**")
-    for one in made:
-        before = "after seeing the score" if one.score_seen_before else "before seeing the score"
-        st.markdown(f"{outcome_mark(Outcome(one.outcome))}, confidence {one.confidence}: {plain(one.reason)}")
-        st.caption(f"{plain(one.examiner)}, {one.utc[:19]}Z, {before}")
-    fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
-    with st.form(f"decide-{fresh}"):
-        outcome = st.selectbox("Outcome", list(Outcome), index=None, format_func=outcome_words, key=f"outcome-{fresh}")
-        reason = st.text_area("Reason", key=f"reason-{fresh}", height=80)
-        confidence = st.segmented_control(
-            "Confidence", list(Confidence), default=Confidence.MEDIUM, key=f"confidence-{fresh}"
-        )
-        pressed = st.form_submit_button("Enter the decision", key="decide")
-    if pressed:
-        _enter(
-            lambda: store.decide(
-                case.id, sha256, outcome=outcome or "", reason=reason, confidence=confidence or "", examiner=examiner
-            )
-        )
-
-
-def notes(case: Case, sha256: str) -> None:
-    """The notes on an item, and a form for another."""
-    store = resources.cases()
-    written = store.notes(case.id, sha256)
-    st.markdown("**Notes**")
-    for one in written:
-        st.markdown(plain(one.text))
-        st.caption(f"{plain(one.author)}, {one.utc[:19]}Z")
-    fresh = f"{sha256[:12]}-{len(written)}"
-    with st.form(f"note-{fresh}"):
-        text = st.text_area("Note", key=f"text-{fresh}", height=80)
-        pressed = st.form_submit_button("Add the note", key="note")
-    if pressed:
-        _enter(lambda: store.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
-
-
-def sign_off(case: Case, sha256: str) -> None:
-    """The signatures under an item, and a form for a second person's."""
-    store = resources.cases()
-    signed = store.sign_offs(case.id, sha256)
-    st.markdown("**Sign-off**")
-    for one in signed:
-        st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z")
-    fresh = f"{sha256[:12]}-{len(signed)}"
-    with st.form(f"sign-{fresh}"):
-        reviewer = st.text_input("Reviewer, a second person", key=f"reviewer-{fresh}", max_chars=100)
-        pressed = st.form_submit_button("Sign off", key="sign")
-    if pressed:
-        _enter(lambda: store.sign_off(case.id, reviewer=reviewer, sha256=sha256))
-
-
-def _enter(write: Callable[[], object]) -> None:
-    """Write to the store, and show the page anew; where a rule forbids it, say so in its sentence."""
-    try:
-        write()
-    except FaceLoupeError as problem:
-        st.session_state[state.CASE_SAID] = None
-        st.error(plain(str(problem)), icon=":material/error:")
-        return
-    st.session_state[state.CASE_SAID] = "Entered, and written to the log."
-    st.rerun()

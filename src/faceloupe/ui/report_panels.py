@@ -1,25 +1,26 @@
 """The report of a case: its letterhead, a preview, and the files."""
 
 import base64
-import io
-import tempfile
+from collections.abc import Hashable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from faceloupe.bundle.export import export_case
-from faceloupe.cases.records import Case
+from faceloupe.bundle.export import MOST_DRAWN
+from faceloupe.cases.records import Case, person_key
 from faceloupe.cases.summary import case_report
-from faceloupe.report.canonical import to_json
+from faceloupe.errors import UsageError
 from faceloupe.report.case_html import render_html
-from faceloupe.report.case_pdf import write_pdf
 from faceloupe.report.case_view import Letterhead
 from faceloupe.report.texts import LANGUAGES
-from faceloupe.ui import open_case, resources, state
+from faceloupe.ui import open_case, resources, state, work
+from faceloupe.ui.job_panels import job_line
+from faceloupe.ui.jobs import State, Work
+from faceloupe.ui.panels import plain
+from faceloupe.ui.report_files import Source
+from faceloupe.ui.stores import DocumentKey
 
-_HEIGHT, _CHUNK = 620, 500  # pixels; items whose results are marked as seen at a time
+_HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
 _NAMES = {"en": "English", "de": "Deutsch"}
 
 
@@ -46,67 +47,84 @@ def letterhead() -> Letterhead:
     return Letterhead(st.session_state[state.ORGANIZATION], lines)
 
 
-def record_of(case: Case) -> dict[str, Any]:
-    """The record of a case as the examiner may see it; what it shows is logged as seen."""
-    store, examiner = resources.cases(), open_case.examiner()
-    for offset in range(0, case.items, _CHUNK):
-        page = store.items(case.id, viewer=examiner, offset=offset, limit=_CHUNK)
-        seen = [item.sha256 for item in page.items if item.outcome]
-        store.view_scores(case.id, seen, examiner=examiner)
-    return case_report(store, case.id, viewer=examiner)
+def document(case: Case, letterhead: Letterhead) -> bytes:
+    """The report as HTML, as the examiner may see it; what it shows is logged as seen.
+
+    It is drawn anew only where the log has grown: whatever changes a case is in its log.
+    """
+    store, examiner, language = resources.cases(), open_case.examiner(), st.session_state[state.LANGUAGE]
+    store.view_all(case.id, examiner=examiner)
+    key = DocumentKey(store.log_head(case.id), person_key(examiner), letterhead, language)
+    html = resources.documents().get(key)
+    if html is None:
+        with st.spinner("Drawing the report"):
+            record = case_report(store, case.id, viewer=examiner)
+            html = render_html(record, store.picture, letterhead=letterhead, language=language).encode()
+        resources.documents().put(key, html)
+    return html
 
 
-def downloads(record: dict[str, Any], letterhead: Letterhead, html: str) -> None:
-    """The report as HTML and PDF, its data, and all of it in a bundle; each is made when it is asked for."""
-    language, examiner = st.session_state[state.LANGUAGE], open_case.examiner()
+def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
+    """The report as HTML and PDF, its data, and a bundle of all; each is made when it is asked for, and logged."""
+    source = Source(resources.cases(), case.id, open_case.examiner(), letterhead, st.session_state[state.LANGUAGE])
     with st.container(horizontal=True):
-        for label, ending, mime, data in (
-            ("HTML", "html", "text/html", html.encode),
-            ("PDF", "pdf", "application/pdf", partial(_pdf, record, letterhead, language)),
-            ("Case JSON", "json", "application/json", partial(_json, record)),
-            (
-                "Export bundle",
-                "zip",
-                "application/zip",
-                partial(_bundle, record["case"]["id"], examiner, letterhead, language),
-            ),
+        for label, ending, mime, make in (
+            ("HTML", "html", "text/html", lambda: html),
+            ("PDF", "pdf", "application/pdf", source.pdf),
+            ("Case JSON", "json", "application/json", source.json),
+            ("Export bundle", "zip", "application/zip", source.bundle),
         ):
+            name = f"faceloupe-case-{case.id}.{ending}"
             st.download_button(
                 label,
-                data=data,
-                file_name=f"faceloupe-case-{record['case']['id']}.{ending}",
+                # The bundle's own entry names its hashes.
+                data=source.bundle if ending == "zip" else partial(source.taken, name, make),
+                file_name=name,
                 mime=mime,
                 icon=":material/download:",
                 on_click="ignore",
                 key=f"download_{ending}",
             )
+    st.caption("Each download is an entry in the log of the case, with the SHA-256 of the file.")
 
 
-def _pdf(record: dict[str, Any], letterhead: Letterhead, language: str) -> bytes:
-    stream = io.BytesIO()
-    write_pdf(record, resources.cases().picture, stream, letterhead=letterhead, language=language)
-    return stream.getvalue()
+def large(case: Case, letterhead: Letterhead) -> None:
+    """A case of more items than are drawn: its bundle is written to the disk of the server, piece by piece."""
+    examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
+    st.markdown(
+        f"The case has {case.items:,} items. A document is drawn of up to {MOST_DRAWN}; a bundle holds the data of all "
+        "of them. It is not held in memory, so it is written to the data folder instead of downloaded."
+    )
+    key = ("bundle", case.id, person_key(examiner))
+    job = resources.jobs().get(key)
+    if job is not None and job.live:
+        job_line(job)
+        return
+    export = partial(work.write_bundle, resources.cases(), case.id, examiner, letterhead, language)
+    st.button(
+        "Write the bundle",
+        key="write_bundle",
+        icon=":material/folder_zip:",
+        on_click=_submit,
+        args=(key, f"Bundle of {case.name}", export),
+    )
+    if job is not None and job.state is State.DONE:
+        st.info(plain(str(job.result)), icon=":material/check:")
+    elif job is not None and job.state is State.FAILED:
+        st.error(plain(job.error), icon=":material/error:")
 
 
-def _json(record: dict[str, Any]) -> bytes:
-    return (to_json(record) + "\n").encode()
+def _submit(key: Hashable, title: str, export: Work) -> None:
+    try:
+        resources.submit(key, title, export)
+    except UsageError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
 
 
-def _bundle(case_id: str, examiner: str, letterhead: Letterhead, language: str) -> bytes:
-    """Everything of the case but the evidence itself; the log tells of the export."""
-    with tempfile.TemporaryDirectory(prefix="faceloupe-bundle-") as folder:
-        path = Path(folder, "case.zip")
-        export_case(resources.cases(), case_id, path, actor=examiner, letterhead=letterhead, language=language)
-        return path.read_bytes()
-
-
-def drawn(record: dict[str, Any], letterhead: Letterhead) -> str:
-    """The report as HTML."""
-    language = st.session_state[state.LANGUAGE]
-    return render_html(record, resources.cases().picture, letterhead=letterhead, language=language)
-
-
-def preview(html: str) -> None:
+def preview(html: bytes) -> None:
     """The report in a frame of its own origin, so that nothing in it reaches the app."""
-    source = f"data:text/html;charset=utf-8;base64,{base64.b64encode(html.encode()).decode()}"
+    if len(html) > _MOST_SHOWN:
+        st.caption(f"The report has {len(html):,} bytes, too many to be shown here; download it.")
+        return
+    source = f"data:text/html;charset=utf-8;base64,{base64.b64encode(html).decode()}"
     st.iframe(source, height=_HEIGHT, alt="Preview of the report")

@@ -16,7 +16,7 @@ from faceloupe.password import Gate, PasswordHash
 from faceloupe.pipeline import Instruments
 from faceloupe.ui import state, work
 from faceloupe.ui.jobs import Job, JobQueue, Work
-from faceloupe.ui.stores import AnalysisKey, AnalysisStore, FrameStore
+from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, FrameStore
 
 
 @st.cache_resource(show_spinner=False)
@@ -56,6 +56,12 @@ def analyses() -> AnalysisStore:
 def frames() -> FrameStore:
     """The shared store of frames that were looked at closely."""
     return FrameStore()
+
+
+@st.cache_resource(show_spinner=False)
+def documents() -> DocumentStore:
+    """The shared store of case reports that were drawn."""
+    return DocumentStore()
 
 
 @st.cache_resource(show_spinner=False)

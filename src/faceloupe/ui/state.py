@@ -25,6 +25,7 @@ CASE = "case"  # id of the open case
 CASE_ITEM = "case_item"  # SHA-256 of the chosen item of that case
 CASE_PAGE = "case_page"  # of its table of items, from 0
 CASE_SAID = "case_said"  # what became of the last thing that was entered, one sentence
+LOG_CHECK = "log_check"  # last check of the open case's log: the head it is of, its time, what was found
 FILING_CHOSEN = "filing_chosen"  # file that waits to be filed to a blind case, see filing.Chosen
 FILING_JOB = "filing_job"  # key of the job that files it
 FILING_SAID = "filing_said"  # what became of that job: icon and sentence
@@ -39,7 +40,7 @@ def start() -> None:
     """Give every key its first value."""
     names = (IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE)
     names += (VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE)
-    names += (CASE, CASE_ITEM, CASE_SAID, FILING_CHOSEN, FILING_JOB, FILING_SAID)
+    names += (CASE, CASE_ITEM, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID)
     values = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", CASE_PAGE: 0, ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
     for key, value in (dict.fromkeys(names) | values).items():
         st.session_state.setdefault(key, value)

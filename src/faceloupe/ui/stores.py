@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from faceloupe.cases.log import Head
 from faceloupe.media.intake import Intake
 from faceloupe.pipeline import Analysis, FrameView
+from faceloupe.report.case_view import Letterhead
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_ANALYSES_BYTES, _FRAMES_BYTES = 768 * 1024 * 1024, 256 * 1024 * 1024  # over all sessions
+_ANALYSES_BYTES, _FRAMES_BYTES, _DOCUMENTS_BYTES = (part * 1024 * 1024 for part in (768, 256, 128))  # of all sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,23 @@ class FrameStore(Recent[tuple[AnalysisKey, int], FrameView]):
 
     def __init__(self, capacity_bytes: int = _FRAMES_BYTES) -> None:
         super().__init__(_frame_size, capacity_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """Identity of a drawn case report: the head of the case's log, for whom it is, and how it is drawn."""
+
+    head: Head
+    viewer: str
+    letterhead: Letterhead
+    language: str
+
+
+class DocumentStore(Recent[DocumentKey, bytes]):
+    """Case reports that were drawn, as HTML."""
+
+    def __init__(self, capacity_bytes: int = _DOCUMENTS_BYTES) -> None:
+        super().__init__(len, capacity_bytes)
 
 
 def _examined_size(examined: tuple[Analysis, Intake | None]) -> int:

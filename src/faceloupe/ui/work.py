@@ -4,12 +4,15 @@ import hashlib
 import json
 from pathlib import Path
 
+from faceloupe.bundle.export import export_case
+from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.desk import Desk, Take
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.media.intake import VIDEO_FORMATS, Intake, take_in, take_in_bytes
 from faceloupe.pipeline import Cancel, Instruments, Progress, analyze
 from faceloupe.report.annotated import write_annotated
+from faceloupe.report.case_view import Letterhead
 from faceloupe.ui.stores import AnalysisKey, AnalysisStore
 
 _COPIES = 8  # annotated copies that are kept
@@ -115,6 +118,36 @@ def annotate(
             old.unlink()
         write_annotated(intake, analysis.report, path, progress=progress, cancel=cancel, max_pixels=max_pixels)
     return path
+
+
+def write_bundle(
+    store: CaseStore,
+    case_id: str,
+    examiner: str,
+    letterhead: Letterhead,
+    language: str,
+    *,
+    progress: Progress,
+    cancel: Cancel,
+) -> str:
+    """Write the bundle of a case into the data folder.
+
+    Returns:
+        Where it lies, one sentence.
+
+    Raises:
+        Cancelled: there is no bundle then.
+        FaceLoupeError: see ``export_case``.
+    """
+
+    def told(stage: str, share: float) -> None:
+        if cancel():
+            raise Cancelled("The export was cancelled.")
+        progress(stage, share)
+
+    path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.zip"
+    found = export_case(store, case_id, path, actor=examiner, letterhead=letterhead, language=language, progress=told)
+    return f"The bundle lies at {path}; the SHA-256 of its manifest is {found.manifest_sha256}."
 
 
 def file_unseen(

@@ -1,0 +1,75 @@
+"""Photographs the pages Cases, Case and Report in every state; part of ``take``."""
+
+from docs.screenshots.browser import PATIENCE_MS, create_case, decide, go, name_examiner, press, see, shoot
+from playwright.sync_api import Page
+
+
+def tour(page: Page, address: str, scheme: str) -> None:
+    """All states, of a store that is empty at first."""
+    page.goto(address)
+    go(page, "Cases")
+    see(page, "There is no case yet")
+    shoot(page, f"cases-empty-{scheme}")
+    name_examiner(page, "A. Weber")
+    create_case(page, "Portrait dispute")
+    go(page, "Case")
+    see(page, "No evidence yet")
+    shoot(page, f"case-empty-{scheme}")
+    go(page, "Image")
+    for sample in ("Photograph", "Generated portrait"):
+        sampled(page, sample)
+        press(page, "File to the case")
+        see(page, "Filed already")
+    create_case(page, "Sealed comparison", blind=True)
+    go(page, "Image")
+    see(page, "is blind")
+    sampled(page, "Generated portrait")
+    see(page, "File to the case without showing the result")
+    shoot(page, f"image-blind-{scheme}")
+    press(page, "File to the case without showing the result")
+    see(page, "was filed and analyzed")
+    go(page, "Case")
+    press(page, "generated-portrait.jpg")
+    see(page, "once you have entered your decision")
+    shoot(page, f"case-blind-{scheme}", 1050)
+    decide(page, "manipulated", "The earrings do not match, and the hair melts into the background.")
+    see(page, "Error rates of single faces")
+    sign(page, "B. Lindqvist")
+    shoot(page, f"case-decided-{scheme}", 1900)
+    go(page, "Cases")
+    shoot(page, f"cases-full-{scheme}")
+    name_examiner(page, "C. Third")
+    press(page, "Close the case")
+    go(page, "Image")
+    see(page, "is evidence of the blind case")
+    shoot(page, f"image-withheld-{scheme}")
+    name_examiner(page, "A. Weber")
+    press(page, "Portrait dispute")
+    see(page, "Case Portrait dispute")
+    go(page, "Case")
+    press(page, "photograph.png")
+    see(page, "Error rates of single faces")
+    page.get_by_text("The case as a whole").click()
+    page.get_by_text("Log", exact=True).click()
+    shoot(page, f"case-full-{scheme}", 2500)
+    go(page, "Report")
+    page.frame_locator("iframe").get_by_text("Portrait dispute").first.wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"report-{scheme}", 1000)
+
+
+def sampled(page: Page, title: str) -> None:
+    """Choose a sample on the page Image, and wait until it was taken in."""
+    button = page.get_by_role("button", name=title)
+    page.wait_for_timeout(1500)  # until the page stands
+    if not button.is_visible():
+        page.get_by_text("Another photo").click()
+        page.wait_for_timeout(1000)  # until the fold stands open
+    button.click(timeout=PATIENCE_MS)
+    see(page, {"Photograph": "photograph.png", "Generated portrait": "generated-portrait.jpg"}[title])
+
+
+def sign(page: Page, reviewer: str) -> None:
+    """Sign the chosen item of the page Case."""
+    page.get_by_label("Reviewer, a second person").first.fill(reviewer)
+    press(page, "Sign off")
+    page.get_by_text(f"{reviewer}, 20").wait_for(timeout=PATIENCE_MS)

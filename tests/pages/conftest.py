@@ -1,0 +1,21 @@
+"""No page that is tested sees the cases of whoever runs the tests."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from faceloupe.config import REPOSITORY
+from faceloupe.ui import resources
+from tests.pages.record import TIMEOUT
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
+    resources.cases.clear()
+    yield tmp_path / "data"
+    resources.cases.clear()
+
+
+@pytest.fixture
+def app():
+    return AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()

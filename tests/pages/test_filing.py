@@ -1,0 +1,170 @@
+"""Filing from the pages that examine, and what a blind case keeps from them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceloupe.ui import resources, state
+from tests.clips import write_clip
+from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.pages.record import ADA, ITEM, SHA256, blind_case_with, click, create, decide, go, name_examiner, settled
+from tests.pages.test_pages import words
+
+KEPT = "evidence of the blind case Sealed"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A second of the bundled portrait."""
+    portrait = np.asarray(Image.open(GENERATED).convert("RGB").resize((360, 360)))
+    return write_clip(tmp_path_factory.mktemp("clip") / "still.mp4", [portrait] * 10, fps=10)
+
+
+def upload(at, path):
+    go(at, "video").number_input(key="frames").set_value(2)
+    at.file_uploader(key="video_upload_widget").upload(path.name, path.read_bytes(), "video/mp4").run()
+    assert not at.exception
+    return at
+
+
+def only_run(at):
+    store, case_id = resources.cases(), at.session_state[state.CASE]
+    (item,) = store.items(case_id).items
+    (run,) = store.runs(case_id, item.sha256)
+    return item, run
+
+
+def test_a_blind_case_shows_a_score_only_after_the_decision(app):
+    go(create(app, blind=True), "image")
+    click(app, "sample-photograph")
+    assert "Error rates" not in words(app)
+    settled(click(app, "file_blind"))
+    assert "was filed and analyzed" in words(app)
+    click(go(app, "case"), ITEM)
+    hidden = words(app)
+    assert "hidden until you decide" in hidden
+    assert "Error rates" not in hidden
+    assert not app.get("image")
+    shown = words(decide(app))
+    assert "before seeing the score" in shown
+    assert "Error rates of single faces" in shown
+    assert "hidden until you decide" not in shown
+    assert "Error rates" not in words(go(app, "image"))
+
+
+def test_a_result_that_was_on_show_is_hidden_while_a_blind_case_is_open(app):
+    assert "Error rates" in words(click(app, "sample-photograph"))
+    assert "Error rates" not in words(go(create(app, blind=True), "image"))
+
+
+def test_a_video_is_filed_as_it_was_examined(app, clip):
+    upload(create(app), clip)
+    settled(app, state.VIDEO_JOB)
+    click(app, "file")
+    assert "Filed already in case Harbor" in words(app)
+    item, run = only_run(app)
+    report = resources.analyses().get(app.session_state[state.VIDEO_RESULT]).report
+    assert (item.name, item.media_type, run.outcome) == ("still.mp4", "video", report["outcome"])
+    assert any(name.endswith("-filmstrip.png") for name in run.pictures)
+
+
+def test_a_video_is_filed_to_a_blind_case_under_the_chosen_options_and_shows_nothing(app, clip):
+    upload(create(app, blind=True), clip)
+    settled(click(app, "file_blind"))
+    text = words(app)
+    assert "was filed and analyzed" in text
+    assert "log10 LR" not in text
+    assert not app.get("plotly_chart")
+    item, run = only_run(app)
+    assert '"frames": 2' in resources.cases().report_text(run.id)
+    assert resources.cases().item(app.session_state[state.CASE], item.sha256, viewer=ADA).hidden
+
+
+def in_the_way(folder):
+    """Put a file where a folder belongs."""
+    folder.rmdir()
+    folder.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence", "items"),
+    [("evidence", "cannot be used", 0), ("pictures", "photograph.png was filed, but not analyzed", 1)],
+)
+def test_a_blind_filing_that_fails_says_why_and_tells_the_log(app, data_folder, part, sentence, items):
+    go(create(app, blind=True), "image")
+    in_the_way(data_folder / part)
+    click(app, "sample-photograph")
+    settled(click(app, "file_blind"))
+    text = words(app).replace("\\", "")
+    assert sentence in text
+    assert "the data folder" in text.lower()
+    assert "Error rates" not in text
+    store, case_id = resources.cases(), app.session_state[state.CASE]
+    assert store.items(case_id).total == items
+    assert store.log(case_id)[-1].action == ("run failed" if items else "intake failed")
+
+
+def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_decided_it(app):
+    case = blind_case_with()
+    name_examiner(app)
+    go(app, "image")
+    text = words(click(app, "sample-photograph"))
+    assert KEPT in text
+    assert case.id in text
+    assert "Error rates" not in text
+    assert not app.get("image")
+    assert not app.get("download_button")
+    resources.cases().decide(
+        case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner="ada  EXAMPLE"
+    )
+    text = words(app.run())
+    assert KEPT not in text
+    assert "Error rates" in text
+
+
+def test_nobody_in_particular_sees_what_any_blind_case_keeps(app):
+    case = blind_case_with()
+    resources.cases().decide(case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner=ADA)
+    go(app, "image")
+    text = words(click(app, "sample-photograph"))
+    assert KEPT in text
+    assert "once an examiner is named" in text
+    assert "Error rates" not in text
+    assert KEPT not in words(click(app, "sample-generated-portrait"))
+
+
+def test_closing_or_leaving_a_blind_case_uncovers_nothing(app):
+    click(app, "sample-photograph")
+    assert "Error rates" in words(app)  # before it became evidence
+    blind_case_with()
+    create(app, "Another")
+    assert KEPT in words(go(app, "image"))
+    click(go(app, "cases"), "close")
+    text = words(go(app, "image"))
+    assert KEPT in text
+    assert "Error rates" not in text
+
+
+def test_a_video_of_a_blind_case_is_kept_as_well(app, clip):
+    blind_case_with(clip)
+    name_examiner(app)
+    settled(upload(app, clip), state.VIDEO_JOB)
+    text = words(app)
+    assert KEPT in text
+    assert "log10 LR" not in text
+    assert not app.get("plotly_chart")
+    assert not app.get("image")
+
+
+def test_looking_at_a_picture_makes_no_store(app, data_folder):
+    assert "Error rates" in words(click(app, "sample-photograph"))
+    assert not data_folder.exists()
+
+
+def test_cases_that_cannot_be_read_let_nothing_through(app, data_folder):
+    data_folder.mkdir()
+    (data_folder / "cases.sqlite").write_bytes(b"no database " * 1000)
+    text = words(click(app, "sample-photograph")).replace("\\", "")
+    assert "is damaged" in text
+    assert "Error rates" not in text
+    assert PHOTOGRAPH.exists()

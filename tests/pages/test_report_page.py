@@ -1,0 +1,91 @@
+"""The page Report, driven as a user would."""
+
+import hashlib
+import io
+import json
+import zipfile
+
+import pytest
+
+from faceloupe.bundle.verify import verify
+from faceloupe.report.case_view import Letterhead
+from faceloupe.ui import report_panels, resources, state
+from faceloupe.ui.report_files import Source
+from tests.pages.record import ADA, click, create, ended, go
+from tests.pages.test_pages import words
+
+
+@pytest.fixture
+def filed(app):
+    """A case that is not blind, with a sample filed from the page Image."""
+    go(create(app), "image")
+    click(app, "sample-photograph")
+    return click(app, "file")
+
+
+def previewed(at):
+    (frame,) = at.get("iframe")
+    return frame.proto.src
+
+
+def exports(case_id):
+    return [json.loads(entry.parameters) for entry in resources.cases().log(case_id) if entry.action == "export"]
+
+
+def test_the_report_is_previewed_and_offered_as_files(filed):
+    go(filed, "report")
+    filed.text_input(key="organization_input").set_value("Example Laboratory").run()
+    filed.selectbox(key="language_input").select("de").run()
+    assert not filed.exception
+    labels = {one.proto.label for one in filed.get("download_button")}
+    assert {"HTML", "PDF", "Case JSON", "Export bundle"} <= labels
+    assert filed.get("iframe")
+    go(filed, "cases")
+    assert go(filed, "report").text_input(key="organization_input").value == "Example Laboratory"
+
+
+def test_the_report_is_drawn_anew_only_where_the_case_or_its_look_has_changed(filed):
+    first = previewed(go(filed, "report"))
+    assert previewed(filed.run()) == first  # its time of creation would differ
+    case_id = filed.session_state[state.CASE]
+    resources.cases().add_note(case_id, "A note", author=ADA)
+    second = previewed(filed.run())
+    assert second != first
+    filed.selectbox(key="language_input").select("de").run()
+    assert previewed(filed) != second
+
+
+def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):
+    case_id = filed.session_state[state.CASE]
+    source = Source(resources.cases(), case_id, ADA, Letterhead("Example Laboratory"), "de")
+    files = {
+        "a.html": source.taken("a.html", lambda: b"<html>"),
+        "a.pdf": source.taken("a.pdf", source.pdf),
+        "a.json": source.taken("a.json", source.json),
+        f"faceloupe-case-{case_id}.zip": source.bundle(),
+    }
+    assert {one["file"]: one["file_sha256"] for one in exports(case_id)} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in files.items()
+    }
+    assert files["a.pdf"].startswith(b"%PDF")
+    assert json.loads(files["a.json"])["case"]["id"] == case_id
+    assert zipfile.is_zipfile(io.BytesIO(files[f"faceloupe-case-{case_id}.zip"]))
+    assert resources.cases().verify_log(case_id).ok
+
+
+def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, data_folder):
+    monkeypatch.setattr(report_panels, "MOST_DRAWN", 0)
+    text = words(go(filed, "report"))
+    assert "written to the data folder" in text
+    assert not filed.get("iframe")
+    assert not filed.get("download_button")
+    case_id = filed.session_state[state.CASE]
+    click(filed, "write_bundle")
+    job = resources.jobs().get(("bundle", case_id, "ada example"))
+    assert job is not None
+    ended(job)
+    assert "The bundle lies at" in words(filed.run())
+    (path,) = (data_folder / "exports").iterdir()
+    with path.open("rb") as stream:
+        assert verify(stream).good
+    assert [one["file"] for one in exports(case_id)] == [path.name]
