@@ -60,7 +60,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
 def sampled(page: Page, title: str) -> None:
     """Choose a sample on the page Image, and wait until it was taken in."""
     button = page.get_by_role("button", name=title)
-    page.wait_for_timeout(1500)  # until the page stands
+    page.get_by_text("Another photo").or_(button).first.wait_for(timeout=PATIENCE_MS)
     if not button.is_visible():
         page.get_by_text("Another photo").click()
         page.wait_for_timeout(1000)  # until the fold stands open
