@@ -4,6 +4,9 @@ PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 DATA ?= ../shared/data
 PEERS ?= ../shared/weights
+IMAGES ?= 10000
+VIDEOS ?= 2000
+SEED ?= 1
 BIN := .venv/bin
 STAMP := .venv/.installed
 TRAINING := .venv/.training
@@ -42,6 +45,9 @@ $(TRAINING): requirements-training.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-training.txt
 	touch $(TRAINING)
 
+fuzz: setup ## throw hostile files at intake and decoders: IMAGES=, VIDEOS=, SEED=
+	$(BIN)/python -m tests.fuzz --images $(IMAGES) --videos $(VIDEOS) --seed $(SEED) --analyze 100
+
 train: trainsetup ## rebuild weights, records, evaluation and model card where they are out of date (dvc repro)
 	$(BIN)/dvc repro
 
@@ -67,4 +73,4 @@ soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, me
 walk: $(BROWSER) ## walk a case from its creation to a verified bundle in a browser (needs Debian's chromium)
 	$(BIN)/python -m tests.walks.case_walk
 
-.PHONY: help setup trainsetup run test quick lint bench train trainquick evaluate screenshots soak walk
+.PHONY: help setup fuzz trainsetup run test quick lint bench train trainquick evaluate screenshots soak walk

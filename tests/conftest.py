@@ -1,6 +1,7 @@
 """Fixtures: real pictures, real weights, and the folder of the training material where there is one."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ def skimage_picture(name: str) -> Path:
     import skimage
 
     return Path(skimage.__file__).parent / "data" / name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_data_folder(tmp_path_factory) -> Iterator[None]:
+    """Nothing is written to the user's own data folder, not even a log."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACELOUPE_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(scope="session")

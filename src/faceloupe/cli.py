@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import getpass
+import logging
 import os
 import sys
 import warnings
@@ -15,7 +16,10 @@ from typing import Any, TextIO
 from faceloupe import __version__, cli_bundle, cli_cases
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.log import keep_log
 from faceloupe.media.intake import printable_name, take_in
+
+_LOG = logging.getLogger(__name__)
 
 
 def _number(value: float | None, form: str = ".2f") -> str:
@@ -278,6 +282,7 @@ def _discard(stream: TextIO) -> None:
 def _run(arguments: list[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
+        keep_log("command-line")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
             return options.run(options)
@@ -287,6 +292,12 @@ def _run(arguments: list[str] | None) -> int:
     except KeyboardInterrupt:
         _complain("cancelled.")
         return 130
+    except (_OutputLost, OSError):  # see main
+        raise
+    except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is shown a traceback
+        _LOG.exception("A command failed")
+        _complain(f"something went wrong that was not foreseen ({type(problem).__name__}); the log has the details.")
+        return 2
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
 

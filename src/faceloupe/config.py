@@ -38,6 +38,8 @@ def password_hash() -> str | None:
 _RANGES = {
     "max_bytes": (1, 2**40),
     "max_pixels": (1, 2**31),
+    "max_decoder_bytes": (2**26, 2**40),
+    "max_decoder_s": (0.01, 1e6),
     "detection_long_side": (64, 16_384),
     "smallest_sought_px": (12, 16_384),  # MTCNN's first stage is a window of 12 pixels
     "detection_confidence": (0.0, 1.0),
@@ -54,6 +56,8 @@ class Settings:
     Attributes:
         max_bytes: larger stills are hashed and refused; videos may be of any size.
         max_pixels: pictures with more pixels are refused before they are decoded.
+        max_decoder_bytes: memory that the process which decodes a file may ask for.
+        max_decoder_s: seconds that it is waited for; a large file and each frame that it delivers allow it more.
         detection_long_side: the picture is shrunk to this many pixels on its longer side for the face finder.
         smallest_sought_px: faces smaller than this, in pixels of the picture the face finder sees, are not looked for.
         detection_confidence: candidates below this are not faces to the face finder, 0..1.
@@ -67,6 +71,8 @@ class Settings:
 
     max_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 100_000_000
+    max_decoder_bytes: int = 4 * 1024 * 1024 * 1024
+    max_decoder_s: float = 60.0
     detection_long_side: int = 1920
     smallest_sought_px: int = 20
     detection_confidence: float = 0.7

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from faceloupe import scratch
 from faceloupe.bundle import case_text, layout
 from faceloupe.bundle.archive import Archive
 from faceloupe.config import Settings
@@ -62,7 +63,7 @@ def reproduce(
         if not isinstance(part, case_text.Item) or not part.value["runs"]:
             continue
         item = part.value
-        with tempfile.TemporaryDirectory(prefix="faceloupe-") as temporary:
+        with tempfile.TemporaryDirectory(prefix=scratch.prefix("evidence")) as temporary:
             try:
                 path = _evidence(archive, item["sha256"], found, Path(temporary))
                 yield _one(item, path, loaded, progress)

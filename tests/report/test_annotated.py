@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.intake import take_in
 from faceloupe.media.video import Video
@@ -15,14 +16,13 @@ from faceloupe.report.annotated import LONGEST_SIDE, Sighting, between, sighting
 from tests.clips import numbered, read_number, write_clip
 from tests.ui.reports import report
 
-LIMIT = 10**8
 UNEVEN = [Fraction(number * number + 7 * number, 90) for number in range(30)]
 
 
 def examined(path):
     """A clip as it is taken in, and a report as if frames 0, 10 and 20 had been looked at."""
     found = report({1: [0.2, 0.9, 0.9]}, step_s=0.4)
-    return take_in(path, max_bytes=LIMIT), found
+    return take_in(path, max_bytes=10**8), found
 
 
 def times(path):
@@ -46,8 +46,8 @@ def target(tmp_path):
 def test_the_copy_has_every_frame_at_its_time(tmp_path, target, name):
     source = write_clip(tmp_path / name, numbered(30, (160, 120)), codec="mpeg4" if name == "clip.avi" else "libx264")
     intake, found = examined(source)
-    write_annotated(intake, found, target, max_pixels=LIMIT)
-    with intake.open() as stream, Video(stream, intake.evidence.format, max_pixels=LIMIT) as video:
+    write_annotated(intake, found, target, settings=Settings())
+    with intake.open() as stream, Video(stream, intake.evidence.format, max_pixels=10**8) as video:
         assert times(target) == [video.time(index) for index in range(video.count)]
     with av.open(str(target)) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -56,19 +56,19 @@ def test_the_copy_has_every_frame_at_its_time(tmp_path, target, name):
 
 def test_uneven_times_are_kept_exactly(tmp_path, target):
     source = write_clip(tmp_path / "clip.mp4", numbered(30, (160, 120)), times=UNEVEN)
-    write_annotated(*examined(source), target, max_pixels=LIMIT)
+    write_annotated(*examined(source), target, settings=Settings())
     assert times(target) == UNEVEN
 
 
 def test_of_a_stretch_only_its_frames_are_copied_at_their_own_times(clip, target):
     intake, found = examined(clip)
-    write_annotated(intake, found | {"settings": {"from_s": 0.4, "to_s": 0.8}}, target, max_pixels=LIMIT)
+    write_annotated(intake, found | {"settings": {"from_s": 0.4, "to_s": 0.8}}, target, settings=Settings())
     assert times(target) == [Fraction(index, 25) for index in range(10, 21)]
 
 
 def test_a_large_picture_is_shrunk_to_even_sides_above_a_strip(tmp_path, target):
     source = write_clip(tmp_path / "clip.mp4", numbered(3, (1602, 902)))
-    write_annotated(*examined(source), target, max_pixels=LIMIT)
+    write_annotated(*examined(source), target, settings=Settings())
     with av.open(str(target)) as container:
         video = container.streams.video[0]
         assert (video.width, video.height) == (LONGEST_SIDE, 720 + 64)
@@ -78,7 +78,7 @@ def test_a_large_picture_is_shrunk_to_even_sides_above_a_strip(tmp_path, target)
 def test_the_box_of_a_track_is_drawn_where_it_is(tmp_path, target):
     gray = [np.full((120, 160, 3), 128, np.uint8)] * 30
     source = write_clip(tmp_path / "clip.mp4", gray)
-    write_annotated(*examined(source), target, max_pixels=LIMIT)
+    write_annotated(*examined(source), target, settings=Settings())
     with av.open(str(target)) as container:
         pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
     # Half way from frame 0 to frame 10 the box has gone half of its way, from x 10..60 to 20..70.
@@ -119,11 +119,11 @@ def room_for(count):
 @pytest.mark.parametrize("missing", [1, 10_000])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(clip, target, missing):
     intake, found = examined(clip)
-    write_annotated(intake, found, target, max_pixels=LIMIT)
+    write_annotated(intake, found, target, settings=Settings())
     size = target.stat().st_size
     target.unlink()
     with room_for(size - missing), pytest.raises(UsageError, match=r"copy\.mp4 cannot be written .*; make room"):
-        write_annotated(intake, found, target, max_pixels=LIMIT)
+        write_annotated(intake, found, target, settings=Settings())
     assert list(target.parent.iterdir()) == []
 
 
@@ -135,7 +135,7 @@ def test_cancelling_leaves_nothing(clip, target):
 
     with pytest.raises(Cancelled):
         write_annotated(
-            *examined(clip), target, max_pixels=LIMIT, progress=lambda *step: told.append(step), cancel=cancel
+            *examined(clip), target, settings=Settings(), progress=lambda *step: told.append(step), cancel=cancel
         )
     assert told[-1] == ("Frame 5 of about 30", 5 / 30)
     assert list(target.parent.iterdir()) == []
@@ -144,7 +144,7 @@ def test_cancelling_leaves_nothing(clip, target):
 def test_nothing_is_overwritten(clip, target):
     target.write_bytes(b"a result")
     with pytest.raises(UsageError, match="nothing is overwritten"):
-        write_annotated(*examined(clip), target, max_pixels=LIMIT)
+        write_annotated(*examined(clip), target, settings=Settings())
     assert target.read_bytes() == b"a result"
 
 
@@ -152,11 +152,11 @@ def test_a_video_that_is_no_longer_what_was_examined_is_not_copied(clip, target)
     intake, found = examined(clip)
     clip.write_bytes(clip.read_bytes() + b"more")
     with pytest.raises(EvidenceError, match="changed"):
-        write_annotated(intake, found, target, max_pixels=LIMIT)
+        write_annotated(intake, found, target, settings=Settings())
     assert list(target.parent.iterdir()) == []
 
 
 def test_without_h264_the_copy_still_has_exact_times(clip, target, monkeypatch):
     monkeypatch.setattr("faceloupe.report.annotated.av.codecs_available", {"mjpeg"})
-    write_annotated(*examined(clip), target, max_pixels=LIMIT)
+    write_annotated(*examined(clip), target, settings=Settings())
     assert times(target) == [Fraction(index, 25) for index in range(30)]

@@ -15,8 +15,8 @@ from faceloupe.examination.common import Analysis, Candidate, Instruments, Watch
 from faceloupe.faces.quality import QualityGates, doubt
 from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.intake import Intake
+from faceloupe.media.isolation.clip import IsolatedVideo
 from faceloupe.media.sampling import Sample, Sampler
-from faceloupe.media.video import Video
 from faceloupe.report.canonical import Timing, build
 from faceloupe.report.video import Seen
 from faceloupe.scoring.aggregation import pool, series, strongest_stretch
@@ -41,8 +41,7 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
     """
     watch.step("Reading the container", 0.1)
     with intake.open() as stream:
-        found = intake.evidence.format
-        with Video(stream, found, max_pixels=settings.max_pixels, check=watch.check) as video:
+        with IsolatedVideo(intake, stream, settings=settings, check=watch.check) as video:
             facts = video.facts
             sampler = Sampler(video, frames=settings.frames, from_s=settings.from_s, to_s=settings.to_s)
             followed = _follow(sampler, instruments, watch)
@@ -293,7 +292,7 @@ def view_frame(
     Raises:
         EvidenceError: the file changed since, or the frame cannot be decoded any more.
     """
-    with intake.open() as stream, Video(stream, intake.evidence.format, max_pixels=settings.max_pixels) as video:
+    with intake.open() as stream, IsolatedVideo(intake, stream, settings=settings) as video:
         glimpse = next(iter(video.walk([index], every=False)), None)
         if glimpse is None:
             raise EvidenceError(f"Frame {index} cannot be decoded.")

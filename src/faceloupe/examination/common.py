@@ -13,6 +13,7 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.quality import assess
+from faceloupe.media.isolation.worker import start
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import of_score
 from faceloupe.scoring.preprocess import FaceViews
@@ -44,6 +45,7 @@ class Instruments:
             torch.zeros(1, device=settings.device).item()
         except (RuntimeError, AssertionError, ValueError) as problem:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
+        start()  # of what decodes, meanwhile
         scorer = FaceScorer.load(folder or weights_folder(), settings.model, settings.device)
         return cls(FaceDetector(settings), scorer)
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from faceloupe.config import Settings
 from faceloupe.examination.common import Analysis, Candidate, Instruments, Pass, Watch, candidate, finding
-from faceloupe.media.image import decode
 from faceloupe.media.intake import Intake
+from faceloupe.media.isolation.still import decode
 from faceloupe.report.canonical import Timing, build
 from faceloupe.scoring.outcome import of_image
 from faceloupe.scoring.scorer import FaceScorer
@@ -19,7 +19,7 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         Cancelled: the caller wants it to stop.
     """
     watch.step("Decoding", 0.1)
-    picture = decode(intake, max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    picture = decode(intake, settings=settings, check=watch.check)
     height, width = picture.rgb.shape[:2]
     evidence = replace(intake.evidence, width=width, height=height)
     decode_s = watch.lap()

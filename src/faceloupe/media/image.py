@@ -76,19 +76,15 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     return convert(image).convert("RGB"), note
 
 
-def decode(intake: Intake, *, max_bytes: int, max_pixels: int) -> Picture:
-    """Decode a still from the bytes that were hashed.
-
-    Orientation is applied. 16-bit gray is divided by 257, 16-bit color cut to its high byte, transparency laid over mid
-    gray, palettes resolved, CMYK converted; embedded color profiles are not applied. What was done stands in ``notes``.
-
-    Raises:
-        EvidenceError: nothing to decode, not a still, over a limit, several pictures in one file, or damaged.
+def refuse_unfit(intake: Intake, *, max_bytes: int) -> None:
     """
-    evidence, content = intake.evidence, intake.content
-    if content is None:
+    Raises:
+        EvidenceError: nothing to decode, or not a still.
+    """
+    evidence = intake.evidence
+    if intake.content is None:
         raise EvidenceError(f"The file is {evidence.size_bytes:,} bytes; the limit is {max_bytes:,}.")
-    if not content:
+    if not intake.content:
         raise EvidenceError("The file is empty (0 bytes); get a complete copy.")
     if evidence.format is None:
         raise EvidenceError(
@@ -97,23 +93,47 @@ def decode(intake: Intake, *, max_bytes: int, max_pixels: int) -> Picture:
         )
     if evidence.format in VIDEO_FORMATS:
         raise EvidenceError(f"The content is a video ({evidence.format}); this version examines still pictures only.")
-    with _open(content, evidence.format) as image:
+
+
+def decode(intake: Intake, *, max_bytes: int, max_pixels: int) -> Picture:
+    """Decode a still in this process, from the bytes that were hashed: for files that are trusted.
+
+    Raises:
+        EvidenceError: see ``refuse_unfit`` and ``decode_content``.
+    """
+    refuse_unfit(intake, max_bytes=max_bytes)
+    return decode_content(intake.content, intake.evidence.format, max_pixels=max_pixels)
+
+
+def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
+    """Decode the bytes of a still.
+
+    Orientation is applied. 16-bit gray is divided by 257, 16-bit color cut to its high byte, transparency laid over mid
+    gray, palettes resolved, CMYK converted; embedded color profiles are not applied. What was done stands in ``notes``.
+
+    Args:
+        found: the format that its first bytes show.
+
+    Raises:
+        EvidenceError: over the limit, several pictures in one file, or damaged.
+    """
+    with _open(content, found) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise EvidenceError(f"The picture is {width} x {height} pixels; the limit is {max_pixels:,} pixels.")
-        frames = _guarded(evidence.format, lambda: _full_pages(image))
-        if evidence.format in _ANIMATED and frames > 1:
+        frames = _guarded(found, lambda: _full_pages(image))
+        if found in _ANIMATED and frames > 1:
             raise EvidenceError(
                 f"The file holds {frames} pictures; a verdict on one of them would hide the others, "
                 "so export the ones in question as single files."
             )
         deep = ";16" in str(getattr(image, "tile", ""))
         orientation = _orientation(image)
-        _guarded(evidence.format, image.load)
+        _guarded(found, image.load)
         if image.format == "JPEG" and _is_cut(content, np.asarray(image)):
             raise EvidenceError(_DAMAGED.format("JPEG"))
         upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
-        rgb, note = _guarded(evidence.format, lambda: _to_rgb(upright))
+        rgb, note = _guarded(found, lambda: _to_rgb(upright))
         notes = {
             f"The file holds {frames} pictures; its main one was examined.": frames > 1,
             "The orientation that the file states was applied.": orientation in range(2, 9),
@@ -172,9 +192,7 @@ def _guarded(found: str, step: Callable[[], T]) -> T:
     """Run one step of a decoder: on a hostile file it raises anything, and each means that it cannot be read."""
     try:
         return step()
-    except EvidenceError:
+    except (EvidenceError, MemoryError):
         raise
-    except MemoryError:
-        raise EvidenceError("The picture needs more memory than there is to decode; lower max_pixels.") from None
     except Exception as problem:
         raise EvidenceError(_DAMAGED.format(found)) from problem

@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from faceloupe.errors import UsageError
+from faceloupe.media.isolation.clip import IsolatedVideo
 from faceloupe.media.video import Video
 
 _FEWEST, _MOST = 32, 256  # frames looked at where the number is left to the duration: one a second between these
@@ -90,7 +91,7 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float((one * other).sum()) / scale if scale else 0.0
 
 
-def _spread(video: Video, count: int, from_s: float, end_s: float) -> list[int]:
+def _spread(video: Video | IsolatedVideo, count: int, from_s: float, end_s: float) -> list[int]:
     """Indices of the frames on screen halfway through equal parts of a stretch; all where there are no more."""
     first, last = video.index_at(from_s), video.index_at(end_s)
     if float(video.time(last)) >= end_s > from_s:
@@ -109,7 +110,7 @@ class Sampler:
         cuts: found so far.
     """
 
-    def __init__(self, video: Video, *, frames: int, from_s: float, to_s: float) -> None:
+    def __init__(self, video: Video | IsolatedVideo, *, frames: int, from_s: float, to_s: float) -> None:
         """
         Args:
             frames: to look at; 0 leaves it to the duration.

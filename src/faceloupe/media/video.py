@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import BinaryIO, Self
 
 import av
@@ -16,7 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media.frame_index import Scan, index_by_number, packets_of, scan_packets
+from faceloupe.media.frame_index import FrameIndex, Scan, index_by_number, packets_of, scan_packets
 
 LUMA_SHAPE = (36, 64)
 _DEMUXERS = {
@@ -75,7 +75,7 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Glimpse:
-    """One decoded frame. It holds the frame's memory: keep few.
+    """One decoded frame. It holds the frame's memory: keep few, and none longer than its walk goes on.
 
     Attributes:
         index: place in the order of display, from 0.
@@ -88,9 +88,7 @@ class Glimpse:
     time: Fraction
     luma: np.ndarray
     wanted: bool
-    _frame: av.VideoFrame = field(repr=False)
-    _quarters: int
-    _mirrored: bool
+    _pixels: Callable[[], np.ndarray] = field(repr=False)
 
     def rgb(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB, upright, converted now.
@@ -98,9 +96,7 @@ class Glimpse:
         Raises:
             EvidenceError: its colors cannot be converted.
         """
-        with _guarded("video"):
-            turned = np.rot90(self._frame.to_ndarray(format="rgb24"), -self._quarters)
-            return np.ascontiguousarray(turned[:, ::-1] if self._mirrored else turned)
+        return self._pixels()
 
 
 class Video:
@@ -171,6 +167,11 @@ class Video:
             self._walking.close()
 
     @property
+    def index(self) -> FrameIndex:
+        """The timestamps of all frames."""
+        return self._index
+
+    @property
     def count(self) -> int:
         """Number of frames in the container."""
         return len(self._index.ticks)
@@ -219,7 +220,8 @@ class Video:
                         reached = index
                         wanted = self._take(pending, index, sound)
                         if sound and (wanted or (every and pending)):
-                            yield Glimpse(index, self.time(index), _luma(frame), wanted, frame, *self._turn)
+                            upright = partial(_upright, frame, *self._turn)
+                            yield Glimpse(index, self.time(index), _luma(frame), wanted, upright)
                         if not pending:
                             return
                         far = self._index.key_before(pending[0]) > index + _WORTH_A_SEEK
@@ -377,6 +379,12 @@ def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     return round(math.atan2(down, -across if mirrored else across) / (math.pi / 2)) % 4, mirrored
 
 
+def _upright(frame: av.VideoFrame, quarters: int, mirrored: bool) -> np.ndarray:
+    with _guarded("video"):
+        turned = np.rot90(frame.to_ndarray(format="rgb24"), -quarters)
+        return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+
+
 @lru_cache
 def _has_luma(pixel_format: str) -> bool:
     """Whether the first plane of such frames holds 8-bit brightness and nothing else."""
@@ -402,9 +410,7 @@ def _guarded(found: str) -> Iterator[None]:
     """Around the steps of a decoder: on a hostile file it raises anything, and each means that it cannot be read."""
     try:
         yield
-    except FaceLoupeError:
+    except (FaceLoupeError, MemoryError):
         raise
-    except MemoryError:
-        raise EvidenceError("The video needs more memory than there is to decode; lower max_pixels.") from None
     except Exception as problem:
         raise EvidenceError(_DAMAGED.format(found)) from problem

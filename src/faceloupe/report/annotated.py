@@ -16,9 +16,11 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFont
 
+from faceloupe.config import Settings
 from faceloupe.errors import Cancelled
 from faceloupe.media.intake import Intake
-from faceloupe.media.video import Glimpse, Video
+from faceloupe.media.isolation.clip import IsolatedVideo
+from faceloupe.media.video import Glimpse
 from faceloupe.report import marks
 from faceloupe.report.figures import COLORS, outcome_words
 from faceloupe.report.files import publish_file
@@ -91,7 +93,7 @@ def write_annotated(
     report: Mapping[str, Any],
     path: Path,
     *,
-    max_pixels: int,
+    settings: Settings,
     progress: Callable[[str, float], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> None:
@@ -104,7 +106,7 @@ def write_annotated(
         intake: the very file that was examined.
         report: of it.
         path: of the copy; nothing is overwritten, and it is there whole or not at all.
-        max_pixels: largest width times height.
+        settings: with the limits.
         progress: called with the stage and the share done, 0..1.
         cancel: asked before each frame; True stops the work.
 
@@ -136,17 +138,17 @@ def write_annotated(
             container.mux(stream.encode(None))
             intake.refuse_changed(source)
 
-    with intake.open() as source, Video(source, intake.evidence.format, max_pixels=max_pixels) as video:
+    with intake.open() as source, IsolatedVideo(intake, source, settings=settings) as video:
         publish_file(fill, path)
 
 
-def _examined(video: Video, report: Mapping[str, Any]) -> range:
+def _examined(video: IsolatedVideo, report: Mapping[str, Any]) -> range:
     """Indices of the frames of the stretch that was examined."""
     from_s, to_s = report["settings"]["from_s"], report["settings"]["to_s"]
     return range(video.index_at(from_s), (video.index_at(to_s) if to_s else video.count - 1) + 1)
 
 
-def _stream(container: OutputContainer, video: Video, indices: range) -> tuple[VideoStream, Fraction]:
+def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) -> tuple[VideoStream, Fraction]:
     """The stream that is written, and a unit in which the time of every frame is a whole number."""
     name = next(name for name in _ENCODERS if name in av.codecs_available)
     rate = (video.facts.frame_rate or Fraction(25)).limit_denominator(10_000)

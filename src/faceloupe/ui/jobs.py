@@ -115,7 +115,7 @@ class Job:
         except FaceLoupeError as problem:
             self._end(State.FAILED, error=str(problem))
         except Exception as problem:  # noqa: BLE001 - the thread must outlive whatever the work raises
-            _LOG.exception("The job %r failed", self.title)
+            _LOG.exception("A job failed")
             self._end(State.FAILED, error=_UNFORESEEN.format(type(problem).__name__))
         else:
             self._end(State.DONE, result=result)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faceloupe import scratch
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.summary import case_report
@@ -49,7 +50,7 @@ class Source:
 
     def bundle(self) -> bytes:
         """Everything of the case but the evidence itself; the log tells of it."""
-        with tempfile.TemporaryDirectory(prefix="faceloupe-bundle-") as folder:
+        with tempfile.TemporaryDirectory(prefix=scratch.prefix("bundle")) as folder:
             path = Path(folder, f"faceloupe-case-{self.case_id}.zip")
             letterhead, language = self.letterhead, self.language
             export_case(self.store, self.case_id, path, actor=self.examiner, letterhead=letterhead, language=language)

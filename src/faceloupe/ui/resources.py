@@ -1,13 +1,12 @@
 """What sessions share: the loaded networks, recent work, and the queue of long work. The only place that caches."""
 
 import atexit
-import shutil
-import tempfile
 from collections.abc import Hashable
 from pathlib import Path
 
 import streamlit as st
 
+from faceloupe import scratch
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings, data_folder, password_hash, weights_folder
 from faceloupe.media.intake import Intake
@@ -105,9 +104,7 @@ def cases() -> CaseStore:
 @st.cache_resource(show_spinner=False)
 def copies() -> Path:
     """Folder of the annotated copies; it goes with the server."""
-    folder = Path(tempfile.mkdtemp(prefix="faceloupe-copies-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return scratch.folder("copies")
 
 
 def record() -> ModelRecord:

@@ -2,8 +2,9 @@
 
 import sys
 
-from faceloupe import selfcheck
+from faceloupe import scratch, selfcheck
 from faceloupe.config import REPOSITORY, password_hash
+from faceloupe.log import keep_log
 
 _LOOPBACK = "127.0.0.1"  # the default, see .streamlit/config.toml
 
@@ -14,6 +15,8 @@ def main(options: list[str]) -> int:
     Args:
         options: of ``streamlit run``, such as ``--server.port 8502``.
     """
+    keep_log("app")
+    scratch.remove_leftovers()
     if code := selfcheck.main():
         return code
     if warning := _exposed(options):

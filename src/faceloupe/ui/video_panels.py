@@ -260,9 +260,7 @@ def _copy(key: AnalysisKey, job: Job | None) -> None:
 
 
 def _make_copy(key: AnalysisKey) -> None:
-    annotate = partial(
-        work.annotate, key, resources.analyses(), resources.copies(), max_pixels=resources.settings().max_pixels
-    )
+    annotate = partial(work.annotate, key, resources.analyses(), resources.copies(), settings=resources.settings())
     try:
         resources.submit(_copy_key(key), f"Annotated copy of {key.name}", annotate)
     except UsageError as problem:

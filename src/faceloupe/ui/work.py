@@ -101,7 +101,7 @@ def copy_path(folder: Path, key: AnalysisKey) -> Path:
 
 
 def annotate(
-    key: AnalysisKey, store: AnalysisStore, folder: Path, *, max_pixels: int, progress: Progress, cancel: Cancel
+    key: AnalysisKey, store: AnalysisStore, folder: Path, *, settings: Settings, progress: Progress, cancel: Cancel
 ) -> Path:
     """Write the annotated copy of an examined video, and let go of the oldest copies.
 
@@ -116,7 +116,7 @@ def annotate(
         kept = sorted(folder.glob("*.mp4"), key=lambda one: one.stat().st_mtime_ns)
         for old in kept[: max(0, len(kept) + 1 - _COPIES)]:
             old.unlink()
-        write_annotated(intake, analysis.report, path, progress=progress, cancel=cancel, max_pixels=max_pixels)
+        write_annotated(intake, analysis.report, path, progress=progress, cancel=cancel, settings=settings)
     return path
 
 

@@ -1,0 +1,111 @@
+"""What a decoder's process gives up before it sees its file. What a system does not know is left out there.
+
+Nothing here needs privileges. System calls that Python does not offer go through ``ctypes``; their numbers and flags
+are those of Linux (``linux/prctl.h``, ``linux/landlock.h``, ``linux/sched.h``).
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+import sys
+import sysconfig
+from pathlib import Path
+
+_OPEN_FILES = 32
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CAPABILITY_VERSION = 0x20080522
+_LANDLOCK_CREATE, _LANDLOCK_ALLOW, _LANDLOCK_RESTRICT = 444, 445, 446  # the same numbers on every architecture
+_LANDLOCK_VERSION, _LANDLOCK_BENEATH = 1, 1
+_READ = 1 << 2 | 1 << 3  # files, folders
+_FILE_RIGHTS = (13, 14, 15, 15, 16)  # rights over files that versions 1 to 5 of Landlock know
+_NET_RIGHTS, _SCOPES = 2, 2  # TCP: bind, connect (from version 4); abstract sockets, signals (from version 6)
+# Libraries import some of their modules only when a file asks for them.
+_LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+_LIBRARIES |= {str(Path(__file__).parents[2])}
+
+_linux = sys.platform == "linux"
+_libc = ctypes.CDLL(None, use_errno=True) if _linux else None
+
+
+def leave_network() -> bool:
+    """Move this process, and all that it will fork, to a network without any interface; False where it may not."""
+    return _linux and _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+
+
+def die_with(parent: int) -> None:
+    """Have the system kill this process when the one that forked it ends.
+
+    Args:
+        parent: its id, told by itself: it may be gone already.
+    """
+    if _linux:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def confine() -> int:
+    """Give up all that decoding does not need: new and large files, the disk, privileges.
+
+    Returns:
+        Bytes of address space in use, which cannot be asked for any more afterwards; 0 where that is not told.
+    """
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    if not _linux:
+        return 0
+    with open("/proc/self/statm", encoding="ascii") as numbers:
+        mapped = int(numbers.read().split()[0]) * resource.getpagesize()
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    leave_files()
+    _drop_capabilities()
+    return mapped
+
+
+def limit_memory(size: int) -> None:
+    """Have the system refuse address space over so many bytes; others than Linux know the limit, and do not keep it."""
+    if _linux:
+        _limit(resource.RLIMIT_AS, size)
+
+
+def leave_files() -> bool:
+    """Give up files and folders for good, but for reading Python's own libraries, and TCP (Landlock).
+
+    Returns:
+        False where the system does not know it.
+    """
+    version = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
+    if version < 1:
+        return False
+    rights = (1 << _FILE_RIGHTS[min(version, len(_FILE_RIGHTS)) - 1]) - 1
+    handled = (rights, (1 << _NET_RIGHTS) - 1, (1 << _SCOPES) - 1)[: 1 if version < 4 else 2 if version < 6 else 3]
+    rules = (ctypes.c_uint64 * len(handled))(*handled)
+    descriptor = _libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(ctypes.sizeof(rules)), 0)
+    if descriptor < 0:
+        return False
+    for folder in _LIBRARIES:
+        beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        _libc.syscall(_LANDLOCK_ALLOW, descriptor, _LANDLOCK_BENEATH, struct.pack("=Qi", _READ, beneath), 0)
+        os.close(beneath)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    done = _libc.syscall(_LANDLOCK_RESTRICT, descriptor, 0) == 0
+    os.close(descriptor)
+    return done
+
+
+def _drop_capabilities() -> None:
+    """Give up what root, or a user namespace's root, may do beyond others (``linux/capability.h``)."""
+    header, none = struct.pack("=Ii", _CAPABILITY_VERSION, 0), bytes(24)
+    _libc.capset(ctypes.create_string_buffer(header), ctypes.create_string_buffer(none))
+
+
+def _limit(what: int, value: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(what, (value, value))
