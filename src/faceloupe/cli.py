@@ -1,4 +1,4 @@
-"""The command line: ``analyze``, ``validate``, ``case``, ``verify``, ``reproduce``, ``models`` and ``password``."""
+"""The command line: ``analyze``, ``batch``, ``validate``, ``case``, ``verify``, ``reproduce``, ``models`` and ``password``."""
 
 import argparse
 import contextlib
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from faceloupe import __version__, cli_bundle, cli_cases
+from faceloupe import __version__, cli_batch, cli_bundle, cli_cases
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.log import keep_log
@@ -183,6 +183,10 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument("--from", dest="from_s", metavar="S", type=float, help="look at a video from this second on")
     analyze.add_argument("--to", dest="to_s", metavar="S", type=float, help="and up to this one")
     analyze.set_defaults(run=_analyze)
+    about = "examine folders, files and ZIPs, one row of a table for each file"
+    batch = commands.add_parser("batch", parents=[scoring], help=about, description=f"{about.capitalize()}.")
+    cli_batch.add_batch(batch)
+    batch.set_defaults(run=lambda options: cli_batch.batch(options, _settings(options), _Console()))
     about = "measure your own error rates on a folder with the subfolders real and fake"
     validate = commands.add_parser("validate", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     validate.add_argument("folder", metavar="DIR", type=_folder)

@@ -1,0 +1,145 @@
+"""ZIPs as evidence: members are read where they lie, never unpacked by their names, and within limits.
+
+A name in a ZIP is only ever shown, so one that points elsewhere (``../../etc/passwd``) leads nowhere.
+"""
+
+import contextlib
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from lzma import LZMAError
+from typing import IO
+
+from faceloupe.errors import EvidenceError
+
+MAGICS = (b"PK\x03\x04", b"PK\x05\x06")  # a first member; the end mark of an empty ZIP
+MOST_EXPANDED = 200  # bytes that come of one byte of a member: media are compressed already, and hardly shrink
+HARMLESS_BYTES = 64 * 1024 * 1024  # members up to this size may be of anything, a plain bitmap for one
+MOST_MEMBER_BYTES = 8 * 1024**3
+MOST_DIRECTORY_BYTES = 64 * 1024 * 1024  # of a ZIP's directory, which is held in memory: about 700,000 members
+_END, _END_BYTES, _MOST_COMMENT = b"PK\x05\x06", 22, 65_535
+_END64, _LOCATOR64, _LOCATOR64_BYTES = b"PK\x06\x06", b"PK\x06\x07", 20
+_ENCRYPTED = 0x1
+_BROKEN = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, ValueError, OverflowError, IndexError)
+
+
+def is_archive(path: str) -> bool:
+    """Whether the content of a regular file begins as a ZIP; False where it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(4) in MAGICS
+    except (OSError, ValueError):
+        return False
+
+
+class Archive:
+    """An open ZIP. Its directory is read once.
+
+    Attributes:
+        members: files in the order of the directory, folders aside, by their number in the directory.
+    """
+
+    def __init__(self, path: str) -> None:
+        """
+        Raises:
+            EvidenceError: it is damaged, or its directory is too large.
+        """
+        try:
+            with open(path, "rb") as stream:
+                directory = _directory_bytes(stream)
+            if directory > MOST_DIRECTORY_BYTES:
+                raise EvidenceError(
+                    f"The directory of the ZIP takes {directory:,} bytes; the limit is {MOST_DIRECTORY_BYTES:,}, "
+                    "so unpack it."
+                )
+            self._zip = zipfile.ZipFile(path)
+        except (*_BROKEN, NotImplementedError) as problem:
+            raise EvidenceError(f"The ZIP is damaged ({_cause(problem)}); get a complete copy.") from problem
+        every = self._zip.infolist()
+        self.members = {number: one.filename for number, one in enumerate(every) if not one.is_dir()}
+        self._every = every
+
+    def close(self) -> None:
+        self._zip.close()
+
+    def size(self, number: int) -> int:
+        """Bytes of a member, unpacked, as the directory has it; no more than these are ever read."""
+        return self._every[number].file_size
+
+    @contextlib.contextmanager
+    def open(self, number: int) -> Iterator[IO[bytes]]:
+        """Read a member.
+
+        Raises:
+            EvidenceError: it is encrypted, damaged, or expands to more than media do; also while it is read.
+        """
+        member = self._every[number]
+        if member.flag_bits & _ENCRYPTED:
+            raise EvidenceError("The member of the ZIP is encrypted; unpack it with its password.")
+        if member.file_size > MOST_MEMBER_BYTES:
+            raise EvidenceError(
+                f"The member of the ZIP unpacks to {member.file_size:,} bytes; the limit is {MOST_MEMBER_BYTES:,}, "
+                "so unpack it."
+            )
+        if member.file_size > max(HARMLESS_BYTES, MOST_EXPANDED * member.compress_size):
+            raise EvidenceError(
+                f"The member of the ZIP unpacks from {member.compress_size:,} bytes to {member.file_size:,}, as no "
+                "picture or video does; it was left packed."
+            )
+        try:
+            with self._zip.open(member) as stream:
+                yield stream
+        except (NotImplementedError, RuntimeError) as problem:
+            raise EvidenceError(f"The member of the ZIP is packed in a way that cannot be read ({problem}).") from None
+        except _BROKEN as problem:
+            raise EvidenceError(f"The member of the ZIP is damaged ({_cause(problem)}).") from problem
+
+
+def _cause(problem: BaseException) -> str:
+    return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+
+
+def _directory_bytes(stream: IO[bytes]) -> int:
+    """Size of a ZIP's directory by its end record; 0 where there is none."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - _END_BYTES - _MOST_COMMENT - _LOCATOR64_BYTES))
+    tail = stream.read()
+    end = tail.rfind(_END)
+    if end < 0:
+        return 0
+    locator = tail[max(0, end - _LOCATOR64_BYTES) : end]
+    if locator.startswith(_LOCATOR64):
+        stream.seek(min(int.from_bytes(locator[8:16], "little"), size))
+        record = stream.read(56)
+        if record.startswith(_END64):
+            return int.from_bytes(record[40:48], "little")
+    return int.from_bytes(tail[end + 12 : end + 16], "little")
+
+
+class LastArchive:
+    """Opens ZIPs and keeps the last one open: successive files mostly lie in the same one, whose directory is long."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] | None = None
+        self._archive: Archive | None = None
+
+    def __call__(self, path: str) -> Archive:
+        """
+        Raises:
+            EvidenceError: see ``Archive``.
+        """
+        try:
+            state = os.stat(path)
+        except OSError as problem:
+            raise EvidenceError(f"The ZIP cannot be read any more ({problem.strerror}).") from problem
+        key = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+        if key != self._key:
+            self.close()
+            self._archive, self._key = Archive(path), key
+        return self._archive
+
+    def close(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+        self._key = self._archive = None

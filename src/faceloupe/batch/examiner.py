@@ -1,0 +1,101 @@
+"""What a worker does with one file. It knows no engine, and no other file."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any, Protocol
+
+from faceloupe.batch.reading import Reader, Taken
+from faceloupe.batch.tasks import Equipment, Result, Task, failed
+from faceloupe.errors import FaceLoupeError
+from faceloupe.types import Outcome
+
+
+class Work(Protocol):
+    """Examines tasks one after another."""
+
+    def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
+        """Results in the order of the tasks; the next task or two may be drawn before the result of one is yielded."""
+
+
+class Examiner:
+    """The pipeline over the files of a batch: networks loaded once, the next file read while one is examined.
+
+    Each file goes through ``analyze`` alone. Faces of several files in one pass of a network would save little on a
+    CPU, and would change the last digits of a score with the company that a file happens to be in.
+    """
+
+    def __init__(self, equipment: Equipment) -> None:
+        """
+        Raises:
+            FaceLoupeError: the networks cannot be loaded.
+        """
+        from faceloupe.pipeline import Instruments
+
+        self._settings, self._reports, self._spool = equipment.settings, equipment.reports, equipment.spool
+        self._instruments = Instruments.load(equipment.settings, folder=equipment.weights)
+
+    def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
+        """See ``Work``."""
+        from faceloupe.examination.ahead import ahead
+
+        with closing(ahead(self._taken(tasks), 1)) as ready:
+            for one in ready:
+                if isinstance(one, Taken):
+                    yield one.task, self._examined(one)
+                elif one is not None:
+                    yield one
+
+    def _taken(self, tasks: Iterator[Task]) -> Generator[Taken | tuple[Task, Result]]:
+        reader = Reader(self._spool)
+        try:
+            for task in tasks:
+                try:
+                    yield reader.take(task, max_bytes=self._settings.max_bytes)
+                except FaceLoupeError as problem:
+                    yield task, failed(task.media_type, str(problem))
+                except MemoryError:
+                    yield task, failed(task.media_type, _MEMORY)
+                except Exception as problem:  # noqa: BLE001 - every input gets its row
+                    yield task, failed(task.media_type, _unforeseen(problem))
+        finally:
+            reader.close()
+
+    def _examined(self, one: Taken) -> Result:
+        from faceloupe.pipeline import analyze
+
+        try:
+            analysis = analyze(one.intake, self._instruments, settings=self._settings, explain=False)
+            return self._result(analysis)
+        except FaceLoupeError as problem:
+            return failed(one.task.media_type, str(problem))
+        except MemoryError:
+            return failed(one.task.media_type, _MEMORY)
+        except Exception as problem:  # noqa: BLE001 - every input gets its row
+            return failed(one.task.media_type, _unforeseen(problem))
+        finally:
+            one.release()
+
+    def _result(self, analysis: Any) -> Result:
+        from faceloupe.batch.likeness import perceptual_hash
+        from faceloupe.report.canonical import to_json
+
+        report = analysis.report
+        outcome = Outcome(report["outcome"])
+        return Result(
+            report["evidence"]["media_type"],
+            outcome,
+            report["reason"],
+            report["score"],
+            report["log10_lr"],
+            None if outcome is Outcome.ERROR else len(report["faces"]),
+            report["evidence"]["duration_s"],
+            "" if analysis.picture is None else perceptual_hash(analysis.picture.rgb),
+            to_json(report) if self._reports else "",
+        )
+
+
+_MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
+
+
+def _unforeseen(problem: Exception) -> str:
+    return f"It could not be examined for a reason that was not foreseen ({type(problem).__name__}: {problem})."

@@ -1,0 +1,119 @@
+"""The files of a batch, listed lazily and in a stable order: as given, and folders by name."""
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
+
+from faceloupe.batch.archives import Archive, is_archive
+from faceloupe.batch.tasks import Input
+from faceloupe.errors import EvidenceError, UsageError
+
+STANDARD_INPUT = "-"
+_LOOK = 64 * 1024  # bytes of a list in which a NUL must turn up if NULs separate: paths are far shorter
+_CHUNK = 64 * 1024
+
+Skip = Callable[[os.stat_result], bool]
+
+
+def shown(path: str) -> str:
+    r"""A path as text: bytes that are no UTF-8 as ``\xff``; everything else as it is, line breaks too."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def refuse_missing(paths: Iterable[str]) -> None:
+    """
+    Raises:
+        UsageError: one of the paths named on the command line does not exist: a typing error, most likely.
+    """
+    for path in paths:
+        if path != STANDARD_INPUT and not os.path.lexists(path):
+            raise UsageError(f"There is no file or folder {shown(path)}; check the path.")
+
+
+def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
+    """Every file below the paths, one by one; what cannot be looked into is listed with its problem.
+
+    Only the names of one folder at each level, or of one ZIP, are held in memory.
+
+    Args:
+        paths: files, folders (searched wholly, links to folders aside), ZIPs; ``-`` reads more of them from ``stdin``.
+        stdin: a list of paths, one a line, or separated by NULs.
+        skip: tells files and folders that are no inputs, such as the output.
+    """
+    for path in paths:
+        if path == STANDARD_INPUT:
+            for entry in entries(stdin or sys.stdin.buffer):
+                yield from _below(entry, skip)
+        else:
+            yield from _below(path, skip)
+
+
+def entries(stream: BinaryIO) -> Iterator[str]:
+    """The paths of a list, separated by NULs if there is any, else by line ends; empty ones aside."""
+    pending = b""
+    while len(pending) < _LOOK and (chunk := stream.read(_CHUNK)):
+        pending += chunk
+    separator = b"\0" if b"\0" in pending else b"\n"
+    while pending:
+        *whole, pending = pending.split(separator)
+        chunk = stream.read(_CHUNK)
+        if not chunk:
+            whole, pending = [*whole, pending], b""
+        for entry in whole:
+            entry = entry.removesuffix(b"\r") if separator == b"\n" else entry
+            if entry:
+                yield os.fsdecode(entry)
+        pending += chunk
+
+
+def _below(top: str, skip: Skip) -> Iterator[Input]:
+    levels = [iter([top])]  # not recursive: folders may be nested deeper than calls
+    while levels:
+        path = next(levels[-1], None)
+        if path is None:
+            levels.pop()
+            continue
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            yield Input(shown(path), path)  # whoever takes it in says why it cannot be read
+            continue
+        if skip(found):
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            if path is not top and os.path.islink(path):
+                problem = "It is a link to a folder, which was not followed; give the folder itself."
+                yield Input(shown(path), path, problem=problem)
+                continue
+            try:
+                names = sorted(os.listdir(path))
+            except OSError as problem:
+                cause = f"The folder cannot be read ({problem.strerror}); check its permissions."
+                yield Input(shown(path), path, problem=cause)
+                continue
+            levels.append(map(_joined(path), names))
+        elif not stat.S_ISREG(found.st_mode) or not is_archive(path):
+            yield Input(shown(path), path)
+        else:
+            yield from _members(path)
+
+
+def _joined(folder: str) -> Callable[[str], str]:
+    return lambda name: os.path.join(folder, name)
+
+
+def _members(path: str) -> Iterator[Input]:
+    try:
+        archive = Archive(path)
+    except EvidenceError as problem:
+        yield Input(shown(path), path, problem=str(problem))
+        return
+    try:
+        if not archive.members:
+            yield Input(shown(path), path, problem="The ZIP holds no files.")
+        for number, name in archive.members.items():
+            yield Input(f"{shown(path)}!{name}", path, number)
+    finally:
+        archive.close()

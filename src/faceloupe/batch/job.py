@@ -1,0 +1,120 @@
+"""A batch from its order to its table: what the command line and the pages call."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from faceloupe.batch.engine import Engine
+from faceloupe.batch.inputs import STANDARD_INPUT, listed, refuse_missing
+from faceloupe.batch.local import LocalEngine
+from faceloupe.batch.run import Cancel, Progress, Tally, run
+from faceloupe.batch.table import Table
+from faceloupe.batch.tasks import Equipment, Input
+from faceloupe.config import Settings, weights_folder
+from faceloupe.errors import UsageError
+from faceloupe.models.records import find_record
+
+_PARQUET, _GROWING = ".parquet", ".part.csv"
+
+EngineMaker = Callable[[Equipment], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a batch is to do.
+
+    Attributes:
+        paths: files, folders, ZIPs; ``-`` for a list on standard input.
+        out: the table: a CSV, or Parquet where the name ends so.
+        resume: take up a table that was begun.
+        reports: folder for the full reports; None keeps none.
+    """
+
+    paths: tuple[str, ...]
+    out: Path
+    resume: bool = False
+    reports: Path | None = None
+
+
+def carry_out(
+    order: Order,
+    settings: Settings,
+    *,
+    engine: EngineMaker = LocalEngine,
+    stdin: BinaryIO | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Tally:
+    """Carry out a batch.
+
+    Args:
+        engine: makes the engine; it is closed at the end.
+        stdin: where a list of paths is read from.
+        progress: called now and then, in the calling thread.
+        cancel: asked now and then; True ends the work, and what is in the table stays.
+
+    Raises:
+        UsageError: a path is missing, the output is there already or cannot be written.
+        WeightsError: no verified weights; nothing may be scored.
+        Cancelled: ``cancel`` said so.
+    """
+    refuse_missing(order.paths)
+    record = find_record(weights_folder(), settings.model)
+    parquet = order.out.suffix == _PARQUET
+    if parquet and os.path.lexists(order.out):
+        raise UsageError(f"{order.out} is there already, and nothing is overwritten; choose another name.")
+    if order.reports is not None:
+        _prepare(order.reports, resume=order.resume)
+    growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
+    table = Table(growing, resume=order.resume)
+    try:
+        own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
+
+        def listing() -> Iterator[Input]:
+            return listed(order.paths, stdin=stdin, skip=lambda found: (found.st_dev, found.st_ino) in own)
+
+        with tempfile.TemporaryDirectory(prefix="faceloupe-batch-") as spool:
+            equipment = Equipment(settings, weights_folder(), order.reports is not None, Path(spool))
+            hands = engine(equipment)
+            try:
+                tally = run(
+                    listing,
+                    table,
+                    hands,
+                    record,
+                    reports=order.reports,
+                    total=None if STANDARD_INPUT in order.paths else lambda: sum(1 for _ in listing()),
+                    progress=progress,
+                    cancel=cancel,
+                )
+            finally:
+                hands.close()
+        if parquet:
+            from faceloupe.batch.parquet import write
+
+            write(table, order.out)
+            growing.unlink()
+        return tally
+    finally:
+        table.close()
+
+
+def _prepare(folder: Path, *, resume: bool) -> None:
+    """
+    Raises:
+        UsageError: the folder cannot be made, or holds something already.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not resume and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty, and nothing is overwritten; choose another folder.")
+    except OSError as problem:
+        raise UsageError(f"{folder} cannot be used ({problem.strerror}); choose another folder.") from problem
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino

@@ -1,0 +1,288 @@
+"""The driver of a batch: it lists, hands out, puts in order and writes, and holds a bounded number of files in mind."""
+
+import os
+import tempfile
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from faceloupe import __version__
+from faceloupe.batch.engine import Engine
+from faceloupe.batch.marks import Seen, Written
+from faceloupe.batch.reading import Reader
+from faceloupe.batch.table import Row, Table, cell
+from faceloupe.batch.tasks import Input, Result, Task, failed
+from faceloupe.errors import Cancelled, UsageError
+from faceloupe.models.records import ModelRecord
+from faceloupe.types import Outcome
+
+_WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass
+_WAIT_S = 0.2  # between two looks whether to go on
+_RATE_S = 30.0  # over which the rate is taken
+
+Listing = Callable[[], Iterator[Input]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far a batch is.
+
+    Attributes:
+        done: rows in the table.
+        total: files of the batch; None while they are still being counted.
+        outcomes: rows by outcome, every outcome named.
+        duplicates: rows of the same bytes as an earlier one.
+        near_duplicates: rows of stills much like an earlier one.
+        resumed: rows that were there before this run.
+        seconds: that this run has lasted.
+        rate: files a second, lately; None where it cannot be told yet.
+    """
+
+    done: int
+    total: int | None
+    outcomes: dict[Outcome, int]
+    duplicates: int
+    near_duplicates: int
+    resumed: int
+    seconds: float
+    rate: float | None
+
+    @property
+    def share(self) -> float | None:
+        """Of the files that are done, 0..1; None while they are still being counted."""
+        return None if self.total is None else self.done / max(self.total, self.done, 1)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Projected; None where it cannot be told yet."""
+        return None if self.total is None or not self.rate else max(self.total - self.done, 0) / self.rate
+
+
+Progress = Callable[[Tally], None]
+Cancel = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An input without a row.
+
+    Attributes:
+        sha256: empty where it could not be read.
+        result: None until it comes back, and for a file of the same bytes as an earlier one.
+    """
+
+    path: str
+    sha256: str
+    result: Result | None
+    copy: bool = False
+
+
+@dataclass(slots=True)
+class _Counts:
+    clock: Callable[[], float]
+    began: float
+    total: int | None = None
+    rows: int = 0
+    resumed: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    near: int = 0
+    marks: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        self.rows += 1
+        self.outcomes[row.outcome] += 1
+        self.duplicates += bool(row.duplicate_of)
+        self.near += bool(row.near_duplicate_of)
+
+    def tally(self) -> Tally:
+        now = self.clock()
+        self.marks.append((now, self.rows))
+        while now - self.marks[0][0] > _RATE_S:
+            del self.marks[0]
+        (before, rows), rate = self.marks[0], None
+        if now - before >= 1.0 and self.rows > rows:
+            rate = (self.rows - rows) / (now - before)
+        outcomes = {outcome: self.outcomes[outcome.value] for outcome in Outcome}
+        seconds = now - self.began
+        return Tally(self.rows, self.total, outcomes, self.duplicates, self.near, self.resumed, seconds, rate)
+
+
+def run(
+    listing: Listing,
+    table: Table,
+    engine: Engine,
+    record: ModelRecord,
+    *,
+    reports: Path | None = None,
+    total: Callable[[], int] | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tally:
+    """Examine every input that the table holds no row of, and write one row each, in the order of the listing.
+
+    Args:
+        listing: gives the inputs.
+        table: open; rows in it are not repeated.
+        engine: carries out the work; it stays open.
+        record: of the model that scores.
+        reports: folder for the full reports, ``SHA-256.json``; None keeps none.
+        total: counts the inputs; called in a thread of its own. None where they can be listed once only.
+        progress: called now and then.
+        cancel: asked now and then; True ends the work, and the table holds whole rows.
+
+    Returns:
+        The counts at the end.
+
+    Raises:
+        UsageError: the table cannot be written or is of another model.
+        Cancelled: ``cancel`` said so.
+    """
+    seen, written, reader = Seen(), Written(), Reader()
+    try:
+        driver = _Driver(table, engine, record, seen, reader, _Counts(clock, clock()), reports, progress, cancel)
+        driver.take_up(written)
+        if total is not None and progress is not None:
+            threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
+        driver.work(one for one in listing() if not written.take(cell(one.shown)))
+        return driver.counts.tally()
+    finally:
+        for one in (reader, seen, written):
+            one.close()
+
+
+@dataclass(slots=True)
+class _Driver:
+    table: Table
+    engine: Engine
+    record: ModelRecord
+    seen: Seen
+    reader: Reader
+    counts: _Counts
+    reports: Path | None
+    progress: Progress | None
+    cancel: Cancel | None
+    pending: OrderedDict[int, _Pending] = field(default_factory=OrderedDict)
+    under_way: dict[str, int] = field(default_factory=dict)  # SHA-256 -> index of a file without a row
+    told: float = -1e9
+
+    def take_up(self, written: Written) -> None:
+        """Learn what the table holds already."""
+        mine = (self.record.id, self.record.weights_sha256, __version__)
+        for row, place in self.table.rows():
+            if (row.model_id, row.weights_sha256, row.tool_version) != mine:
+                raise UsageError(
+                    f"The table was begun with {row.model_id} by version {row.tool_version}, and this is {mine[0]} by "
+                    f"version {mine[2]}; begin a new table."
+                )
+            written.add(row.path)
+            self.seen.add(row, place)
+            self.counts.add(row)
+        self.counts.resumed = self.counts.rows
+
+    def count(self, total: Callable[[], int]) -> None:
+        """Learn how many inputs there are, in a thread of its own."""
+        self.counts.total = total()
+
+    def work(self, inputs: Iterator[Input]) -> None:
+        """Go through the inputs."""
+        index, submitted, exhausted = 0, 0, False
+        while not exhausted or self.pending:
+            while not exhausted and submitted < self.engine.capacity and len(self.pending) < _WINDOW:
+                one = next(inputs, None)
+                if one is None:
+                    exhausted = True
+                    break
+                submitted += self._begin(index, one)
+                index += 1
+                self._write()
+                self._step()
+            if submitted:
+                for done, result in self.engine.results(_WAIT_S):
+                    self._keep(self.pending[done].sha256, result)
+                    self.pending[done].result = replace(result, report="")
+                    submitted -= 1
+            self._write()
+            self._step()
+        self._step(last=True)
+
+    def _begin(self, index: int, one: Input) -> bool:
+        """Take on an input; whether the engine was given it."""
+        identity = self.reader.identify(one, self._step)
+        path, sha256 = cell(one.shown), identity.sha256
+        if identity.problem:
+            self.pending[index] = _Pending(path, sha256, failed(identity.media_type, identity.problem))
+            return False
+        if sha256 in self.under_way or self.seen.exact(sha256):
+            self.pending[index] = _Pending(path, sha256, None, copy=True)
+            return False
+        self.under_way[sha256] = index
+        self.pending[index] = _Pending(path, sha256, None)
+        self.engine.submit(Task(index, one, sha256, identity.media_type))
+        return True
+
+    def _write(self) -> None:
+        """Write the rows of all inputs that no input without a result comes before."""
+        while self.pending:
+            index, one = next(iter(self.pending.items()))
+            if one.result is None and not one.copy:
+                return
+            row = self._copied(one) if one.copy else self._row(one)
+            self.seen.add(row, self.table.add(row))
+            self.counts.add(row)
+            if self.under_way.get(one.sha256) == index:
+                del self.under_way[one.sha256]
+            del self.pending[index]
+
+    def _row(self, one: _Pending) -> Row:
+        result = one.result
+        near = self.seen.near(result.perceptual_hash)
+        return Row(
+            one.path,
+            one.sha256,
+            result.media_type,
+            result.outcome.value,
+            cell(result.score),
+            cell(result.log10_lr),
+            cell(result.faces),
+            cell(result.reason),
+            cell(result.duration_s),
+            self.record.id,
+            self.record.weights_sha256,
+            __version__,
+            "",
+            self.table.at(near).path if near else "",
+            result.perceptual_hash,
+        )
+
+    def _copied(self, one: _Pending) -> Row:
+        first = self.table.at(self.seen.exact(one.sha256))
+        return first._replace(path=one.path, duplicate_of=first.path)
+
+    def _keep(self, sha256: str, result: Result) -> None:
+        """Write a full report; it is there before its row is."""
+        if self.reports is None or not result.report:
+            return
+        try:
+            descriptor, name = tempfile.mkstemp(dir=self.reports, prefix=".faceloupe-")
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(result.report + "\n")
+            os.chmod(name, 0o644)
+            os.replace(name, self.reports / f"{sha256}.json")
+        except OSError as problem:
+            raise UsageError(
+                f"A report cannot be written to {self.reports} ({problem.strerror or problem}); make room and "
+                "go on with --resume."
+            ) from problem
+
+    def _step(self, *, last: bool = False) -> None:
+        if self.cancel and self.cancel():
+            raise Cancelled("The batch was cancelled; go on with --resume.")
+        now = self.counts.clock()
+        if self.progress and (last or now - self.told >= _WAIT_S):
+            self.told = now
+            self.progress(self.counts.tally())

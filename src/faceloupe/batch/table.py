@@ -1,0 +1,206 @@
+"""The table of a batch: a CSV that grows by whole rows, survives a kill at any moment, and can be taken up again."""
+
+import contextlib
+import csv
+import errno
+import fcntl
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from faceloupe.errors import UsageError
+from faceloupe.report.spreadsheet import neutral
+
+CONTRACT = (
+    "path",
+    "sha256",
+    "media_type",
+    "outcome",
+    "score",
+    "log10_lr",
+    "faces",
+    "reason",
+    "duration_s",
+    "model_id",
+    "weights_sha256",
+    "tool_version",
+)
+COLUMNS = (*CONTRACT, "duplicate_of", "near_duplicate_of", "perceptual_hash")
+_SYNC_S = 1.0  # a power failure costs no more than the rows of this time
+_CHUNK = 1024 * 1024
+
+
+class Row(NamedTuple):
+    """One row as text, as it stands in the table: formulas neutralized, nothing for what is not known."""
+
+    path: str
+    sha256: str
+    media_type: str
+    outcome: str
+    score: str
+    log10_lr: str
+    faces: str
+    reason: str
+    duration_s: str
+    model_id: str
+    weights_sha256: str
+    tool_version: str
+    duplicate_of: str
+    near_duplicate_of: str
+    perceptual_hash: str
+
+
+class Place(NamedTuple):
+    """Where a row stands in the table, bytes."""
+
+    offset: int
+    length: int
+
+
+def cell(value: object) -> str:
+    """A value as it stands in a cell."""
+    return "" if value is None else str(neutral(value))
+
+
+def line(cells: Sequence[str]) -> bytes:
+    """A row as bytes: RFC 4180, UTF-8."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\r\n").writerow(cells)
+    return stream.getvalue().encode()
+
+
+class Table:
+    """A CSV open for appending; no other batch may write it meanwhile.
+
+    Each row goes to the system in one piece, so that a killed process leaves whole rows. Where a piece is cut all the
+    same (a full disk, a power failure), the rest is removed: at once, or when the table is taken up again.
+    """
+
+    def __init__(self, path: Path, *, resume: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Args:
+            resume: take up the table if there is one.
+
+        Raises:
+            UsageError: there is a file already and it was not to be taken up, it is no table of a batch, another batch
+                writes it, or it cannot be written.
+        """
+        self._path, self._clock, self._synced = path, clock, clock()
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | (0 if resume else os.O_EXCL), 0o644)
+        except FileExistsError:
+            raise UsageError(
+                f"{path} is there already, and nothing is overwritten; choose another name, or go on with --resume."
+            ) from None
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
+        try:
+            self._lock()
+            self._size = self._whole_rows()
+            if self._size == 0:
+                self._append(line(COLUMNS))
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and number of the file."""
+        found = os.fstat(self._descriptor)
+        return found.st_dev, found.st_ino
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def add(self, row: Row) -> Place:
+        """Append a row.
+
+        Raises:
+            UsageError: the disk is full or the file cannot be written; the table holds whole rows all the same.
+        """
+        content = line(row)
+        place = Place(self._size, len(content))
+        self._append(content)
+        if self._clock() - self._synced >= _SYNC_S:
+            os.fsync(self._descriptor)
+            self._synced = self._clock()
+        return place
+
+    def at(self, place: Place) -> Row:
+        """Read a row back."""
+        text = os.pread(self._descriptor, place.length, place.offset).decode()
+        return Row(*next(csv.reader(io.StringIO(text, newline=""))))
+
+    def rows(self) -> Iterator[tuple[Row, Place]]:
+        """All rows from the first on, and where they stand."""
+        for number, (content, place) in enumerate(self._records()):
+            if number:
+                yield Row(*next(csv.reader(io.StringIO(content.decode(), newline="")))), place
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise UsageError(f"Another batch is writing {self._path}; let it finish.") from None
+            # A file system without locks: nothing is lost as long as one batch writes the file.
+
+    def _whole_rows(self) -> int:
+        """Cut what follows the last whole row; bytes that are left.
+
+        Raises:
+            UsageError: the file is no table of a batch.
+        """
+        end = 0
+        for number, (content, place) in enumerate(self._records()):
+            if number == 0 and content != line(COLUMNS):
+                raise UsageError(
+                    f"{self._path} is no table of this version's batch (its first line differs), so it cannot be taken "
+                    "up; choose another name."
+                )
+            end = place.offset + place.length
+        if end == 0 and os.pread(self._descriptor, len(line(COLUMNS)), 0) != line(COLUMNS)[: self._length()]:
+            raise UsageError(f"{self._path} is no table of a batch, so it cannot be taken up; choose another name.")
+        if end < self._length():
+            os.ftruncate(self._descriptor, end)
+        return end
+
+    def _length(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def _records(self) -> Iterator[tuple[bytes, Place]]:
+        r"""Whole records: up to a CR LF that is not quoted, that is, after an even number of quotes."""
+        pending, offset, searched, position = b"", 0, 0, 0
+        while chunk := os.pread(self._descriptor, _CHUNK, position):
+            position += len(chunk)
+            pending += chunk
+            start = 0
+            while (end := pending.find(b"\r\n", searched)) >= 0:
+                searched = end + 2
+                if pending.count(b'"', start, end) % 2 == 0:
+                    yield pending[start:searched], Place(offset + start, searched - start)
+                    start = searched
+            pending, offset = pending[start:], offset + start
+            searched = max(0, len(pending) - 1)
+
+    def _append(self, content: bytes) -> None:
+        try:
+            written = 0
+            while written < len(content):  # cut short by a full disk, the next attempt names the cause
+                written += os.pwrite(self._descriptor, content[written:], self._size + written)
+        except OSError as problem:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise self._unwritable(problem) from problem
+        self._size += len(content)
+
+    def _unwritable(self, problem: OSError) -> UsageError:
+        return UsageError(
+            f"{self._path} cannot be written ({problem.strerror or problem}); every row in it is whole, so "
+            "make room and go on with --resume."
+        )

@@ -1,0 +1,91 @@
+"""What passes between the driver of a batch and its workers: small, picklable, frozen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceloupe.config import Settings
+from faceloupe.types import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file of a batch, and where its bytes lie.
+
+    Attributes:
+        shown: the path as it stands in the table, ``archive.zip!inner/name.jpg`` for the member of a ZIP.
+        path: of the file, or of the ZIP.
+        member: number of the member in the ZIP's directory, from 0; None for a file.
+        problem: why it cannot be examined, found while listing; empty where nothing was.
+    """
+
+    shown: str
+    path: str
+    member: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to examine.
+
+    Attributes:
+        index: place of its row in this run, from 0.
+        input: see ``Input``.
+        sha256: of the bytes when the driver read them; others are not examined under this name.
+        media_type: ``image`` or ``video``.
+    """
+
+    index: int
+    input: Input
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was found in one file.
+
+    Attributes:
+        media_type: ``image`` or ``video``; empty where the file could not be read.
+        outcome: see ``Outcome``.
+        reason: of the outcome.
+        score: calibrated P(manipulated), 0..1; None where nothing was scored.
+        log10_lr: bounded log10 of the likelihood ratio; None likewise.
+        faces: faces of a still, tracks of a video; None for the outcome ``error``.
+        duration_s: of a video; None for a still.
+        perceptual_hash: of a still, 64 bits as 16 hexadecimal digits; empty where it could not be decoded, and for a
+            video.
+        report: the canonical report as JSON; empty where it was not asked for or there is none.
+    """
+
+    media_type: str
+    outcome: Outcome
+    reason: str
+    score: float | None = None
+    log10_lr: float | None = None
+    faces: int | None = None
+    duration_s: float | None = None
+    perceptual_hash: str = ""
+    report: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What a worker needs to start.
+
+    Attributes:
+        settings: of every analysis.
+        weights: folder of the model records and weights.
+        reports: whether results carry the canonical report.
+        spool: folder for videos taken out of ZIPs while they are examined; a private one of the system where None.
+    """
+
+    settings: Settings
+    weights: Path
+    reports: bool = False
+    spool: Path | None = None
+
+
+def failed(media_type: str, reason: str) -> Result:
+    """The result for a file that cannot be examined."""
+    return Result(media_type, Outcome.ERROR, reason)
