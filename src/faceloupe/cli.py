@@ -1,4 +1,4 @@
-"""The command line: ``analyze``, ``batch``, ``validate``, ``case``, ``verify``, ``reproduce``, ``models`` and ``password``."""
+"""The command line: ``analyze``, ``batch``, ``validate``, ``case``, ``verify``, ``models`` and others."""
 
 import argparse
 import contextlib

@@ -34,8 +34,11 @@ def main(descriptor: int) -> None:
     line.send(None)
     tasks: queue.Queue[Task] = queue.Queue()
     threading.Thread(target=_receive, args=(line, tasks), daemon=True).start()
-    for task, result in work(iter(tasks.get, None)):
-        line.send((task.index, result))
+    try:
+        for task, result in work(iter(tasks.get, None)):
+            line.send((task.index, result))
+    except OSError:  # the driver has gone in this very moment
+        os._exit(0)
 
 
 def _receive(line: Connection, tasks: "queue.Queue[Task]") -> None:

@@ -1,0 +1,43 @@
+"""Batches with light workers, and folders of files for them."""
+
+import csv
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from faceloupe.batch.job import Order, carry_out
+from faceloupe.batch.local import LocalEngine
+from faceloupe.batch.run import Tally
+from faceloupe.config import Settings
+
+LIGHT = "tests.batch.workers:Light"
+
+
+@pytest.fixture
+def batch(tmp_path, settings: Settings) -> Callable[..., Tally]:
+    """Carries out a batch with light workers; the table is ``out.csv``."""
+
+    def carry(*paths: Path, workers: int = 2, work: str = LIGHT, out: str = "out.csv", **others: object) -> Tally:
+        of_order = {name: others.pop(name) for name in ("resume", "reports") if name in others}
+        order = Order(tuple(map(str, paths)), tmp_path / out, **of_order)
+        return carry_out(order, settings, engine=partial(LocalEngine, workers=workers, work=work), **others)
+
+    return carry
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Sixty different small files in three folders."""
+    for number in range(60):
+        path = tmp_path / "in" / f"{number % 3}" / f"{number:03}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"file {number}".encode())
+    return tmp_path / "in"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Rows of a table."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))

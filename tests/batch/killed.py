@@ -1,0 +1,15 @@
+"""A batch in a process of its own, to be killed: ``python -m tests.batch.killed OUT PATH... [--resume]``."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from faceloupe.batch.job import Order, carry_out
+from faceloupe.batch.local import LocalEngine
+from faceloupe.config import Settings
+from tests.batch.conftest import LIGHT
+
+if __name__ == "__main__":
+    out, *paths = (argument for argument in sys.argv[1:] if argument != "--resume")
+    order = Order(tuple(paths), Path(out), resume="--resume" in sys.argv)
+    carry_out(order, Settings(), engine=partial(LocalEngine, workers=2, work=LIGHT))

@@ -1,0 +1,159 @@
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from faceloupe.batch import archives
+from faceloupe.batch.inputs import listed
+from faceloupe.batch.reading import CHANGED, NESTED, Reader
+from faceloupe.batch.tasks import Task
+from faceloupe.errors import EvidenceError
+from faceloupe.samples import SAMPLES
+
+PHOTO = SAMPLES[1].path
+
+
+def zipped(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def problems(path: Path) -> list[str]:
+    reader = Reader()
+    return [reader.identify(one).problem for one in listed([str(path)])]
+
+
+def test_members_are_listed_under_the_zips_name(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"b/x.png": PHOTO.read_bytes(), "b/": b"", "a.jpg": b"a"})
+    assert [one.shown for one in listed([str(path)])] == [f"{path}!b/x.png", f"{path}!a.jpg"]
+
+
+def test_a_zip_is_known_by_its_content(tmp_path):
+    path = zipped(tmp_path / "photo.jpg", {"x": b"a"})
+    (tmp_path / "b.zip").write_bytes(PHOTO.read_bytes())
+    assert [one.shown for one in listed([str(tmp_path)])] == [f"{tmp_path}/b.zip", f"{path}!x"]
+
+
+def test_a_member_has_the_hash_of_its_own_bytes(tmp_path):
+    reader = Reader()
+    (packed,) = listed([str(zipped(tmp_path / "a.zip", {"x.png": PHOTO.read_bytes()}))])
+    (plain,) = listed([str(PHOTO)])
+    assert reader.identify(packed) == reader.identify(plain)
+
+
+def test_a_name_that_points_elsewhere_leads_nowhere(tmp_path):
+    (tmp_path / "in").mkdir()
+    outside = tmp_path / "evil.png"
+    path = zipped(tmp_path / "in" / "a.zip", {"../evil.png": PHOTO.read_bytes(), "/etc/evil": b"x"})
+    found = list(listed([str(path)]))
+    assert [one.shown for one in found] == [f"{path}!../evil.png", f"{path}!/etc/evil"]
+    reader = Reader()
+    one = reader.identify(found[0])
+    taken = reader.take(Task(0, found[0], one.sha256, one.media_type), max_bytes=2**28)
+    assert taken.intake.content == PHOTO.read_bytes()
+    assert not outside.exists()
+    assert list((tmp_path / "in").iterdir()) == [path]
+
+
+def test_a_zip_inside_a_zip_is_not_opened(tmp_path):
+    inner = zipped(tmp_path / "inner.zip", {"x": b"a"}).read_bytes()
+    assert problems(zipped(tmp_path / "a.zip", {"inner.zip": inner, "y": b"b"})) == [NESTED, ""]
+
+
+def test_a_bomb_is_left_packed(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("zeros.bmp", "w", force_zip64=True) as member,
+    ):
+        for _ in range(archives.HARMLESS_BYTES // 2**20 + 1):
+            member.write(bytes(2**20))
+    assert path.stat().st_size < 2**20
+    assert "was left packed" in problems(path)[0]
+
+
+def test_a_member_that_is_larger_than_its_directory_says_is_never_read_further(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"x": bytes(10_000_000)})
+    content = bytearray(path.read_bytes())
+    start = content.rfind(b"PK\x01\x02")
+    content[start + 24 : start + 28] = struct.pack("<I", 1000)
+    path.write_bytes(content)
+    assert "damaged" in problems(path)[0]
+
+
+def test_an_encrypted_member_is_named(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"x": b"a", "y": b"b"})
+    content = bytearray(path.read_bytes())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.find(mark) + at] |= 1
+    path.write_bytes(content)
+    first, second = problems(path)
+    assert "encrypted" in first
+    assert second == ""
+
+
+def test_an_empty_zip_is_an_input_with_its_problem(tmp_path):
+    assert problems(zipped(tmp_path / "a.zip", {})) == ["The ZIP holds no files."]
+
+
+@pytest.mark.parametrize("keep", [4, 30, 0.5, 0.99])
+def test_a_cut_zip_is_an_input_with_its_problem(tmp_path, keep):
+    path = zipped(tmp_path / "a.zip", {"x.png": PHOTO.read_bytes()})
+    content = path.read_bytes()
+    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
+    (found,) = problems(path)
+    assert found.startswith("The ZIP is damaged")
+
+
+def test_a_damaged_member_is_named_and_the_others_are_read(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"x": b"a" * 1000, "y": b"b"}, zipfile.ZIP_STORED)
+    content = bytearray(path.read_bytes())
+    content[100] ^= 255
+    path.write_bytes(content)
+    first, second = problems(path)
+    assert "damaged" in first
+    assert second == ""
+
+
+def test_a_directory_too_large_for_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "a.zip", {f"{number}": b"" for number in range(100)})
+    monkeypatch.setattr(archives, "MOST_DIRECTORY_BYTES", 1000)
+    assert "directory" in problems(path)[0]
+
+
+def test_a_video_in_a_zip_is_spooled_and_the_copy_removed(tmp_path):
+    clip = b"\0\0\0\x18ftypisom" + bytes(5000)
+    path, spool = zipped(tmp_path / "a.zip", {"v.mp4": clip}), tmp_path / "spool"
+    spool.mkdir()
+    reader = Reader(spool)
+    (one,) = listed([str(path)])
+    identity = reader.identify(one)
+    assert identity.media_type == "video"
+    taken = reader.take(Task(0, one, identity.sha256, "video"), max_bytes=2**28)
+    assert taken.intake.evidence.name == "a.zip!v.mp4"
+    with taken.intake.open() as stream:
+        assert stream.read() == clip
+    assert (taken.spooled.stat().st_mode & 0o777) == 0o600
+    taken.release()
+    assert list(spool.iterdir()) == []
+
+
+def test_what_changed_since_it_was_hashed_is_not_examined(tmp_path):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(b"before")
+    reader = Reader()
+    (one,) = listed([str(path)])
+    identity = reader.identify(one)
+    path.write_bytes(b"after")
+    with pytest.raises(EvidenceError, match=CHANGED[:30]):
+        reader.take(Task(0, one, identity.sha256, identity.media_type), max_bytes=100)
+
+
+def test_a_file_that_is_nothing_but_a_magic_is_damaged(tmp_path):
+    (tmp_path / "a").write_bytes(b"PK\x05\x06")
+    assert problems(tmp_path / "a")[0].startswith("The ZIP is damaged")
+    assert zipfile.is_zipfile(io.BytesIO(b"PK\x05\x06")) is False

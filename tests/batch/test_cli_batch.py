@@ -1,0 +1,136 @@
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from PIL import Image
+
+from faceloupe import cli
+from faceloupe.batch.table import COLUMNS
+from faceloupe.pipeline import analyze
+from tests.batch.conftest import read
+from tests.clips import write_clip
+from tests.conftest import GENERATED, PHOTOGRAPH
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = cli.main([str(argument) for argument in ("batch", *arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Stills, a video, a ZIP with both, and what cannot be read."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(GENERATED, folder / "=generated, 1.jpg")
+    shutil.copy(PHOTOGRAPH, folder / "photo.png")
+    shutil.copy(PHOTOGRAPH, folder / "same.png")
+    with Image.open(PHOTOGRAPH) as image:
+        image.convert("RGB").resize((400, 400)).save(folder / "smaller.jpg", quality=80)
+    Image.new("RGB", (300, 300), "gray").save(folder / "gray.png")
+    (folder / "text.jpg").write_text("not a picture")
+    (folder / "zero").touch()
+    write_clip(folder / "clip.mp4")
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        for name in ("clip.mp4", "photo.png", "gray.png"):
+            archive.write(folder / name, f"inner/{name}")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_batch_says_of_every_file_what_analyze_says(capsys, tmp_path, mixed, instruments, settings, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "in", "--csv", "out.csv", "--json-dir", "reports", "--workers", "2")
+    assert (code, err) == (0, "")
+    assert "Files      11" in out
+    rows = {one["path"]: one for one in read(tmp_path / "out.csv")}
+    assert len(rows) == 11
+    for path in sorted(mixed.iterdir()):
+        if path.suffix == ".zip":
+            continue
+        row, report = rows[f"in/{path.name}"], analyze(path, instruments, settings=settings, explain=False).report
+        assert row["outcome"] == report["outcome"]
+        assert row["reason"] == report["reason"]
+        assert row["media_type"] == report["evidence"]["media_type"]
+        assert row["sha256"] == report["evidence"]["sha256"]
+        for name in ("score", "log10_lr"):
+            found = float(row[name]) if row[name] else None
+            assert found == (None if report[name] is None else pytest.approx(report[name], abs=1e-5))
+        assert row["faces"] == ("" if report["outcome"] == "error" else str(len(report["faces"])))
+        assert (row["model_id"], row["weights_sha256"]) == (report["model"]["id"], report["model"]["weights_sha256"])
+        kept = json.loads((tmp_path / "reports" / f"{row['sha256']}.json").read_text(encoding="utf-8"))
+        assert (kept["outcome"], kept["score"]) == (report["outcome"], float(row["score"]) if row["score"] else None)
+    assert float(rows["in/clip.mp4"]["duration_s"]) > 0
+    assert rows["in/photo.png"]["duplicate_of"] == rows["in/same.png"]["duplicate_of"] == "in/all.zip!inner/photo.png"
+    assert rows["in/smaller.jpg"]["near_duplicate_of"] == "in/all.zip!inner/photo.png"
+    assert rows["in/clip.mp4"]["duplicate_of"] == "in/all.zip!inner/clip.mp4"
+    assert rows["in/=generated, 1.jpg"]["near_duplicate_of"] == ""
+
+
+def test_a_path_that_begins_as_a_formula_is_neutralized(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "=1+1.jpg").touch()
+    assert run(capsys, "=1+1.jpg", "--csv", "out.csv")[0] == 0
+    assert [one["path"] for one in read(tmp_path / "out.csv")] == ["'=1+1.jpg"]
+
+
+def test_names_come_from_a_list_on_stdin(tmp_path):
+    for name in ("a\nb.jpg", "c.jpg"):
+        (tmp_path / name).touch()
+    command = [sys.executable, "-m", "faceloupe", "batch", "-", "--csv", str(tmp_path / "out.csv")]
+    given = "\0".join(str(tmp_path / name) for name in ("c.jpg", "a\nb.jpg", "none.jpg"))
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == ""
+    rows = read(tmp_path / "out.csv")
+    assert [one["path"] for one in rows] == given.split("\0")
+    assert {one["outcome"] for one in rows} == {"error"}
+    assert "no file none.jpg" in rows[2]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["none.jpg", "--csv", "out.csv"], "no file or folder"),
+        (["x.jpg", "--csv", "out.txt"], "must end in"),
+        (["x.jpg", "--csv", "taken.csv"], "there already"),
+        (["x.jpg", "--csv", "taken.csv", "--resume"], "no table"),
+        (["x.jpg", "--csv", "out.csv", "--workers", "0"], "number of workers"),
+        (["x.jpg", "--csv", "out.csv", "--model", "none"], "none"),
+        (["x.jpg"], "--csv"),
+        (["--csv", "out.csv"], "PATH"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_begins_nothing(capsys, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.jpg").touch()
+    (tmp_path / "taken.csv").write_text("mine")
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert sentence in err
+    assert (tmp_path / "taken.csv").read_text() == "mine"
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_folder_without_files_is_said_to_be_one(capsys, tmp_path):
+    (tmp_path / "in").mkdir()
+    code, out, err = run(capsys, tmp_path / "in", "--csv", tmp_path / "out.csv")
+    assert code == 0
+    assert "no files" in err
+    assert (tmp_path / "out.csv").read_text() == ",".join(COLUMNS) + "\n"
+
+
+def test_the_table_is_read_by_any_reader_of_csv(capsys, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a,b.jpg", 'q"q.jpg', "n\nn.jpg"):
+        (tmp_path / "in" / name).touch()
+    run(capsys, tmp_path / "in", "--csv", tmp_path / "out.csv")
+    text = (tmp_path / "out.csv").read_bytes().decode("utf-8")
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert [len(one) for one in rows] == [len(COLUMNS)] * 4
+    assert [one[0].rpartition("/")[2] for one in rows[1:]] == ["a,b.jpg", "n\nn.jpg", 'q"q.jpg']

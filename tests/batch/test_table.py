@@ -1,0 +1,131 @@
+import csv
+import multiprocessing
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from faceloupe.batch.table import COLUMNS, CONTRACT, Row, Table, cell, line
+from faceloupe.errors import UsageError
+from tests.batch.conftest import read
+
+FORKED = multiprocessing.get_context("fork")
+
+
+def row(path: str = "x.jpg", **others: str) -> Row:
+    return Row(**(dict.fromkeys(COLUMNS, "") | {"path": path} | others))
+
+
+def test_the_contracts_columns_come_first():
+    named = "path, sha256, media_type, outcome, score, log10_lr, faces, reason, duration_s, model_id, weights_sha256"
+    assert f"{', '.join(COLUMNS)}, ".startswith(f"{named}, tool_version, ")
+    assert COLUMNS[: len(CONTRACT)] == CONTRACT
+
+
+@pytest.mark.parametrize("path", ["a,b", 'a"b', "a\nb", "a\rb", "a\r\nb", '"', "\r\n", "ünï", r"\xff", "", " a "])
+def test_a_path_is_read_as_it_was_written(tmp_path, path):
+    table = Table(tmp_path / "t.csv", resume=False)
+    places = [table.add(row(path, reason="first")), table.add(row(path, reason="second"))]
+    assert [table.at(place).reason for place in places] == ["first", "second"]
+    assert [(one.path, place) for one, place in table.rows()] == [(path, place) for place in places]
+    table.close()
+    assert [one["path"] for one in read(tmp_path / "t.csv")] == [path, path]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_what_a_spreadsheet_would_run_is_neutralized_and_numbers_are_not(text):
+    assert cell(text) == f"'{text}"
+    assert cell(-1.5) == "-1.5"
+    assert cell(None) == ""
+
+
+def test_rows_that_were_cut_are_removed_wherever_the_cut_is(tmp_path):
+    rows = [row("first"), row('se\r\n"cond"', reason="a,\r\n"), row("third")]
+    whole = b"".join([line(COLUMNS), *map(line, rows)])
+    ends = [len(b"".join([line(COLUMNS), *map(line, rows[:count])])) for count in range(4)]
+    for cut in range(len(whole) + 1):
+        path = tmp_path / "t.csv"
+        path.write_bytes(whole[:cut])
+        Table(path, resume=True).close()
+        left = max((end for end in ends if end <= cut), default=ends[0])  # the header is written anew
+        assert path.read_bytes() == whole[:left], cut
+
+
+def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    table = Table(path, resume=False)
+    places = [table.add(row(f'{number}\r\n"', reason="\r\n" * (number % 7))) for number in range(300)]
+    table.close()
+    for chunk in (1, 2, 3, 64, 1000):
+        monkeypatch.setattr("faceloupe.batch.table._CHUNK", chunk)
+        table = Table(path, resume=True)
+        assert [place for _, place in table.rows()] == places
+        table.close()
+
+
+def test_an_output_that_exists_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        Table(path, resume=False)
+    for content in (b"mine", b"mine\r\n", b"path,sha\r\nx,y\r\n", b"\0" * 5000):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="no table"):
+            Table(path, resume=True)
+        assert path.read_bytes() == content
+
+
+def _open(path, answers):
+    try:
+        Table(path, resume=True)
+    except UsageError as problem:
+        answers.send(str(problem))
+    else:
+        answers.send("opened")
+
+
+def test_two_batches_do_not_write_one_table(tmp_path):
+    table = Table(tmp_path / "t.csv", resume=False)
+    said, saying = FORKED.Pipe(duplex=False)
+    other = FORKED.Process(target=_open, args=(tmp_path / "t.csv", saying))
+    other.start()
+    assert "Another batch" in said.recv()
+    other.join()
+    table.close()
+
+
+FILL = """
+import resource, signal, sys
+from pathlib import Path
+from faceloupe.batch.table import COLUMNS, Row, Table
+from faceloupe.errors import UsageError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+table = Table(Path(sys.argv[1]), resume=False)
+try:
+    for number in range(1000):
+        table.add(Row(**(dict.fromkeys(COLUMNS, "") | {"path": f"{number}"})))
+except UsageError as problem:
+    print(problem)
+"""
+
+
+@pytest.mark.parametrize("limit", [1000, 1007, 1013])
+def test_where_no_more_can_be_written_every_row_is_whole_and_the_sentence_says_so(tmp_path, limit):
+    assert resource.RLIMIT_FSIZE is not None
+    path = tmp_path / "t.csv"
+    command = [sys.executable, "-c", FILL, str(path), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "every row in it is whole" in done.stdout
+    content = path.read_bytes()
+    assert limit - 40 < len(content) <= limit
+    assert content.endswith(b"\r\n")
+    with path.open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert [one[0] for one in rows[1:]] == [f"{number}" for number in range(len(rows) - 1)]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(UsageError, match="cannot be written"):
+        Table(tmp_path / "none" / "t.csv", resume=False)

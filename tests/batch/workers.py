@@ -1,0 +1,46 @@
+"""What the workers do in tests of all that is around them: answers made from the hash, and ways to die."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+from faceloupe.batch.tasks import Equipment, Result, Task
+from faceloupe.errors import WeightsError
+from faceloupe.types import Outcome
+
+
+class Light:
+    """Answers without a network. A name that holds SEGV, KILL or EXIT ends the process; SLOW lets others pass."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._reports = equipment.reports
+
+    def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
+        for task in tasks:
+            name = os.path.basename(task.input.path)
+            for word in ("SEGV", "KILL"):
+                if word in name:
+                    os.kill(os.getpid(), getattr(signal, f"SIG{word}"))
+            if "EXIT" in name:
+                sys.exit(3)
+            time.sleep(0.2 if "SLOW" in name else 0.002)
+            report = "{}" if self._reports else ""
+            score = int(task.sha256[:8], 16) / 2**32
+            alike = task.sha256[:16] if task.media_type == "image" else ""
+            yield task, Result(task.media_type, Outcome.AUTHENTIC, "-", score, -score, 1, None, alike, report)
+
+
+class Unready:
+    """Cannot be made ready."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        raise WeightsError(f"The weights {equipment.settings.model} are missing.")
+
+
+class Stillborn:
+    """Dies before it is ready."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
