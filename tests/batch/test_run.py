@@ -23,6 +23,13 @@ def length(path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def workers() -> list[int]:
+    """Ids of the workers of this process."""
+    command = ["pgrep", "-P", str(os.getpid()), "-f", "faceloupe.batch.child"]
+    found = subprocess.run(command, check=False, capture_output=True, text=True)  # its status 1 says that there is none
+    return [int(pid) for pid in found.stdout.split()]
+
+
 def everything(folder) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
@@ -60,11 +67,8 @@ def test_workers_that_are_killed_from_outside_cost_no_row(batch, folder, tmp_pat
 
     def kill(_):
         if len(killed) < 2:
-            found = subprocess.run(
-                ["pgrep", "-P", str(os.getpid()), "-f", "faceloupe.batch.child"], capture_output=True, text=True
-            )
-            for pid in found.stdout.split()[:1]:
-                os.kill(int(pid), signal.SIGKILL)
+            for pid in workers()[:1]:
+                os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
 
     tally = batch(folder, progress=kill)
@@ -85,8 +89,7 @@ def test_workers_that_never_start_end_the_batch(batch, folder):
 
 def test_no_worker_outlives_the_batch(batch, folder):
     batch(folder)
-    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "faceloupe.batch.child"], capture_output=True)
-    assert found.stdout == b""
+    assert workers() == []
 
 
 def test_an_empty_folder_leaves_the_header(batch, tmp_path):

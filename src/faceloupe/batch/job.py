@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -69,37 +70,33 @@ def carry_out(
     if order.reports is not None:
         _prepare(order.reports, resume=order.resume)
     growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
-    table = Table(growing, resume=order.resume)
-    try:
+    with ExitStack() as stack:
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faceloupe-batch-")))
+        hands = engine(Equipment(settings, weights_folder(), order.reports is not None, spool))
+        stack.callback(hands.close)
+        table = Table(growing, resume=order.resume)
+        stack.callback(table.close)
         own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
 
         def listing() -> Iterator[Input]:
             return listed(order.paths, stdin=stdin, skip=lambda found: (found.st_dev, found.st_ino) in own)
 
-        with tempfile.TemporaryDirectory(prefix="faceloupe-batch-") as spool:
-            equipment = Equipment(settings, weights_folder(), order.reports is not None, Path(spool))
-            hands = engine(equipment)
-            try:
-                tally = run(
-                    listing,
-                    table,
-                    hands,
-                    record,
-                    reports=order.reports,
-                    total=None if STANDARD_INPUT in order.paths else lambda: sum(1 for _ in listing()),
-                    progress=progress,
-                    cancel=cancel,
-                )
-            finally:
-                hands.close()
+        tally = run(
+            listing,
+            table,
+            hands,
+            record,
+            reports=order.reports,
+            total=None if STANDARD_INPUT in order.paths else lambda: sum(1 for _ in listing()),
+            progress=progress,
+            cancel=cancel,
+        )
         if parquet:
             from faceloupe.batch.parquet import write
 
             write(table, order.out)
             growing.unlink()
         return tally
-    finally:
-        table.close()
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:
