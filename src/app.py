@@ -13,6 +13,7 @@ page = st.navigation(
         "Examine": [
             st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True),
             st.Page("../pages/video.py", title="Video", icon=":material/movie:"),
+            st.Page("../pages/batch.py", title="Batch", icon=":material/view_list:"),
         ],
         "Record": [
             st.Page("../pages/cases.py", title="Cases", icon=":material/folder_open:"),

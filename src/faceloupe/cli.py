@@ -1,4 +1,4 @@
-"""The command line: ``analyze``, ``batch``, ``validate``, ``case``, ``verify``, ``models`` and others."""
+"""The command line: its arguments, and the commands about single files; the others stand in ``cli_*``."""
 
 import argparse
 import contextlib

@@ -1,13 +1,17 @@
 """What a worker does with one file. It knows no engine, and no other file."""
 
+import io
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from faceloupe.batch.reading import Reader, Taken
 from faceloupe.batch.tasks import Equipment, Result, Task, failed
 from faceloupe.errors import FaceLoupeError
 from faceloupe.types import Outcome
+
+if TYPE_CHECKING:
+    from faceloupe.pipeline import Analysis
 
 
 class Work(Protocol):
@@ -31,7 +35,8 @@ class Examiner:
         """
         from faceloupe.pipeline import Instruments
 
-        self._settings, self._reports, self._spool = equipment.settings, equipment.reports, equipment.spool
+        self._settings, self._spool = equipment.settings, equipment.spool
+        self._reports, self._thumbnails = equipment.reports, equipment.thumbnails
         self._instruments = Instruments.load(equipment.settings, folder=equipment.weights)
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
@@ -75,7 +80,7 @@ class Examiner:
         finally:
             one.release()
 
-    def _result(self, analysis: Any) -> Result:
+    def _result(self, analysis: "Analysis") -> Result:
         from faceloupe.batch.likeness import perceptual_hash
         from faceloupe.report.canonical import to_json
 
@@ -91,9 +96,25 @@ class Examiner:
             report["evidence"]["duration_s"],
             "" if analysis.picture is None else perceptual_hash(analysis.picture.rgb),
             to_json(report) if self._reports else "",
+            _thumbnail(analysis) if self._thumbnails else b"",
         )
 
 
+def _thumbnail(analysis: "Analysis") -> bytes:
+    """Small JPEG of a still, or of the first face of a video; empty where nothing can be shown."""
+    from PIL import Image
+
+    if analysis.picture is None:
+        return next((look.thumb for track in analysis.tracks for look in track.looks), b"")
+    rgb = analysis.picture.rgb
+    step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
+    image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()
+    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    image.save(stream, "JPEG", quality=80)
+    return stream.getvalue()
+
+
+_THUMBNAIL_PX = 72
 _MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
 
 

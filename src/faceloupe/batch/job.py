@@ -4,12 +4,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from faceloupe.batch.engine import Engine
-from faceloupe.batch.inputs import STANDARD_INPUT, listed, refuse_missing
+from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown
 from faceloupe.batch.local import LocalEngine
 from faceloupe.batch.run import Cancel, Progress, Tally, run
 from faceloupe.batch.table import Table
@@ -32,12 +32,16 @@ class Order:
         out: the table: a CSV, or Parquet where the name ends so.
         resume: take up a table that was begun.
         reports: folder for the full reports; None keeps none.
+        thumbnails: folder for a small JPEG of each file that shows something, ``SHA-256.jpg``; None makes none.
+        relative_to: folders; paths below one are shown without it.
     """
 
     paths: tuple[str, ...]
     out: Path
     resume: bool = False
     reports: Path | None = None
+    thumbnails: Path | None = None
+    relative_to: tuple[Path, ...] = ()
 
 
 def carry_out(
@@ -72,14 +76,15 @@ def carry_out(
     growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
     with ExitStack() as stack:
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faceloupe-batch-")))
-        hands = engine(Equipment(settings, weights_folder(), order.reports is not None, spool))
+        kept = order.reports is not None, order.thumbnails is not None
+        hands = engine(Equipment(settings, weights_folder(), *kept, spool))
         stack.callback(hands.close)
         table = Table(growing, resume=order.resume)
         stack.callback(table.close)
         own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
 
         def listing() -> Iterator[Input]:
-            return listed(order.paths, stdin=stdin, skip=lambda found: (found.st_dev, found.st_ino) in own)
+            return inputs(order, stdin=stdin, skip=lambda found: (found.st_dev, found.st_ino) in own)
 
         tally = run(
             listing,
@@ -87,6 +92,7 @@ def carry_out(
             hands,
             record,
             reports=order.reports,
+            thumbnails=order.thumbnails,
             total=None if STANDARD_INPUT in order.paths else lambda: sum(1 for _ in listing()),
             progress=progress,
             cancel=cancel,
@@ -97,6 +103,14 @@ def carry_out(
             write(table, order.out)
             growing.unlink()
         return tally
+
+
+def inputs(order: Order, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
+    """The files that an order is of; see ``listed``."""
+    folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in order.relative_to)
+    for one in listed(order.paths, stdin=stdin, skip=skip):
+        below = next((folder for folder in folders if one.shown.startswith(folder)), "")
+        yield replace(one, shown=one.shown.removeprefix(below))
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:

@@ -118,6 +118,7 @@ def run(
     record: ModelRecord,
     *,
     reports: Path | None = None,
+    thumbnails: Path | None = None,
     total: Callable[[], int] | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -131,6 +132,7 @@ def run(
         engine: carries out the work; it stays open.
         record: of the model that scores.
         reports: folder for the full reports, ``SHA-256.json``; None keeps none.
+        thumbnails: folder for small pictures, ``SHA-256.jpg``; likewise.
         total: counts the inputs; called in a thread of its own. None where they can be listed once only.
         progress: called now and then.
         cancel: asked now and then; True ends the work, and the table holds whole rows.
@@ -144,7 +146,8 @@ def run(
     """
     seen, written, reader = Seen(), Written(), Reader()
     try:
-        driver = _Driver(table, engine, record, seen, reader, _Counts(clock, clock()), reports, progress, cancel)
+        counts, folders = _Counts(clock, clock()), (reports, thumbnails)
+        driver = _Driver(table, engine, record, seen, reader, counts, folders, progress, cancel)
         driver.take_up(written)
         if total is not None and progress is not None:
             threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
@@ -163,7 +166,7 @@ class _Driver:
     seen: Seen
     reader: Reader
     counts: _Counts
-    reports: Path | None
+    folders: tuple[Path | None, Path | None]  # of the reports and of the thumbnails
     progress: Progress | None
     cancel: Cancel | None
     pending: OrderedDict[int, _Pending] = field(default_factory=OrderedDict)
@@ -264,20 +267,12 @@ class _Driver:
         return first._replace(path=one.path, duplicate_of=first.path)
 
     def _keep(self, sha256: str, result: Result) -> None:
-        """Write a full report; it is there before its row is."""
-        if self.reports is None or not result.report:
-            return
-        try:
-            descriptor, name = tempfile.mkstemp(dir=self.reports, prefix=".faceloupe-")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(result.report + "\n")
-            os.chmod(name, 0o644)
-            os.replace(name, self.reports / f"{sha256}.json")
-        except OSError as problem:
-            raise UsageError(
-                f"A report cannot be written to {self.reports} ({problem.strerror or problem}); make room and "
-                "go on with --resume."
-            ) from problem
+        """Write a full report and a thumbnail; they are there before the row is."""
+        reports, thumbnails = self.folders
+        if reports is not None and result.report:
+            _put(reports / f"{sha256}.json", f"{result.report}\n".encode())
+        if thumbnails is not None and result.thumbnail:
+            _put(thumbnails / f"{sha256}.jpg", result.thumbnail)
 
     def _step(self, *, last: bool = False) -> None:
         if self.cancel and self.cancel():
@@ -286,3 +281,22 @@ class _Driver:
         if self.progress and (last or now - self.told >= _WAIT_S):
             self.told = now
             self.progress(self.counts.tally())
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".faceloupe-")
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as problem:
+        raise UsageError(
+            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); make room and go on with "
+            "--resume."
+        ) from problem

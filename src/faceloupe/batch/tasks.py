@@ -56,6 +56,7 @@ class Result:
         perceptual_hash: of a still, 64 bits as 16 hexadecimal digits; empty where it could not be decoded, and for a
             video.
         report: the canonical report as JSON; empty where it was not asked for or there is none.
+        thumbnail: small JPEG; likewise.
     """
 
     media_type: str
@@ -67,6 +68,7 @@ class Result:
     duration_s: float | None = None
     perceptual_hash: str = ""
     report: str = ""
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,14 @@ class Equipment:
         settings: of every analysis.
         weights: folder of the model records and weights.
         reports: whether results carry the canonical report.
+        thumbnails: whether they carry a small picture.
         spool: folder for videos taken out of ZIPs while they are examined; a private one of the system where None.
     """
 
     settings: Settings
     weights: Path
     reports: bool = False
+    thumbnails: bool = False
     spool: Path | None = None
 
 

@@ -47,6 +47,16 @@ def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | No
     return _case(row) if row else None
 
 
+def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:
+    """SHA-256 of all evidence for which ``blind_case_of`` finds a case."""
+    rows = connection.execute(
+        """SELECT DISTINCT items.sha256 FROM items JOIN cases ON items.case_id = cases.id
+        WHERE blind AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id AND examiner_key = ?)""",
+        (person,),
+    )
+    return frozenset(sha256 for (sha256,) in rows)
+
+
 def _item(row: tuple[Any, ...]) -> Item:
     *values, hidden, decision, signed_off = row
     return Item(*values, hidden=bool(hidden), decision=decision, signed_off=bool(signed_off))

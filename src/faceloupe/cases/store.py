@@ -106,6 +106,11 @@ class CaseStore(Runs):
         with self._database.transaction(write=False) as connection:
             return listing.blind_case_of(connection, sha256, person_key(examiner))
 
+    def withheld(self, examiner: str) -> frozenset[str]:
+        """SHA-256 of all evidence that ``withheld_in`` finds a case for."""
+        with self._database.transaction(write=False) as connection:
+            return listing.withheld_hashes(connection, person_key(examiner))
+
     def view_score(self, case_id: str, sha256: str, *, examiner: str) -> None:
         """Log that an examiner is shown what the newest run of an item found; call it before showing.
 

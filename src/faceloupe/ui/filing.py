@@ -100,6 +100,15 @@ def withheld(sha256: str) -> bool:
     return True
 
 
+def all_withheld() -> frozenset[str]:
+    """SHA-256 of all evidence that blind cases keep from the present examiner, see ``withheld``.
+
+    Raises:
+        CaseError: the cases cannot be read, so that this cannot be told.
+    """
+    return resources.cases().withheld(open_case.examiner()) if CaseStore.is_in(data_folder()) else frozenset()
+
+
 def blind_case() -> Case | None:
     """The open case where it is blind; else None.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from faceloupe import scratch
+from faceloupe.batch.shelf import Shelf
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings, data_folder, password_hash, weights_folder
 from faceloupe.media.intake import Intake
@@ -15,7 +16,7 @@ from faceloupe.password import Gate, PasswordHash
 from faceloupe.pipeline import Instruments
 from faceloupe.ui import state, work
 from faceloupe.ui.jobs import Job, JobQueue, Work
-from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, FrameStore
+from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, TableStore
 
 
 @st.cache_resource(show_spinner=False)
@@ -73,6 +74,24 @@ def jobs() -> JobQueue:
 def stills() -> JobQueue:
     """The queue of work that takes a second or so, which must not wait for videos."""
     return _queue(threads=1)
+
+
+@st.cache_resource(show_spinner=False)
+def batches() -> JobQueue:
+    """The queue of batches: one at a time, as each uses every core."""
+    return _queue(threads=1)
+
+
+@st.cache_resource(show_spinner=False)
+def shelf() -> Shelf:
+    """The batches that are kept."""
+    return Shelf(data_folder() / "batches")
+
+
+@st.cache_resource(show_spinner=False)
+def tables() -> TableStore:
+    """Tables of batches that were read lately."""
+    return TableStore()
 
 
 def submit(key: Hashable, title: str, work: Work) -> Job:

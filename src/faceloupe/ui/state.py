@@ -20,6 +20,11 @@ VIDEO_SHOWN = "video_shown"  # index of the frame on show, and id of the track i
 VIDEO_UPLOAD = "video_upload"  # id of the last upload that was examined
 VIDEO_NOTICE = "video_notice"  # what became of the last job: icon and sentence
 
+BATCH = "batch"  # id of the batch on show
+BATCH_FILTER = "batch_filter"  # outcome whose rows are shown; None shows all
+BATCH_PAGE = "batch_page"  # of its table, from 0
+BATCH_NOTICE = "batch_notice"  # what became of the last thing that was done with it: icon and sentence
+
 EXAMINER = "examiner"  # name of the person at work; empty where nobody is named
 CASE = "case"  # id of the open case
 CASE_ITEM = "case_item"  # SHA-256 of the chosen item of that case
@@ -41,7 +46,9 @@ def start() -> None:
     names = (IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE)
     names += (VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE)
     names += (CASE, CASE_ITEM, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID)
-    values = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", CASE_PAGE: 0, ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
+    names += (BATCH, BATCH_FILTER, BATCH_NOTICE)
+    values = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
+    values |= dict.fromkeys((CASE_PAGE, BATCH_PAGE), 0)
     for key, value in (dict.fromkeys(names) | values).items():
         st.session_state.setdefault(key, value)
     if OWNER not in st.session_state:

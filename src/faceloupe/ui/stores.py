@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from faceloupe.batch.found import Found
+from faceloupe.batch.shelf import Batch
 from faceloupe.cases.log import Head
 from faceloupe.media.intake import Intake
 from faceloupe.pipeline import Analysis, FrameView
@@ -14,7 +16,13 @@ from faceloupe.report.case_view import Letterhead
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_ANALYSES_BYTES, _FRAMES_BYTES, _DOCUMENTS_BYTES = (part * 1024 * 1024 for part in (768, 256, 128))  # of all sessions
+_MIB = 1024 * 1024
+_ANALYSES_BYTES, _FRAMES_BYTES, _DOCUMENTS_BYTES, _TABLES_BYTES = (
+    768 * _MIB,
+    256 * _MIB,
+    128 * _MIB,
+    256 * _MIB,
+)  # of all
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,30 @@ class DocumentStore(Recent[DocumentKey, bytes]):
 
     def __init__(self, capacity_bytes: int = _DOCUMENTS_BYTES) -> None:
         super().__init__(len, capacity_bytes)
+
+
+class TableStore:
+    """Tables of batches, each as it was at the size that its file had: rows are only ever added to one."""
+
+    def __init__(self, capacity_bytes: int = _TABLES_BYTES) -> None:
+        self._recent: Recent[tuple[str, int], Found] = Recent(_table_size, capacity_bytes)
+
+    def get(self, batch: Batch) -> Found:
+        """The table of a batch as it is now.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        key = batch.id, batch.table.stat().st_size if batch.table.exists() else 0
+        found = self._recent.get(key)
+        if found is None:
+            found = Found.read(batch.table)
+            self._recent.put(key, found)
+        return found
+
+
+def _table_size(found: Found) -> int:
+    return int(found.rows.memory_usage(deep=True).sum())
 
 
 def _examined_size(examined: tuple[Analysis, Intake | None]) -> int:

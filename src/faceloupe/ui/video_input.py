@@ -8,7 +8,7 @@ import streamlit as st
 
 from faceloupe.config import Settings, evidence_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media.intake import printable_name
+from faceloupe.media.intake import Intake, printable_name
 from faceloupe.ui import evidence, resources, state, work
 from faceloupe.ui.jobs import Job, State
 from faceloupe.ui.panels import plain
@@ -67,6 +67,12 @@ def choose(*, folded: bool) -> Chosen | None:
 def _chosen(source: Hashable, name: str, settings: Settings, take: work.Take) -> Chosen:
     name = printable_name(name)
     return Chosen(Examination(source, settings), name, f"Examining {name}", take)
+
+
+def of_intake(intake: Intake) -> Chosen:
+    """A video that was taken in already."""
+    evidence, settings = intake.evidence, resources.settings()
+    return _chosen((evidence.sha256, evidence.name), evidence.name, settings, lambda _: intake)
 
 
 def _from_folder() -> str | None:

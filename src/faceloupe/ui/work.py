@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from faceloupe.batch.job import carry_out
+from faceloupe.batch.run import Tally
+from faceloupe.batch.shelf import Batch
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
@@ -16,6 +20,7 @@ from faceloupe.report.case_view import Letterhead
 from faceloupe.ui.stores import AnalysisKey, AnalysisStore
 
 _COPIES = 8  # annotated copies that are kept
+_NAMED = 3  # problems that are told in full
 
 
 def key_of(intake: Intake, weights_sha256: str, settings: Settings) -> AnalysisKey:
@@ -179,3 +184,62 @@ def file_unseen(
     except FaceLoupeError as problem:
         return f"{item.name} was filed, but not analyzed: {problem}"
     return f"{item.name} was filed and analyzed; enter your decision on the page Case to see what was found."
+
+
+def carry_out_batch(batch: Batch, settings: Settings, *, progress: Progress, cancel: Cancel) -> None:
+    """Carry out a batch, or go on with it.
+
+    Raises:
+        FaceLoupeError: see ``batch.job.carry_out``.
+    """
+
+    def told(tally: Tally) -> None:
+        whole = "" if tally.total is None else f" of {max(tally.total, tally.done):,}"
+        rate = "" if tally.rate is None else f", {tally.rate:.1f} a second"
+        progress(f"{tally.done:,} files{whole}{rate}", tally.share or 0.0)
+
+    carry_out(batch.order(), settings, progress=told, cancel=cancel)
+
+
+def file_rows(
+    takes: Sequence[tuple[str, Callable[[], Intake]]],
+    desk: Desk,
+    instruments: Instruments,
+    *,
+    progress: Progress,
+    cancel: Cancel,
+) -> str:
+    """File files to a case one after another, and analyze each there with its heatmaps.
+
+    Args:
+        takes: name of each file, and what takes it in.
+
+    Returns:
+        What became of them, one sentence.
+
+    Raises:
+        Cancelled: what was filed stays filed.
+    """
+    filed, problems = 0, []
+    for number, (name, take) in enumerate(takes):
+        if cancel():
+            raise Cancelled("The filing was cancelled.")
+
+        def told(stage: str, share: float, number: int = number, name: str = name) -> None:
+            progress(f"{name}: {stage}", (number + share) / len(takes))
+
+        try:
+            item = desk.file(lambda _, take=take: take(), name, progress=told)
+            filed += 1
+            desk.analyze(item, instruments, progress=told, cancel=cancel)
+        except Cancelled:
+            raise
+        except FaceLoupeError as problem:
+            problems.append(f"{name}: {problem}")
+    told = f"{filed} of {len(takes)} files were filed and analyzed."
+    return (
+        told
+        if not problems
+        else f"{told} Not so: {' '.join(problems[:_NAMED])}"
+        + (f" And {len(problems) - _NAMED} more." if len(problems) > _NAMED else "")
+    )

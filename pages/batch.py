@@ -1,0 +1,52 @@
+"""Batch: many files in, one row each out."""
+
+import streamlit as st
+
+from faceloupe.errors import FaceLoupeError
+from faceloupe.ui import batch_input, batch_panels, filing, panels, resources
+
+
+def show(batch) -> None:
+    """Show a batch: how far it is, what was found, and its table."""
+    batch_panels.header(batch)
+    batch_panels.notice()
+    withheld = filing.all_withheld()
+    whole = resources.tables().get(batch)
+    found = whole.without(withheld)
+    if hidden := len(whole.rows) - len(found.rows):
+        st.info(
+            f"{hidden:,} rows are of evidence of blind cases that you have not decided; they are left out here and in "
+            "the CSV.",
+            icon=":material/visibility_off:",
+        )
+    if not len(found.rows):
+        st.caption("No row yet.")
+        return
+    batch_panels.overview(found)
+    selected = batch_panels.table(batch, found)
+    batch_panels.actions(batch, found, selected, withheld)
+
+
+st.header("Batch")
+try:
+    blind = filing.blind_case()
+    if blind is not None:
+        st.markdown(
+            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, no batch is shown, as its table "
+            "holds scores. File its evidence on the pages Image and Video."
+        )
+        st.stop()
+    batch = batch_input.shown()
+    batch_input.form(folded=batch is not None)
+    if batch is not None:
+        show(batch)
+    else:
+        batch_panels.notice()
+        st.markdown(
+            "1. Every file is hashed before anything reads it, and stays on this machine.\n"
+            "2. Photos and videos are examined on all cores; each file gets its row, whatever becomes of it.\n"
+            "3. You see outcomes and scores as they come; a row opens on its page, and the table is kept as a CSV."
+        )
+        batch_panels.shelf_list()
+except FaceLoupeError as problem:
+    st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -1,0 +1,151 @@
+"""The page Batch, driven as a user would, without a browser."""
+
+import io
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from faceloupe.config import REPOSITORY
+from faceloupe.ui import resources, state
+from tests.conftest import GENERATED, PHOTOGRAPH
+
+TIMEOUT = 120
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FACELOUPE_EVIDENCE", str(tmp_path / "evidence"))
+    (tmp_path / "evidence" / "desk").mkdir(parents=True)
+    for name, content in (
+        ("portrait.jpg", GENERATED.read_bytes()),
+        ("photo.png", PHOTOGRAPH.read_bytes()),
+        ("=cmd.jpg", b"no picture"),
+    ):
+        (tmp_path / "evidence" / "desk" / name).write_bytes(content)
+    for shared in (resources.shelf, resources.cases):
+        shared.clear()
+    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    yield at.switch_page("../pages/batch.py").run()
+    for shared in (resources.shelf, resources.cases):
+        shared.clear()
+
+
+def words(at) -> str:
+    return "\n".join(element.value for element in [*at.markdown, *at.caption, *at.error, *at.info, *at.subheader])
+
+
+def ended(get):
+    """The page, once the job that ``get`` finds has ended."""
+    deadline = time.monotonic() + TIMEOUT
+    while get().live and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not get().live
+
+
+def examine(at, path="desk"):
+    at.text_input(key="batch_path").input(path)
+    at.button(key="batch_go").click().run()
+    assert not at.exception
+    return at
+
+
+def examined(at):
+    examine(at)
+    ended(lambda: resources.batches().get(at.session_state[state.BATCH]))
+    at.run()
+    assert not at.exception
+    return at
+
+
+@pytest.mark.slow
+def test_a_folder_becomes_a_table_with_a_row_for_every_file(app):
+    examined(app)
+    (table,) = app.dataframe
+    assert list(table.value["path"]) == ["desk/=cmd.jpg", "desk/photo.png", "desk/portrait.jpg"]
+    assert table.value["outcome"][0] == "✕ error"
+    assert table.value["score"].notna().sum() == 2
+    assert "3 rows" in words(app)
+
+
+@pytest.mark.slow
+def test_a_batch_is_found_again_after_a_refresh_and_filtered(app):
+    batch = examined(app).session_state[state.BATCH]
+    other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    other.switch_page("../pages/batch.py").run()
+    other.button(key=f"batch-{batch}").click().run()
+    assert not other.exception
+    assert len(other.dataframe[0].value) == 3
+    other.session_state[state.BATCH_FILTER] = "error"
+    other.run()
+    assert list(other.dataframe[0].value["outcome"]) == ["✕ error"]
+    other.text_input(key="batch_search").input("nothing like it").run()
+    assert not other.exception
+    assert "0 rows" in words(other)
+
+
+@pytest.mark.slow
+def test_all_rows_are_filed_to_the_open_case(app):
+    case = resources.cases().create_case("case", examiner="Ann")
+    app.session_state[state.EXAMINER], app.session_state[state.CASE] = "Ann", case.id
+    examined(app)
+    app.button(key="batch_file").click().run()
+    ended(lambda: resources.jobs().get(("filing of a batch", app.session_state[state.BATCH])))
+    app.run()
+    assert "3 of 3 files were filed and analyzed" in words(app)
+    assert resources.cases().items(case.id).total == 3
+
+
+def test_while_a_blind_case_is_open_no_batch_is_shown(app):
+    case = resources.cases().create_case("case", examiner="Ann", blind=True)
+    app.session_state[state.EXAMINER], app.session_state[state.CASE] = "Ann", case.id
+    app.run()
+    assert "is blind" in words(app)
+    assert not app.dataframe
+    assert not [button for button in app.button if button.key == "batch_go"]
+
+
+@pytest.mark.slow
+def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_csv(app):
+    from faceloupe.batch.found import csv_without
+    from faceloupe.media.intake import take_in
+
+    examined(app)
+    store = resources.cases()
+    case = store.create_case("blind", examiner="Ann", blind=True)
+    store.file_evidence(case.id, take_in(GENERATED, max_bytes=10**8), actor="Ann")
+    app.run()
+    assert "1 rows are of evidence of blind cases" in words(app)
+    assert list(app.dataframe[0].value["path"]) == ["desk/=cmd.jpg", "desk/photo.png"]
+    table = resources.shelf().get(app.session_state[state.BATCH]).table
+    left = csv_without(table, store.withheld(""))
+    assert left.count(b"\r\n") == 3
+    assert b"portrait" not in left
+    assert csv_without(table, frozenset()) == table.read_bytes()
+
+
+@pytest.mark.parametrize(("path", "sentence"), [("../..", "leads out"), ("no such", "There is nothing at")])
+def test_a_path_outside_or_missing_gets_a_sentence(app, path, sentence):
+    examine(app, path)
+    assert sentence in words(app)
+    assert resources.shelf().all() == []
+
+
+def test_nothing_chosen_gets_a_sentence(app):
+    app.button(key="batch_go").click().run()
+    assert "needs files" in words(app)
+
+
+def test_a_batch_that_was_cut_short_can_be_gone_on_with_or_removed(app):
+    batch = resources.shelf().add("cut", uploads=[("a.jpg", io.BytesIO(b"no picture"))])
+    app.run()
+    app.button(key=f"batch-{batch.id}").click().run()
+    assert "was not seen to end" in words(app)
+    app.button(key="batch_on").click().run()
+    ended(lambda: resources.batches().get(batch.id))
+    app.run()
+    assert len(app.dataframe[0].value) == 1
+    app.button(key="batch_remove").click().run()
+    assert not app.exception
+    assert resources.shelf().all() == []
