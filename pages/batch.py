@@ -3,13 +3,20 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import batch_input, batch_panels, filing, panels, resources
+from faceloupe.ui import batch_input, batch_panels, batch_table, filing, panels, resources
+
+REDRAWN_S = 3.0
 
 
 def show(batch) -> None:
-    """Show a batch: how far it is, what was found, and its table."""
-    batch_panels.header(batch)
+    """Show a batch: how far it is, what was found, and its table, anew while rows are added."""
+    live = batch_panels.header(batch)
     batch_panels.notice()
+    st.fragment(results, run_every=REDRAWN_S if live else None)(batch)
+
+
+def results(batch) -> None:
+    """What was found so far, less what blind cases keep from the examiner."""
     withheld = filing.all_withheld()
     whole = resources.tables().get(batch)
     found = whole.without(withheld)
@@ -23,8 +30,8 @@ def show(batch) -> None:
         st.caption("No row yet.")
         return
     batch_panels.overview(found)
-    selected = batch_panels.table(batch, found)
-    batch_panels.actions(batch, found, selected, withheld)
+    selected = batch_table.table(batch, found)
+    batch_table.actions(batch, found, selected, withheld)
 
 
 st.header("Batch")

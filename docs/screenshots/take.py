@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from docs.screenshots import record
+from docs.screenshots import batch, record
 from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, served, shoot, upload
 from PIL import Image
 from playwright.sync_api import Page
@@ -92,6 +92,7 @@ def main() -> None:
             page = chromium.new_page(viewport=SIZE, color_scheme=scheme)
             with served(FACELOUPE_DATA=f"{folder}/{scheme}") as address:
                 tour(page, address, scheme)
+                batch.tour(page, scheme, Path(folder, f"files-{scheme}"))
                 record.tour(page, address, scheme)
             with served(FACELOUPE_DATA=f"{folder}/{scheme}", FACELOUPE_WEIGHTS=folder) as address:
                 page.goto(address)

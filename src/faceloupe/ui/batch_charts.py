@@ -1,5 +1,7 @@
 """Plotly figures of a batch; every number in them is a count of the table's rows."""
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -9,7 +11,7 @@ from faceloupe.report.figures import COLORS, SHAPES, outcome_words
 from faceloupe.types import Outcome
 
 _BINS = 40
-_PATTERNS = {Outcome.INCONCLUSIVE: "/", Outcome.ERROR: "x"}  # told apart without color, too
+_SHAPES = {Outcome.INCONCLUSIVE: "/", Outcome.ERROR: "x"}  # told apart without color, too
 _ROOM = 0.07  # share of the bar that a number needs
 
 
@@ -31,7 +33,7 @@ def counts_bar(found: Found) -> go.Figure:
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
-                marker={"color": COLORS[outcome], "pattern": {"shape": _PATTERNS.get(outcome, ""), "solidity": 0.15}},
+                marker=_paint(outcome),
                 hovertemplate=f"{words}: {count:,} of {total:,} ({count / total:.1%})<extra></extra>",
             )
         )
@@ -63,11 +65,7 @@ def score_histogram(found: Found, record: ModelRecord) -> go.Figure:
                 y=counts,
                 width=1.0 / _BINS,
                 name=f"{SHAPES[outcome]} {outcome_words(outcome)}",
-                marker={
-                    "color": COLORS[outcome],
-                    "pattern": {"shape": _PATTERNS.get(outcome, ""), "solidity": 0.15},
-                    "line": {"width": 0},
-                },
+                marker=_paint(outcome),
                 hovertemplate="score %{x:.2f}: %{y} files<extra></extra>",
             )
         )
@@ -83,3 +81,12 @@ def score_histogram(found: Found, record: ModelRecord) -> go.Figure:
         barmode="stack", height=230, margin={"l": 4, "r": 4, "t": 22, "b": 4}, showlegend=False, dragmode=False
     )
     return figure
+
+
+def _paint(outcome: Outcome) -> dict[str, Any]:
+    pattern = {"shape": _SHAPES.get(outcome, ""), "fillmode": "overlay", "solidity": 0.1, "size": 7}
+    return {
+        "color": COLORS[outcome],
+        "pattern": pattern | {"fgcolor": "#202020", "fgopacity": 0.5},
+        "line": {"width": 0},
+    }

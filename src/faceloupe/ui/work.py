@@ -195,8 +195,8 @@ def carry_out_batch(batch: Batch, settings: Settings, *, progress: Progress, can
 
     def told(tally: Tally) -> None:
         whole = "" if tally.total is None else f" of {max(tally.total, tally.done):,}"
-        rate = "" if tally.rate is None else f", {tally.rate:.1f} a second"
-        progress(f"{tally.done:,} files{whole}{rate}", tally.share or 0.0)
+        rate = "" if tally.rate is None else f", {tally.rate:.1f} files a second"
+        progress(f"{tally.done:,}{whole} done{rate}", tally.share or 0.0)
 
     carry_out(batch.order(), settings, progress=told, cancel=cancel)
 
