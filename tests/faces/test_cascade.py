@@ -46,6 +46,19 @@ def test_boxes_landmarks_and_confidences_are_those_of_facenet(cascade, networks,
         assert one.confidence == pytest.approx(box[4], abs=1e-4)
 
 
+def test_of_windows_that_show_the_whole_picture_the_one_of_facenet_is_kept(cascade, networks, astronaut):
+    from facenet_pytorch.models.utils.detect_face import detect_face
+
+    for left, top, side in ((180, 80, 90), (190, 80, 100), (200, 90, 80)):
+        tight = np.ascontiguousarray(astronaut[top : top + side, left : left + side])
+        with torch.no_grad():
+            (boxes,), _ = detect_face(tight, 20, *networks, THRESHOLDS, STEP, CPU)
+        found = cascade.search(tight, 20)
+        assert len(found) == len(boxes)
+        for one, box in zip(found, boxes, strict=True):
+            np.testing.assert_allclose(one.corners, box[:4].astype(float), atol=0.05)
+
+
 @pytest.mark.parametrize("size", [(97, 55), (24, 24), (300, 200)], ids=str)
 def test_means_are_those_of_torch_shrinking_and_enlarging(astronaut, size):
     rectangle = np.array([[30, 41, 181, 160]])
@@ -62,9 +75,9 @@ def test_sums_that_overflow_leave_the_means_right():
 def test_a_box_beyond_the_picture_shows_what_is_inside_of_it(astronaut):
     areas = _Areas(astronaut)
     boxes = np.array([[-50.0, -50, 50, 50], [600, 600, 700, 700]])
-    shown, crops = areas.crops(boxes, 24)
+    shown = areas.shown(boxes)
     np.testing.assert_array_equal(shown, boxes[:1])
-    np.testing.assert_array_equal(crops, areas.means(np.array([[0, 0, 50, 50]]), (24, 24)))
+    np.testing.assert_array_equal(areas.crops(shown, 24), areas.means(np.array([[0, 0, 50, 50]]), (24, 24)))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (12, 12), (5, 400), (300, 300)], ids=str)

@@ -1,4 +1,4 @@
-"""MTCNN's three stages with a choice of what to look for, for the frames of a video.
+"""MTCNN's three stages with a choice of what to look for.
 
 Stages, thresholds and arithmetic are those of ``detect_face`` of facenet-pytorch (Zhang et al. 2016, "Joint face
 detection and alignment using MTCNN"), to the last pixel: a face's score depends on where exactly its box lies. What
@@ -17,6 +17,7 @@ WINDOW_PX = 12  # a face of this size fills the first stage's window
 STEP = 0.709  # from one level of the first stage's pyramid to the next
 _STRIDE_PX = 2  # from one window of the first stage to the next
 _CROP_PX = 24, 48  # inputs of the second and the third stage
+_LOOKS = 512  # windows in one pass of the second or the third stage, as in facenet-pytorch
 _SAME_WITHIN_LEVEL, _SAME = 0.5, 0.7  # boxes that overlap by more than this are the same face, 0..1
 
 
@@ -84,26 +85,34 @@ class Cascade:
 
     def _kept(self, areas: "_Areas", boxes: np.ndarray) -> np.ndarray:
         """Second stage: those of the (N, 4) squares that look like faces, moved onto them."""
-        boxes, crops = areas.crops(boxes, _CROP_PX[0])
+        boxes = areas.shown(boxes)
         if not len(boxes):
             return boxes
-        shifts, scores = self._run(self._second, crops)
+        shifts, scores = self._look(self._second, areas, boxes, _CROP_PX[0])
         passed = np.flatnonzero(scores[:, 1] > self._thresholds[1])
         passed = passed[_distinct(boxes[passed], scores[passed, 1], _SAME)]
         return _squared(_moved(boxes[passed], shifts[passed]))
 
     def _described(self, areas: "_Areas", boxes: np.ndarray) -> list[Candidate]:
         """Third stage: those of the (N, 4) squares that are faces, with their final boxes and landmarks."""
-        boxes, crops = areas.crops(boxes, _CROP_PX[1])
+        boxes = areas.shown(boxes)
         if not len(boxes):
             return []
-        shifts, points, scores = self._run(self._third, crops)
+        shifts, points, scores = self._look(self._third, areas, boxes, _CROP_PX[1])
         corners = _moved(boxes, shifts)
         start, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + 1
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sides + start - 1
         passed = np.flatnonzero(scores[:, 1] > self._thresholds[2])
         passed = passed[_distinct(corners[passed], scores[passed, 1], _SAME, of_smaller=True)]
         return [Candidate(corners[one], float(scores[one, 1]), landmarks[one]) for one in passed]
+
+    def _look(self, network: nn.Module, areas: "_Areas", boxes: np.ndarray, side: int) -> list[np.ndarray]:
+        """A network's outputs for boxes (N, 4), some at a time: noise has thousands of windows to look into."""
+        parts = [
+            self._run(network, areas.crops(boxes[start : start + _LOOKS], side))
+            for start in range(0, len(boxes), _LOOKS)
+        ]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _run(self, network: nn.Module, pictures: np.ndarray) -> list[np.ndarray]:
         """A network's outputs for (N, H, W, 3) float32 pictures, 0..255."""
@@ -145,13 +154,18 @@ class _Areas:
         counts = (bottom - top)[:, :, None] * (right - left)[:, None]
         return np.divide(sums, counts[..., None], dtype=np.float32)
 
-    def crops(self, boxes: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Those of the boxes (N, 4) that show some of the picture, and what they show: (M, side, side, 3) float32."""
+    def shown(self, boxes: np.ndarray) -> np.ndarray:
+        """Those of the boxes (N, 4) that show some of the picture."""
+        start, end = self._inside(boxes)
+        return boxes[(start < end).all(1)]
+
+    def crops(self, boxes: np.ndarray, side: int) -> np.ndarray:
+        """What boxes (N, 4) show, each of them some of the picture: (N, side, side, 3) float32."""
+        return self.means(np.concatenate(self._inside(boxes), 1), (side, side))
+
+    def _inside(self, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         corners = np.trunc(boxes).astype(int)
-        start = np.maximum(corners[:, :2], 1) - 1
-        end = np.minimum(corners[:, 2:], (self.width, self.height))
-        shown = (start < end).all(1)
-        return boxes[shown], self.means(np.concatenate([start, end], 1)[shown], (side, side))
+        return np.maximum(corners[:, :2], 1) - 1, np.minimum(corners[:, 2:], (self.width, self.height))
 
 
 def _cells(start: np.ndarray, end: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -184,7 +198,10 @@ def _distinct(boxes: np.ndarray, scores: np.ndarray, limit: float, *, of_smaller
         (K,) indices, by falling score.
     """
     sizes = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    order, kept = np.argsort(-scores, kind="stable"), []
+    # Windows that reach beyond the picture on all sides show the same, and score the same. Which of these is kept moves
+    # the box by pixels, so it is the one that facenet-pytorch keeps: the last for the third stage, the first elsewhere.
+    order = np.argsort(scores)[::-1] if of_smaller else np.argsort(-scores, kind="stable")
+    kept = []
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)

@@ -32,7 +32,7 @@ _Search = Callable[[np.ndarray], list[Candidate]]
 class FaceDetector:
     """Finds every face of a picture (Zhang et al. 2016, "Joint face detection and alignment using MTCNN").
 
-    Thread-safe: one lock around the network, which keeps no state between calls.
+    Thread-safe: one lock around the networks, which keep no state between calls.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,15 +43,8 @@ class FaceDetector:
         self._lock = threading.Lock()
         thresholds = (*_EARLY_THRESHOLDS, settings.detection_confidence)
         device = torch.device(settings.device)
-        self._network = MTCNN(
-            keep_all=True,
-            min_face_size=settings.smallest_sought_px,
-            thresholds=[*thresholds],
-            post_process=False,
-            select_largest=False,
-            device=device,
-        )
-        parts = self._network.pnet, self._network.rnet, self._network.onet
+        mtcnn = MTCNN(device=device)
+        parts = mtcnn.pnet, mtcnn.rnet, mtcnn.onet
         self._cascade = Cascade(*parts, thresholds=thresholds, device=device)
 
     def detect(self, rgb: np.ndarray) -> list[DetectedFace]:
@@ -64,7 +57,8 @@ class FaceDetector:
             Faces from the largest to the smallest, boxes and landmarks in pixels of ``rgb``, boxes clipped to it. Where
             the search finds no face for sure, a second one looks for a face that fills the picture.
         """
-        return self._faces(rgb, self._run, self._run)
+        search = self._cascade_from(self._settings.smallest_sought_px)
+        return self._faces(rgb, search, search)
 
     def follow(self, frames: Sequence[np.ndarray], fresh: Sequence[bool]) -> list[list[DetectedFace]]:
         """Find the faces of successive frames of a clip, at a small part of the cost of ``detect``.
@@ -175,22 +169,4 @@ class FaceDetector:
                 ((box.reshape(2, 2) - border) * per_pixel).reshape(4), confidence, (landmarks - border) * per_pixel
             )
             for box, confidence, landmarks in search(seen)
-        ]
-
-    def _run(self, rgb: np.ndarray) -> list[Candidate]:
-        if min(rgb.shape[:2]) < max(self._settings.smallest_sought_px, WINDOW_PX):
-            return []
-        with self._lock:
-            try:
-                boxes, scores, points = self._network.detect(rgb, landmarks=True)
-            except RuntimeError as problem:
-                # All candidates of a stage were degenerate: facenet-pytorch concatenates an empty list.
-                if "non-empty list" not in str(problem):
-                    raise
-                return []
-        if boxes is None:
-            return []
-        return [
-            Candidate(np.asarray(box, np.float64), float(score), np.asarray(point, np.float64))
-            for box, score, point in zip(boxes, scores, points, strict=True)
         ]
