@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from faceloupe import scratch
 from faceloupe.batch.engine import Engine
 from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown
 from faceloupe.batch.local import LocalEngine
@@ -75,7 +76,7 @@ def carry_out(
         _prepare(order.reports, resume=order.resume)
     growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
     with ExitStack() as stack:
-        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faceloupe-batch-")))
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=scratch.prefix("batch"))))
         kept = order.reports is not None, order.thumbnails is not None
         hands = engine(Equipment(settings, weights_folder(), *kept, spool))
         stack.callback(hands.close)

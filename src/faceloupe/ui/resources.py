@@ -1,6 +1,7 @@
 """What sessions share: the loaded networks, recent work, and the queue of long work. The only place that caches."""
 
 import atexit
+import os
 from collections.abc import Hashable
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def jobs() -> JobQueue:
 @st.cache_resource(show_spinner=False)
 def stills() -> JobQueue:
     """The queue of work that takes a second or so, which must not wait for videos."""
-    return _queue(threads=1)
+    return _queue(threads=os.cpu_count() or 1)
 
 
 @st.cache_resource(show_spinner=False)

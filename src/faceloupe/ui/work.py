@@ -12,6 +12,7 @@ from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.desk import Desk, Take
+from faceloupe.examination.ahead import one_network_thread
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.media.intake import VIDEO_FORMATS, Intake, take_in, take_in_bytes
 from faceloupe.pipeline import Cancel, Instruments, Progress, analyze
@@ -55,7 +56,8 @@ def examine_still(
     """
     key = key_of(intake, instruments.scorer.record.weights_sha256, settings)
     if store.get(key) is None:
-        analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
+        with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
+            analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
         store.put(key, analysis, intake)
     return key
 
