@@ -12,8 +12,8 @@ from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.desk import Desk, Take
-from faceloupe.examination.ahead import one_network_thread
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
+from faceloupe.examination.ahead import one_network_thread
 from faceloupe.media.intake import VIDEO_FORMATS, Intake, take_in, take_in_bytes
 from faceloupe.pipeline import Cancel, Instruments, Progress, analyze
 from faceloupe.report.annotated import write_annotated
