@@ -8,7 +8,9 @@ import torch
 
 from faceloupe import cli
 from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.models.files import read_entries
 from faceloupe.models.records import ModelRecord, ensemble_hash, read_registry, write_record
+from tests.models.releases import served, whole
 from tests.models.test_inspection import Runs
 from tests.test_cli import run
 
@@ -44,7 +46,9 @@ def test_list_as_json_is_one_document(capsys):
     code, out, err = run(capsys, "models", "list", "--json")
     assert (code, err) == (0, "")
     models = {model["id"]: model for model in json.loads(out)}
+    entries = read_entries(weights_folder())
     for record in read_registry(weights_folder()).values():
+        entry = entries.get(record.id)
         assert models[record.id] == {
             "id": record.id,
             "architecture": record.architecture,
@@ -53,6 +57,10 @@ def test_list_as_json_is_one_document(capsys):
             "weights_sha256": record.weights_sha256,
             "weights": "verified",
             "default": record.id == DEFAULT_MODEL,
+            "size_bytes": entry and (weights_folder() / record.weights_file).stat().st_size,
+            "url": entry and f"{{releases}}/{record.weights_file}",
+            "license": record.license,
+            "card": entry and "docs/model-card.md",
         }
 
 
@@ -120,6 +128,50 @@ def test_a_damaged_record_is_one_sentence(capsys, folder):
         assert (code, out, err.count("\n")) == (2, "", 1)
 
 
+@pytest.fixture
+def no_proxy(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_fetch_restores_the_weights_of_every_part(capsys, folder, monkeypatch):
+    ensemble = next(record for record in read_registry(folder).values() if record.members)
+    files = {f"/{path.name}": path.read_bytes() for path in folder.glob("*.safetensors")}
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    with served(lambda handler: whole(handler, files[handler.path])) as server:
+        monkeypatch.setenv("FACELOUPE_RELEASES", server.address)
+        line = f"{ensemble.id}: verified, SHA-256 {ensemble.weights_sha256}\n"
+        assert run(capsys, "models", "fetch", ensemble.id) == (0, line, "")
+        assert {path for path, _ in server.asked} == set(files)
+    assert run(capsys, "models", "verify")[0] == 0
+    assert run(capsys, "models", "fetch")[0] == 0  # of the model that scores; there already, and the server is gone
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_fetch_that_fails_is_one_sentence(capsys, folder, monkeypatch):
+    record = single(folder)
+    (folder / record.weights_file).unlink()
+    for address in ("", "http://127.0.0.1.example.com/x"):
+        monkeypatch.setenv("FACELOUPE_RELEASES", address)
+        code, out, err = run(capsys, "models", "fetch", record.id)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "FACELOUPE_RELEASES" in err
+    assert run(capsys, "models", "fetch", "none-such")[0] == 2
+
+
+def test_fetch_takes_a_file_that_was_carried_here(capsys, folder, tmp_path):
+    record = single(folder)
+    carried = (folder / record.weights_file).rename(tmp_path / "carried")
+    assert run(capsys, "models", "fetch", record.id, "--from", carried)[0] == 2
+    assert run(capsys, "models", "fetch", "--from", carried)[0] == 0
+    assert run(capsys, "models", "verify", record.id)[0] == 0
+    code, out, err = run(capsys, "models", "fetch", "--from", folder / "evaluation.json")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
 def test_inspect_shows_what_a_checkpoint_holds(capsys, tmp_path):
     torch.save({"epoch": 12, "net": {"w": torch.zeros(4, 3)}}, tmp_path / "x.pt")
     code, out, err = run(capsys, "models", "inspect", tmp_path / "x.pt")
@@ -175,6 +227,6 @@ def test_bad_usage_is_one_sentence(capsys, arguments):
 
 
 def test_help_needs_no_model(capsys):
-    for arguments in (["--help"], ["list", "--help"], ["verify", "--help"], ["inspect", "--help"]):
+    for arguments in (["--help"], ["list", "--help"], ["verify", "--help"], ["fetch", "--help"], ["inspect", "--help"]):
         assert cli.main(["models", *arguments]) == 0
         assert "usage: faceloupe models" in capsys.readouterr().out

@@ -28,7 +28,7 @@ def test_every_make_target_in_the_readme_exists():
 
 def test_the_settings_table_is_the_settings():
     rows = dict(re.findall(r"^\| `FACELOUPE_([A-Z_]+)` \| ([^|]+?) \|", README, re.M))
-    for other in ("WEIGHTS", "EVIDENCE", "DATA", "PASSWORD_HASH"):  # of the server, not of an analysis
+    for other in ("WEIGHTS", "EVIDENCE", "DATA", "PASSWORD_HASH", "RELEASES"):  # of the server, not of an analysis
         rows.pop(other)
     documented = {name.lower(): value for name, value in rows.items()}
     actual = {item.name: str(item.default) for item in fields(Settings) if item.name != "seed"}

@@ -143,7 +143,9 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _models(options: argparse.Namespace) -> int:
     from faceloupe import cli_models
 
-    answer = cli_models.ANSWERS[options.action](options)
+    console = _Console()
+    answer = cli_models.ANSWERS[options.action](options, console.progress)
+    console.clear()
     if answer.text:
         _emit(answer.text)
     for sentence in answer.complaints:
@@ -238,6 +240,12 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
     listing.add_argument("--json", action="store_true", help="print the list as JSON and nothing else")
     verify = actions.add_parser("verify", help="check weights", description="Check weights against their records.")
     verify.add_argument("ids", metavar="ID", nargs="*", help="a model's id; all models where none is given")
+    about = "fetch weights that are missing"
+    fetch = actions.add_parser("fetch", help=about, description=f"{about.capitalize()}, from FACELOUPE_RELEASES.")
+    fetch.add_argument("ids", metavar="ID", nargs="*", help="a model's id; the one that scores where none is given")
+    fetch.add_argument(
+        "--from", dest="file", metavar="FILE", type=Path, help="take this file instead; its content says which it is"
+    )
     about = "say what a checkpoint file holds and what loading it would do"
     inspect = actions.add_parser("inspect", help=about, description=f"{about.capitalize()}; nothing in it is run.")
     inspect.add_argument("file", metavar="FILE", type=Path)

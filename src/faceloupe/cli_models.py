@@ -1,17 +1,17 @@
 """What ``faceloupe models ...`` answers, as text and an exit code; ``cli`` prints it."""
 
 import argparse
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.config import DEFAULT_MODEL, Settings, weights_folder
 from faceloupe.errors import UsageError, WeightsError
 from faceloupe.media.intake import printable_name
+from faceloupe.models import fetch as fetching
+from faceloupe.models.files import parts_of, read_entries, read_verified, state_of
 from faceloupe.models.inspection import Inspection, inspect_checkpoint
-from faceloupe.models.records import ModelRecord, members_of, read_registry
-from faceloupe.models.weights import read_verified
+from faceloupe.models.records import ModelRecord, read_registry
+from faceloupe.models.transfer import Progress
 from faceloupe.report.canonical import to_json
 from faceloupe.report.columns import columns
 
@@ -25,65 +25,59 @@ class Answer:
     code: int = 0
 
 
-def _parts(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
-    """The records with weights: of an ensemble its members, else the record itself.
-
-    Raises:
-        WeightsError: the members are not those that were measured.
-    """
-    return members_of(record, folder) or (record,)
-
-
-def _state(record: ModelRecord, folder: Path) -> str:
-    """One word for a record's weights: verified, missing, unreadable or altered."""
-    path = folder
-    try:
-        for part in _parts(record, folder):
-            path = folder / part.weights_file
-            read_verified(part, folder)
-    except WeightsError:
-        if not path.exists():
-            return "missing"
-        return "altered" if path == folder or (path.is_file() and os.access(path, os.R_OK)) else "unreadable"
-    return "verified"
-
-
-def _list(options: argparse.Namespace) -> Answer:
+def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
     folder = weights_folder()
-    models = [
-        {
-            "id": printable_name(record.id),
-            "architecture": printable_name(record.architecture),
-            "parameters": record.parameters,
-            "weights_file": printable_name(record.weights_file),
-            "weights_sha256": record.weights_sha256,
-            "weights": _state(record, folder),
-            "default": record.id == DEFAULT_MODEL,
-        }
-        for record in read_registry(folder).values()
-    ]
+    registry = read_registry(folder)
+    entries = read_entries(folder) if registry else {}
+    models = []
+    for record in registry.values():
+        entry = entries.get(record.id)
+        models.append(
+            {
+                "id": printable_name(record.id),
+                "architecture": printable_name(record.architecture),
+                "parameters": record.parameters,
+                "weights_file": printable_name(record.weights_file),
+                "weights_sha256": record.weights_sha256,
+                "weights": state_of(record, folder),
+                "default": record.id == DEFAULT_MODEL,
+                "size_bytes": entry.size_bytes if entry else None,
+                "url": entry.url if entry else None,
+                "license": record.license,
+                "card": entry.card if entry else None,
+            }
+        )
     if options.json:
         return Answer(to_json(models))
     if not models:
         return Answer("There is no model record in the weights folder; restore it from the repository.")
-    rows = [("Model", "Architecture", "Parameters", "Weights", "")]
+    rows = [("Model", "Architecture", "Parameters", "Size", "Weights", "")]
     for model in models:
-        numbers = f"{model['parameters']:,}"
-        rows.append((model["id"], model["architecture"], numbers, model["weights"], "default" * model["default"]))
+        numbers = f"{model['parameters']:,}", f"{model['size_bytes'] / 1e6:.1f} MB" if model["size_bytes"] else "-"
+        rows.append((model["id"], model["architecture"], *numbers, model["weights"], "default" * model["default"]))
     return Answer("\n".join(columns(rows)))
 
 
-def _verify(options: argparse.Namespace) -> Answer:
-    folder = weights_folder()
-    registry = read_registry(folder)
-    for name in options.ids:
+def _named(ids: Iterable[str], registry: dict[str, ModelRecord]) -> list[ModelRecord]:
+    """Records by their ids, each once.
+
+    Raises:
+        UsageError: there is none of that id.
+    """
+    for name in ids:
         if name not in registry:
             known = ", ".join(registry) or "none"
             raise UsageError(f"There is no model {name} in the weights folder; it holds {known}.")
+    return [registry[name] for name in dict.fromkeys(ids)]
+
+
+def _verify(options: argparse.Namespace, _: Progress | None) -> Answer:
+    folder = weights_folder()
+    registry = read_registry(folder)
     lines, complaints = [], []
-    for record in [registry[name] for name in dict.fromkeys(options.ids or registry)]:
+    for record in _named(options.ids or registry, registry):
         try:
-            for part in _parts(record, folder):
+            for part in parts_of(record, folder):
                 read_verified(part, folder)
             lines.append(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
         except WeightsError as problem:
@@ -94,7 +88,22 @@ def _verify(options: argparse.Namespace) -> Answer:
     return Answer("\n".join(lines), tuple(complaints), 1 if complaints else 0)
 
 
-def _inspect(options: argparse.Namespace) -> Answer:
+def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
+    folder = weights_folder()
+    if options.file is not None:
+        if options.ids:
+            raise UsageError("With --from, no model is named: the file's content says which one it is.")
+        record = fetching.take_file(options.file, folder)
+        return Answer(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
+    ids = options.ids or [Settings.from_environment().model]
+    lines = []
+    for record in _named(ids, read_registry(folder)):
+        fetching.fetch(record, folder, progress=progress)
+        lines.append(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
+    return Answer("\n".join(lines))
+
+
+def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
     found = inspect_checkpoint(options.file)
     return Answer(to_json(found.as_dict()) if options.json else "\n".join(_description(found)))
 
@@ -146,4 +155,9 @@ def _section(title: str, rows: list[tuple[str, ...]], count: int) -> list[str]:
     return ["", *columns([heading, *rows]), *more]
 
 
-ANSWERS: dict[str, Callable[[argparse.Namespace], Answer]] = {"list": _list, "verify": _verify, "inspect": _inspect}
+ANSWERS: dict[str, Callable[[argparse.Namespace, Progress | None], Answer]] = {
+    "list": _list,
+    "verify": _verify,
+    "fetch": _fetch,
+    "inspect": _inspect,
+}

@@ -1,6 +1,7 @@
 """Settings: every limit and every parameter that changes a number, in one frozen place."""
 
 import os
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -33,6 +34,29 @@ def data_folder() -> Path:
 def password_hash() -> str | None:
     """Hash of the password that the app asks for: ``FACELOUPE_PASSWORD_HASH``; None where it asks for none."""
     return os.environ.get("FACELOUPE_PASSWORD_HASH") or None
+
+
+_RELEASE = re.compile(r"([\w-]+/(?!\.+@)[\w.-]+)@(?!\.+$)([\w.+-]+)", re.ASCII)
+
+
+def release_address() -> str:
+    """Address under which the weights files lie, without a slash at its end, by ``FACELOUPE_RELEASES``.
+
+    That is ``owner/repository@tag`` of a release on GitHub, or the address of a mirror.
+
+    Raises:
+        UsageError: it is not set, or neither.
+    """
+    named = os.environ.get("FACELOUPE_RELEASES", "")
+    if release := _RELEASE.fullmatch(named):
+        return f"https://github.com/{release[1]}/releases/download/{release[2]}"
+    if named.startswith(("https://", "http://")):
+        return named.rstrip("/")
+    came = f"is {named[:200]!r}" if named else "is not set"
+    raise UsageError(
+        f"FACELOUPE_RELEASES {came}, so there is nowhere to fetch weights from; owner/repository@tag of a GitHub "
+        "release or the https address of a mirror is expected."
+    )
 
 
 _RANGES = {

@@ -2,16 +2,22 @@
 
 import sys
 
-from faceloupe.config import Settings
+from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import FaceLoupeError
+from faceloupe.models import fetch
+from faceloupe.models.records import find_record
 from faceloupe.pipeline import Instruments, analyze
 from faceloupe.samples import SAMPLES
 
 
 def main() -> int:
-    """Print one line with the outcome; 0 where the weights are verified, else 2."""
+    """Fetch weights that are missing, and print one line with the outcome; 0 where they are verified, else 2."""
     try:
         settings = Settings.from_environment()
+        record = find_record(weights_folder(), settings.model)
+        if fetch.missing(record, weights_folder()):
+            paths = fetch.fetch(record, weights_folder(), progress=_Progress())
+            print(f"Fetched and verified: {', '.join(path.name for path in paths)}", flush=True)
         report = analyze(SAMPLES[0].path, Instruments.load(settings), settings=settings).report
     except FaceLoupeError as problem:
         print(f"Self-check failed: {problem}", file=sys.stderr)
@@ -22,6 +28,20 @@ def main() -> int:
         flush=True,
     )
     return 0
+
+
+class _Progress:
+    """On a terminal a line that moves; elsewhere, as in the log of a container, one line a stage."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, stage: str, share: float) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{share:4.0%}  {stage}", end="\n" if share >= 1.0 else "", file=sys.stderr, flush=True)
+        elif stage != self._stage:
+            print(stage, file=sys.stderr, flush=True)
+        self._stage = stage
 
 
 if __name__ == "__main__":

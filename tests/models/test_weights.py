@@ -79,7 +79,9 @@ def test_a_record_survives_writing_and_reading(folder):
 
 def test_missing_weights_score_nothing_and_say_what_to_do(folder):
     path_of(folder).unlink()
-    with pytest.raises(WeightsError, match=r"are missing, so nothing can be scored; restore"):
+    with pytest.raises(
+        WeightsError, match=r"are missing, so nothing can be scored; run `faceloupe models fetch`, or restore"
+    ):
         load_network(find_record(folder), folder)
 
 

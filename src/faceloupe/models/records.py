@@ -18,7 +18,7 @@ from faceloupe.faces.quality import QualityGates
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import InputContract
 
-EVALUATION = "evaluation.json"  # lies among the records, and is none
+EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # lie among the records, and are none
 ENSEMBLE = "ensemble"  # architecture of a record that averages others
 
 
@@ -257,7 +257,7 @@ def read_registry(folder: Path) -> dict[str, ModelRecord]:
     """
     records: dict[str, ModelRecord] = {}
     for path in sorted(folder.glob("*.json")):
-        if path.name == EVALUATION:
+        if path.name in (EVALUATION, REGISTRY):
             continue
         record = read_record(path)
         if record.id in records:

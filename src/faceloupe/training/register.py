@@ -7,10 +7,12 @@ from pathlib import Path
 
 from faceloupe.config import DEFAULT_MODEL, weights_folder
 from faceloupe.errors import DatasetError
-from faceloupe.models.records import EVALUATION, read_registry
-from faceloupe.models.weights import read_verified
+from faceloupe.models.files import ReleaseEntry, read_verified, write_entries
+from faceloupe.models.records import EVALUATION, REGISTRY, read_registry
 from faceloupe.training import tracking
 from faceloupe.validation.published import is_of, read_evaluation
+
+CARD = "docs/model-card.md"  # written by the stage before, of all models together
 
 
 def register(candidates: Path, evaluation: Path, folder: Path) -> Iterator[str]:
@@ -40,13 +42,15 @@ def register(candidates: Path, evaluation: Path, folder: Path) -> Iterator[str]:
             f"The app's default model {DEFAULT_MODEL} (config.py) is not among {', '.join(records)}; name one of them."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()} | {EVALUATION}
+    kept = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()}
+    kept |= {EVALUATION, REGISTRY}
     for name, record in records.items():
         if record.weights_file:
             _copy(candidates / record.weights_file, folder)
         _copy(candidates / f"{name}.json", folder)
         yield f"registered {name}"
     shutil.copyfile(evaluation, folder / EVALUATION)
+    write_entries([ReleaseEntry.of(one, folder, CARD) for one in records.values() if one.weights_file], folder)
     for old in sorted(folder.iterdir()):
         if old.suffix in (".json", ".safetensors") and old.name not in kept:
             old.unlink()

@@ -9,6 +9,14 @@ from faceloupe.log import keep_log
 _LOOPBACK = "127.0.0.1"  # the default, see .streamlit/config.toml
 
 
+def stay_inside() -> None:
+    """Keep Streamlit from asking a server of Amazon's for this machine's address, as it does for a wildcard address and
+    for visits under a name it does not know; it has no setting for that."""
+    from streamlit import net_util
+
+    net_util.get_external_ip = lambda: None
+
+
 def main(options: list[str]) -> int:
     """Serve the app where the self-check passes.
 
@@ -23,6 +31,7 @@ def main(options: list[str]) -> int:
         print(warning, file=sys.stderr)
     from streamlit.web import cli
 
+    stay_inside()
     cli.main(["run", str(REPOSITORY / "src" / "app.py"), *options], prog_name="streamlit")
     return 0
 

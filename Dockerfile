@@ -1,0 +1,49 @@
+# The whole workbench in one image: `docker run -p 8501:8501 faceloupe` needs nothing else, and no network.
+# `docker build --target slim .` leaves the weights out; they are fetched at the first launch.
+
+FROM python:3.11-slim-bookworm AS build
+# The public index of CPU builds: without it, pip brings torch with CUDA, several GB that nothing here uses.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /app
+RUN python -m venv /opt/venv
+COPY requirements.txt ./
+# What only tests need stays out: it stands at the end of the file.
+RUN sed '/^# Tests and checks/,$d' requirements.txt > /tmp/app.txt \
+    && /opt/venv/bin/pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement /tmp/app.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN /opt/venv/bin/pip install --no-deps --editable . \
+    && python -m compileall -q src \
+    && /opt/venv/bin/pip uninstall --yes pip
+
+FROM python:3.11-slim-bookworm AS slim
+RUN useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin faceloupe \
+    && install -d -o faceloupe -g faceloupe -m 0700 /data
+WORKDIR /app
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app/src src
+COPY .streamlit .streamlit
+COPY pages pages
+COPY docs/model-card.md docs/model-card.md
+COPY LICENSE CHANGELOG.md ./
+COPY weights/*.json weights/
+# owner/repository@tag whose release holds the weights; the release workflow fills it in.
+ARG RELEASES=
+# The root file system may be read-only: what is kept lies in /data, what is not in /tmp.
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    FACELOUPE_DATA=/data \
+    FACELOUPE_RELEASES=$RELEASES
+VOLUME ["/data"]
+EXPOSE 8501
+USER 10001:10001
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+CMD ["python", "-m", "faceloupe.ui.serve", "--server.address", "0.0.0.0", "--server.port", "8501"]
+
+FROM slim AS full
+COPY weights/*.safetensors weights/

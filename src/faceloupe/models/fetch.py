@@ -1,0 +1,194 @@
+"""Getting weights that are missing: from the project's releases, a mirror, or a file that someone carried here.
+
+Whatever happens on the way, only a file whose full SHA-256 is the record's gets the final name, in one step.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from faceloupe.errors import Cancelled, UsageError, WeightsError
+from faceloupe.media.intake import printable_name
+from faceloupe.models.answers import OFFLINE, Patience
+from faceloupe.models.files import ReleaseEntry, parts_of, place_of, read_entries, state_of
+from faceloupe.models.records import ModelRecord, read_registry
+from faceloupe.models.transfer import Cancel, Progress, download, writing
+
+_LONGEST_WAIT_S = 1800.0
+_POLL_S = 0.5
+_BLOCK = 1024 * 1024
+
+
+def entries_of(record: ModelRecord, folder: Path) -> list[tuple[ModelRecord, ReleaseEntry]]:
+    """The parts of a model that have weights, with where each is published.
+
+    Raises:
+        WeightsError: the registry does not hold one, or holds it with another hash than its record.
+    """
+    entries = read_entries(folder)
+    found = []
+    for part in parts_of(record, folder):
+        entry = entries.get(part.id)
+        if entry is None or (entry.sha256, entry.file) != (part.weights_sha256, part.weights_file):
+            raise WeightsError(
+                f"The registry of the weights folder does not hold {part.id} as its record does, so nothing can be "
+                "fetched; restore both from the repository."
+            )
+        found.append((part, entry))
+    return found
+
+
+def missing(record: ModelRecord, folder: Path) -> bool:
+    """Whether a weights file of the model is not there at all; one that was altered is not missing."""
+    return any(not os.path.lexists(place_of(part, folder)) for part in parts_of(record, folder))
+
+
+def fetch(
+    record: ModelRecord,
+    folder: Path,
+    *,
+    patience: Patience | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> list[Path]:
+    """Have every weights file of a model in its place, verified; what is verified already is left alone.
+
+    Args:
+        record: of the model.
+        folder: of the records.
+        patience: with the server.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked between the steps.
+
+    Returns:
+        The files, in the order of the model's parts.
+
+    Raises:
+        UsageError: ``FACELOUPE_RELEASES`` is not set, or names no release.
+        WeightsError: a file could not be had, or is not the verified one; nothing has its name then.
+        Cancelled: ``cancel`` said so.
+    """
+    paths = []
+    for part, entry in entries_of(record, folder):
+        place = place_of(part, folder)
+        paths.append(place)
+        if state_of(part, folder) == "verified":
+            continue
+        address = entry.address()
+        with _alone(place, entry, cancel, progress):
+            if state_of(part, folder) == "verified":  # another process was faster
+                continue
+            partial = _partial(place, entry)
+            resumed = partial.exists()
+            how = {"patience": patience or Patience(), "progress": progress, "cancel": cancel}
+            download(address, partial, entry.size_bytes, **how)
+            if resumed and _sha256(partial) != entry.sha256:  # the older bytes may be the wrong ones
+                partial.unlink()
+                download(address, partial, entry.size_bytes, **how)
+            _publish(partial, place, entry, address)
+    return paths
+
+
+def take_file(source: Path, folder: Path) -> ModelRecord:
+    """Put a weights file that was carried here in its place. Its content says which model's it is, not its name.
+
+    Returns:
+        The record of that model.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be read.
+        WeightsError: it is the weights of no model of the registry, or cannot be written.
+    """
+    shown = printable_name(source.name)
+    if not source.is_file():
+        raise UsageError(f"{shown} is no file; a weights file was expected.")
+    entries = read_entries(folder)
+    try:
+        size = source.stat().st_size
+        digest = _sha256(source) if size in {entry.size_bytes for entry in entries.values()} else ""
+    except OSError as problem:
+        raise UsageError(f"{shown} cannot be read ({problem.strerror}).") from problem
+    matches = [entry for entry in entries.values() if entry.sha256 == digest]
+    if not matches:
+        why = f"SHA-256 {digest[:8]}..." if digest else f"{size:,} bytes"
+        raise WeightsError(
+            f"{shown} is not the weights of a model of the registry ({why}), so nothing was kept; `faceloupe models "
+            "list --json` names the SHA-256 and size of each."
+        )
+    entry, records = matches[0], read_registry(folder)
+    if entry.id not in records:
+        raise WeightsError(f"The record of {entry.id} is missing from the weights folder; restore it.")
+    place = place_of(records[entry.id], folder)
+    with _alone(place, entry, None, None):
+        partial = _partial(place, entry)
+        with writing(partial, "wb", entry.size_bytes) as write, source.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                write(block)
+        _publish(partial, place, entry, shown)
+    return records[entry.id]
+
+
+def _partial(place: Path, entry: ReleaseEntry) -> Path:
+    """What has come so far; named by the content it is going to have, so that another version is never gone on with."""
+    return place.with_name(f"{place.name}.{entry.sha256[:8]}.part")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _publish(partial: Path, place: Path, entry: ReleaseEntry, origin: str) -> None:
+    """Give a whole file its final name, if it is the verified one; else it goes."""
+    found = _sha256(partial)
+    if found != entry.sha256:
+        partial.unlink()
+        raise WeightsError(
+            f"What {printable_name(origin)} gave is not the verified {entry.file} (SHA-256 {found[:8]}..., expected "
+            f"{entry.sha256[:8]}...), so nothing was kept; check FACELOUPE_RELEASES, {OFFLINE}."
+        )
+    try:
+        partial.replace(place)
+    except OSError as problem:
+        partial.unlink()
+        raise WeightsError(
+            f"{place} cannot be replaced ({problem.strerror}); remove what is there, and try again."
+        ) from problem
+
+
+@contextmanager
+def _alone(place: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> Iterator[None]:
+    """Hold the lock of a weights file: of several processes, one fetches, the others wait. It ends with its holder."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place.with_name(f"{place.name}.lock"))
+        _acquire(lock, entry, cancel, progress)
+    except OSError as problem:
+        raise WeightsError(
+            f"{place.parent} cannot be written ({problem.strerror}), so nothing was fetched; name a folder that can "
+            "be in FACELOUPE_WEIGHTS or FACELOUPE_DATA."
+        ) from problem
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> None:
+    def waiting() -> bool:
+        if progress:
+            progress(f"Waiting for another process that fetches {entry.file}", 0.0)
+        if cancel and cancel():
+            raise Cancelled("The download was cancelled.")
+        return False
+
+    try:
+        lock.acquire(timeout=_LONGEST_WAIT_S, poll_interval=_POLL_S, cancel_check=waiting)
+    except Timeout:
+        raise WeightsError(
+            f"Another process has been fetching {entry.file} for too long; end it, and try again."
+        ) from None
