@@ -18,7 +18,7 @@ RUN /opt/venv/bin/pip install --no-deps --editable . \
     && /opt/venv/bin/pip uninstall --yes pip
 
 FROM python:3.11-slim-bookworm AS slim
-RUN useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin faceloupe \
+RUN useradd --uid 10001 --user-group --no-log-init --home-dir /data --no-create-home --shell /usr/sbin/nologin faceloupe \
     && install -d -o faceloupe -g faceloupe -m 0700 /data
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv

@@ -32,9 +32,15 @@ test: setup ## set up and run the whole test suite
 quick: setup ## run the tests that take about a minute
 	$(BIN)/python -m pytest -m "not slow"
 
-lint: setup ## check style and formatting
+lint: setup ## check style, formatting and the Dockerfile, and look for secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
+	git ls-files -z -- . ':!weights' ':!*.png' ':!*.jpg' \
+		| xargs -0 $(BIN)/detect-secrets-hook --disable-plugin HexHighEntropyString  # hashes are all over the place here
+
+dockerfile: setup ## carry out the Dockerfile without an engine, as root on Debian (ARGS=; needs debootstrap)
+	$(BIN)/python -m tests.docker.chroot_image build/image $(ARGS)
 
 bench: setup ## measure speed against a named rival
 	$(BIN)/python -m tests.bench
@@ -73,4 +79,4 @@ soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, me
 walk: $(BROWSER) ## walk a case from its creation to a verified bundle in a browser (needs Debian's chromium)
 	$(BIN)/python -m tests.walks.case_walk
 
-.PHONY: help setup fuzz trainsetup run test quick lint bench train trainquick evaluate screenshots soak walk
+.PHONY: help setup fuzz trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk

@@ -5,27 +5,10 @@ import streamlit as st
 from faceloupe.config import REPOSITORY, weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.models.records import EVALUATION, read_registry
-from faceloupe.ui import charts, panels, resources, tables
+from faceloupe.ui import charts, model_panels, panels, tables
 from faceloupe.validation.published import is_of, read_evaluation
 
 WIDE = {"hide_index": True, "width": "stretch"}
-
-
-def choose(records: dict) -> str:
-    """The registered models, and the one to look at."""
-    active = resources.settings().model
-    ids = list(records)
-    st.dataframe(
-        {
-            "model": ids,
-            "architecture": [record.architecture for record in records.values()],
-            "parameters": [f"{record.parameters:,}" for record in records.values()],
-            "scores in this app": ["yes" if name == active else "" for name in ids],
-        },
-        **WIDE,
-    )
-    st.caption("Another model scores where `FACELOUPE_MODEL` names it, or `faceloupe analyze --model`.")
-    return st.selectbox("Look at", ids, index=ids.index(active) if active in ids else 0, key="model")
 
 
 def error_rates(record) -> None:
@@ -92,7 +75,7 @@ try:
     registered = read_registry(weights_folder())
     if not registered:
         raise WeightsError("There is no model record in the weights folder; restore it from the repository.")
-    chosen = choose(registered)
+    chosen = model_panels.choose(registered)
     error_rates(registered[chosen])
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     if is_of(evaluation, registered[chosen]):

@@ -185,7 +185,7 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
+@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])  # pragma: allowlist secret
 def test_a_damaged_key_is_never_replaced(tmp_path, content):
     (tmp_path / "signing_key.pem").write_bytes(content)
     with pytest.raises(UsageError, match="no Ed25519 key"):

@@ -169,6 +169,7 @@ def serve(root: Path, plan: dict) -> dict:
     for source, place, options in (
         ("proc", "proc", ("-t", "proc")),
         ("/dev", "dev", ("--bind",)),
+        ("tmpfs", "dev/shm", ("-t", "tmpfs", "-o", "mode=1777,size=64m")),
         ("tmpfs", "tmp", ("-t", "tmpfs", "-o", "mode=1777,size=512m")),
         (plan["volume"], "data", ("--bind",)),
     ):
@@ -202,6 +203,9 @@ def serve(root: Path, plan: dict) -> dict:
     finally:
         app.terminate()
         seen["said"] = app.communicate(timeout=30)[0].splitlines()[:6]
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        seen["stopped"] = probe.connect_ex(("127.0.0.1", 8501)) != 0
     seen["written"] = sorted(str(path.relative_to(plan["volume"])) for path in Path(plan["volume"]).rglob("*"))[:12]
     return seen
 
@@ -266,7 +270,8 @@ def main() -> int:
         and seen["sample"] == "manipulated"
         and seen["case"] == "created"
         and seen["network"] == "ENETUNREACH"
-        and not set(seen["compilers"])
+        and not seen["compilers"]
+        and seen["stopped"]
         and all(why == "Read-only file system" for key, why in seen.items() if key.startswith("write "))
     )
     print("the image does what it should" if sound else "the image does NOT do what it should")

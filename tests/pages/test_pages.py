@@ -105,14 +105,14 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
     from faceloupe.ui import resources
 
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path))
-    resources.instruments.clear()
+    resources.loaded.clear()
     at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
     assert not at.exception
     assert "nothing is scored" in words(at)
     at.button(key="sample-photograph").click().run()
     assert not at.exception
     assert at.session_state[state.RESULT] is None
-    resources.instruments.clear()
+    resources.loaded.clear()
 
 
 def test_an_analysis_cancelled_half_way_says_so_and_shows_no_old_verdict(app, monkeypatch):

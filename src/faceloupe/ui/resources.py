@@ -3,6 +3,7 @@
 import atexit
 import os
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -20,10 +21,21 @@ from faceloupe.ui.jobs import Job, JobQueue, Work
 from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, TableStore
 
 
+class _Server:
+    """The settings of this server; every session shares them."""
+
+    def __init__(self) -> None:
+        self.settings = Settings.from_environment()
+
+
 @st.cache_resource(show_spinner=False)
+def _server() -> _Server:
+    return _Server()
+
+
 def settings() -> Settings:
     """Settings of this server."""
-    return Settings.from_environment()
+    return _server().settings
 
 
 @st.cache_resource(show_spinner=False)
@@ -37,14 +49,34 @@ def gate() -> Gate | None:
     return Gate(PasswordHash.parse(text)) if text else None
 
 
-@st.cache_resource(show_spinner="Loading the verified model")
-def instruments() -> Instruments:
-    """The networks; an error is not cached, so restored weights are found at the next rerun.
+def choose_model(model: str) -> None:
+    """Have another model score from now on, for every session, until the server stops.
+
+    Raises:
+        WeightsError: no verified weights; the model stays as it was.
+    """
+    chosen = replace(settings(), model=model)
+    loaded(chosen)
+    _server().settings = chosen
+
+
+@st.cache_resource(show_spinner="Loading the verified model", max_entries=3)
+def loaded(chosen: Settings) -> Instruments:
+    """The networks of some settings; an error is not cached, so restored weights are found at the next rerun.
 
     Raises:
         WeightsError: no verified weights.
     """
-    return Instruments.load(settings())
+    return Instruments.load(chosen)
+
+
+def instruments(model: str | None = None) -> Instruments:
+    """The networks that score, or those of a model that scored before.
+
+    Raises:
+        WeightsError: no verified weights.
+    """
+    return loaded(replace(settings(), model=model) if model else settings())
 
 
 @st.cache_resource(show_spinner=False)

@@ -101,7 +101,8 @@ def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameView:
         if intake is None:
             raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
         with st.spinner("Decoding and explaining the frame"):
-            view = view_frame(intake, analysis, index, resources.instruments(), settings=resources.settings())
+            instruments = resources.instruments(analysis.report["model"]["id"])  # another may score by now
+            view = view_frame(intake, analysis, index, instruments, settings=resources.settings())
         frames.put((key, index), view)
     return view
 

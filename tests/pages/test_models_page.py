@@ -1,0 +1,97 @@
+"""Page Models: fetching what is missing, and choosing what scores."""
+
+import shutil
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from faceloupe.config import DEFAULT_MODEL, REPOSITORY, weights_folder
+from faceloupe.models.records import find_record, read_registry
+from faceloupe.ui import resources
+from tests.models.releases import served, status, whole
+
+TIMEOUT = 60
+OTHER = next(record for record in read_registry(weights_folder()).values() if record.id != DEFAULT_MODEL)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the registry, without the weights of the model that does not score."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    shutil.copytree(weights_folder(), tmp_path / "weights")
+    (tmp_path / "weights" / OTHER.weights_file).unlink()
+    monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
+    resources.loaded.clear()
+    yield tmp_path / "weights"
+    resources.choose_model(DEFAULT_MODEL)
+
+
+def page():
+    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at.switch_page("../pages/models.py").run()
+    assert not at.exception
+    return at
+
+
+def states(at) -> dict[str, str]:
+    table = at.dataframe[0].value
+    return dict(zip(table["model"], table["weights"]))
+
+
+def fetched(at):
+    at.button(key="fetch-model").click().run()
+    deadline = time.monotonic() + TIMEOUT
+    while resources.jobs().live() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    at.run()
+    assert not at.exception
+
+
+def test_missing_weights_are_fetched_and_then_chosen(folder, monkeypatch):
+    at = page()
+    assert states(at)[OTHER.id] == "not here"
+    assert states(at)[DEFAULT_MODEL] == "verified"
+    at.selectbox(key="model").select(OTHER.id).run()
+    content = (REPOSITORY / "weights" / OTHER.weights_file).read_bytes()
+    with served(lambda handler: whole(handler, content)) as server:
+        monkeypatch.setenv("FACELOUPE_RELEASES", server.address)
+        fetched(at)
+    assert states(at)[OTHER.id] == "verified"
+    at.button(key="choose-model").click().run()
+    assert not at.exception
+    assert resources.instruments().scorer.record.id == OTHER.id
+    shown = at.dataframe[0].value
+    assert list(shown.loc[shown["scores in this app"] == "yes", "model"]) == [OTHER.id]
+    assert any(OTHER.weights_sha256[:8] in caption.value for caption in at.caption)
+
+
+def test_a_fetch_that_fails_says_why_and_can_be_tried_again(folder, monkeypatch):
+    at = page()
+    at.selectbox(key="model").select(OTHER.id).run()
+    with served(status(403)) as server:
+        monkeypatch.setenv("FACELOUPE_RELEASES", server.address)
+        fetched(at)
+    assert any("answered 403" in error.value for error in at.error)
+    assert states(at)[OTHER.id] == "not here"
+    assert at.button(key="fetch-model")
+
+
+def test_the_table_shows_the_error_rates_of_the_records(folder):
+    table = page().dataframe[0].value.set_index("model")
+    for name, record in read_registry(folder).items():
+        row = table.loc[name]
+        assert row["authentic called manipulated"] == f"{record.error_rates.fpr:.1%}"
+        assert row["manipulated called authentic"] == f"{record.error_rates.fnr:.1%}"
+        assert record.license.startswith(row["license"])
+    assert find_record(folder).weights_sha256.startswith(table.loc[DEFAULT_MODEL, "SHA-256"])
+
+
+def test_a_model_without_verified_weights_is_not_chosen(folder):
+    from faceloupe.errors import WeightsError
+
+    with pytest.raises(WeightsError):
+        resources.choose_model(OTHER.id)
+    assert resources.settings().model == DEFAULT_MODEL
