@@ -246,6 +246,15 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fetch.add_argument(
         "--from", dest="file", metavar="FILE", type=Path, help="take this file instead; its content says which it is"
     )
+    about = "write a network as ONNX, with a record of its own"
+    export = actions.add_parser("export", help=about, description=f"{about.capitalize()}.")
+    export.add_argument("id", metavar="ID", help="a model's id")
+    export.add_argument("--onnx", metavar="OUT.onnx", type=Path, required=True, help="file to write")
+    export.add_argument("--int8", action="store_true", help="quantize the weights to 8 bits")
+    export.add_argument("--pictures", metavar="DIR", type=_folder, help="pictures with faces to compare on")
+    export.add_argument(
+        "--validate", dest="labeled", metavar="DIR", type=_folder, help="measure its own error rates on real/ and fake/"
+    )
     about = "say what a checkpoint file holds and what loading it would do"
     inspect = actions.add_parser("inspect", help=about, description=f"{about.capitalize()}; nothing in it is run.")
     inspect.add_argument("file", metavar="FILE", type=Path)

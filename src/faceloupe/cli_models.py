@@ -103,6 +103,44 @@ def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
     return Answer("\n".join(lines))
 
 
+def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
+    from faceloupe import edge
+
+    folder = weights_folder()
+    (record,) = _named([options.id], read_registry(folder))
+    values = edge.export(
+        record,
+        folder,
+        options.onnx,
+        settings=Settings.from_environment(),
+        int8=options.int8,
+        pictures=options.pictures,
+        labeled=options.labeled,
+        progress=progress,
+    )
+    made, parity = values["onnx"], values["parity"]
+    lines = [
+        f"Wrote      {printable_name(made['file'])}, {made['size_bytes']:,} bytes, {made['precision']}, and its record",
+        f"SHA-256    {made['sha256']}",
+        f"Parity     largest logit difference {parity['largest_logit_difference']:.2g}, mean "
+        f"{parity['mean_logit_difference']:.2g}; another outcome for {parity['other_outcomes']} of "
+        f"{parity['faces']} faces",
+        f"           on {parity['measured_on']}",
+    ]
+    for key, whose in (("error_rates", "its own"), ("error_rates_of_the_original", "of the original")):
+        if values.get(key):
+            rates = values[key]["measures"]
+            shares = ", ".join(f"{name} {_share(rates[name]['value'])}" for name in ("fpr", "fnr", "coverage"))
+            lines.append(f"Errors     {whose}: {shares}, {rates['n_real']} authentic and {rates['n_fake']} manipulated")
+    if not values["error_rates"]:
+        lines.append("Errors     not measured: those of the original are not its own; --validate DIR measures them")
+    return Answer("\n".join(lines))
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
 def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
     found = inspect_checkpoint(options.file)
     return Answer(to_json(found.as_dict()) if options.json else "\n".join(_description(found)))
@@ -160,4 +198,5 @@ ANSWERS: dict[str, Callable[[argparse.Namespace, Progress | None], Answer]] = {
     "verify": _verify,
     "fetch": _fetch,
     "inspect": _inspect,
+    "export": _export,
 }

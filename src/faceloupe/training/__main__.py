@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from faceloupe.config import weights_folder
+from faceloupe.config import DEFAULT_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
@@ -118,6 +118,17 @@ def _study(options: argparse.Namespace) -> None:
     studies.write(found, options.work / f"{options.name}.json")
 
 
+def _exported(options: argparse.Namespace) -> None:
+    from faceloupe.training import data, exported
+
+    items = data.read_index(options.work / FACES)
+    values = exported.measure_exported(options.onnx, options.registry, options.data, items, options.model)
+    for name in ("error_rates", "error_rates_of_the_original"):
+        rates = values[name]["measures"]
+        shares = ", ".join(f"{key} {rates[key]['value']:.4f}" for key in ("auc", "fpr", "fnr", "coverage", "cllr"))
+        print(f"{name}: {shares}")
+
+
 def _pooling(options: argparse.Namespace) -> None:
     from faceloupe.config import Settings
     from faceloupe.pipeline import Instruments
@@ -177,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
     pooling = stages.add_parser("pooling", parents=[material], help="compare ways from a clip's frames to one score")
     pooling.add_argument("--registry", type=Path, default=weights_folder(), help="folder of records and weights")
     pooling.set_defaults(run=_pooling)
+    exported = stages.add_parser("exported", parents=[material], help="measure an ONNX file, into its own record")
+    exported.add_argument("--onnx", type=Path, required=True, help="made by `faceloupe models export`")
+    exported.add_argument("--model", default=DEFAULT_MODEL, help="the model that it was exported from")
+    exported.add_argument("--registry", type=Path, default=weights_folder(), help="folder of records and weights")
+    exported.set_defaults(run=_exported)
     return parser
 
 

@@ -1,0 +1,55 @@
+"""The error rates of an exported network, on the validation faces of the material; they go into its own record."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from faceloupe import edge
+from faceloupe.config import DEFAULT_MODEL
+from faceloupe.models.records import find_record
+from faceloupe.models.weights import load_network
+from faceloupe.scoring.scorer import NetworkScorer
+from faceloupe.training.data import Item
+from faceloupe.training.scoring import score_all
+from faceloupe.validation.measures import Decisions, measure
+
+
+def measure_exported(
+    path: Path, registry: Path, root: Path, items: list[Item], model: str = DEFAULT_MODEL
+) -> dict[str, Any]:
+    """Measure an exported network beside the original, and write both into its record.
+
+    The thresholds and the calibrator are those of the original's record, which were fitted to faces of this split: both
+    rows are favored by that alike, and are to be compared with each other, not with the cross-fitted rates of the card.
+
+    Args:
+        path: of the ONNX file; its record lies beside it.
+        registry: folder of the original's record and weights.
+        root: folder of the material.
+        items: prepared items of the material.
+        model: id of the original.
+
+    Returns:
+        The record, as plain JSON values.
+
+    Raises:
+        WeightsError: the file, its record or the original are not what they should be.
+    """
+    record = find_record(registry, model)
+    values, exported = edge.read_exported(path, record)
+    original = NetworkScorer(load_network(record, registry), record.input)
+    chosen = [item for item in items if item.split == "val" and item.found]
+    scored = score_all({"error_rates": exported, "error_rates_of_the_original": original}, root, chosen)
+    for name, faces in scored.items():
+        log_odds = record.calibrator.log_odds(faces.logits)
+        found = measure(Decisions.at(faces.labels, log_odds, record.thresholds, faces.units))
+        values[name] = {
+            "measures": found.as_dict(),
+            "measured_on": f"{len(chosen):,} single faces (validation split), at the original's thresholds and "
+            "calibrator, which were fitted to the same faces; before the quality gates",
+        }
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
+        stream.write(edge.to_json(values))
+    Path(stream.name).chmod(0o644)
+    Path(stream.name).replace(path.with_suffix(".json"))
+    return values
