@@ -97,4 +97,4 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
 
 def _submit(record: ModelRecord, folder: Path) -> Job:
     work = partial(fetch, record, folder)
-    return resources.jobs().submit(Fetching(record.id), f"Fetching the weights of {record.id}", work)
+    return resources.submit(Fetching(record.id), f"Fetching the weights of {record.id}", work)
