@@ -64,7 +64,7 @@ def test_missing_weights_are_fetched_and_then_chosen(folder, monkeypatch):
     assert not at.exception
     assert resources.instruments().scorer.record.id == OTHER.id
     shown = at.dataframe[0].value
-    assert list(shown.loc[shown["scores in this app"] == "yes", "model"]) == [OTHER.id]
+    assert list(shown.loc[shown["scores here"] == "yes", "model"]) == [OTHER.id]
     assert any(OTHER.weights_sha256[:8] in caption.value for caption in at.caption)
 
 
@@ -83,8 +83,8 @@ def test_the_table_shows_the_error_rates_of_the_records(folder):
     table = page().dataframe[0].value.set_index("model")
     for name, record in read_registry(folder).items():
         row = table.loc[name]
-        assert row["authentic called manipulated"] == f"{record.error_rates.fpr:.1%}"
-        assert row["manipulated called authentic"] == f"{record.error_rates.fnr:.1%}"
+        assert row["FPR"] == f"{record.error_rates.fpr:.1%}"
+        assert row["FNR"] == f"{record.error_rates.fnr:.1%}"
         assert record.license.startswith(row["license"])
     assert find_record(folder).weights_sha256.startswith(table.loc[DEFAULT_MODEL, "SHA-256"])
 

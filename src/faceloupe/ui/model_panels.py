@@ -40,6 +40,7 @@ def choose(records: dict[str, ModelRecord]) -> str:
     entries = read_entries(folder)
     rows = [_row(record, entries, folder, active) for record in records.values()]
     st.dataframe(rows, hide_index=True, width="stretch")
+    st.caption("FPR: authentic faces called manipulated. FNR: manipulated faces called authentic. Validation faces.")
     ids = list(records)
     chosen = st.selectbox("Look at", ids, index=ids.index(active) if active in ids else 0, key="model")
     _actions(records[chosen], folder, active)
@@ -51,16 +52,15 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
     sizes = [entries[name].size_bytes for name in record.members or (record.id,) if name in entries]
     return {
         "model": record.id,
-        "architecture": record.architecture,
-        "parameters": f"{record.parameters:,}",
-        "size": f"{sum(sizes) / 1e6:.1f} MB" if sizes else "not known",
+        "scores here": "yes" if record.id == active else "",
         "weights": _STATES[state_of(record, folder)],
         "SHA-256": record.weights_sha256[:8],
-        "authentic called manipulated": f"{rates.fpr:.1%}",
-        "manipulated called authentic": f"{rates.fnr:.1%}",
-        "neither": f"{rates.inconclusive:.0%}",
+        "size": f"{sum(sizes) / 1e6:.1f} MB" if sizes else "not known",
+        "FPR": f"{rates.fpr:.1%}",
+        "FNR": f"{rates.fnr:.1%}",
+        "undecided": f"{rates.inconclusive:.0%}",
+        "parameters": f"{record.parameters:,}",
         "license": record.license.partition(".")[0],
-        "scores in this app": "yes" if record.id == active else "",
     }
 
 
