@@ -139,7 +139,8 @@ def test_without_verified_weights_nothing_is_scored(capsys, tmp_path, monkeypatc
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(folder))
     code, out, err = run(capsys, "analyze", GENERATED, "--json")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "nothing can be scored; restore" in err
+    assert "nothing can be scored; " in err
+    assert "restore the file from the repository" in err or "restore it from the repository" in err
 
 
 def test_a_setting_that_is_no_number_is_named(capsys, monkeypatch):
