@@ -21,8 +21,8 @@ import torch
 from faceloupe import validate
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError, WeightsError
-from faceloupe.media.image import decode
 from faceloupe.media.intake import printable_name, take_in
+from faceloupe.media.isolation.still import decode
 from faceloupe.models.records import ModelRecord
 from faceloupe.models.weights import load_network
 from faceloupe.pipeline import Instruments
@@ -207,7 +207,7 @@ def _faces(pictures: Path | None, instruments: Instruments, settings: Settings) 
             break
         with contextlib.suppress(EvidenceError):  # what cannot be read has no face
             intake = take_in(path, max_bytes=settings.max_bytes)
-            rgb = decode(intake, max_bytes=settings.max_bytes, max_pixels=settings.max_pixels).rgb
+            rgb = decode(intake, settings=settings).rgb
             found = [instruments.scorer.view(rgb, face.box) for face in instruments.detector.detect(rgb)]
             views, used = views + found, used + bool(found)
     if not views:
