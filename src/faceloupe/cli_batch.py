@@ -28,7 +28,8 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", metavar="N", type=int, help="worker processes; as many as there are cores else")
     parser.add_argument("--resume", action="store_true", help="go on with a table that was begun")
     parser.add_argument("--json-dir", metavar="DIR", type=Path, help="also keep the full reports there")
-    parser.add_argument("--engine", choices=("local",), default="local", help="what carries out the work")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="what carries out the work")
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="of a Ray cluster; this machine alone else")
 
 
 def batch(options: argparse.Namespace, settings: Settings, console: "Console") -> int:
@@ -50,6 +51,12 @@ def batch(options: argparse.Namespace, settings: Settings, console: "Console") -
 
 
 def _engine(options: argparse.Namespace) -> "EngineMaker":
+    if options.engine == "ray":
+        from faceloupe.batch.cluster import RayEngine
+
+        return partial(RayEngine, address=options.ray_address, workers=options.workers)
+    if options.ray_address:
+        raise UsageError("--ray-address goes with --engine ray.")
     from faceloupe.batch.local import LocalEngine
 
     return partial(LocalEngine, workers=options.workers)

@@ -114,6 +114,6 @@ def _members(path: str) -> Iterator[Input]:
         if not archive.members:
             yield Input(shown(path), path, problem="The ZIP holds no files.")
         for number, name in archive.members.items():
-            yield Input(f"{shown(path)}!{name}", path, number)
+            yield Input(f"{shown(path)}!{name}", path, number, name)
     finally:
         archive.close()

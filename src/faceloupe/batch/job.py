@@ -75,6 +75,7 @@ def carry_out(
     if order.reports is not None:
         _prepare(order.reports, resume=order.resume)
     growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
+    scratch.remove_leftovers()
     with ExitStack() as stack:
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=scratch.prefix("batch"))))
         kept = order.reports is not None, order.thumbnails is not None

@@ -15,6 +15,8 @@ from faceloupe.media.intake import VIDEO_FORMATS, Intake, printable_name, sniff,
 
 _CHUNK = 1024 * 1024
 _HEAD = 256  # bytes that tell the format
+MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
+COPY = "faceloupe-"  # how the names of temporary copies begin
 NESTED = "It is a ZIP inside a ZIP, which was not opened; unpack it and give the inner one."
 CHANGED = "The file changed while the batch ran, so that no result would belong to the hash; examine it anew."
 
@@ -62,6 +64,20 @@ class Reader:
         except (UsageError, EvidenceError) as problem:
             return Identity(problem=str(problem))
 
+    def sendable(self, task: Task) -> Task:
+        """The task with its bytes, where they can be read and are few enough to be sent to another machine."""
+        one = task.input
+        try:
+            if one.member is None:
+                with open(one.path, "rb") as stream:
+                    content = stream.read(MOST_SENT + 1)
+            else:
+                with self._archives(one.path).open(one.member) as stream:
+                    content = stream.read(MOST_SENT + 1)
+        except (OSError, EvidenceError):
+            return task  # whoever carries it out meets the same, and says so
+        return replace(task, content=content) if len(content) <= MOST_SENT else task
+
     def _identify_member(self, one: Input, step: Callable[[], None]) -> Identity:
         digest, head = hashlib.sha256(), b""
         with self._archives(one.path).open(one.member) as stream:
@@ -79,15 +95,17 @@ class Reader:
             UsageError: the file cannot be read.
             EvidenceError: it is not what the driver hashed, or the member of a ZIP cannot be read.
         """
-        one = task.input
+        one, name = task.input, task.input.name
+        if task.content is not None:
+            limit = max_bytes if task.media_type == "image" else MOST_SENT
+            return Taken(task, _held(take_in_bytes(task.content, name, max_bytes=limit), task))
         if one.member is None:
             return Taken(task, _held(take_in(Path(one.path), max_bytes=max_bytes), task))
         archive = self._archives(one.path)
-        name = f"{Path(one.path).name}!{archive.members[one.member]}"
         with archive.open(one.member) as stream:
             if task.media_type == "image" and archive.size(one.member) <= max_bytes:
                 return Taken(task, _held(take_in_bytes(stream.read(), name, max_bytes=max_bytes), task))
-            descriptor, spooled = tempfile.mkstemp(prefix="faceloupe-", dir=self._spool)
+            descriptor, spooled = tempfile.mkstemp(prefix=COPY, dir=self._spool)
             try:
                 with os.fdopen(descriptor, "wb") as writing:
                     shutil.copyfileobj(stream, writing, _CHUNK)

@@ -1,6 +1,7 @@
 """What passes between the driver of a batch and its workers: small, picklable, frozen."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from faceloupe.config import Settings
@@ -15,13 +16,20 @@ class Input:
         shown: the path as it stands in the table, ``archive.zip!inner/name.jpg`` for the member of a ZIP.
         path: of the file, or of the ZIP.
         member: number of the member in the ZIP's directory, from 0; None for a file.
+        member_name: its name there; empty for a file.
         problem: why it cannot be examined, found while listing; empty where nothing was.
     """
 
     shown: str
     path: str
     member: int | None = None
+    member_name: str = ""
     problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Without the folders, as it stands in reports."""
+        return os.path.basename(self.path) + (f"!{self.member_name}" if self.member is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,14 @@ class Task:
         input: see ``Input``.
         sha256: of the bytes when the driver read them; others are not examined under this name.
         media_type: ``image`` or ``video``.
+        content: the bytes, for a worker that may not see the file; None where it reads them itself.
     """
 
     index: int
     input: Input
     sha256: str
     media_type: str
+    content: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

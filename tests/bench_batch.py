@@ -1,0 +1,106 @@
+"""Benchmarks of batches: ``python -m tests.bench_batch``; ``--help`` lists its options.
+
+The rival is a loop as people write it: facenet-pytorch's MTCNN at full size, then the network on each face it found,
+one file after another. Both start from nothing: imports and loading count. Rates are of the same stills, in turns.
+"""
+
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from faceloupe.config import REPOSITORY, weights_folder
+from faceloupe.models.records import find_record
+
+LOOP = Path(__file__).with_name("rival_loop.py")
+
+
+def stills(data: Path, count: int) -> list[str]:
+    """Paths of that many different stills, drawn over all sources."""
+    with (data / "stills.csv").open(newline="") as stream:
+        paths = [str(data / row["path"]) for row in csv.DictReader(stream)]
+    if len(paths) < count:
+        raise SystemExit(f"{data} holds {len(paths):,} stills, {count:,} are wanted")
+    return [paths[number] for number in np.random.default_rng(0).permutation(len(paths))[:count]]
+
+
+def _seconds(command: list[str], given: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, input="\n".join(given).encode(), check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def batch(out: Path, workers: int) -> list[str]:
+    """The command of a batch over a list on stdin."""
+    out.unlink(missing_ok=True)
+    return [sys.executable, "-m", "faceloupe", "batch", "-", "--csv", str(out), "--workers", str(workers)]
+
+
+def speed(paths: list[str], folder: Path, rounds: int) -> None:
+    """Rates against the loop, and of two workers against one."""
+    rival = [sys.executable, str(LOOP), str(weights_folder() / find_record(weights_folder()).weights_file)]
+    times: dict[str, list[float]] = {"two": [], "loop": [], "one": []}
+    for _ in range(rounds):
+        times["two"].append(_seconds(batch(folder / "two.csv", 2), paths))
+        times["loop"].append(_seconds(rival, paths))
+        times["one"].append(_seconds(batch(folder / "one.csv", 1), paths))
+    rates = {name: len(paths) / statistics.median(seconds) for name, seconds in times.items()}
+    shown = ", ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
+    print(f"{len(paths):,} stills a run, median of {rounds} runs, stills a second: {shown}")
+    print(f"batch, 2 workers, against the loop: {_ratios(times['loop'], times['two'])}")
+    print(f"batch, 2 workers against 1: {_ratios(times['one'], times['two'])}")
+    same = (folder / "two.csv").read_bytes() == (folder / "one.csv").read_bytes()
+    print(f"rows of 2 workers and of 1 to the last byte: {'the same' if same else 'DIFFERENT'}")
+
+
+def _ratios(theirs: list[float], ours: list[float]) -> str:
+    ratios = sorted(their / our for their, our in zip(theirs, ours, strict=True))
+    return f"{statistics.median(ratios):.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+_MEASURED = """
+from faceloupe.cli import main
+code = main(sys.argv[1:])
+peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(*peaks, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def memory(paths: list[str], folder: Path) -> None:
+    """Peak memory of all files against a tenth of them: of the driver, and of the larger worker."""
+    peaks = []
+    for some in (paths[: len(paths) // 10], paths):
+        (folder / "many.csv").unlink(missing_ok=True)
+        command = [sys.executable, "-c", _MEASURED, *batch(folder / "many.csv", 2)[3:]]
+        done = subprocess.run(command, input="\n".join(some).encode(), check=True, capture_output=True)
+        peaks.append([int(text) * (1 if sys.platform == "darwin" else 1024) for text in done.stderr.split()[-2:]])
+    for name, few, many in zip(("driver", "worker"), *peaks, strict=True):
+        print(
+            f"peak memory of the {name}: {many / 2**20:.0f} MiB for {len(paths):,} files, {few / 2**20:.0f} MiB for "
+            f"{len(paths) // 10:,}: {many / few - 1:+.1%}"
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data")
+    parser.add_argument("--stills", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--many", type=int, default=10_000, help="files for the memory; 0 leaves it out")
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        speed(stills(options.data, options.stills), Path(folder), options.rounds)
+        if options.many:
+            memory(stills(options.data, options.many), Path(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
