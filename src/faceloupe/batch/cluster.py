@@ -36,6 +36,7 @@ def _installed() -> "_ray":
         UsageError: ray is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anyone
+    os.environ.setdefault("RAY_worker_niceness", "0")  # of the machine it starts on: Ray's own default is 15
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
