@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceloupe import __version__
+from faceloupe import __version__, scratch
 from faceloupe.batch.crew import PER_WORKER, Crew, Worker
 from faceloupe.batch.local import WORK, cores, refuse_number
 from faceloupe.batch.reading import Reader
@@ -51,7 +51,7 @@ class _Station:
     def __init__(self, work: str, equipment: Equipment, version: str) -> None:
         self._work_name, self._equipment, self._version = work, equipment, version
         self._work: Any = None
-        self._folder = tempfile.TemporaryDirectory(prefix="faceloupe-")
+        self._folder = tempfile.TemporaryDirectory(prefix=scratch.prefix("worker"))
 
     def prepare(self, weights: dict[str, bytes]) -> str:
         """Make ready; the sentence that says why it cannot, or nothing."""
@@ -59,6 +59,7 @@ class _Station:
         import warnings
 
         warnings.simplefilter("ignore")
+        scratch.remove_leftovers()  # of workers that were killed here
         if self._version != __version__:
             return (
                 f"The workers run version {__version__} and this is {self._version}; install the same on all machines."

@@ -16,7 +16,6 @@ from faceloupe.media.intake import VIDEO_FORMATS, Intake, printable_name, sniff,
 _CHUNK = 1024 * 1024
 _HEAD = 256  # bytes that tell the format
 MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
-COPY = "faceloupe-"  # how the names of temporary copies begin
 NESTED = "It is a ZIP inside a ZIP, which was not opened; unpack it and give the inner one."
 CHANGED = "The file changed while the batch ran, so that no result would belong to the hash; examine it anew."
 
@@ -105,7 +104,7 @@ class Reader:
         with archive.open(one.member) as stream:
             if task.media_type == "image" and archive.size(one.member) <= max_bytes:
                 return Taken(task, _held(take_in_bytes(stream.read(), name, max_bytes=max_bytes), task))
-            descriptor, spooled = tempfile.mkstemp(prefix=COPY, dir=self._spool)
+            descriptor, spooled = tempfile.mkstemp(prefix="faceloupe-", dir=self._spool)
             try:
                 with os.fdopen(descriptor, "wb") as writing:
                     shutil.copyfileobj(stream, writing, _CHUNK)
