@@ -44,6 +44,7 @@ dockerfile: setup ## carry out the Dockerfile without an engine, as root on Debi
 
 bench: setup ## measure speed against a named rival
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench_batch --data $(DATA)
 
 trainsetup: $(TRAINING) ## install what training needs besides (dvc, mlflow, ...)
 
