@@ -41,7 +41,9 @@ def batch(options: argparse.Namespace, settings: Settings, console: "Console") -
     order = Order(tuple(options.paths), options.csv, options.resume, options.json_dir)
     progress = partial(_show, console) if sys.stderr.isatty() else None
     try:
-        tally = carry_out(order, settings, engine=_engine(options), stdin=sys.stdin.buffer, progress=progress)
+        tally = carry_out(
+            order, settings, engine=_engine(options), stdin=getattr(sys.stdin, "buffer", None), progress=progress
+        )
     finally:
         console.clear()
     console.emit(summary(tally, options.csv))
