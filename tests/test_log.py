@@ -11,7 +11,7 @@ from faceloupe import cli, scratch
 from faceloupe.log import log_handler, trace
 from tests.conftest import GENERATED
 
-SECRET = "the password is hunter2, of /home/kim/evidence.jpg"
+SECRET = "the password is hunter2, of /home/kim/evidence.jpg"  # pragma: allowlist secret
 
 
 @pytest.fixture
