@@ -1,5 +1,6 @@
 """What a worker does with one file. It knows no engine, and no other file."""
 
+import ctypes
 import io
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -44,7 +45,9 @@ class Examiner:
         from faceloupe.examination.ahead import ahead
 
         with closing(ahead(self._taken(tasks), 1)) as ready:
-            for one in ready:
+            for number, one in enumerate(ready):
+                if number % _TRIM_EVERY == 0:
+                    _trim()
                 if isinstance(one, Taken):
                     yield one.task, self._examined(one)
                 elif one is not None:
@@ -100,6 +103,13 @@ class Examiner:
         )
 
 
+def _trim() -> None:
+    """Have glibc give back what it holds in pieces: of tensors of ever new sizes it keeps more with every file."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _thumbnail(analysis: "Analysis") -> bytes:
     """Small JPEG of a still, or of the first face of a video; empty where nothing can be shown."""
     from PIL import Image
@@ -115,6 +125,7 @@ def _thumbnail(analysis: "Analysis") -> bytes:
 
 
 _THUMBNAIL_PX = 72
+_TRIM_EVERY = 64  # files
 _MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
 
 
