@@ -77,7 +77,8 @@ screenshots: $(BROWSER) ## photograph every page of the running app (needs Debia
 soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, memory (needs Debian's chromium)
 	$(BIN)/python -m tests.soak
 
-walk: $(BROWSER) ## walk a case from its creation to a verified bundle in a browser (needs Debian's chromium)
+walk: $(BROWSER) ## walk a case and a batch through a browser, from their files to what is downloaded (needs Debian's chromium)
 	$(BIN)/python -m tests.walks.case_walk
+	$(BIN)/python -m tests.walks.batch_walk
 
 .PHONY: help setup fuzz trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk

@@ -100,7 +100,7 @@ def actions(batch: Batch, found: Found, selected: pd.DataFrame, withheld: frozen
     ready = case is not None and bool(open_case.examiner())
     filed = selected if len(selected) else found.rows
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Open", key="batch_open", disabled=len(selected) != 1, icon=":material/open_in_new:"):
+        if st.button("Open the row", key="batch_open", disabled=len(selected) != 1, icon=":material/open_in_new:"):
             _open(batch, selected.iloc[0])
         st.button(
             f"File {'all' if not len(selected) else 'selected'} ({len(filed):,}) to the case",

@@ -1,6 +1,7 @@
 """What sessions share: the loaded networks, recent work, and the queue of long work. The only place that caches."""
 
 import atexit
+import gc
 import os
 from collections.abc import Hashable
 from dataclasses import replace
@@ -67,7 +68,12 @@ def loaded(chosen: Settings) -> Instruments:
     Raises:
         WeightsError: no verified weights.
     """
-    return Instruments.load(chosen)
+    instruments = Instruments.load(chosen)
+    # Streamlit collects garbage after every run of a script, polls included, and would look through all that was loaded
+    # each time: a third of a second in which no other thread goes on.
+    gc.collect()
+    gc.freeze()
+    return instruments
 
 
 def instruments(model: str | None = None) -> Instruments:
