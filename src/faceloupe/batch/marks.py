@@ -11,7 +11,7 @@ import numpy as np
 from faceloupe.batch.table import Place, Row
 
 MOST_HASHES = 1_000_000  # 20 MB, and a millisecond a look-up
-NEAR_BITS = 6  # of 64 that may differ; see ``tests.bench_batch`` for what this calls alike
+NEAR_BITS = 6  # of 64 that may differ; chosen by hand, false marks were not measured
 _FIRST_HASHES = 1024
 
 
