@@ -157,7 +157,7 @@ def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp
     assert min(whole, none) >= 2  # the moments were before and after the end
 
 
-@pytest.mark.parametrize(("few", "many"), [(20, 120), pytest.param(200, 2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("few", "many"), [(20, 120), pytest.param(100, 600, marks=pytest.mark.slow)])
 def test_the_memory_of_an_export_and_of_its_check_does_not_grow_with_the_reports(store, tmp_path, few, many):
     peaks, checks, length = [], [], 50_000
     for items in (few, many):

@@ -108,7 +108,7 @@ def _mask(random: np.random.Generator, face: Region) -> np.ndarray:
             cv2.fillPoly(mask, [np.round(placed * 8).astype(np.int32)], 1.0, lineType=cv2.LINE_8, shift=3)
         if _COVERED[0] <= float(mask.mean()) <= _COVERED[1]:
             break
-    mask = cv2.GaussianBlur(mask, (0, 0), max(random.uniform(0.01, 0.16) * unit, 0.4))
+    mask = np.minimum(cv2.GaussianBlur(mask, (0, 0), max(random.uniform(0.01, 0.16) * unit, 0.4)), 1.0)  # rounding
     if random.random() < 0.5:  # the seam moves inward, as after an erosion
         mask = np.clip((mask - 0.3) / 0.7, 0.0, 1.0)
     return mask
