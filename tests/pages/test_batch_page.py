@@ -6,6 +6,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from faceloupe.cases.log import Action
 from faceloupe.config import REPOSITORY
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -95,6 +96,8 @@ def test_all_rows_are_filed_to_the_open_case(app):
     app.run()
     assert "3 of 3 files were filed and analyzed" in words(app)
     assert resources.cases().items(case.id).total == 3
+    viewed = [entry for entry in resources.cases().log(case.id) if entry.action == Action.SCORE_VIEWED]
+    assert len(viewed) == 3  # a decision from here on is not one before seeing the score
 
 
 def test_while_a_blind_case_is_open_no_batch_is_shown(app):

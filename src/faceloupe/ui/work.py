@@ -234,6 +234,7 @@ def file_rows(
             item = desk.file(lambda _, take=take: take(), name, progress=told)
             filed += 1
             desk.analyze(item, instruments, progress=told, cancel=cancel)
+            desk.store.view_score(desk.case_id, item.sha256, examiner=desk.actor)  # the table of the batch showed it
         except Cancelled:
             raise
         except FaceLoupeError as problem:
