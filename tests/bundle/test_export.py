@@ -159,7 +159,7 @@ def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp
 
 @pytest.mark.parametrize(("few", "many"), [(20, 120), pytest.param(100, 600, marks=pytest.mark.slow)])
 def test_the_memory_of_an_export_and_of_its_check_does_not_grow_with_the_reports(store, tmp_path, few, many):
-    peaks, checks, length = [], [], 50_000
+    peaks, checks, length = [], [], 200_000
     for items in (few, many):
         case_id = filled(store, items, padding="x" * length)
         tracemalloc.start()

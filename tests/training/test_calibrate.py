@@ -63,6 +63,13 @@ def test_every_kind_makes_honest_scores_of_bold_ones(kind):
     assert cllr < 0.75  # what two unit Gaussians two apart allow is 0.55; uncalibrated, it is above 1
 
 
+def test_isotonic_regression_learns_nothing_from_the_last_digits_of_a_logit():
+    labels = np.tile([0, 1], 8)
+    noise = 0.0365 + 1e-9 * labels  # tells the classes apart, but another machine's noise would not
+    calibrator = fit_calibrator("isotonic", labels, noise)
+    assert np.ptp(calibrator.log_odds(noise)) == 0.0
+
+
 def test_isotonic_regression_follows_a_curve_that_no_line_can():
     labels, logits = gaussian(4000, 2.0)
     bent = np.sign(logits) * np.abs(logits) ** 3
