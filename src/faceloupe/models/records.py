@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class SourceResult:
     fnr: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the hash is kept, as every report holds it
 class ModelRecord:
     """One model.
 
@@ -162,7 +163,7 @@ class ModelRecord:
         """The record as it is written to its file."""
         return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash of the record's text: every threshold and rate in it is vouched for by this number in a report."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
