@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.batch.found import Found, take
+from faceloupe.batch.found import Found, Sources
 from faceloupe.batch.job import carry_out, inputs
 from faceloupe.batch.local import LocalEngine
 from faceloupe.batch.shelf import Shelf
@@ -139,19 +139,24 @@ def test_a_last_row_that_is_still_being_written_is_not_shown(examined, tmp_path)
     assert set(Found.read(cut).rows["outcome"]) <= {outcome.value for outcome in Outcome}
 
 
-def test_the_file_behind_a_row_is_taken_in_again_also_out_of_a_zip(examined):
-    found = Found.read(examined.table)
-    for row in found.rows.itertuples():
+def test_the_files_behind_rows_are_taken_in_again_also_out_of_a_zip(examined, monkeypatch):
+    listings = []
+    monkeypatch.setattr("faceloupe.batch.found.inputs", lambda order: listings.append(order) or inputs(order))
+    rows = Found.read(examined.table).rows
+    sources = Sources(examined.order(), rows["path"])
+    for row in rows.itertuples():
         if row.path == "more.zip!clip.mp4":
             with pytest.raises(UsageError, match="unpack it"):
-                take(examined.order(), row.path, row.sha256, row.media_type, max_bytes=LIMIT)
+                sources.take(row.path, row.sha256, row.media_type, max_bytes=LIMIT)
         else:
-            intake = take(examined.order(), row.path, row.sha256, row.media_type, max_bytes=LIMIT)
+            intake = sources.take(row.path, row.sha256, row.media_type, max_bytes=LIMIT)
             assert intake.evidence.sha256 == row.sha256
+    assert len(listings) == 1
 
 
-def test_a_file_that_changed_or_went_is_not_passed_off_as_the_one_of_the_row(examined, tmp_path):
+def test_a_file_that_changed_or_went_is_not_passed_off_as_the_one_of_the_row(examined):
+    sources = Sources(examined.order(), ["text.jpg", "gone.jpg"])
     with pytest.raises(FaceLoupeError, match="changed"):
-        take(examined.order(), "text.jpg", "0" * 64, "image", max_bytes=LIMIT)
+        sources.take("text.jpg", "0" * 64, "image", max_bytes=LIMIT)
     with pytest.raises(UsageError, match="not there any more"):
-        take(examined.order(), "gone.jpg", "0" * 64, "image", max_bytes=LIMIT)
+        sources.take("gone.jpg", "0" * 64, "image", max_bytes=LIMIT)

@@ -1,4 +1,4 @@
-"""A table of a batch, read back: its rows for a page, and the file behind one of them."""
+"""A table of a batch, read back: its rows for a page, and the files behind them."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ import pandas as pd
 from faceloupe.batch.job import Order, inputs
 from faceloupe.batch.reading import Reader
 from faceloupe.batch.table import cell, line
-from faceloupe.batch.tasks import Task
+from faceloupe.batch.tasks import Input, Task
 from faceloupe.errors import UsageError
 from faceloupe.media.intake import Intake
 from faceloupe.types import Outcome
@@ -112,25 +112,46 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
     return b"".join(line(row) for row in (header, *rows) if len(row) == len(header) and row[place] not in hashes)
 
 
-def take(order: Order, path: str, sha256: str, media_type: str, *, max_bytes: int) -> Intake:
-    """Take in the file behind a row once more.
+class Sources:
+    """The files behind rows of a table, taken in once more; where they lie is listed once for all of them."""
 
-    Args:
-        path: as it stands in the row.
-        sha256: likewise.
-        media_type: likewise.
-        max_bytes: of a still.
+    def __init__(self, order: Order, paths: Collection[str]) -> None:
+        """
+        Args:
+            order: of the batch.
+            paths: as they stand in the rows.
+        """
+        self._order, self._paths = order, frozenset(paths)
 
-    Raises:
-        FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.
-    """
-    one = next((one for one in inputs(order) if cell(one.shown) == path), None)
-    if one is None or one.problem:
-        raise UsageError(f"{path} is not there any more, or cannot be read; put it back.")
-    if one.member is not None and media_type == "video":
-        raise UsageError(f"{path} lies in a ZIP, where a video cannot be looked at more closely; unpack it.")
-    reader = Reader()
-    try:
-        return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).intake
-    finally:
-        reader.close()
+    @cached_property
+    def _inputs(self) -> dict[str, Input]:
+        behind: dict[str, Input] = {}
+        for one in inputs(self._order):
+            if (path := cell(one.shown)) in self._paths:
+                behind.setdefault(path, one)
+                if len(behind) == len(self._paths):
+                    break
+        return behind
+
+    def take(self, path: str, sha256: str, media_type: str, *, max_bytes: int) -> Intake:
+        """Take in the file behind a row.
+
+        Args:
+            path: as it stands in the row.
+            sha256: likewise.
+            media_type: likewise.
+            max_bytes: of a still.
+
+        Raises:
+            FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.
+        """
+        one = self._inputs.get(path)
+        if one is None or one.problem:
+            raise UsageError(f"{path} is not there any more, or cannot be read; put it back.")
+        if one.member is not None and media_type == "video":
+            raise UsageError(f"{path} lies in a ZIP, where a video cannot be looked at more closely; unpack it.")
+        reader = Reader()
+        try:
+            return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).intake
+        finally:
+            reader.close()

@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from faceloupe.batch.found import SORTS, Found, csv_without, take
+from faceloupe.batch.found import SORTS, Found, Sources, csv_without
 from faceloupe.batch.shelf import Batch
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.intake import printable_name
@@ -126,8 +126,8 @@ def actions(batch: Batch, found: Found, selected: pd.DataFrame, withheld: frozen
 
 def _open(batch: Batch, row: pd.Series) -> None:
     """Put one file on the page that examines its kind."""
-    arguments = (row["path"], row["sha256"], row["media_type"])
-    intake = take(batch.order(), *arguments, max_bytes=resources.settings().max_bytes)
+    source = Sources(batch.order(), [row["path"]])
+    intake = source.take(row["path"], row["sha256"], row["media_type"], max_bytes=resources.settings().max_bytes)
     if row["media_type"] == "video":
         video_input.start(video_input.of_intake(intake))
         st.switch_page("../pages/video.py")
@@ -136,9 +136,9 @@ def _open(batch: Batch, row: pd.Series) -> None:
 
 
 def _file(batch: Batch, rows: pd.DataFrame) -> None:
-    limit, order = resources.settings().max_bytes, batch.order()
+    limit, sources = resources.settings().max_bytes, Sources(batch.order(), rows["path"])
     takes = [
-        (row.path, partial(take, order, row.path, row.sha256, row.media_type, max_bytes=limit))
+        (row.path, partial(sources.take, row.path, row.sha256, row.media_type, max_bytes=limit))
         for row in rows.itertuples()
     ]
     desk = open_case.desk_of(open_case.case())
