@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from faceloupe.media.isolation import child, server, wire
+from faceloupe.media.video import LUMA_SHAPE
 
 MARK = b"<do>"
 
@@ -65,6 +66,70 @@ def _still(session: socket.socket, request: wire.Message) -> None:
         wire.send(session, {"failed": "done", "trace": ""})
 
 
+LUMA = bytes(LUMA_SHAPE[0] * LUMA_SHAPE[1])
+TIMES = b"".join(tick.to_bytes(8, "little", signed=True) for tick in range(4))
+FACTS = {
+    "container": "MP4",
+    "codec": "h264",
+    "pixel_format": "yuv420p",
+    "width": 64,
+    "height": 48,
+    "rotation": 0,
+    "duration_s": 4.0,
+    "frame_rate": [1, 1],
+    "frame_count": 4,
+    "variable_frame_rate": False,
+    "audio": [],
+    "start_s": 0.0,
+    "notes": [],
+    "time_base": 1,
+    "ticks_per": 1,
+}
+DESCRIBED = {  # what is wrong with the description of a video -> facts that differ, and the times
+    "odd times": ({}, TIMES[:-1]),
+    "no times": ({"frame_count": 0}, b""),
+    "times that fall": ({}, TIMES[::-1]),
+    "times that overflow": ({"frame_count": 2}, (-(2**63)).to_bytes(8, "little", signed=True) + b"\xff" * 7 + b"\x7f"),
+    "more frames": ({"frame_count": 5}, TIMES),
+    "endless": ({"duration_s": float("inf")}, TIMES),
+    "long ago": ({"start_s": -1e300}, TIMES),
+    "no number": ({"start_s": float("nan")}, TIMES),
+    "vast video": ({"width": 2**16, "height": 2**16}, TIMES),
+    "no rate": ({"frame_rate": [1, 0]}, TIMES),
+    "no time base": ({"ticks_per": 0}, TIMES),
+    "markup": ({"codec": "\x1b[2J"}, TIMES),
+    "list": ({"audio": {"0": "aac"}}, TIMES),
+}
+WALKED = {  # what is wrong with the first glimpse of frame 1 -> its message
+    "short luma": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA[:-1]),
+    "odd losses": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA + b"x"),
+    "lost beyond": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA + (9).to_bytes(8, "little")),
+    "beyond": ({"glimpse": 4, "wanted": False, "damaged": 0}, LUMA),
+    "before": ({"glimpse": -1, "wanted": False, "damaged": 0}, LUMA),
+    "not wanted": ({"glimpse": 2, "wanted": True, "slot": 0, "damaged": 0}, LUMA),
+    "no slot": ({"glimpse": 1, "wanted": True, "slot": 2, "damaged": 0}, LUMA),
+    "bool slot": ({"glimpse": 1, "wanted": True, "slot": True, "damaged": 0}, LUMA),
+    "no damage": ({"glimpse": 1, "wanted": False}, LUMA),
+    "again": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA),
+    "no end": ({}, b""),
+}
+
+
+def _video(session: socket.socket, request: wire.Message) -> None:
+    content = os.pread(request.descriptors[0], 2**20, 0)
+    if MARK not in content:
+        child._video(session, request)
+        return
+    trick = content.rpartition(MARK)[2].decode()
+    facts, times = DESCRIBED.get(trick, ({}, TIMES))
+    wire.send(session, FACTS | facts, times)
+    wire.receive(session, most_raw=2**10)
+    for _ in range(2):
+        wire.send(session, *WALKED[trick])
+    time.sleep(600)
+
+
 if __name__ == "__main__":
     child.WORK["still"] = _still
+    child.WORK["video"] = _video
     sys.exit(server.main(int(sys.argv[1])))

@@ -26,7 +26,7 @@ from faceloupe.media.isolation.still import decode
 from faceloupe.media.video import Video
 from tests.clips import numbered, read_number, write_clip
 from tests.conftest import GENERATED, skimage_picture
-from tests.media.hostile_server import MARK, TRICKS
+from tests.media.hostile_server import DESCRIBED, MARK, TRICKS, WALKED
 from tests.media.test_image import encode, gradient
 from tests.media.test_video import kinds
 
@@ -76,9 +76,9 @@ def descendants(ancestor: int) -> set[int]:
 def eventually(holds) -> bool:
     """Whether it comes to hold within a few seconds."""
     until = time.monotonic() + 10
-    while not holds() and time.monotonic() < until:
+    while not (held := holds()) and time.monotonic() < until:
         time.sleep(0.02)
-    return holds()
+    return held
 
 
 @pytest.fixture
@@ -168,6 +168,22 @@ def test_whatever_a_decoder_does_costs_one_file_and_one_sentence(hostile, trick,
     assert "\n" not in str(caught.value)
     assert decode(taken(encode(gradient(), "PNG")), settings=settings).rgb.shape == (48, 64, 3)
     assert eventually(lambda: len(descendants(os.getpid())) == 2)  # the server, a spare
+
+
+@pytest.mark.parametrize("trick", [*DESCRIBED, *WALKED])
+def test_no_answer_of_a_decoder_about_a_video_is_taken_on_trust(hostile, tmp_path, trick):
+    clip = write_clip(tmp_path / "a.mp4", numbered(4)).read_bytes()
+    intake = taken(clip + MARK + trick.encode())
+
+    def walked() -> None:
+        with intake.open() as stream, IsolatedVideo(intake, stream, settings=SETTINGS) as video:
+            assert trick in WALKED
+            list(video.walk([1], every=True))
+
+    with pytest.raises(EvidenceError, match="no sense"):
+        walked()
+    with taken(clip).open() as stream, IsolatedVideo(taken(clip), stream, settings=SETTINGS) as video:
+        assert [read_number(glimpse.rgb()) for glimpse in video.walk(range(4), every=True)] == [0, 1, 2, 3]
 
 
 @on_linux

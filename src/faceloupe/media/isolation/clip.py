@@ -23,7 +23,8 @@ from faceloupe.media.video import LUMA_SHAPE, Glimpse, VideoFacts
 _LUMA_BYTES = LUMA_SHAPE[0] * LUMA_SHAPE[1]
 _S_PER_FRAME, _S_PER_PIXEL = 0.1, 1e-7  # allowed for each frame that is delivered
 _MOST_UNREAD = 2 * LOOK_AHEAD  # messages
-_MOST, _MOST_INDEX = 2**31 - 1, 2**28
+_MOST, _MOST_INDEX, _MOST_TICKS = 2**31 - 1, 2**28, 2**62
+_MOST_S = 1e10  # seconds from the first frame to the last, and before it
 
 
 class IsolatedVideo:
@@ -123,7 +124,7 @@ class IsolatedVideo:
         self._end_last()
         if not targets:
             return
-        self._under_way, last, slot_held = True, -1, False
+        self._under_way, last, slot_held, sought = True, -1, False, frozenset(targets)
         self._backlog.clear()
         try:
             self._ask(targets, every)
@@ -131,7 +132,7 @@ class IsolatedVideo:
                 if number and (slot_held or (not self._backlog and self._worker.silent)):
                     self._worker.send({"release": number - 1})
                 message = self._backlog.popleft() if self._backlog else self._receive()
-                lost = np.frombuffer(message.raw[0 if "end" in message.facts else _LUMA_BYTES :], "<i8")
+                lost = _integers(message.raw[0 if "end" in message.facts else _LUMA_BYTES :])
                 if len(lost) and not 0 <= lost.min() <= lost.max() < self.count:
                     raise wire.Nonsense("lost frames that there are not")
                 self.unreadable += lost.tolist()
@@ -139,7 +140,7 @@ class IsolatedVideo:
                 if "end" in message.facts:
                     break
                 self._current = number
-                glimpse = self._glimpse(message, number, last)
+                glimpse = self._glimpse(message, number, last, sought)
                 last, slot_held = glimpse.index, glimpse.wanted
                 yield glimpse
                 self._current = -1
@@ -161,10 +162,14 @@ class IsolatedVideo:
         finally:
             os.close(shared)
 
-    def _glimpse(self, message: wire.Message, number: int, last: int) -> Glimpse:
+    def _glimpse(self, message: wire.Message, number: int, last: int, sought: frozenset[int]) -> Glimpse:
         index = message.number("glimpse", least=last + 1, most=self.count - 1)
         wanted = message.facts.get("wanted") is True
+        if wanted and index not in sought:
+            raise wire.Nonsense("a frame that nobody wanted")
         slot = message.number("slot", most=SLOTS - 2) if wanted else None
+        if len(message.raw) < _LUMA_BYTES:
+            raise wire.Nonsense("a glimpse that is cut short")
         luma = np.frombuffer(message.raw[:_LUMA_BYTES], np.uint8).reshape(LUMA_SHAPE)
         self._worker.grant(_S_PER_FRAME + _S_PER_PIXEL * self.facts.width * self.facts.height)
         return Glimpse(index, self.time(index), luma, wanted, partial(self._pixels, number, slot))
@@ -195,14 +200,20 @@ class IsolatedVideo:
     def _described(self, size: int) -> tuple[VideoFacts, FrameIndex]:
         """What the decoder says of the video, held against what can be."""
         message = self._worker.receive(min(8 * (size + 1024), _MOST_INDEX))
-        ticks = np.frombuffer(message.raw, "<i8").astype(np.int64)
-        if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]):
+        ticks = _integers(message.raw)
+        if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]) or int(ticks[-1]) - int(ticks[0]) > _MOST_TICKS:
             raise wire.Nonsense("no ascending times")
         facts = _facts(message, self._max_pixels)
         if facts.frame_count != len(ticks):
             raise wire.Nonsense("another number of times than of frames")
         time_base = Fraction(*(message.number(part, least=1, most=_MOST) for part in ("time_base", "ticks_per")))
         return facts, FrameIndex(ticks, np.empty(0, np.int64), time_base)
+
+
+def _integers(raw: bytes) -> np.ndarray:
+    if len(raw) % 8:
+        raise wire.Nonsense("no whole numbers")
+    return np.frombuffer(raw, "<i8").astype(np.int64)
 
 
 def _descriptor(intake: Intake, stream: BinaryIO) -> int:
@@ -229,11 +240,11 @@ def _facts(message: wire.Message, max_pixels: int) -> VideoFacts:
         width=width,
         height=height,
         rotation=message.number("rotation", most=270),
-        duration_s=None if message.facts.get("duration_s") is None else message.seconds("duration_s"),
+        duration_s=None if message.facts.get("duration_s") is None else message.seconds("duration_s", most=_MOST_S),
         frame_rate=Fraction(*rate) if rate else None,
         frame_count=message.number("frame_count", least=1, most=_MOST),
         variable_frame_rate=message.facts.get("variable_frame_rate") is True,
         audio=message.texts("audio"),
-        start_s=message.seconds("start_s"),
+        start_s=message.seconds("start_s", most=_MOST_S),
         notes=message.texts("notes"),
     )

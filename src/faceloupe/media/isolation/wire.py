@@ -5,7 +5,6 @@ Nothing here trusts the other side: a decoder that was taken over by its file ma
 
 import fcntl
 import json
-import math
 import mmap
 import os
 import select
@@ -60,15 +59,15 @@ class Message:
             raise Nonsense(f"{name} is no list")
         return [_number(value, 0, most) for value in values]
 
-    def seconds(self, name: str) -> float:
-        """A finite number.
+    def seconds(self, name: str, *, most: float) -> float:
+        """A number from ``-most`` to ``most``.
 
         Raises:
             Nonsense: there is none.
         """
         value = self.facts.get(name)
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise Nonsense("no finite number")
+        if type(value) not in (int, float) or not abs(value) <= most:  # not a number is not, either
+            raise Nonsense(f"no number within {most}")
         return float(value)
 
     def text(self, name: str) -> str:
