@@ -43,7 +43,7 @@ MIN_CONFIDENCE = 0.9
 SHARPNESS_QUANTILE = 0.005  # of the validation faces: below it, next to nothing was measured
 PEAK_QUANTILE = 0.75  # of the heatmaps' peaks over manipulated faces: the upper end of the color scale
 _FLAT = 1e-6  # least slope of a calibrator
-_DIGITS = 5  # of a logit: what lies behind them differs between batches and machines
+_NOISE = 1e-5  # logits that are closer are the same: what lies behind differs between batches and machines
 PEAKS = 200  # heatmaps that are looked at for it
 NEAR_CHANCE_AUC = 0.7  # a source below it is named among the limits
 MAX_ENSEMBLE_PARAMETERS = 6_000_000
@@ -87,10 +87,12 @@ def _isotonic(labels: np.ndarray, logits: np.ndarray, described: str) -> Calibra
     fake = labels == 1
     weights = np.where(fake, 0.5 / fake.sum(), 0.5 / (~fake).sum())
     margin = 1.0 / (min(fake.sum(), (~fake).sum()) + 2.0)
-    told_apart = np.round(logits.astype(float), _DIGITS)
-    fitted = IsotonicRegression(y_min=margin, y_max=1.0 - margin).fit(told_apart, fake.astype(float), weights)
-    places, shares = fitted.X_thresholds_, fitted.y_thresholds_
-    knots = tuple(zip(places.tolist(), np.log(shares / (1.0 - shares)).tolist(), strict=True))
+    if np.ptp(logits) < _NOISE:  # a network that has one answer to all
+        logits = np.full_like(logits, logits[0])
+    fitted = IsotonicRegression(y_min=margin, y_max=1.0 - margin).fit(logits, fake.astype(float), weights)
+    places, shares = fitted.X_thresholds_.astype(float), fitted.y_thresholds_
+    keep = np.r_[True, np.diff(places) > 1e-9]
+    knots = tuple(zip(places[keep].tolist(), np.log(shares / (1.0 - shares))[keep].tolist(), strict=True))
     if len(knots) == 1:  # all logits alike
         knots += ((knots[0][0] + 1.0, knots[0][1]),)
     digest = hashlib.sha256(repr(knots).encode()).hexdigest()[:8]
