@@ -2,21 +2,27 @@
 
 The rival is a loop as people write it: facenet-pytorch's MTCNN at full size, then the network on each face it found,
 one file after another. Both start from nothing: imports and loading count. Rates are of the same stills, in turns.
+``docs/scaling.md`` reckons with the rest: a cluster's rate, what a file costs the driver, and a minute of video.
 """
 
 import argparse
 import csv
+import hashlib
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from faceloupe.config import REPOSITORY, weights_folder
+from faceloupe.batch.job import Order, carry_out
+from faceloupe.batch.local import LocalEngine
+from faceloupe.config import REPOSITORY, Settings, weights_folder
 from faceloupe.models.records import find_record
 
 LOOP = Path(__file__).with_name("rival_loop.py")
@@ -40,10 +46,10 @@ def _run(command: list[str], given: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, on_cores
 
 
-def batch(out: Path, workers: int) -> list[str]:
+def batch(out: Path, workers: int, *others: str) -> list[str]:
     """The command of a batch over a list on stdin."""
     out.unlink(missing_ok=True)
-    return [sys.executable, "-m", "faceloupe", "batch", "-", "--csv", str(out), "--workers", str(workers)]
+    return [sys.executable, "-m", "faceloupe", "batch", "-", "--csv", str(out), "--workers", str(workers), *others]
 
 
 def speed(paths: list[str], folder: Path, rounds: int) -> None:
@@ -60,8 +66,11 @@ def speed(paths: list[str], folder: Path, rounds: int) -> None:
     print(f"batch, 2 workers, against the loop: {_ratios(runs['loop'], runs['two'], 0)}")
     print(f"the same by the time on cores: {_ratios(runs['loop'], runs['two'], 1)}")
     print(f"batch, 2 workers against 1: {_ratios(runs['one'], runs['two'], 0)}")
-    same = (folder / "two.csv").read_bytes() == (folder / "one.csv").read_bytes()
-    print(f"rows of 2 workers and of 1 to the last byte: {'the same' if same else 'DIFFERENT'}")
+    print(f"rows of 2 workers and of 1 to the last byte: {_compared(folder / 'two.csv', folder / 'one.csv')}")
+
+
+def _compared(one: Path, other: Path) -> str:
+    return "the same" if one.read_bytes() == other.read_bytes() else "DIFFERENT"
 
 
 def _ratios(theirs: list[tuple[float, float]], ours: list[tuple[float, float]], which: int) -> str:
@@ -94,15 +103,76 @@ def memory(paths: list[str], folder: Path) -> None:
         )
 
 
+def nodes(paths: list[str], folder: Path, rounds: int) -> None:
+    """The rate of a Ray cluster of two nodes with one core each, all on this machine, against the local engine's."""
+    try:
+        import ray
+        from ray.cluster_utils import Cluster
+    except ImportError:
+        print("ray is not installed (requirements-cluster.txt): its rate was not measured")
+        return
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's own name
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(2):
+            made.add_node(num_cpus=1)
+        made.wait_for_nodes()
+        on_ray = "--engine", "ray", "--ray-address", made.address
+        runs: dict[str, list[tuple[float, float]]] = {"local": [], "ray": []}
+        for _ in range(rounds):
+            runs["ray"].append(_run(batch(folder / "ray.csv", 2, *on_ray), paths))
+            runs["local"].append(_run(batch(folder / "local.csv", 2), paths))
+    finally:
+        ray.shutdown()
+        made.shutdown()
+    print(f"ray, 2 nodes, against the local engine: {_ratios(runs['local'], runs['ray'], 0)}")
+    print(f"rows of both engines to the last byte: {_compared(folder / 'ray.csv', folder / 'local.csv')}")
+
+
+def driver(folder: Path, count: int) -> None:
+    """What a file costs the driver, whoever examines it: listing, hashing, comparing, writing."""
+    for number in range(count):
+        path = folder / "small" / f"{number // 1000}" / f"{number}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % number * 10_000)
+    engine = partial(LocalEngine, workers=2, work="tests.batch.workers:Light")
+    (folder / "driver.csv").unlink(missing_ok=True)
+    before = time.process_time()
+    carry_out(Order((str(folder / "small"),), folder / "driver.csv"), Settings(), engine=engine)
+    cost = (time.process_time() - before) / count
+    print(f"driver: {cost * 1e3:.2f} ms of a core for each of {count:,} small files, {1 / cost:,.0f} files a second")
+    size, block = 2**30, bytes(2**20)
+    digest, before = hashlib.sha256(), time.process_time()
+    for _ in range(size // len(block)):
+        digest.update(block)
+    print(f"SHA-256: {size / (time.process_time() - before) / 2**20:,.0f} MiB a second")
+
+
+def videos(data: Path, folder: Path) -> None:
+    """What a minute of video costs."""
+    clips = sorted(map(str, (data / "videos" / "ffpp_c23").glob("*.mp4")))
+    clock, on_cores = _run(batch(folder / "videos.csv", 2), clips)
+    with (folder / "videos.csv").open(newline="") as stream:
+        minutes = sum(float(row["duration_s"]) for row in csv.DictReader(stream)) / 60
+    print(
+        f"{len(clips)} clips of {60 * minutes / len(clips):.0f} s: {clock / minutes:.1f} s by the clock and "
+        f"{on_cores / minutes:.1f} s of a core for a minute of video"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data")
     parser.add_argument("--stills", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--many", type=int, default=10_000, help="files for the memory; 0 leaves it out")
+    parser.add_argument("--small", type=int, default=20_000, help="files that nobody examines")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         speed(stills(options.data, options.stills), Path(folder), options.rounds)
+        nodes(stills(options.data, options.stills), Path(folder), options.rounds)
+        driver(Path(folder), options.small)
+        videos(options.data, Path(folder))
         if options.many:
             memory(stills(options.data, options.many), Path(folder))
     return 0

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import logging
 import subprocess
@@ -8,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from faceloupe import cli, scratch
+from faceloupe.batch.examiner import Examiner
+from faceloupe.batch.tasks import Equipment, Input, Task
+from faceloupe.config import weights_folder
 from faceloupe.log import log_handler, trace
+from faceloupe.types import Outcome
 from tests.conftest import GENERATED
 
 SECRET = "the password is hunter2, of /home/kim/evidence.jpg"  # pragma: allowlist secret
@@ -82,6 +87,22 @@ def test_what_nobody_foresaw_is_one_sentence_and_stands_in_the_log(tmp_path, cap
     assert "not foreseen (RuntimeError)" in shown.err
     assert "hunter2" not in shown.err
     assert [record.exc_info[0] for record in caplog.records] == [RuntimeError]
+
+
+def test_what_nobody_foresaw_in_a_batch_is_one_row_and_stands_in_the_log(settings, monkeypatch, caplog):
+    def fails(*_, **__):
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr("faceloupe.pipeline.analyze", fails)
+    sha256 = hashlib.sha256(GENERATED.read_bytes()).hexdigest()
+    task = Task(0, Input("shown.jpg", str(GENERATED)), sha256, "image")
+    ((_, result),) = Examiner(Equipment(settings, weights_folder()))(iter([task]))
+    assert result.outcome is Outcome.ERROR
+    assert "not foreseen (RuntimeError)" in result.reason
+    assert "hunter2" not in result.reason
+    (record,) = caplog.records
+    assert record.exc_info[0] is RuntimeError
+    assert sha256 in record.getMessage()
 
 
 def test_what_a_killed_process_left_is_deleted_at_the_next_start_and_nothing_else(tmp_path, monkeypatch):

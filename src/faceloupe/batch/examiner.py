@@ -2,6 +2,7 @@
 
 import ctypes
 import io
+import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from faceloupe.batch.reading import Reader, Taken
 from faceloupe.batch.tasks import Equipment, Result, Task, failed
 from faceloupe.errors import FaceLoupeError
+from faceloupe.log import keep_log
 from faceloupe.types import Outcome
 
 if TYPE_CHECKING:
     from faceloupe.pipeline import Analysis
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Work(Protocol):
@@ -36,6 +41,7 @@ class Examiner:
         """
         from faceloupe.pipeline import Instruments
 
+        keep_log("batch")
         self._settings, self._spool = equipment.settings, equipment.spool
         self._reports, self._thumbnails = equipment.reports, equipment.thumbnails
         self._instruments = Instruments.load(equipment.settings, folder=equipment.weights)
@@ -64,7 +70,7 @@ class Examiner:
                 except MemoryError:
                     yield task, failed(task.media_type, _MEMORY)
                 except Exception as problem:  # noqa: BLE001 - every input gets its row
-                    yield task, failed(task.media_type, _unforeseen(problem))
+                    yield task, _unforeseen(task, problem)
         finally:
             reader.close()
 
@@ -79,7 +85,7 @@ class Examiner:
         except MemoryError:
             return failed(one.task.media_type, _MEMORY)
         except Exception as problem:  # noqa: BLE001 - every input gets its row
-            return failed(one.task.media_type, _unforeseen(problem))
+            return _unforeseen(one.task, problem)
         finally:
             one.release()
 
@@ -129,5 +135,7 @@ _TRIM_EVERY = 64  # files
 _MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
 
 
-def _unforeseen(problem: Exception) -> str:
-    return f"It could not be examined for a reason that was not foreseen ({type(problem).__name__}: {problem})."
+def _unforeseen(task: Task, problem: Exception) -> Result:
+    _LOG.error("A file of a batch was not examined: %s", task.sha256, exc_info=problem)
+    words = f"It could not be examined for a reason that was not foreseen ({type(problem).__name__}); the log has more."
+    return failed(task.media_type, words)
