@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from PIL import Image
 
 from faceloupe.batch.job import Order, carry_out
 from faceloupe.batch.local import LocalEngine
@@ -148,6 +149,21 @@ def driver(folder: Path, count: int) -> None:
     print(f"SHA-256: {size / (time.process_time() - before) / 2**20:,.0f} MiB a second")
 
 
+def photos(paths: list[str], folder: Path, count: int) -> None:
+    """What a picture costs that is as large as a camera makes it: stills enlarged to 12 megapixels, with some noise."""
+    made = []
+    for number, path in enumerate(paths[:count]):
+        large = np.asarray(Image.open(path).convert("RGB").resize((4000, 3000)), np.int16)
+        noise = np.random.default_rng(number).integers(-8, 9, large.shape, np.int16)
+        made.append(str(folder / f"{number}.jpg"))
+        Image.fromarray(np.clip(large + noise, 0, 255).astype(np.uint8)).save(made[-1], quality=90)
+    clock, on_cores = _run(batch(folder / "photos.csv", 2), made)
+    size = statistics.mean(Path(path).stat().st_size for path in made) / 2**20
+    print(
+        f"{count} photos of 12 MP, {size:.1f} MiB: {clock / count:.2f} s by the clock, {on_cores / count:.2f} s of a core"
+    )
+
+
 def videos(data: Path, folder: Path) -> None:
     """What a minute of video costs."""
     clips = sorted(map(str, (data / "videos" / "ffpp_c23").glob("*.mp4")))
@@ -166,12 +182,14 @@ def main() -> int:
     parser.add_argument("--stills", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--many", type=int, default=10_000, help="files for the memory; 0 leaves it out")
+    parser.add_argument("--photos", type=int, default=100, help="large pictures")
     parser.add_argument("--small", type=int, default=20_000, help="files that nobody examines")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         speed(stills(options.data, options.stills), Path(folder), options.rounds)
         nodes(stills(options.data, options.stills), Path(folder), options.rounds)
         driver(Path(folder), options.small)
+        photos(stills(options.data, options.stills), Path(folder), options.photos)
         videos(options.data, Path(folder))
         if options.many:
             memory(stills(options.data, options.many), Path(folder))
