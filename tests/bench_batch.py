@@ -159,7 +159,7 @@ def photos(paths: list[str], folder: Path, count: int) -> None:
         Image.fromarray(np.clip(large + noise, 0, 255).astype(np.uint8)).save(made[-1], quality=90)
     clock, on_cores = _run(batch(folder / "photos.csv", 2), made)
     size = statistics.mean(Path(path).stat().st_size for path in made) / 2**20
-    print(f"{count} photos of 12 MP, {size:.1f} MiB: {clock / count:.2f} s by the clock, {on_cores / count:.2f} on cores")
+    print(f"{count} photos of {size:.1f} MiB: {clock / count:.2f} s by the clock, {on_cores / count:.2f} on cores")
 
 
 def videos(data: Path, folder: Path) -> None:
