@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from faceloupe.config import Settings
@@ -10,6 +11,7 @@ from faceloupe.examination import clip, still
 from faceloupe.examination.clip import FrameView, view_frame
 from faceloupe.examination.common import Analysis, Cancel, Instruments, Progress, Watch
 from faceloupe.media.intake import Intake, take_in
+from faceloupe.media.isolation.still import Decode, decode
 from faceloupe.report.canonical import Timing, build
 from faceloupe.types import Outcome
 
@@ -25,6 +27,7 @@ def analyze(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    decode: Decode = decode,
 ) -> Analysis:
     """Examine one file: a still or a video, whichever its content is.
 
@@ -33,6 +36,7 @@ def analyze(
         explain: whether to make heatmaps.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
+        decode: gives the picture of a still, for whoever has it decoded ahead.
 
     Returns:
         Always a report; a file that cannot be decoded has the outcome ``error`` and the reason in it.
@@ -47,9 +51,9 @@ def analyze(
         intake = source
     else:
         intake = take_in(source, max_bytes=settings.max_bytes, step=lambda share: watch.step("Hashing", 0.1 * share))
-    way = clip if intake.evidence.media_type == "video" else still
+    way = clip.examine if intake.evidence.media_type == "video" else partial(still.examine, decode=decode)
     try:
-        return way.examine(intake, instruments, settings=settings, explain=explain, watch=watch)
+        return way(intake, instruments, settings=settings, explain=explain, watch=watch)
     except EvidenceError as problem:
         report = build(
             intake.evidence,

@@ -6,9 +6,12 @@ tasks are given to others.
 """
 
 import os
+import queue
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceloupe import __version__, scratch
 from faceloupe.batch.crew import PER_WORKER, Crew, Worker
+from faceloupe.batch.examiner import Work
 from faceloupe.batch.local import WORK, cores, refuse_number
 from faceloupe.batch.reading import Reader
 from faceloupe.batch.tasks import Equipment, Result, Task, failed
@@ -46,11 +50,15 @@ def _installed() -> "_ray":
 
 
 class _Station:
-    """A worker, in a process that Ray starts: networks of its own, from weights that were sent."""
+    """A worker, in a process that Ray starts: networks of its own, from weights that were sent.
+
+    It is given two tasks at a time, each in a thread of Ray's that waits for its result; one thread of its own works.
+    """
 
     def __init__(self, work: str, equipment: Equipment, version: str) -> None:
         self._work_name, self._equipment, self._version = work, equipment, version
-        self._work: Any = None
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._awaited: dict[int, Future[Result]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix=scratch.prefix("worker"))
 
     def prepare(self, weights: dict[str, bytes]) -> str:
@@ -70,14 +78,24 @@ class _Station:
         module, _, attribute = self._work_name.partition(":")
         try:
             equipment = replace(self._equipment, weights=folder, spool=folder)
-            self._work = getattr(importlib.import_module(module), attribute)(equipment)
+            work = getattr(importlib.import_module(module), attribute)(equipment)
         except FaceLoupeError as problem:
             return str(problem)
+        threading.Thread(target=self._go, args=(work,), daemon=True).start()
         return ""
 
     def examine(self, task: Task) -> Result:
         """Carry out one task."""
-        return next(result for _, result in self._work(iter([task])))
+        awaited = self._awaited[task.index] = Future()
+        self._tasks.put(task)
+        return awaited.result()
+
+    def _go(self, work: Work) -> None:
+        try:
+            for task, result in work(iter(self._tasks.get, None)):
+                self._awaited.pop(task.index).set_result(result)
+        except BaseException:  # noqa: BLE001 - a worker that cannot go on ends, and is replaced
+            os._exit(1)
 
 
 class _Actor(Worker):
@@ -134,6 +152,7 @@ class RayEngine:
             "num_cpus": 1,  # Ray gives a process as many threads
             "num_gpus": int(kind == "GPU"),
             "max_restarts": 0,
+            "max_concurrency": PER_WORKER,
         }
         station = self._ray.remote(_Station).options(**needs)
         make = partial(station.remote, work, replace(equipment, spool=None), __version__)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from faceloupe.batch.reading import Reader, Taken
 from faceloupe.batch.tasks import Equipment, Result, Task, failed
-from faceloupe.errors import FaceLoupeError
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.log import keep_log
-from faceloupe.types import Outcome
+from faceloupe.media.intake import Intake
+from faceloupe.types import Outcome, Picture
 
 if TYPE_CHECKING:
     from faceloupe.pipeline import Analysis
@@ -28,7 +30,7 @@ class Work(Protocol):
 
 
 class Examiner:
-    """The pipeline over the files of a batch: networks loaded once, the next file read while one is examined.
+    """The pipeline over the files of a batch: networks loaded once, the next file decoded while one is examined.
 
     Each file goes through ``analyze`` alone. Faces of several files in one pass of a network would save little on a
     CPU, and would change the last digits of a score with the company that a file happens to be in.
@@ -50,21 +52,21 @@ class Examiner:
         """See ``Work``."""
         from faceloupe.examination.ahead import ahead
 
-        with closing(ahead(self._taken(tasks), 1)) as ready:
+        with closing(ahead(self._ready(tasks), 1)) as ready:
             for number, one in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
                     _trim()
-                if isinstance(one, Taken):
-                    yield one.task, self._examined(one)
+                if isinstance(one, _Ready):
+                    yield one.taken.task, self._examined(one)
                 elif one is not None:
                     yield one
 
-    def _taken(self, tasks: Iterator[Task]) -> Generator[Taken | tuple[Task, Result]]:
+    def _ready(self, tasks: Iterator[Task]) -> "Generator[_Ready | tuple[Task, Result]]":
         reader = Reader(self._spool)
         try:
             for task in tasks:
                 try:
-                    yield reader.take(task, max_bytes=self._settings.max_bytes)
+                    yield _Ready(reader.take(task, max_bytes=self._settings.max_bytes), self._settings)
                 except FaceLoupeError as problem:
                     yield task, failed(task.media_type, str(problem))
                 except MemoryError:
@@ -74,20 +76,21 @@ class Examiner:
         finally:
             reader.close()
 
-    def _examined(self, one: Taken) -> Result:
+    def _examined(self, one: "_Ready") -> Result:
         from faceloupe.pipeline import analyze
 
+        task, intake = one.taken.task, one.taken.intake
         try:
-            analysis = analyze(one.intake, self._instruments, settings=self._settings, explain=False)
+            analysis = analyze(intake, self._instruments, settings=self._settings, explain=False, decode=one.decoded)
             return self._result(analysis)
         except FaceLoupeError as problem:
-            return failed(one.task.media_type, str(problem))
+            return failed(task.media_type, str(problem))
         except MemoryError:
-            return failed(one.task.media_type, _MEMORY)
+            return failed(task.media_type, _MEMORY)
         except Exception as problem:  # noqa: BLE001 - every input gets its row
-            return _unforeseen(one.task, problem)
+            return _unforeseen(task, problem)
         finally:
-            one.release()
+            one.taken.release()
 
     def _result(self, analysis: "Analysis") -> Result:
         from faceloupe.batch.likeness import perceptual_hash
@@ -107,6 +110,31 @@ class Examiner:
             to_json(report) if self._reports else "",
             _thumbnail(analysis) if self._thumbnails else b"",
         )
+
+
+class _Ready:
+    """A file that was read, and a still decoded, before its turn."""
+
+    def __init__(self, taken: Taken, settings: Settings) -> None:
+        from faceloupe.media.isolation.still import decode
+
+        self.taken = taken
+        self._picture: Picture | None = None
+        self._problem: EvidenceError | None = None
+        if taken.intake.evidence.media_type != "video":
+            try:
+                self._picture = decode(taken.intake, settings=settings)
+            except EvidenceError as problem:
+                self._problem = problem
+            except BaseException:
+                taken.release()
+                raise
+
+    def decoded(self, _: Intake, **__: object) -> Picture:
+        """What came of it; see ``media.isolation.still.Decode``."""
+        if self._problem is not None:
+            raise self._problem
+        return self._picture
 
 
 def _trim() -> None:

@@ -5,14 +5,25 @@ from dataclasses import replace
 from faceloupe.config import Settings
 from faceloupe.examination.common import Analysis, Candidate, Instruments, Pass, Watch, candidate, finding
 from faceloupe.media.intake import Intake
-from faceloupe.media.isolation.still import decode
+from faceloupe.media.isolation.still import Decode, decode
 from faceloupe.report.canonical import Timing, build
 from faceloupe.scoring.outcome import of_image
 from faceloupe.scoring.scorer import FaceScorer
 
 
-def examine(intake: Intake, instruments: Instruments, *, settings: Settings, explain: bool, watch: Watch) -> Analysis:
+def examine(
+    intake: Intake,
+    instruments: Instruments,
+    *,
+    settings: Settings,
+    explain: bool,
+    watch: Watch,
+    decode: Decode = decode,
+) -> Analysis:
     """Examine a still.
+
+    Args:
+        decode: gives its picture; see ``media.isolation.still.decode``.
 
     Raises:
         EvidenceError: it cannot be decoded.

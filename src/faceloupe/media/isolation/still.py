@@ -3,6 +3,7 @@
 import mmap
 import os
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -12,6 +13,12 @@ from faceloupe.media.intake import Intake
 from faceloupe.media.isolation import wire
 from faceloupe.media.isolation.worker import Worker
 from faceloupe.types import Picture
+
+
+class Decode(Protocol):
+    """See ``decode``."""
+
+    def __call__(self, intake: Intake, *, settings: Settings, check: Callable[[], None]) -> Picture: ...
 
 
 def decode(intake: Intake, *, settings: Settings, check: Callable[[], None] = lambda: None) -> Picture:
