@@ -9,7 +9,6 @@ import argparse
 import csv
 import hashlib
 import os
-import resource
 import statistics
 import subprocess
 import sys
