@@ -19,7 +19,8 @@ from faceloupe.errors import Cancelled, UsageError
 from faceloupe.models.records import ModelRecord
 from faceloupe.types import Outcome
 
-_WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass
+_WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass,
+_WINDOW_SHARE = 8  # or so many times what the engine has under way, for large clusters
 _WAIT_S = 0.2  # between two looks whether to go on
 _RATE_S = 30.0  # over which the rate is taken
 
@@ -194,8 +195,9 @@ class _Driver:
     def work(self, inputs: Iterator[Input]) -> None:
         """Go through the inputs."""
         index, submitted, exhausted = 0, 0, False
+        window = max(_WINDOW, _WINDOW_SHARE * self.engine.capacity)
         while not exhausted or self.pending:
-            while not exhausted and submitted < self.engine.capacity and len(self.pending) < _WINDOW:
+            while not exhausted and submitted < self.engine.capacity and len(self.pending) < window:
                 one = next(inputs, None)
                 if one is None:
                     exhausted = True
@@ -207,7 +209,7 @@ class _Driver:
             if submitted:
                 for done, result in self.engine.results(_WAIT_S):
                     self._keep(self.pending[done].sha256, result)
-                    self.pending[done].result = replace(result, report="")
+                    self.pending[done].result = replace(result, report="", thumbnail=b"")
                     submitted -= 1
             self._write()
             self._step()

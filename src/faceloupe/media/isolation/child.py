@@ -18,16 +18,16 @@ LOOK_AHEAD = 8  # decoded frames that are held until the other side has done wit
 SLOTS = 3  # pictures in the shared memory: two of wanted frames, and the last for one that is asked for
 
 
-def run(session: socket.socket) -> None:
+def run(session: socket.socket, bounds: confinement.Bounds) -> None:
     """Carry out the one request that comes, then end.
 
     Every sentence for the user is sent, with a trace that quotes nothing of the file, not even an error's own words.
     """
-    mapped = confinement.confine()
+    confinement.confine(bounds)
     request = wire.receive(session)
     if request is None:
         return
-    confinement.limit_memory(mapped + request.facts["memory"])
+    confinement.limit_memory(bounds.mapped + request.facts["memory"])
     try:
         WORK[request.facts["kind"]](session, request)
     except FaceLoupeError as problem:

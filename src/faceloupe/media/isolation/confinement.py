@@ -11,6 +11,7 @@ import signal
 import struct
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 _OPEN_FILES = 32
@@ -47,24 +48,42 @@ def die_with(parent: int) -> None:
         os._exit(0)
 
 
-def confine() -> int:
-    """Give up all that decoding does not need: new and large files, the disk, privileges.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the process that forks decoders has made ready for each of them.
 
-    Returns:
-        Bytes of address space in use, which cannot be asked for any more afterwards; 0 where that is not told.
+    Attributes:
+        rules: descriptor of Landlock's rules; None where the system does not know it.
+        mapped: bytes of address space in use, which cannot be asked for any more; 0 where that is not told.
     """
+
+    rules: int | None
+    mapped: int
+
+
+def prepare() -> Bounds:
+    """Give up, once for this process and all that it forks, what neither forking nor decoding needs: the network,
+    privileges, new and large files; and make ready what each decoder gives up for itself."""
+    leave_network()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if not _linux:
-        return 0
-    with open("/proc/self/statm", encoding="ascii") as numbers:
-        mapped = int(numbers.read().split()[0]) * resource.getpagesize()
+        return Bounds(None, 0)
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    leave_files()
+    rules = _rules()
     _drop_capabilities()
-    return mapped
+    with open("/proc/self/statm", encoding="ascii") as numbers:
+        return Bounds(rules, int(numbers.read().split()[0]) * resource.getpagesize())
+
+
+def confine(bounds: Bounds) -> None:
+    """Give up the rest in a decoder, for good: the disk, but for reading Python's own libraries, TCP, and signals to
+    others (Landlock)."""
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    if bounds.rules is not None:
+        _libc.syscall(_LANDLOCK_RESTRICT, bounds.rules, 0)
+        os.close(bounds.rules)
 
 
 def limit_memory(size: int) -> None:
@@ -73,29 +92,22 @@ def limit_memory(size: int) -> None:
         _limit(resource.RLIMIT_AS, size)
 
 
-def leave_files() -> bool:
-    """Give up files and folders for good, but for reading Python's own libraries, and TCP (Landlock).
-
-    Returns:
-        False where the system does not know it.
-    """
+def _rules() -> int | None:
+    """Descriptor of the rules that a decoder will enter; None where the system does not know Landlock."""
     version = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
     if version < 1:
-        return False
+        return None
     rights = (1 << _FILE_RIGHTS[min(version, len(_FILE_RIGHTS)) - 1]) - 1
     handled = (rights, (1 << _NET_RIGHTS) - 1, (1 << _SCOPES) - 1)[: 1 if version < 4 else 2 if version < 6 else 3]
     rules = (ctypes.c_uint64 * len(handled))(*handled)
     descriptor = _libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(ctypes.sizeof(rules)), 0)
     if descriptor < 0:
-        return False
+        return None
     for folder in _LIBRARIES:
         beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
         _libc.syscall(_LANDLOCK_ALLOW, descriptor, _LANDLOCK_BENEATH, struct.pack("=Qi", _READ, beneath), 0)
         os.close(beneath)
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    done = _libc.syscall(_LANDLOCK_RESTRICT, descriptor, 0) == 0
-    os.close(descriptor)
-    return done
+    return descriptor
 
 
 def _drop_capabilities() -> None:

@@ -28,10 +28,10 @@ def main(descriptor: int) -> int:
     control = socket.socket(fileno=descriptor)
     warnings.simplefilter("ignore")
     _import_all()
-    confinement.leave_network()
+    bounds = confinement.prepare()
     gc.collect()
     gc.freeze()  # what is there now is never looked at again, and so stays shared with the children
-    _serve(control)
+    _serve(control, bounds)
     return 0
 
 
@@ -43,7 +43,7 @@ def _import_all() -> None:
             importlib.import_module(module.name)
 
 
-def _serve(control: socket.socket) -> None:
+def _serve(control: socket.socket, bounds: confinement.Bounds) -> None:
     woken, waking = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(waking, False)
@@ -60,7 +60,8 @@ def _serve(control: socket.socket) -> None:
             if request is None:
                 break
             session, leash = request.descriptors
-            leashes[_fork(session, [control.fileno(), woken, waking, leash], leashes)] = socket.socket(fileno=leash)
+            others = [control.fileno(), woken, waking, leash, *(one.fileno() for one in leashes.values())]
+            leashes[_fork(session, others, bounds)] = socket.socket(fileno=leash)
             os.close(session)
         if woken in ready:
             os.read(woken, 4096)
@@ -73,7 +74,7 @@ def _serve(control: socket.socket) -> None:
         os.waitpid(process, 0)
 
 
-def _fork(session: int, others: list[int], leashes: dict[int, socket.socket]) -> int:
+def _fork(session: int, others: list[int], bounds: confinement.Bounds) -> int:
     server = os.getpid()
     process = os.fork()
     if process:
@@ -82,9 +83,9 @@ def _fork(session: int, others: list[int], leashes: dict[int, socket.socket]) ->
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         confinement.die_with(server)
-        for descriptor in (*others, *(leash.fileno() for leash in leashes.values())):
+        for descriptor in others:
             os.close(descriptor)
-        child.run(socket.socket(fileno=session))
+        child.run(socket.socket(fileno=session), bounds)
     finally:
         os._exit(0)
 
