@@ -1,12 +1,18 @@
 """The Ray engine, on this machine and on a cluster of local nodes. Needs requirements-cluster.txt."""
 
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
 from functools import partial
 
 import pytest
 
 from faceloupe.batch.crew import GIVEN_UP
 from faceloupe.batch.job import Order, carry_out
+from faceloupe.config import REPOSITORY
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.types import Outcome
 from tests.batch.conftest import LIGHT, read
@@ -92,3 +98,54 @@ def test_a_cluster_that_is_not_there_is_named(on_ray, folder):
 def test_workers_without_weights_end_the_batch(on_ray, folder):
     with pytest.raises(FaceLoupeError, match="are missing"):
         on_ray(folder, work="tests.batch.workers:Unready", workers=1)
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Starts nodes as docs/scaling.md says, on this machine, with a token; gives the address and the environment."""
+    lines = (REPOSITORY / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
+    commands = [line.removeprefix(".venv/bin/") for line in lines if line.startswith(".venv/bin/ray start")]
+    assert len(commands) == 2
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a1" * 32}  # pragma: allowlist secret
+    nodes = []
+    for command in commands:
+        words = command.replace("HOST", "127.0.0.1").replace("6379", port).split()
+        here = ["--block", "--node-ip-address", "127.0.0.1", "--num-cpus", "1", "--include-dashboard", "false"]
+        here = here if "--head" in words else here[:-2]
+        nodes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "ray.scripts.scripts", *words[1:], *here],
+                env=os.environ | token,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        time.sleep(8)
+    yield f"127.0.0.1:{port}", token
+    for node in reversed(nodes):
+        node.terminate()
+        node.wait(30)
+
+
+def test_a_cluster_as_the_documentation_starts_it_examines_for_those_who_have_its_token(started, tmp_path):
+    address, token = started
+    shutil.copy(GENERATED, tmp_path / "photo.jpg")
+
+    def batch(table, environment):
+        command = ["batch", "photo.jpg", "--csv", table, "--engine", "ray", "--ray-address", address]
+        return subprocess.run(
+            [sys.executable, "-m", "faceloupe", *command],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "src")} | environment,
+            capture_output=True,
+            timeout=180,
+            check=False,
+        )
+
+    done = batch("with.csv", token)
+    assert done.returncode == 0, done.stderr
+    assert [row["outcome"] for row in read(tmp_path / "with.csv")] == ["manipulated"]
+    assert batch("without.csv", {"RAY_AUTH_MODE": "disabled"}).returncode != 0
