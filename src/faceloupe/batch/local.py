@@ -16,7 +16,7 @@ from faceloupe.errors import FaceLoupeError, UsageError
 WORK = "faceloupe.batch.examiner:Examiner"
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {
     # Pictures of ever new sizes make tensors of ever new sizes: glibc keeps more of them in pieces with every file, and
-    # oneDNN a kernel for each. Held to this, a worker stays within some 6 % over thousands of files, at 3 % of its speed.
+    # oneDNN a kernel for each. Held to this, a worker grows little over thousands of files, for 3 % of its speed.
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
