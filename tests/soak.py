@@ -117,6 +117,8 @@ async def ask(page: Page, question: Question, name: str) -> str:
     await chooser.set_input_files({"name": name, "mimeType": "application/octet-stream", "buffer": question.content})
     verdict = page.locator(".st-key-verdict").filter(has_text=name)
     await verdict.wait_for(timeout=PATIENCE_MS)
+    if question.log10_lr:  # the numbers are drawn after the name
+        await verdict.filter(has_text=NUMBERS).wait_for(timeout=PATIENCE_MS)
     await page.wait_for_timeout(300)
     if await page.get_by_test_id("stException").count():
         raise AssertionError("the page shows a trace")

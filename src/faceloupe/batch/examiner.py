@@ -1,12 +1,12 @@
 """What a worker does with one file. It knows no engine, and no other file."""
 
-import ctypes
 import io
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
+from faceloupe import memory
 from faceloupe.batch.reading import Reader, Taken
 from faceloupe.batch.tasks import Equipment, Result, Task, failed
 from faceloupe.config import Settings
@@ -55,7 +55,7 @@ class Examiner:
         with closing(ahead(self._ready(tasks), 1)) as ready:
             for number, one in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
-                    _trim()
+                    memory.trim()
                 if isinstance(one, _Ready):
                     yield one.taken.task, self._examined(one)
                 elif one is not None:
@@ -135,13 +135,6 @@ class _Ready:
         if self._problem is not None:
             raise self._problem
         return self._picture
-
-
-def _trim() -> None:
-    """Have glibc give back what it holds in pieces: of tensors of ever new sizes it keeps more with every file."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _thumbnail(analysis: "Analysis") -> bytes:

@@ -9,18 +9,13 @@ import sys
 from functools import partial
 from multiprocessing.connection import Connection, wait
 
+from faceloupe import memory
 from faceloupe.batch.crew import PER_WORKER, Crew, Worker
 from faceloupe.batch.tasks import Equipment, Result, Task
 from faceloupe.errors import FaceLoupeError, UsageError
 
 WORK = "faceloupe.batch.examiner:Examiner"
-_ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {
-    # Pictures of ever new sizes make tensors of ever new sizes: glibc keeps more of them in pieces with every file, and
-    # oneDNN a kernel for each. Held to this, a worker grows little over thousands of files, for 3 % of its speed.
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
-}
+_ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | memory.ENVIRONMENT
 _MOST_WORKERS = 1024
 _LEAVING_S = 10.0
 

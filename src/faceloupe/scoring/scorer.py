@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from faceloupe.explain.gradcam import explain, merge
 from faceloupe.models.records import ModelRecord, find_record, members_of
 from faceloupe.models.weights import load_network
 from faceloupe.scoring.calibration import Calibrator
@@ -63,6 +62,8 @@ class NetworkScorer:
         return np.concatenate(parts)
 
     def explained_logit(self, face: FaceViews) -> tuple[float, np.ndarray]:
+        from faceloupe.explain.gradcam import explain, merge  # seconds to import, and not every use asks for a map
+
         with self._lock:
             logits, maps = explain(self._network, self._inputs(face.crops))
         return float(logits.mean()), merge(maps, face.squares)

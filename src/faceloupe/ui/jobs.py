@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from enum import StrEnum
 from typing import Protocol
 
+from faceloupe import memory
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError
 
 _LOG = logging.getLogger(__name__)
@@ -246,6 +247,7 @@ class JobQueue:
                 self._served[job.owner] = self._turns
                 self._turns += 1
             job.carry_out()
+            memory.trim()
             with self._changed:
                 self._running.remove(job)
                 self._changed.notify_all()

@@ -2,7 +2,7 @@
 
 import sys
 
-from faceloupe import scratch, selfcheck
+from faceloupe import memory, scratch, selfcheck
 from faceloupe.config import REPOSITORY, password_hash
 from faceloupe.log import keep_log
 
@@ -23,6 +23,7 @@ def main(options: list[str]) -> int:
     Args:
         options: of ``streamlit run``, such as ``--server.port 8502``.
     """
+    memory.hold()
     keep_log("app")
     scratch.remove_leftovers()
     if code := selfcheck.main():
