@@ -19,8 +19,8 @@ setup: $(STAMP) ## create .venv and install the pinned requirements; does nothin
 
 $(STAMP): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable .
 	touch $(STAMP)
 
 run: setup ## set up, check the weights and a sample, start the app on http://127.0.0.1:8501 (PORT=, ADDRESS=)
