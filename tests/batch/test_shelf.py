@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.batch.found import Found, Sources
+from faceloupe.batch.found import Found, Sources, csv_without
 from faceloupe.batch.job import carry_out, inputs
 from faceloupe.batch.local import LocalEngine
 from faceloupe.batch.shelf import Shelf
@@ -137,6 +137,16 @@ def test_a_last_row_that_is_still_being_written_is_not_shown(examined, tmp_path)
     cut.write_bytes(examined.table.read_bytes()[:-40] + b'"unfinished')
     assert len(Found.read(cut).rows) <= 5
     assert set(Found.read(cut).rows["outcome"]) <= {outcome.value for outcome in Outcome}
+
+
+def test_a_table_that_is_only_just_being_begun_has_no_rows(tmp_path):
+    table = tmp_path / "table.csv"
+    assert Found.read(table).rows.empty
+    table.touch()
+    found = Found.read(table)
+    assert found.rows.empty
+    assert found.counts[Outcome.ERROR] == 0
+    assert csv_without(table, {"0" * 64}) == b""
 
 
 def test_the_files_behind_rows_are_taken_in_again_also_out_of_a_zip(examined, monkeypatch):

@@ -48,8 +48,6 @@ class Found:
         Raises:
             UsageError: it cannot be read.
         """
-        if not table.exists():
-            return cls(pd.DataFrame({name: [] for name in (*_TEXTS, *_NUMBERS)}), True)
         types = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, float)
         try:
             rows = pd.read_csv(
@@ -62,6 +60,8 @@ class Found:
                 on_bad_lines="skip",  # the last one, cut where it is being written
                 encoding_errors="replace",
             )
+        except (FileNotFoundError, pd.errors.EmptyDataError):  # it is only just being begun
+            return cls(pd.DataFrame({name: [] for name in types}), True)
         except (OSError, ValueError) as problem:
             raise UsageError(f"The table of the batch cannot be read ({problem}); run the batch anew.") from problem
         rows = rows[rows["outcome"].isin([outcome.value for outcome in Outcome])]
@@ -105,7 +105,7 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
         content = table.read_bytes()
     except OSError as problem:
         raise UsageError(f"The table of the batch cannot be read ({problem.strerror}).") from problem
-    if not hashes:
+    if not hashes or not content:
         return content
     header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     place = header.index("sha256")
