@@ -34,6 +34,7 @@ from tests.hostile import handmade
 
 SETTINGS = replace(Settings(), max_decoder_s=20.0, max_decoder_bytes=2**30, max_pixels=20_000_000)
 SLACK_S = 10.0  # on a loaded machine, for what is done besides waiting for a decoder
+_QUIET_LOOKS = 10  # in a row that show no process too many, before none is said to be left
 _LENGTHS = (b"\x00\x00\x00\x00", b"\x00\x00\x00\x01", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xff")
 
 Mutator = Callable[[np.random.Generator, bytearray, list[bytes]], bytearray]
@@ -253,11 +254,13 @@ class Fuzzer:
 
     def check_leftovers(self) -> None:
         """Record what the cases left behind: one server and its spare are due."""
-        until = time.monotonic() + 10
-        while len(processes()) > 2 and time.monotonic() < until:
+        until, quiet, more = time.monotonic() + 10, 0, 0
+        while quiet < _QUIET_LOOKS and time.monotonic() < until:  # the server may still end one and fork another
+            now = len(processes()) - 2
+            quiet, more = (0, now) if now > 0 else (quiet + 1, more)
             time.sleep(0.05)
-        if sys.platform == "linux" and len(processes()) > 2:
-            self._note("all", f"{len(processes()) - 2} processes left behind")
+        if quiet < _QUIET_LOOKS:
+            self._note("all", f"{more} processes left behind")
         if new := [name for name in left_behind(self._folder) if name not in self._before]:
             self._note("all", f"files left behind: {new}")
 
