@@ -18,7 +18,7 @@ def show(key: AnalysisKey) -> None:
     report = analysis.report
     panels.verdict_card(report)
     filing.panel(key)
-    if analysis.picture is not None:
+    if analysis.canvas is not None:
         explained = [face for face in analysis.faces if face.heat is not None]
         wanted = st.session_state[state.FACE]
         chosen = next((face for face in explained if face.id == wanted), None)

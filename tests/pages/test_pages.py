@@ -155,14 +155,14 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
     from faceloupe.pipeline import Analysis
-    from faceloupe.types import Picture
+    from faceloupe.report.figures import Canvas
     from faceloupe.ui.resources import AnalysisKey, AnalysisStore
 
-    picture = Picture(np.zeros((100, 100, 3), np.uint8))
-    store = AnalysisStore(capacity_bytes=2 * picture.rgb.nbytes)
+    canvas = Canvas.of(np.zeros((100, 100, 3), np.uint8))
+    store = AnalysisStore(capacity_bytes=2 * canvas.rgb.nbytes)
     keys = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
     for key in keys:
-        store.put(key, Analysis({}, picture))
+        store.put(key, Analysis({}, canvas))
     assert [store.get(key) is None for key in keys] == [True, False, False]
 
 

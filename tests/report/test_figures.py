@@ -52,16 +52,16 @@ def analysis(instruments, settings):
 
 
 def test_drawing_boxes_leaves_the_source_alone(analysis):
-    before = analysis.picture.rgb.copy()
-    drawn = figures.boxes(analysis.picture.rgb, analysis.faces)
-    assert np.array_equal(analysis.picture.rgb, before)
+    before = analysis.canvas.rgb.copy()
+    drawn = figures.boxes(analysis.canvas, analysis.faces)
+    assert np.array_equal(analysis.canvas.rgb, before)
     assert not np.array_equal(drawn, before)
 
 
 def test_the_heatmap_lies_on_the_face_and_nowhere_else(analysis):
-    rgb, face = analysis.picture.rgb, next(face for face in analysis.faces if face.heat is not None)
-    plain = figures.boxes(rgb, analysis.faces)
-    laid = figures.source_overlay(rgb, analysis.faces, analysis.report["model"]["explanation_max"], 0.7)
+    canvas, face = analysis.canvas, next(face for face in analysis.faces if face.heat is not None)
+    plain = figures.boxes(canvas, analysis.faces)
+    laid = figures.source_overlay(canvas, analysis.faces, analysis.report["model"]["explanation_max"], 0.7)
     changed = (plain != laid).any(2)
     x0, y0, x1, y1 = (int(value) for value in face.crop_box.corners)
     outside = changed.copy()
@@ -75,7 +75,7 @@ def test_the_written_pictures_can_be_read_and_carry_the_scale(analysis, tmp_path
     assert {"report.json", "boxes.png", "heatmap.png"} <= written
     assert any(name.startswith("face-") and name.endswith("-heatmap.png") for name in written)
     with Image.open(tmp_path / "new" / "folder" / "heatmap.png") as heatmap:
-        assert heatmap.height > analysis.picture.rgb.shape[0]  # the scale stands below
+        assert heatmap.height > analysis.canvas.rgb.shape[0]  # the scale stands below
     assert not list((tmp_path / "new" / "folder").glob("*.partial"))
 
 
@@ -95,9 +95,22 @@ def test_a_second_result_does_not_mix_with_the_first(analysis, tmp_path):
 
 
 def test_a_huge_picture_is_shrunk_before_it_is_drawn_on(analysis):
-    rgb = np.zeros((4000, 6000, 3), np.uint8)
-    drawn = figures.source_overlay(rgb, analysis.faces, 1.0, 0.7)
+    canvas = figures.Canvas.of(np.zeros((4000, 6000, 3), np.uint8))
+    drawn = figures.source_overlay(canvas, analysis.faces, 1.0, 0.7)
     assert max(drawn.shape) == figures.DISPLAY_SIDE
+
+
+def test_an_analysis_holds_no_more_of_a_large_picture_than_is_drawn(analysis, instruments, settings, tmp_path):
+    with Image.open(GENERATED) as small:
+        small.convert("RGB").resize((3000, 3000)).save(tmp_path / "large.png")
+    large = analyze(tmp_path / "large.png", instruments, settings=settings)
+    assert large.canvas.rgb.shape == (figures.DISPLAY_SIDE, figures.DISPLAY_SIDE, 3)
+    assert large.canvas.rgb.base is None  # no view that keeps the whole alive
+    unlike = (figures.boxes(large.canvas, large.faces) != large.canvas.rgb).any(2)
+    x0, y0, x1, y1 = (round(value * figures.DISPLAY_SIDE / 3000) for value in large.faces[0].box.corners)
+    assert unlike[y0, x0:x1].all()
+    assert unlike[y1, x0:x1].all()
+    assert not unlike[y1 + 20 :].any()
 
 
 def test_a_failed_write_takes_back_what_it_wrote(analysis, tmp_path, monkeypatch):

@@ -82,7 +82,7 @@ class Examiner:
         task, intake = one.taken.task, one.taken.intake
         try:
             analysis = analyze(intake, self._instruments, settings=self._settings, explain=False, decode=one.decoded)
-            return self._result(analysis)
+            return self._result(analysis, one.picture)
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))
         except MemoryError:
@@ -92,7 +92,7 @@ class Examiner:
         finally:
             one.taken.release()
 
-    def _result(self, analysis: "Analysis") -> Result:
+    def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
         from faceloupe.batch.likeness import perceptual_hash
         from faceloupe.report.canonical import to_json
 
@@ -106,9 +106,9 @@ class Examiner:
             report["log10_lr"],
             None if outcome is Outcome.ERROR else len(report["faces"]),
             report["evidence"]["duration_s"],
-            "" if analysis.picture is None else perceptual_hash(analysis.picture.rgb),
+            "" if picture is None else perceptual_hash(picture.rgb),
             to_json(report) if self._reports else "",
-            _thumbnail(analysis) if self._thumbnails else b"",
+            _thumbnail(analysis, picture) if self._thumbnails else b"",
         )
 
 
@@ -119,11 +119,11 @@ class _Ready:
         from faceloupe.media.isolation.still import decode
 
         self.taken = taken
-        self._picture: Picture | None = None
+        self.picture: Picture | None = None
         self._problem: EvidenceError | None = None
         if taken.intake.evidence.media_type != "video":
             try:
-                self._picture = decode(taken.intake, settings=settings)
+                self.picture = decode(taken.intake, settings=settings)
             except EvidenceError as problem:
                 self._problem = problem
             except BaseException:
@@ -134,16 +134,16 @@ class _Ready:
         """What came of it; see ``media.isolation.still.Decode``."""
         if self._problem is not None:
             raise self._problem
-        return self._picture
+        return self.picture
 
 
-def _thumbnail(analysis: "Analysis") -> bytes:
+def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
     """Small JPEG of a still, or of the first face of a video; empty where nothing can be shown."""
     from PIL import Image
 
-    if analysis.picture is None:
+    if picture is None:
         return next((look.thumb for track in analysis.tracks for look in track.looks), b"")
-    rgb = analysis.picture.rgb
+    rgb = picture.rgb
     step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
     image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()
     image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))

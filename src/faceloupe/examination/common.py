@@ -14,11 +14,12 @@ from faceloupe.errors import Cancelled, UsageError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.quality import assess
 from faceloupe.media.isolation.worker import start
+from faceloupe.report.figures import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import of_score
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.scorer import FaceScorer
-from faceloupe.types import DetectedFace, FaceFinding, FaceQuality, Outcome, Picture, TrackFinding
+from faceloupe.types import DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -52,17 +53,17 @@ class Instruments:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """An analysis: the canonical report, and the pixels that pictures are drawn from.
+    """An analysis: the canonical report, and the pixels that drawings are made of.
 
     Attributes:
         report: see ``report.canonical``.
-        picture: as decoded; None for a video, and where the file could not be decoded.
+        canvas: of the picture; None for a video, and where the file could not be decoded.
         faces: findings in a still, in the order of the report.
         tracks: findings in a video, likewise.
     """
 
     report: dict[str, Any]
-    picture: Picture | None = field(repr=False)
+    canvas: Canvas | None = field(repr=False)
     faces: tuple[FaceFinding, ...] = ()
     tracks: tuple[TrackFinding, ...] = ()
 

@@ -7,6 +7,7 @@ from faceloupe.examination.common import Analysis, Candidate, Instruments, Pass,
 from faceloupe.media.intake import Intake
 from faceloupe.media.isolation.still import Decode, decode
 from faceloupe.report.canonical import Timing, build
+from faceloupe.report.figures import Canvas
 from faceloupe.scoring.outcome import of_image
 from faceloupe.scoring.scorer import FaceScorer
 
@@ -55,7 +56,7 @@ def examine(
         notes=picture.notes,
         timing=timing,
     )
-    return Analysis(report, picture, tuple(findings))
+    return Analysis(report, Canvas.of(picture.rgb), tuple(findings))
 
 
 def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, watch: Watch) -> list[Pass]:

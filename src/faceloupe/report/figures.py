@@ -1,5 +1,7 @@
 """Pictures drawn from an analysis: numbered boxes, and heatmaps on one fixed scale."""
 
+from dataclasses import dataclass, field
+
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -31,26 +33,39 @@ def outcome_words(outcome: Outcome) -> str:
     return _WORDS.get(outcome, outcome.value)
 
 
-def _shrunk(rgb: np.ndarray) -> tuple[np.ndarray, float]:
-    scale = min(1.0, DISPLAY_SIDE / max(rgb.shape[:2]))
-    if scale == 1.0:
-        return rgb.copy(), scale
-    size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), scale
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A picture as large as it is ever drawn.
+
+    Attributes:
+        rgb: (h, w, 3) uint8, RGB, at most ``DISPLAY_SIDE`` long; nothing draws into it.
+        scale: its pixels for each pixel of the picture, at most 1.
+    """
+
+    rgb: np.ndarray = field(repr=False)
+    scale: float
+
+    @classmethod
+    def of(cls, rgb: np.ndarray) -> "Canvas":
+        """The canvas of a picture, (H, W, 3) uint8."""
+        scale = min(1.0, DISPLAY_SIDE / max(rgb.shape[:2]))
+        if scale == 1.0:
+            return cls(rgb, scale)
+        size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
+        return cls(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), scale)
 
 
-def boxes(rgb: np.ndarray, faces: tuple[FaceFinding, ...], *, chosen: int | None = None) -> np.ndarray:
+def boxes(canvas: Canvas, faces: tuple[FaceFinding, ...], *, chosen: int | None = None) -> np.ndarray:
     """Draw the numbered boxes of all faces, colored by outcome.
 
     Args:
-        rgb: (H, W, 3) uint8 source picture; it is not changed.
+        canvas: of the picture that they were found in.
         chosen: id of the face to draw with a thicker line.
 
     Returns:
-        (h, w, 3) uint8, at most ``DISPLAY_SIDE`` long.
+        (h, w, 3) uint8.
     """
-    drawn, scale = _shrunk(rgb)
-    return _draw_boxes(drawn, scale, faces, chosen)
+    return _draw_boxes(canvas.rgb, canvas.scale, faces, chosen)
 
 
 def _draw_boxes(drawn: np.ndarray, scale: float, faces: tuple[FaceFinding, ...], chosen: int | None) -> np.ndarray:
@@ -111,9 +126,9 @@ def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
-def source_overlay(rgb: np.ndarray, faces: tuple[FaceFinding, ...], maximum: float, opacity: float) -> np.ndarray:
+def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: float, opacity: float) -> np.ndarray:
     """Lay every face's heatmap over the source picture, with numbered boxes: (h, w, 3) uint8, see ``boxes``."""
-    drawn, scale = _shrunk(rgb)
+    drawn, scale = canvas.rgb, canvas.scale
     heat = np.zeros(drawn.shape[:2], np.float32)
     for face in faces:
         if face.heat is None:

@@ -93,10 +93,10 @@ def pictures_of(analysis: "Analysis") -> dict[str, bytes]:
     """The pictures of an analysis as PNGs, by file name; none where no face was found."""
     maximum = analysis.report["model"]["explanation_max"]
     pictures: dict[str, np.ndarray] = {}
-    if analysis.picture is not None and analysis.faces:
-        pictures["boxes.png"] = figures.boxes(analysis.picture.rgb, analysis.faces)
+    if analysis.canvas is not None and analysis.faces:
+        pictures["boxes.png"] = figures.boxes(analysis.canvas, analysis.faces)
         if any(face.heat is not None for face in analysis.faces):
-            overlay = figures.source_overlay(analysis.picture.rgb, analysis.faces, maximum, OPACITY)
+            overlay = figures.source_overlay(analysis.canvas, analysis.faces, maximum, OPACITY)
             pictures["heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
     for kind, found in (("face", analysis.faces), ("track", analysis.tracks)):
         for one in found:

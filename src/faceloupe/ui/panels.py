@@ -158,13 +158,13 @@ def _face_facts(entry: dict[str, Any]) -> str:
 
 def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
     """The picture with numbered boxes colored by outcome, with or without the heatmaps."""
-    maximum, rgb = analysis.report["model"]["explanation_max"], analysis.picture.rgb
+    maximum, canvas = analysis.report["model"]["explanation_max"], analysis.canvas
     explained = [face for face in analysis.faces if face.heat is not None]
     with_heat = bool(explained) and st.toggle("Lay the heatmaps over the picture", key="with_heat")
     if with_heat:
-        picture = figures.with_scale(figures.source_overlay(rgb, analysis.faces, maximum, 0.7), maximum, 0.7)
+        picture = figures.with_scale(figures.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
     else:
-        picture = figures.boxes(rgb, analysis.faces, chosen=chosen.id if chosen else None)
+        picture = figures.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
     name = plain(analysis.report["evidence"]["name"])
     count = len(analysis.faces)
     found = "no face" if not count else "1 face" if count == 1 else f"{count} faces"

@@ -17,12 +17,8 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _MIB = 1024 * 1024
-_ANALYSES_BYTES, _FRAMES_BYTES, _DOCUMENTS_BYTES, _TABLES_BYTES = (
-    768 * _MIB,
-    256 * _MIB,
-    128 * _MIB,
-    256 * _MIB,
-)  # of all
+_ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still holds at most some 10
+_DOCUMENTS_BYTES = 128 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +130,8 @@ def _examined_size(examined: tuple[Analysis, Intake | None]) -> int:
     """Bytes of the pixels that an analysis holds, and of an upload kept beside it."""
     analysis, intake = examined
     arrays = [array for found in (*analysis.faces, *analysis.tracks) for array in (found.crop, found.heat)]
-    if analysis.picture is not None:
-        arrays.append(analysis.picture.rgb)
+    if analysis.canvas is not None:
+        arrays.append(analysis.canvas.rgb)
     pixels = sum(array.nbytes for array in arrays if array is not None)
     thumbs = sum(len(look.thumb) for track in analysis.tracks for look in track.looks)
     return pixels + thumbs + (len(intake.content) if intake is not None and intake.content is not None else 0)

@@ -84,7 +84,7 @@ def frame_panel(key: AnalysisKey, analysis: Analysis) -> None:
         return
     left, right = st.columns([1.05, 1.0] if view.faces else [1.0, 0.001], gap="medium")
     left.image(
-        figures.boxes(view.rgb, view.faces, chosen=track),
+        figures.boxes(figures.Canvas.of(view.rgb), view.faces, chosen=track),
         width="stretch",
         caption=f"Frame {index} at {view.time_s:.3f} s; boxes are colored by the score of this frame alone",
     )
