@@ -3,6 +3,7 @@
 Starts the app itself, and drives Debian's chromium with playwright: see `make screenshots`.
 """
 
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from docs.screenshots import batch, record
 from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, served, shoot, upload
 from PIL import Image
 from playwright.sync_api import Page
+
+from faceloupe.password import PasswordHash
 
 FPS, SHOT_S, FRAME = 25, 6, (640, 480)  # frames a second, seconds a shot, pixels
 
@@ -98,6 +101,12 @@ def main() -> None:
                 page.goto(address)
                 page.get_by_text("nothing can be scored").first.wait_for(timeout=PATIENCE_MS)
                 shoot(page, f"no-weights-{scheme}")
+            with served(FACELOUPE_PASSWORD_HASH=str(PasswordHash.of(secrets.token_hex()))) as address:
+                page.goto(address)
+                page.get_by_label("Password", exact=True).fill("a guess")
+                page.get_by_role("button", name="Open").click()
+                page.get_by_text("That is not the password").wait_for(timeout=PATIENCE_MS)
+                shoot(page, f"gate-{scheme}")
             page.close()
 
 
