@@ -3,7 +3,6 @@
 Needs Debian's chromium and playwright, and is no part of the test suite. Its pictures go to ``build/walk``.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -11,20 +10,17 @@ import pandas as pd
 from docs.screenshots.batch import write_files
 from docs.screenshots.browser import (
     PATIENCE_MS,
-    SIZE,
-    browser,
     create_case,
     go,
     name_examiner,
     press,
     see,
-    served,
     shoot,
 )
 from playwright.sync_api import Page
 
 from faceloupe.batch.table import CONTRACT
-from tests.walks.case_walk import PICTURES, clip, command, expect
+from tests.walks.stage import PICTURES, clip, command, expect, stage
 
 ROWS = 12  # of the folder: eleven of ``write_files``, and a clip
 
@@ -85,20 +81,12 @@ def walk(page: Page, address: str, folder: Path) -> None:
 
 
 def main() -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, browser() as chromium:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        os.environ["FACELOUPE_DATA"] = f"{name}/data"
         write_files(folder / "evidence" / "desk")
         clip(folder / "evidence" / "desk" / "panned.mp4")
-        with served(FACELOUPE_EVIDENCE=f"{name}/evidence") as address:
-            page = chromium.new_page(viewport=SIZE, accept_downloads=True)
-            try:
-                walk(page, address, folder)
-            except BaseException:
-                page.screenshot(path=PICTURES / "stopped.png", full_page=True)
-                raise
-    print(f"The walk is done; its pictures are in {PICTURES}.")
+        with stage(folder, FACELOUPE_EVIDENCE=str(folder / "evidence")) as (page, address):
+            walk(page, address, folder)
 
 
 if __name__ == "__main__":

@@ -5,59 +5,29 @@ Needs Debian's chromium and playwright, and is no part of the test suite. Its pi
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from docs.screenshots.browser import (
     PATIENCE_MS,
-    ROOT,
     SAMPLES,
-    SIZE,
-    browser,
     create_case,
     decide,
     go,
     name_examiner,
     press,
     see,
-    served,
     shoot,
     upload,
 )
-from PIL import Image
 from playwright.sync_api import Page
 
 from faceloupe.cases.store import CaseStore
-from tests.clips import write_clip
+from tests.walks.stage import PICTURES, clip, command, expect, stage
 
-PICTURES = ROOT / "build" / "walk"
 NAME, ADA, BO = "Harbor", "Ada Example", "Bo Second"
-
-
-def expect(holds: bool, what: str) -> None:
-    """Stop where the app does not do what it should."""
-    if not holds:
-        raise SystemExit(f"not so: {what}")
-    print(f"good  {what}")
-
-
-def command(*arguments: object) -> tuple[int, str]:
-    """Exit code and words of the command line."""
-    words = [sys.executable, "-m", "faceloupe", *map(str, arguments)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return done.returncode, done.stdout
-
-
-def clip(path: Path) -> Path:
-    """Two seconds of the bundled portrait, slowly panned."""
-    portrait = np.asarray(Image.open(SAMPLES / "generated-portrait.jpg").convert("RGB").resize((400, 400)))
-    return write_clip(path, [portrait[step : step + 360, step : step + 360] for step in range(20)], fps=10)
 
 
 def file_unseen(page: Page, name: str, path: Path) -> None:
@@ -161,17 +131,8 @@ def outcome(what: str, holds: Callable[[int, str], bool], *arguments: object) ->
 
 
 def main() -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, browser() as chromium:
-        os.environ["FACELOUPE_DATA"] = f"{name}/data"
-        with served() as address:
-            page = chromium.new_page(viewport=SIZE, accept_downloads=True)
-            try:
-                walk(page, address, Path(name))
-            except BaseException:
-                page.screenshot(path=PICTURES / "stopped.png", full_page=True)
-                raise
-    print(f"The walk is done; its pictures are in {PICTURES}.")
+    with tempfile.TemporaryDirectory() as name, stage(Path(name)) as (page, address):
+        walk(page, address, Path(name))
 
 
 if __name__ == "__main__":
