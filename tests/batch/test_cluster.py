@@ -1,5 +1,6 @@
 """The Ray engine, on this machine and on a cluster of local nodes. Needs requirements-cluster.txt."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -100,6 +101,17 @@ def test_workers_without_weights_end_the_batch(on_ray, folder):
         on_ray(folder, work="tests.batch.workers:Unready", workers=1)
 
 
+def listens(port: int) -> None:
+    """Wait until something on this machine does at that port."""
+    until = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if time.monotonic() > until:
+            raise TimeoutError(port)
+        time.sleep(0.1)
+
+
 @pytest.fixture
 def started(tmp_path):
     """Starts nodes as docs/scaling.md says, on this machine, with a token; gives the address and the environment."""
@@ -123,7 +135,7 @@ def started(tmp_path):
                 stderr=subprocess.DEVNULL,
             )
         )
-        time.sleep(8)
+        listens(int(port))
     yield f"127.0.0.1:{port}", token
     for node in reversed(nodes):
         node.terminate()

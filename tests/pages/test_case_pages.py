@@ -66,7 +66,7 @@ def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
 
 
 def test_without_a_case_the_page_says_how_long_a_result_is_kept(app):
-    assert "kept until the server stops" in words(click(app, "sample-photograph"))
+    assert "kept until newer results need the room" in words(click(app, "sample-photograph"))
 
 
 def test_the_examiner_cannot_sign_and_a_second_person_can(filed):

@@ -17,7 +17,8 @@ from faceloupe.ui.jobs import State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.stores import AnalysisKey
 
-_NOT_FILED = "Not filed: kept until the server stops. To file it, open a case and name the examiner on the page Cases."
+_UNTIL = "kept until newer results need the room, or the server stops"
+_NOT_FILED = f"Not filed: {_UNTIL}. To file it, open a case and name the examiner on the page Cases."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def panel(key: AnalysisKey) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("File to the case", key="file", icon=":material/create_new_folder:")
-        st.caption(f"Not filed in case {plain(case.name)} yet; kept until the server stops.", width="content")
+        st.caption(f"Not filed in case {plain(case.name)} yet; {_UNTIL}.", width="content")
     if pressed:
         intake = resources.analyses().intake(key)
         if intake is None:
