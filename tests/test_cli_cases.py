@@ -3,6 +3,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 
+import numpy as np
 import pytest
 
 from faceloupe import cli_cases
@@ -10,6 +11,7 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import data_folder
 from faceloupe.errors import WeightsError
 from tests.cases.conftest import report_of
+from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.test_cli import run
 
@@ -102,6 +104,18 @@ def test_without_weights_the_evidence_is_filed_all_the_same(capsys, case, monkey
     code, out, err = run(capsys, "case", "add", case, GENERATED)
     assert (code, err) == (2, "faceloupe: The weights are missing; restore them.\n")
     assert out.split()[1:] == ["not", "analyzed", GENERATED.name]
+
+
+def test_what_was_filed_and_not_analyzed_is_told_by_the_exit_code(capsys, tmp_path, case, monkeypatch):
+    clip = write_clip(tmp_path / "clip.mp4", [np.zeros((64, 64, 3), np.uint8)] * 5, fps=5)
+    monkeypatch.setenv("FACELOUPE_FROM_S", "100")
+    code, out, err = run(capsys, "case", "add", case, clip)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "was filed, but not analyzed" in err
+    assert out.split()[1:] == ["not", "analyzed", "clip.mp4"]
+    monkeypatch.setenv("FACELOUPE_DEVICE", "abacus")
+    code, out, _ = run(capsys, "case", "add", case, GENERATED)
+    assert (code, out.split()[1:]) == (2, ["not", "analyzed", GENERATED.name])
 
 
 def test_a_blind_case_hides_the_result_until_it_is_decided(capsys):

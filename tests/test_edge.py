@@ -95,6 +95,7 @@ def test_a_bad_request_is_one_sentence(capsys, exported, tmp_path):
         [DEFAULT_MODEL, "--onnx", tmp_path / "a.bin"],
         [DEFAULT_MODEL, "--onnx", exported / "int8.onnx"],
         [DEFAULT_MODEL, "--onnx", tmp_path / "a.onnx", "--pictures", tmp_path / "empty"],
+        [DEFAULT_MODEL, "--onnx", weights_folder() / "a.onnx"],  # its record would be taken for a model's
         [DEFAULT_MODEL],
     ):
         code, out, err = run(capsys, "models", "export", *arguments)

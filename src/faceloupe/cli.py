@@ -262,12 +262,14 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 class _OutputLost(Exception):
-    """Nobody takes what is printed: a closed pipe or a full disk behind stdout."""
+    """What is printed cannot be written: a full disk behind stdout."""
 
 
 def _emit(text: str, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
+    except BrokenPipeError:  # the reader (head, less) has gone and wants no more; the command is ended all the same,
+        _discard(sys.stdout)  # as its exit code tells others what it found
     except OSError as problem:
         raise _OutputLost from problem
 
@@ -340,7 +342,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (_OutputLost, OSError) as problem:
         _discard(sys.stdout)
         cause = problem.__cause__ or problem
-        if isinstance(cause, BrokenPipeError):  # the reader (head, less) has gone, and wants no more
+        if isinstance(cause, BrokenPipeError):  # of --help, which does not go through _emit
             return 0
         _complain(f"the output cannot be written ({getattr(cause, 'strerror', cause)}).")
         return 2

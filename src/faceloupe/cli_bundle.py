@@ -63,7 +63,7 @@ def reproduce(options: argparse.Namespace, console: "Console") -> int:
     with _opened(options.bundle) as stream:
         if not _verified(stream, options, console).good:
             return 1
-        scores, logits, problems, items = [0.0], [0.0], 0, 0
+        scores, logits, problems, items = [], [], 0, 0
         for found in work.reproduce(stream, folder=options.evidence, progress=console.progress):
             console.clear()
             items += 1
@@ -77,10 +77,8 @@ def reproduce(options: argparse.Namespace, console: "Console") -> int:
             if found.problem:
                 problems += 1
                 console.complain(f"{label} is not reproduced: {found.problem}")
-        console.emit(
-            f"Largest difference over {items - problems:,} of {items:,} examined items: "
-            f"score {max(scores):.3g}, logit {max(logits):.3g}"
-        )
+        differences = f"score {max(scores):.3g}, logit {max(logits):.3g}" if scores else "nothing could be compared"
+        console.emit(f"Largest difference over {len(scores):,} of {items:,} examined items: {differences}")
     return 1 if problems else 0
 
 
@@ -100,9 +98,13 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
 
     try:
         key = options.key.read_bytes() if options.key else None
-        found = check(stream, key=key, step=partial(console.progress, "Hashing"))
     except OSError as problem:
         raise UsageError(f"The key {options.key} cannot be read ({problem.strerror}); check the path.") from problem
+    try:
+        found = check(stream, key=key, step=partial(console.progress, "Hashing"))
+    except OSError as problem:
+        cause = problem.strerror or "it is no regular file"
+        raise UsageError(f"The bundle {options.bundle} cannot be read ({cause}); give a file.") from problem
     except BundleError as problem:  # of the key: what is wrong with the bundle is a finding
         raise UsageError(str(problem)) from problem
     finally:

@@ -12,7 +12,7 @@ from faceloupe.cases.records import Case, Confidence, Item
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings, data_folder
 from faceloupe.desk import Desk
-from faceloupe.errors import FaceLoupeError, WeightsError
+from faceloupe.errors import FaceLoupeError
 from faceloupe.media.intake import printable_name, take_in
 from faceloupe.report.columns import columns
 from faceloupe.types import Outcome
@@ -72,7 +72,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
     if not options.no_analysis:
         try:
             instruments = _instruments(settings)
-        except WeightsError as problem:  # evidence comes first: it is filed all the same
+        except FaceLoupeError as problem:  # evidence comes first: it is filed all the same
             console.complain(str(problem))
             code = 2
     desk = Desk(_store(), options.case, _who(options.examiner), settings)
@@ -94,6 +94,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
         except FaceLoupeError as problem:
             console.clear()
             console.complain(f"{path.name} was filed, but not analyzed: {problem}")
+            code = 2
         console.clear()
         console.emit("  ".join((item.sha256, f"{_result(_shown(desk, item.sha256)):<14}", item.name)))
     return code

@@ -31,6 +31,17 @@ def data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "faceloupe"
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone: what lies there is nobody else's.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for one in reversed((folder, *folder.parents)):
+        if not one.is_dir():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
 def password_hash() -> str | None:
     """Hash of the password that the app asks for: ``FACELOUPE_PASSWORD_HASH``; None where it asks for none."""
     return os.environ.get("FACELOUPE_PASSWORD_HASH") or None

@@ -118,6 +118,8 @@ def export(
         raise UsageError(f"{record.id} is an ensemble; export its members ({', '.join(record.members)}) one by one.")
     if target.suffix != SUFFIX:
         raise UsageError(f"{printable_name(target.name)} must end in {SUFFIX}.")
+    if target.parent.resolve() == folder.resolve():
+        raise UsageError(f"{target.parent} holds the model records, and an export is none; choose another folder.")
     names = target.name, target.with_suffix(".json").name
     refuse_taken(names, target.parent)
     _require()

@@ -12,7 +12,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 
-from faceloupe.config import data_folder
+from faceloupe.config import data_folder, private_folder
 
 _BYTES, _KEPT = 1_000_000, 5  # of one file, and older files
 _LOGGED = ("faceloupe", "streamlit.error_util")  # the latter tells what a page did not foresee
@@ -49,7 +49,7 @@ class _Quiet(RotatingFileHandler):
     """A log that makes its folder when there is something to tell, and that stops no work where it cannot."""
 
     def _open(self) -> TextIOWrapper:
-        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        private_folder(Path(self.baseFilename).parent)
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -17,6 +17,8 @@ from faceloupe.pipeline import Instruments, Progress, analyze
 
 TOLERANCE = 1e-3  # of a score; other processors and libraries round differently
 
+_LIMITS = ("max_bytes", "max_pixels", "max_decoder_bytes", "max_decoder_s")  # none of which changes a score
+
 Report = Mapping[str, Any]
 _Scores = dict[str, tuple[str | None, float | None, float | None]]  # of a face: outcome, score, logit
 
@@ -122,10 +124,13 @@ def _one(item: Report, path: Path, loaded: dict[Settings, Instruments], progress
 
 
 def _settings(report: Report) -> Settings:
+    """Those of the report; but anybody can sign a bundle, so the limits that protect this machine are its own too."""
     try:
-        return Settings(**{one.name: one.type(report["settings"][one.name]) for one in fields(Settings)})
+        then = Settings(**{one.name: one.type(report["settings"][one.name]) for one in fields(Settings)})
     except (KeyError, TypeError, ValueError):
         raise UsageError("The settings of its report are not those of this release.") from None
+    here = Settings.from_environment()
+    return replace(then, **{name: min(getattr(then, name), getattr(here, name)) for name in _LIMITS})
 
 
 def _compared(item: Report, before: Report, after: Report) -> Reproduction:

@@ -1,6 +1,7 @@
 import io
 import struct
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,15 @@ def zipped(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP
     return path
 
 
+@pytest.fixture
+def reader():
+    with closing(Reader()) as opened:
+        yield opened
+
+
 def problems(path: Path) -> list[str]:
-    reader = Reader()
-    return [reader.identify(one).problem for one in listed([str(path)])]
+    with closing(Reader()) as reader:
+        return [reader.identify(one).problem for one in listed([str(path)])]
 
 
 def test_members_are_listed_under_the_zips_name(tmp_path):
@@ -38,20 +45,18 @@ def test_a_zip_is_known_by_its_content(tmp_path):
     assert [one.shown for one in listed([str(tmp_path)])] == [f"{tmp_path}/b.zip", f"{path}!x"]
 
 
-def test_a_member_has_the_hash_of_its_own_bytes(tmp_path):
-    reader = Reader()
+def test_a_member_has_the_hash_of_its_own_bytes(tmp_path, reader):
     (packed,) = listed([str(zipped(tmp_path / "a.zip", {"x.png": PHOTO.read_bytes()}))])
     (plain,) = listed([str(PHOTO)])
     assert reader.identify(packed) == reader.identify(plain)
 
 
-def test_a_name_that_points_elsewhere_leads_nowhere(tmp_path):
+def test_a_name_that_points_elsewhere_leads_nowhere(tmp_path, reader):
     (tmp_path / "in").mkdir()
     outside = tmp_path / "evil.png"
     path = zipped(tmp_path / "in" / "a.zip", {"../evil.png": PHOTO.read_bytes(), "/etc/evil": b"x"})
     found = list(listed([str(path)]))
     assert [one.shown for one in found] == [f"{path}!../evil.png", f"{path}!/etc/evil"]
-    reader = Reader()
     one = reader.identify(found[0])
     taken = reader.take(Task(0, found[0], one.sha256, one.media_type), max_bytes=2**28)
     assert taken.intake.content == PHOTO.read_bytes()
@@ -125,15 +130,49 @@ def test_a_directory_too_large_for_the_memory_is_refused_before_it_is_read(tmp_p
     assert "directory" in problems(path)[0]
 
 
+def test_a_directory_that_another_record_belittles_is_refused_too(tmp_path, monkeypatch):
+    path = tmp_path / "a.zip"
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 50)  # so that it is written as ZIP64
+        zipped(path, {f"{number}": b"" for number in range(100)})
+    content = bytearray(path.read_bytes())
+    locator = content.rindex(b"PK\x06\x07")
+    decoy = bytearray(content[locator - 56 : locator])
+    struct.pack_into("<Q", decoy, 40, 10)  # the directory's size
+    struct.pack_into("<Q", content, locator + 8, 0)  # the locator points to the start, where the decoy lies
+    path.write_bytes(decoy + content)
+    monkeypatch.setattr(archives, "MOST_DIRECTORY_BYTES", 1000)
+    with pytest.raises(EvidenceError, match="directory"):
+        archives.Archive(str(path))
+
+
+def test_a_member_whose_name_begins_with_nul_stops_no_other(tmp_path, reader):
+    path = zipped(tmp_path / "a.zip", {"?first": b"hidden", "b.png": PHOTO.read_bytes()})
+    path.write_bytes(path.read_bytes().replace(b"?first", b"\0first"))
+    found = list(listed([str(path)]))
+    assert [one.shown for one in found] == [f"{path}!", f"{path}!b.png"]
+    assert [one.problem for one in map(reader.identify, found)] == ["", ""]
+
+
+def test_a_member_that_asks_for_more_memory_than_there_is_has_a_row(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "a.zip", {"x": b"a"})
+
+    def starve(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", starve)
+    assert "memory" in problems(path)[0]
+
+
 def test_a_video_in_a_zip_is_spooled_and_the_copy_removed(tmp_path):
     clip = b"\0\0\0\x18ftypisom" + bytes(5000)
     path, spool = zipped(tmp_path / "a.zip", {"v.mp4": clip}), tmp_path / "spool"
     spool.mkdir()
-    reader = Reader(spool)
     (one,) = listed([str(path)])
-    identity = reader.identify(one)
-    assert identity.media_type == "video"
-    taken = reader.take(Task(0, one, identity.sha256, "video"), max_bytes=2**28)
+    with closing(Reader(spool)) as reader:
+        identity = reader.identify(one)
+        assert identity.media_type == "video"
+        taken = reader.take(Task(0, one, identity.sha256, "video"), max_bytes=2**28)
     assert taken.intake.evidence.name == "a.zip!v.mp4"
     with taken.intake.open() as stream:
         assert stream.read() == clip
@@ -142,10 +181,9 @@ def test_a_video_in_a_zip_is_spooled_and_the_copy_removed(tmp_path):
     assert list(spool.iterdir()) == []
 
 
-def test_what_changed_since_it_was_hashed_is_not_examined(tmp_path):
+def test_what_changed_since_it_was_hashed_is_not_examined(tmp_path, reader):
     path = tmp_path / "x.jpg"
     path.write_bytes(b"before")
-    reader = Reader()
     (one,) = listed([str(path)])
     identity = reader.identify(one)
     path.write_bytes(b"after")

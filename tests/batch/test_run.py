@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from faceloupe.batch.crew import GIVEN_UP
+from faceloupe.batch.examiner import Examiner
 from faceloupe.batch.table import COLUMNS
+from faceloupe.batch.tasks import Equipment, Input, Task
+from faceloupe.config import weights_folder
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.types import Outcome
 from tests.batch.conftest import read
@@ -131,6 +134,41 @@ def test_a_copy_is_marked_with_the_first_of_its_bytes_and_not_examined_again(bat
         copy = rows[f"{folder}/{name}"]
         assert copy == first | {"path": copy["path"], "duplicate_of": first["path"]}
     assert tally.duplicates == 2
+
+
+def test_copies_of_a_file_that_went_before_it_was_examined_are_examined(batch, folder, tmp_path):
+    shutil.copy(folder / "2" / "002.bin", folder / "0" / "0 GONE")
+    shutil.copy(folder / "2" / "002.bin", folder / "0" / "00 GONE too")
+    shutil.copy(folder / "2" / "002.bin", folder / "1" / "again")
+    tally = batch(folder, workers=1)
+    rows = {one["path"]: one for one in read(tmp_path / "out.csv")}
+    assert paths(tmp_path) == everything(folder)
+    for name in ("0 GONE", "00 GONE too"):
+        gone = rows[f"{folder}/0/{name}"]
+        assert (gone["outcome"], gone["reason"], gone["sha256"]) == ("error", "It is gone.", "")
+    first, last = rows[f"{folder}/1/again"], rows[f"{folder}/2/002.bin"]
+    assert (first["outcome"], first["duplicate_of"]) == ("authentic", "")
+    assert last == first | {"path": last["path"], "duplicate_of": first["path"]}
+    assert (tally.outcomes[Outcome.ERROR], tally.duplicates) == (2, 1)
+
+
+@pytest.mark.slow
+def test_the_examiner_says_where_a_file_is_not_what_was_hashed_any_more(settings, tmp_path):
+    changed = tmp_path / "changed.png"
+    changed.write_bytes(b"another content")
+    examine = Examiner(Equipment(settings, weights_folder()))
+    for path in (changed, tmp_path / "gone.png"):
+        task = Task(0, Input(path.name, str(path)), "0" * 64, "image")
+        ((_, result),) = examine(iter([task]))
+        assert (result.media_type, result.outcome) == ("", Outcome.ERROR)
+
+
+def test_reports_never_lie_among_the_inputs(batch, folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    for path, reports in ((folder, folder), (folder / "1", folder), (tmp_path / "link" / "0", folder)):
+        with pytest.raises(UsageError, match="is for the reports"):
+            batch(path, reports=reports, resume=True)
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_copy_of_a_file_that_ends_its_worker_ends_no_other(batch, folder, tmp_path):

@@ -41,6 +41,18 @@ def test_uploads_keep_their_names_and_bytes_also_where_two_share_a_name(shelf):
     assert [Path(one.path).read_bytes() for one in inputs(batch.order())] == [b"1", b"2", b"3"]
 
 
+def test_uploads_named_like_the_folders_of_others_are_kept_too(shelf):
+    batch = shelf.add("", uploads=uploads(("3", b"1"), ("a.jpg", b"2"), ("a.jpg", b"3"), ("3+", b"4"), ("3+", b"5")))
+    assert [Path(one.path).read_bytes() for one in inputs(batch.order())] == [b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
+    data = tmp_path / "new" / "data"
+    Shelf(data / "batches").add("", uploads=uploads(("a.jpg", b"x")))
+    for folder in (data.parent, data, data / "batches"):
+        assert folder.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize(
     "name",
     ["../../evil.jpg", "/etc/passwd", "..", ".hidden", "a\nb.jpg", "", "\u202egpj.exe", "é" * 400],

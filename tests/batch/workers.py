@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 
-from faceloupe.batch.tasks import Equipment, Result, Task
+from faceloupe.batch.tasks import Equipment, Result, Task, failed
 from faceloupe.errors import WeightsError
 from faceloupe.types import Outcome
 
 
 class Light:
-    """Answers without a network. A name that holds SEGV, KILL or EXIT ends the process; SLOW lets others pass."""
+    """Answers without a network. A name that holds SEGV, KILL or EXIT ends the process; SLOW lets others pass; a file
+    whose name holds GONE could be hashed and not be read again."""
 
     def __init__(self, equipment: Equipment) -> None:
         self._reports = equipment.reports
@@ -26,6 +27,9 @@ class Light:
             if "EXIT" in name:
                 sys.exit(3)
             time.sleep(0.2 if "SLOW" in name else 0.002)
+            if "GONE" in name:
+                yield task, failed("", "It is gone.")
+                continue
             report = "{}" if self._reports else ""
             score = int(task.sha256[:8], 16) / 2**32
             alike = task.sha256[:16] if task.media_type == "image" else ""

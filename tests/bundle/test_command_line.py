@@ -1,7 +1,11 @@
 """``case export``, ``verify`` and ``reproduce`` over the real pipeline."""
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import threading
 
 import numpy as np
 import pytest
@@ -107,6 +111,45 @@ def test_an_altered_bundle_is_not_reproduced(capsys, in_use, tmp_path):
         code, out, err = run(capsys, command, path)
         assert (code, err.count("\n"), "Largest" in out) == (1, 1, False)
         assert layout.ITEMS in err
+
+
+def test_the_limits_of_this_machine_hold_whatever_a_bundle_asks_for(capsys, in_use, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_MAX_PIXELS", "1000")
+    code, _, err = run(capsys, "reproduce", in_use.path)
+    assert code == 1
+    assert "and is error" in err
+
+
+def test_a_bundle_without_runs_is_said_to_hold_nothing_to_compare(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
+    case = run(capsys, "case", "create", "Empty")[1].strip()
+    assert run(capsys, "case", "export", case, "--out", tmp_path / "b.zip")[0] == 0
+    code, out, _ = run(capsys, "reproduce", tmp_path / "b.zip")
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        "Largest difference over 0 of 0 examined items: nothing could be compared",
+    )
+
+
+def test_a_bundle_that_is_no_regular_file_is_named(capsys, in_use, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(in_use.content[:100],))
+    writer.start()
+    code, _, err = run(capsys, "verify", tmp_path / "pipe")
+    writer.join()
+    assert code == 2
+    assert "no regular file" in err
+
+
+@pytest.mark.slow
+def test_a_failed_check_is_told_by_the_exit_code_also_where_nobody_reads(in_use, tmp_path):
+    path = tmp_path / "altered.zip"
+    path.write_bytes(zipped((in_use.members | {layout.ITEMS: b"x"}).items()).getvalue())
+    for bundle, code in ((in_use.path, 0), (path, 1)):
+        command = f'set -o pipefail; "{sys.executable}" -m faceloupe verify "{bundle}" | true'
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import hashlib
 import io
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -92,6 +94,33 @@ def test_what_a_blind_case_hides_is_not_in_the_bundle_and_its_number_is(store, t
         ]
         assert Manifest.from_bytes(archive.read(layout.MANIFEST)).withheld_runs == 1
     assert problems(io.BytesIO((tmp_path / "b.zip").read_bytes())) == []
+
+
+def test_a_run_that_the_log_does_not_tell_of_is_not_called_withheld(store, tmp_path):
+    case_id = filled(store, 1)
+    with closing(sqlite3.connect(store.folder / "cases.sqlite")) as database, database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        assert database.execute("DELETE FROM log WHERE action = 'run'").rowcount == 1
+    exported = export_case(store, case_id, tmp_path / "b.zip", actor="Ann", most_drawn=0)
+    assert (exported.withheld_runs, exported.log_good) == (0, False)
+
+
+def test_decisions_and_who_signed_them_are_in_the_table(store, tmp_path):
+    case_id = filled(store, 1)
+    sha256 = store.items(case_id).items[0].sha256
+    view = {"reason": "Seen", "confidence": "low", "examiner": "Ann"}
+    signers = []
+    for number, step in enumerate((None, "authentic", "Bob", "manipulated")):
+        if step == "Bob":
+            store.sign_off(case_id, sha256=sha256, reviewer="Bob")
+        elif step:
+            store.decide(case_id, sha256, outcome=step, **view)
+        export_case(store, case_id, tmp_path / f"{number}.zip", actor="Ann", most_drawn=0)
+        with zipfile.ZipFile(tmp_path / f"{number}.zip") as archive:
+            (row,) = csv.DictReader(io.StringIO(archive.read(layout.ITEMS).decode("utf-8-sig")))
+        signers.append((row["decision"], row["signed_by"]))
+    assert signers == [("", ""), ("authentic", ""), ("authentic", "Bob"), ("manipulated", "")]
 
 
 def test_an_empty_case_makes_a_good_bundle(store, tmp_path):

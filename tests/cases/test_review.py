@@ -110,6 +110,18 @@ def test_an_open_case_hides_nothing(store, case):
     assert store.item(case.id, item.sha256, viewer="anybody").score == 0.9
 
 
+def test_a_signature_is_of_the_decision_that_stood_then(store, case):
+    item = filed(store, case)
+    store.decide(case.id, item.sha256, **VIEW, examiner="Ann")
+    store.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
+    assert store.item(case.id, item.sha256).signed_off
+    store.decide(case.id, item.sha256, **VIEW | {"outcome": "manipulated"}, examiner="Ann")
+    assert not store.item(case.id, item.sha256).signed_off
+    assert [one.reviewer for one in store.sign_offs(case.id, item.sha256)] == ["Bob"]
+    store.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
+    assert store.item(case.id, item.sha256).signed_off
+
+
 @pytest.mark.parametrize("name", ["Bob", " bob ", "BOB", "\uff22\uff4f\uff42", "B\u200bob"])
 def test_who_decided_cannot_review_whatever_the_spelling(store, case, name):
     item = filed(store, case)

@@ -430,6 +430,14 @@ def test_a_file_that_was_carried_here_is_taken_by_its_content(record, folder, tm
     assert (tmp_path / "some name.bin").read_bytes() == CONTENT
 
 
+def test_a_whole_file_that_a_killed_process_left_is_taken_where_it_lies(record, folder):
+    entry = read_entries(folder)[record.id]
+    left = folder / f"{record.weights_file}.{entry.sha256[:8]}.part"
+    left.write_bytes(CONTENT)
+    take_file(left, folder)
+    assert_verified(record, folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"short", CONTENT[:-1] + b"!"], ids=["empty", "short", "altered"])
 def test_a_carried_file_of_no_model_is_refused(record, folder, tmp_path, content):
     (tmp_path / record.weights_file).write_bytes(content)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -111,6 +113,15 @@ def test_an_analysis_holds_no_more_of_a_large_picture_than_is_drawn(analysis, in
     assert unlike[y0, x0:x1].all()
     assert unlike[y1, x0:x1].all()
     assert not unlike[y1 + 20 :].any()
+
+
+def test_what_is_written_is_read_by_whom_the_user_lets(tmp_path):
+    before = os.umask(0o077)
+    try:
+        files.publish_file(lambda path: path.write_bytes(b"x"), tmp_path / "bundle.zip")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "bundle.zip").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_failed_write_takes_back_what_it_wrote(analysis, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ A name in a ZIP is only ever shown, so one that points elsewhere (``../../etc/pa
 """
 
 import contextlib
+import io
 import os
 import zipfile
 import zlib
@@ -18,8 +19,6 @@ MOST_EXPANDED = 200  # bytes that come of one byte of a member: media are compre
 HARMLESS_BYTES = 64 * 1024 * 1024  # members up to this size may be of anything, a plain bitmap for one
 MOST_MEMBER_BYTES = 8 * 1024**3
 MOST_DIRECTORY_BYTES = 64 * 1024 * 1024  # of a ZIP's directory, which is held in memory: about 700,000 members
-_END, _END_BYTES, _MOST_COMMENT = b"PK\x05\x06", 22, 65_535
-_END64, _LOCATOR64, _LOCATOR64_BYTES = b"PK\x06\x06", b"PK\x06\x07", 20
 _ENCRYPTED = 0x1
 _BROKEN = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, ValueError, OverflowError, IndexError)
 
@@ -31,6 +30,21 @@ def is_archive(path: str) -> bool:
             return stream.read(4) in MAGICS
     except (OSError, ValueError):
         return False
+
+
+class _Stream(io.BufferedReader):
+    """A ZIP's bytes for ``zipfile``, which reads the whole directory at once, of whatever size the ZIP says it is."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+        self.opening = True
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.opening and size is not None and size > MOST_DIRECTORY_BYTES:
+            raise EvidenceError(
+                f"The directory of the ZIP takes {size:,} bytes; the limit is {MOST_DIRECTORY_BYTES:,}, so unpack it."
+            )
+        return super().read(size)
 
 
 class Archive:
@@ -45,23 +59,21 @@ class Archive:
         Raises:
             EvidenceError: it is damaged, or its directory is too large.
         """
-        try:
-            with open(path, "rb") as stream:
-                directory = _directory_bytes(stream)
-            if directory > MOST_DIRECTORY_BYTES:
-                raise EvidenceError(
-                    f"The directory of the ZIP takes {directory:,} bytes; the limit is {MOST_DIRECTORY_BYTES:,}, "
-                    "so unpack it."
-                )
-            self._zip = zipfile.ZipFile(path)
-        except (*_BROKEN, NotImplementedError) as problem:
-            raise EvidenceError(f"The ZIP is damaged ({_cause(problem)}); get a complete copy.") from problem
-        every = self._zip.infolist()
-        self.members = {number: one.filename for number, one in enumerate(every) if not one.is_dir()}
-        self._every = every
+        with contextlib.ExitStack() as undone:
+            try:
+                self._stream = undone.enter_context(_Stream(path))
+                self._zip = zipfile.ZipFile(self._stream)
+            except (*_BROKEN, NotImplementedError) as problem:
+                raise EvidenceError(f"The ZIP is damaged ({_cause(problem)}); get a complete copy.") from problem
+            undone.pop_all()
+        self._stream.opening = False
+        self._every = self._zip.infolist()
+        # Not is_dir(), which fails on a name that begins with NUL, and so is empty.
+        self.members = {number: one.filename for number, one in enumerate(self._every) if one.filename[-1:] != "/"}
 
     def close(self) -> None:
         self._zip.close()
+        self._stream.close()
 
     def size(self, number: int) -> int:
         """Bytes of a member, unpacked, as the directory has it; no more than these are ever read."""
@@ -98,23 +110,6 @@ class Archive:
 
 def _cause(problem: BaseException) -> str:
     return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-
-
-def _directory_bytes(stream: IO[bytes]) -> int:
-    """Size of a ZIP's directory by its end record; 0 where there is none."""
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, size - _END_BYTES - _MOST_COMMENT - _LOCATOR64_BYTES))
-    tail = stream.read()
-    end = tail.rfind(_END)
-    if end < 0:
-        return 0
-    locator = tail[max(0, end - _LOCATOR64_BYTES) : end]
-    if locator.startswith(_LOCATOR64):
-        stream.seek(min(int.from_bytes(locator[8:16], "little"), size))
-        record = stream.read(56)
-        if record.startswith(_END64):
-            return int.from_bytes(record[40:48], "little")
-    return int.from_bytes(tail[end + 12 : end + 16], "little")
 
 
 class LastArchive:

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from faceloupe import memory
-from faceloupe.batch.reading import Reader, Taken
+from faceloupe.batch.reading import TOO_MUCH_MEMORY, Reader, Taken
 from faceloupe.batch.tasks import Equipment, Result, Task, failed
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
@@ -68,9 +68,9 @@ class Examiner:
                 try:
                     yield _Ready(reader.take(task, max_bytes=self._settings.max_bytes), self._settings)
                 except FaceLoupeError as problem:
-                    yield task, failed(task.media_type, str(problem))
+                    yield task, failed("", str(problem))
                 except MemoryError:
-                    yield task, failed(task.media_type, _MEMORY)
+                    yield task, failed(task.media_type, TOO_MUCH_MEMORY)
                 except Exception as problem:  # noqa: BLE001 - every input gets its row
                     yield task, _unforeseen(task, problem)
         finally:
@@ -86,7 +86,7 @@ class Examiner:
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))
         except MemoryError:
-            return failed(task.media_type, _MEMORY)
+            return failed(task.media_type, TOO_MUCH_MEMORY)
         except Exception as problem:  # noqa: BLE001 - every input gets its row
             return _unforeseen(task, problem)
         finally:
@@ -153,7 +153,6 @@ def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
 
 _THUMBNAIL_PX = 72
 _TRIM_EVERY = 64  # files
-_MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
 
 
 def _unforeseen(task: Task, problem: Exception) -> Result:

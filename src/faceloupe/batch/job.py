@@ -74,6 +74,7 @@ def carry_out(
         raise UsageError(f"{order.out} is there already, and nothing is overwritten; choose another name.")
     if order.reports is not None:
         _prepare(order.reports, resume=order.resume)
+        _refuse_within(order.reports, order.paths)
     growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
     scratch.remove_leftovers()
     with ExitStack() as stack:
@@ -126,6 +127,16 @@ def _prepare(folder: Path, *, resume: bool) -> None:
             raise UsageError(f"{folder} is not empty, and nothing is overwritten; choose another folder.")
     except OSError as problem:
         raise UsageError(f"{folder} cannot be used ({problem.strerror}); choose another folder.") from problem
+
+
+def _refuse_within(folder: Path, paths: tuple[str, ...]) -> None:
+    """
+    Raises:
+        UsageError: one of the paths lies in the folder of the reports, or is it, so that reports would be inputs.
+    """
+    for path in paths:
+        if path != STANDARD_INPUT and Path(path).resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{shown(path)} lies in {folder}, which is for the reports; choose another folder.")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from faceloupe.media.intake import VIDEO_FORMATS, Intake, printable_name, sniff,
 _CHUNK = 1024 * 1024
 _HEAD = 256  # bytes that tell the format
 MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
+TOO_MUCH_MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
 NESTED = "It is a ZIP inside a ZIP, which was not opened; unpack it and give the inner one."
 CHANGED = "The file changed while the batch ran, so that no result would belong to the hash; examine it anew."
 
@@ -62,6 +63,8 @@ class Reader:
             return self._identify_member(one, step)
         except (UsageError, EvidenceError) as problem:
             return Identity(problem=str(problem))
+        except MemoryError:  # of a ZIP's member, which may ask for gigabytes before a byte of it is read
+            return Identity(problem=TOO_MUCH_MEMORY)
 
     def sendable(self, task: Task) -> Task:
         """The task with its bytes, where they can be read and are few enough to be sent to another machine."""

@@ -1,7 +1,7 @@
 """The driver of a batch: it lists, hands out, puts in order and writes, and holds a bounded number of files in mind."""
 
-import os
-import tempfile
+import contextlib
+import secrets
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -71,13 +71,15 @@ class _Pending:
     """An input without a row.
 
     Attributes:
-        sha256: empty where it could not be read.
+        path: as it stands in the table.
+        task: what there is to do; its SHA-256 is empty where the input could not be read.
         result: None until it comes back, and for a file of the same bytes as an earlier one.
+        copy: whether it is such a file.
     """
 
     path: str
-    sha256: str
-    result: Result | None
+    task: Task
+    result: Result | None = None
     copy: bool = False
 
 
@@ -172,6 +174,7 @@ class _Driver:
     cancel: Cancel | None
     pending: OrderedDict[int, _Pending] = field(default_factory=OrderedDict)
     under_way: dict[str, int] = field(default_factory=dict)  # SHA-256 -> index of a file without a row
+    submitted: int = 0  # to the engine, and not back yet
     told: float = -1e9
 
     def take_up(self, written: Written) -> None:
@@ -189,58 +192,65 @@ class _Driver:
         self.counts.resumed = self.counts.rows
 
     def count(self, total: Callable[[], int]) -> None:
-        """Learn how many inputs there are, in a thread of its own."""
-        self.counts.total = total()
+        """Learn how many inputs there are, in a thread of its own; what goes wrong is met by whoever lists them too."""
+        with contextlib.suppress(Exception):
+            self.counts.total = total()
 
     def work(self, inputs: Iterator[Input]) -> None:
         """Go through the inputs."""
-        index, submitted, exhausted = 0, 0, False
+        index, exhausted = 0, False
         window = max(_WINDOW, _WINDOW_SHARE * self.engine.capacity)
         while not exhausted or self.pending:
-            while not exhausted and submitted < self.engine.capacity and len(self.pending) < window:
+            while not exhausted and self.submitted < self.engine.capacity and len(self.pending) < window:
                 one = next(inputs, None)
                 if one is None:
                     exhausted = True
                     break
-                submitted += self._begin(index, one)
+                self._begin(index, one)
                 index += 1
                 self._write()
                 self._step()
-            if submitted:
+            if self.submitted:
                 for done, result in self.engine.results(_WAIT_S):
-                    self._keep(self.pending[done].sha256, result)
+                    self._keep(self.pending[done].task.sha256, result)
                     self.pending[done].result = replace(result, report="", thumbnail=b"")
-                    submitted -= 1
+                    self.submitted -= 1
             self._write()
             self._step()
         self._step(last=True)
 
-    def _begin(self, index: int, one: Input) -> bool:
-        """Take on an input; whether the engine was given it."""
+    def _begin(self, index: int, one: Input) -> None:
+        """Take on an input."""
         identity = self.reader.identify(one, self._step)
-        path, sha256 = cell(one.shown), identity.sha256
+        task = Task(index, one, identity.sha256, identity.media_type)
+        pending = self.pending[index] = _Pending(cell(one.shown), task)
         if identity.problem:
-            self.pending[index] = _Pending(path, sha256, failed(identity.media_type, identity.problem))
-            return False
-        if sha256 in self.under_way or self.seen.exact(sha256):
-            self.pending[index] = _Pending(path, sha256, None, copy=True)
-            return False
-        self.under_way[sha256] = index
-        self.pending[index] = _Pending(path, sha256, None)
-        self.engine.submit(Task(index, one, sha256, identity.media_type))
-        return True
+            pending.result = failed(identity.media_type, identity.problem)
+        elif task.sha256 in self.under_way or self.seen.exact(task.sha256):
+            pending.copy = True
+        else:
+            self._submit(task)
+
+    def _submit(self, task: Task) -> None:
+        self.under_way[task.sha256] = task.index
+        self.engine.submit(task)
+        self.submitted += 1
 
     def _write(self) -> None:
         """Write the rows of all inputs that no input without a result comes before."""
         while self.pending:
             index, one = next(iter(self.pending.items()))
-            if one.result is None and not one.copy:
+            first = self.seen.exact(one.task.sha256) if one.copy else None
+            if one.copy and first is None:  # that one could not be read any more; this one may be
+                one.copy = False
+                self._submit(one.task)
+            if first is None and one.result is None:
                 return
-            row = self._copied(one) if one.copy else self._row(one)
+            row = self._row(one) if first is None else self._copied(one, self.table.at(first))
             self.seen.add(row, self.table.add(row))
             self.counts.add(row)
-            if self.under_way.get(one.sha256) == index:
-                del self.under_way[one.sha256]
+            if self.under_way.get(one.task.sha256) == index:
+                del self.under_way[one.task.sha256]
             del self.pending[index]
 
     def _row(self, one: _Pending) -> Row:
@@ -248,7 +258,7 @@ class _Driver:
         near = self.seen.near(result.perceptual_hash)
         return Row(
             one.path,
-            one.sha256,
+            one.task.sha256 if result.media_type else "",  # a hash of what could not be read again would be of nothing
             result.media_type,
             result.outcome.value,
             cell(result.score),
@@ -264,8 +274,7 @@ class _Driver:
             result.perceptual_hash,
         )
 
-    def _copied(self, one: _Pending) -> Row:
-        first = self.table.at(self.seen.exact(one.sha256))
+    def _copied(self, one: _Pending, first: Row) -> Row:
         return first._replace(path=one.path, duplicate_of=first.path)
 
     def _keep(self, sha256: str, result: Result) -> None:
@@ -291,13 +300,14 @@ def _put(path: Path, content: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
+    temporary = path.parent / f".faceloupe-{secrets.token_hex(8)}"
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".faceloupe-")
-        with os.fdopen(descriptor, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        temporary.replace(path)
     except OSError as problem:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise UsageError(
             f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); make room and go on with "
             "--resume."

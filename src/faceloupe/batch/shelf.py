@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from faceloupe.batch.job import Order
+from faceloupe.config import private_folder
 from faceloupe.errors import UsageError
 from faceloupe.media.intake import printable_name
 from faceloupe.report.files import publish_file
@@ -98,8 +99,8 @@ class Shelf:
         batch_id = f"{made:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         folder = self._folder / batch_id
         try:
-            (folder / _UPLOADS).mkdir(parents=True, mode=0o700)
-            (folder / _THUMBNAILS).mkdir(mode=0o700)
+            private_folder(folder / _UPLOADS)
+            private_folder(folder / _THUMBNAILS)
             kept = [str(path) for path in paths] + [str(path) for path in self._keep(folder / _UPLOADS, uploads)]
             if not kept:
                 raise UsageError("A batch needs files: upload some, or name a folder.")
@@ -147,8 +148,11 @@ class Shelf:
             safe = shown.encode("utf-8")[-200:].decode("utf-8", "ignore").lstrip(".") or "unnamed"
             path = folder / safe
             if path.exists():
-                path = folder / str(number) / safe
-                path.parent.mkdir()
+                own = folder / str(number)
+                while own.exists():
+                    own = own.with_name(f"{own.name}+")
+                own.mkdir()
+                path = own / safe
             with path.open("xb") as target:
                 shutil.copyfileobj(content, target, _CHUNK)
             yield path

@@ -56,7 +56,7 @@ class Result:
     """What was found in one file.
 
     Attributes:
-        media_type: ``image`` or ``video``; empty where the file could not be read.
+        media_type: ``image`` or ``video``; empty where the file could not be read, or not as it was hashed.
         outcome: see ``Outcome``.
         reason: of the outcome.
         score: calibrated P(manipulated), 0..1; None where nothing was scored.

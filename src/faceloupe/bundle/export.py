@@ -13,7 +13,7 @@ from faceloupe.bundle import layout
 from faceloupe.bundle.keys import fingerprint, public_pem, signing_key
 from faceloupe.bundle.layout import Manifest, Member
 from faceloupe.bundle.rows import COLUMNS, row
-from faceloupe.cases.log import Action, canonical
+from faceloupe.cases.log import canonical
 from faceloupe.cases.records import stamp
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.summary import CaseReport, open_case_report
@@ -162,8 +162,8 @@ def export_case(
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             writer = _Writer(archive)
             with open_case_report(store, case_id, viewer=actor) as report:
-                entries, runs = _write_case(writer, replace(report, items=contents.passing(report.items, collected)))
-                withheld = runs - len(contents.runs)
+                entries = _write_case(writer, replace(report, items=contents.passing(report.items, collected)))
+                withheld = report.hidden_runs
                 drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
                 record = replace(report, items=iter(contents.whole)).as_dict() if drawn else None
                 log = report.log
@@ -201,9 +201,9 @@ def export_case(
     return found[0]
 
 
-def _write_case(writer: _Writer, report: CaseReport) -> tuple[int, int]:
-    """Write the case report and the log; returns how many entries the log has, and of how many runs it tells."""
-    entries = runs = 0
+def _write_case(writer: _Writer, report: CaseReport) -> int:
+    """Write the case report and the log; returns how many entries the log has."""
+    entries = 0
     with writer.member(layout.CASE) as stream:
         for piece in report.pieces():
             stream.write(piece.encode())
@@ -211,8 +211,7 @@ def _write_case(writer: _Writer, report: CaseReport) -> tuple[int, int]:
         for entry in report.entries():
             stream.write(f"{canonical(entry)}\n".encode())
             entries += 1
-            runs += entry["action"] == Action.RUN
-    return entries, runs
+    return entries
 
 
 def _write_parts(

@@ -8,7 +8,7 @@ COLUMNS += ("confidence", "signed_by")
 
 
 def row(item: dict[str, Any]) -> tuple[object, ...]:
-    """The row of an item: its newest run, decision and signature.
+    """The row of an item: its newest run, its newest decision, and who signed that one last.
 
     Args:
         item: see ``cases.summary``.
@@ -27,7 +27,9 @@ def row(item: dict[str, Any]) -> tuple[object, ...]:
             report["model"]["weights_sha256"],
             report["tool"]["version"],
         )
-    decision = item["decisions"][-1] if item["decisions"] else dict.fromkeys(("outcome", "examiner", "confidence"))
-    signed_by = item["sign_offs"][-1]["reviewer"] if item["sign_offs"] else None
-    said = (decision["outcome"], decision["examiner"], decision["confidence"], signed_by)
+    said: tuple[object, ...] = (None,) * 4
+    if item["decisions"]:
+        decision = item["decisions"][-1]
+        signed = [one["reviewer"] for one in item["sign_offs"] if one["utc"] >= decision["utc"]]
+        said = (decision["outcome"], decision["examiner"], decision["confidence"], signed[-1] if signed else None)
     return (*identity, len(item["runs"]), *found, *said)

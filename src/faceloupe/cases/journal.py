@@ -14,6 +14,7 @@ from faceloupe.cases.heads import HeadsFile
 from faceloupe.cases.log import START, STORE, Action, Entry, Head
 from faceloupe.cases.records import Unfinished, name_of, plain, stamp, utc_now
 from faceloupe.cases.writing import Refusal, Writing
+from faceloupe.config import private_folder
 from faceloupe.media.intake import printable_name
 
 Clock = Callable[[], datetime]
@@ -42,7 +43,7 @@ class Journal:
         self._evidence = evidence.Vault(folder / "evidence", incoming)
         self._pictures = evidence.Vault(folder / "pictures", incoming)
         with evidence.in_words(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # evidence is nobody else's to read
+            private_folder(folder)
             if self._database.lacks():
                 self._migrate()
             for name in ("evidence", "pictures", "incoming"):

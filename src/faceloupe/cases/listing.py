@@ -15,7 +15,8 @@ _HIDDEN = """(items.outcome IS NOT NULL AND :viewer IS NOT NULL
 _ITEM = f"""SELECT items.id, case_id, items.sha256, name, size_bytes, media_type, format, added_utc, added_by,
     iif({_HIDDEN}, NULL, outcome), iif({_HIDDEN}, NULL, score), {_HIDDEN},
     (SELECT outcome FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1),
-    EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id)
+    EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id
+        AND utc >= (SELECT utc FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1))
     FROM items JOIN evidence ON evidence.sha256 = items.sha256"""
 
 
@@ -60,6 +61,15 @@ def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:
 def _item(row: tuple[Any, ...]) -> Item:
     *values, hidden, decision, signed_off = row
     return Item(*values, hidden=bool(hidden), decision=decision, signed_off=bool(signed_off))
+
+
+def hidden_runs(connection: Connection, case_id: str, viewer: str | None) -> int:
+    """How many runs of a case are kept from a person."""
+    (hidden,) = connection.execute(
+        f"SELECT count(*) FROM runs JOIN items ON items.id = item_id WHERE case_id = :case_id AND {_HIDDEN}",
+        {"case_id": case_id, "viewer": viewer},
+    ).fetchone()
+    return hidden
 
 
 def items_query(*, search: str, outcome: str | None) -> str:

@@ -41,6 +41,7 @@ class CaseReport:
         after: what stands after them, up to the log.
         log: the check of the log.
         entries: gives the entries of the log from the first, as often as it is called.
+        hidden_runs: how many are kept from whom the report is for.
     """
 
     before: dict[str, Any]
@@ -48,6 +49,7 @@ class CaseReport:
     after: dict[str, Any]
     log: LogCheck
     entries: Callable[[], Iterator[dict[str, Any]]]
+    hidden_runs: int
 
     def as_dict(self) -> dict[str, Any]:
         """The whole report."""
@@ -94,8 +96,9 @@ def open_case_report(store: CaseStore, case_id: str, *, viewer: str | None = Non
         }
         person = None if viewer is None else person_key(viewer)
         items = (_item(connection, item, person) for item in listing.all_items(connection, case_id, person))
+        hidden = listing.hidden_runs(connection, case_id, person)
         yield CaseReport(
-            before, items, after, check, lambda: (entry.as_dict() for entry in log.entries(connection, case_id))
+            before, items, after, check, lambda: (entry.as_dict() for entry in log.entries(connection, case_id)), hidden
         )
 
 

@@ -6,6 +6,7 @@ unpacked. Where two programs could read one file differently, it is refused.
 
 import json
 import struct
+import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ def read(stream: BinaryIO, size: int) -> Reading | None:
     head = stream.read(512)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return _unexamined(f"Keras/HDF5 file, {_BY_BYTES_ONLY}", _KERAS)
-    if head[257:262] == b"ustar":
+    if _is_tar(head):
         return _unexamined(
             f"tar archive, {_BY_BYTES_ONLY}", "PyTorch's archives of 2016 hold pickles that loading runs"
         )
@@ -86,6 +87,16 @@ def read(stream: BinaryIO, size: int) -> Reading | None:
         return _read_safetensors(stream, size, announced)
     stream.seek(0)
     return _read_pickles(stream.read(MAX_PICKLE_BYTES), size, certain=pickled)
+
+
+def _is_tar(head: bytes) -> bool:
+    """Whether ``tarfile``, which torch asks before it looks for a pickle, takes the bytes for a member's header; old
+    headers have a checksum and no other mark, so a pickle or a safetensors file can be one too."""
+    try:
+        tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _unexamined(container: str, why: str) -> Reading:

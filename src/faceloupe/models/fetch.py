@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, UsageError, WeightsError
 from faceloupe.media.intake import printable_name
 from faceloupe.models.answers import OFFLINE, Patience
@@ -125,9 +126,10 @@ def take_file(source: Path, folder: Path) -> ModelRecord:
     place = place_of(records[entry.id], folder)
     with _alone(place, entry, None, None):
         partial = _partial(place, entry)
-        with writing(partial, "wb", entry.size_bytes) as write, source.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                write(block)
+        if not (partial.exists() and partial.samefile(source)):  # else it is what a killed process left, and whole
+            with writing(partial, "wb", entry.size_bytes) as write, source.open("rb") as stream:
+                while block := stream.read(_BLOCK):
+                    write(block)
         _publish(partial, place, entry, shown)
     return records[entry.id]
 
@@ -164,7 +166,7 @@ def _publish(partial: Path, place: Path, entry: ReleaseEntry, origin: str) -> No
 def _alone(place: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> Iterator[None]:
     """Hold the lock of a weights file: of several processes, one fetches, the others wait. It ends with its holder."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(place.parent)
         lock = FileLock(place.with_name(f"{place.name}.lock"))
         _acquire(lock, entry, cancel, progress)
     except OSError as problem:

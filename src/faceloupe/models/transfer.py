@@ -10,6 +10,7 @@ from pathlib import Path
 import requests
 import urllib3
 
+from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, WeightsError
 from faceloupe.media.intake import printable_name
 from faceloupe.models.answers import OFFLINE, MayPass, Patience, Session, ask, host_of
@@ -130,7 +131,7 @@ def writing(part: Path, mode: str, more: int) -> Iterator[Callable[[bytes], obje
         WeightsError: there is no room for it, or it cannot be written.
     """
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(part.parent)
         free = shutil.disk_usage(part.parent).free
         if free < more:
             raise WeightsError(

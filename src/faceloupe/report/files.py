@@ -3,8 +3,8 @@
 import errno
 import io
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -43,12 +43,10 @@ def _publish(fill: Callable[[Path], object], path: Path) -> None:
         fill: writes the content to the path it is given.
         path: of the file.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".faceloupe-")
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.parent / f".faceloupe-{secrets.token_hex(8)}"
+    temporary.open("xb").close()  # readable by whom the user's umask allows, as what ``_copy`` makes
     try:
         fill(temporary)
-        temporary.chmod(0o644)
         try:
             os.link(temporary, path)
         except OSError as problem:

@@ -86,8 +86,10 @@ def sign_off(case: Case, sha256: str | None) -> None:
     store = resources.cases()
     signed = store.sign_offs(case.id, sha256)
     st.markdown("**Sign-off**")
+    made = store.decisions(case.id, sha256) if sha256 is not None else ()
     for one in signed:
-        st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z")
+        of = ", under an earlier decision" if made and one.utc < made[-1].utc else ""
+        st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z{of}")
     fresh = f"{_of(sha256)}-{len(signed)}"
     with st.form(f"sign-{fresh}"):
         reviewer = st.text_input("Reviewer, a second person", key=f"reviewer-{fresh}", max_chars=100)
