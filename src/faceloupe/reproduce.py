@@ -14,6 +14,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.intake import take_in
 from faceloupe.pipeline import Instruments, Progress, analyze
+from faceloupe.report.exhibits import finding_run
 
 TOLERANCE = 1e-3  # of a score; other processors and libraries round differently
 
@@ -45,7 +46,7 @@ class Reproduction:
 def reproduce(
     stream: BinaryIO, *, folder: Path | None = None, progress: Progress | None = None
 ) -> Iterator[Reproduction]:
-    """Score the newest run of each item anew, with the settings of its report.
+    """Score the run of each item that says what was found anew, with the settings of its report.
 
     Args:
         stream: of a bundle that was verified.
@@ -107,7 +108,7 @@ def _evidence(archive: Archive, sha256: str, found: Mapping[str, Path], folder: 
 
 
 def _one(item: Report, path: Path, loaded: dict[Settings, Instruments], progress: Progress | None) -> Reproduction:
-    run = item["runs"][-1]
+    run = finding_run(item["runs"])
     before = run["report"]
     settings = _settings(before)
     networks = replace(settings, frames=0, from_s=0.0, to_s=0.0)  # these do not depend on the stretch

@@ -63,6 +63,7 @@ def test_a_case_report_holds_everything_and_only_json(store, case, worked):
             }
         ],
         "sign_offs": [{"utc": item["sign_offs"][0]["utc"], "reviewer": "Bob"}],
+        "runs_withheld": 0,
     }
     assert [note["text"] for note in report["notes"]] == ["On the case"]
     assert [sign_off["reviewer"] for sign_off in report["sign_offs"]] == ["Bob"]

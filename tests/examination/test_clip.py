@@ -18,6 +18,7 @@ from faceloupe import cli
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.intake import take_in, take_in_bytes
 from faceloupe.pipeline import analyze, view_frame
+from faceloupe.report.canonical import of_stretch
 from faceloupe.types import Outcome
 from tests.clips import numbered, write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
@@ -180,8 +181,17 @@ def test_a_stretch_can_be_looked_at_closer(two_people, instruments, settings):
     report = analyze(two_people, instruments, settings=closer, explain=False).report
     assert [entry["index"] for entry in report["frames"]] == list(range(25, 50))
     assert (report["settings"]["from_s"], report["settings"]["to_s"]) == (1.0, 2.0)
+    assert report["reason"].endswith("; nothing but 1.00 s to 2.00 s of the video was examined")
+    assert "all from 1.00 s to 2.00 s; the rest of the video was not examined" in " ".join(report["scope"])
+    assert of_stretch(report)
     with pytest.raises(UsageError, match=r"is not in the video, which lasts 5\.00 s"):
         analyze(two_people, instruments, settings=replace(settings, from_s=9.0))
+
+
+def test_a_stretch_that_is_the_whole_video_is_not_called_one(two_people, instruments, settings):
+    report = analyze(two_people, instruments, settings=replace(settings, to_s=99.0), explain=False).report
+    assert not of_stretch(report)
+    assert "nothing but" not in report["reason"]
 
 
 def test_the_work_can_be_stopped_on_the_way_and_nothing_goes_on_behind_it(two_people, instruments, settings):

@@ -90,6 +90,16 @@ def test_a_person_who_leaves_and_comes_back_is_two_tracks_of_one_person():
     assert 0.88 <= person.likeness <= 1.0
 
 
+def test_linking_can_be_stopped():
+    tracker, _ = run([{"ann": (200, 240)}, {"ann": (400, 200)}], shots=[0, 1])
+
+    def stop():
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        link(tracker.tracks, check=stop)
+
+
 def test_tracks_that_share_a_frame_are_never_one_person():
     tracker, _ = run([{"ann": (160, 240)}])
     rgb, _ = scene({"ann": (160, 240)})

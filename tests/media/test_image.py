@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media import image, intake
@@ -232,6 +232,35 @@ def test_a_preview_page_of_a_tiff_is_not_a_second_picture():
     preview.encoderinfo = {"tiffinfo": {254: 1}}
     content = encode(gradient(), "TIFF", save_all=True, append_images=[preview])
     assert np.array_equal(decode(content).rgb, np.asarray(gradient()))
+
+
+def test_the_limit_holds_for_the_page_that_is_decoded():
+    preview, full = gradient().resize((16, 12)), gradient()
+    full.encoderinfo = {"tiffinfo": {254: 0}}
+    first = encode(preview, "TIFF", tiffinfo={254: 1}, save_all=True, append_images=[full])
+    assert decode(first).rgb.shape == (48, 64, 3)
+    with pytest.raises(EvidenceError, match="64 x 48 pixels"):
+        decode(first, max_pixels=1000)
+
+
+def test_a_lone_preview_is_called_one():
+    picture = decode(encode(gradient(), "TIFF", tiffinfo={254: 1}))
+    assert picture.notes == (
+        "The file calls its picture a preview of reduced size; the full one was not found, nor examined.",
+    )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_with_odd_metadata_is_turned(orientation):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0100] = orientation, 8
+    plain = encode(gradient(), "PNG", exif=exif)
+    odd = exif.tobytes().replace(struct.pack(">HH", 0x0100, 4), struct.pack(">HH", 0x0100, 1))  # a number called bytes
+    with Image.open(io.BytesIO(encode(gradient(), "PNG", exif=odd))) as opened:
+        if orientation > 1:
+            with pytest.raises(struct.error):
+                ImageOps.exif_transpose(opened)
+    assert np.array_equal(decode(encode(gradient(), "PNG", exif=odd)).rgb, decode(plain).rgb)
 
 
 def test_big_tiff_is_read():

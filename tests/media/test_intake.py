@@ -149,6 +149,32 @@ def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_pat
         taken.open()
 
 
+def test_bytes_that_are_not_those_that_were_hashed_are_found_out_though_size_and_time_are_the_same(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(MP4_HEAD)
+    taken = intake.take_in(path, max_bytes=10)
+    before = path.stat()
+    path.write_bytes(MP4_HEAD[::-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(EvidenceError, match="changed while it was examined"):
+        taken.open()
+
+
+def test_a_further_name_of_a_file_is_no_change_of_it_unless_its_bytes_changed_too(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(MP4_HEAD)
+    taken = intake.take_in(path, max_bytes=10)
+    before = path.stat()
+    os.link(path, tmp_path / "also.mp4")
+    with taken.open() as stream:
+        assert stream.read() == MP4_HEAD
+        taken.refuse_changed(stream)
+        path.write_bytes(MP4_HEAD[::-1])
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(EvidenceError, match="changed while it was examined"):
+            taken.refuse_changed(stream)
+
+
 def test_a_file_that_is_written_to_while_it_is_open_is_found_out(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4_HEAD)

@@ -1,4 +1,5 @@
 import io
+import re
 import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
@@ -272,6 +273,13 @@ def test_of_a_cut_file_the_part_that_is_there_is_read(tmp_path, name, options, k
     assert len(video.unreadable) <= 3
     if path.suffix == ".mp4" and keep < 0.9:
         assert any("announces 60 frames" in note for note in video.facts.notes)
+
+
+def test_a_matroska_file_that_was_cut_says_how_much_is_missing(tmp_path):
+    content = write_clip(tmp_path / "a.mkv", numbered(150)).read_bytes()
+    assert opened(content, "Matroska").facts.notes == ()
+    (note,) = opened(content[: len(content) // 2], "Matroska").facts.notes
+    assert re.fullmatch(r"The file announces 6\.0 s; its video ends after [1-4]\.\d s\.", note)
 
 
 @pytest.mark.parametrize("filler", [b"\x00", b"\xff", b"\xa5"])

@@ -11,6 +11,7 @@ import pytest
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.case_html import render_html
 from faceloupe.report.case_view import Letterhead
+from faceloupe.report.exhibits import finding_run
 from tests.report.case_records import EXAMINER, NAME, case, chain, decision, item, note, sign_off
 
 LETTERHEAD = Letterhead("Institute of Pictures", ("1 Long Street", "Springfield"))
@@ -164,7 +165,7 @@ def test_identity_custody_and_people_are_shown(record, shown):
         assert words in shown.text
     for entry in record["log"]["entries"]:
         assert entry["sha256"] in shown.text
-    assert "Score of the tool seen before yes" in shown.text
+    assert "Score of the tool seen before, by the log yes" in shown.text
     assert record["tool"]["version"] in shown.text
 
 
@@ -236,11 +237,30 @@ def test_controls_and_direction_marks_are_replaced(runs):
     assert not set(html) & set("\u202e\u2066\x07\x00")
 
 
+def test_what_a_record_keeps_from_its_reader_is_not_called_unexamined(runs):
+    decided = [decision("authentic", "Seen by somebody else")]
+    text = page(case([item([], decisions=decided, runs_withheld=1)], blind=True), runs.pictures).text
+    assert "what the tool found in this item is withheld" in text
+    assert "has not been examined" not in text
+    assert "not examined" not in text
+
+
+def test_a_closer_look_does_not_speak_for_a_video_that_was_examined_whole(runs):
+    whole = runs.named["clip"]
+    closer = copy.deepcopy(whole) | {"id": "closer"}
+    closer["report"]["settings"]["from_s"] = 0.2
+    closer["report"]["reason"] = "of a stretch"
+    assert finding_run([whole, closer]) is whole
+    assert finding_run([closer]) is closer
+    assert finding_run([closer, whole]) is whole
+    assert finding_run([]) is None
+
+
 def test_in_blind_mode_the_finding_is_withheld_until_there_is_a_decision(runs):
     before = case([item([runs.named["generated"]])], blind=True)
     text = page(before, runs.pictures).text
     report = runs.named["generated"]["report"]
-    assert "what the tool found is withheld" in text
+    assert "what the tool found in this item is withheld" in text
     assert f"{report['score']:.2f}" not in text
     assert report["reason"] not in text
     assert not page(before, runs.pictures).all("img")
@@ -251,7 +271,7 @@ def test_in_blind_mode_the_finding_is_withheld_until_there_is_a_decision(runs):
     )
     text = page(after, runs.pictures).text
     assert report["reason"] in text
-    assert "Score of the tool seen before no" in text
+    assert "Score of the tool seen before, by the log no" in text
 
 
 @pytest.mark.parametrize("name", ["faceless", "broken"])

@@ -1,8 +1,11 @@
 """Claims about pooling: what many frames of one face say together."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from faceloupe.scoring import aggregation
 from faceloupe.scoring.aggregation import MEMORY_S, TYPICAL_SPREAD, effective_size, pool, strongest_stretch, weight
 
 
@@ -40,6 +43,26 @@ def test_the_effective_size_is_that_of_the_variance_of_a_correlated_mean():
     drawn = generator.multivariate_normal(np.zeros(12), covariance, 40_000)
     variance = np.average(drawn, axis=1, weights=weights).var()
     assert effective_size(times, weights) == pytest.approx(1 / variance, rel=0.03)
+
+
+def test_what_the_frames_of_a_window_share_is_the_sum_over_all_their_pairs():
+    generator = np.random.default_rng(6)
+    times, weights = np.sort(generator.uniform(0, 20, 60)), generator.uniform(0.1, 1, 60)
+    times[10:14] = times[10]  # frames of one moment
+    table = np.outer(weights, weights) * np.exp(-np.abs(times[:, None] - times) / MEMORY_S)
+    first, last = (ends.ravel() for ends in np.triu_indices(61, 1))
+    expected = [table[i:j, i:j].sum() for i, j in zip(first, last, strict=True)]
+    np.testing.assert_allclose(aggregation._Shared(times, weights).within(first, last), expected, rtol=1e-10)
+
+
+def test_a_track_of_ten_thousand_frames_is_pooled_in_little_memory():
+    times, log_odds, weights = frames(*[0.3] * 10_000)
+    tracemalloc.start()
+    pool(times, log_odds, weights)
+    strongest_stretch(times, log_odds, weights)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6  # a table of all pairs would take 800 MB
 
 
 def drawn_track(generator: np.random.Generator, count: int, spacing: float) -> np.ndarray:

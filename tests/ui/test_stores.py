@@ -1,12 +1,16 @@
 """What sessions share of recent work."""
 
 import numpy as np
+import pytest
 
-from faceloupe.media.intake import take_in_bytes
+from faceloupe.errors import EvidenceError
+from faceloupe.media.intake import take_in, take_in_bytes
 from faceloupe.pipeline import Analysis, FrameView
+from faceloupe.ui import work
 from faceloupe.ui.stores import AnalysisKey, AnalysisStore, FrameStore
 from tests.ui.reports import track
 
+MP4 = b"\0\0\0\x18ftypisom" + bytes(12)
 KEYS = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
 
 
@@ -19,6 +23,32 @@ def test_a_video_is_kept_with_its_file_and_both_count():
     assert [store.get(key) is None for key in KEYS] == [True, False, False]
     assert store.intake(KEYS[0]) is None
     assert store.intake(KEYS[2]) is upload
+
+
+@pytest.mark.parametrize(
+    ("examine", "content"), [(work.examine_still, b"\xff\xd8\xff"), (work.examine, MP4)], ids=["photo", "video"]
+)
+def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, content, tmp_path, instruments, settings):
+    """The first may be gone by now, or changed."""
+    store, analysis, kept = AnalysisStore(), Analysis({}, None), []
+    steps = {"settings": settings, "progress": lambda *_: None, "cancel": lambda: False}
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_bytes(content)
+        intake = take_in(tmp_path / folder / "file", max_bytes=100)
+        if not kept:
+            store.put(work.key_of(intake, instruments.scorer.record.weights_sha256, settings), analysis)
+        source = intake if examine is work.examine_still else lambda _, intake=intake: intake
+        key = examine(source, instruments, store, **steps)
+        kept.append(store.intake(key))
+        assert store.get(key) is analysis
+        assert kept[-1] is intake
+
+
+def test_a_video_is_no_still(instruments, settings):
+    steps = {"settings": settings, "progress": lambda *_: None, "cancel": lambda: False}
+    with pytest.raises(EvidenceError, match="page Video"):
+        work.examine_still(take_in_bytes(MP4, "a.mp4", max_bytes=100), instruments, AnalysisStore(), **steps)
 
 
 def test_thumbnails_of_a_video_count():

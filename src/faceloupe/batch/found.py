@@ -25,7 +25,7 @@ SORTS: dict[str, tuple[str, bool]] = {  # for people -> column and whether it as
     "Score, lowest first": ("score", True),
     "Path": ("path", True),
 }
-_TEXTS = ("path", "sha256", "media_type", "outcome", "reason", "duplicate_of", "near_duplicate_of")
+_TEXTS = ("path", "sha256", "media_type", "outcome", "reason", "duplicate_of", "near_duplicate_of", "model_id")
 _NUMBERS = ("score", "log10_lr", "faces", "duration_s")
 
 
@@ -71,6 +71,11 @@ class Found:
         """The same without the rows of some evidence."""
         kept = ~self.rows["sha256"].isin(hashes)
         return self if kept.all() else Found(self.rows[kept].reset_index(drop=True), self.whole)
+
+    @property
+    def model(self) -> str | None:
+        """Id of the model that all scores are of; None where there are no rows."""
+        return self.rows["model_id"].iloc[0] if len(self.rows) else None
 
     @cached_property
     def counts(self) -> dict[Outcome, int]:

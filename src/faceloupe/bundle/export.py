@@ -90,11 +90,13 @@ class _Contents:
 
     Attributes:
         most: items that are kept whole; none are where there are more of them.
+        withheld: runs that are kept from whom it is for.
     """
 
     most: int
     evidence: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
+    withheld: int = 0
     pictures: set[str] = field(default_factory=set)
     rows: list[tuple[object, ...]] = field(default_factory=list)
     whole: list[dict[str, Any]] = field(default_factory=list)
@@ -108,6 +110,7 @@ class _Contents:
             step(number)
             self.evidence.append(item["sha256"])
             self.runs += [run["id"] for run in item["runs"]]
+            self.withheld += item["runs_withheld"]
             self.pictures.update(sha256 for run in item["runs"] for sha256 in run["pictures"].values())
             self.rows.append(row(item))
             if self.drawn:
@@ -163,7 +166,7 @@ def export_case(
             writer = _Writer(archive)
             with open_case_report(store, case_id, viewer=actor) as report:
                 entries = _write_case(writer, replace(report, items=contents.passing(report.items, collected)))
-                withheld = report.hidden_runs
+                withheld = contents.withheld
                 drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
                 record = replace(report, items=iter(contents.whole)).as_dict() if drawn else None
                 log = report.log

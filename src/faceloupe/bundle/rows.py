@@ -2,21 +2,23 @@
 
 from typing import Any
 
+from faceloupe.report.exhibits import finding_run
+
 COLUMNS = ("name", "sha256", "size_bytes", "media_type", "format", "added_utc", "runs", "run", "outcome", "score")
 COLUMNS += ("log10_lr", "faces", "reason", "model_id", "weights_sha256", "tool_version", "decision", "decided_by")
 COLUMNS += ("confidence", "signed_by")
 
 
 def row(item: dict[str, Any]) -> tuple[object, ...]:
-    """The row of an item: its newest run, its newest decision, and who signed that one last.
+    """The row of an item: the run that says what was found, its newest decision, and who signed that one last.
 
     Args:
         item: see ``cases.summary``.
     """
     identity = tuple(item[name] for name in ("name", "sha256", "size_bytes", "media_type", "format", "added_utc"))
     found: tuple[object, ...] = (None,) * 9
-    if item["runs"]:
-        run = item["runs"][-1]
+    run = finding_run(item["runs"])
+    if run is not None:
         report = run["report"]
         found = (
             run["id"],

@@ -63,15 +63,6 @@ def _item(row: tuple[Any, ...]) -> Item:
     return Item(*values, hidden=bool(hidden), decision=decision, signed_off=bool(signed_off))
 
 
-def hidden_runs(connection: Connection, case_id: str, viewer: str | None) -> int:
-    """How many runs of a case are kept from a person."""
-    (hidden,) = connection.execute(
-        f"SELECT count(*) FROM runs JOIN items ON items.id = item_id WHERE case_id = :case_id AND {_HIDDEN}",
-        {"case_id": case_id, "viewer": viewer},
-    ).fetchone()
-    return hidden
-
-
 def items_query(*, search: str, outcome: str | None) -> str:
     """The condition of a list of items; see ``items``."""
     condition = "case_id = :case_id"

@@ -1,6 +1,7 @@
 """Runs of the pipeline over the items of a case: their reports and pictures."""
 
 import hashlib
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ class Runs(Filing):
         Raises:
             CaseError: there is no such case or item, the report is of other evidence, or the store cannot be written.
         """
-        from faceloupe.report.canonical import to_json  # loads OpenCV, which listing and reviewing do without
+        from faceloupe.report.canonical import of_stretch, to_json  # OpenCV, which listing and reviewing do without
 
         actor, text = name_of(actor, "actor"), to_json(dict(report))
         odd = [name for name in pictures if not _PICTURE.fullmatch(name)]
@@ -89,7 +90,9 @@ class Runs(Filing):
                 "INSERT INTO pictures (run_id, name, sha256) VALUES (?, ?, ?)",
                 [(run_id, name, picture) for name, picture in kept.items()],
             )
-            connection.execute("UPDATE items SET outcome = ?, score = ? WHERE id = ?", (outcome, score, item.id))
+            earlier = connection.execute("SELECT report FROM runs WHERE item_id = ? AND id != ?", (item.id, run_id))
+            if not of_stretch(report) or all(of_stretch(json.loads(one)) for (one,) in earlier):
+                connection.execute("UPDATE items SET outcome = ?, score = ? WHERE id = ?", (outcome, score, item.id))
             writing.end(case_id, Action.RUN, sha256)
             # Without the outcome: the log is open to examiners from whom a blind case keeps it.
             parameters = {"sha256": sha256, "run": run_id, "report_sha256": report_sha256, "pictures": kept}

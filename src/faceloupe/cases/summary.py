@@ -6,6 +6,7 @@ tool        as in a report, see ``report.canonical``
 case        { id, name, created_utc, examiner, blind }
 items       [ { sha256, name, size_bytes, media_type, format, added_utc, added_by,
                 runs      [ { id, created_utc, actor, report_sha256, report { ... }, pictures { name: sha256 } } ],
+                runs_withheld: how many a blind case keeps from whom the report is for,
                 notes     [ { utc, author, text } ],
                 decisions [ { utc, examiner, outcome, reason, confidence, score_seen_before } ],
                 sign_offs [ { utc, reviewer } ] } ]
@@ -41,7 +42,6 @@ class CaseReport:
         after: what stands after them, up to the log.
         log: the check of the log.
         entries: gives the entries of the log from the first, as often as it is called.
-        hidden_runs: how many are kept from whom the report is for.
     """
 
     before: dict[str, Any]
@@ -49,7 +49,6 @@ class CaseReport:
     after: dict[str, Any]
     log: LogCheck
     entries: Callable[[], Iterator[dict[str, Any]]]
-    hidden_runs: int
 
     def as_dict(self) -> dict[str, Any]:
         """The whole report."""
@@ -96,9 +95,8 @@ def open_case_report(store: CaseStore, case_id: str, *, viewer: str | None = Non
         }
         person = None if viewer is None else person_key(viewer)
         items = (_item(connection, item, person) for item in listing.all_items(connection, case_id, person))
-        hidden = listing.hidden_runs(connection, case_id, person)
         yield CaseReport(
-            before, items, after, check, lambda: (entry.as_dict() for entry in log.entries(connection, case_id)), hidden
+            before, items, after, check, lambda: (entry.as_dict() for entry in log.entries(connection, case_id))
         )
 
 
@@ -110,6 +108,7 @@ def case_report(store: CaseStore, case_id: str, *, viewer: str | None = None) ->
 
 def _item(connection: Connection, item: Item, person: str | None) -> dict[str, Any]:
     hidden = person is not None and not rules.may_see(connection, item.case_id, item.id, person)
+    runs = listing.runs(connection, item.id)
     return {
         "sha256": item.sha256,
         "name": item.name,
@@ -118,7 +117,8 @@ def _item(connection: Connection, item: Item, person: str | None) -> dict[str, A
         "format": item.format,
         "added_utc": item.added_utc,
         "added_by": item.added_by,
-        "runs": [] if hidden else [_run(connection, run) for run in listing.runs(connection, item.id)],
+        "runs": [] if hidden else [_run(connection, run) for run in runs],
+        "runs_withheld": len(runs) if hidden else 0,
         "notes": [asdict(note) for note in listing.notes(connection, item.case_id, item.id)],
         "decisions": [asdict(decision) for decision in listing.decisions(connection, item.id)],
         "sign_offs": [asdict(sign_off) for sign_off in listing.sign_offs(connection, item.case_id, item.id)],

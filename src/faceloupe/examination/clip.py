@@ -1,5 +1,6 @@
 """A video: frames are sampled, faces followed into tracks, and each track pooled to one finding."""
 
+import math
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -17,6 +18,7 @@ from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.intake import Intake
 from faceloupe.media.isolation.clip import IsolatedVideo
 from faceloupe.media.sampling import Sample, Sampler
+from faceloupe.media.video import VideoFacts
 from faceloupe.report.canonical import Timing, build
 from faceloupe.report.video import Seen
 from faceloupe.scoring.aggregation import pool, series, strongest_stretch
@@ -52,7 +54,7 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         raise EvidenceError("None of the frames to look at can be decoded; get a complete copy.")
     if blips := followed.settle(instruments.scorer.record.gates):
         notes.append(f"{blips} candidates for a face that were met in one frame only, none for sure, were left out.")
-    people = link(followed.tracks)
+    people = link(followed.tracks, check=watch.check)
     explain_s = 0.0
     findings = [_finding(track, people, followed, instruments.scorer) for track in followed.tracks]
     watch.lap()
@@ -65,6 +67,9 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         frames=len(followed.frames),
         unread=len(unread),
     )
+    stretch = _stretch(settings, facts)
+    if stretch:
+        reason += f"; nothing but {stretch[0]:.2f} s to {stretch[1]:.2f} s of the video was examined"
     evidence = replace(
         intake.evidence,
         width=facts.width,
@@ -83,9 +88,15 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         decisive=decisive,
         notes=notes,
         timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, watch.total),
-        seen=Seen(facts, followed.frames, sampler.cuts, people, findings, unread),
+        seen=Seen(facts, followed.frames, sampler.cuts, people, findings, unread, stretch),
     )
     return Analysis(report, None, tracks=tuple(findings))
+
+
+def _stretch(settings: Settings, facts: VideoFacts) -> tuple[float, float] | None:
+    """Start and end of the part that was asked for, seconds; None where it is the whole."""
+    begin, end, lasts = settings.from_s, settings.to_s or math.inf, facts.duration_s or math.inf
+    return (begin, min(end, lasts)) if begin > 0.0 or end < lasts else None
 
 
 def _losses(unread: dict[int, float], damaged: int) -> list[str]:
@@ -297,6 +308,7 @@ def view_frame(
         if glimpse is None:
             raise EvidenceError(f"Frame {index} cannot be decoded.")
         rgb, time_s = glimpse.rgb(), float(glimpse.time)
+        intake.refuse_changed(stream)
     faces = []
     for track in analysis.tracks:
         for look in track.looks:

@@ -1,6 +1,6 @@
 """Faces become tracks: one track is one person in one shot. Tracks that look alike are linked across shots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -17,6 +17,7 @@ _LARGEST_GROWTH = 1.8  # times its size
 _LONGEST_GAP = 4  # frames in a row in which a face is not found, before its track ends
 _LEAST_ALIKE, _LEAST_FIT = 0.25, 0.4
 _LINKED_ALIKE = 0.88  # likeness of two tracks that are linked; strangers in one scene reach 0.84
+_LEAST_LAYOUT = 2 * (_LINKED_ALIKE - 0.5)  # with less, no colors could make up for it
 _COMPARED = 8  # looks of a track, about, that are compared with those of another
 
 
@@ -34,9 +35,13 @@ class Appearance:
 
     def likeness(self, other: "Appearance") -> float:
         """0 (nothing in common) .. 1 (the same pictures)."""
-        layout = max(float(self.face @ other.face), 0.0)
-        colors = np.minimum(self.colors, other.colors).sum(1)  # histogram intersection, Swain and Ballard 1991
-        return 0.5 * layout + 0.2 * float(colors[0]) + 0.3 * float(colors[1])
+        return float(_likeness(np.maximum(self.face @ other.face, 0.0), self.colors, other.colors))
+
+
+def _likeness(layout: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Of likeness in layout (...,) and colors (..., 2, 64): 0..1."""
+    colors = np.minimum(one, other).sum(-1)  # histogram intersection, Swain and Ballard 1991
+    return 0.5 * layout + 0.2 * colors[..., 0] + 0.3 * colors[..., 1]
 
 
 def appearance(rgb: np.ndarray, face: DetectedFace) -> Appearance:
@@ -159,18 +164,17 @@ class Person:
     likeness: float
 
 
-def link(tracks: Sequence[Track]) -> tuple[Person, ...]:
-    """Link tracks that look alike, the most alike first; tracks that share a frame are different people."""
-    pairs = sorted(
-        ((_likeness(one, other), i, j) for i, one in enumerate(tracks) for j, other in enumerate(tracks[:i])),
-        reverse=True,
-    )
+def link(tracks: Sequence[Track], *, check: Callable[[], None] = lambda: None) -> tuple[Person, ...]:
+    """Link tracks that look alike, the most alike first; tracks that share a frame are different people.
+
+    Args:
+        check: called now and then; what it raises ends the work.
+    """
+    pairs = sorted(_alike(tracks, check), reverse=True)
     members = {number: [number] for number in range(len(tracks))}  # each track's group; the tracks of one share it
     least = dict.fromkeys(members, 1.0)
     for alike, i, j in pairs:
         one, other = members[i], members[j]
-        if alike < _LINKED_ALIKE:
-            break
         if one is other or _met([tracks[n] for n in one], [tracks[n] for n in other]):
             continue
         joined = sorted([*one, *other])
@@ -186,7 +190,24 @@ def _met(ones: Sequence[Track], others: Sequence[Track]) -> bool:
     return any(not set(one.frames).isdisjoint(other.frames) for one in ones for other in others)
 
 
-def _likeness(one: Track, other: Track) -> float:
-    """Of the two most alike looks, about eight of each track."""
-    first, second = (track.looks[:: max(1, len(track.looks) // _COMPARED)] for track in (one, other))
-    return max(a.likeness(b) for a in first for b in second)
+def _alike(tracks: Sequence[Track], check: Callable[[], None]) -> Iterator[tuple[float, int, int]]:
+    """Likeness and numbers of each two tracks that are alike enough to be linked, the later one first.
+
+    It is that of their two most alike looks, of about eight of each track; a video of many shots has millions of pairs.
+    """
+    compared = [track.looks[:: max(1, len(track.looks) // _COMPARED)] for track in tracks]
+    looks = [look for some in compared for look in some]
+    if not looks:
+        return
+    owners = np.repeat(np.arange(len(tracks)), [len(some) for some in compared])
+    faces, colors = np.stack([look.face for look in looks]), np.stack([look.colors for look in looks])
+    for number in range(1, len(tracks)):
+        check()
+        mine, before = np.flatnonzero(owners == number), int(np.searchsorted(owners, number))
+        layouts = faces[mine] @ faces[:before].T
+        rows, columns = np.nonzero(layouts >= _LEAST_LAYOUT)
+        alike = _likeness(layouts[rows, columns], colors[mine[rows]], colors[columns])
+        best = np.zeros(number)
+        np.maximum.at(best, owners[columns], alike)
+        for other in np.flatnonzero(best >= _LINKED_ALIKE):
+            yield float(best[other]), number, int(other)

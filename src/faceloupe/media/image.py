@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.Image import Transpose
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media.intake import VIDEO_FORMATS, Intake
@@ -29,6 +30,15 @@ _PILLOW_NAMES = {
 _ANIMATED = {"PNG", "WebP", "GIF", "AVIF", "TIFF"}
 _BACKGROUND = 128
 _ORIENTATION, _PHOTOMETRIC, _SUBFILE_TYPE = 0x0112, 262, 254  # TIFF tags
+_TURNS = {  # by the orientation tag
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 _MOST_PAGES = 1000
 _FILLER = b"\x55" * 4096
 _DAMAGED = "The {} data is damaged or incomplete, or a variant that cannot be read; get a complete copy."
@@ -118,10 +128,9 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
         EvidenceError: over the limit, several pictures in one file, or damaged.
     """
     with _open(content, found) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise EvidenceError(f"The picture is {width} x {height} pixels; the limit is {max_pixels:,} pixels.")
-        frames = _guarded(found, lambda: _full_pages(image))
+        _refuse_large(image, max_pixels)
+        frames, preview = _guarded(found, lambda: _full_pages(image))
+        _refuse_large(image, max_pixels)  # another page of it now, maybe
         if found in _ANIMATED and frames > 1:
             raise EvidenceError(
                 f"The file holds {frames} pictures; a verdict on one of them would hide the others, "
@@ -132,11 +141,14 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
         _guarded(found, image.load)
         if image.format == "JPEG" and _is_cut(content, np.asarray(image)):
             raise EvidenceError(_DAMAGED.format("JPEG"))
-        upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+        # Not by ImageOps, which writes all metadata anew and fails where some of it is odd; a TIFF is upright by now.
+        turn = _TURNS.get(_orientation(image))
+        upright = image if turn is None else image.transpose(turn)
         rgb, note = _guarded(found, lambda: _to_rgb(upright))
         notes = {
             f"The file holds {frames} pictures; its main one was examined.": frames > 1,
-            "The orientation that the file states was applied.": orientation in range(2, 9),
+            "The file calls its picture a preview of reduced size; the full one was not found, nor examined.": preview,
+            "The orientation that the file states was applied.": orientation in _TURNS,
             "The metadata could not be read; no orientation was applied.": orientation is None,
             "16-bit colors were cut to their high byte.": deep and upright.mode in ("RGB", "RGBA"),
             note: bool(note),
@@ -145,18 +157,25 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
         return Picture(np.asarray(rgb), tuple(text for text, holds in notes.items() if holds))
 
 
-def _full_pages(image: Image.Image) -> int:
-    """Number of pictures in the file, reduced-size previews of a TIFF aside; a TIFF is left at its first full one."""
+def _refuse_large(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise EvidenceError(f"The picture is {width} x {height} pixels; the limit is {max_pixels:,} pixels.")
+
+
+def _full_pages(image: Image.Image) -> tuple[int, bool]:
+    """Number of pictures in the file, reduced-size previews of a TIFF aside, and whether it holds nothing but these; a
+    TIFF is left at its first full one."""
     frames = getattr(image, "n_frames", 1)
-    if image.format != "TIFF" or frames == 1:
-        return frames
+    if image.format != "TIFF":
+        return frames, False
     full = []
     for number in range(min(frames, _MOST_PAGES)):
         image.seek(number)
         if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 1:
             full.append(number)
     image.seek(full[0] if full else 0)
-    return max(len(full), 1)
+    return max(len(full), 1), not full
 
 
 def _orientation(image: Image.Image) -> int | None:

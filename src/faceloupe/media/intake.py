@@ -95,13 +95,29 @@ class Intake:
         Raises:
             EvidenceError: it was written to since.
         """
-        if self.content is None and _state(stream) != self.origin.state:
+        if self.content is not None:
+            return
+        now, then = _state(stream), self.origin.state
+        if now != then and not (_linked(now, then) and self._hashed_again(stream)):
             raise EvidenceError(_CHANGED)
+
+    def _hashed_again(self, stream: BinaryIO) -> bool:
+        place = stream.tell()
+        stream.seek(0)
+        same = hashlib.file_digest(stream, "sha256").hexdigest() == self.evidence.sha256
+        stream.seek(place)
+        return same
 
 
 def _state(stream: BinaryIO) -> tuple[int, ...]:
     found = os.fstat(stream.fileno())
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    # The time of change too: that of the content can be put back, by tools that mean no harm as well.
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_nlink
+
+
+def _linked(now: tuple[int, ...], then: tuple[int, ...]) -> bool:
+    """Whether a file got or lost a name, maybe its last one: that is a change, but not of its bytes."""
+    return now[:4] == then[:4] and now[5] != then[5]
 
 
 def _sniff_iso(head: bytes) -> str | None:

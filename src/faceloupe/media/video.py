@@ -320,12 +320,17 @@ class Video:
             rate = (self.count - 1) / span
         width, height = self._size[::-1] if quarters % 2 else self._size
         aspect = video.sample_aspect_ratio or 1
+        ends = int(index.ticks[0]) * index.time_base + span + (1 / rate if rate else 0)
+        # Of Matroska alone: others announce frames, or estimate.
+        announced = (container.duration or 0) / av.time_base if "matroska" in container.format.name else 0
         alpha = any(part.is_alpha for part in first.format.components) or video.metadata.get("alpha_mode") == "1"
         notes = {
             f"The rotation that the file states ({90 * quarters} degrees clockwise) was applied.": quarters,
             "The mirroring that the file states was applied.": mirrored,
             f"The file holds {len(streams)} video streams; its main one was examined.": len(streams) > 1,
             f"The file announces {video.frames} frames and holds {scan.packets}.": video.frames > scan.packets,
+            f"The file announces {announced:.1f} s, and its video ends after {float(ends):.1f} s.": announced
+            > ends + 1,
             "The file stores frames that its edit list leaves out; what a player shows was examined.": scan.left_out,
             "The file states no usable times; they were derived from the order of its frames.": index.counted,
             f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}) and were left so.": aspect != 1,

@@ -1,8 +1,9 @@
 """The canonical report (schema version "1"): the one source of every number that any surface shows."""
 
 import json
+import math
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -189,6 +190,14 @@ def build(
         },
         "timing": {key: round(value, 4) for key, value in asdict(timing).items()},
     }
+
+
+def of_stretch(report: Mapping[str, Any]) -> bool:
+    """Whether a report is of a part of a video alone, as its settings asked for."""
+    if "frames" not in report:
+        return False
+    settings, lasts = report["settings"], report["evidence"]["duration_s"]
+    return settings["from_s"] > 0.0 or 0.0 < settings["to_s"] < (lasts or math.inf)
 
 
 def to_json(report: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ A case record is one JSON document::
     case       { id, name, created_utc, examiner, blind }
     items      [ { sha256, name, size_bytes, media_type, format, added_utc, added_by,
                    runs [ { id, created_utc, actor, report_sha256, report, pictures { file name: sha256 } } ],
+                   runs_withheld,
                    notes, decisions [ { utc, examiner, outcome, reason, confidence, score_seen_before } ], sign_offs } ]
     notes      [ { utc, author, text } ]
     sign_offs  [ { utc, reviewer } ]
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceloupe.errors import UsageError
-from faceloupe.report.canonical import SCHEMA_VERSION
+from faceloupe.report.canonical import SCHEMA_VERSION, of_stretch
 from faceloupe.report.wording import runs_of
 
 Record = Mapping[str, Any]
@@ -31,8 +32,8 @@ class Exhibit:
     Attributes:
         number: from 1, in the order of the record.
         item: its part of the record.
-        withheld: whether what the tool found must not be shown: the case is in blind mode, and no decision of an
-            examiner is recorded for this item.
+        withheld: whether what the tool found must not be shown: the case is in blind mode, and the record keeps it from
+            whom it was made for, or no decision of an examiner is recorded for this item.
     """
 
     number: int
@@ -45,13 +46,21 @@ class Exhibit:
 
     @property
     def run(self) -> Record | None:
-        """The latest run; None where there is none, or what it found is withheld."""
-        return None if self.withheld or not self.item["runs"] else self.item["runs"][-1]
+        """The run that says what was found, see ``finding_run``; None where that is withheld too."""
+        return None if self.withheld else finding_run(self.item["runs"])
 
     @property
     def report(self) -> Record | None:
         """The canonical report of that run."""
         return None if self.run is None else self.run["report"]
+
+
+def finding_run(runs: Sequence[Record]) -> Record | None:
+    """Of the runs of an item the latest; one of a mere stretch of a video only where no run is of the whole.
+
+    None where there are no runs.
+    """
+    return next((run for run in reversed(runs) if not of_stretch(run["report"])), runs[-1] if runs else None)
 
 
 def exhibits(case: Record) -> tuple[Exhibit, ...]:
@@ -64,7 +73,7 @@ def exhibits(case: Record) -> tuple[Exhibit, ...]:
         raise UsageError(f"A case report is made from a case record of schema version {SCHEMA_VERSION} only.")
     blind = case["case"]["blind"]
     return tuple(
-        Exhibit(number, item, withheld=bool(blind and item["runs"] and not item["decisions"]))
+        Exhibit(number, item, bool(item.get("runs_withheld") or (blind and item["runs"] and not item["decisions"])))
         for number, item in enumerate(case["items"], 1)
     )
 

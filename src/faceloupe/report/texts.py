@@ -108,8 +108,8 @@ _ENGLISH = {
     "decoding_notes": "Notes on decoding",
     "finding": "Finding of the tool",
     "no_run": "This item has not been examined by the tool.",
-    "withheld_note": "The case is in blind mode, and no decision of an examiner is recorded for this item: what the "
-    "tool found is withheld.",
+    "withheld_note": "The case is in blind mode: what the tool found in this item is withheld until the person whom "
+    "this report is for has decided it.",
     "ruler": "Score {score} on a line from 0, authentic, to 1, manipulated; thresholds {lower} and {upper}",
     "zone_lower": "0 = authentic",
     "zone_middle": "inconclusive between the thresholds",
@@ -179,7 +179,7 @@ _ENGLISH = {
     "sign_off": "Sign-off",
     "by_examiner": "Decision of the examiner",
     "confidence": "Confidence",
-    "seen_before": "Score of the tool seen before",
+    "seen_before": "Score of the tool seen before, by the log",
     "decided": "Decision",
     # Records
     "runs": "Records of the runs",
@@ -330,8 +330,8 @@ _GERMAN = {
     "decoding_notes": "Hinweise zur Decodierung",
     "finding": "Befund des Werkzeugs",
     "no_run": "Dieses Asservat wurde vom Werkzeug nicht untersucht.",
-    "withheld_note": "Der Fall wird blind geführt, und zu diesem Asservat ist keine Entscheidung festgehalten: der "
-    "Befund des Werkzeugs wird zurückgehalten.",
+    "withheld_note": "Der Fall wird blind geführt: Was das Werkzeug hierzu gefunden hat, wird zurückgehalten, bis die "
+    "Person, für die dieser Bericht ist, darüber entschieden hat.",
     "ruler": "Wert {score} auf einer Linie von 0, authentisch, bis 1, manipuliert; Schwellen {lower} und {upper}",
     "zone_lower": "0 = authentisch",
     "zone_middle": "zwischen den Schwellen nicht entscheidbar",
@@ -402,7 +402,7 @@ _GERMAN = {
     "sign_off": "Freigabe",
     "by_examiner": "Entscheidung der untersuchenden Person",
     "confidence": "Sicherheit",
-    "seen_before": "Wert des Werkzeugs vorher gesehen",
+    "seen_before": "Wert des Werkzeugs vorher gesehen, laut Protokoll",
     "decided": "Entscheidung",
     # Records
     "runs": "Läufe",

@@ -23,6 +23,7 @@ class Seen:
         people: to whom the tracks were linked.
         tracks: findings.
         unread: index -> time in seconds, of frames that should have been looked at, but could not be decoded.
+        stretch: start and end in seconds of the part that was asked for; None for the whole video.
     """
 
     facts: VideoFacts
@@ -31,6 +32,7 @@ class Seen:
     people: Sequence[Person]
     tracks: Sequence[TrackFinding]
     unread: Mapping[int, float]
+    stretch: tuple[float, float] | None = None
 
 
 def _pooled(pooled: Pooled | None) -> dict[str, Any] | None:
@@ -119,8 +121,12 @@ def sections(seen: Seen) -> dict[str, Any]:
 
 def scope(seen: Seen) -> list[str]:
     """What the report of a video does not say."""
+    where, unseen = "", "what lies between"
+    if seen.stretch:
+        begin, end = seen.stretch
+        where, unseen = f", all from {begin:.2f} s to {end:.2f} s", "the rest of the video"
     lines = [
-        f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were looked at; what lies between was not examined.",
+        f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were looked at{where}; {unseen} was not examined.",
         "The interval of a track's score is over which of its frames were looked at; the model's own errors are not in "
         "it, and the error rates and the bounds of the likelihood ratio are those of single faces.",
     ]

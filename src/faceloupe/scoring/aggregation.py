@@ -52,9 +52,29 @@ def series(looks: Sequence[FaceLook], calibrator: Calibrator) -> tuple[np.ndarra
     return times, np.asarray(log_odds), np.array(weights)
 
 
-def _shared(times: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """w_i w_j exp(-|t_i - t_j| / memory): (N, N), what each pair of frames adds to the variance of a weighted sum."""
-    return np.outer(weights, weights) * np.exp(-np.abs(times[:, None] - times[None]) / MEMORY_S)
+class _Shared:
+    """Sums of w_i w_j exp(-|t_i - t_j| / memory) over all pairs of frames of a window, which is the variance of its
+    weighted sum: in memory and time that grow with the number of frames, not with its square, as exponentials multiply.
+    """
+
+    def __init__(self, times: np.ndarray, weights: np.ndarray) -> None:
+        count = len(times)
+        decay = np.exp(-np.diff(times) / MEMORY_S)
+        self._before, self._from = np.zeros(count), np.zeros(count + 1)
+        for at in range(1, count):  # each frame with all before it, whose weights have decayed until then
+            self._before[at] = decay[at - 1] * (self._before[at - 1] + weights[at - 1])
+        for at in reversed(range(count)):  # likewise all from a frame on, the frame itself included
+            self._from[at] = weights[at] + (decay[at] * self._from[at + 1] if at + 1 < count else 0.0)
+        self._times = np.append(times, times[-1])
+        self._pairs = np.concatenate([[0.0], np.cumsum(weights * self._before)])
+        self._squares = np.concatenate([[0.0], np.cumsum(weights**2)])
+
+    def within(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Of each window of the frames ``first`` to ``last``, that one aside."""
+        beyond = np.exp(-(self._times[last] - self._times[first]) / MEMORY_S) * self._from[last]
+        reaching_in = self._before[first] * (self._from[first] - beyond)  # pairs with frames before the window
+        pairs = self._pairs[last] - self._pairs[first] - reaching_in
+        return self._squares[last] - self._squares[first] + 2.0 * pairs
 
 
 def effective_size(times: np.ndarray, weights: np.ndarray) -> float:
@@ -67,7 +87,7 @@ def effective_size(times: np.ndarray, weights: np.ndarray) -> float:
         times: (N,) seconds.
         weights: (N,) > 0.
     """
-    return float(weights.sum() ** 2 / _shared(times, weights).sum())
+    return float(weights.sum() ** 2 / _Shared(times, weights).within(np.array([0]), np.array([len(times)]))[0])
 
 
 def _spread(times: np.ndarray, log_odds: np.ndarray) -> float:
@@ -135,14 +155,14 @@ def strongest_stretch(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
     margin = float(norm.ppf(1.0 - (1.0 - _LEVEL) / 2.0 / windows)) * _spread(times, log_odds)
     total = np.concatenate([[0.0], np.cumsum(weights)])
     weighted = np.concatenate([[0.0], np.cumsum(weights * log_odds)])
-    shared = np.pad(_shared(times, weights).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    shared = _Shared(times, weights)
     best: tuple[float, float, float, float, slice] | None = None
     for length in lengths:
         first = np.arange(count - length + 1)
         last = first + length
         mass = total[last] - total[first]
         center = (weighted[last] - weighted[first]) / mass
-        size = mass**2 / (shared[last, last] - shared[first, last] - shared[last, first] + shared[first, first])
+        size = mass**2 / shared.within(first, last)
         low = center - margin / np.sqrt(size)
         at = int(low.argmax())
         if best is None or low[at] > best[0]:

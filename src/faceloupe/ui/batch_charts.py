@@ -11,7 +11,12 @@ from faceloupe.report.figures import COLORS, SHAPES, outcome_words
 from faceloupe.types import Outcome
 
 _BINS = 40
-_SHAPES = {Outcome.INCONCLUSIVE: "/", Outcome.ERROR: "x"}  # told apart without color, too
+_SHAPES = {  # told apart without color, too; authentic is plain
+    Outcome.MANIPULATED: "x",
+    Outcome.INCONCLUSIVE: "/",
+    Outcome.NOT_APPLICABLE: ".",
+    Outcome.ERROR: "-",
+}
 _ROOM = 0.07  # share of the bar that a number needs
 
 
@@ -51,8 +56,8 @@ def counts_bar(found: Found) -> go.Figure:
     return figure
 
 
-def score_histogram(found: Found, record: ModelRecord) -> go.Figure:
-    """How many files have which score, stacked by outcome, with both thresholds."""
+def score_histogram(found: Found, record: ModelRecord | None) -> go.Figure:
+    """How many files have which score, stacked by outcome, with both thresholds of the model where it is known."""
     figure, edges = go.Figure(), np.linspace(0.0, 1.0, _BINS + 1)
     for outcome in (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED):
         scores = found.scores(outcome)
@@ -69,7 +74,8 @@ def score_histogram(found: Found, record: ModelRecord) -> go.Figure:
                 hovertemplate="score %{x:.2f}: %{y} files<extra></extra>",
             )
         )
-    for threshold, anchor in ((record.thresholds.lower, "left"), (record.thresholds.upper, "right")):
+    thresholds = record and ((record.thresholds.lower, "left"), (record.thresholds.upper, "right"))
+    for threshold, anchor in thresholds or ():
         figure.add_vline(
             x=threshold,
             line={"color": "#808080", "width": 2, "dash": "dot"},

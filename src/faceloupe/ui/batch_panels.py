@@ -5,6 +5,7 @@ import streamlit as st
 from faceloupe.batch.found import Found
 from faceloupe.batch.shelf import Batch
 from faceloupe.errors import FaceLoupeError
+from faceloupe.models.records import ModelRecord
 from faceloupe.report.figures import outcome_words
 from faceloupe.types import Outcome
 from faceloupe.ui import batch_charts, batch_input, resources, state
@@ -55,7 +56,7 @@ def header(batch: Batch) -> bool:
                 st.write("The table, the thumbnails and the copies of uploads go; nothing else does.")
                 st.button("Remove this batch", key="batch_remove", on_click=_remove, args=(batch,))
     if job is not None and job.live:
-        job_line(job)
+        job_line(job, resources.batches())
         return True
     if job is not None and job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
@@ -114,11 +115,19 @@ def overview(found: Found) -> None:
         )
     with right:
         st.plotly_chart(
-            batch_charts.score_histogram(found, resources.record()),
+            batch_charts.score_histogram(found, _record(found)),
             config=NO_BAR,
             key="batch_scores",
             alt="How many files have which score, with both thresholds of the model",
         )
+
+
+def _record(found: Found) -> ModelRecord | None:
+    """Record of the model that gave the scores; None where it is not here any more."""
+    try:
+        return resources.record(found.model)
+    except FaceLoupeError:
+        return None
 
 
 def _bar_clicked() -> None:

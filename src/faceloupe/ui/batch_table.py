@@ -1,6 +1,7 @@
 """The table of a batch, and what can be done with its rows."""
 
 import base64
+import hashlib
 from functools import partial
 
 import pandas as pd
@@ -32,9 +33,10 @@ def table(batch: Batch, found: Found) -> pd.DataFrame:
     last = max(0, (len(rows) - 1) // _ROWS)
     page = min(st.session_state[state.BATCH_PAGE], last)
     part = rows.iloc[page * _ROWS : (page + 1) * _ROWS]
+    shown = hashlib.sha256("\0".join(part["path"]).encode()).hexdigest()  # a selection is of places in these very rows
     event = st.dataframe(
         _styled(batch, part),
-        key=f"batch_table-{page}-{outcome}-{wanted}-{order}",
+        key=f"batch_table-{shown[:16]}",
         hide_index=True,
         placeholder="",
         row_height=44,
@@ -143,7 +145,7 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
     ]
     desk = open_case.desk_of(open_case.case())
     try:
-        work_of = partial(work.file_rows, takes, desk, resources.instruments())
+        work_of = partial(work.file_rows, takes, desk, resources.instruments(desk.settings.model))
         resources.submit(_filing_key(batch), f"Filing {len(takes):,} files of {batch.name}", work_of)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))

@@ -46,7 +46,8 @@ def start(intake: Intake) -> None:
     """
     st.session_state[state.RESULT] = st.session_state[state.FACE] = st.session_state[state.NOTICE] = None
     settings = resources.settings()
-    examine = partial(work.examine_still, intake, resources.instruments(), resources.analyses(), settings=settings)
+    instruments = resources.instruments(settings.model)
+    examine = partial(work.examine_still, intake, instruments, resources.analyses(), settings=settings)
     key = ("still", st.session_state[state.OWNER], resources.key_of(intake))  # one's own: another's cancel ends theirs
     st.session_state[state.IMAGE_JOB] = resources.submit_still(key, intake.evidence.name, examine).key
 

@@ -3,15 +3,19 @@
 import streamlit as st
 
 from faceloupe.ui import resources, state, video_input
-from faceloupe.ui.jobs import Job, State
+from faceloupe.ui.jobs import Job, JobQueue, State
 from faceloupe.ui.panels import plain
 
 _POLL_S = 0.5
 
 
 @st.fragment(run_every=_POLL_S)
-def job_line(job: Job) -> None:
-    """How far a job is, and a way out of it; the page runs anew when it has ended."""
+def job_line(job: Job, queue: JobQueue | None = None) -> None:
+    """How far a job is, and a way out of it; the page runs anew when it has ended.
+
+    Args:
+        queue: that the job is in; that of long work where None.
+    """
     if not job.live:
         st.rerun()
     with st.container(border=True, key=f"job-{job.title}"):
@@ -19,13 +23,13 @@ def job_line(job: Job) -> None:
         with words:
             st.markdown(f"**{plain(job.title)}**")
             st.progress(job.share, plain(job.stage))
-            st.caption(_pace(job))
+            st.caption(_pace(job, queue or resources.jobs()))
         button.button("Cancel", key=f"cancel-{job.title}", on_click=job.cancel, width="stretch")
 
 
-def _pace(job: Job) -> str:
+def _pace(job: Job, queue: JobQueue) -> str:
     if job.state is State.QUEUED:
-        ahead = resources.jobs().ahead(job)
+        ahead = queue.ahead(job)
         return "next in the queue" if ahead == 0 else f"waiting for {ahead} {'job' if ahead == 1 else 'jobs'} before it"
     parts = [f"{job.share:.0%} done"]
     if job.frames:

@@ -1,5 +1,6 @@
 """Panels that pages are put together from."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,18 @@ NO_BAR = {"displayModeBar": False}
 NONE = "\\-"  # a dash that Markdown takes for no list
 
 
+# What Streamlit makes links, icons and arrows of also where Markdown has them escaped, broken by a sign without width.
+_JOINER = "\u2060"
+_REWRITTEN = re.compile(
+    r"www(?=\.)|@(?=\w)|:(?=//|[a-z_+-]|100:|1234:|8ball:|[123](?:st|nd|rd)_)|(?<!\S)[-<>~](?=[-=>]+(?!\S))",
+    re.IGNORECASE,
+)
+
+
 def plain(text: str) -> str:
     """Text that Markdown shows as it is: nothing in a name or a message is ever markup, or turns the text around it."""
     text = "\n".join(printable_name(line) for line in text.split("\n"))
+    text = _REWRITTEN.sub(lambda found: f"{found[0]}{_JOINER}", text)
     return "".join("\\" + character if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in text)
 
 
@@ -68,9 +78,12 @@ def short(text: str, most: int = 40) -> str:
 
 def verdict_card(report: dict[str, Any]) -> None:
     """Outcome, reason, score on its ruler, strength of the evidence, and the error rate at this operating point."""
-    outcome, evidence = Outcome(report["outcome"]), report["evidence"]
+    outcome, evidence, model = Outcome(report["outcome"]), report["evidence"], report["model"]
     with st.container(border=True, key="verdict"):
-        st.caption(f"{plain(evidence['name'])}  ·  SHA-256 `{evidence['sha256'][:16]}`…")
+        st.caption(
+            f"{plain(evidence['name'])}  ·  SHA-256 `{evidence['sha256'][:16]}`…  ·  model {plain(model['id'])} "
+            f"`{model['weights_sha256'][:8]}`"
+        )
         if report["score"] is None:
             st.markdown(f"### {outcome_mark(outcome)}")
             st.markdown(_sentence(report["reason"]))

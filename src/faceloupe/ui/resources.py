@@ -165,13 +165,13 @@ def copies() -> Path:
     return scratch.folder("copies")
 
 
-def record() -> ModelRecord:
-    """Record of the model that scores.
+def record(model: str | None = None) -> ModelRecord:
+    """Record of the model that scores, or of another one.
 
     Raises:
         WeightsError: it is missing or damaged.
     """
-    return find_record(weights_folder(), settings().model)
+    return find_record(weights_folder(), model or settings().model)
 
 
 def key_of(intake: Intake) -> AnalysisKey:

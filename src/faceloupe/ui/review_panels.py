@@ -46,7 +46,7 @@ def decisions(case: Case, sha256: str) -> None:
     made = store.decisions(case.id, sha256)
     st.markdown("**Decision**")
     for one in made:
-        before = "after seeing the score" if one.score_seen_before else "before seeing the score"
+        before = "after seeing the score" if one.score_seen_before else "the log tells of no look at the score before"
         st.markdown(f"{outcome_mark(Outcome(one.outcome))}, confidence {one.confidence}: {plain(one.reason)}")
         st.caption(f"{plain(one.examiner)}, {one.utc[:19]}Z, {before}")
     fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision

@@ -147,9 +147,9 @@ def follow(key: Examination) -> None:
 
 
 def _submit(chosen: Chosen) -> None:
-    examine = partial(
-        work.examine, chosen.take, resources.instruments(), resources.analyses(), settings=chosen.key.settings
-    )
+    settings = chosen.key.settings
+    instruments = resources.instruments(settings.model)  # another may have been chosen since
+    examine = partial(work.examine, chosen.take, instruments, resources.analyses(), settings=settings)
     st.session_state[state.VIDEO_NOTICE] = None
     st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
 

@@ -8,6 +8,7 @@ import streamlit as st
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.pipeline import Analysis, FrameView, view_frame
 from faceloupe.report import figures
+from faceloupe.report.canonical import of_stretch
 from faceloupe.report.filmstrip import described, filmstrip
 from faceloupe.report.tracks import deciding, frames_csv, track_columns
 from faceloupe.types import FaceFinding
@@ -177,14 +178,15 @@ def tracks_panel(analysis: Analysis) -> None:
 
 def stretch_line(key: AnalysisKey, report: dict[str, Any]) -> None:
     """Where only a stretch of a video was examined: which one, and the way back."""
-    whole = st.session_state[state.VIDEO_WHOLE]
-    if whole is None or whole == key:
+    if not of_stretch(report):
         return
+    whole = st.session_state[state.VIDEO_WHOLE]
     begin, end = span(report)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Back to the whole video", key="back", icon=":material/arrow_back:", on_click=video_input.back_to_whole
-        )
+        if whole is not None and whole != key:
+            st.button(
+                "Back to the whole video", key="back", icon=":material/arrow_back:", on_click=video_input.back_to_whole
+            )
         st.markdown(f"A closer look at {begin:.2f} s to {end:.2f} s; the verdict is on this stretch alone.")
 
 

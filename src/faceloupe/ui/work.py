@@ -52,13 +52,20 @@ def examine_still(
     """Analyze a photo that was taken in already, and put the analysis where the sessions find it.
 
     Raises:
+        EvidenceError: the file holds a video.
         FaceLoupeError: see ``pipeline.analyze``.
     """
+    name, found = intake.evidence.name, intake.evidence.format
+    if intake.evidence.media_type == "video":
+        raise EvidenceError(f"{name} is a video ({found}), not a still picture; examine it on the page Video.")
     key = key_of(intake, instruments.scorer.record.weights_sha256, settings)
-    if store.get(key) is None:
+    analysis = store.get(key)
+    if analysis is None:
         with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
             analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
-        store.put(key, analysis, intake)
+    store.put(
+        key, analysis, intake
+    )  # also what was there: of the same bytes, this file is the one that can be read now
     return key
 
 
@@ -86,9 +93,10 @@ def examine(
     intake = take(hashed)
     _refuse_stills(intake)
     key = key_of(intake, instruments.scorer.record.weights_sha256, settings)
-    if store.get(key) is None:
+    analysis = store.get(key)
+    if analysis is None:
         analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
-        store.put(key, analysis, intake)
+    store.put(key, analysis, intake)  # likewise
     return key
 
 

@@ -1,0 +1,52 @@
+"""Names and messages on the pages."""
+
+import pytest
+
+from faceloupe.batch.found import Found
+from faceloupe.types import Outcome
+from faceloupe.ui import batch_charts
+from faceloupe.ui.panels import plain
+
+JOINER = "\u2060"
+
+
+def unescaped(text: str) -> str:
+    """What Markdown makes of escapes: what comes after it sees this."""
+    return text.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("www.evil.example.jpg", f"www{JOINER}.evil.example.jpg"),
+        ("WWW.evil.example", f"WWW{JOINER}.evil.example"),
+        ("http://evil.example", f"http:{JOINER}//evil.example"),
+        ("mail ada@evil.example", f"mail ada@{JOINER}evil.example"),
+        (":material/verified: log verified", f":{JOINER}material/verified: log verified"),
+        (":streamlit:", f":{JOINER}streamlit:"),
+        (":+1: :100:", f":{JOINER}+1: :{JOINER}100:"),
+        ("face -- copy -> final <- x >= y", f"face -{JOINER}- copy -{JOINER}> final <{JOINER}- x >{JOINER}= y"),
+    ],
+)
+def test_what_streamlit_would_rewrite_behind_markdowns_back_is_broken(name, shown):
+    assert unescaped(plain(name)) == shown
+
+
+@pytest.mark.parametrize("name", ["photo 1-2.jpg", "12:30:05", "cannot say: too small", "a_b--c.png", "x <y> [z](w)"])
+def test_other_names_stay_as_they_are(name):
+    assert unescaped(plain(name)) == name
+
+
+def test_every_outcome_has_a_look_of_its_own_without_color():
+    patterns = [batch_charts._paint(outcome)["pattern"]["shape"] for outcome in Outcome]
+    assert len(set(patterns)) == len(Outcome)
+
+
+def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
+    head = (
+        "path,sha256,media_type,outcome,score,log10_lr,faces,reason,duration_s,model_id,duplicate_of,near_duplicate_of"
+    )
+    (tmp_path / "t.csv").write_text(f"{head}\na.jpg,00,image,authentic,0.1,-1,1,r,,some-model,,\n")
+    found = Found.read(tmp_path / "t.csv")
+    assert found.model == "some-model"
+    assert not batch_charts.score_histogram(found, None).layout.shapes  # a model that is not here any more
