@@ -268,8 +268,9 @@ class _OutputLost(Exception):
 def _emit(text: str, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
-    except BrokenPipeError:  # the reader (head, less) has gone and wants no more; the command is ended all the same,
-        _discard(sys.stdout)  # as its exit code tells others what it found
+    except BrokenPipeError:
+        # The reader (head, less) has gone and wants no more; the command goes on, as its exit code says what it found.
+        _discard(sys.stdout)
     except OSError as problem:
         raise _OutputLost from problem
 

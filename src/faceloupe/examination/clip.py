@@ -1,6 +1,5 @@
 """A video: frames are sampled, faces followed into tracks, and each track pooled to one finding."""
 
-import math
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -18,9 +17,8 @@ from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.intake import Intake
 from faceloupe.media.isolation.clip import IsolatedVideo
 from faceloupe.media.sampling import Sample, Sampler
-from faceloupe.media.video import VideoFacts
 from faceloupe.report.canonical import Timing, build
-from faceloupe.report.video import Seen
+from faceloupe.report.video import Seen, stretch
 from faceloupe.scoring.aggregation import pool, series, strongest_stretch
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import FEWEST_FRAMES, of_track, of_video
@@ -67,9 +65,9 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         frames=len(followed.frames),
         unread=len(unread),
     )
-    stretch = _stretch(settings, facts)
-    if stretch:
-        reason += f"; nothing but {stretch[0]:.2f} s to {stretch[1]:.2f} s of the video was examined"
+    part = stretch(settings.from_s, settings.to_s, facts.duration_s)
+    if part:
+        reason += f"; nothing but {part[0]:.2f} s to {part[1]:.2f} s of the video was examined"
     evidence = replace(
         intake.evidence,
         width=facts.width,
@@ -88,15 +86,9 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         decisive=decisive,
         notes=notes,
         timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, watch.total),
-        seen=Seen(facts, followed.frames, sampler.cuts, people, findings, unread, stretch),
+        seen=Seen(facts, followed.frames, sampler.cuts, people, findings, unread, part),
     )
     return Analysis(report, None, tracks=tuple(findings))
-
-
-def _stretch(settings: Settings, facts: VideoFacts) -> tuple[float, float] | None:
-    """Start and end of the part that was asked for, seconds; None where it is the whole."""
-    begin, end, lasts = settings.from_s, settings.to_s or math.inf, facts.duration_s or math.inf
-    return (begin, min(end, lasts)) if begin > 0.0 or end < lasts else None
 
 
 def _losses(unread: dict[int, float], damaged: int) -> list[str]:

@@ -1,7 +1,6 @@
 """The canonical report (schema version "1"): the one source of every number that any surface shows."""
 
 import json
-import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -196,8 +195,8 @@ def of_stretch(report: Mapping[str, Any]) -> bool:
     """Whether a report is of a part of a video alone, as its settings asked for."""
     if "frames" not in report:
         return False
-    settings, lasts = report["settings"], report["evidence"]["duration_s"]
-    return settings["from_s"] > 0.0 or 0.0 < settings["to_s"] < (lasts or math.inf)
+    settings = report["settings"]
+    return video.stretch(settings["from_s"], settings["to_s"], report["evidence"]["duration_s"]) is not None
 
 
 def to_json(report: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The parts of the canonical report that only a video has."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -117,6 +118,17 @@ def sections(seen: Seen) -> dict[str, Any]:
         ],
         "unread_frames": [{"index": index, "time_s": round(time_s, 6)} for index, time_s in seen.unread.items()],
     }
+
+
+def stretch(from_s: float, to_s: float, lasts: float | None) -> tuple[float, float] | None:
+    """Start and end of the part of a video that its settings asked for, seconds; None where that is all of it.
+
+    Args:
+        from_s, to_s: see ``config.Settings``.
+        lasts: of the video; None where that is not known.
+    """
+    end, whole = to_s or math.inf, lasts or math.inf
+    return (from_s, min(end, whole)) if from_s > 0.0 or end < whole else None
 
 
 def scope(seen: Seen) -> list[str]:
