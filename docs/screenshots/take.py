@@ -76,7 +76,7 @@ def video(page: Page, scheme: str) -> None:
         page.keyboard.press("Enter")
         # The second scheme's file has a name of its own: what was examined already is shown at once.
         upload(page, write_video(Path(folder, f"two-shots-{scheme}.mp4")))
-        page.get_by_text(" s left").wait_for(timeout=PATIENCE_MS)
+        page.get_by_text("% done").first.wait_for(timeout=PATIENCE_MS)
         page.screenshot(path=HERE / f"video-working-{scheme}.png")
         page.get_by_text("Facts of the file").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"video-result-{scheme}")
