@@ -96,6 +96,12 @@ def test_a_cluster_that_is_not_there_is_named(on_ray, folder):
         on_ray(folder, address="127.0.0.1:1")
 
 
+def test_without_an_address_no_cluster_that_others_started_is_joined(on_ray, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    on_ray(folder / "0", workers=1)
+    assert len(read(tmp_path / "ray.csv")) == 20
+
+
 def test_workers_without_weights_end_the_batch(on_ray, folder):
     with pytest.raises(FaceLoupeError, match="are missing"):
         on_ray(folder, work="tests.batch.workers:Unready", workers=1)

@@ -192,7 +192,7 @@ class RayEngine:
                 socket.create_connection((host, int(port)), _CONNECT_S).close()  # Ray itself would try for minutes
             if address is None:
                 where = {"num_cpus": workers or cores(), "include_dashboard": False, "_node_ip_address": _LOOPBACK}
-                self._ray.init(**where, **common)
+                self._ray.init("local", **where, **common)  # never one that runs here already, or did: it is not ours
             else:
                 self._ray.init(address=address, **common)
         except (OSError, RuntimeError, ValueError) as problem:
