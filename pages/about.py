@@ -9,8 +9,8 @@ from faceloupe.ui import panels, resources
 
 st.header("About")
 st.markdown(
-    "FaceLoupe examines faces in photographs: was this face generated or manipulated, how sure is the finding, and "
-    "why? It runs on this machine alone, on a CPU, and sends nothing anywhere."
+    "FaceLoupe examines faces in photographs and videos: was this face generated or manipulated, how sure is the "
+    "finding, and why? It runs on this machine alone, on a CPU, and sends nothing anywhere."
 )
 st.subheader("Method")
 st.markdown(

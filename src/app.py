@@ -26,5 +26,6 @@ page = st.navigation(
         ],
     }
 )
+st.set_page_config(page_title=f"{page.title} - FaceLoupe")
 status_line()
 page.run()

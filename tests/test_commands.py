@@ -19,11 +19,10 @@ from tests.conftest import GENERATED, PHOTOGRAPH
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line.removeprefix(".venv/bin/faceloupe ") for line in README.splitlines() if line.startswith(".venv/bin/f")]
-CASE_ACTIONS = {  # what stands behind "case list|show|note|decide|sign-off ..."
+CASE_ACTIONS = {  # what stands behind "case list|show|note|sign-off ..."
     "list": "",
     "show": "{case}",
     "note": "{case} 'A note' --author You",
-    "decide": "{case} --item {item} --outcome inconclusive --reason 'Cannot tell.' --confidence low --examiner You",
     "sign-off": "{case} --item {item} --reviewer Another",
 }
 
@@ -73,13 +72,13 @@ def test_every_command_of_the_readme_does_what_it_says(desk, capsys, monkeypatch
             assert cli.main(arguments) in (0, 2)
             capsys.readouterr()
             continue
-        if arguments[:2] == ["case", "list|show|note|decide|sign-off"]:
+        item = hashlib.sha256((desk / "file").read_bytes()).hexdigest()[:12]
+        if arguments[:2] == ["case", "list|show|note|sign-off"]:
             for action, rest in CASE_ACTIONS.items():
-                item = hashlib.sha256((desk / "file").read_bytes()).hexdigest()[:12]
                 run("case", action, *shlex.split(rest.format(case=case, item=item)))
             continue
-        known = case if arguments[0] == "case" else DEFAULT_MODEL
-        out = run(*[known if word == "ID" else word for word in arguments])
+        known = {"ID": case if arguments[0] == "case" else DEFAULT_MODEL, "SHA256": item}
+        out = run(*[known.get(word, word) for word in arguments])
         if arguments[:2] == ["case", "create"]:
             case = out.strip()
     assert len(done) >= len(COMMANDS) - 3

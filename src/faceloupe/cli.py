@@ -76,7 +76,8 @@ def _clip_facts(report: dict[str, Any]) -> str:
 
 def _tracks(report: dict[str, Any]) -> list[str]:
     looked, cuts = len(report["frames"]), len(report["cuts"])
-    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} looked at, {cuts} cuts between them"]
+    between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
+    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} looked at, {between}"]
     if report["faces"]:
         columns = f"{'Track':>5}  {'Person':>6}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
         lines += ["", f"{columns}  Seen (frames scored)"]

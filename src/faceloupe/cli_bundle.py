@@ -38,8 +38,8 @@ def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "
     console.emit(f"Key       SHA-256 {exported.fingerprint}")
     if exported.withheld_runs:
         console.complain(
-            f"{exported.withheld_runs:,} runs are not in the bundle: the case is blind, and keeps them from {actor} "
-            f"until {actor} has decided their items."
+            f"Runs that are not in the bundle, as the case is blind and keeps them from {actor} until {actor} has "
+            f"decided their items: {exported.withheld_runs:,}."
         )
     if not exported.drawn:
         console.complain(
@@ -63,7 +63,7 @@ def reproduce(options: argparse.Namespace, console: "Console") -> int:
     with _opened(options.bundle) as stream:
         if not _verified(stream, options, console).good:
             return 1
-        scores, logits, problems, items = [], [], 0, 0
+        scores, logits, problems, compared, items = [], [], 0, 0, 0
         for found in work.reproduce(stream, folder=options.evidence, progress=console.progress):
             console.clear()
             items += 1
@@ -71,14 +71,17 @@ def reproduce(options: argparse.Namespace, console: "Console") -> int:
             if found.score_difference is not None:
                 scores.append(found.score_difference)
                 logits.append(found.logit_difference)
-                console.emit(f"{label}: score {scores[-1]:.3g}, logit {logits[-1]:.3g}")
+                console.emit(f"{label}: differs by {scores[-1]:.3g} in score, {logits[-1]:.3g} in logit")
+            elif not found.problem:
+                console.emit(f"{label}: the same outcome; there is no score to compare")
+            compared += found.score_difference is not None or not found.problem
             for version in found.versions:
                 console.emit(f"{label}: {version}")
             if found.problem:
                 problems += 1
                 console.complain(f"{label} is not reproduced: {found.problem}")
         differences = f"score {max(scores):.3g}, logit {max(logits):.3g}" if scores else "nothing could be compared"
-        console.emit(f"Largest difference over {len(scores):,} of {items:,} examined items: {differences}")
+        console.emit(f"Largest difference over {compared:,} of {items:,} examined items: {differences}")
     return 1 if problems else 0
 
 

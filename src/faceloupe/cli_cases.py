@@ -144,7 +144,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     else:
         console.emit("\n".join(_description(store, case, items)))
     if hidden:
-        console.complain(f"The results of {hidden:,} items are hidden from {viewer} until {viewer} has decided them.")
+        console.complain(f"Items whose results are hidden from {viewer} until {viewer} has decided them: {hidden:,}.")
     return 0
 
 
@@ -161,7 +161,11 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
     lines += [
         f"Note      {printable_name(' '.join(note.text.split()))} ({note.author})" for note in store.notes(case.id)
     ]
-    lines += [f"Signed    {signed.reviewer}, {signed.utc}" for signed in store.sign_offs(case.id)]
+    for signed in store.sign_offs(case.id):
+        since = store.changes_since(case.id, signed.utc)
+        lines.append(
+            f"Signed    {signed.reviewer}, {signed.utc}" + (f"; filed or decided since: {since}" if since else "")
+        )
     if items:
         rows = [("SHA-256", "Outcome", "Score", "Decision", "Signed", "Name")]
         for item in items:

@@ -10,12 +10,13 @@ from faceloupe.errors import EvidenceError
 from faceloupe.examination import clip, still
 from faceloupe.examination.clip import FrameView, view_frame
 from faceloupe.examination.common import Analysis, Cancel, Instruments, Progress, Watch
+from faceloupe.examination.glances import Glance, glances
 from faceloupe.media.intake import Intake, take_in
 from faceloupe.media.isolation.still import Decode, decode
 from faceloupe.report.canonical import Timing, build
 from faceloupe.types import Outcome
 
-__all__ = ["Analysis", "Cancel", "FrameView", "Instruments", "Progress", "analyze", "view_frame"]
+__all__ = ["Analysis", "Cancel", "FrameView", "Glance", "Instruments", "Progress", "analyze", "glances", "view_frame"]
 
 
 def analyze(

@@ -145,6 +145,8 @@ def _compared(item: Report, before: Report, after: Report) -> Reproduction:
     pairs = [(one, now[name]) for name, one in then.items()]
     if any(old[0] != new[0] or (old[1] is None) != (new[1] is None) for old, new in pairs):
         return Reproduction(**identity, problem="The outcome of one of its faces differs.")
+    if all(old[1] is None for old, _ in pairs):
+        return Reproduction(**identity)
     score, logit = (max(_distance(old[place], new[place]) for old, new in pairs) for place in (1, 2))
     problem = f"Its scores differ by more than {TOLERANCE:g}." if score > TOLERANCE else ""
     return Reproduction(**identity, score_difference=score, logit_difference=logit, problem=problem)

@@ -51,6 +51,8 @@ def test_samples_and_a_clip_come_back_with_the_same_scores(capsys, tmp_path, mon
     code, out, err = run(capsys, "reproduce", kept)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "Largest difference over 4 of 4 examined items: score 0, logit 0"
+    assert out.count("differs by 0 in score, 0 in logit") == 3
+    assert out.count("the same outcome; there is no score to compare") == 1
     assert list(temporary.iterdir()) == []
 
     code, out, err = run(capsys, "reproduce", bare)

@@ -110,6 +110,18 @@ def test_an_open_case_hides_nothing(store, case):
     assert store.item(case.id, item.sha256, viewer="anybody").score == 0.9
 
 
+def test_what_came_after_a_signature_under_the_case_is_counted(store, case, blind):
+    items = [filed(store, case, content) for content in (b"a", b"b")]
+    store.decide(case.id, items[0].sha256, **VIEW, examiner="Ann")
+    assert store.undecided(case.id) == 1
+    signed = store.sign_off(case.id, reviewer="Bob").utc
+    assert store.changes_since(case.id, signed) == 0
+    filed(store, blind, b"of another case")
+    store.decide(case.id, items[1].sha256, **VIEW, examiner="Ann")
+    filed(store, case, b"c")
+    assert (store.changes_since(case.id, signed), store.undecided(case.id)) == (2, 1)
+
+
 def test_a_signature_is_of_the_decision_that_stood_then(store, case):
     item = filed(store, case)
     store.decide(case.id, item.sha256, **VIEW, examiner="Ann")

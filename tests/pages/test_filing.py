@@ -44,7 +44,7 @@ def test_a_blind_case_shows_a_score_only_after_the_decision(app):
     hidden = words(app)
     assert "hidden until you decide" in hidden
     assert "Error rates" not in hidden
-    assert not app.get("image")
+    assert len(app.get("image")) == 1  # the evidence itself
     shown = words(decide(app))
     assert "no look at the score before" in shown
     assert "Error rates of single faces" in shown

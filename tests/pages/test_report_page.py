@@ -81,11 +81,24 @@ def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, d
     assert not filed.get("download_button")
     case_id = filed.session_state[state.CASE]
     click(filed, "write_bundle")
-    job = resources.jobs().get(("bundle", case_id, "ada example"))
+    path = written(filed, data_folder, with_evidence=False)
+    assert [one["file"] for one in exports(case_id)] == [path.name]
+
+
+def test_a_bundle_with_the_evidence_is_written_to_the_disk(filed, data_folder):
+    assert "This bundle holds no evidence" in words(go(filed, "report"))
+    click(filed, "write_bundle")
+    with zipfile.ZipFile(written(filed, data_folder, with_evidence=True)) as archive:
+        assert any(name.startswith("evidence/") for name in archive.namelist())
+
+
+def written(filed, data_folder, *, with_evidence):
+    """The bundle that a job of the page wrote."""
+    job = resources.jobs().get(("bundle", filed.session_state[state.CASE], "ada example", with_evidence))
     assert job is not None
     ended(job)
     assert "The bundle lies at" in words(filed.run())
     (path,) = (data_folder / "exports").iterdir()
     with path.open("rb") as stream:
         assert verify(stream).good
-    assert [one["file"] for one in exports(case_id)] == [path.name]
+    return path

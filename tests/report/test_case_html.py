@@ -237,6 +237,26 @@ def test_controls_and_direction_marks_are_replaced(runs):
     assert not set(html) & set("\u202e\u2066\x07\x00")
 
 
+def test_a_signature_says_what_came_after_it(runs):
+    later = decision("authentic", "On second thought", utc="2027-01-01T00:00:00Z")
+    entry = item(
+        [runs.named["generated"]], decisions=[decision("manipulated", "Pupils."), later], sign_offs=[sign_off()]
+    )
+    text = page(case([entry], sign_offs=[sign_off("C. Third")]), runs.pictures).text
+    assert text.count("Filed or decided since 1") == 2
+    early = page(case([entry | {"decisions": []}], sign_offs=[sign_off("C. Third")]), runs.pictures).text
+    assert "Filed or decided since" not in early
+
+
+def test_the_face_that_decided_comes_first_among_the_pictures(runs):
+    for name in ("clip", "pair"):
+        run = runs.named[name]
+        decided = next(one["id"] for one in run["report"]["faces"] if one["score"] == run["report"]["score"])
+        crops = [picture for picture in run["pictures"] if picture.endswith("-crop.png")]
+        assert len(crops) > 1
+        assert f"-{decided}-" in crops[0]
+
+
 def test_what_a_record_keeps_from_its_reader_is_not_called_unexamined(runs):
     decided = [decision("authentic", "Seen by somebody else")]
     text = page(case([item([], decisions=decided, runs_withheld=1)], blind=True), runs.pictures).text

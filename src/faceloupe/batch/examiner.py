@@ -138,11 +138,12 @@ class _Ready:
 
 
 def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
-    """Small JPEG of a still, or of the first face of a video; empty where nothing can be shown."""
+    """Small JPEG of a still, or of the face that decided in a video; empty where nothing can be shown."""
     from PIL import Image
 
     if picture is None:
-        return next((look.thumb for track in analysis.tracks for look in track.looks), b"")
+        deciding = sorted(analysis.tracks, key=lambda track: track.score != analysis.report["score"])
+        return next(((track.strongest or track.largest).thumb for track in deciding), b"")
     rgb = picture.rgb
     step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
     image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()

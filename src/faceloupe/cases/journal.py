@@ -47,7 +47,7 @@ class Journal:
             if self._database.lacks():
                 self._migrate()
             for name in ("evidence", "pictures", "incoming"):
-                (folder / name).mkdir(exist_ok=True)
+                private_folder(folder / name)
             evidence.remove_leftovers(incoming)
 
     @staticmethod

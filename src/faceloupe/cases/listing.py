@@ -63,6 +63,26 @@ def _item(row: tuple[Any, ...]) -> Item:
     return Item(*values, hidden=bool(hidden), decision=decision, signed_off=bool(signed_off))
 
 
+def changes_since(connection: Connection, case_id: str, utc: str) -> int:
+    """How many items were filed to a case and decisions made in it after a time."""
+    (count,) = connection.execute(
+        """SELECT (SELECT count(*) FROM items WHERE case_id = :case_id AND added_utc > :utc)
+        + (SELECT count(*) FROM decisions JOIN items ON items.id = item_id WHERE case_id = :case_id AND utc > :utc)""",
+        {"case_id": case_id, "utc": utc},
+    ).fetchone()
+    return count
+
+
+def undecided(connection: Connection, case_id: str) -> int:
+    """How many items of a case have no decision."""
+    (count,) = connection.execute(
+        """SELECT count(*) FROM items WHERE case_id = ?
+        AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id)""",
+        (case_id,),
+    ).fetchone()
+    return count
+
+
 def items_query(*, search: str, outcome: str | None) -> str:
     """The condition of a list of items; see ``items``."""
     condition = "case_id = :case_id"

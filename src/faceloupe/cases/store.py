@@ -182,6 +182,24 @@ class CaseStore(Runs):
         with self._reading(case_id) as connection:
             return listing.sign_offs(connection, case_id, item and item.id)
 
+    def changes_since(self, case_id: str, utc: str) -> int:
+        """How many items were filed and decisions made after a time, such as that of a signature under the case.
+
+        Raises:
+            CaseError: there is no such case.
+        """
+        with self._reading(case_id) as connection:
+            return listing.changes_since(connection, case_id, utc)
+
+    def undecided(self, case_id: str) -> int:
+        """How many items of a case have no decision.
+
+        Raises:
+            CaseError: there is no such case.
+        """
+        with self._reading(case_id) as connection:
+            return listing.undecided(connection, case_id)
+
 
 def _word(text: str, words: type[Outcome] | type[Confidence], what: str) -> str:
     try:

@@ -99,7 +99,7 @@ def refuse_unfit(intake: Intake, *, max_bytes: int) -> None:
     if evidence.format is None:
         raise EvidenceError(
             "The content is no picture of a kind that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), "
-            "whatever the name says."
+            "and no video either, whatever the name says."
         )
     if evidence.format in VIDEO_FORMATS:
         raise EvidenceError(f"The content is a video ({evidence.format}); this version examines still pictures only.")

@@ -52,7 +52,8 @@ def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
         part = case_video.blocks if "frames" in report else case_still.blocks
         yield from part(exhibit, Album(exhibit.run["pictures"], fetch), texts)
     yield Heading(3, texts["view"], f"{exhibit.anchor}-view")
-    yield from statements(item["notes"], item["decisions"], item["sign_offs"], texts)
+    decided = [one["utc"] for one in item["decisions"]]
+    yield from statements(item["notes"], item["decisions"], item["sign_offs"], texts, decided)
     if exhibit.run is not None:
         yield from _runs(exhibit, texts)
 
@@ -109,21 +110,35 @@ def _card(report: Record, texts: Texts) -> Card:
 
 
 def statements(
-    notes: Sequence[Record], decisions: Sequence[Record], sign_offs: Sequence[Record], texts: Texts
+    notes: Sequence[Record],
+    decisions: Sequence[Record],
+    sign_offs: Sequence[Record],
+    texts: Texts,
+    changes: Sequence[str],
 ) -> Iterator[Block]:
-    """What people said, in order of time."""
+    """What people said, in order of time.
+
+    Args:
+        changes: times of what a signature made before them does not cover.
+    """
     said = [
         *(
             Statement(texts["note"], shown(one["author"]), shown(one["utc"]), Facts(()), shown_lines(one["text"]))
             for one in notes
         ),
         *(_decision(one, texts) for one in decisions),
-        *(Statement(texts["sign_off"], shown(one["reviewer"]), shown(one["utc"]), Facts(())) for one in sign_offs),
+        *(_sign_off(one, changes, texts) for one in sign_offs),
     ]
     if said:
         yield Statements(tuple(sorted(said, key=lambda one: one.when)))
     else:
         yield Paragraph(Text(texts["no_view"], Style.FAINT))
+
+
+def _sign_off(one: Record, changes: Sequence[str], texts: Texts) -> Statement:
+    since = sum(utc > one["utc"] for utc in changes)
+    rows = ((texts["since_then"], Text(number(since, 0))),) if since else ()
+    return Statement(texts["sign_off"], shown(one["reviewer"]), shown(one["utc"]), Facts(rows))
 
 
 def _decision(decision: Record, texts: Texts) -> Statement:

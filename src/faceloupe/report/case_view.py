@@ -102,7 +102,9 @@ class CaseDocument:
         for exhibit in self._exhibits:
             yield from case_item.blocks(exhibit, self._picture, texts)
         yield Heading(2, texts["case_view"], "case-view", new_page=bool(self._exhibits))
-        yield from case_item.statements(case["notes"], (), case["sign_offs"], texts)
+        decisions = [one["utc"] for item in case["items"] for one in item["decisions"]]
+        changes = [*decisions, *(item["added_utc"] for item in case["items"])]
+        yield from case_item.statements(case["notes"], (), case["sign_offs"], texts, changes)
         yield from case_method.method(self._exhibits, texts)
         yield from case_method.scope(self._exhibits, texts)
         yield from case_method.log(case["log"], self._exhibits, texts, most_entries)

@@ -97,7 +97,7 @@ def pictures_of(analysis: "Analysis") -> dict[str, bytes]:
             overlay = figures.source_overlay(analysis.canvas, analysis.faces, maximum, OPACITY)
             pictures["heatmap.png"] = figures.with_scale(overlay, maximum, OPACITY)
     for kind, found in (("face", analysis.faces), ("track", analysis.tracks)):
-        for one in found:
+        for one in sorted(found, key=lambda one: one.score != analysis.report["score"]):  # first what decided
             if one.heat is not None:
                 pictures[f"{kind}-{one.id}-crop.png"] = one.crop
                 overlay = figures.face_overlay(one, maximum, OPACITY)

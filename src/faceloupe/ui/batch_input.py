@@ -43,7 +43,8 @@ def _start(uploads: list, path: str) -> None:
         if paths and not paths[0].exists():
             raise UsageError(f"There is nothing at {path} below the evidence folder; check the path.")
         names = [upload.name for upload in uploads]
-        name = path.strip() if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")
+        folder = root.name or str(root) if paths == [root] else path.strip()
+        name = folder if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")
         batch = resources.shelf().add(name, paths=paths, root=root, uploads=((one.name, one) for one in uploads))
         go_on(batch)
         show(batch.id)

@@ -20,7 +20,7 @@ from faceloupe.ui.panels import plain
 
 _ROWS = 100  # a page
 MARKS = {outcome.value: f"{SHAPES[outcome]} {outcome_words(outcome)}" for outcome in Outcome}
-_INK = {mark: f"color: {COLORS[Outcome(value)]}; font-weight: 600" for value, mark in MARKS.items()}
+_TINT = {mark: f"background-color: {COLORS[Outcome(value)]}40; font-weight: 600" for value, mark in MARKS.items()}
 
 
 def table(batch: Batch, found: Found) -> pd.DataFrame:
@@ -67,12 +67,12 @@ def _styled(batch: Batch, rows: pd.DataFrame) -> "pd.io.formats.style.Styler":
             "outcome": rows["outcome"].map(MARKS),
             "score": rows["score"],
             "log10 LR": rows["log10_lr"],
-            "faces": rows["faces"].astype("Int64"),
+            "faces, tracks": rows["faces"].astype("Int64"),
             "alike": (kind + alike.map(printable_name)).where(alike != "", ""),
             "reason": rows["reason"].map(printable_name),
         }
     )
-    return drawn.style.map(lambda mark: _INK.get(mark, ""), subset=["outcome"])
+    return drawn.style.map(lambda mark: _TINT.get(mark, ""), subset=["outcome"])
 
 
 def _thumbnail(batch: Batch, sha256: str) -> str | None:

@@ -61,7 +61,7 @@ def evidence_table(case: Case) -> None:
         st.session_state[state.CASE_PAGE] = 0
         page = store.items(case.id, search=search, viewer=examiner, limit=_ROWS)
     if not page.items:
-        st.markdown("No such evidence." if search else "No evidence yet. The pages Image and Video file it.")
+        st.markdown("No such evidence." if search else "No evidence yet. The pages Image, Video and Batch file it.")
         return
     seen = [item.sha256 for item in page.items if item.outcome]
     store.view_scores(case.id, seen, examiner=examiner)  # before they are shown

@@ -11,8 +11,12 @@ _LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need
 _BAND = {"type": "rect", "y0": 0.0, "y1": 1.0, "line_width": 0, "layer": "below"}
 
 
-def score_ruler(report: dict[str, Any]) -> go.Figure:
-    """The score on a ruler from 0 (authentic) to 1 (manipulated), with both thresholds and the band between them."""
+def score_ruler(report: dict[str, Any], *, ink: str) -> go.Figure:
+    """The score on a ruler from 0 (authentic) to 1 (manipulated), with both thresholds and the band between them.
+
+    Args:
+        ink: color of the words.
+    """
     lower, upper = report["model"]["thresholds"]["lower"], report["model"]["thresholds"]["upper"]
     outcome, score = Outcome(report["outcome"]), report["score"]
     figure = go.Figure()
@@ -24,11 +28,12 @@ def score_ruler(report: dict[str, Any]) -> go.Figure:
         figure.add_shape(**_BAND, x0=start, x1=end, fillcolor=COLORS[kind], opacity=0.28)
         if end - start > 0.2:
             figure.add_annotation(
-                x=(start + end) / 2, y=0.5, text=outcome_words(kind), showarrow=False, font_size=12, opacity=0.85
+                x=(start + end) / 2, y=0.5, text=outcome_words(kind), showarrow=False, font={"size": 12, "color": ink}
             )
     ends = [(0.0, "left")] * (lower > _LABEL_ROOM) + [(1.0, "right")] * (upper < 1.0 - _LABEL_ROOM)
     for place, anchor in (*ends, (lower, "center"), (upper, "center")):
-        figure.add_annotation(x=place, y=-0.45, text=f"{place:.2f}", xanchor=anchor, showarrow=False, font_size=12)
+        words = {"text": f"{place:.2f}", "font": {"size": 12, "color": ink}}
+        figure.add_annotation(x=place, y=-0.45, xanchor=anchor, showarrow=False, **words)
     for threshold in (lower, upper):
         figure.add_shape(type="line", x0=threshold, x1=threshold, y0=-0.12, y1=1.12, line_width=2, line_color="#808080")
     figure.add_trace(
@@ -39,7 +44,7 @@ def score_ruler(report: dict[str, Any]) -> go.Figure:
             marker={"symbol": "triangle-down", "size": 17, "color": COLORS[outcome], "line": {"width": 1}},
             text=[f"<b>{score:.2f}</b>"],
             textposition="top center",
-            textfont={"size": 15},
+            textfont={"size": 15, "color": ink},
             cliponaxis=False,
             hovertemplate=f"score {score:.4f}<extra></extra>",
         )

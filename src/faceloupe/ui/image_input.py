@@ -18,7 +18,7 @@ def choose(*, folded: bool) -> Intake | None:
     """The drop zone and the samples; the file that was chosen in this run, if any."""
     limit = resources.settings().max_bytes
     with st.expander("Another photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
-        upload = st.file_uploader("A photo: JPEG, PNG, WebP, TIFF, BMP, AVIF or HEIC", key="upload")
+        upload = st.file_uploader("A photo: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC", key="upload")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("or a sample:", width="content")
             pressed = [

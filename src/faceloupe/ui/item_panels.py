@@ -4,11 +4,13 @@ import json
 
 import streamlit as st
 
-from faceloupe.cases.records import Case
+from faceloupe.cases.records import Case, Item
+from faceloupe.errors import EvidenceError
+from faceloupe.pipeline import glances
 from faceloupe.ui import open_case, panels, resources
 from faceloupe.ui.panels import plain
 
-_CROP = 150  # pixels
+_CROP, _EVIDENCE, _FRAMES_A_ROW = 150, 560, 4  # pixels, pixels
 _MOST_CROPS, _MOST_STRIPS = 24, 8
 
 
@@ -23,10 +25,12 @@ def findings(case: Case, sha256: str) -> None:
             "The case is blind: what was found is shown once you have entered your decision.",
             icon=":material/visibility_off:",
         )
+        _evidence(item)
         return
     runs = {run.id: run for run in reversed(store.runs(case.id, sha256))}
     if not runs:
         st.markdown("This item was filed, and not analyzed.")
+        _evidence(item)
         return
     store.view_score(case.id, sha256, examiner=examiner)  # before it is shown
     chosen = next(iter(runs))
@@ -36,6 +40,28 @@ def findings(case: Case, sha256: str) -> None:
         )
     panels.verdict_card(json.loads(store.report_text(chosen)))
     _pictures(dict(runs[chosen].pictures))
+
+
+def _evidence(item: Item) -> None:
+    """The evidence itself: the picture, or frames of the video."""
+    try:
+        seen = resources.glances().get(item.sha256)
+        if seen is None:
+            settings = resources.settings()
+            with st.spinner("Decoding"):
+                intake = resources.cases().open_evidence(item.sha256, name=item.name, max_bytes=settings.max_bytes)
+                seen = glances(intake, settings=settings)
+            resources.glances().put(item.sha256, seen)
+    except EvidenceError as problem:
+        st.caption(plain(str(problem)))
+        return
+    if seen[0].time_s is None:
+        st.image(seen[0].rgb, caption="The evidence, as it was decoded", width=_EVIDENCE)
+        return
+    cells = st.columns(_FRAMES_A_ROW)
+    for number, one in enumerate(seen):
+        cells[number % _FRAMES_A_ROW].image(one.rgb, caption=f"{one.time_s:.2f} s", width="stretch")
+    st.caption(f"{len(seen)} frames of the evidence, evenly spread over the video.")
 
 
 def _pictures(digests: dict[str, str]) -> None:

@@ -48,6 +48,11 @@ def outcome_mark(outcome: Outcome) -> str:
     return f":{_INKS[outcome]}[{figures.SHAPES[outcome]}] {figures.outcome_words(outcome)}"
 
 
+def ink() -> str:
+    """Color of words in drawings, to be read on the background of the theme."""
+    return "#E8E8E8" if st.context.theme.type == "dark" else "#1E1E1E"
+
+
 def status_line() -> None:
     """One line at the top of every page: the open case, the examiner, the model, and whether it is verified."""
     state.start()
@@ -94,7 +99,7 @@ def verdict_card(report: dict[str, Any]) -> None:
                 st.markdown(_sentence(report["reason"]))
             with middle:
                 st.plotly_chart(
-                    score_ruler(report),
+                    score_ruler(report, ink=ink()),
                     config=NO_BAR,
                     key="ruler",
                     alt=f"Score {report['score']:.2f} on a scale from 0, authentic, to 1, manipulated",
@@ -200,8 +205,8 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     st.image(figures.with_scale(figures.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
         f"Grad-CAM of the last block. The scale is the same for every picture, so that a weak map looks weak; "
-        f"this face peaks at {float(face.heat.max()):.2f} of {maximum:.2f}. It shows where the model looked, not where "
-        "a manipulation is."
+        f"this face peaks at {float(face.heat.max()):.2f}, the scale ends at {maximum:.2f}. It shows where the model "
+        "looked, not where a manipulation is."
     )
 
 

@@ -85,22 +85,33 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
                 on_click="ignore",
                 key=f"download_{ending}",
             )
-    st.caption("Each download is an entry in the log of the case, with the SHA-256 of the file.")
+    st.caption(
+        "Each download is an entry in the log of the case, with the SHA-256 of the file. This bundle holds no "
+        "evidence: who is to score it again needs the files too."
+    )
+    with st.expander("A bundle with the evidence"):
+        st.markdown("It may be large, so it is written to the data folder instead of downloaded.")
+        _on_disk(case, letterhead, with_evidence=True)
 
 
 def large(case: Case, letterhead: Letterhead) -> None:
     """A case of more items than are drawn: its bundle is written to the disk of the server, piece by piece."""
-    examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
     st.markdown(
         f"The case has {case.items:,} items. A document is drawn of up to {MOST_DRAWN}; a bundle holds the data of all "
         "of them. It is not held in memory, so it is written to the data folder instead of downloaded."
     )
-    key = ("bundle", case.id, person_key(examiner))
+    _on_disk(case, letterhead, with_evidence=st.checkbox("with the evidence", key="bundle_evidence"))
+
+
+def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None:
+    examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
+    key = ("bundle", case.id, person_key(examiner), with_evidence)
     job = resources.jobs().get(key)
     if job is not None and job.live:
         job_line(job)
         return
-    export = partial(work.write_bundle, resources.cases(), case.id, examiner, letterhead, language)
+    identity = case.id, examiner, letterhead, language
+    export = partial(work.write_bundle, resources.cases(), *identity, with_evidence=with_evidence)
     st.button(
         "Write the bundle",
         key="write_bundle",

@@ -19,7 +19,7 @@ from faceloupe.password import Gate, PasswordHash
 from faceloupe.pipeline import Instruments
 from faceloupe.ui import state, work
 from faceloupe.ui.jobs import Job, JobQueue, Work
-from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, TableStore
+from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, GlanceStore, TableStore
 
 
 class _Server:
@@ -95,6 +95,12 @@ def analyses() -> AnalysisStore:
 def frames() -> FrameStore:
     """The shared store of frames that were looked at closely."""
     return FrameStore()
+
+
+@st.cache_resource(show_spinner=False)
+def glances() -> GlanceStore:
+    """The shared store of evidence as it looks."""
+    return GlanceStore()
 
 
 @st.cache_resource(show_spinner=False)

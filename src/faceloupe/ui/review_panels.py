@@ -57,10 +57,12 @@ def decisions(case: Case, sha256: str) -> None:
             "Confidence", list(Confidence), default=Confidence.MEDIUM, key=f"confidence-{fresh}"
         )
         pressed = st.form_submit_button("Enter the decision", key=f"decide_{_of(sha256)}")
-    if pressed:
+    if pressed and (outcome is None or confidence is None):
+        st.error("Choose an outcome and a confidence.", icon=":material/error:")
+    elif pressed:
         _enter(
             lambda: store.decide(
-                case.id, sha256, outcome=outcome or "", reason=reason, confidence=confidence or "", examiner=examiner
+                case.id, sha256, outcome=outcome, reason=reason, confidence=confidence, examiner=examiner
             )
         )
 
@@ -89,7 +91,11 @@ def sign_off(case: Case, sha256: str | None) -> None:
     made = store.decisions(case.id, sha256) if sha256 is not None else ()
     for one in signed:
         of = ", under an earlier decision" if made and one.utc < made[-1].utc else ""
+        if sha256 is None and (since := store.changes_since(case.id, one.utc)):
+            of = f"; filed or decided since: {since:,}"
         st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z{of}")
+    if sha256 is None and (undecided := store.undecided(case.id)):
+        st.caption(f"Items without a decision: {undecided:,} of {case.items:,}.")
     fresh = f"{_of(sha256)}-{len(signed)}"
     with st.form(f"sign-{fresh}"):
         reviewer = st.text_input("Reviewer, a second person", key=f"reviewer-{fresh}", max_chars=100)

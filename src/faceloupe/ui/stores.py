@@ -10,7 +10,7 @@ from faceloupe.batch.found import Found
 from faceloupe.batch.shelf import Batch
 from faceloupe.cases.log import Head
 from faceloupe.media.intake import Intake
-from faceloupe.pipeline import Analysis, FrameView
+from faceloupe.pipeline import Analysis, FrameView, Glance
 from faceloupe.report.case_view import Letterhead
 
 Key = TypeVar("Key")
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 _MIB = 1024 * 1024
 _ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still holds at most some 10
-_DOCUMENTS_BYTES = 128 * _MIB
+_DOCUMENTS_BYTES = _GLANCES_BYTES = 128 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,13 @@ class AnalysisStore:
     def put(self, key: AnalysisKey, analysis: Analysis, intake: Intake | None = None) -> None:
         """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
         self._recent.put(key, (analysis, intake))
+
+
+class GlanceStore(Recent[str, tuple[Glance, ...]]):
+    """Evidence of cases as it looks, by its SHA-256."""
+
+    def __init__(self, capacity_bytes: int = _GLANCES_BYTES) -> None:
+        super().__init__(lambda seen: sum(one.rgb.nbytes for one in seen), capacity_bytes)
 
 
 class FrameStore(Recent[tuple[AnalysisKey, int], FrameView]):

@@ -142,10 +142,14 @@ def write_bundle(
     letterhead: Letterhead,
     language: str,
     *,
+    with_evidence: bool,
     progress: Progress,
     cancel: Cancel,
 ) -> str:
     """Write the bundle of a case into the data folder.
+
+    Args:
+        with_evidence: put the evidence into it, so that whoever has it can score it again.
 
     Returns:
         Where it lies, one sentence.
@@ -161,7 +165,8 @@ def write_bundle(
         progress(stage, share)
 
     path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.zip"
-    found = export_case(store, case_id, path, actor=examiner, letterhead=letterhead, language=language, progress=told)
+    style = {"letterhead": letterhead, "language": language, "with_evidence": with_evidence}
+    found = export_case(store, case_id, path, actor=examiner, progress=told, **style)
     return f"The bundle lies at {path}; the SHA-256 of its manifest is {found.manifest_sha256}."
 
 
