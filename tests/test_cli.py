@@ -46,6 +46,16 @@ def test_out_writes_report_and_heatmaps(capsys, tmp_path):
     assert (tmp_path / "case 1" / "heatmap.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--frames", "4"], "--frames is for videos"), (["--from", "0", "--to", "2"], "--from, --to are for videos")],
+)
+def test_a_still_has_no_stretch_and_no_frames_to_choose(capsys, options, told):
+    code, out, err = run(capsys, "analyze", GENERATED, "--json", *options)
+    assert (code, out) == (2, "")
+    assert err == f"faceloupe: {GENERATED.name} is a still picture (JPEG); {told}.\n"
+
+
 def test_results_are_never_written_over_the_evidence(capsys, tmp_path):
     evidence = tmp_path / "heatmap.png"
     shutil.copy(PHOTOGRAPH, evidence)

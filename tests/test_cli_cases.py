@@ -64,7 +64,12 @@ def test_a_case_lives_its_whole_life_on_the_command_line(capsys, tmp_path, case)
         ("sign-off", case, "--item", sha256[:8], "--reviewer", "Bob"),
         ("sign-off", case, "--reviewer", "Bob"),
     ):
-        assert run(capsys, "case", *arguments) == (0, "", "")
+        head = CaseStore(data_folder()).log_head
+        before = head(case)
+        told = f"Recorded; the log of case {case} has {before.seq + 1} entries, head {{}}\n"
+        code, out, err = run(capsys, "case", *arguments)
+        assert (code, out, err) == (0, told.format(head(case).sha256), "")
+        assert head(case) != before
 
     code, out, err = run(capsys, "case", "show", case, "--examiner", "Ann")
     assert (code, err) == (0, "")

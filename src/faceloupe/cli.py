@@ -18,6 +18,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.log import keep_log
 from faceloupe.media.intake import printable_name, take_in
+from faceloupe.types import Evidence
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ def _analyze(options: argparse.Namespace) -> int:
     progress = _progress if sys.stderr.isatty() else None
     step = partial(progress, "Hashing") if progress else None
     intake = take_in(options.file, max_bytes=settings.max_bytes, step=step)
+    _refuse_for_stills(options, intake.evidence)
     instruments = pipeline.Instruments.load(settings)
     analysis = pipeline.analyze(
         intake, instruments, settings=settings, explain=options.out is not None, progress=progress
@@ -115,6 +117,17 @@ def _analyze(options: argparse.Namespace) -> int:
         _complain(f"{report['evidence']['name']} cannot be analyzed: {report['reason']}")
         return 2
     return 0
+
+
+def _refuse_for_stills(options: argparse.Namespace, evidence: Evidence) -> None:
+    named = [
+        name
+        for name, value in (("--frames", options.frames), ("--from", options.from_s), ("--to", options.to_s))
+        if value is not None
+    ]
+    if named and evidence.media_type == "image" and evidence.format is not None:
+        what = f"{printable_name(evidence.name)} is a still picture ({evidence.format})"
+        raise UsageError(f"{what}; {', '.join(named)} {'is' if len(named) == 1 else 'are'} for videos.")
 
 
 def _validate(options: argparse.Namespace) -> int:

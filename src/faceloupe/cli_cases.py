@@ -177,13 +177,21 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
     return lines
 
 
+def _recorded(store: CaseStore, case_id: str) -> str:
+    head = store.log_head(case_id)
+    return f"Recorded; the log of case {case_id} has {head.seq:,} entries, head {head.sha256}"
+
+
 def _note(options: argparse.Namespace, console: Console) -> int:
-    _store().add_note(options.case, options.text, author=options.author, sha256=options.item)
+    store = _store()
+    store.add_note(options.case, options.text, author=options.author, sha256=options.item)
+    console.emit(_recorded(store, options.case))
     return 0
 
 
 def _decide(options: argparse.Namespace, console: Console) -> int:
-    _store().decide(
+    store = _store()
+    store.decide(
         options.case,
         options.item,
         outcome=options.outcome,
@@ -191,11 +199,14 @@ def _decide(options: argparse.Namespace, console: Console) -> int:
         confidence=options.confidence,
         examiner=options.examiner,
     )
+    console.emit(_recorded(store, options.case))
     return 0
 
 
 def _sign_off(options: argparse.Namespace, console: Console) -> int:
-    _store().sign_off(options.case, reviewer=options.reviewer, sha256=options.item)
+    store = _store()
+    store.sign_off(options.case, reviewer=options.reviewer, sha256=options.item)
+    console.emit(_recorded(store, options.case))
     return 0
 
 

@@ -86,6 +86,16 @@ def test_a_result_that_comes_after_the_cancellation_is_dropped(queue):
     assert (job.state, job.result) == (State.CANCELLED, None)
 
 
+def test_waiting_for_a_job_ends_with_it_and_not_before(queue):
+    gate = threading.Event()
+    job = begun(queue.submit("key", "Title", held(gate)))
+    job.wait(0.05)
+    assert job.live
+    threading.Timer(0.05, gate.set).start()
+    job.wait(PATIENCE_S)
+    assert (job.live, job.state) == (False, State.DONE)
+
+
 def test_an_error_meant_for_people_is_the_sentence_of_the_job(queue):
     def failing(*, progress, cancel):
         raise EvidenceError("The file is empty.")

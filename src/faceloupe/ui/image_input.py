@@ -1,6 +1,5 @@
 """How a photo gets to the queue: an upload or a sample; and the wait for what is found in it."""
 
-import time
 from functools import partial
 
 import streamlit as st
@@ -11,7 +10,7 @@ from faceloupe.ui import resources, state, work
 from faceloupe.ui.jobs import Job, State
 from faceloupe.ui.panels import plain
 
-_LOOK_S = 0.05  # between two looks at the job
+_LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
 
 
 def choose(*, folded: bool) -> Intake | None:
@@ -79,7 +78,7 @@ def wait(job: Job) -> None:
     while job.live:
         waiting = resources.stills().ahead(job) if job.state is State.QUEUED else 0
         bar.progress(job.share, f"Waiting for {waiting} before it" if waiting else job.stage)
-        time.sleep(_LOOK_S)
+        job.wait(_LOOK_S)
     st.rerun()
 
 

@@ -69,7 +69,7 @@ class Job:
         self.result: object = None
         self.error = ""
         self._work: Work | None = work
-        self._clock, self._lock = clock, threading.Lock()
+        self._clock, self._lock, self._over = clock, threading.Lock(), threading.Event()
         self._stage_began = (0.0, 0.0, 0)  # clock, share and frames done when the present kind of stage began
 
     @property
@@ -98,6 +98,10 @@ class Job:
         if self.state is not State.RUNNING or lasted < _STEADY_S or gained < _STEADY_SHARE:
             return None
         return lasted * (1.0 - self.share) / gained
+
+    def wait(self, seconds: float) -> None:
+        """Return when the job has ended, or when so much time has passed."""
+        self._over.wait(seconds)
 
     def cancel(self) -> None:
         """End the job for everyone who looks at it, at once; the work itself ends at its next step."""
@@ -132,7 +136,8 @@ class Job:
             if self.live:  # what comes after a cancellation comes too late
                 self.result, self.error, self.finished = result, error, self._clock()
                 self._work = None  # it may hold an upload
-                self.state = state  # last: who sees it finds the rest in place
+                self.state = state  # after the rest: who sees it finds that in place
+                self._over.set()
 
 
 class JobQueue:
