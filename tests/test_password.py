@@ -3,13 +3,10 @@
 import io
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from faceloupe import cli
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import UsageError
-from faceloupe.password import Gate, PasswordHash
-from faceloupe.ui import resources, serve
+from faceloupe.password import Admissions, Gate, PasswordHash
 
 PASSWORD = "correct horse"  # pragma: allowlist secret
 
@@ -82,54 +79,27 @@ def test_the_command_prints_a_hash_of_the_line_it_reads(capsys, monkeypatch):
     assert err == ""
 
 
-@pytest.fixture
-def at(monkeypatch, hashed):
-    monkeypatch.setenv("FACELOUPE_PASSWORD_HASH", str(hashed))
-    resources.gate.clear()
-    yield AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=60).run()
-    resources.gate.clear()
+def test_a_token_holds_for_a_working_day_and_until_it_is_revoked():
+    now = [0.0]
+    admissions = Admissions(clock=lambda: now[0])
+    first, second = admissions.admit(), admissions.admit()
+    assert first != second
+    assert (admissions.holds(first), admissions.holds(second), admissions.holds("guessed")) == (True, True, False)
+    admissions.revoke(second)
+    admissions.revoke("guessed")
+    assert (admissions.holds(first), admissions.holds(second)) == (True, False)
+    now[0] = 12 * 3600.0 - 1.0
+    later = admissions.admit()
+    assert admissions.holds(first)
+    now[0] += 1.0
+    assert (admissions.holds(first), admissions.holds(later)) == (False, True)
 
 
-def give(at, password):
-    at.text_input(key="password").input(password)
-    return at.button(key="open_gate").click().run()
-
-
-def test_without_the_password_no_page_is_drawn(at):
-    assert not at.exception
-    assert len(at.file_uploader) == 0
-    assert not any("Model" in caption.value for caption in at.caption)
-    give(at, "wrong")
-    assert len(at.file_uploader) == 0
-    assert at.error[0].value == "That is not the password."
-
-
-def test_with_the_password_the_session_goes_on_as_ever(at):
-    give(at, PASSWORD)
-    assert not at.exception
-    assert len(at.file_uploader) == 1
-    assert len(at.run().file_uploader) == 1
-    assert len(at.text_input) == 0
-
-
-def test_a_gate_that_cannot_work_lets_nobody_in(monkeypatch):
-    monkeypatch.setenv("FACELOUPE_PASSWORD_HASH", PASSWORD)
-    resources.gate.clear()
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=60).run()
-    assert len(at.file_uploader) == 0
-    assert "does not hold a hash" in at.error[0].value
-    resources.gate.clear()
-
-
-@pytest.mark.parametrize(
-    ("options", "password", "warned"),
-    [
-        (["--server.address", "0.0.0.0"], "", True),
-        (["--server.address", "0.0.0.0"], "hash", False),
-        (["--server.address", "127.0.0.1"], "", False),
-        ([], "", False),
-    ],
-)
-def test_a_server_that_others_reach_without_a_password_says_so(monkeypatch, options, password, warned):
-    monkeypatch.setenv("FACELOUPE_PASSWORD_HASH", password)
-    assert ("without a password" in serve._exposed(options)) == warned
+def test_so_many_tokens_are_kept_and_the_oldest_go_first():
+    now = [0.0]
+    admissions = Admissions(clock=lambda: now[0])
+    tokens = []
+    for _ in range(1001):
+        now[0] += 1.0
+        tokens.append(admissions.admit())
+    assert [admissions.holds(token) for token in tokens] == [False] + 1000 * [True]

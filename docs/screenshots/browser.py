@@ -21,12 +21,18 @@ _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 
 
 @contextmanager
-def served(**environment: str) -> Iterator[str]:
-    """The app on a port of its own, at the address that is yielded; it ends with the block."""
+def served(*, checked: bool = True, **environment: str) -> Iterator[str]:
+    """The app on a port of its own, at the address that is yielded; it ends with the block.
+
+    Args:
+        checked: as `make run` starts it, or else also where its self-check fails.
+        environment: what it is given besides.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "src/app.py", "--server.port", str(port)]
+    start = ["faceloupe.ui.serve"] if checked else ["streamlit", "run", "src/app.py"]
+    command = [sys.executable, "-m", *start, "--server.port", str(port)]
     app = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
     try:
         _await(port)

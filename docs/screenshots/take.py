@@ -97,7 +97,7 @@ def main() -> None:
                 tour(page, address, scheme)
                 batch.tour(page, scheme, Path(folder, f"files-{scheme}"))
                 record.tour(page, address, scheme)
-            with served(FACELOUPE_DATA=f"{folder}/{scheme}", FACELOUPE_WEIGHTS=folder) as address:
+            with served(checked=False, FACELOUPE_DATA=f"{folder}/{scheme}", FACELOUPE_WEIGHTS=folder) as address:
                 page.goto(address)
                 page.get_by_text("nothing can be scored").first.wait_for(timeout=PATIENCE_MS)
                 shoot(page, f"no-weights-{scheme}")

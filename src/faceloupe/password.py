@@ -1,10 +1,12 @@
-"""The password of a shared workstation: kept as a salted hash, compared in constant time, guessed slowly."""
+"""The password of a shared workstation: a salted hash, compared in constant time, guessed slowly; and who gave it."""
 
 import base64
 import binascii
 import hashlib
 import hmac
+import math
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +18,8 @@ SHORTEST = 8  # characters
 _N, _R, _P = 2**15, 8, 1  # cost of scrypt: 32 MiB and about a tenth of a second a guess (RFC 7914)
 _MOST_MEMORY = 128 * 1024 * 1024
 _FREE_GUESSES, _LONGEST_WAIT_S = 3, 60.0
+_ADMITTED_S = 12 * 3600.0  # that a visitor is not asked again: a working day
+_MOST_ADMITTED = 1000  # tokens
 _FORM = "scrypt$n$r$p$salt$hash, as `faceloupe password` prints it"
 
 
@@ -104,6 +108,42 @@ class Gate:
                 wait = min(2.0 ** (self._wrong - _FREE_GUESSES), _LONGEST_WAIT_S)
                 self._closed_until = self._clock() + wait
             return False
+
+
+class Admissions:
+    """Who has given the password: random tokens, each good for some hours, known here by their hashes alone."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Args:
+            clock: seconds, steady.
+        """
+        self._clock, self._lock = clock, threading.Lock()
+        self._until: dict[bytes, float] = {}  # hash of a token -> reading of the clock when it ends
+
+    def admit(self) -> str:
+        """A new token; the oldest are forgotten where there are too many."""
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            now = self._clock()
+            valid = [(until, known) for known, until in self._until.items() if until > now]
+            self._until = {known: until for until, known in sorted(valid)[1 - _MOST_ADMITTED :]}
+            self._until[_known_as(token)] = now + _ADMITTED_S
+        return token
+
+    def holds(self, token: str) -> bool:
+        """Whether a token was given out here, and is neither over nor revoked."""
+        with self._lock:
+            return self._until.get(_known_as(token), -math.inf) > self._clock()
+
+    def revoke(self, token: str) -> None:
+        """Let a token open nothing any more."""
+        with self._lock:
+            self._until.pop(_known_as(token), None)
+
+
+def _known_as(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _scrypt(password: str, cost: tuple[int, int, int], salt: bytes) -> bytes:

@@ -1,37 +1,49 @@
-"""The password gate before every page, where the server was given a password."""
+"""What pages know of the password gate: that it stands, that this session came through it, and how to lock it."""
+
+from functools import cache
 
 import streamlit as st
 
-from faceloupe.errors import UsageError
-from faceloupe.ui import resources, state
-from faceloupe.ui.panels import plain
+from faceloupe.config import password_hash
+from faceloupe.password import PasswordHash
+from faceloupe.ui.door import Door
+
+
+@cache
+def door() -> Door | None:
+    """The door of this server; None where it was given no password.
+
+    Raises:
+        UsageError: what it was given is no hash.
+    """
+    text = password_hash()
+    return Door(PasswordHash.parse(text)) if text else None
 
 
 def passed() -> bool:
-    """Whether this session may see the pages; where not, the gate is drawn."""
-    try:
-        gate = resources.gate()
-    except UsageError as problem:  # a gate that cannot work lets nobody in
-        st.error(plain(str(problem)), icon=":material/error:")
-        return False
-    if gate is None or st.session_state.get(state.ADMITTED):
+    """Whether this session may see the pages; where not, it is said why.
+
+    The door lets nobody come so far without the password; who did may have locked it since, or have stayed too long.
+    """
+    keeper = door()
+    if keeper is None:
         return True
-    _, middle, _ = st.columns([1, 1.2, 1])
-    with middle, st.form("gate", border=True):
-        st.subheader("FaceLoupe")
-        st.caption("This workstation is shared; its password opens the workbench.")
-        password = st.text_input("Password", type="password", key="password", autocomplete="current-password")
-        if st.form_submit_button("Open", type="primary", key="open_gate"):
-            _try(gate, password)
+    if not keeper.stands:
+        st.error(
+            "FACELOUPE_PASSWORD_HASH is set, but this server was started without its password gate; "
+            "start it with `make run`.",
+            icon=":material/error:",
+        )
+        return False
+    if keeper.lets_in(st.context.cookies):
+        st.sidebar.button(
+            "Lock",
+            key="lock",
+            icon=":material/lock:",
+            on_click=keeper.lock,
+            args=(st.context.cookies,),
+            help="Ask for the password again in this browser",
+        )
+        return True
+    st.info("The workbench is locked; reload this page to give the password.", icon=":material/lock:")
     return False
-
-
-def _try(gate: resources.Gate, password: str) -> None:
-    try:
-        st.session_state[state.ADMITTED] = gate.admits(password)
-    except UsageError as problem:
-        st.error(plain(str(problem)), icon=":material/timer:")
-        return
-    if st.session_state[state.ADMITTED]:
-        st.rerun()
-    st.error("That is not the password.", icon=":material/lock:")

@@ -12,10 +12,9 @@ import streamlit as st
 from faceloupe import scratch
 from faceloupe.batch.shelf import Shelf
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import Settings, data_folder, password_hash, weights_folder
+from faceloupe.config import Settings, data_folder, weights_folder
 from faceloupe.media.intake import Intake
 from faceloupe.models.records import ModelRecord, find_record
-from faceloupe.password import Gate, PasswordHash
 from faceloupe.pipeline import Instruments
 from faceloupe.ui import state, work
 from faceloupe.ui.jobs import Job, JobQueue, Work
@@ -37,17 +36,6 @@ def _server() -> _Server:
 def settings() -> Settings:
     """Settings of this server."""
     return _server().settings
-
-
-@st.cache_resource(show_spinner=False)
-def gate() -> Gate | None:
-    """The password gate; None where the server was given no password.
-
-    Raises:
-        UsageError: what it was given is no hash.
-    """
-    text = password_hash()
-    return Gate(PasswordHash.parse(text)) if text else None
 
 
 def choose_model(model: str) -> None:

@@ -1,12 +1,18 @@
 """Start of the app: the self-check, then the server, in one process, so that the libraries are loaded once."""
 
+import argparse
+import os
+import signal
 import sys
+from collections.abc import Mapping
 
 from faceloupe import memory, scratch, selfcheck
-from faceloupe.config import REPOSITORY, password_hash
+from faceloupe.config import REPOSITORY
+from faceloupe.errors import UsageError
 from faceloupe.log import keep_log
 
-_LOOPBACK = "127.0.0.1"  # the default, see .streamlit/config.toml
+_APP = REPOSITORY / "src" / "app.py"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def stay_inside() -> None:
@@ -17,35 +23,57 @@ def stay_inside() -> None:
     net_util.get_external_ip = lambda: None
 
 
-def main(options: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Serve the app where the self-check passes.
 
     Args:
-        options: of ``streamlit run``, such as ``--server.port 8502``.
+        arguments: of the command line; see ``--help``.
     """
+    options = _options(arguments)
     memory.hold()
     keep_log("app")
     scratch.remove_leftovers()
     if code := selfcheck.main():
         return code
-    if warning := _exposed(options):
-        print(warning, file=sys.stderr)
-    from streamlit.web import cli
+    import streamlit as st
+    from starlette.middleware import Middleware
 
+    from faceloupe.ui import gate
+    from faceloupe.ui.door import Doorkeeper, OwnNames
+
+    try:
+        door = gate.door()
+    except UsageError as problem:  # a gate that cannot work lets nobody in
+        print(f"faceloupe: {problem}", file=sys.stderr)
+        return 2
+    if door is None and (warning := _exposed(options)):
+        print(warning, file=sys.stderr)
     stay_inside()
-    cli.main(["run", str(REPOSITORY / "src" / "app.py"), *options], prog_name="streamlit")
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server stops first, then passes them on to these
+        signal.signal(number, lambda *_: sys.exit(0))
+    sys.argv = [str(_APP)]  # Streamlit puts the folder of what was started among those that modules are looked for in
+    st.App(_APP, middleware=[Middleware(Doorkeeper, door) if door else Middleware(OwnNames)]).run(config=options)
     return 0
 
 
-def _exposed(options: list[str]) -> str:
-    """A warning where others can reach the server and no password is asked for; else nothing."""
-    address = options[options.index("--server.address") + 1] if "--server.address" in options else _LOOPBACK
-    if address in (_LOOPBACK, "localhost", "::1") or password_hash():
+def _exposed(options: Mapping[str, str | int]) -> str:
+    """A warning where others can reach the server; else nothing."""
+    # .streamlit/config.toml names the last; asking Streamlit would settle its configuration before it is started
+    address = options.get("server.address") or os.environ.get("STREAMLIT_SERVER_ADDRESS") or _LOOPBACK[0]
+    if address in _LOOPBACK:
         return ""
     return (
         f"FaceLoupe is served on {address} without a password: whoever reaches this machine sees its cases. "
         "`faceloupe password` makes a hash for FACELOUPE_PASSWORD_HASH."
     )
+
+
+def _options(arguments: list[str]) -> dict[str, str | int]:
+    """Settings of Streamlit's, as far as they were named."""
+    parser = argparse.ArgumentParser(prog="python -m faceloupe.ui.serve", description="Check, and serve the app.")
+    parser.add_argument("--server.port", metavar="PORT", type=int, default=argparse.SUPPRESS)
+    parser.add_argument("--server.address", metavar="ADDRESS", default=argparse.SUPPRESS)
+    return vars(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import secrets
 import streamlit as st
 
 OWNER = "owner"  # tells this session from others where work is shared out
-ADMITTED = "admitted"  # whether the password was given
 IMAGE_JOB = "image_job"  # key of the analysis under way, see jobs.Job
 RESULT = "result"  # key of the analysis on show, see stores.AnalysisKey
 FACE = "face"  # id of the chosen face

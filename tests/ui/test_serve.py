@@ -1,0 +1,127 @@
+"""The app as `make run` starts it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from faceloupe.config import REPOSITORY
+from faceloupe.password import PasswordHash
+from faceloupe.ui import serve
+
+PASSWORD = "correct horse"  # pragma: allowlist secret
+PATIENCE_S = 120
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw==",
+}
+
+
+@pytest.fixture(autouse=True)
+def direct(monkeypatch):
+    """No proxy stands between this machine and itself."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,127.0.0.2")
+
+
+def started(folder, *options, **environment) -> subprocess.Popen:
+    command = [sys.executable, "-m", "faceloupe.ui.serve", *options]
+    named = os.environ | {"FACELOUPE_DATA": str(folder)} | environment
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=named, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@contextmanager
+def served(folder, **environment):
+    """The address of an app, and what runs it; it has to end at once, and in peace, when it is told to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    app = started(folder, "--server.port", str(port), **environment)
+    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE_S
+    try:
+        while True:
+            try:
+                assert requests.get(f"{address}/_stcore/health", timeout=5).text == "ok"
+                break
+            except requests.ConnectionError:
+                assert app.poll() is None, app.stdout.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        yield address
+        app.send_signal(signal.SIGTERM)
+        said, _ = app.communicate(timeout=PATIENCE_S)
+        assert app.returncode == 0
+        assert "Traceback" not in said
+    finally:
+        app.kill()
+
+
+def connected(address, session=requests, **headers) -> int:
+    """Status of an attempt at the connection of a page."""
+    with session.get(f"{address}/_stcore/stream", headers=UPGRADE | headers, stream=True, timeout=30) as answer:
+        return answer.status_code
+
+
+@pytest.mark.slow
+def test_a_server_with_a_password_is_closed_to_its_last_route_until_it_is_given(tmp_path):
+    with served(tmp_path, FACELOUPE_PASSWORD_HASH=str(PasswordHash.of(PASSWORD))) as address:
+        routes = ["/", "/models", "/_stcore/host-config", "/_stcore/metrics", "/media/x.png", "/static/x.js"]
+        assert {requests.get(f"{address}{route}", timeout=30).status_code for route in routes} == {401}
+        upload = requests.put(f"{address}/_stcore/upload_file/a/b", files={"f": b"x"}, timeout=30)
+        assert upload.status_code == 401
+        assert connected(address) == 403
+        with requests.Session() as visitor:
+            assert visitor.post(address, data={"password": "wrong"}, timeout=30).status_code == 401
+            came = visitor.post(f"{address}/models", data={"password": PASSWORD}, timeout=30)
+            assert (came.status_code, came.url) == (200, f"{address}/models")
+            assert "streamlit" in came.text.lower()
+            assert connected(address, visitor) == 101
+            assert connected(address, visitor, Origin="http://evil.example") == 403
+        assert connected(address) == 403
+
+
+@pytest.mark.slow
+def test_a_server_without_one_is_open_to_this_machine_alone(tmp_path):
+    with served(tmp_path) as address:
+        assert requests.get(address, timeout=30).status_code == 200
+        assert connected(address) == 101
+        assert requests.get(address, headers={"Host": "evil.example"}, timeout=30).status_code == 421
+        evil = {"Host": "evil.example", "Origin": "http://evil.example"}
+        assert connected(address, **evil) == 403
+        with pytest.raises(requests.ConnectionError):  # of all loopback addresses it listens on the one
+            requests.get(address.replace("127.0.0.1", "127.0.0.2"), timeout=30)
+
+
+@pytest.mark.slow
+def test_a_password_in_place_of_its_hash_is_refused_before_anybody_is_served(tmp_path):
+    app = started(tmp_path, FACELOUPE_PASSWORD_HASH=PASSWORD)
+    said, _ = app.communicate(timeout=PATIENCE_S)
+    assert app.returncode == 2
+    assert said.splitlines()[-1].startswith("faceloupe: FACELOUPE_PASSWORD_HASH does not hold a hash")
+    assert PASSWORD not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "warned"),
+    [
+        (["--server.address", "0.0.0.0"], {}, True),
+        (["--server.address", "127.0.0.1"], {}, False),
+        ([], {}, False),
+        ([], {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, True),
+        (["--server.address", "localhost"], {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, False),
+    ],
+)
+def test_a_server_that_others_reach_without_a_password_says_so(monkeypatch, options, environment, warned):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ("without a password" in serve._exposed(serve._options(options))) == warned
