@@ -67,6 +67,8 @@ def test_a_folder_becomes_a_table_with_a_row_for_every_file(app):
     assert list(table.value["path"]) == ["desk/=cmd.jpg", "desk/photo.png", "desk/portrait.jpg"]
     assert table.value["outcome"][0] == "✕ error"
     assert table.value["score"].notna().sum() == 2
+    faces = table.value[""]  # the face that decided, where one did
+    assert [isinstance(face, str) and face.startswith("data:image/") for face in faces] == [False, True, True]
     assert "3 rows" in words(app)
 
 
@@ -84,6 +86,21 @@ def test_a_batch_is_found_again_after_a_refresh_and_filtered(app):
     other.text_input(key="batch_search").input("nothing like it").run()
     assert not other.exception
     assert "0 rows" in words(other)
+
+
+@pytest.mark.slow
+def test_a_selection_does_not_move_to_other_rows(app):
+    def table(at):
+        return at.dataframe[0].proto.id
+
+    before = table(examined(app))
+    assert table(app.run()) == before
+    app.selectbox(key="batch_sort").select_index(1).run()
+    reordered = list(app.dataframe[0].value["path"])
+    assert (table(app) == before) == (reordered == ["desk/=cmd.jpg", "desk/photo.png", "desk/portrait.jpg"])
+    app.session_state[state.BATCH_FILTER] = "error"
+    app.run()
+    assert table(app) != before
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from faceloupe.config import DEFAULT_MODEL, REPOSITORY, weights_folder
 from faceloupe.errors import Cancelled
 from faceloupe.models.records import EVALUATION, read_registry
 from faceloupe.ui import state
+from faceloupe.ui.panels import plain
 from faceloupe.validation.published import read_evaluation
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -44,6 +45,13 @@ def test_the_first_visit_says_what_will_happen_and_offers_samples(app):
     assert {"sample-generated-portrait", "sample-photograph"} <= {button.key for button in app.button}
 
 
+def test_the_tab_carries_the_name_of_the_page(app, monkeypatch):
+    titles = []
+    monkeypatch.setattr("streamlit.set_page_config", lambda **named: titles.append(named["page_title"]))
+    app.switch_page("../pages/models.py").run()
+    assert titles == ["FaceLoupe", "Models - FaceLoupe"]
+
+
 @pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
 def test_page_and_command_line_give_one_score(app, capsys, path):
     app.button(key=f"sample-{path.stem}").click().run()
@@ -56,6 +64,8 @@ def test_page_and_command_line_give_one_score(app, capsys, path):
     assert shown["score"] == pytest.approx(report["score"], abs=1e-6)
     assert shown["outcome"] == report["outcome"]
     assert f"log10 LR {report['log10_lr']:+.2f}" in words(app)
+    shown_model = f"model {plain(report['model']['id'])} `{report['model']['weights_sha256'][:8]}`"
+    assert shown_model in words(app)
 
 
 def test_an_upload_is_analyzed_once_and_stays_on_show(app):

@@ -1,8 +1,12 @@
 """Names and messages on the pages."""
 
+import re
+import tomllib
+
 import pytest
 
 from faceloupe.batch.found import Found
+from faceloupe.config import REPOSITORY
 from faceloupe.types import Outcome
 from faceloupe.ui import batch_charts
 from faceloupe.ui.panels import plain
@@ -40,6 +44,35 @@ def test_other_names_stay_as_they_are(name):
 def test_every_outcome_has_a_look_of_its_own_without_color():
     patterns = [batch_charts._paint(outcome)["pattern"]["shape"] for outcome in Outcome]
     assert len(set(patterns)) == len(Outcome)
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of #RRGGBB, 0..1 (WCAG 2.2)."""
+    parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colors, 1..21 (WCAG 2.2)."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_have_the_contrast_to_be_read(scheme):
+    theme = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
+    for ground in ("backgroundColor", "secondaryBackgroundColor"):
+        for ink in ("textColor", "linkColor", "codeTextColor"):
+            assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_the_words_at_the_door_have_it_too(scheme):
+    page = REPOSITORY.joinpath("src", "faceloupe", "ui", "door.html.j2").read_text(encoding="utf-8")
+    colors = dict(re.findall(r"--([a-z-]+): (#[0-9A-F]{6})", re.findall(r":root {(.+)}", page)[scheme]))
+    for ink, ground in (("ink", "ground"), ("pale", "ground"), ("ink", "panel"), ("on-key", "key")):
+        assert contrast(colors[ink], colors[ground]) >= 4.5, (ink, ground)
 
 
 def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
