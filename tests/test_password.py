@@ -31,9 +31,10 @@ def test_two_hashes_of_one_password_differ_and_neither_shows_it(hashed):
     assert str(other).rpartition("$")[2] not in repr(other)
 
 
-def test_a_short_password_is_refused():
-    with pytest.raises(UsageError, match="has 3 characters; it must have 8"):
-        PasswordHash.of("abc")
+@pytest.mark.parametrize("length", [0, 7, 257])
+def test_a_short_or_a_long_password_is_refused(length):
+    with pytest.raises(UsageError, match=f"has {length} characters; it must have 8 to 256"):
+        PasswordHash.of(length * "a")
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,16 @@ def test_wrong_guesses_make_everyone_wait_longer_each_time_and_the_right_one_end
     assert gate.admits(PASSWORD)
     assert not gate.admits("wrong")
     assert gate.admits(PASSWORD)
+
+
+def test_who_guesses_on_for_days_still_waits(hashed):
+    now = [0.0]
+    gate = Gate(hashed, clock=lambda: now[0])
+    gate._wrong = 5000  # each would take a minute
+    assert not gate.admits("wrong")
+    now[0] = 59.0
+    with pytest.raises(UsageError, match="heard in 1 s"):
+        gate.admits(PASSWORD)
 
 
 def test_the_command_prints_a_hash_of_the_line_it_reads(capsys, monkeypatch):

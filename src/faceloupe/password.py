@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from faceloupe.errors import UsageError
 
-SHORTEST = 8  # characters
+SHORTEST, LONGEST = 8, 256  # characters
 _N, _R, _P = 2**15, 8, 1  # cost of scrypt: 32 MiB and about a tenth of a second a guess (RFC 7914)
 _MOST_MEMORY = 128 * 1024 * 1024
-_FREE_GUESSES, _LONGEST_WAIT_S = 3, 60.0
+_FREE_GUESSES, _DOUBLINGS, _LONGEST_WAIT_S = 3, 10, 60.0
 _ADMITTED_S = 12 * 3600.0  # that a visitor is not asked again: a working day
 _MOST_ADMITTED = 1000  # tokens
 _FORM = "scrypt$n$r$p$salt$hash, as `faceloupe password` prints it"
@@ -42,10 +42,10 @@ class PasswordHash:
         """Hash a new password.
 
         Raises:
-            UsageError: it is too short.
+            UsageError: it is too short or too long.
         """
-        if len(password) < SHORTEST:
-            raise UsageError(f"The password has {len(password)} characters; it must have {SHORTEST} at least.")
+        if not SHORTEST <= len(password) <= LONGEST:
+            raise UsageError(f"The password has {len(password)} characters; it must have {SHORTEST} to {LONGEST}.")
         cost, salt = (_N, _R, _P), os.urandom(16)
         return cls(cost, salt, _scrypt(password, cost, salt))
 
@@ -105,7 +105,7 @@ class Gate:
                 return True
             self._wrong += 1
             if self._wrong >= _FREE_GUESSES:
-                wait = min(2.0 ** (self._wrong - _FREE_GUESSES), _LONGEST_WAIT_S)
+                wait = min(2.0 ** min(self._wrong - _FREE_GUESSES, _DOUBLINGS), _LONGEST_WAIT_S)
                 self._closed_until = self._clock() + wait
             return False
 

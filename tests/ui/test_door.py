@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,7 +15,7 @@ from faceloupe.ui.door import Door, Doorkeeper, OwnNames
 
 PASSWORD = "correct horse"  # pragma: allowlist secret
 RIGHT, WRONG = b"password=correct+horse", b"password=wrong"
-FORM = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+FORM = {"content-type": "Application/x-www-form-urlencoded; charset=utf-8"}
 
 
 @dataclass
@@ -41,7 +42,7 @@ async def server(scope, receive, send):
         await send({"type": f"{scope['type']}.startup.complete"})
 
 
-def ask(layer, path="/", *, kind="http", method="GET", body=b"", **headers) -> Answer:
+def ask(layer, path="/", *, kind="http", method="GET", body=b"", query=b"", receive=None, **headers) -> Answer:
     """Send one request through a layer."""
     sent = []
     named = {"host": "127.0.0.1:8501"} | {name.replace("_", "-"): value for name, value in headers.items()}
@@ -49,7 +50,7 @@ def ask(layer, path="/", *, kind="http", method="GET", body=b"", **headers) -> A
         "type": kind,
         "method": method,
         "path": path,
-        "query_string": b"",
+        "query_string": query,
         "scheme": "http",
         "server": ("127.0.0.1", 8501),
         "client": ("127.0.0.1", 40000),
@@ -57,14 +58,14 @@ def ask(layer, path="/", *, kind="http", method="GET", body=b"", **headers) -> A
     }
     pieces = iter([body[start : start + 1000] for start in range(0, max(1, len(body)), 1000)])
 
-    async def receive():
+    async def whole():
         piece = next(pieces)
         return {"type": "http.request", "body": piece, "more_body": len(piece) == 1000}
 
     async def send(message):
         sent.append(message)
 
-    asyncio.run(layer(scope, receive, send))
+    asyncio.run(layer(scope, receive or whole, send))
     first = sent[0]
     found = {name.decode(): value.decode() for name, value in first.get("headers", [])}
     status = {"websocket.accept": 101, "websocket.close": 403, "lifespan.startup.complete": 200}.get(first["type"])
@@ -151,7 +152,69 @@ def test_who_guesses_on_is_not_heard_for_a_while(keeper):
 
 
 def test_a_form_without_end_is_not_read_to_its_end(keeper):
-    assert give(keeper, RIGHT + b"&more=" + bytes(100_000)).status == 413
+    answer = give(keeper, RIGHT + b"&more=" + bytes(100_000))
+    assert (answer.status, answer.cookie) == (401, "")
+    assert "at most 256 characters" in answer.text
+
+
+def test_the_longest_password_fits_the_form():
+    password = 256 * "密"
+    keeper = Doorkeeper(server, Door(PasswordHash.of(password)))
+    assert give(keeper, urlencode({"password": password}).encode()).status == 303
+
+
+@pytest.mark.parametrize("late", [TimeoutError, None], ids=["too slow", "hung up"])
+def test_a_visitor_who_ends_no_form_is_let_go_without_a_trace(keeper, monkeypatch, late):
+    monkeypatch.setattr("faceloupe.ui.door._FORM_S", 0.05)
+
+    async def receive():
+        if late:
+            await asyncio.sleep(10.0)
+        return {"type": "http.disconnect"}
+
+    answer = ask(keeper, method="POST", receive=receive, **FORM)
+    assert (answer.status, answer.cookie) == (408, "")
+
+
+def test_a_tab_that_still_shows_the_form_is_led_on(keeper):
+    cookie = give(keeper).cookie
+    answer = give(keeper, WRONG, path="/models", cookie=cookie)
+    assert (answer.status, answer.headers["location"], answer.cookie) == (303, "/models", "")
+
+
+def test_the_query_of_the_page_that_was_asked_for_is_kept(keeper):
+    assert give(keeper, query=b"item=1&x=%0d").headers["location"] == "/?item=1&x=%0d"
+
+
+def test_a_connection_ends_at_the_first_word_after_the_door_was_locked(door):
+    heard, told = [], []
+
+    async def session(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        while True:
+            message = await receive()
+            heard.append(message.get("text", message["type"]))
+            await send({"type": "websocket.send", "text": "answer"})
+            if message["type"] == "websocket.disconnect":
+                return
+
+    keeper = Doorkeeper(session, door)
+    token = door.admit(PASSWORD)
+    words = iter(["first", "second", "third"])
+
+    async def receive():
+        word = next(words)
+        if word == "second":
+            door.lock({"faceloupe-door-8501": token})
+        return {"type": "websocket.receive", "text": word}
+
+    async def send(message):
+        told.append(message["type"])
+
+    headers = [(b"cookie", f"faceloupe-door-8501={token}".encode())]
+    asyncio.run(keeper({"type": "websocket", "path": "/_stcore/stream", "headers": headers}, receive, send))
+    assert heard == ["first", "websocket.disconnect"]
+    assert told == ["websocket.accept", "websocket.send", "websocket.close"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +244,7 @@ def test_a_locked_browser_is_asked_again_and_others_are_not(keeper, door):
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:8501", "localhost:8501", "[::1]:8501", "192.168.1.7", "me.localhost", None]
+    "host", ["127.0.0.1:8501", "localhost:8501", "[::1]:8501", "192.168.1.7", "me.localhost", "LOCALHOST:1"]
 )
 def test_without_a_password_the_machine_answers_to_its_own_names(host):
     assert ask(OwnNames(server), host=host).text == "the workbench"
@@ -189,7 +252,25 @@ def test_without_a_password_the_machine_answers_to_its_own_names(host):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8501", "127.0.0.1.evil.example", "localhost.evil.example"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8501",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "a{b.evil.example",
+        "a`b.evil.example",
+        "evil.example:",
+        "evil.example:x",
+        "me@evil.example",
+        "evil.example@127.0.0.1",
+        "127.0.0.1, evil.example",
+        "ev\xe9l.example",
+        "[::1",
+        "[evil.example]",
+        "",
+        None,
+    ],
 )
 def test_a_strangers_name_that_leads_here_gets_nothing(host):
     answer = ask(OwnNames(server), host=host)

@@ -6,12 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 import requests
 
-from faceloupe.config import REPOSITORY
 from faceloupe.password import PasswordHash
 from faceloupe.ui import serve
 
@@ -34,9 +33,7 @@ def direct(monkeypatch):
 def started(folder, *options, **environment) -> subprocess.Popen:
     command = [sys.executable, "-m", "faceloupe.ui.serve", *options]
     named = os.environ | {"FACELOUPE_DATA": str(folder)} | environment
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, env=named, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return subprocess.Popen(command, cwd=folder, env=named, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 @contextmanager
@@ -73,12 +70,16 @@ def connected(address, session=requests, **headers) -> int:
 
 @pytest.mark.slow
 def test_a_server_with_a_password_is_closed_to_its_last_route_until_it_is_given(tmp_path):
-    with served(tmp_path, FACELOUPE_PASSWORD_HASH=str(PasswordHash.of(PASSWORD))) as address:
+    hashed = str(PasswordHash.of(PASSWORD))
+    with closing(socket.socket()) as slow, served(tmp_path, FACELOUPE_PASSWORD_HASH=hashed) as address:
         routes = ["/", "/models", "/_stcore/host-config", "/_stcore/metrics", "/media/x.png", "/static/x.js"]
         assert {requests.get(f"{address}{route}", timeout=30).status_code for route in routes} == {401}
         upload = requests.put(f"{address}/_stcore/upload_file/a/b", files={"f": b"x"}, timeout=30)
         assert upload.status_code == 401
         assert connected(address) == 403
+        slow.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n")
+        slow.sendall(b"Content-Length: 100\r\n\r\npass")  # and no more: the server has to end nevertheless
         with requests.Session() as visitor:
             assert visitor.post(address, data={"password": "wrong"}, timeout=30).status_code == 401
             came = visitor.post(f"{address}/models", data={"password": PASSWORD}, timeout=30)

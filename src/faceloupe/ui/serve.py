@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> int:
         arguments: of the command line; see ``--help``.
     """
     options = _options(arguments)
+    os.chdir(REPOSITORY)  # where Streamlit looks for its settings, among them the address
     memory.hold()
     keep_log("app")
     scratch.remove_leftovers()
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def _exposed(options: Mapping[str, str | int]) -> str:
     """A warning where others can reach the server; else nothing."""
-    # .streamlit/config.toml names the last; asking Streamlit would settle its configuration before it is started
+    # .streamlit/config.toml has the last; to ask Streamlit would settle its settings before it is started
     address = options.get("server.address") or os.environ.get("STREAMLIT_SERVER_ADDRESS") or _LOOPBACK[0]
     if address in _LOOPBACK:
         return ""
