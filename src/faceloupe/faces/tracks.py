@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from faceloupe.types import Box, DetectedFace
 
@@ -112,6 +111,8 @@ class Tracker:
         Returns:
             For each face the id of its track.
         """
+        from scipy.optimize import linear_sum_assignment  # half a second to load: not before there is a video
+
         self._position += 1
         looks = [appearance(rgb, face) for face in faces]
         open_tracks = [

@@ -7,7 +7,7 @@ ratios are averaged, never summed, and the interval counts looks, not frames.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri  # normal quantile; scipy.stats takes half a second to load
 
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.types import FaceLook, Pooled
@@ -99,7 +99,7 @@ def _spread(times: np.ndarray, log_odds: np.ndarray) -> float:
     if len(times) < 2:
         return TYPICAL_SPREAD
     steps = np.diff(log_odds) / np.sqrt(2.0 * -np.expm1(-np.maximum(np.diff(times), _SHORTEST_S) / MEMORY_S))
-    found = float(np.median(np.abs(steps)) / norm.ppf(0.75))
+    found = float(np.median(np.abs(steps)) / ndtri(0.75))
     looks = effective_size(times, np.ones(len(times))) - 1.0
     return float(np.sqrt((looks * found**2 + _PRIOR_LOOKS * TYPICAL_SPREAD**2) / (looks + _PRIOR_LOOKS)))
 
@@ -123,7 +123,7 @@ def pool(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled
     """
     spread, size = _spread(times, log_odds), effective_size(times, weights)
     center = _center(log_odds, weights, spread)
-    reach = float(norm.ppf((1.0 + _LEVEL) / 2.0)) * spread / np.sqrt(size)
+    reach = float(ndtri((1.0 + _LEVEL) / 2.0)) * spread / np.sqrt(size)
     return _pooled(center, reach, size, times)
 
 
@@ -152,7 +152,7 @@ def strongest_stretch(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
     if not lengths:
         return None
     windows = sum(count - one + 1 for one in lengths)
-    margin = float(norm.ppf(1.0 - (1.0 - _LEVEL) / 2.0 / windows)) * _spread(times, log_odds)
+    margin = float(ndtri(1.0 - (1.0 - _LEVEL) / 2.0 / windows)) * _spread(times, log_odds)
     total = np.concatenate([[0.0], np.cumsum(weights)])
     weighted = np.concatenate([[0.0], np.cumsum(weights * log_odds)])
     shared = _Shared(times, weights)
