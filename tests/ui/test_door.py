@@ -299,6 +299,15 @@ def test_pages_that_no_door_stands_before_are_not_drawn(behind):
     assert "without its password gate" in at.error[0].value
 
 
+def test_a_gate_that_cannot_work_lets_nobody_in(monkeypatch):
+    monkeypatch.setenv("FACELOUPE_PASSWORD_HASH", PASSWORD)
+    gate.door.cache_clear()
+    at = app()
+    assert not at.exception
+    assert len(at.file_uploader) == 0
+    assert "does not hold a hash" in at.error[0].value
+
+
 def test_a_session_that_was_locked_or_stayed_too_long_sees_nothing_more(behind):
     Doorkeeper(server, behind)
     at = app()

@@ -5,8 +5,10 @@ from functools import cache
 import streamlit as st
 
 from faceloupe.config import password_hash
+from faceloupe.errors import UsageError
 from faceloupe.password import PasswordHash
 from faceloupe.ui.door import Door
+from faceloupe.ui.panels import plain
 
 
 @cache
@@ -25,7 +27,11 @@ def passed() -> bool:
 
     The door lets nobody come so far without the password; who did may have locked it since, or have stayed too long.
     """
-    keeper = door()
+    try:
+        keeper = door()
+    except UsageError as problem:  # a gate that cannot work lets nobody in
+        st.error(plain(str(problem)), icon=":material/error:")
+        return False
     if keeper is None:
         return True
     if not keeper.stands:
