@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import tracemalloc
 from fractions import Fraction
@@ -307,6 +308,36 @@ def test_damage_in_the_middle_costs_what_it_touches_and_nothing_concealed_is_sho
     assert 0 < len(video.unreadable) < 40
     assert sorted([*frames, *video.unreadable]) == list(range(100))
     assert all(np.array_equal(rgb, whole[index]) for index, rgb in frames.items())
+
+
+@pytest.mark.parametrize("cut", range(40, 100, 5))
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
+def test_of_a_clip_that_was_cut_short_nothing_concealed_is_shown(tmp_path, codec, cut):
+    path = write_clip(tmp_path / "a.ts", numbered(40), codec=codec)
+    whole, content = walked(opened(path)), path.read_bytes()
+    shown = walked(opened(content[: len(content) * cut // 100], "MPEG-TS"))
+    assert shown
+    assert all(np.array_equal(rgb, whole[index]) for index, rgb in shown.items())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that lends single processors")
+def test_what_damage_costs_does_not_depend_on_the_processors_of_the_machine(tmp_path):
+    content = write_clip(tmp_path / "a.avi", numbered(60), codec="mpeg4", options={"bf": "2"}).read_bytes()
+    random, before = np.random.default_rng(0), os.sched_getaffinity(0)
+    for _ in range(10):
+        damaged = bytearray(content)
+        for place in random.integers(len(content) // 8, len(content), 20):
+            damaged[place] ^= 1 << random.integers(8)
+        seen = []
+        try:
+            for processors in (before, {min(before)}):
+                os.sched_setaffinity(0, processors)
+                video = opened(bytes(damaged), "AVI")
+                frames = walked(video)
+                seen.append((video.unreadable, {index: rgb.tobytes() for index, rgb in frames.items()}))
+        finally:
+            os.sched_setaffinity(0, before)
+        assert seen[0] == seen[1]
 
 
 def test_asking_for_one_lost_frame_names_it(tmp_path):

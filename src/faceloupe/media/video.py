@@ -119,7 +119,6 @@ class Video:
         found: str,
         *,
         max_pixels: int,
-        threads: int = 0,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """Open a video.
@@ -129,7 +128,6 @@ class Video:
             found: the format its first bytes show: MP4, QuickTime, Matroska, MPEG, AVI or MPEG-TS. No other demuxer is
                 tried, as some open further files that their input names.
             max_pixels: largest width times height.
-            threads: for decoding; 0 leaves the number to FFmpeg.
             check: called for every packet, now and in walks; what it raises of our own errors ends the work.
 
         Raises:
@@ -138,7 +136,7 @@ class Video:
         stream.seek(0)
         raw = found == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
         self._file, self._found, self._demuxer = stream, found, "mpegvideo" if raw else _DEMUXERS[found]
-        self._max_pixels, self._threads, self._check = max_pixels, threads, check
+        self._max_pixels, self._check = max_pixels, check
         self._walking: Generator[Glimpse] | None = None
         self.unreadable: list[int] = []
         self.damaged_packets = 0
@@ -302,7 +300,10 @@ class Video:
             video = _main_stream(container, self._found)
             context = video.codec_context
             self._check_size(context.width, context.height)
-            context.thread_type, context.thread_count = "AUTO", self._threads
+            # Frames decoded side by side would make what damage costs, and now and then their pixels, depend on the
+            # processors of the machine. MPEG-1 and 2 refuse what lacks slices only where slices are decoded so.
+            slices = context.codec.canonical_name in ("mpeg1video", "mpeg2video")
+            context.thread_type, context.thread_count = ("SLICE", 2) if slices else ("NONE", 1)
             # Frames may grow in mid stream. Twice the limit, as they are decoded in whole blocks.
             context.options = {"max_pixels": str(2 * self._max_pixels + 65536), "err_detect": "explode"}
             yield container, video

@@ -59,7 +59,7 @@ def _video(session: socket.socket, request: wire.Message) -> None:
     facts = request.facts
     with (
         open(request.descriptors[0], "rb") as file,
-        Video(file, facts["format"], max_pixels=facts["max_pixels"], threads=facts["threads"]) as video,
+        Video(file, facts["format"], max_pixels=facts["max_pixels"]) as video,
     ):
         index = video.index
         time_base = {"time_base": index.time_base.numerator, "ticks_per": index.time_base.denominator}

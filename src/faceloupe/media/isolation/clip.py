@@ -42,7 +42,6 @@ class IsolatedVideo:
         stream: BinaryIO,
         *,
         settings: Settings,
-        threads: int = 0,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """Open a video.
@@ -51,7 +50,6 @@ class IsolatedVideo:
             intake: the file.
             stream: of ``intake.open()``; it stays the caller's, who must not move it.
             settings: with the limits.
-            threads: for decoding; 0 leaves the number to FFmpeg.
             check: called while the decoder is waited for; what it raises ends the work.
 
         Raises:
@@ -66,7 +64,7 @@ class IsolatedVideo:
         self._backlog: deque[wire.Message] = deque()  # came while pixels were waited for
         evidence = _descriptor(intake, stream)
         try:
-            request = {"kind": "video", "format": intake.evidence.format, "threads": threads}
+            request = {"kind": "video", "format": intake.evidence.format}
             size = os.fstat(evidence).st_size
             self._worker = Worker(request, evidence, settings=settings, sha256=intake.evidence.sha256, check=check)
         finally:
