@@ -120,6 +120,7 @@ def _face(face: FaceFinding) -> dict[str, Any]:
         "score": face.score,
         "raw_logit": face.raw_logit,
         "log10_lr": face.log10_lr,
+        **video.by_parts(face),
         "heat_peak": None if face.heat is None else float(face.heat.max()),
         "first_s": None,
         "last_s": None,
