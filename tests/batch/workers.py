@@ -40,7 +40,7 @@ class Unready:
     """Cannot be made ready."""
 
     def __init__(self, equipment: Equipment) -> None:
-        raise WeightsError(f"The weights {equipment.settings.model} are missing.")
+        raise WeightsError(f"The weights {equipment.settings.model_id} are missing.")
 
 
 class Stillborn:

@@ -108,7 +108,12 @@ class EnsembleScorer:
 
 
 class FaceScorer:
-    """A model of the registry, verified and ready: its record with its network or networks. Thread-safe."""
+    """A model of the registry, verified and ready: its record with its network or networks. Thread-safe.
+
+    Attributes:
+        record: of the model.
+        components: records of its networks: the members of an ensemble, else the record itself.
+    """
 
     def __init__(self, record: ModelRecord, folder: Path, device: str = "cpu") -> None:
         """
@@ -116,9 +121,10 @@ class FaceScorer:
             WeightsError: the weights are missing, altered, or of another architecture.
         """
         self.record = record
+        self.components = members_of(record, folder) or (record,)
         networks = [
             (NetworkScorer(load_network(one, folder, device), one.input, device), one.calibrator)
-            for one in (members_of(record, folder) or (record,))
+            for one in self.components
         ]
         self._scorer: Scorer = EnsembleScorer(networks) if record.members else networks[0][0]
         self.view, self.logits, self.explained_logit = (
