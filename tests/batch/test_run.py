@@ -20,6 +20,7 @@ from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.models.records import read_registry
 from faceloupe.types import Outcome
 from tests.batch.conftest import read
+from tests.conftest import OTHER_MODEL
 
 
 def paths(tmp_path) -> list[str]:
@@ -218,9 +219,8 @@ def test_the_workers_make_the_effort_that_every_row_states(batch, folder, tmp_pa
 
 
 def test_a_row_states_no_effort_where_another_model_was_named(batch, folder, tmp_path):
-    other = next(one.id for one in read_registry(weights_folder()).values() if one.id not in EFFORTS.values())
-    batch(folder, settings=Settings(model=other), work="tests.batch.workers:Telling")
-    assert {(one["effort"], one["model_id"]) for one in read(tmp_path / "out.csv")} == {("", other)}
+    batch(folder, settings=Settings(model=OTHER_MODEL), work="tests.batch.workers:Telling")
+    assert {(one["effort"], one["model_id"]) for one in read(tmp_path / "out.csv")} == {("", OTHER_MODEL)}
 
 
 def test_a_table_of_another_effort_is_not_gone_on_with(batch, folder, tmp_path):

@@ -14,14 +14,11 @@ from faceloupe import reproduce as work
 from faceloupe.bundle import layout
 from faceloupe.bundle.keys import public_pem, signing_key
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import DEFAULT_MODEL, EFFORTS, Settings, data_folder, weights_folder
-from faceloupe.models.records import read_registry
+from faceloupe.config import EFFORTS, Settings, data_folder
 from tests.bundle.conftest import edited, zipped
 from tests.clips import write_clip
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.test_cli import run
-
-OTHER_MODEL = next(one.id for one in read_registry(weights_folder()).values() if one.id != DEFAULT_MODEL)
 
 
 @pytest.fixture
