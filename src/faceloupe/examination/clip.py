@@ -85,6 +85,7 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         instruments.scorer.record,
         settings,
         (),
+        components=instruments.scorer.components,
         outcome=outcome,
         reason=reason,
         decisive=decisive,

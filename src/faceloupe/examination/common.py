@@ -47,7 +47,7 @@ class Instruments:
         except (RuntimeError, AssertionError, ValueError) as problem:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
         start()  # of what decodes, meanwhile
-        scorer = FaceScorer.load(folder or weights_folder(), settings.model, settings.device)
+        scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
         return cls(FaceDetector(settings), scorer)
 
 

@@ -50,6 +50,7 @@ def examine(
         instruments.scorer.record,
         settings,
         findings,
+        components=instruments.scorer.components,
         outcome=outcome,
         reason=reason,
         decisive=decisive,

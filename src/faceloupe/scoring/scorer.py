@@ -16,6 +16,7 @@ from faceloupe.errors import EvidenceError
 from faceloupe.models.encoder import BLOCKS, Encoder, features_of
 from faceloupe.models.expert import ARCHITECTURE as HEAD
 from faceloupe.models.expert import Head
+from faceloupe.models.files import parts_of
 from faceloupe.models.records import Fusion, ModelRecord, find_record, members_of
 from faceloupe.models.weights import load_expert, load_network
 from faceloupe.scoring.calibration import Calibrator
@@ -306,7 +307,12 @@ class Consulted:
 
 
 class FaceScorer:
-    """A model of the registry, verified and ready: its record with its network or networks. Thread-safe."""
+    """A model of the registry, verified and ready: its record with its network or networks. Thread-safe.
+
+    Attributes:
+        record: of the model.
+        components: records of its networks: the members of an ensemble, else the record itself.
+    """
 
     def __init__(self, record: ModelRecord, folder: Path, device: str = "cpu") -> None:
         """
@@ -315,6 +321,7 @@ class FaceScorer:
         """
         self.record = record
         self.members = members_of(record, folder)
+        self.components = parts_of(record, folder)
         made = [
             Member(one.id, _single(one, folder, device), one.calibrator, one.proposition)
             for one in (self.members or (record,))
