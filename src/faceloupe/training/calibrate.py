@@ -59,15 +59,18 @@ MANIPULATIONS = (
 UNTESTED = "Not tested on drawings, masks, make-up, beauty filters, or pictures of screens and prints."
 
 
-def fit_calibrator(kind: str, labels: np.ndarray, logits: np.ndarray, described: str = "") -> Calibrator:
+def fit_calibrator(
+    kind: str, labels: np.ndarray, logits: np.ndarray, described: str = "", *, weights: np.ndarray | None = None
+) -> Calibrator:
     """Fit a calibrator of one kind by cross-entropy (isotonic: least squares) at even prior odds.
 
     Args:
         described: which faces these are.
+        weights: (N,) of the faces, > 0; all alike by default. Not for ``isotonic``.
     """
     if kind == "isotonic":
         return _isotonic(labels, logits, described)
-    once = np.ones(len(labels))
+    once = np.ones(len(labels)) if weights is None else weights
     scale = max(float(np.std(logits)), 1e-9)
 
     def cost(values: np.ndarray) -> float:
@@ -99,28 +102,43 @@ def _isotonic(labels: np.ndarray, logits: np.ndarray, described: str) -> Calibra
     return Calibrator(f"isotonic-{len(knots)}-{digest}", "isotonic", 1.0, 0.0, knots, described)
 
 
-def choose_thresholds(labels: np.ndarray, scores: np.ndarray, max_error: float = MAX_ERROR) -> Thresholds:
+def choose_thresholds(
+    labels: np.ndarray, scores: np.ndarray, max_error: float = MAX_ERROR, weights: np.ndarray | None = None
+) -> Thresholds:
     """The narrowest band between the thresholds that keeps the error on either side of it within ``max_error``.
 
     Above the band the error is the share of authentic faces, below it that of manipulated ones, both classes given the
     same total weight. The upper threshold is never below 0.5 and the lower never above it: no verdict goes against the
     score.
+
+    Args:
+        weights: (N,) of the faces within their class, > 0; all alike by default.
     """
     fake = labels == 1
-    upper = _lowest_bar(scores[fake], scores[~fake], max_error)
-    lower = 1.0 - _lowest_bar(1.0 - scores[~fake], 1.0 - scores[fake], max_error)
+    weights = np.ones(len(labels)) if weights is None else weights
+    upper = _lowest_bar((scores[fake], weights[fake]), (scores[~fake], weights[~fake]), max_error)
+    below = 1.0 - scores
+    lower = 1.0 - _lowest_bar((below[~fake], weights[~fake]), (below[fake], weights[fake]), max_error)
     return Thresholds(float(min(max(lower, 0.0), 0.5 - 1e-6)), float(max(min(upper, 1.0), 0.5 + 1e-6)))
 
 
-def _lowest_bar(right: np.ndarray, wrong: np.ndarray, max_error: float) -> float:
+_Weighted = tuple[np.ndarray, np.ndarray]  # scores of the faces of a class, and their weights
+
+
+def _lowest_bar(right: _Weighted, wrong: _Weighted, max_error: float) -> float:
     """Lowest score from which upward at most ``max_error`` of the weight is of the wrong class; above all scores where
     there is none."""
-    right, wrong = np.sort(right), np.sort(wrong)
-    bars = np.unique(np.r_[right, wrong])
-    of_right = 1.0 - np.searchsorted(right, bars, side="left") / len(right)
-    of_wrong = 1.0 - np.searchsorted(wrong, bars, side="left") / len(wrong)
+    bars = np.unique(np.r_[right[0], wrong[0]])
+    of_right, of_wrong = _share_from(*right, bars), _share_from(*wrong, bars)
     kept = of_wrong <= max_error * (of_right + of_wrong)
     return float(bars[kept][0]) if kept.any() else float(np.nextafter(bars[-1], 2.0))
+
+
+def _share_from(scores: np.ndarray, weights: np.ndarray, bars: np.ndarray) -> np.ndarray:
+    """Share of the weight of a class that lies at each bar or above."""
+    order = np.argsort(scores, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(weights[order])])
+    return 1.0 - below[np.searchsorted(scores[order], bars, side="left")] / below[-1]
 
 
 @dataclass(frozen=True, slots=True)

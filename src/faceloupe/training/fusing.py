@@ -1,0 +1,198 @@
+"""From the log-odds of core and heads to the records of a fusion: weights, calibration, thresholds, error rates.
+
+Everything is fitted on faces whose sources the heads of their fold never saw, next to faces of known sources and
+unseen people, both with the same total weight: what comes to an examiner is of either kind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from faceloupe.faces.quality import QualityGates
+from faceloupe.models.records import (
+    CalibrationQuality,
+    ErrorRates,
+    Fusion,
+    ModelRecord,
+    SourceResult,
+    Thresholds,
+)
+from faceloupe.scoring.calibration import Calibrator
+from faceloupe.training.calibrate import choose_thresholds, fit_calibrator
+from faceloupe.training.heads import balance
+from faceloupe.validation import metrics
+from faceloupe.validation.measures import Decisions, measure, probabilities
+
+LIMIT = 8.0  # natural log-odds of a member, beyond which it may not outvote the others
+MAX_ERROR = 0.02  # of the faces on either side of the band, see ``choose_thresholds``
+MAX_ALARMS = 0.05  # of the photographs of any one source, see ``thresholds_for``
+ENOUGH = 30  # photographs of a source, from which on its own share of alarms is looked at
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Faces that were scored by what was not trained on them.
+
+    Attributes:
+        labels: (N,) int, 1 = manipulated.
+        sources: (N,) str.
+        units: (N,) str.
+        weights: (N,) float64 > 0, of the faces within their class.
+        unseen: (N,) bool, whether nothing of the face's source was trained on.
+    """
+
+    labels: np.ndarray
+    sources: np.ndarray
+    units: np.ndarray
+    weights: np.ndarray
+    unseen: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray, sources: np.ndarray, units: np.ndarray, unseen: np.ndarray) -> "Judged":
+        """With weights by source, unseen and known sources alike."""
+        weights = np.zeros(len(labels))
+        for part in (unseen, ~unseen):
+            if len(set(labels[part].tolist())) == 2:
+                weights[part] = balance(labels[part], sources[part])
+        return cls(labels, sources, units, weights, unseen)
+
+
+def fit_fusion(log_odds: np.ndarray, partial: Sequence[bool], faces: Judged, *, frames: int) -> Fusion:
+    """Find the weights of a fusion by cross-entropy at even prior odds.
+
+    Args:
+        log_odds: (N, M) calibrated natural log-odds of the members.
+        partial: of M members, whether one speaks for a part of "manipulated" alone.
+        frames: see ``Fusion``.
+    """
+    held = np.clip(log_odds, -LIMIT, LIMIT)
+    parts = held[:, np.asarray(partial, bool)]
+    joined = np.logaddexp.reduce(parts, axis=1) - np.log(parts.shape[1])
+    columns = np.column_stack([held, joined])
+
+    def cost(values: np.ndarray) -> float:
+        return float(metrics.log_loss(faces.labels, columns @ values[:-1] + values[-1], faces.weights))
+
+    count = columns.shape[1]
+    start = np.full(count + 1, 0.3)
+    start[-1] = 0.0
+    best = minimize(cost, start, method="L-BFGS-B", bounds=[(0.0, 4.0)] * count + [(None, None)]).x
+    return Fusion(
+        tuple(round(float(value), 4) for value in best[: count - 1]), round(float(best[count - 1]), 4), LIMIT, frames
+    )
+
+
+def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
+    """Thresholds that keep two promises on sources nothing was trained on.
+
+    At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source with
+    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated, other than by chance of one face.
+    """
+    new = faces.unseen
+    found = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
+    upper = found.upper
+    photos = new & (faces.labels == 0)
+    for source in np.unique(faces.sources[photos]):
+        mine = np.sort(scores[photos & (faces.sources == source)])
+        if len(mine) >= ENOUGH:
+            allowed = int(MAX_ALARMS * len(mine))
+            upper = max(upper, float(np.nextafter(mine[len(mine) - 1 - allowed], 2.0)))
+    return Thresholds(found.lower, min(upper, 1.0))
+
+
+def decisions(labels: np.ndarray, log_odds: np.ndarray, units: np.ndarray, thresholds: Thresholds) -> Decisions:
+    return Decisions.at(labels, log_odds, thresholds, units)
+
+
+def error_rates(decided: Decisions, described: str) -> ErrorRates:
+    """Errors at the thresholds, with intervals over units."""
+    real, fake = decided.labels == 0, decided.labels == 1
+    return ErrorRates(
+        fpr=float(decided.called_fake[real].mean()),
+        fnr=float(decided.called_real[fake].mean()),
+        n_real=int(real.sum()),
+        n_fake=int(fake.sum()),
+        interval_95={
+            "fpr": metrics.share_interval(decided.called_fake[real], decided.units[real]),
+            "fnr": metrics.share_interval(decided.called_real[fake], decided.units[fake]),
+        },
+        inconclusive=float((~decided.called_fake & ~decided.called_real).mean()),
+        measured_on=described,
+    )
+
+
+def rows(decided: Decisions, sources: np.ndarray, few: int = 8) -> tuple[SourceResult, ...]:
+    """A row for each source with at least ``few`` faces, and one for all."""
+    found = []
+    for name in ("all", *np.unique(sources)):
+        mask = np.ones(len(sources), bool) if name == "all" else sources == name
+        if mask.sum() < few:
+            continue
+        row = measure(decided.where(mask), resamples=2)
+        found.append(
+            SourceResult(
+                source=str(name),
+                n_real=row.n_real,
+                n_fake=row.n_fake,
+                auc=row.auc.value,
+                accuracy=row.accuracy.value,
+                decided_accuracy=row.decided_accuracy.value,
+                inconclusive=1.0 - row.coverage.value,
+                fpr=row.fpr.value,
+                fnr=row.fnr.value,
+            )
+        )
+    return tuple(found)
+
+
+def calibrated(logits: np.ndarray, faces: Judged, described: str) -> tuple[Calibrator, CalibrationQuality]:
+    """A calibrator of the kind that has the least Cllr on held-out folds of whole units, and how good it is."""
+    compared = {}
+    folds = np.array([hash_fold(unit) for unit in faces.units])
+    for kind in ("temperature", "platt"):
+        log_odds = np.empty(len(logits))
+        for number in range(FOLDS):
+            out = folds == number
+            one = fit_calibrator(kind, faces.labels[~out], logits[~out], weights=faces.weights[~out])
+            log_odds[out] = one.log_odds(logits[out])
+        ece = metrics.calibration_error(faces.labels, probabilities(log_odds), faces.weights)
+        compared[kind] = float(ece), float(metrics.cllr(faces.labels, log_odds, faces.weights))
+    kind = min(compared, key=lambda name: compared[name][1])
+    calibrator = fit_calibrator(kind, faces.labels, logits, described, weights=faces.weights)
+    return calibrator, CalibrationQuality(*compared[kind], compared=compared)
+
+
+def hash_fold(unit: str) -> int:
+    """Fold of a unit, 0 to ``FOLDS`` - 1, by its name."""
+    import hashlib
+
+    return int(hashlib.sha256(f"unit{unit}".encode()).hexdigest()[:12], 16) % FOLDS
+
+
+def make_record(
+    logits: np.ndarray, faces: Judged, *, gates: QualityGates, described: str, **identity: Any
+) -> ModelRecord:
+    """The record of a model whose logits of ``faces`` were made without them."""
+    calibrator, quality = calibrated(logits, faces, described)
+    log_odds = np.asarray(calibrator.log_odds(logits))
+    thresholds = thresholds_for(probabilities(log_odds), faces)
+    new = faces.unseen
+    decided = decisions(faces.labels[new], log_odds[new], faces.units[new], thresholds)
+    bounds = metrics.likelihood_ratio_bounds(
+        faces.labels[new], logits[new], lambda label: len(set(faces.units[new][faces.labels[new] == label]))
+    )
+    everyone = decisions(faces.labels, log_odds, faces.units, thresholds)
+    return ModelRecord(
+        calibrator=calibrator,
+        thresholds=thresholds,
+        log10_lr_bounds=bounds,
+        error_rates=error_rates(decided, f"{described}, of sources that nothing was trained on"),
+        calibration=quality,
+        gates=gates,
+        validation=rows(everyone, faces.sources),
+        **identity,
+    )

@@ -1,0 +1,212 @@
+"""Training of the expert's heads on cached features, and cross-fitting over whole sources."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from faceloupe.errors import DatasetError
+from faceloupe.models.encoder import ROWS, WIDTH
+
+FOLDS = 6  # of sources; one is left out at a time
+_STEPS = 120  # of L-BFGS; the loss is convex and flat long before
+_LEAST_SPREAD = 1e-2  # of a feature, so that one that never varies is not blown up
+_FEW = 8  # faces of a source, below which its mean is not penalized
+SCOPE_ROW = ROWS.index("class 11")
+_SCOPE_WIDTH = 64  # dimensions kept
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSettings:
+    """How a head is trained.
+
+    Attributes:
+        rows: of the features, by name.
+        decay: weight of the squared weights in the loss.
+        scatter: weight of the squared distances between the mean logits of sources of one class: what only tells
+            sources apart is not to be used.
+        seed: of the choice of known faces.
+    """
+
+    rows: tuple[str, ...] = ROWS
+    decay: float = 1e-4
+    scatter: float = 0.0
+    seed: int = 20261129
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Faces with cached features.
+
+    Attributes:
+        features: (N, 15, 768) float16, rows as in ``models.encoder.ROWS``.
+        labels: (N,) int, 1 = manipulated.
+        sources: (N,) str, the collection that each comes from, with its method where it holds several.
+        units: (N,) str, the independent unit: person, video or picture.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    sources: np.ndarray
+    units: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.features.shape != (count, len(ROWS), WIDTH) or len(self.sources) != count or len(self.units) != count:
+            raise ValueError(f"{count} faces do not go with features of the shape {self.features.shape}")
+
+    def where(self, keep: np.ndarray) -> "Faces":
+        """The faces that a (N,) bool mask or an index array keeps."""
+        return Faces(self.features[keep], self.labels[keep], self.sources[keep], self.units[keep])
+
+
+def balance(labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Weights of N faces, summing to 1: both classes alike, sources of a class by the root of their number."""
+    weights = np.zeros(len(labels))
+    for label in (0, 1):
+        mine = labels == label
+        if not mine.any():
+            raise DatasetError("A head needs faces of both classes.")
+        _, index, counts = np.unique(sources[mine], return_inverse=True, return_counts=True)
+        share = 1.0 / np.sqrt(counts)[index]
+        weights[mine] = 0.5 * share / share.sum()
+    return weights
+
+
+def fit(faces: Faces, settings: HeadSettings) -> dict[str, torch.Tensor]:
+    """Fit a linear head by cross-entropy: the tensors that ``models.expert.Head`` is made of.
+
+    Raises:
+        DatasetError: a class is missing.
+    """
+    rows = torch.tensor([ROWS.index(name) for name in settings.rows])
+    inputs = torch.from_numpy(faces.features[:, rows.numpy()].reshape(len(faces.labels), -1).astype(np.float32))
+    mean, scale = inputs.mean(0), 1.0 / (inputs.std(0) + _LEAST_SPREAD)
+    inputs = (inputs - mean) * scale
+    weights = torch.from_numpy(balance(faces.labels, faces.sources).astype(np.float32))
+    targets = torch.from_numpy(faces.labels.astype(np.float32))
+    centers = _centers(inputs, faces) if settings.scatter else None
+    linear, bias = torch.zeros(inputs.shape[1], requires_grad=True), torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([linear, bias], max_iter=_STEPS, history_size=15, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(inputs @ linear + bias, targets, reduction="none")
+        value = (weights * losses).sum() + settings.decay * (linear @ linear)
+        if centers is not None:
+            value = value + settings.scatter * (centers @ linear).square().mean()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return {
+        "rows": rows,
+        "mean": mean,
+        "scale": scale,
+        "linear": linear.detach(),
+        "bias": bias.detach(),
+        "hidden": torch.zeros(0, inputs.shape[1]),
+        "hidden_bias": torch.zeros(0),
+        "output": torch.zeros(0),
+    }
+
+
+def _centers(inputs: torch.Tensor, faces: Faces) -> torch.Tensor:
+    """Mean of each source of a class, less the mean of these means."""
+    parts = []
+    for label in (0, 1):
+        of_class = faces.labels == label
+        masks = [of_class & (faces.sources == source) for source in np.unique(faces.sources[of_class])]
+        means = [inputs[torch.from_numpy(mask)].mean(0) for mask in masks if mask.sum() >= _FEW]
+        if means:
+            stacked = torch.stack(means)
+            parts.append(stacked - stacked.mean(0))
+    return torch.cat(parts)
+
+
+def logits_of(tensors: dict[str, torch.Tensor], features: np.ndarray, batch: int = 4096) -> np.ndarray:
+    """Logits of (N, 15, 768) features under a linear head: (N,) float64."""
+    rows, found = tensors["rows"].numpy(), []
+    for start in range(0, len(features), batch):
+        part = torch.from_numpy(features[start : start + batch][:, rows].astype(np.float32)).flatten(1)
+        found.append(((part - tensors["mean"]) * tensors["scale"]) @ tensors["linear"] + tensors["bias"])
+    return torch.cat(found).double().numpy() if found else np.zeros(0)
+
+
+def fold_of(sources: Sequence[str] | np.ndarray, folds: int = FOLDS) -> np.ndarray:
+    """(N,) fold of each face, by the name of its source: the same on every machine and for every choice of faces."""
+    numbers = {
+        name: int(hashlib.sha256(f"fold{name}".encode()).hexdigest()[:12], 16) % folds for name in np.unique(sources)
+    }
+    return np.array([numbers[name] for name in sources])
+
+
+def left_out(faces: Faces, training: np.ndarray, settings: HeadSettings) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Fit on the sources of all folds but one, for each fold.
+
+    Args:
+        training: (N,) bool, the faces that may be trained on.
+
+    Yields:
+        (N,) bool, the faces of the sources left out, and their logits.
+    """
+    folds = fold_of(faces.sources)
+    for number in np.unique(folds):
+        outside = folds == number
+        tensors = fit(faces.where(training & ~outside), settings)
+        yield outside, logits_of(tensors, faces.features[outside])
+
+
+def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """What a head needs to tell how far a face lies from known ones, see ``models.expert.Head.familiarity``.
+
+    Args:
+        faces: that are known.
+        count: of them that are kept, spread over the sources.
+
+    Returns:
+        Tensors, and names of the sources.
+    """
+    values = faces.features[:, SCOPE_ROW].astype(np.float64)
+    mean = values.mean(0)
+    _, spread, basis = np.linalg.svd(values - mean, full_matrices=False)
+    kept = basis[:_SCOPE_WIDTH].T / (spread[:_SCOPE_WIDTH] / np.sqrt(len(values)))
+    random = np.random.default_rng(seed)
+    chance = balance_over(faces.sources)
+    chosen = np.sort(random.choice(len(values), min(count, len(values)), replace=False, p=chance))
+    points = (values[chosen] - mean) @ kept
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    names = np.unique(faces.sources[chosen])
+    numbers = np.searchsorted(names, faces.sources[chosen])
+    return {
+        "scope_row": torch.tensor([SCOPE_ROW]),
+        "scope_mean": torch.from_numpy(mean.astype(np.float32)),
+        "scope_basis": torch.from_numpy(kept.astype(np.float32)),
+        "known": torch.from_numpy(points.astype(np.float16)),
+        "known_source": torch.from_numpy(numbers),
+    }, names.tolist()
+
+
+def balance_over(sources: np.ndarray) -> np.ndarray:
+    """Chances of N faces to be drawn, summing to 1: each source by the root of its number."""
+    _, index, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    share = 1.0 / np.sqrt(counts)[index]
+    return share / share.sum()
+
+
+def write(tensors: dict[str, torch.Tensor], sources: Sequence[str], path: Path) -> str:
+    """Write a head as safetensors, whole or not at all.
+
+    Returns:
+        SHA-256 of the file, hexadecimal.
+    """
+    content = save({name: one.contiguous() for name, one in tensors.items()}, {"sources": json.dumps(list(sources))})
+    temporary = path.with_suffix(".partial")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    return hashlib.sha256(content).hexdigest()
