@@ -5,6 +5,7 @@ Both only grow. A record is on disk before its row, so that after a run was kill
 and the rest is cut off and computed again.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,27 @@ class View:
     @property
     def name(self) -> str:
         return f"{self.crop}/{self.treatment}"
+
+
+def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
+    """Load the encoder's file.
+
+    Returns:
+        The encoder, the shape (L, D) of what it says of one crop, and the SHA-256 of its file, hexadecimal.
+
+    Raises:
+        DatasetError: the file is missing.
+        WeightsError: the file is not the encoder's.
+    """
+    from faceloupe.models.encoder import Encoder
+
+    if not path.is_file():
+        raise DatasetError(f"{path} is not there: run `encoder` first.")
+    content = path.read_bytes()
+    encoder = Encoder.load(content)
+    encode = lambda crops: np.asarray(encoder(crops), np.float32)  # noqa: E731
+    shape = encode(np.zeros((1, views.SIDE, views.SIDE, 3), np.uint8)).shape[1:]
+    return encode, shape, hashlib.sha256(content).hexdigest()
 
 
 class FeatureStore:

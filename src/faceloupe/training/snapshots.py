@@ -4,11 +4,12 @@ The snapshot of ``owner/name`` is the folder ``owner+name``, or ``repo`` or ``re
 work tree, or the plain files of an archive. Nothing is fetched, and nothing that a snapshot holds is run.
 """
 
+import csv
 import hashlib
 import os
 import subprocess
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -230,3 +231,14 @@ def survey(repositories: Iterable[str], folder: Path | None) -> dict[str, str]:
     """Which snapshots there are: repository -> what ``Snapshots.head`` says, in alphabetical order."""
     with Snapshots(folder) as snapshots:
         return {repository: snapshots.head(repository) for repository in sorted(set(repositories))}
+
+
+def write_survey(heads: Mapping[str, str], path: Path) -> None:
+    """Write what ``survey`` found as CSV: what depends on the snapshots runs again where it changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["repository", "head"])
+        writer.writerows(heads.items())
+    temporary.replace(path)

@@ -20,7 +20,7 @@ from faceloupe.errors import DatasetError
 from faceloupe.scoring.preprocess import crop_square, cut
 from faceloupe.types import Box
 
-SIZE = 224  # pixels, of the encoder's input
+SIDE = 224  # pixels, of the encoder's input
 CROPS = MappingProxyType({"tight": 1.3, "wide": 2.4})  # side of the crop, in longer sides of the face box
 _WIDE_FROM = 1.7  # a wide crop that had to shrink below this would show little more than the tight one
 _RESAMPLING = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
@@ -70,7 +70,7 @@ class Crop:
     """What the encoder is given.
 
     Attributes:
-        rgb: (SIZE, SIZE, 3) uint8 RGB.
+        rgb: (SIDE, SIDE, 3) uint8 RGB.
         face_px: longer side of the face box before the crop was resized, pixels.
         ratio: side of the crop in longer sides of the face box: less than asked for where the picture ends.
     """
@@ -106,7 +106,7 @@ def crop(face: Face, name: str, framing: Framing = AS_FRAMED) -> Crop:
     dx, dy = framing.shift[0] * face.box.width, framing.shift[1] * face.box.height
     moved = Box(face.box.x0 + dx, face.box.y0 + dy, face.box.x1 + dx, face.box.y1 + dy)
     square = crop_square(moved, width, height, CROPS[name] * framing.zoom)
-    return Crop(cut(face.rgb, square, SIZE), face.size_px, square.width / face.size_px)
+    return Crop(cut(face.rgb, square, SIDE), face.size_px, square.width / face.size_px)
 
 
 @dataclass(frozen=True, slots=True)
