@@ -25,10 +25,14 @@ def picture(seed: int, size: tuple[int, int] = (48, 40)) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
+def coded(image: Image.Image, kind: str, **options: int) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
 def png(rgb: np.ndarray) -> bytes:
-    coded = io.BytesIO()
-    Image.fromarray(rgb).save(coded, "PNG")
-    return coded.getvalue()
+    return coded(Image.fromarray(rgb), "PNG")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -73,10 +77,9 @@ class Material:
             writer.writeheader()
             writer.writerows(self.index)
 
-    def still(self, split: str, label: str, path: str, rgb: np.ndarray, source: str = "own", group: str = "") -> None:
+    def still(self, split: str, label: str, path: str, rgb: np.ndarray, **more: str) -> None:
         (self.data / path).write_bytes(png(rgb))
-        row = {"split": split, "source": source, "label": label, "group": group, "path": path}
-        self.stills.append(row)
+        self.stills.append({"split": split, "source": "own", "label": label, "group": "", "path": path} | more)
 
     def listed(self, split: str, label: str, owner: str, path: str, blob: str, **more: str) -> dict[str, str]:
         row = {"split": split, "source": "web", "label": label, "repository": owner, "blob": blob, "path": path} | more
