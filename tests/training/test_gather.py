@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import shutil
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceloupe.batch.likeness import perceptual_hash
 from faceloupe.errors import DatasetError
 from faceloupe.training import choosing, gather, material, sheets
 from faceloupe.training.choosing import Cap, Caps
@@ -113,13 +115,14 @@ def test_the_same_pixels_in_another_file_of_another_split_stay_where_they_are_he
     assert [(one.still.entry.place, one.other) for one in found.dropped] == [("0.png", "c/c:a.bmp")]
 
 
-def test_a_recompressed_copy_in_another_split_is_dropped(sources):
-    copy = large.coded(Image.fromarray(large.picture(2)).resize((80, 96)), "JPEG", quality=60)
+def test_a_recompressed_copy_in_another_split_is_dropped(sources, portrait):
+    sources.still("val", "fake", "portrait.png", portrait[::4, ::4])
+    copy = large.coded(Image.fromarray(portrait[::4, ::4]).resize((150, 150)), "JPEG", quality=50)
     blobs = large.repository(sources.snapshots / "c+c" / "repo", {"a.jpg": copy})
     sources.listed("train", "fake", "c/c", "a.jpg", blobs["a.jpg"])
     found = gathered(sources)
     assert [(one.still.entry.place, one.reason, one.other) for one in found.dropped] == [
-        ("c/c:a.jpg", "nearly the same picture in another split", "2.png")
+        ("c/c:a.jpg", "nearly the same picture in another split", "portrait.png")
     ]
 
 
@@ -134,13 +137,15 @@ def still(
     source: str = "s",
     pixels: str = "",
     likeness: int | None = None,
+    detail: int | None = None,
     group: str = "",
     pair: str = "",
     method: str = "",
 ) -> Still:
     entry = Entry(split, source, label, method, group, pair, "a/b", hashlib.sha1(name.encode()).hexdigest(), name)
     unlike = int.from_bytes(np.random.default_rng(list(name.encode())).bytes(8), "big")
-    return Still(entry, 9, 9, pixels or name, f"{unlike if likeness is None else likeness:016x}")
+    likeness = unlike if likeness is None else likeness
+    return Still(entry, 9, 9, pixels or name, f"{likeness:016x}", f"{likeness if detail is None else detail:064x}")
 
 
 def names(stills) -> list[str]:
@@ -183,10 +188,17 @@ def test_within_a_split_likeness_drops_another_source_under_the_same_label_alone
         assert names(choosing.unlike([first, other]).stills) == ["a", "b"][: 1 + stays]
 
 
-def test_the_number_of_bits_decides_what_is_alike():
-    like = [still("a", likeness=0), still("b", source="t", likeness=0b11)]
-    assert len(choosing.unlike(like, 1).stills) == 2
-    assert len(choosing.unlike(like, 2).stills) == 1
+def test_the_detailed_hash_decides_what_is_alike():
+    like = [still("a", likeness=0), still("b", source="t", likeness=0, detail=0b111)]
+    assert len(choosing.unlike(like, 2).stills) == 2
+    assert len(choosing.unlike(like, 3).stills) == 1
+
+
+def test_a_small_recompressed_copy_is_alike_and_another_cut_is_not(portrait):
+    rgb = portrait[::4, ::4]
+    copy = np.asarray(Image.open(io.BytesIO(large.coded(Image.fromarray(rgb).resize((150, 150)), "JPEG", quality=50))))
+    bits = [int(perceptual_hash(one, choosing.DETAIL_SIDE), 16) for one in (rgb, copy, rgb[9:, 9:])]
+    assert (bits[0] ^ bits[1]).bit_count() <= choosing.NEAR_BITS < (bits[0] ^ bits[2]).bit_count()
 
 
 def test_a_person_stays_where_most_of_the_pictures_are_and_cross_keeps_its_own():

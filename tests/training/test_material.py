@@ -261,7 +261,7 @@ def test_a_fake_of_the_own_list_and_its_original_are_a_pair(sources):
 def stills(sources: large.Material) -> list[material.Still]:
     with Snapshots(sources.snapshots) as readers:
         read = [read_picture(entry, sources.data, readers) for entry in entries(sources)]
-    return [material.Still(one.entry, 40, 48, "ab", "0" * 16) for one in read]
+    return [material.Still(one.entry, 40, 48, "ab", "0" * 16, "1" * 64) for one in read]
 
 
 def test_the_manifest_reads_back_and_cross_only_where_it_is_asked_for(sources, tmp_path):

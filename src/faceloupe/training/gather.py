@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 from faceloupe.batch.likeness import perceptual_hash
-from faceloupe.batch.marks import NEAR_BITS
 from faceloupe.errors import DatasetError
 from faceloupe.training import choosing, data, material
 from faceloupe.training.ingest import thin_out
@@ -58,7 +57,8 @@ def _look_at(entry: Entry, folder: Path, snapshots: Snapshots) -> Still | Missin
         return Missing(entry, found)
     height, width = found.rgb.shape[:2]
     pixels = hashlib.sha256(repr(found.rgb.shape).encode() + found.rgb.tobytes()).hexdigest()
-    return Still(found.entry, width, height, pixels, perceptual_hash(found.rgb))
+    likeness, detail = perceptual_hash(found.rgb), perceptual_hash(found.rgb, choosing.DETAIL_SIDE)
+    return Still(found.entry, width, height, pixels, likeness, detail)
 
 
 def _look_at_some(folder: Path, snapshots: Path | None, entries: list[Entry]) -> list[Still | Missing]:
@@ -80,7 +80,7 @@ def gather(
     snapshots: Path | None = None,
     *,
     caps: choosing.Caps = choosing.NO_CAPS_GIVEN,
-    near_bits: int = NEAR_BITS,
+    near_bits: int = choosing.NEAR_BITS,
     share: float = 1.0,
     workers: int | None = None,
 ) -> Gathered:

@@ -200,7 +200,8 @@ class Still:
         entry: with its blob.
         width, height: pixels; of the tile, where it is one.
         pixels_sha256: of height, width and the RGB values: the same picture in another file has the same.
-        likeness: perceptual hash, 16 hexadecimal digits; see ``batch.likeness``.
+        likeness: perceptual hash of 64 bits, hexadecimal; see ``batch.likeness``.
+        detail: the same of 256 bits, which tells aligned faces of different people apart.
     """
 
     entry: Entry
@@ -208,13 +209,14 @@ class Still:
     height: int
     pixels_sha256: str
     likeness: str
+    detail: str
 
     @property
     def id(self) -> str:
         return self.entry.id
 
 
-MANIFEST_COLUMNS = ("id", *_COLUMNS, "width", "height", "pixels_sha256", "likeness")
+MANIFEST_COLUMNS = ("id", *_COLUMNS, "width", "height", "pixels_sha256", "likeness", "detail")
 _NAMES = {number: name for name, number in data.LABELS.items()}
 
 
@@ -230,7 +232,7 @@ def write_manifest(stills: Iterable[Still], path: Path) -> None:
                 one = still.entry
                 names = (one.split, one.source, _NAMES[one.label], one.method, one.group, one.pair)
                 tile = one.tile or ("",) * len(_CORNERS)
-                read = (still.width, still.height, still.pixels_sha256, still.likeness)
+                read = (still.width, still.height, still.pixels_sha256, still.likeness, still.detail)
                 writer.writerow([one.id, *names, one.repository, one.blob, one.path, *tile, *read])
         temporary.replace(path)
     finally:
@@ -258,5 +260,5 @@ def read_manifest(path: Path, splits: tuple[str, ...] = data.SPLITS) -> list[Sti
                 values = [row[name] for name in ("method", "group", "pair", "repository", "blob", "path")]
                 entry = Entry(row["split"], row["source"], data.LABELS[row["label"]], *values, _tile(row, path))
                 size = int(row["width"]), int(row["height"])
-                stills.append(Still(entry, *size, row["pixels_sha256"], row["likeness"]))
+                stills.append(Still(entry, *size, row["pixels_sha256"], row["likeness"], row["detail"]))
     return stills

@@ -6,10 +6,9 @@ from typing import Any
 
 import yaml
 
-from faceloupe.batch.marks import NEAR_BITS
 from faceloupe.errors import DatasetError
 from faceloupe.scoring.preprocess import InputContract
-from faceloupe.training.choosing import Cap, Caps
+from faceloupe.training.choosing import NEAR_BITS, Cap, Caps
 from faceloupe.training.faults import Fault
 from faceloupe.training.material import SPLITS
 
