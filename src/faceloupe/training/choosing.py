@@ -14,7 +14,7 @@ from faceloupe.batch import marks
 from faceloupe.training.material import HELD_OUT, Still
 
 DETAIL_SIDE = 16  # of the perceptual hash that settles what is alike: 256 bits
-# Of those 256. On 700 faces of four sources, all cut and aligned alike, copies at .6 of the size and JPEG 50 differed in
+# Of those 256. On 700 faces of four sources, cut and aligned alike, copies at .6 of the size and JPEG 50 differed in
 # up to 8 bits, and no two people in fewer than 41; in the batch's 64 bits, two people in as few as 4.
 NEAR_BITS = 24
 

@@ -50,10 +50,10 @@ def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
         DatasetError: the file is missing.
         WeightsError: the file is not the encoder's.
     """
-    from faceloupe.models.encoder import Encoder
-
     if not path.is_file():
         raise DatasetError(f"{path} is not there: run `encoder` first.")
+    from faceloupe.models.encoder import Encoder
+
     content = path.read_bytes()
     encoder = Encoder.load(content)
     encode = lambda crops: np.asarray(encoder(crops), np.float32)  # noqa: E731
