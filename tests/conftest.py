@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from faceloupe.config import REPOSITORY, Settings
+from faceloupe.config import EFFORTS, REPOSITORY, Settings, weights_folder
+from faceloupe.models.records import read_registry
 from faceloupe.pipeline import Instruments
 from faceloupe.samples import SAMPLES
 
 GENERATED, PHOTOGRAPH = (sample.path for sample in SAMPLES)
+OTHER_MODEL = next(name for name in read_registry(weights_folder()) if name not in EFFORTS.values())  # of no effort
 
 
 def skimage_picture(name: str) -> Path:

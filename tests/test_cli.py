@@ -12,9 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from faceloupe import cli
-from faceloupe.config import weights_folder
-from faceloupe.models.records import DEFAULT_MODEL
-from tests.conftest import GENERATED, PHOTOGRAPH
+from faceloupe.config import DEFAULT_MODEL, EFFORTS, weights_folder
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.media.test_image import png_header
 
 
@@ -37,6 +36,63 @@ def test_the_table_shows_the_reports_numbers(capsys):
     assert report["evidence"]["sha256"] in out
     assert report["outcome"].replace("_", " ") in out
     assert f"{report['score']:.2f}" in out
+
+
+@pytest.fixture
+def other_quick(monkeypatch):
+    """The effort ``quick`` stands for a model of its own."""
+    monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
+
+
+@pytest.mark.parametrize(
+    ("options", "effort", "model"),
+    [
+        ((), "standard", DEFAULT_MODEL),
+        (("--effort", "quick"), "quick", OTHER_MODEL),
+        (("--model", OTHER_MODEL), None, OTHER_MODEL),
+        (("--effort", "quick", "--model", OTHER_MODEL), "quick", OTHER_MODEL),
+    ],
+    ids=["neither", "effort", "model", "both"],
+)
+def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, effort, model):
+    report = json.loads(run(capsys, "analyze", GENERATED, "--json", *options)[1])
+    assert (report["settings"]["effort"], report["settings"]["model"]) == (effort, model)
+    assert report["model"]["id"] == model
+    lines = dict(line.split(maxsplit=1) for line in run(capsys, "analyze", GENERATED, *options)[1].splitlines()[:5])
+    assert lines["Effort"] == (effort or "none of the three, as the model was named")
+    assert lines["Model"].startswith(f"{model} ")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--effort", "fast"), "invalid choice: 'fast'"),
+        (("--effort", "standard", "--model", OTHER_MODEL), f"and not for {OTHER_MODEL}; name one of the two."),
+        (("--model", ""), "a model must be named"),
+    ],
+    ids=["unknown", "at odds", "empty"],
+)
+@pytest.mark.parametrize("command", ["analyze", "batch --csv /dev/null/out.csv", "validate"])
+def test_an_effort_that_cannot_be_is_one_sentence(capsys, command, options, told):
+    code, out, err = run(capsys, *command.split(), GENERATED, *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+
+
+def test_an_unknown_effort_of_the_environment_is_one_sentence(capsys, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_EFFORT", "fast")
+    code, out, err = run(capsys, "analyze", GENERATED)
+    assert (code, out) == (2, "")
+    assert err == "faceloupe: The effort must be quick, standard or thorough, not 'fast'.\n"
+
+
+@pytest.mark.parametrize("command", ["analyze", "batch", "validate", "case add"])
+def test_the_help_names_the_efforts_and_the_default(capsys, command):
+    code, out, _ = run(capsys, *command.split(), "--help")
+    assert code == 0
+    words = " ".join(out.split())
+    assert "--effort {quick,standard,thorough}" in words
+    assert "(standard)" in words
 
 
 def test_out_writes_report_and_heatmaps(capsys, tmp_path):

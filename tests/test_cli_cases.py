@@ -8,11 +8,11 @@ import pytest
 
 from faceloupe import cli_cases
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import data_folder
+from faceloupe.config import EFFORTS, data_folder
 from faceloupe.errors import WeightsError
 from tests.cases.conftest import report_of
 from tests.clips import write_clip
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.test_cli import run
 
 
@@ -109,6 +109,22 @@ def test_without_weights_the_evidence_is_filed_all_the_same(capsys, case, monkey
     code, out, err = run(capsys, "case", "add", case, GENERATED)
     assert (code, err) == (2, "faceloupe: The weights are missing; restore them.\n")
     assert out.split()[1:] == ["not", "analyzed", GENERATED.name]
+
+
+def test_evidence_is_analyzed_with_the_effort_that_was_named(capsys, case, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_EFFORT", "thorough")
+    monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
+    assert run(capsys, "case", "add", case, PHOTOGRAPH, "--effort", "quick")[0] == 0
+    assert run(capsys, "case", "add", case, GENERATED)[0] == 0
+    store, scored = CaseStore(data_folder()), {}
+    for item in store.items(case).items:
+        (filed,) = store.runs(case, item.sha256)
+        report = json.loads(store.report_text(filed.id))
+        scored[item.name] = report["settings"]["effort"], report["model"]["id"]
+    assert scored == {
+        PHOTOGRAPH.name: ("quick", OTHER_MODEL),
+        GENERATED.name: ("thorough", EFFORTS["thorough"]),
+    }
 
 
 def test_what_was_filed_and_not_analyzed_is_told_by_the_exit_code(capsys, tmp_path, case, monkeypatch):

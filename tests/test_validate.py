@@ -10,8 +10,9 @@ from PIL import Image
 
 from faceloupe import validate
 from faceloupe.cli import main
+from faceloupe.config import EFFORTS
 from faceloupe.errors import Cancelled, UsageError
-from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH, skimage_picture
 
 
 @pytest.fixture
@@ -75,6 +76,15 @@ def test_the_command_prints_a_table_and_writes_what_it_says(folder, tmp_path, ca
     assert json.loads(capsys.readouterr().out) == kept
     assert main(["validate", str(folder), "--out", str(tmp_path / "out")]) == 2
     assert "nothing is overwritten" in capsys.readouterr().err
+
+
+def test_the_effort_is_named_in_the_result_and_in_the_table(folder, monkeypatch, capsys):
+    monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
+    assert main(["validate", str(folder), "--effort", "quick", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["effort"], found["model"]["id"]) == ("quick", OTHER_MODEL)
+    assert main(["validate", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["Effort", "standard"]
 
 
 def test_the_evidence_is_not_touched(folder, instruments, settings):

@@ -8,13 +8,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from faceloupe import __version__, cli_batch, cli_bundle, cli_cases
-from faceloupe.config import Settings
+from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.log import keep_log
 from faceloupe.media.intake import printable_name, take_in
@@ -37,6 +36,7 @@ def _table(report: dict[str, Any]) -> str:
         f"File       {evidence['name']}",
         f"SHA-256    {evidence['sha256']}",
         f"Content    {evidence['format'] or 'unknown'}, {size}{evidence['size_bytes']:,} bytes",
+        f"Effort     {report['settings']['effort'] or 'none of the three, as the model was named'}",
         f"Model      {report['model']['id']} (weights {report['model']['weights_sha256'][:8]}, verified)",
         f"Outcome    {report['outcome'].replace('_', ' ')}",
         f"Reason     {report['reason']}",
@@ -150,8 +150,8 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    named = {name: getattr(options, name, None) for name in ("model", "frames", "from_s", "to_s")}
-    return replace(Settings.from_environment(), **{name: value for name, value in named.items() if value is not None})
+    named = {name: getattr(options, name, None) for name in ("effort", "model", "frames", "from_s", "to_s")}
+    return Settings.from_environment({name: value for name, value in named.items() if value is not None})
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -182,12 +182,30 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _model(text: str) -> str:
+    if not text:  # likewise
+        raise argparse.ArgumentTypeError("a model must be named")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="faceloupe", description="Forensic examination of faces, offline and on a CPU.")
     parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    scoring = argparse.ArgumentParser(add_help=False)
-    scoring.add_argument("--model", metavar="ID", help="model that scores; `faceloupe models list` names them")
+    effort = argparse.ArgumentParser(add_help=False)
+    effort.add_argument(
+        "--effort",
+        choices=tuple(EFFORTS),
+        help="how much is computed for a score: the core network alone, an expert beside it, or both with more "
+        f"framings and frames ({DEFAULT_EFFORT})",
+    )
+    scoring = argparse.ArgumentParser(add_help=False, parents=[effort])
+    scoring.add_argument(
+        "--model",
+        metavar="ID",
+        type=_model,
+        help="model that scores, in place of an effort; `faceloupe models list` names them",
+    )
     about = "examine one image or video"
     analyze = commands.add_parser("analyze", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     analyze.add_argument("file", metavar="FILE", type=Path)
@@ -211,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     validate.set_defaults(run=_validate)
     about = "cases: evidence, what was found in it, notes, decisions, signatures, and a log of it all"
     case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
-    cli_cases.add_actions(case)
+    cli_cases.add_actions(case, effort)
     case.set_defaults(run=lambda options: cli_cases.ANSWERS[options.action](options, _Console()))
     for name, about, add, answer in (
         ("verify", "check an exported bundle", cli_bundle.add_verify, cli_bundle.verify),

@@ -68,7 +68,8 @@ def _instruments(settings: Settings) -> "Instruments":
 
 
 def _add(options: argparse.Namespace, console: Console) -> int:
-    settings, code, instruments = Settings.from_environment(), 0, None
+    settings = Settings.from_environment({"effort": options.effort} if options.effort else None)
+    code, instruments = 0, None
     if not options.no_analysis:
         try:
             instruments = _instruments(settings)
@@ -241,12 +242,18 @@ ANSWERS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 }
 
 
-def add_actions(case: argparse.ArgumentParser) -> None:
-    """Add the actions and their arguments to the parser of ``faceloupe case``."""
+def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) -> None:
+    """Add the actions and their arguments to the parser of ``faceloupe case``.
+
+    Args:
+        effort: parser of the option that actions which score take.
+    """
     actions = case.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
 
-    def action(name: str, about: str, *, of_case: bool = True) -> argparse.ArgumentParser:
-        parser = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    def action(
+        name: str, about: str, *, of_case: bool = True, parents: Sequence[argparse.ArgumentParser] = ()
+    ) -> argparse.ArgumentParser:
+        parser = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", parents=parents)
         if of_case:
             parser.add_argument("case", metavar="CASE", help="id of the case")
         return parser
@@ -255,7 +262,7 @@ def add_actions(case: argparse.ArgumentParser) -> None:
     create.add_argument("name", metavar="NAME")
     create.add_argument("--examiner", metavar="WHO", help="who is in charge")
     create.add_argument("--blind", action="store_true", help="keep scores from examiners until they have decided")
-    add = action("add", "file evidence to a case, and analyze it")
+    add = action("add", "file evidence to a case, and analyze it", parents=[effort])
     add.add_argument("files", metavar="FILE", type=Path, nargs="+")
     add.add_argument("--examiner", metavar="WHO", help="who files it; the user who is logged in else")
     add.add_argument("--no-analysis", action="store_true", help="only file it")

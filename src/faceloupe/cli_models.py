@@ -95,7 +95,7 @@ def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
             raise UsageError("With --from, no model is named: the file's content says which one it is.")
         record = fetching.take_file(options.file, folder)
         return Answer(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
-    ids = options.ids or [Settings.from_environment().model]
+    ids = options.ids or [Settings.from_environment().model_id]
     lines = []
     for record in _named(ids, read_registry(folder)):
         fetching.fetch(record, folder, progress=progress)

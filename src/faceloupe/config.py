@@ -2,14 +2,25 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from faceloupe.errors import UsageError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-DEFAULT_MODEL = "faceloupe-mobilenet_v3_small-2"
+QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
+STANDARD_MODEL = "faceloupe-mobilenet_v3_small-2"
+THOROUGH_MODEL = "faceloupe-mobilenet_v3_small-2"
+EFFORTS: dict[str, str] = {  # how much is computed for a score, the least first -> id of the model that does so
+    "quick": QUICK_MODEL,
+    "standard": STANDARD_MODEL,
+    "thorough": THOROUGH_MODEL,
+}
+DEFAULT_EFFORT = "standard"
+DEFAULT_MODEL = EFFORTS[DEFAULT_EFFORT]
 
 
 def weights_folder() -> Path:
@@ -70,6 +81,7 @@ def release_address() -> str:
     )
 
 
+_WHAT_SCORES = {"effort", "model"}
 _RANGES = {
     "max_bytes": (1, 2**40),
     "max_pixels": (1, 2**31),
@@ -98,7 +110,8 @@ class Settings:
         detection_confidence: candidates below this are not faces to the face finder, 0..1.
         seed: of every random number generator; inference draws none today, and says so by keeping it here.
         device: torch device that runs the networks.
-        model: id of the model record that scores.
+        effort: how much is computed for a score, a key of ``EFFORTS``; it says which model scores, and nothing else.
+        model: id of the model record that scores, named for itself; empty for the one that the effort stands for.
         frames: of a video that are looked at; 0 leaves it to the duration: 32, or one a second up to 256.
         from_s: start of the stretch of a video that is looked at, seconds.
         to_s: its end; 0 is the end of the video.
@@ -113,7 +126,8 @@ class Settings:
     detection_confidence: float = 0.7
     seed: int = 0
     device: str = "cpu"
-    model: str = DEFAULT_MODEL
+    effort: str = DEFAULT_EFFORT
+    model: str = ""
     frames: int = 0
     from_s: float = 0.0
     to_s: float = 0.0
@@ -127,18 +141,69 @@ class Settings:
             value = getattr(self, name)
             if not low <= value <= high:  # also where it is not a number
                 raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value}.")
+        if self.effort not in EFFORTS:
+            *others, last = EFFORTS
+            raise UsageError(f"The effort must be {', '.join(others)} or {last}, not {self.effort!r}.")
         if self.smallest_sought_px > self.detection_long_side:
             raise UsageError("smallest_sought_px must not exceed detection_long_side.")
         if self.to_s and self.to_s <= self.from_s:
             raise UsageError(f"A stretch must end after it starts, not {self.from_s:g} s to {self.to_s:g} s.")
 
+    @property
+    def model_id(self) -> str:
+        """Id of the model record that scores."""
+        return self.model or EFFORTS[self.effort]
+
+    @property
+    def stated_effort(self) -> str | None:
+        """The effort as reports state it: None where another model was named than the one it stands for, as that
+        effort was not made then."""
+        return self.effort if self.model_id == EFFORTS[self.effort] else None
+
     @classmethod
-    def from_environment(cls) -> "Settings":
+    def from_environment(cls, named: Mapping[str, Any] | None = None) -> "Settings":
         """Read overrides from the environment.
 
+        Args:
+            named: values by name, such as those of a command line. They go before the environment, and either of effort
+                and model before both of them there.
+
         Raises:
-            UsageError: a variable does not hold a number where one belongs.
+            UsageError: a variable does not hold a number where one belongs, a value is out of its range, or an effort
+                and a model are named that do not go together.
         """
+        named = named or {}
+        values = cls._of_variables()
+        if named.keys() & _WHAT_SCORES:
+            values = {name: value for name, value in values.items() if name not in _WHAT_SCORES}
+        values |= named
+        settings = cls(**values)
+        if values.keys() >= _WHAT_SCORES and settings.stated_effort is None:
+            raise UsageError(
+                f"The effort {settings.effort} stands for the model {EFFORTS[settings.effort]} and not for "
+                f"{settings.model}; name one of the two."
+            )
+        return settings
+
+    @classmethod
+    def of_report(cls, stated: Mapping[str, Any]) -> "Settings":
+        """The settings that a report states, with the very model that it names.
+
+        Reports of version 0.4.0 state no effort; their model was always named for itself.
+
+        Raises:
+            KeyError, TypeError, ValueError: a setting is missing, or is none of this release.
+            UsageError: a value is out of its range.
+        """
+        known = dict(stated)
+        if not known["model"]:
+            raise ValueError("a report names its model")
+        if known.get("effort") is None:
+            known["effort"] = DEFAULT_EFFORT
+        return cls(**{item.name: item.type(known[item.name]) for item in fields(cls)})
+
+    @classmethod
+    def _of_variables(cls) -> dict[str, Any]:
         values = {}
         for item in fields(cls):
             name = f"FACELOUPE_{item.name.upper()}"
@@ -149,7 +214,8 @@ class Settings:
                 values[item.name] = item.type(text)
             except ValueError:
                 raise UsageError(f"{name} must be a {item.type.__name__}, not {text!r}.") from None
-        return cls(**values)
+        return values
 
-    def as_dict(self) -> dict[str, int | float | str]:
-        return asdict(self)
+    def as_dict(self) -> dict[str, int | float | str | None]:
+        """The settings as reports state them: the model by its id, whatever named it, and ``stated_effort``."""
+        return asdict(self) | {"effort": self.stated_effort, "model": self.model_id}

@@ -61,6 +61,7 @@ def analyze(
             instruments.scorer.record,
             settings,
             (),
+            components=instruments.scorer.components,
             outcome=Outcome.ERROR,
             reason=str(problem),
             decisive=None,

@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -127,7 +127,7 @@ def _one(item: Report, path: Path, loaded: dict[Settings, Instruments], progress
 def _settings(report: Report) -> Settings:
     """Those of the report; but anybody can sign a bundle, so the limits that protect this machine are its own too."""
     try:
-        then = Settings(**{one.name: one.type(report["settings"][one.name]) for one in fields(Settings)})
+        then = Settings.of_report(report["settings"])
     except (KeyError, TypeError, ValueError):
         raise UsageError("The settings of its report are not those of this release.") from None
     here = Settings.from_environment()

@@ -14,7 +14,7 @@ def main() -> int:
     """Fetch weights that are missing, and print one line with the outcome; 0 where they are verified, else 2."""
     try:
         settings = Settings.from_environment()
-        record = find_record(weights_folder(), settings.model)
+        record = find_record(weights_folder(), settings.model_id)
         if fetch.missing(record, weights_folder()):
             paths = fetch.fetch(record, weights_folder(), progress=_Progress())
             print(f"Fetched and verified: {', '.join(path.name for path in paths)}", flush=True)

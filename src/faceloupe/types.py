@@ -147,6 +147,34 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Familiarity:
+    """How a face lies among those that a model was calibrated on.
+
+    Attributes:
+        distance: mean cosine distance to the nearest known faces in the expert's space, 0..2.
+        nearest: the collection that most of these come from.
+    """
+
+    distance: float
+    nearest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PropositionFinding:
+    """What was found for a part of "manipulated": that the face was generated whole, or that it was changed.
+
+    Attributes:
+        name: ``generated`` or ``changed``.
+        model_id: of the member that speaks for it; its record holds the error rates.
+        log10_lr: bounded log10 of the likelihood ratio, against an authentic face.
+    """
+
+    name: str
+    model_id: str
+    log10_lr: float
+
+
+@dataclass(frozen=True, slots=True)
 class FaceFinding:
     """Everything found about one face.
 
@@ -159,6 +187,8 @@ class FaceFinding:
         heat: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
             where no heatmap was made.
         crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored.
+        propositions: what its members say of each part of "manipulated"; empty where the model has no such members.
+        familiarity: where the face lies among the known ones; None where the model cannot tell.
     """
 
     id: int
@@ -174,6 +204,8 @@ class FaceFinding:
     crop: np.ndarray | None = field(default=None, repr=False, compare=False)
     heat: np.ndarray | None = field(default=None, repr=False, compare=False)
     crop_box: Box | None = None
+    propositions: tuple[PropositionFinding, ...] = ()
+    familiarity: Familiarity | None = None
 
     def __post_init__(self) -> None:
         unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)
@@ -195,6 +227,7 @@ class FaceLook:
         raw_logit: the network's output before calibration; None where the face was not scored.
         score: calibrated P(manipulated) of this frame alone, 0..1; None likewise.
         thumb: JPEG of the crop, made small, for filmstrips.
+        by_expert: whether the expert looked at this frame; its word on the frames between is interpolated.
     """
 
     frame: int
@@ -204,6 +237,7 @@ class FaceLook:
     raw_logit: float | None
     score: float | None
     thumb: bytes = field(repr=False, compare=False)
+    by_expert: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +281,8 @@ class TrackFinding:
         crop: (S, S, 3) uint8 RGB, the widest view of it; None where no heatmap was made.
         heat: (S, S) float32, its heatmap, see ``FaceFinding``; None likewise.
         crop_box: the square of the frame that ``crop`` shows; None likewise.
+        propositions: see ``FaceFinding``; over the frames that the expert looked at.
+        familiarity: see ``FaceFinding``; of the most familiar of these frames.
     """
 
     id: int
@@ -264,6 +300,8 @@ class TrackFinding:
     crop: np.ndarray | None = field(default=None, repr=False, compare=False)
     heat: np.ndarray | None = field(default=None, repr=False, compare=False)
     crop_box: Box | None = None
+    propositions: tuple[PropositionFinding, ...] = ()
+    familiarity: Familiarity | None = None
 
     def __post_init__(self) -> None:
         unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)

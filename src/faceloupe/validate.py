@@ -58,6 +58,7 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Validation:
     """Attributes:
+    effort: that was made; None where the model was named for itself.
     model_id: of the record that scored.
     weights_sha256: of its weights.
     thresholds: lower and upper.
@@ -65,6 +66,7 @@ class Validation:
     measures: of the files that were scored.
     """
 
+    effort: str | None
     model_id: str
     weights_sha256: str
     thresholds: tuple[float, float]
@@ -85,6 +87,7 @@ class Validation:
             for name, label in FOLDERS.items()
         }
         return {
+            "effort": self.effort,
             "model": {"id": self.model_id, "weights_sha256": self.weights_sha256},
             "thresholds": dict(zip(("lower", "upper"), self.thresholds, strict=True)),
             "files": len(self.files),
@@ -166,7 +169,7 @@ def validate(
             continue
         report = analyze(intake, instruments, settings=settings, explain=False).report
         files.append(Judged(path, label, digest, Outcome(report["outcome"]), report["score"], report["reason"]))
-    return _measured(files, instruments)
+    return _measured(files, instruments, settings)
 
 
 def _taken(path: Path, settings: Settings) -> Intake | str:
@@ -186,7 +189,7 @@ def _step(
         progress(stage, share)
 
 
-def _measured(files: Sequence[Judged], instruments: Instruments) -> Validation:
+def _measured(files: Sequence[Judged], instruments: Instruments, settings: Settings) -> Validation:
     scored = [file for file in files if file.score is not None]
     for name, label in FOLDERS.items():
         if not any(file.label == label for file in scored):
@@ -194,6 +197,7 @@ def _measured(files: Sequence[Judged], instruments: Instruments) -> Validation:
     record = instruments.scorer.record
     thresholds = record.thresholds
     return Validation(
+        settings.stated_effort,
         record.id,
         record.weights_sha256,
         (thresholds.lower, thresholds.upper),
@@ -219,6 +223,7 @@ def table(validation: Validation) -> str:
     """The result as a table to read."""
     measures, facts = validation.measures, validation.as_dict()
     lines = [
+        f"Effort     {validation.effort or 'none of the three, as the model was named'}",
         f"Model      {validation.model_id} (weights {validation.weights_sha256[:8]}, verified)",
         f"Files      {facts['files']}: {measures.n_real} authentic and {measures.n_fake} manipulated were scored, "
         f"{facts['units']} independent units",

@@ -19,7 +19,14 @@ LIGHT = "tests.batch.workers:Light"
 def batch(tmp_path, settings: Settings) -> Callable[..., Tally]:
     """Carries out a batch with light workers; the table is ``out.csv``."""
 
-    def carry(*paths: Path, workers: int = 2, work: str = LIGHT, out: str = "out.csv", **others: object) -> Tally:
+    def carry(
+        *paths: Path,
+        workers: int = 2,
+        work: str = LIGHT,
+        out: str = "out.csv",
+        settings: Settings = settings,
+        **others: object,
+    ) -> Tally:
         of_order = {name: others.pop(name) for name in ("resume", "reports") if name in others}
         order = Order(tuple(map(str, paths)), tmp_path / out, **of_order)
         return carry_out(order, settings, engine=partial(LocalEngine, workers=workers, work=work), **others)

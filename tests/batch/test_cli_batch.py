@@ -131,6 +131,19 @@ def test_bad_usage_is_one_sentence_and_begins_nothing(capsys, tmp_path, monkeypa
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_table_states_its_effort_and_is_not_gone_on_with_at_another(capsys, tmp_path):
+    (tmp_path / "x.jpg").write_bytes(b"no picture")
+    order = (tmp_path / "x.jpg", "--csv", tmp_path / "out.csv", "--workers", "1")
+    assert run(capsys, *order, "--effort", "thorough")[0] == 0
+    (row,) = read(tmp_path / "out.csv")
+    assert (list(row)[-1], row["effort"], row["outcome"]) == ("effort", "thorough", "error")
+    code, out, err = run(capsys, *order, "--resume", "--effort", "quick")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "(effort thorough)" in err
+    assert "this is" in err
+    assert run(capsys, *order, "--resume", "--effort", "thorough")[0] == 0
+
+
 def test_a_folder_without_files_is_said_to_be_one(capsys, tmp_path):
     (tmp_path / "in").mkdir()
     code, _, err = run(capsys, tmp_path / "in", "--csv", tmp_path / "out.csv")

@@ -10,14 +10,17 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
+from faceloupe.batch.cluster import _files_of
 from faceloupe.batch.crew import GIVEN_UP
 from faceloupe.batch.examiner import Examiner
 from faceloupe.batch.table import COLUMNS
 from faceloupe.batch.tasks import Equipment, Input, Task
-from faceloupe.config import weights_folder
+from faceloupe.config import EFFORTS, Settings, weights_folder
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
+from faceloupe.models.records import read_registry
 from faceloupe.types import Outcome
 from tests.batch.conftest import read
+from tests.conftest import OTHER_MODEL
 
 
 def paths(tmp_path) -> list[str]:
@@ -204,6 +207,40 @@ def test_a_table_of_another_model_is_not_gone_on_with(batch, folder, tmp_path):
     path.write_bytes(path.read_bytes().replace(b"faceloupe-mobilenet", b"another-mobilenet"))
     with pytest.raises(UsageError, match="begun with another-mobilenet"):
         batch(folder, resume=True)
+
+
+@pytest.mark.parametrize("effort", ["quick", "thorough"])
+def test_the_workers_make_the_effort_that_every_row_states(batch, folder, tmp_path, effort):
+    (folder / "copy").write_bytes((folder / "0" / "000.bin").read_bytes())
+    batch(folder, settings=Settings(effort=effort), work="tests.batch.workers:Telling")
+    rows = read(tmp_path / "out.csv")
+    assert {(one["effort"], one["reason"]) for one in rows} == {(effort, f"{effort} {EFFORTS[effort]}")}
+    assert len([one for one in rows if one["duplicate_of"]]) == 1
+
+
+def test_a_row_states_no_effort_where_another_model_was_named(batch, folder, tmp_path):
+    batch(folder, settings=Settings(model=OTHER_MODEL), work="tests.batch.workers:Telling")
+    assert {(one["effort"], one["model_id"]) for one in read(tmp_path / "out.csv")} == {("", OTHER_MODEL)}
+
+
+def test_a_table_of_another_effort_is_not_gone_on_with(batch, folder, tmp_path):
+    batch(folder, settings=Settings(effort="quick"))
+    before = (tmp_path / "out.csv").read_bytes()
+    with pytest.raises(UsageError, match=r"begun with .*\(effort quick\).* this is .*\(effort thorough\)"):
+        batch(folder, settings=Settings(effort="thorough"), resume=True)
+    assert (tmp_path / "out.csv").read_bytes() == before
+    assert batch(folder, settings=Settings(effort="quick"), resume=True).resumed == 60
+
+
+@pytest.mark.parametrize("effort", ["quick", "standard"])
+def test_workers_elsewhere_are_sent_the_weights_of_the_effort(monkeypatch, effort):
+    records = read_registry(weights_folder())
+    ensemble = next(record for record in records.values() if record.members)
+    monkeypatch.setitem(EFFORTS, "standard", ensemble.id)
+    monkeypatch.setitem(EFFORTS, "quick", ensemble.members[0])
+    sent = _files_of(Equipment(Settings(effort=effort), weights_folder()))
+    named = ensemble.members if effort == "standard" else ensemble.members[:1]
+    assert {name for name in sent if name.endswith(".safetensors")} == {records[one].weights_file for one in named}
 
 
 @pytest.mark.slow

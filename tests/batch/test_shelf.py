@@ -1,7 +1,9 @@
 """Batches that are kept, and their tables read back."""
 
 import io
+import json
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from faceloupe.batch.found import Found, Sources, csv_without
 from faceloupe.batch.job import carry_out, inputs
 from faceloupe.batch.local import LocalEngine
 from faceloupe.batch.shelf import Shelf
+from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.types import Outcome
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -33,6 +36,22 @@ def test_a_batch_is_found_again_by_another_shelf_of_the_same_folder(shelf, tmp_p
     again = Shelf(tmp_path / "batches")
     assert again.all() == [batch] == [again.get(batch.id)]
     assert batch.created_utc == "2026-05-04T03:02:01+00:00"
+
+
+def test_a_batch_keeps_what_scores_and_takes_all_else_from_the_settings_of_the_day(shelf, tmp_path):
+    made = {"quick": Settings(effort="quick"), "named": Settings(model="some-model")}
+    for name, settings in made.items():
+        kept = shelf.add(name, settings=settings, uploads=uploads(("a.jpg", b"x")))
+        found = Shelf(tmp_path / "batches").get(kept.id).settings(Settings(effort="thorough", max_pixels=5))
+        assert found == replace(settings, max_pixels=5)
+
+
+def test_a_batch_of_a_release_without_efforts_scores_with_the_settings_of_the_day(shelf):
+    batch = shelf.add("old", uploads=uploads(("a.jpg", b"x")))
+    path = batch.folder / "batch.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in kept.items() if key not in ("effort", "model")}))
+    assert shelf.get(batch.id).settings(Settings(effort="thorough")) == Settings(effort="thorough")
 
 
 def test_uploads_keep_their_names_and_bytes_also_where_two_share_a_name(shelf):

@@ -23,6 +23,10 @@ def test_the_contracts_columns_come_first():
     assert COLUMNS[: len(CONTRACT)] == CONTRACT
 
 
+def test_a_column_that_came_later_stands_after_all_others():
+    assert COLUMNS[len(CONTRACT) :] == ("duplicate_of", "near_duplicate_of", "perceptual_hash", "effort")
+
+
 @pytest.mark.parametrize("path", ["a,b", 'a"b', "a\nb", "a\rb", "a\r\nb", '"', "\r\n", "ünï", r"\xff", "", " a "])
 def test_a_path_is_read_as_it_was_written(tmp_path, path):
     table = Table(tmp_path / "t.csv", resume=False)

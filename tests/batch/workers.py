@@ -36,11 +36,22 @@ class Light:
             yield task, Result(task.media_type, Outcome.AUTHENTIC, "-", score, -score, 1, None, alike, report)
 
 
+class Telling:
+    """Gives the effort and the model that it was told to score with as the reason."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._words = f"{equipment.settings.effort} {equipment.settings.model_id}"
+
+    def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
+        for task in tasks:
+            yield task, Result(task.media_type, Outcome.NOT_APPLICABLE, self._words)
+
+
 class Unready:
     """Cannot be made ready."""
 
     def __init__(self, equipment: Equipment) -> None:
-        raise WeightsError(f"The weights {equipment.settings.model} are missing.")
+        raise WeightsError(f"The weights {equipment.settings.model_id} are missing.")
 
 
 class Stillborn:

@@ -14,10 +14,10 @@ from faceloupe import reproduce as work
 from faceloupe.bundle import layout
 from faceloupe.bundle.keys import public_pem, signing_key
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import data_folder
+from faceloupe.config import EFFORTS, Settings, data_folder
 from tests.bundle.conftest import edited, zipped
 from tests.clips import write_clip
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.test_cli import run
 
 
@@ -78,6 +78,23 @@ def test_a_version_that_differs_is_named(made):
     assert any(text.startswith("model record_sha256 000") for text in found.versions)
 
 
+@pytest.mark.parametrize("stated", ["standard", None, "not stated"])
+def test_the_model_of_a_report_scores_again_whatever_its_effort_stands_for_by_now(made, monkeypatch, stated):
+    then = Settings().model_id
+    monkeypatch.setitem(EFFORTS, "standard", OTHER_MODEL)
+
+    def older(report):
+        assert report["settings"]["model"] == then
+        report["settings"]["effort"] = stated
+        if stated == "not stated":  # as in reports of version 0.4.0
+            del report["settings"]["effort"]
+
+    assert Settings().model_id == OTHER_MODEL != then
+    found = altered_report(made, older)
+    assert (found.problem, found.score_difference) == ("", 0.0)
+    assert not any(text.startswith("model ") for text in found.versions)
+
+
 def test_a_score_that_differs_is_a_problem_beyond_the_tolerance_alone(made):
     for offset, good in ((0.9e-3, True), (1.1e-3, False), (-1.1e-3, False)):
 
@@ -96,10 +113,12 @@ def test_a_score_that_differs_is_a_problem_beyond_the_tolerance_alone(made):
         (lambda report: report["faces"].clear(), "Other faces"),
         (lambda report: report["faces"][0].update(score=None), "outcome of one of its faces"),
         (lambda report: report["settings"].update(model="no-such-model"), "no-such-model"),
+        (lambda report: report["settings"].update(model=""), "settings"),
+        (lambda report: report["settings"].update(effort="heroic"), "heroic"),
         (lambda report: report["settings"].update(frames="many"), "settings"),
         (lambda report: report["settings"].clear(), "settings"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_what_cannot_be_compared_is_said(made, change, words):
     assert words in altered_report(made, change).problem

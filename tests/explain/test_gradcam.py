@@ -19,8 +19,8 @@ def face(portrait) -> FaceViews:
 
 
 def test_the_explained_logit_is_the_scored_logit(instruments, face):
-    logit, _ = instruments.scorer.explained_logit(face)
-    assert logit == pytest.approx(instruments.scorer.logits([face])[0], abs=1e-5)
+    reading, _ = instruments.scorer.explained(face)
+    assert reading.logit == pytest.approx(instruments.scorer.logits([face])[0], abs=1e-5)
 
 
 def independent_map(network, inputs) -> np.ndarray:
@@ -47,16 +47,16 @@ def test_the_map_agrees_with_an_independent_grad_cam_and_is_not_rescaled():
 
 
 def test_a_map_is_never_negative_and_has_the_crops_size(instruments, face):
-    _, heat = instruments.scorer.explained_logit(face)
+    _, heat = instruments.scorer.explained(face)
     assert heat.shape == (224, 224)
     assert heat.dtype == np.float32
     assert heat.min() >= 0
 
 
 def test_explaining_leaves_no_trace_in_the_network(instruments, face):
-    network = instruments.scorer._scorer._network
+    network = instruments.scorer.scorer._network
     before = instruments.scorer.logits([face])
-    instruments.scorer.explained_logit(face)
+    instruments.scorer.explained(face)
     assert not any(module._forward_hooks for module in network.modules())
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in network.parameters())
     assert np.array_equal(before, instruments.scorer.logits([face]))
@@ -66,11 +66,11 @@ def test_sessions_that_explain_at_once_get_their_own_maps(instruments, portrait)
     scorer = instruments.scorer
     variants = [portrait, portrait[:, ::-1].copy(), 255 - portrait, cv2.GaussianBlur(portrait, (0, 0), 4)]
     crops = [view_face(one, BOX, InputContract()) for one in variants]
-    alone = [scorer.explained_logit(one) for one in crops]
+    alone = [scorer.explained(one) for one in crops]
     together: dict[int, list] = {}
 
     def work(number: int) -> None:
-        together[number] = [scorer.explained_logit(crops[number]) for _ in range(3)]
+        together[number] = [scorer.explained(crops[number]) for _ in range(3)]
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(len(crops))]
     for thread in threads:
@@ -84,11 +84,11 @@ def test_sessions_that_explain_at_once_get_their_own_maps(instruments, portrait)
 
 
 def test_one_forward_and_one_backward_pass_a_face(instruments, face, monkeypatch):
-    network, calls = instruments.scorer._scorer._network, []
+    network, calls = instruments.scorer.scorer._network, []
     handle = network.register_forward_hook(lambda *_: calls.append("forward"))
     backward = torch.Tensor.backward
     monkeypatch.setattr(torch.Tensor, "backward", lambda *a, **k: (calls.append("backward"), backward(*a, **k))[1])
-    instruments.scorer.explained_logit(face)
+    instruments.scorer.explained(face)
     handle.remove()
     assert calls == ["forward", "backward"]
 

@@ -94,4 +94,4 @@ def test_a_model_without_verified_weights_is_not_chosen(folder):
 
     with pytest.raises(WeightsError):
         resources.choose_model(OTHER.id)
-    assert resources.settings().model == DEFAULT_MODEL
+    assert resources.settings().model_id == DEFAULT_MODEL

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from faceloupe.config import weights_folder
-from faceloupe.models.records import find_record
-from faceloupe.pipeline import analyze
+from faceloupe.config import DEFAULT_MODEL, EFFORTS, Settings, weights_folder
+from faceloupe.models.records import find_record, read_registry
+from faceloupe.pipeline import Instruments, analyze
 from faceloupe.report.canonical import to_json
 from tests.conftest import GENERATED
 
@@ -23,7 +24,7 @@ TOP = {
     "settings",
     "timing",
 }
-MODEL = {"id", "architecture", "weights_sha256", "calibrator_id", "thresholds", "error_rates"}
+MODEL = {"id", "architecture", "components", "weights_sha256", "calibrator_id", "thresholds", "error_rates"}
 EVIDENCE = {
     "name",
     "sha256",
@@ -91,6 +92,25 @@ def test_the_model_block_is_the_record(report):
     record = find_record(weights_folder())
     assert report["model"]["weights_sha256"] == record.weights_sha256
     assert report["model"]["thresholds"] == {"lower": record.thresholds.lower, "upper": record.thresholds.upper}
+
+
+def test_the_components_are_the_networks_that_scored_with_their_weights(tmp_path):
+    (tmp_path / "text.jpg").write_bytes(b"no picture")  # also a report without a score names them
+    registry = read_registry(weights_folder())
+    assert {bool(record.members) for record in registry.values()} == {True, False}
+    for record in registry.values():
+        settings = Settings(model=record.id)
+        report = analyze(tmp_path / "text.jpg", Instruments.load(settings), settings=settings).report
+        expected = [(name, registry[name].weights_sha256) for name in record.members or (record.id,)]
+        assert [(one["id"], one["weights_sha256"]) for one in report["model"]["components"]] == expected
+        assert report["model"]["members"] == list(record.members)
+
+
+def test_the_settings_name_the_effort_and_the_model_that_scored(report, instruments, settings):
+    assert (report["settings"]["effort"], report["settings"]["model"]) == ("standard", DEFAULT_MODEL)
+    assert report["model"]["id"] == report["settings"]["model"]
+    quick = replace(settings, effort="quick", model=EFFORTS["quick"])
+    assert analyze(GENERATED, instruments, settings=quick, explain=False).report["settings"]["effort"] == "quick"
 
 
 def test_every_report_states_scope_and_both_propositions(report):

@@ -3,6 +3,7 @@ import pytest
 
 from faceloupe.config import Settings
 from faceloupe.faces.detector import FaceDetector
+from faceloupe.scoring.scorer import Reading
 from faceloupe.training import blending
 from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.heatmaps import BlendedFace, localize
@@ -65,8 +66,8 @@ class _Knowing:
 
         return view_face(rgb, box, InputContract(size=64, views=(1.0,)))
 
-    def explained_logit(self, face):
-        return 0.0, self._heat
+    def explained(self, face):
+        return Reading(0.0), self._heat
 
 
 def test_a_map_of_the_mask_itself_has_all_its_mass_inside_and_a_flat_one_its_share():

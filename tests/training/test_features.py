@@ -1,12 +1,16 @@
 """The cache of features: whole after a kill at any byte, and the same as if nothing had happened."""
 
+import hashlib
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 
+from faceloupe.config import weights_folder
 from faceloupe.errors import DatasetError
+from faceloupe.models import encoder as networks
 from faceloupe.training import features, gather, regions, views
 from faceloupe.training.features import FeatureStore
 from tests.training import large
@@ -181,6 +185,22 @@ def test_an_empty_or_damaged_cache_is_refused(tmp_path):
 def test_the_cache_says_what_it_was_made_by(tmp_path):
     FeatureStore(tmp_path, SHAPE, "abc").__exit__()
     assert json.loads((tmp_path / features.MADE_BY).read_text()) == {"shape": [2, 3], "made_by": "abc"}
+
+
+def test_the_encoder_is_fed_as_clip_was_trained(portrait):
+    """The committed file; what reaches the network is checked by normalizing apart from the project's code."""
+    path = weights_folder() / "clip-vit-b16.safetensors"
+    encode, shape, sha256 = features.load_encoder(path)
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    crops = np.stack([portrait[::4, ::4][:224, :224], portrait[::4, ::4][-224:, -224:]])
+    mean, std = np.array(features.CONTRACT.mean), np.array(features.CONTRACT.std)
+    inputs = torch.from_numpy(((crops / 255.0 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32))
+    with torch.inference_mode():
+        expected = networks.Encoder.load(path.read_bytes())(inputs).numpy()
+    found = encode(crops)
+    assert found.shape == (2, *shape)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9999
+    assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] < 0.999
 
 
 def test_the_encoders_file_has_to_be_there(tmp_path):

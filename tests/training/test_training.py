@@ -19,7 +19,7 @@ from faceloupe.models.networks import ARCHITECTURES, build
 from faceloupe.models.records import find_record, read_registry
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import InputContract
-from faceloupe.scoring.scorer import EnsembleScorer, FaceScorer, NetworkScorer
+from faceloupe.scoring.scorer import FaceScorer, JointScorer, Member, NetworkScorer
 from faceloupe.training import augment, calibrate, card, data, evaluate, register
 from faceloupe.training import train as training
 from faceloupe.training.conditions import CONDITIONS
@@ -249,15 +249,14 @@ def test_an_ensemble_scores_the_mean_of_its_members_log_likelihood_ratios(portra
         network = build(architecture).eval().requires_grad_(False)
         knots = ((-1.0, -2.0), (1.0, 3.0)) if kind == "isotonic" else ()
         contract = InputContract(size=size)
-        members.append((NetworkScorer(network, contract), Calibrator("c", kind, 0.5, 0.1, knots, "test")))
-    ensemble = EnsembleScorer(members)
-    ratios = [
-        float(calibrator.log_odds(scorer.logits([scorer.view(portrait, box)])[0])) for scorer, calibrator in members
-    ]
+        calibrator = Calibrator("c", kind, 0.5, 0.1, knots, "test")
+        members.append(Member(architecture, NetworkScorer(network, contract), calibrator))
+    ensemble = JointScorer(members)
+    ratios = [float(one.calibrator.log_odds(one.scorer.logits([one.scorer.view(portrait, box)])[0])) for one in members]
     views = ensemble.view(portrait, box)
     assert ensemble.logits([views, views]) == pytest.approx([np.mean(ratios)] * 2)
-    logit, heat = ensemble.explained_logit(views)
-    assert logit == pytest.approx(np.mean(ratios), abs=1e-5)
+    reading, heat = ensemble.explained(views)
+    assert reading.logit == pytest.approx(np.mean(ratios), abs=1e-5)
     assert heat.shape == (96, 96)
     assert views.widest[1].shape == (96, 96, 3)
 

@@ -222,7 +222,7 @@ class RayEngine:
 
 def _files_of(equipment: Equipment) -> dict[str, bytes]:
     """The record of the model and its weights, by file name."""
-    record = find_record(equipment.weights, equipment.settings.model)
+    record = find_record(equipment.weights, equipment.settings.model_id)
     members = members_of(record, equipment.weights)
     names = [f"{one.id}.json" for one in (record, *members)]
     names += [one.weights_file for one in members or (record,)]

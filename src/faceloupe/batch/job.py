@@ -68,7 +68,7 @@ def carry_out(
         Cancelled: ``cancel`` said so.
     """
     refuse_missing(order.paths)
-    record = find_record(weights_folder(), settings.model)
+    record = find_record(weights_folder(), settings.model_id)
     parquet = order.out.suffix == _PARQUET
     if parquet and os.path.lexists(order.out):
         raise UsageError(f"{order.out} is there already, and nothing is overwritten; choose another name.")
@@ -94,6 +94,7 @@ def carry_out(
             table,
             hands,
             record,
+            effort=settings.stated_effort,
             reports=order.reports,
             thumbnails=order.thumbnails,
             total=None if STANDARD_INPUT in order.paths else lambda: sum(1 for _ in listing()),

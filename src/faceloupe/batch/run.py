@@ -120,6 +120,7 @@ def run(
     engine: Engine,
     record: ModelRecord,
     *,
+    effort: str | None,
     reports: Path | None = None,
     thumbnails: Path | None = None,
     total: Callable[[], int] | None = None,
@@ -134,6 +135,7 @@ def run(
         table: open; rows in it are not repeated.
         engine: carries out the work; it stays open.
         record: of the model that scores.
+        effort: that is made; None where the model was named for itself.
         reports: folder for the full reports, ``SHA-256.json``; None keeps none.
         thumbnails: folder for small pictures, ``SHA-256.jpg``; likewise.
         total: counts the inputs; called in a thread of its own. None where they can be listed once only.
@@ -144,13 +146,13 @@ def run(
         The counts at the end.
 
     Raises:
-        UsageError: the table cannot be written or is of another model.
+        UsageError: the table cannot be written, or is of another model or effort.
         Cancelled: ``cancel`` said so.
     """
     seen, written, reader = Seen(), Written(), Reader()
     try:
         counts, folders = _Counts(clock, clock()), (reports, thumbnails)
-        driver = _Driver(table, engine, record, seen, reader, counts, folders, progress, cancel)
+        driver = _Driver(table, engine, record, cell(effort), seen, reader, counts, folders, progress, cancel)
         driver.take_up(written)
         if total is not None and progress is not None:
             threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
@@ -166,6 +168,7 @@ class _Driver:
     table: Table
     engine: Engine
     record: ModelRecord
+    effort: str
     seen: Seen
     reader: Reader
     counts: _Counts
@@ -179,13 +182,15 @@ class _Driver:
 
     def take_up(self, written: Written) -> None:
         """Learn what the table holds already."""
-        mine = (self.record.id, self.record.weights_sha256, __version__)
+        mine = (self.record.id, self.record.weights_sha256, self.effort, __version__)
         for row, place in self.table.rows():
-            if (row.model_id, row.weights_sha256, row.tool_version) != mine:
-                raise UsageError(
-                    f"The table was begun with {row.model_id} by version {row.tool_version}, and this is {mine[0]} by "
-                    f"version {mine[2]}; begin a new table."
+            theirs = (row.model_id, row.weights_sha256, row.effort, row.tool_version)
+            if theirs != mine:
+                then, now = (
+                    f"{model}{f' (effort {effort})' if effort else ''} by version {version}"
+                    for model, _, effort, version in (theirs, mine)
                 )
+                raise UsageError(f"The table was begun with {then}, and this is {now}; begin a new table.")
             written.add(row.path)
             self.seen.add(row, place)
             self.counts.add(row)
@@ -272,6 +277,7 @@ class _Driver:
             "",
             self.table.at(near).path if near else "",
             result.perceptual_hash,
+            self.effort,
         )
 
     def _copied(self, one: _Pending, first: Row) -> Row:

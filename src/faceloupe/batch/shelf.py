@@ -8,13 +8,13 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from faceloupe.batch.job import Order
-from faceloupe.config import private_folder
+from faceloupe.config import Settings, private_folder
 from faceloupe.errors import UsageError
 from faceloupe.media.intake import printable_name
 from faceloupe.report.files import publish_file
@@ -36,6 +36,8 @@ class Batch:
         paths: files, folders and ZIPs that it is of.
         root: folder whose name is left out of theirs; empty where none is.
         folder: where it lies.
+        effort: that is made, see ``Settings``; empty where that was not kept, as in batches of version 0.4.0.
+        model: that scores in its place, likewise.
     """
 
     id: str
@@ -44,6 +46,8 @@ class Batch:
     paths: tuple[str, ...]
     root: str
     folder: Path
+    effort: str = ""
+    model: str = ""
 
     @property
     def table(self) -> Path:
@@ -53,6 +57,14 @@ class Batch:
     def thumbnail(self, sha256: str) -> Path:
         """Small JPEG of a file; not there where it could not be decoded."""
         return self.folder / _THUMBNAILS / f"{sha256}.jpg"
+
+    def settings(self, others: Settings) -> Settings:
+        """Settings for it: what scores as it was when the batch was made, the others as they are given.
+
+        Raises:
+            UsageError: there is no such effort.
+        """
+        return replace(others, effort=self.effort, model=self.model) if self.effort else others
 
     def order(self) -> Order:
         """What is to be done, or to be gone on with."""
@@ -79,6 +91,7 @@ class Shelf:
         self,
         name: str,
         *,
+        settings: Settings | None = None,
         paths: Iterable[Path] = (),
         root: Path | None = None,
         uploads: Iterable[tuple[str, BinaryIO]] = (),
@@ -88,6 +101,7 @@ class Shelf:
 
         Args:
             name: for people.
+            settings: that say what scores, which is kept with the batch; where None, it is left to whoever begins it.
             paths: files, folders and ZIPs that are read where they lie.
             root: folder that these are offered from; its name is left out of theirs.
             uploads: names and contents of files, of which copies are kept with the batch.
@@ -105,7 +119,8 @@ class Shelf:
             if not kept:
                 raise UsageError("A batch needs files: upload some, or name a folder.")
             created = made.isoformat(timespec="seconds")
-            batch = Batch(batch_id, printable_name(name), created, tuple(kept), str(root or ""), folder)
+            scoring = {"effort": settings.effort, "model": settings.model} if settings else {}
+            batch = Batch(batch_id, printable_name(name), created, tuple(kept), str(root or ""), folder, **scoring)
             text = json.dumps({key: value for key, value in asdict(batch).items() if key != "folder"}, indent=1)
             publish_file(lambda path: path.write_text(text, encoding="utf-8"), folder / _RECORD)
         except OSError as problem:
@@ -133,7 +148,9 @@ class Shelf:
         folder = self._folder / batch_id
         try:
             found = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-            return Batch(batch_id, found["name"], found["created_utc"], tuple(found["paths"]), found["root"], folder)
+            own = (found["name"], found["created_utc"], tuple(found["paths"]), found["root"])
+            scoring = {name: str(found.get(name, "")) for name in ("effort", "model")}
+            return Batch(batch_id, *own, folder, **scoring)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -28,7 +28,7 @@ CONTRACT = (
     "weights_sha256",
     "tool_version",
 )
-COLUMNS = (*CONTRACT, "duplicate_of", "near_duplicate_of", "perceptual_hash")
+COLUMNS = (*CONTRACT, "duplicate_of", "near_duplicate_of", "perceptual_hash", "effort")
 _SYNC_S = 1.0  # a power failure costs no more than the rows of this time
 _CHUNK = 1024 * 1024
 
@@ -51,6 +51,7 @@ class Row(NamedTuple):
     duplicate_of: str
     near_duplicate_of: str
     perceptual_hash: str
+    effort: str
 
 
 class Place(NamedTuple):

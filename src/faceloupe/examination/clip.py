@@ -21,9 +21,9 @@ from faceloupe.report.canonical import Timing, build
 from faceloupe.report.video import Seen, stretch
 from faceloupe.scoring.aggregation import pool, series, strongest_stretch
 from faceloupe.scoring.calibration import log10_likelihood_ratio
-from faceloupe.scoring.outcome import FEWEST_FRAMES, of_track, of_video
+from faceloupe.scoring.outcome import FEWEST_FRAMES, in_scope, of_track, of_video
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.scoring.scorer import FaceScorer
+from faceloupe.scoring.scorer import Consulted, FaceScorer
 from faceloupe.types import DetectedFace, FaceFinding, FaceLook, Outcome, TrackFinding
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
@@ -53,8 +53,12 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
     if blips := followed.settle(instruments.scorer.record.gates):
         notes.append(f"{blips} candidates for a face that were met in one frame only, none for sure, were left out.")
     people = link(followed.tracks, check=watch.check)
-    explain_s = 0.0
-    findings = [_finding(track, people, followed, instruments.scorer) for track in followed.tracks]
+    explain_s, began = 0.0, watch.now()
+    findings = []
+    for number, track in enumerate(followed.tracks):
+        watch.step(f"Judging face {number + 1} of {len(followed.tracks)}", 0.9)
+        findings.append(_finding(track, people, followed, instruments.scorer, watch))
+    followed.score_s += watch.now() - began
     watch.lap()
     if explain:
         findings = _explained(findings, followed, instruments.scorer, watch)
@@ -81,6 +85,7 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         instruments.scorer.record,
         settings,
         (),
+        components=instruments.scorer.components,
         outcome=outcome,
         reason=reason,
         decisive=decisive,
@@ -109,12 +114,15 @@ class _Followed:
         frames: index -> time and shot, of every frame looked at.
         looks: id of a track -> its looks, in order.
         best: id of a track -> its highest logit so far, and the views that gave it.
+        telling: id of a track -> part of the video -> how telling its best frame there is, index of that frame and its
+            views; for models with members that look at telling frames only.
     """
 
     tracker: Tracker = field(default_factory=Tracker)
     frames: dict[int, tuple[float, int]] = field(default_factory=dict)
     looks: dict[int, list[FaceLook]] = field(default_factory=lambda: defaultdict(list))
     best: dict[int, tuple[float, FaceViews]] = field(default_factory=dict)
+    telling: dict[int, dict[int, tuple[float, int, FaceViews]]] = field(default_factory=lambda: defaultdict(dict))
     decode_s: float = 0.0
     detect_s: float = 0.0
     score_s: float = 0.0
@@ -131,6 +139,7 @@ class _Followed:
         left_out = len(self.tracks) - len(kept)
         self.looks = {number: self.looks[track.id] for number, track in enumerate(kept, 1)}
         self.best = {number: self.best[track.id] for number, track in enumerate(kept, 1) if track.id in self.best}
+        self.telling = {n: self.telling[track.id] for n, track in enumerate(kept, 1) if track.id in self.telling}
         for number, track in enumerate(kept, 1):
             track.id = number
         self.tracker.tracks = kept
@@ -148,7 +157,7 @@ def _follow(sampler: Sampler, instruments: Instruments, watch: Watch) -> _Follow
             watch.step(f"Frame {done} of about {whole}", 0.1 + 0.8 * done / whole)
             if batch:
                 began = watch.now()
-                _score(batch, followed, instruments)
+                _score(batch, followed, instruments, whole)
                 followed.score_s += watch.now() - began
     return followed
 
@@ -189,24 +198,34 @@ def _detected(
             yield list(zip(batch, faces, strict=True))
 
 
-def _score(batch: _Detected, followed: _Followed, instruments: Instruments) -> None:
-    """Track and score the faces of successive frames."""
+def _score(batch: _Detected, followed: _Followed, instruments: Instruments, whole: int) -> None:
+    """Track and score the faces of successive frames, of about ``whole`` in the end."""
     scorer = instruments.scorer
+    parts = scorer.record.fusion.frames if scorer.record.fusion else 0
     pending: list[tuple[int, Sample, Candidate]] = []
+    part_of: dict[int, int] = {}  # index of a frame -> part of the video, for the choice of telling frames
     for sample, faces in batch:
+        part_of[sample.index] = min(len(followed.frames) * parts // max(whole, 1), parts - 1) if parts else 0
         followed.frames[sample.index] = (sample.time_s, sample.shot)
         owners = followed.tracker.add(sample.rgb, faces, sample.shot)
         pending += [
             (owner, sample, candidate(face, sample.rgb, scorer)) for owner, face in zip(owners, faces, strict=True)
         ]
     fit = [one.views for _, _, one in pending if not one.quality.problem]
-    logits = iter(scorer.logits(fit) if fit else ())
+    logits = iter(scorer.frame_logits(fit) if fit else ())
     for owner, sample, one in pending:
         logit = None if one.quality.problem else float(next(logits))
         score = None if logit is None else scorer.probability(logit)
         thumb = _thumb(one.views.widest[1])
         followed.looks[owner].append(FaceLook(sample.index, sample.time_s, one.face, one.quality, logit, score, thumb))
-        if logit is not None and (owner not in followed.best or logit > followed.best[owner][0]):
+        if logit is None:
+            continue
+        if parts:
+            known, part = followed.telling[owner], part_of[sample.index]
+            value = one.face.size_px * one.face.confidence * one.quality.sharpness**0.5
+            if part not in known or value > known[part][0]:
+                known[part] = (value, sample.index, one.views)
+        elif owner not in followed.best or logit > followed.best[owner][0]:
             followed.best[owner] = (logit, one.views)
 
 
@@ -215,7 +234,35 @@ def _thumb(crop: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
-def _finding(track: Track, people: Sequence[Person], followed: _Followed, scorer: FaceScorer) -> TrackFinding:
+def _consult(track: Track, followed: _Followed, scorer: FaceScorer, watch: Watch) -> Consulted | None:
+    """Have the telling frames of a track looked at by the expert and put its word into every look of the track.
+
+    Between telling frames the expert's log-odds are interpolated in time, and beyond the first and last one held.
+    """
+    telling = sorted(followed.telling.get(track.id, {}).values(), key=lambda one: one[1])
+    if not telling:
+        return None
+    at = {look.frame: number for number, look in enumerate(followed.looks[track.id])}
+    consulted = scorer.consult([views for _, _, views in telling], check=watch.check)
+    looks = followed.looks[track.id]
+    times = [looks[at[index]].time_s for _, index, _ in telling]
+    asked = {index for _, index, _ in telling}
+    for number, look in enumerate(looks):
+        if look.raw_logit is not None:
+            logit = scorer.frame_logit(look.raw_logit, consulted.at(times, look.time_s))
+            looks[number] = replace(
+                look, raw_logit=logit, score=scorer.probability(logit), by_expert=look.frame in asked
+            )
+    strongest = max(telling, key=lambda one: looks[at[one[1]]].raw_logit)
+    followed.best[track.id] = (looks[at[strongest[1]]].raw_logit, strongest[2])
+    return consulted
+
+
+def _finding(
+    track: Track, people: Sequence[Person], followed: _Followed, scorer: FaceScorer, watch: Watch
+) -> TrackFinding:
+    sure = not doubt([look.face.confidence for look in followed.looks[track.id]])
+    consulted = _consult(track, followed, scorer, watch) if sure else None
     looks, record = tuple(followed.looks[track.id]), scorer.record
     person = next(person.id for person in people if track.id in person.tracks)
     if problem := doubt([look.face.confidence for look in looks]):
@@ -228,6 +275,9 @@ def _finding(track: Track, people: Sequence[Person], followed: _Followed, scorer
     whole, stretch = pool(times, log_odds, weights), strongest_stretch(times, log_odds, weights)
     enough = min(FEWEST_FRAMES, len(followed.frames))
     outcome, reason, decided = of_track(whole, stretch, record.thresholds, enough=enough)
+    familiarity = consulted.familiarity if consulted else None
+    outcome, reason = in_scope(outcome, reason, familiarity, record.scope_limit)
+    chosen = [look for look in scored if look.by_expert] or scored
     return TrackFinding(
         track.id,
         person,
@@ -240,7 +290,9 @@ def _finding(track: Track, people: Sequence[Person], followed: _Followed, scorer
         score=decided.score,
         log10_lr=log10_likelihood_ratio(decided.score, record.log10_lr_bounds),
         raw_logit=float(np.average([look.raw_logit for look in scored], weights=weights)),
-        strongest=max(scored, key=lambda look: look.raw_logit),
+        strongest=max(chosen, key=lambda look: look.raw_logit),
+        propositions=scorer.propositions(consulted.pooled) if consulted else (),
+        familiarity=familiarity,
     )
 
 
@@ -258,7 +310,7 @@ def _explained(
         watch.step(f"Explaining track {number + 1} of {len(findings)}", 0.9 + 0.1 * number / len(findings))
         if track.strongest is not None:
             views = followed.best[track.id][1]
-            _, heat = scorer.explained_logit(views)
+            _, heat = scorer.explained(views)
             square, crop = views.widest
             track = replace(track, crop=crop, heat=heat, crop_box=square)
         explained.append(track)
@@ -306,6 +358,6 @@ def view_frame(
         for look in track.looks:
             if look.frame == index:
                 one = replace(candidate(look.face, rgb, instruments.scorer), quality=look.quality)
-                done = None if one.quality.problem else instruments.scorer.explained_logit(one.views)
+                done = None if one.quality.problem else instruments.scorer.explained(one.views)
                 faces.append(finding(track.id, one, done, instruments.scorer))
     return FrameView(index, time_s, rgb, tuple(faces))

@@ -16,9 +16,9 @@ from faceloupe.faces.quality import assess
 from faceloupe.media.isolation.worker import start
 from faceloupe.report.figures import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
-from faceloupe.scoring.outcome import of_score
+from faceloupe.scoring.outcome import of_face
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.scoring.scorer import FaceScorer
+from faceloupe.scoring.scorer import FaceScorer, Reading
 from faceloupe.types import DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
 
 Progress = Callable[[str, float], None]
@@ -47,7 +47,7 @@ class Instruments:
         except (RuntimeError, AssertionError, ValueError) as problem:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
         start()  # of what decodes, meanwhile
-        scorer = FaceScorer.load(folder or weights_folder(), settings.model, settings.device)
+        scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
         return cls(FaceDetector(settings), scorer)
 
 
@@ -124,7 +124,7 @@ def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer) -> Candid
     return Candidate(face, views, assess(face, views.widest[1], scorer.record.gates))
 
 
-Pass = tuple[float, np.ndarray | None] | None  # logit and heatmap; None for a face that the gates kept back
+Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a face that the gates kept back
 
 
 def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -> FaceFinding:
@@ -133,9 +133,21 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     common = (number, face.box, face.confidence, face.size_px, quality)
     if done is None:
         return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}")
-    logit, heat = done
+    reading, heat = done
     square, crop = candidate.views.widest
-    score = scorer.probability(logit)
-    outcome, reason = of_score(score, record.thresholds)
+    score = scorer.probability(reading.logit)
+    outcome, reason = of_face(score, record.thresholds, reading.familiarity, record.scope_limit)
     log10_lr = log10_likelihood_ratio(score, record.log10_lr_bounds)
-    return FaceFinding(*common, outcome, reason, score, logit, log10_lr, crop=crop, heat=heat, crop_box=square)
+    return FaceFinding(
+        *common,
+        outcome,
+        reason,
+        score,
+        reading.logit,
+        log10_lr,
+        crop=crop,
+        heat=heat,
+        crop_box=square,
+        propositions=scorer.propositions(reading.log_odds),
+        familiarity=reading.familiarity,
+    )

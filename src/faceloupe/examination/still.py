@@ -50,6 +50,7 @@ def examine(
         instruments.scorer.record,
         settings,
         findings,
+        components=instruments.scorer.components,
         outcome=outcome,
         reason=reason,
         decisive=decisive,
@@ -66,9 +67,9 @@ def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, watch: 
     if explain:
         for done, number in enumerate(fit):
             watch.step(f"Scoring face {done + 1} of {len(fit)}", 0.4 + 0.6 * done / len(fit))
-            passes[number] = scorer.explained_logit(candidates[number].views)
+            passes[number] = scorer.explained(candidates[number].views)
     elif fit:
         watch.step(f"Scoring {len(fit)} faces", 0.4)
-        for number, logit in zip(fit, scorer.logits([candidates[n].views for n in fit]), strict=True):
-            passes[number] = float(logit), None
+        for number, reading in zip(fit, scorer.readings([candidates[n].views for n in fit]), strict=True):
+            passes[number] = reading, None
     return passes

@@ -15,7 +15,7 @@ from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, UsageError, WeightsError
 from faceloupe.media.intake import printable_name
 from faceloupe.models.answers import OFFLINE, Patience
-from faceloupe.models.files import ReleaseEntry, parts_of, place_of, read_entries, state_of
+from faceloupe.models.files import Part, ReleaseEntry, parts_of, place_of, read_entries, state_of
 from faceloupe.models.records import ModelRecord, read_registry
 from faceloupe.models.transfer import Cancel, Progress, download, writing
 
@@ -24,7 +24,7 @@ _POLL_S = 0.5
 _BLOCK = 1024 * 1024
 
 
-def entries_of(record: ModelRecord, folder: Path) -> list[tuple[ModelRecord, ReleaseEntry]]:
+def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEntry]]:
     """The parts of a model that have weights, with where each is published.
 
     Raises:

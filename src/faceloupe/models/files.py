@@ -12,11 +12,13 @@ from pathlib import Path
 
 from faceloupe.config import data_folder, release_address
 from faceloupe.errors import WeightsError
-from faceloupe.models.records import REGISTRY, ModelRecord, members_of
+from faceloupe.models.records import REGISTRY, ComponentRecord, ModelRecord, component_of, members_of
 
 _REMEDY = "so nothing can be scored; {}restore the file from the repository."
 _FETCH = "run `faceloupe models fetch`, or "
 _RELEASES = "{releases}/"
+
+Part = ModelRecord | ComponentRecord  # anything that has a weights file of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class ReleaseEntry:
     card: str
 
     @classmethod
-    def of(cls, record: ModelRecord, folder: Path, card: str) -> "ReleaseEntry":
+    def of(cls, record: Part, folder: Path, card: str) -> "ReleaseEntry":
         """The entry of a record whose weights lie in ``folder``."""
         size = (folder / record.weights_file).stat().st_size
         url = _RELEASES + record.weights_file
@@ -92,7 +94,7 @@ def write_entries(entries: list[ReleaseEntry], folder: Path) -> None:
     temporary.replace(folder / REGISTRY)
 
 
-def place_of(record: ModelRecord, folder: Path) -> Path:
+def place_of(record: Part, folder: Path) -> Path:
     """Where a record's weights lie, or are put when they are fetched.
 
     That is beside the record; where that folder cannot be written (an image, a shared installation) and does not hold
@@ -102,16 +104,23 @@ def place_of(record: ModelRecord, folder: Path) -> Path:
     return path if os.path.lexists(path) or os.access(folder, os.W_OK) else data_folder() / "weights" / path.name
 
 
-def parts_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
-    """The records with weights: of an ensemble its members, else the record itself.
+def parts_of(record: Part, folder: Path) -> tuple[Part, ...]:
+    """The records with weights, each once: those of its members, else the record itself, and the encoder of a head.
 
     Raises:
-        WeightsError: the members are not those that were measured.
+        WeightsError: the members or the encoder are not those that were measured.
     """
-    return members_of(record, folder) or (record,)
+    if isinstance(record, ComponentRecord):
+        return (record,)
+    parts: dict[str, Part] = {}
+    for one in members_of(record, folder) or (record,):
+        parts[one.id] = one
+        if component := component_of(one, folder):
+            parts[component.id] = component
+    return tuple(parts.values())
 
 
-def read_verified(record: ModelRecord, folder: Path) -> bytes:
+def read_verified(record: Part, folder: Path) -> bytes:
     """Read a weights file and hold it against the record.
 
     Raises:
@@ -134,7 +143,7 @@ def read_verified(record: ModelRecord, folder: Path) -> bytes:
     return content
 
 
-def state_of(record: ModelRecord, folder: Path) -> str:
+def state_of(record: Part, folder: Path) -> str:
     """One word for a model's weights: verified, missing, unreadable or altered."""
     path = folder
     try:

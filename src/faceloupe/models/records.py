@@ -20,7 +20,9 @@ from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import InputContract
 
 EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # lie among the records, and are none
+COMPONENTS = "components"  # folder of what several models share, beside the records
 ENSEMBLE = "ensemble"  # architecture of a record that averages others
+FUSION = "fusion"  # architecture of a record that weighs others
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,86 @@ class SourceResult:
     fnr: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class ComponentRecord:
+    """A network that several models share and that gives no score of its own: the expert's encoder.
+
+    Attributes:
+        id: of the component.
+        architecture: as the code that builds it is called.
+        parameters: how many.
+        weights_file: beside the model records.
+        weights_sha256: of that file.
+        license: of the weights.
+        origin: where they come from, and what was done to them.
+    """
+
+    id: str
+    architecture: str
+    parameters: int
+    weights_file: str
+    weights_sha256: str
+    license: str
+    origin: str
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: a field is out of range.
+        """
+        texts = (self.id, self.architecture, self.weights_file, self.weights_sha256, self.license, self.origin)
+        sound = all(isinstance(text, str) and text for text in texts) and type(self.parameters) is int
+        if not (sound and self.parameters >= 0 and Path(self.weights_file).name == self.weights_file):
+            raise ValueError("a field of the component record is out of range")
+
+    def to_json(self) -> str:
+        """The record as it is written to its file."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How a fusion weighs its members' calibrated natural log-odds into one logit.
+
+    Members with a proposition speak for a part of what "manipulated" means, so they are joined first: the likelihood
+    ratio of "one or the other" is the mean of the likelihood ratios of its parts. The logit is then
+    ``sum of weight times log-odds over the other members, plus joint weight times joined log-odds``.
+
+    Attributes:
+        weights: one for each member, >= 0; those of members with a proposition are added to the joined ones.
+        joint: weight of the joined log-odds, >= 0.
+        limit: members' log-odds are held within plus and minus this before they are weighed, > 0.
+        frames: of each face in a video that members with an encoder look at; the others look at all.
+    """
+
+    weights: tuple[float, ...]
+    joint: float
+    limit: float
+    frames: int = 8
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: a number is out of range.
+        """
+        numbers = (*self.weights, self.joint)
+        sound = all(math.isfinite(value) and value >= 0.0 for value in numbers) and 0.0 < self.limit < math.inf
+        if not (sound and type(self.frames) is int and self.frames > 0):
+            raise ValueError(f"weights of a fusion are >= 0, its limit and its frames > 0, got {self}")
+
+
 @dataclass(frozen=True)  # no slots: the hash is kept, as every report holds it
 class ModelRecord:
     """One model.
 
     ``explanation_max`` is the upper end of the heatmap's fixed color scale, in logits per cell. ``members`` are the ids
-    of the records that an ensemble averages; it has no weights of its own, and its ``weights_sha256`` is the hash over
-    the hashes of their records, see ``ensemble_hash``.
+    of the records that an ensemble averages or a fusion weighs; it has no weights of its own, and its
+    ``weights_sha256`` is the hash over the hashes of their records, see ``ensemble_hash``. ``fusion`` says how a fusion
+    weighs them. ``component`` and ``component_sha256`` name the shared encoder that a head stands on. ``proposition``
+    is the part of "manipulated" that the model speaks for, empty where it speaks for all of it. ``scope_limit`` is the
+    greatest distance from known faces, see ``models.expert``, at which a verdict is given; 0 where that is not
+    measured. Fields that came after the first records are left out of the text where they are empty, so that the hash
+    of an older record stays what it was.
     """
 
     id: str
@@ -115,6 +190,11 @@ class ModelRecord:
     limits: tuple[str, ...]
     manipulations: str
     members: tuple[str, ...] = ()
+    fusion: Fusion | None = None
+    component: str = ""
+    component_sha256: str = ""
+    proposition: str = ""
+    scope_limit: float = 0.0
 
     def __post_init__(self) -> None:
         """
@@ -138,12 +218,17 @@ class ModelRecord:
                     ),
                     *(self.manipulations, rates.measured_on, self.calibrator.id, self.calibrator.fitted_on),
                     *(*self.limits, *self.members),
+                    *(self.component, self.component_sha256, self.proposition),
                 )
             )
             and all(type(count) is int and count >= 0 for count in (self.parameters, rates.n_real, rates.n_fake))
             and all(math.isfinite(value) for value in (low, high, self.calibration.ece, self.calibration.cllr))
             and Path(self.weights_file).name == self.weights_file
-            and (self.architecture == ENSEMBLE) == bool(self.members) == (not self.weights_file)
+            and (self.architecture in (ENSEMBLE, FUSION)) == bool(self.members) == (not self.weights_file)
+            and (self.architecture == FUSION) == (self.fusion is not None)
+            and (self.fusion is None or len(self.fusion.weights) == len(self.members))
+            and bool(self.component) == bool(self.component_sha256)
+            and 0.0 <= self.scope_limit < math.inf
             and low <= 0.0 <= high
             and all(0.0 <= share <= 1.0 for share in shares)
             and 0.0 < self.explanation_max < math.inf
@@ -157,7 +242,8 @@ class ModelRecord:
             raise ValueError("a field of the model record is out of range")
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        values = asdict(self)
+        return {name: value for name, value in values.items() if value or name not in _LATER}
 
     def to_json(self) -> str:
         """The record as it is written to its file."""
@@ -191,8 +277,16 @@ class ModelRecord:
             "validation": tuple(SourceResult(**row) for row in values["validation"]),
             "limits": tuple(values["limits"]),
             "members": tuple(values.get("members", ())),
+            "fusion": _fusion(values.get("fusion")),
         }
         return cls(**values)
+
+
+_LATER = ("fusion", "component", "component_sha256", "proposition", "scope_limit")
+
+
+def _fusion(values: dict[str, Any] | None) -> Fusion | None:
+    return None if values is None else Fusion(**(values | {"weights": tuple(values["weights"])}))
 
 
 def _calibrator(values: dict[str, Any]) -> Calibrator:
@@ -210,7 +304,7 @@ def ensemble_hash(members: Sequence[ModelRecord]) -> str:
 
 
 def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
-    """The records that an ensemble averages, verified against its hash; none for a single network.
+    """The records that an ensemble averages or a fusion weighs, verified against its hash; none for a single network.
 
     Raises:
         WeightsError: a member is missing, is itself an ensemble, or is not the one that was measured.
@@ -224,6 +318,31 @@ def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
             "restore the weights folder from the repository."
         )
     return members
+
+
+def component_of(record: ModelRecord, folder: Path) -> ComponentRecord | None:
+    """The record of the shared encoder that a head stands on; None for a model that has none.
+
+    Raises:
+        WeightsError: it is missing or damaged, or is not the one that the head was trained on.
+    """
+    if not record.component:
+        return None
+    name = Path(record.component).name
+    try:
+        values = json.loads((folder / COMPONENTS / f"{name}.json").read_text(encoding="utf-8"))
+        component = ComponentRecord(**values)
+    except (OSError, ValueError, TypeError, RecursionError) as problem:
+        state = "missing" if isinstance(problem, FileNotFoundError) else "damaged"
+        raise WeightsError(
+            f"The record of the component {name} is {state}, so nothing can be scored; restore it from the repository."
+        ) from problem
+    if component.weights_sha256 != record.component_sha256:
+        raise WeightsError(
+            f"The component {name} is not the one that {record.id} was trained on, so nothing can be scored; restore "
+            "the weights folder from the repository."
+        )
+    return component
 
 
 def read_record(path: Path) -> ModelRecord:

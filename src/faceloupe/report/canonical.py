@@ -88,13 +88,18 @@ def tool() -> dict[str, Any]:
     }
 
 
-def model(record: ModelRecord) -> dict[str, Any]:
-    """The model block of a report."""
+def model(record: ModelRecord, components: Sequence[ModelRecord]) -> dict[str, Any]:
+    """The model block of a report.
+
+    Args:
+        components: records of the networks that it is made of; itself where it is one.
+    """
     rates = asdict(record.error_rates)
     rates["interval_95"] = {name: list(interval) for name, interval in record.error_rates.interval_95.items()}
     return {
         "id": record.id,
         "architecture": record.architecture,
+        "components": [{"id": one.id, "weights_sha256": one.weights_sha256} for one in components],
         "weights_sha256": record.weights_sha256,
         "members": list(record.members),
         "record_sha256": record.sha256,
@@ -120,6 +125,7 @@ def _face(face: FaceFinding) -> dict[str, Any]:
         "score": face.score,
         "raw_logit": face.raw_logit,
         "log10_lr": face.log10_lr,
+        **video.by_parts(face),
         "heat_peak": None if face.heat is None else float(face.heat.max()),
         "first_s": None,
         "last_s": None,
@@ -143,6 +149,7 @@ def build(
     settings: Settings,
     faces: Sequence[FaceFinding],
     *,
+    components: Sequence[ModelRecord],
     outcome: Outcome,
     reason: str,
     decisive: FaceFinding | TrackFinding | None,
@@ -155,6 +162,7 @@ def build(
 
     Args:
         faces: of a still; none for a video.
+        components: of the model, see ``model``.
         decisive: the face or the track whose score is the file's; None where nothing was scored.
         notes: what was done to the stored pixels before they were examined.
         seen: what was looked at in a video; None for a still.
@@ -169,7 +177,7 @@ def build(
         "schema_version": SCHEMA_VERSION,
         "created_utc": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "tool": tool(),
-        "model": model(record),
+        "model": model(record, components),
         "evidence": asdict(evidence) | {"notes": list(notes)},
         "outcome": outcome.value,
         "reason": reason,

@@ -10,7 +10,7 @@ from faceloupe.faces.tracks import Person
 from faceloupe.media.sampling import Cut
 from faceloupe.media.video import VideoFacts
 from faceloupe.scoring import aggregation
-from faceloupe.types import FaceLook, Pooled, TrackFinding, corners
+from faceloupe.types import FaceFinding, FaceLook, Pooled, TrackFinding, corners
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,15 @@ def _look(look: FaceLook, track: int) -> dict[str, Any]:
         "size_px": round(look.face.size_px, 1),
         "sharpness": round(look.quality.sharpness, 2),
         "problem": look.quality.problem or None,
+        "by_expert": look.by_expert,
+    }
+
+
+def by_parts(found: FaceFinding | TrackFinding) -> dict[str, Any]:
+    """``propositions`` and ``familiarity`` of a face or a track."""
+    return {
+        "propositions": [asdict(one) for one in found.propositions],
+        "familiarity": None if found.familiarity is None else asdict(found.familiarity),
     }
 
 
@@ -79,6 +88,7 @@ def track_entry(track: TrackFinding) -> dict[str, Any]:
         "score": track.score,
         "raw_logit": track.raw_logit,
         "log10_lr": track.log10_lr,
+        **by_parts(track),
         "whole": _pooled(track.pooled),
         "stretch": _pooled(track.stretch),
         "shown_frame": {"index": shown.frame, "time_s": round(shown.time_s, 6), "score": shown.score},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from faceloupe.models.records import Thresholds
-from faceloupe.types import FaceFinding, Outcome, Pooled, TrackFinding, apart
+from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, TrackFinding, apart
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
 
@@ -21,6 +21,31 @@ def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
     if score <= thresholds.lower:
         return Outcome.AUTHENTIC, f"{NO_SIGN}: score {shown} is at or below the threshold {lower}"
     return Outcome.INCONCLUSIVE, f"cannot say: score {shown} lies between the thresholds {lower} and {upper}"
+
+
+def of_face(
+    score: float, thresholds: Thresholds, familiarity: Familiarity | None, scope_limit: float
+) -> tuple[Outcome, str]:
+    """Outcome and reason of one scored face; there is no verdict on one that is unlike all that are known.
+
+    Args:
+        score, thresholds: see ``of_score``.
+        familiarity: where the face lies among the known ones; None where the model cannot tell.
+        scope_limit: of the model record.
+    """
+    return in_scope(*of_score(score, thresholds), familiarity, scope_limit)
+
+
+def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, scope_limit: float) -> tuple[Outcome, str]:
+    """Take a verdict back where the face is unlike all that are known."""
+    undecided = outcome not in (Outcome.MANIPULATED, Outcome.AUTHENTIC)
+    if undecided or familiarity is None or not scope_limit or familiarity.distance <= scope_limit:
+        return outcome, reason
+    shown, limit = apart(familiarity.distance, scope_limit, decimals=3)
+    return Outcome.INCONCLUSIVE, (
+        f"cannot say: the face is unlike those that this model was calibrated on (distance {shown}; up to {limit} is "
+        f"known; nearest are the faces of {familiarity.nearest})"
+    )
 
 
 def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outcome, str, FaceFinding | None]:

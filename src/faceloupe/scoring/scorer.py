@@ -1,8 +1,9 @@
-"""Models in memory: a network or an ensemble, its record, and the lock that lets sessions share them."""
+"""Models in memory: a network, an ensemble or a fusion, its record, and the lock that lets sessions share them."""
 
+import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,13 +12,34 @@ import numpy as np
 import torch
 from torch import nn
 
-from faceloupe.models.records import ModelRecord, find_record, members_of
-from faceloupe.models.weights import load_network
+from faceloupe.errors import EvidenceError
+from faceloupe.models.encoder import BLOCKS, Encoder, features_of
+from faceloupe.models.expert import ARCHITECTURE as HEAD
+from faceloupe.models.expert import Head
+from faceloupe.models.files import parts_of
+from faceloupe.models.records import Fusion, ModelRecord, find_record, members_of
+from faceloupe.models.weights import load_expert, load_network
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
-from faceloupe.types import Box
+from faceloupe.types import Box, Familiarity, PropositionFinding
 
 _BATCH = 4  # faces in one pass of the network: more do not fit into a core's cache, and take longer each
+_EXPLAINED_BLOCK = 8  # of the encoder: its patch tokens still know their place, and the heads read what follows
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model says of one face.
+
+    Attributes:
+        logit: before the record's calibrator; > 0 speaks for manipulated.
+        log_odds: id of a member -> its calibrated natural log-odds; empty for a single network.
+        familiarity: where the face lies among the known ones; None where the model cannot tell.
+    """
+
+    logit: float
+    log_odds: Mapping[str, float] = field(default_factory=dict)
+    familiarity: Familiarity | None = None
 
 
 class Scorer(Protocol):
@@ -26,21 +48,20 @@ class Scorer(Protocol):
     def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
         """Cut a face out of an (H, W, 3) uint8 RGB picture as this scorer wants to see it."""
 
+    def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
+        """What the model says of N faces."""
+
     def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
         """Raw logits of N faces: (N,) float64."""
 
-    def explained_logit(self, face: FaceViews) -> tuple[float, np.ndarray]:
-        """Raw logit of one face, and its (S, S) heatmap in the frame of its widest view."""
+    def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
+        """What the model says of one face, and its (S, S) heatmap in the frame of its widest view."""
 
 
-class NetworkScorer:
-    """One network; the logit of a face is the mean over its views.
+class _SingleScorer:
+    """What scorers of one network share; the logit of a face is the mean over its views."""
 
-    Thread-safe: Grad-CAM hangs hooks on the shared network, so every pass holds the lock.
-    """
-
-    def __init__(self, network: nn.Module, contract: InputContract, device: str | torch.device = "cpu") -> None:
-        self._network = network.eval()
+    def __init__(self, contract: InputContract, device: str | torch.device = "cpu") -> None:
         self._contract = contract
         self._device = torch.device(device)
         self._lock = threading.Lock()
@@ -48,67 +69,250 @@ class NetworkScorer:
     def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
         return view_face(rgb, box, self._contract)
 
+    def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
+        return np.array([reading.logit for reading in self.readings(faces)], np.float64)
+
     def _inputs(self, crops: np.ndarray) -> torch.Tensor:
         inputs = torch.from_numpy(normalize(crops, self._contract))  # a transposed view: channels last in memory
         return inputs.to(self._device, memory_format=torch.channels_last)
 
-    def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
-        parts = []
+
+class NetworkScorer(_SingleScorer):
+    """One convolutional network.
+
+    Thread-safe: Grad-CAM hangs hooks on the shared network, so every pass holds the lock.
+    """
+
+    def __init__(self, network: nn.Module, contract: InputContract, device: str | torch.device = "cpu") -> None:
+        super().__init__(contract, device)
+        self._network = network.eval()
+
+    def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
+        found: list[Reading] = []
         for start in range(0, len(faces), _BATCH):  # memory stays bounded however many faces a picture has
             views = np.stack([face.crops for face in faces[start : start + _BATCH]])
             with self._lock, torch.inference_mode():
                 logits = self._network(self._inputs(views.reshape(-1, *views.shape[2:])))
-            parts.append(logits.double().cpu().numpy().reshape(views.shape[:2]).mean(1))
-        return np.concatenate(parts)
+            found += map(Reading, logits.double().cpu().numpy().reshape(views.shape[:2]).mean(1).tolist())
+        return found
 
-    def explained_logit(self, face: FaceViews) -> tuple[float, np.ndarray]:
+    def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
         from faceloupe.explain.gradcam import explain, merge  # seconds to import, and not every use asks for a map
 
         with self._lock:
             logits, maps = explain(self._network, self._inputs(face.crops))
-        return float(logits.mean()), merge(maps, face.squares)
+        return Reading(float(logits.mean())), merge(maps, face.squares)
+
+
+class HeadScorer(_SingleScorer):
+    """A head of the expert on the shared encoder. Thread-safe."""
+
+    def __init__(self, encoder: Encoder, head: Head, contract: InputContract) -> None:
+        super().__init__(contract)
+        self._encoder, self._head = encoder, head
+
+    def _features(self, crops: np.ndarray) -> torch.Tensor:
+        with torch.inference_mode():
+            return self._encoder(self._inputs(crops).contiguous())
+
+    def _reading(self, features: torch.Tensor) -> Reading:
+        """Of the (V, 15, 768) features of one face's views.
+
+        Raises:
+            EvidenceError: the network's answer is no number; a score must not be made of it.
+        """
+        logit = float(self._head(features).double().mean())
+        if not np.isfinite(logit):
+            raise EvidenceError("The expert network gave no finite answer for a face, so nothing can be said of it.")
+        known = self._head.familiarity(features)[-1] if self._head.knows_its_scope else None
+        return Reading(logit, familiarity=known)
+
+    def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
+        return [self._reading(self._features(face.crops)) for face in faces]
+
+    def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
+        """The heatmap is the gradient of the logit times the patch tokens behind one block, less their mean, cut at 0:
+        what each patch adds to the logit, to first order."""
+        from faceloupe.explain.gradcam import merge
+
+        features, maps = [], []
+        for crop in face.crops:
+            with torch.no_grad():
+                tokens = self._encoder.tokens(self._inputs(crop[None]).contiguous())
+                tokens, early = self._encoder.walk(tokens, 1, _EXPLAINED_BLOCK)
+            tokens.requires_grad_(True)
+            _, late = self._encoder.walk(tokens, _EXPLAINED_BLOCK + 1, BLOCKS)
+            features.append(features_of(early | late))
+            self._head(features[-1]).sum().backward()
+            patches = tokens.detach()[0, 1:]
+            cells = (tokens.grad[0, 1:] * (patches - patches.mean(0))).sum(1)
+            side = round(len(cells) ** 0.5)
+            grown = cv2.resize(cells.reshape(side, side).numpy(), crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            maps.append(np.maximum(grown, 0.0))
+        return self._reading(torch.cat(features).detach()), merge(np.stack(maps), face.squares)
 
 
 @dataclass(frozen=True, slots=True)
-class _MemberViews(FaceViews):
-    """A face as every member of an ensemble sees it; what is shown of it is what the first member sees."""
+class MemberViews(FaceViews):
+    """A face as every member sees it; what is shown of it is the widest view of all."""
 
-    members: tuple[FaceViews, ...]
+    members: tuple[FaceViews, ...] = ()
 
 
-class EnsembleScorer:
-    """Several networks; the logit of a face is the mean of their calibrated log-likelihood ratios, in natural units.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model among several: its scorer and what its record says of it."""
 
-    Its heatmap is the mean of the members' maps, in the frame of the first.
+    id: str
+    scorer: Scorer
+    calibrator: Calibrator
+    proposition: str = ""
+
+
+class JointScorer:
+    """Several models: an ensemble, which averages their calibrated log-odds, or a fusion, which weighs them.
+
+    Its heatmap is the sum of the members' maps, each with the weight that the member has, in the frame of the widest
+    view: in natural log-odds, as the logit is.
     """
 
-    def __init__(self, members: Sequence[tuple[NetworkScorer, Calibrator]]) -> None:
-        self._members = tuple(members)
+    def __init__(self, members: Sequence[Member], fusion: Fusion | None = None) -> None:
+        """
+        Args:
+            fusion: how they are weighed; None for their mean.
+        """
+        self.members = tuple(members)
+        self._fusion = fusion
 
-    def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
-        views = tuple(scorer.view(rgb, box) for scorer, _ in self._members)
-        return _MemberViews(views[0].squares, views[0].crops, views)
+    def view(self, rgb: np.ndarray, box: Box) -> MemberViews:
+        views = tuple(member.scorer.view(rgb, box) for member in self.members)
+        widest = views[0] if self._fusion is None else max(views, key=lambda one: one.widest[0].width)
+        return MemberViews(widest.squares, widest.crops, views)
 
-    def logits(self, faces: Sequence[_MemberViews]) -> np.ndarray:
-        return np.mean(
-            [
-                calibrator.log_odds(scorer.logits([face.members[number] for face in faces]))
-                for number, (scorer, calibrator) in enumerate(self._members)
-            ],
-            axis=0,
-        )
+    def part(self, faces: Sequence[MemberViews], *, telling: bool) -> list[list[Reading]]:
+        """Readings of N faces by some of the members alone: M' lists of N, in the order of the members.
 
-    def explained_logit(self, face: _MemberViews) -> tuple[float, np.ndarray]:
-        log_odds, maps, side = [], [], face.crops.shape[1]
-        for (scorer, calibrator), views in zip(self._members, face.members, strict=True):
-            logit, heat = scorer.explained_logit(views)
-            log_odds.append(float(calibrator.log_odds(logit)))
-            maps.append(cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR))
-        return float(np.mean(log_odds)), np.mean(maps, axis=0, dtype=np.float32)
+        Args:
+            telling: by those that look at telling frames of a video only; else by the others.
+        """
+        return [
+            member.scorer.readings([face.members[number] for face in faces])
+            for number, member in enumerate(self.members)
+            if isinstance(member.scorer, HeadScorer) is telling
+        ]
+
+    @property
+    def telling(self) -> np.ndarray:
+        """(M,) bool: the members that look at telling frames of a video only, as they are slow."""
+        return np.array([isinstance(member.scorer, HeadScorer) for member in self.members])
+
+    def join(self, log_odds: np.ndarray) -> np.ndarray:
+        """Logits of N faces from the calibrated natural log-odds of their M members: (N, M) to (N,)."""
+        return join(log_odds, self._fusion, self.members)
+
+    def readings(self, faces: Sequence[MemberViews]) -> list[Reading]:
+        by_member = [
+            member.scorer.readings([face.members[number] for face in faces])
+            for number, member in enumerate(self.members)
+        ]
+        return [self.joined(one) for one in zip(*by_member, strict=True)]
+
+    def joined(self, readings: Sequence[Reading]) -> Reading:
+        """What the members' readings of one face come to."""
+        log_odds = [
+            float(member.calibrator.log_odds(reading.logit))
+            for member, reading in zip(self.members, readings, strict=True)
+        ]
+        known = next((reading.familiarity for reading in readings if reading.familiarity), None)
+        names = [member.id for member in self.members]
+        return Reading(float(self.join(np.array([log_odds]))[0]), dict(zip(names, log_odds, strict=True)), known)
+
+    def logits(self, faces: Sequence[MemberViews]) -> np.ndarray:
+        return np.array([reading.logit for reading in self.readings(faces)], np.float64)
+
+    def explained(self, face: MemberViews) -> tuple[Reading, np.ndarray]:
+        readings, maps, side = [], [], face.crops.shape[1]
+        for member, views in zip(self.members, face.members, strict=True):
+            reading, heat = member.scorer.explained(views)
+            readings.append(reading)
+            maps.append((cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR), views.squares[-1]))
+        joined = self.joined(readings)
+        if self._fusion is None:
+            return joined, np.mean([heat for heat, _ in maps], axis=0, dtype=np.float32)
+        from faceloupe.explain.gradcam import merge
+
+        frame = face.squares[-1]
+        laid = [2 * merge(np.stack([heat, np.zeros_like(heat)]), (square, frame)) for heat, square in maps]
+        weights = self._slopes(np.array(list(joined.log_odds.values())), [reading.logit for reading in readings])
+        return joined, np.tensordot(weights, np.stack(laid), 1).astype(np.float32)
+
+    def _slopes(self, log_odds: np.ndarray, logits: Sequence[float]) -> np.ndarray:
+        """How much the joined logit grows with each member's own logit, numerically: (M,)."""
+        step, slopes = 1e-3, []
+        for number, member in enumerate(self.members):
+            moved = log_odds.copy()
+            moved[number] = member.calibrator.log_odds(logits[number] + step)
+            slopes.append((self.join(moved[None])[0] - self.join(log_odds[None])[0]) / step)
+        return np.array(slopes)
+
+
+def join(log_odds: np.ndarray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> np.ndarray:
+    """Join the calibrated natural log-odds of M members into one logit a face: their mean, or as a fusion weighs them.
+
+    Args:
+        log_odds: (N, M).
+
+    Returns:
+        (N,) float64.
+    """
+    if fusion is None:
+        return log_odds.mean(1)
+    held = np.clip(log_odds, -fusion.limit, fusion.limit)
+    logits = held @ np.asarray(fusion.weights)
+    parts = held[:, [bool(member.proposition) for member in members]]
+    if parts.shape[1]:
+        logits = logits + fusion.joint * (np.logaddexp.reduce(parts, axis=1) - np.log(parts.shape[1]))
+    return logits
+
+
+def _single(record: ModelRecord, folder: Path, device: str) -> Scorer:
+    """The scorer of a record that has weights of its own."""
+    if record.architecture == HEAD:
+        return HeadScorer(*load_expert(record, folder), record.input)
+    return NetworkScorer(load_network(record, folder, device), record.input, device)
+
+
+@dataclass(frozen=True, slots=True)
+class Consulted:
+    """What the members that look at telling frames say of a face in a video.
+
+    Attributes:
+        log_odds: (F, M') calibrated natural log-odds of F frames, by M' members.
+        ids: of these members.
+        familiarity: of the frame that is the most familiar; None where the model cannot tell.
+    """
+
+    log_odds: np.ndarray
+    ids: tuple[str, ...]
+    familiarity: Familiarity | None
+
+    @property
+    def pooled(self) -> dict[str, float]:
+        """Id of a member -> its mean log-odds over the frames."""
+        return dict(zip(self.ids, self.log_odds.mean(0).tolist(), strict=True))
+
+    def at(self, times: Sequence[float], time_s: float) -> np.ndarray:
+        """(M',) log-odds at a moment, between those of the F frames at ``times`` (rising, seconds)."""
+        return np.array([np.interp(time_s, times, column) for column in self.log_odds.T])
 
 
 class FaceScorer:
-    """A model of the registry, verified and ready: its record with its network or networks. Thread-safe."""
+    """A model of the registry, verified and ready: its record with its network or networks. Thread-safe.
+
+    Attributes:
+        record: of the model.
+        components: records of its networks: the members of an ensemble, else the record itself.
+    """
 
     def __init__(self, record: ModelRecord, folder: Path, device: str = "cpu") -> None:
         """
@@ -116,21 +320,64 @@ class FaceScorer:
             WeightsError: the weights are missing, altered, or of another architecture.
         """
         self.record = record
-        networks = [
-            (NetworkScorer(load_network(one, folder, device), one.input, device), one.calibrator)
-            for one in (members_of(record, folder) or (record,))
+        self.members = members_of(record, folder)
+        self.components = parts_of(record, folder)
+        made = [
+            Member(one.id, _single(one, folder, device), one.calibrator, one.proposition)
+            for one in (self.members or (record,))
         ]
-        self._scorer: Scorer = EnsembleScorer(networks) if record.members else networks[0][0]
-        self.view, self.logits, self.explained_logit = (
-            self._scorer.view,
-            self._scorer.logits,
-            self._scorer.explained_logit,
-        )
+        scorer: Scorer = JointScorer(made, record.fusion) if record.members else made[0].scorer
+        self.scorer = scorer
+        self.view, self.readings, self.logits = scorer.view, scorer.readings, scorer.logits
+        self.explained = scorer.explained
 
     @classmethod
     def load(cls, folder: Path, model_id: str, device: str = "cpu") -> "FaceScorer":
         """Load a model of the registry by its id."""
         return cls(find_record(folder, model_id), folder, device)
+
+    def frame_logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
+        """What is asked of every frame of a video: (N,) float64 raw logits, of a fusion those of its quick member."""
+        if self.record.fusion is None:
+            return self.logits(faces)
+        (quick,) = self.scorer.part(faces, telling=False)
+        return np.array([reading.logit for reading in quick])
+
+    def consult(self, faces: Sequence[FaceViews], *, check: Callable[[], None] = lambda: None) -> Consulted:
+        """Have N telling frames of one face looked at by a fusion's slow members.
+
+        Args:
+            check: called between the frames; it may raise to stop the work.
+        """
+        telling = [one for one, slow in zip(self.scorer.members, self.scorer.telling, strict=True) if slow]
+        rows, known = [], []
+        for face in faces:
+            check()
+            readings = [one for (one,) in self.scorer.part([face], telling=True)]
+            rows.append([float(m.calibrator.log_odds(r.logit)) for m, r in zip(telling, readings, strict=True)])
+            known += [reading.familiarity for reading in readings if reading.familiarity]
+        nearest = min(known, key=lambda one: one.distance) if known else None
+        return Consulted(np.array(rows), tuple(member.id for member in telling), nearest)
+
+    def frame_logit(self, quick: float, slow: np.ndarray) -> float:
+        """A fusion's logit of one frame: from its quick member's raw logit and the (M',) log-odds of the slow ones."""
+        slow_ones = self.scorer.telling
+        log_odds = np.empty(len(slow_ones))
+        (member,) = (one for one, late in zip(self.scorer.members, slow_ones, strict=True) if not late)
+        log_odds[~slow_ones], log_odds[slow_ones] = member.calibrator.log_odds(quick), slow
+        return float(self.scorer.join(log_odds[None])[0])
+
+    def propositions(self, log_odds: Mapping[str, float]) -> tuple[PropositionFinding, ...]:
+        """What members with a proposition say of it, by their calibrated natural log-odds."""
+        return tuple(
+            PropositionFinding(
+                one.proposition,
+                one.id,
+                min(max(log_odds[one.id] / math.log(10.0), one.log10_lr_bounds[0]), one.log10_lr_bounds[1]),
+            )
+            for one in self.members
+            if one.proposition and one.id in log_odds
+        )
 
     def probability(self, logit: float) -> float:
         """Calibrated P(manipulated) at even prior odds, 0..1."""

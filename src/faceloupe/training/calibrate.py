@@ -29,7 +29,7 @@ from faceloupe.models.records import (
     write_record,
 )
 from faceloupe.scoring.calibration import KINDS, Calibrator
-from faceloupe.scoring.scorer import EnsembleScorer, NetworkScorer, Scorer
+from faceloupe.scoring.scorer import JointScorer, Member, NetworkScorer, Scorer
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.scoring import GENERATED, ScoredFaces, score_all
 from faceloupe.training.settings import TrainingSettings
@@ -251,7 +251,7 @@ def _record(
         sharpness_of.append(sharpness(views.widest[1]))
         if item.label:
             if seen % every == 0:
-                peaks.append(float(scorer.explained_logit(views)[1].max()))
+                peaks.append(float(scorer.explained(views)[1].max()))
             seen += 1
     return ModelRecord(
         calibrator=fit.calibrator,
@@ -380,7 +380,7 @@ def _ensemble(
     first = members[0][1]
     faces = replace(first, logits=_pooled([calibrator for _, calibrator in networks], first, members))
     return _record(
-        EnsembleScorer(networks),
+        JointScorer([Member(one.id, *pair) for one, pair in zip(records, networks, strict=True)]),
         root,
         faces,
         training,

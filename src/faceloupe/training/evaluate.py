@@ -14,8 +14,7 @@ import numpy as np
 from faceloupe.config import DEFAULT_MODEL
 from faceloupe.models.networks import build
 from faceloupe.models.records import EVALUATION, ModelRecord, members_of, read_registry
-from faceloupe.models.weights import load_network
-from faceloupe.scoring.scorer import FaceScorer, NetworkScorer, Scorer
+from faceloupe.scoring.scorer import FaceScorer, NetworkScorer, Scorer, join
 from faceloupe.training import clips as clip_faces
 from faceloupe.training import heatmaps, peers
 from faceloupe.training.calibrate import CrossFit, Members, source_sets
@@ -45,7 +44,7 @@ class _Field:
         self.singles: dict[str, Scorer] = {}
         for name, record in self.records.items():
             if not record.members:
-                self.singles[name] = NetworkScorer(load_network(record, registry), record.input)
+                self.singles[name] = FaceScorer(record, registry).scorer
         self.peers: dict[str, Scorer] = {}
         if peer_folder is not None:
             loaded = peers.load_peers(peer_folder)
@@ -59,11 +58,9 @@ class _Field:
         scored = score_all(self.singles | peers_asked, root, items, degrade, read=self._read)
         for name, record in self.records.items():
             if record.members:
-                of_members = [
-                    member.calibrator.log_odds(scored[member.id].logits)
-                    for member in members_of(record, self._registry)
-                ]
-                scored[name] = replace(scored[record.members[0]], logits=np.mean(of_members, axis=0))
+                members = members_of(record, self._registry)
+                log_odds = np.stack([one.calibrator.log_odds(scored[one.id].logits) for one in members], axis=1)
+                scored[name] = replace(scored[record.members[0]], logits=join(log_odds, record.fusion, members))
         order = [*self.records, *peers_asked]
         return {name: scored[name] for name in order}
 

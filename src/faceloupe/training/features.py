@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from faceloupe.errors import DatasetError
+from faceloupe.scoring.preprocess import InputContract, normalize
 from faceloupe.training import regions, views
 from faceloupe.training.lines import GrowingTable
 from faceloupe.training.material import Still
@@ -23,6 +24,10 @@ from faceloupe.training.regions import Region
 VALUES, TABLE, MADE_BY = "features.bin", "features.csv", "features.json"
 COLUMNS = ("id", "view", "face_px", "ratio")
 BATCH = 8
+# What CLIP was trained on: the means and deviations of its pictures' channels (Radford et al. 2021).
+CONTRACT = InputContract(
+    size=views.SIDE, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
+)
 
 # (N, S, S, 3) uint8 RGB crops -> (N, L, D) float32 features of each
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -52,11 +57,17 @@ def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
     """
     if not path.is_file():
         raise DatasetError(f"{path} is not there: run `encoder` first.")
+    import torch
+
     from faceloupe.models.encoder import Encoder
 
     content = path.read_bytes()
     encoder = Encoder.load(content)
-    encode = lambda crops: np.asarray(encoder(crops), np.float32)  # noqa: E731
+
+    def encode(crops: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return encoder(torch.from_numpy(normalize(crops, CONTRACT))).numpy()
+
     shape = encode(np.zeros((1, views.SIDE, views.SIDE, 3), np.uint8)).shape[1:]
     return encode, shape, hashlib.sha256(content).hexdigest()
 

@@ -69,12 +69,12 @@ def localize(scorer: Scorer, faces: list[BlendedFace], threshold: float = 0.0) -
     found = []
     for face in faces:
         views = scorer.view(face.rgb, face.region.box)
-        logit, heat = scorer.explained_logit(views)
+        reading, heat = scorer.explained(views)
         x0, y0, x1, y1 = (int(value) for value in views.widest[0].corners)
         mask = cv2.resize(face.mask[y0:y1, x0:x1], heat.shape[::-1], interpolation=cv2.INTER_LINEAR) > _CHANGED
         if mask.any():
             mass = float(heat[mask].sum() / heat.sum()) if heat.sum() > 0 else float("nan")
-            found.append((float(logit), float(mask.mean()), mass))
+            found.append((reading.logit, float(mask.mean()), mass))
     logits, areas, masses = np.array(found).T
     parts = {
         "all": np.ones(len(found), bool),

@@ -7,17 +7,21 @@ import streamlit as st
 from faceloupe.batch.shelf import Batch
 from faceloupe.config import evidence_folder
 from faceloupe.errors import FaceLoupeError, UsageError
-from faceloupe.ui import evidence, resources, state, work
+from faceloupe.ui import effort_input, evidence, resources, state, work
 from faceloupe.ui.jobs import Job
 from faceloupe.ui.panels import plain
 
 
 def form(*, folded: bool) -> None:
     """The drop zone and the path; what is sent off becomes a batch."""
-    with (
-        st.expander("Another batch" if folded else "Choose files", expanded=not folded, key=f"choose-batch-{folded}"),
-        st.form("new_batch", border=False, clear_on_submit=True),
-    ):
+    with st.expander("Another batch" if folded else "Choose files", expanded=not folded, key=f"choose-batch-{folded}"):
+        effort_input.choose()
+        _files()
+
+
+def _files() -> None:
+    """What a batch is made of."""
+    with st.form("new_batch", border=False, clear_on_submit=True):
         uploads = st.file_uploader(
             "Photos, videos and ZIPs of them, as many as you like", accept_multiple_files=True, key="batch_uploads"
         )
@@ -45,7 +49,8 @@ def _start(uploads: list, path: str) -> None:
         names = [upload.name for upload in uploads]
         folder = root.name or str(root) if paths == [root] else path.strip()
         name = folder if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")
-        batch = resources.shelf().add(name, paths=paths, root=root, uploads=((one.name, one) for one in uploads))
+        contents = ((one.name, one) for one in uploads)
+        batch = resources.shelf().add(name, settings=resources.settings(), paths=paths, root=root, uploads=contents)
         go_on(batch)
         show(batch.id)
     except FaceLoupeError as problem:
@@ -54,13 +59,14 @@ def _start(uploads: list, path: str) -> None:
 
 
 def go_on(batch: Batch) -> Job:
-    """Queue a batch, from its beginning or from where it stopped.
+    """Queue a batch, from its beginning or from where it stopped, with the effort that it was made with.
 
     Raises:
         FaceLoupeError: there is no verified model, or too many batches wait.
     """
-    resources.record()
-    carry_out = partial(work.carry_out_batch, batch, resources.settings())
+    settings = batch.settings(resources.settings())
+    resources.record(settings.model_id)
+    carry_out = partial(work.carry_out_batch, batch, settings)
     queue, owner = resources.batches(), st.session_state[state.OWNER]
     return queue.submit(batch.id, f"Batch {batch.name}", carry_out, owner=owner)
 

@@ -49,7 +49,8 @@ def header(batch: Batch) -> bool:
     job = resources.batches().get(batch.id)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(short(batch.name, 60)), width="content")
-        st.caption(f"{batch.created_utc[:19]}Z", width="content")
+        effort = f"  ·  effort {plain(batch.effort)}" if batch.effort and not batch.model else ""
+        st.caption(f"{batch.created_utc[:19]}Z{effort}", width="content")
         st.button("All batches", key="batch_close", on_click=batch_input.show, args=(None,), icon=":material/list:")
         if job is None or not job.live:
             with st.popover("Remove", icon=":material/delete:"):

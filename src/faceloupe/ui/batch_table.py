@@ -145,7 +145,7 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
     ]
     desk = open_case.desk_of(open_case.case())
     try:
-        work_of = partial(work.file_rows, takes, desk, resources.instruments(desk.settings.model))
+        work_of = partial(work.file_rows, takes, desk, resources.instruments(desk.settings.model_id))
         resources.submit(_filing_key(batch), f"Filing {len(takes):,} files of {batch.name}", work_of)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))

@@ -157,7 +157,8 @@ def _submit(case: Case, chosen: Chosen) -> None:
     desk = replace(open_case.desk_of(case), settings=chosen.settings)
     key = ("filing", case.id, chosen.source)
     try:
-        filing = partial(work.file_unseen, chosen.take, chosen.name, desk, resources.instruments(desk.settings.model))
+        instruments = resources.instruments(desk.settings.model_id)
+        filing = partial(work.file_unseen, chosen.take, chosen.name, desk, instruments)
         st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:

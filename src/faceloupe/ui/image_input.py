@@ -6,7 +6,7 @@ import streamlit as st
 
 from faceloupe.media.intake import Intake, take_in, take_in_bytes
 from faceloupe.samples import SAMPLES
-from faceloupe.ui import resources, state, work
+from faceloupe.ui import effort_input, resources, state, work
 from faceloupe.ui.jobs import Job, State
 from faceloupe.ui.panels import plain
 
@@ -17,6 +17,7 @@ def choose(*, folded: bool) -> Intake | None:
     """The drop zone and the samples; the file that was chosen in this run, if any."""
     limit = resources.settings().max_bytes
     with st.expander("Another photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
+        effort_input.choose()
         upload = st.file_uploader("A photo: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC", key="upload")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("or a sample:", width="content")
@@ -45,7 +46,7 @@ def start(intake: Intake) -> None:
     """
     st.session_state[state.RESULT] = st.session_state[state.FACE] = st.session_state[state.NOTICE] = None
     settings = resources.settings()
-    instruments = resources.instruments(settings.model)
+    instruments = resources.instruments(settings.model_id)
     examine = partial(work.examine_still, intake, instruments, resources.analyses(), settings=settings)
     key = ("still", st.session_state[state.OWNER], resources.key_of(intake))  # one's own: another's cancel ends theirs
     st.session_state[state.IMAGE_JOB] = resources.submit_still(key, intake.evidence.name, examine).key

@@ -36,7 +36,7 @@ def choose(records: dict[str, ModelRecord]) -> str:
     Raises:
         WeightsError: the registry is damaged.
     """
-    active, folder = resources.settings().model, weights_folder()
+    active, folder = resources.settings().model_id, weights_folder()
     entries = read_entries(folder)
     rows = [_row(record, entries, folder, active) for record in records.values()]
     st.dataframe(rows, hide_index=True, width="stretch")
@@ -69,13 +69,14 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
     st.caption(plain(f"License: {record.license}."))
     if state_of(record, folder) == "verified":
         if record.id == active:
-            st.caption("It scores in this app. What was examined before keeps the model that it names.")
+            st.caption("It scores here. What was examined before keeps the model that it names.")
         elif st.button("Score with this model", key="choose-model", icon=":material/done:"):
             resources.choose_model(record.id)
             st.rerun()
         else:
             st.caption(
-                "It would score for everyone who uses this app, until the app stops; `FACELOUPE_MODEL` makes it last."
+                "It would score for everyone who uses this app and chooses no effort, until the app stops; "
+                "`FACELOUPE_MODEL` makes it last."
             )
         return
     job = resources.jobs().get(Fetching(record.id))

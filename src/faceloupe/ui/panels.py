@@ -54,11 +54,13 @@ def ink() -> str:
 
 
 def status_line() -> None:
-    """One line at the top of every page: the open case, the examiner, the model, and whether it is verified."""
+    """One line at the top of every page: the open case, the examiner, what scores, and whether it is verified."""
     state.start()
     try:
         record, problem = resources.instruments().scorer.record, ""
-        model = f"Model {plain(record.id)}  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
+        effort = resources.settings().stated_effort
+        model = f"Model {plain(record.id)}{f', effort {effort}' if effort else ''}"
+        model += f"  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
     except FaceLoupeError as found:
         model, problem = ":material/error: no verified model: nothing is scored", str(found)
     st.caption(f"{_who_and_what()}  ·  {model}  ·  nothing leaves this machine")

@@ -12,7 +12,7 @@ import streamlit as st
 from faceloupe import scratch
 from faceloupe.batch.shelf import Shelf
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import Settings, data_folder, weights_folder
+from faceloupe.config import DEFAULT_EFFORT, Settings, data_folder, weights_folder
 from faceloupe.media.intake import Intake
 from faceloupe.models.records import ModelRecord, find_record
 from faceloupe.pipeline import Instruments
@@ -22,7 +22,7 @@ from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, Frame
 
 
 class _Server:
-    """The settings of this server; every session shares them."""
+    """The settings of this server; every session shares them, its effort aside."""
 
     def __init__(self) -> None:
         self.settings = Settings.from_environment()
@@ -34,22 +34,23 @@ def _server() -> _Server:
 
 
 def settings() -> Settings:
-    """Settings of this server."""
-    return _server().settings
+    """Settings of this server; an effort that this session chose goes before the server's, and before its model."""
+    effort = st.session_state.get(state.EFFORT)
+    return replace(_server().settings, effort=effort, model="") if effort else _server().settings
 
 
 def choose_model(model: str) -> None:
-    """Have another model score from now on, for every session, until the server stops.
+    """Have another model score from now on, until the server stops: here, and in every session that chose no effort.
 
     Raises:
         WeightsError: no verified weights; the model stays as it was.
     """
-    chosen = replace(settings(), model=model)
-    loaded(chosen)
-    _server().settings = chosen
+    instruments(model)
+    _server().settings = replace(_server().settings, model=model)
+    st.session_state[state.EFFORT] = None
 
 
-@st.cache_resource(show_spinner="Loading the verified model", max_entries=3)
+@st.cache_resource(show_spinner="Loading the verified model", max_entries=4)  # of the three efforts, and one more
 def loaded(chosen: Settings) -> Instruments:
     """The networks of some settings; an error is not cached, so restored weights are found at the next rerun.
 
@@ -70,7 +71,9 @@ def instruments(model: str | None = None) -> Instruments:
     Raises:
         WeightsError: no verified weights.
     """
-    return loaded(replace(settings(), model=model) if model else settings())
+    chosen = settings()
+    # Networks follow from the model alone: efforts that share one share its networks too.
+    return loaded(replace(chosen, effort=DEFAULT_EFFORT, model=model or chosen.model_id))
 
 
 @st.cache_resource(show_spinner=False)
@@ -165,7 +168,7 @@ def record(model: str | None = None) -> ModelRecord:
     Raises:
         WeightsError: it is missing or damaged.
     """
-    return find_record(weights_folder(), model or settings().model)
+    return find_record(weights_folder(), model or settings().model_id)
 
 
 def key_of(intake: Intake) -> AnalysisKey:

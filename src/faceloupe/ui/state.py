@@ -9,6 +9,7 @@ IMAGE_JOB = "image_job"  # key of the analysis under way, see jobs.Job
 RESULT = "result"  # key of the analysis on show, see stores.AnalysisKey
 FACE = "face"  # id of the chosen face
 OPACITY = "opacity"  # of the heatmap, 0..1
+EFFORT = "effort"  # that this session chose; None leaves it to the settings of the server
 LAST_UPLOAD = "last_upload"  # id of the last upload that was analyzed: once, not at every rerun
 NOTICE = "notice"  # what became of the last file, where it brought no result: icon and sentence
 
@@ -42,7 +43,7 @@ DEFAULT_OPACITY = 0.6
 
 def start() -> None:
     """Give every key its first value."""
-    names = (IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE)
+    names = (EFFORT, IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE)
     names += (VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE)
     names += (CASE, CASE_ITEM, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID)
     names += (BATCH, BATCH_FILTER, BATCH_NOTICE)

@@ -9,7 +9,7 @@ import streamlit as st
 from faceloupe.config import Settings, evidence_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.intake import Intake, printable_name
-from faceloupe.ui import evidence, resources, state, work
+from faceloupe.ui import effort_input, evidence, resources, state, work
 from faceloupe.ui.jobs import Job, State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.stores import AnalysisKey
@@ -48,6 +48,7 @@ def choose(*, folded: bool) -> Chosen | None:
     with st.expander(
         "Another video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"
     ):
+        effort_input.choose()
         upload = st.file_uploader("A video: MP4, MOV, AVI, MKV, WebM, MPG or TS", key="video_upload_widget")
         named = _from_folder()
         frames = _frames_option()
@@ -148,7 +149,7 @@ def follow(key: Examination) -> None:
 
 def _submit(chosen: Chosen) -> None:
     settings = chosen.key.settings
-    instruments = resources.instruments(settings.model)  # another may have been chosen since
+    instruments = resources.instruments(settings.model_id)  # another may have been chosen since
     examine = partial(work.examine, chosen.take, instruments, resources.analyses(), settings=settings)
     st.session_state[state.VIDEO_NOTICE] = None
     st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key

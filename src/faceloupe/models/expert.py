@@ -1,0 +1,93 @@
+"""The expert's heads: from the encoder's features to a logit, and to how far a face lies from those that are known."""
+
+import json
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import nn
+from torch.nn import functional
+
+from faceloupe.errors import WeightsError
+from faceloupe.models.encoder import ROWS, WIDTH
+from faceloupe.types import Familiarity
+
+ARCHITECTURE = "clip_vit_b16_head"
+NEIGHBORS = 5  # known faces whose mean distance says how familiar a face is
+
+
+class Head(nn.Module):
+    """A linear map of standardized features, and beside it a small network of one hidden layer.
+
+    logit = linear(z) + output(gelu(hidden(z))), with z = (features - mean) * scale. Thread-safe once it is made.
+    """
+
+    def __init__(self, tensors: dict[str, torch.Tensor], sources: tuple[str, ...] = ()) -> None:
+        """
+        Args:
+            tensors: ``rows`` (R,) int64, which rows of the features are read; ``mean`` and ``scale`` (R * 768,);
+                ``linear`` (R * 768,); ``bias`` (1,); ``hidden`` (H, R * 768), ``hidden_bias`` (H,) and ``output``
+                (H,), H may be 0; and where the head knows its scope: ``scope_row`` (1,) int64, ``scope_mean`` (768,),
+                ``scope_basis`` (768, D), ``known`` (K, D) of unit length, and ``known_source`` (K,) int64.
+            sources: names of the sources of the known faces.
+
+        Raises:
+            KeyError: a tensor is missing.
+            ValueError: shapes do not fit together, or a number is not finite.
+        """
+        super().__init__()
+        self.rows = tensors["rows"].tolist()
+        size = len(self.rows) * WIDTH
+        shapes = {name: tuple(tensors[name].shape) for name in ("mean", "scale", "linear")}
+        hidden = tuple(tensors["hidden"].shape)
+        fits = set(shapes.values()) == {(size,)} and hidden[1:] == (size,) and max(self.rows) < len(ROWS)
+        if not fits or not all(t.isfinite().all() for t in tensors.values() if t.is_floating_point()):
+            raise ValueError("the tensors of the head do not fit together")
+        for name in ("mean", "scale", "linear", "bias", "hidden", "hidden_bias", "output"):
+            setattr(self, f"_{name}", tensors[name].float())
+        self._scope = {name: tensors[name] for name in ("scope_mean", "scope_basis", "known") if name in tensors}
+        if self._scope:
+            self._scope_row = int(tensors["scope_row"])
+            self._known_source = tensors["known_source"].tolist()
+        self._sources = sources
+
+    @classmethod
+    def load(cls, content: bytes) -> "Head":
+        """Build it from the bytes of its weights file, which the caller has verified.
+
+        Raises:
+            WeightsError: they are not the weights of a head.
+        """
+        try:
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            sources = json.loads(header.get("__metadata__", {}).get("sources", "[]"))
+            return cls(load(content), tuple(sources))
+        except (KeyError, IndexError, ValueError, RuntimeError, SafetensorError) as problem:
+            raise WeightsError(
+                "The weights of the expert's head do not fit its architecture, so nothing can be scored; restore the "
+                "file from the repository."
+            ) from problem
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits of (N, 15, 768) float32 features: (N,) float32."""
+        inputs = (features[:, self.rows].flatten(1) - self._mean) * self._scale
+        logits = inputs @ self._linear + self._bias
+        if len(self._output):
+            logits = logits + functional.gelu(functional.linear(inputs, self._hidden, self._hidden_bias)) @ self._output
+        return logits
+
+    @property
+    def knows_its_scope(self) -> bool:
+        """Whether the head can tell how far a face lies from those that are known."""
+        return bool(self._scope)
+
+    def familiarity(self, features: torch.Tensor) -> list[Familiarity]:
+        """Hold (N, 15, 768) float32 features against the known faces; ``knows_its_scope`` must hold."""
+        points = (features[:, self._scope_row] - self._scope["scope_mean"]) @ self._scope["scope_basis"]
+        similarity = functional.normalize(points, dim=1) @ self._scope["known"].float().T
+        nearest = similarity.topk(NEIGHBORS, dim=1)
+        found = []
+        for values, indices in zip(nearest.values, nearest.indices.tolist(), strict=True):
+            names = [self._sources[self._known_source[index]] for index in indices]
+            found.append(Familiarity(float(1.0 - values.mean()), max(names, key=names.count)))
+        return found

@@ -1,0 +1,134 @@
+"""The choice of the effort on the pages, driven as a user would, without a browser."""
+
+import io
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from faceloupe.config import DEFAULT_MODEL, EFFORTS, REPOSITORY, Settings
+from faceloupe.ui import resources, state
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
+from tests.pages.record import TIMEOUT, click, ended, go, name_examiner
+
+PAGES = ("image", "video", "batch")
+
+
+@pytest.fixture(autouse=True)
+def other_quick(monkeypatch):
+    """The effort ``quick`` stands for a model of its own."""
+    monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
+
+
+@pytest.fixture
+def shelf():
+    resources.shelf.clear()
+    yield
+    resources.shelf.clear()
+
+
+def choice(at):
+    return at.segmented_control(key="effort_widget")
+
+
+def choose(at, effort):
+    choice(at).set_value(effort).run()
+    assert not at.exception
+    return at
+
+
+def words(at) -> str:
+    return "\n".join(element.value for element in at.caption).replace("\\", "")
+
+
+def report(at):
+    return resources.analyses().get(at.session_state[state.RESULT]).report
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_that_examines_offers_the_efforts_and_begins_with_the_default_one(app, page):
+    go(app, page)
+    assert choice(app).options == ["Quick", "Standard", "Thorough"]
+    assert choice(app).value == "standard"
+    for effort, said in (("quick", "first look"), ("standard", "expert network"), ("thorough", "the slowest")):
+        choose(app, effort)
+        assert said in words(app)
+        assert f"effort {effort}" in words(app)
+
+
+def test_a_photo_is_examined_with_the_chosen_effort_and_a_second_choice_is_another_result(app):
+    click(choose(app, "quick"), f"sample-{PHOTOGRAPH.stem}")
+    quick = report(app)
+    assert (quick["settings"]["effort"], quick["model"]["id"]) == ("quick", OTHER_MODEL)
+    click(choose(app, "thorough"), f"sample-{PHOTOGRAPH.stem}")
+    thorough = report(app)
+    assert (thorough["settings"]["effort"], thorough["model"]["id"]) == ("thorough", EFFORTS["thorough"])
+
+
+def test_the_choice_outlives_its_page_and_a_second_click_on_it(app):
+    choose(app, "quick")
+    for page in ("about", *PAGES):
+        go(app, page)
+    assert choice(app).value == "quick"
+    choose(app, None)  # what a click on the chosen one sends
+    assert choice(app).value == "quick"
+
+
+def test_one_session_chooses_for_itself_alone(app):
+    choose(app, "quick")
+    other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    assert choice(other).value == "standard"
+    assert choice(app.run()).value == "quick"
+
+
+def test_a_model_named_on_the_page_models_scores_until_an_effort_is_chosen(app, monkeypatch):
+    monkeypatch.setitem(EFFORTS, "quick", DEFAULT_MODEL)  # so that no effort stands for the other one
+    choose(app, "thorough")
+    go(app, "models").selectbox(key="model").select(OTHER_MODEL).run()
+    try:
+        click(app, "choose-model")
+        go(app, "image")
+        assert choice(app).value is None
+        assert f"The model {OTHER_MODEL} was named" in words(app).replace("\u2060", "")
+        click(app, f"sample-{PHOTOGRAPH.stem}")
+        assert (report(app)["settings"]["effort"], report(app)["model"]["id"]) == (None, OTHER_MODEL)
+        click(choose(app, "standard"), f"sample-{PHOTOGRAPH.stem}")
+        assert (report(app)["settings"]["effort"], report(app)["model"]["id"]) == ("standard", DEFAULT_MODEL)
+    finally:
+        resources.choose_model(DEFAULT_MODEL)
+
+
+def test_what_is_filed_to_a_blind_case_is_analyzed_with_the_chosen_effort(app):
+    store = resources.cases()
+    case = store.create_case("Sealed", examiner="Ada Example", blind=True)
+    name_examiner(app, "Ada Example")
+    app.session_state[state.CASE] = case.id
+    choose(go(app, "image"), "quick")
+    click(click(app, f"sample-{PHOTOGRAPH.stem}"), "file_blind")
+    ended(resources.jobs().get(app.session_state[state.FILING_JOB]))
+    (item,) = store.items(case.id).items
+    (run,) = store.runs(case.id, item.sha256)
+    assert f'"model": "{OTHER_MODEL}"' in store.report_text(run.id)
+
+
+def test_a_batch_that_was_cut_short_is_gone_on_with_at_its_own_effort(app, shelf):
+    settings = Settings(effort="quick")
+    batch = resources.shelf().add("cut", settings=settings, uploads=[("a.jpg", io.BytesIO(b"no picture"))])
+    go(app, "batch")
+    assert choice(app).value == "standard"
+    click(app, f"batch-{batch.id}")
+    assert "effort quick" in words(app)
+    click(app, "batch_on")
+    ended(resources.batches().get(batch.id))
+    assert b",quick\r\n" in batch.table.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_new_batch_is_made_with_the_chosen_effort(app, shelf, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_EVIDENCE", str(tmp_path))
+    (tmp_path / "portrait.jpg").write_bytes(GENERATED.read_bytes())
+    choose(go(app, "batch"), "thorough")
+    app.text_input(key="batch_path").input("portrait.jpg")
+    click(app, "batch_go")
+    batch = resources.shelf().get(app.session_state[state.BATCH])
+    ended(resources.batches().get(batch.id))
+    assert b",thorough\r\n" in batch.table.read_bytes()
