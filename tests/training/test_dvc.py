@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from faceloupe.config import REPOSITORY
-from faceloupe.training import settings
+from faceloupe.training import material, settings, views
 from faceloupe.training.__main__ import _parser
 
 PROFILES = {"full": REPOSITORY, "quick": REPOSITORY / "quick"}
@@ -82,7 +82,7 @@ def test_the_quick_profile_writes_under_its_own_folder_only():
 def test_every_stage_is_a_command_of_the_training_package(profile):
     python = _params(profile)["python"]
     for name, stage in stages(profile).items():
-        if name == "trunk":
+        if name in ("trunk", "wheel"):
             continue
         words = shlex.split(stage["cmd"])
         assert words[:3] == [python, "-m", "faceloupe.training"]
@@ -101,6 +101,7 @@ def test_every_other_dependency_is_material_or_made_by_a_stage(profile):
     params = _params(profile)
     made = [path for stage in stages(profile).values() for path in paths(stage["outs"])]
     given = (params["code"], params["data"], params["peers"], params["trunks"]["mobilenet_v3_small"])
+    given += (params["requirements"],)
     for name, stage in stages(profile).items():
         for path in stage.get("deps", []):
             assert path in made or path.startswith(given), (name, path)
@@ -117,6 +118,27 @@ def test_every_registered_recipe_is_trained_and_calibrated(profile):
         assert weights in paths(found[f"train@{recipe}"]["outs"])
         assert weights in found["calibrate"]["deps"]
         assert f"recipes.{recipe}" in found["calibrate"]["params"]
+
+
+def test_the_large_material_of_both_profiles_fits_its_types_and_known_treatments(profile):
+    chosen = settings.read_material()
+    assert set(chosen.treatments) == set(material.SPLITS)
+    for treatment in {one for some in chosen.treatments.values() for one in some} - set(views.TIERS):
+        views.recipe_for(treatment, "")
+    assert all(cap.pictures and cap.person for cap in (chosen.caps.default, *chosen.caps.of_source.values()))
+
+
+def test_the_wheel_that_a_stage_makes_is_the_one_that_is_pinned(profile):
+    pin = re.search(r"^(\S+)==(\S+) ", Path(_params(profile)["requirements"]).read_text(encoding="utf-8"), re.M)
+    (wheel,) = stages(profile)["wheel"]["outs"]
+    assert Path(wheel).name == f"{pin[1]}-{pin[2]}-py3-none-any.whl"
+    assert wheel in stages(profile)["encoder"]["deps"]
+
+
+def test_snapshots_that_come_or_change_make_the_material_anew(profile):
+    found = stages(profile)
+    assert found["snapshots"]["always_changed"] is True
+    assert found["snapshots"]["outs"][0] in found["gather"]["deps"]
 
 
 def test_every_parameter_that_a_stage_names_exists(profile):

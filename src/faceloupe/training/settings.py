@@ -8,7 +8,9 @@ import yaml
 
 from faceloupe.errors import DatasetError
 from faceloupe.scoring.preprocess import InputContract
+from faceloupe.training.choosing import NEAR_BITS, Cap, Caps
 from faceloupe.training.faults import Fault
+from faceloupe.training.material import SPLITS
 
 PARAMS = Path("params.yaml")
 
@@ -130,6 +132,77 @@ class Registered:
 
     version: int
     recipes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MaterialSettings:
+    """How the large material is chosen and looked at.
+
+    Attributes:
+        caps: how much of a source or a person is used, see ``choosing.bounded``.
+        near_bits: see ``choosing.unlike``.
+        crops: sources whose pictures are tight crops of a face, see ``regions.make``.
+        tight_only: sources without a wide view, see ``features.extract``.
+        treatments: split -> treatments of its faces, see ``views.treat``.
+    """
+
+    caps: Caps = field(default_factory=Caps)
+    near_bits: int = NEAR_BITS
+    crops: tuple[str, ...] = ()
+    tight_only: tuple[str, ...] = ()
+    treatments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def parse_material(values: Any) -> MaterialSettings:
+    """Type the entry ``material`` of ``params.yaml``.
+
+    Raises:
+        DatasetError: a key or a split is unknown, or a value is of the wrong kind.
+    """
+    place = "material"
+    caps = _mapping(values, place).get("caps", {})
+    default, of_source = (_mapping(caps, f"{place}.caps").get(name, {}) for name in ("default", "of_source"))
+    if unknown := set(caps) - {"default", "of_source"}:
+        raise DatasetError(f"{place}.caps has no setting named {', '.join(sorted(map(str, unknown)))}.")
+    own = {
+        source: _build(Cap, cap, f"{place}.caps.of_source.{source}")
+        for source, cap in _mapping(of_source, f"{place}.caps.of_source").items()
+    }
+    treatments = _mapping(values.get("treatments", {}), f"{place}.treatments")
+    if unknown := set(treatments) - set(SPLITS):
+        raise DatasetError(f"{place}.treatments has no split named {', '.join(sorted(map(str, unknown)))}.")
+    parts = {
+        "caps": Caps(_build(Cap, default, f"{place}.caps.default"), own),
+        "treatments": {split: _names(some, f"{place}.treatments.{split}") for split, some in treatments.items()},
+    }
+    for name in ("crops", "tight_only"):
+        parts[name] = _names(values.get(name, []), f"{place}.{name}")
+    return _build(MaterialSettings, values | parts, place)
+
+
+def _mapping(values: Any, place: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise DatasetError(f"{place} must be a mapping.")
+    return values
+
+
+def _names(values: Any, place: str) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise DatasetError(f"{place} must be a list of names.")
+    return tuple(values)
+
+
+def read_material(path: Path = PARAMS) -> MaterialSettings:
+    """Read how the large material is used; where the parameter file does not say, as ``MaterialSettings`` does.
+
+    Raises:
+        DatasetError: the file is missing or does not fit the types.
+    """
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as problem:
+        raise DatasetError(f"{path} is missing or cannot be read.") from problem
+    return parse_material(_mapping(params, str(path)).get("material", {}))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,0 +1,263 @@
+"""The encoder's features of every view, computed once and kept: heads are trained on them in minutes.
+
+``features.bin`` holds one record of (L, D) float16 after the other, ``features.csv`` says what each of them is of.
+Both only grow. A record is on disk before its row, so that after a run was killed, at any byte, what has both is whole,
+and the rest is cut off and computed again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from faceloupe.errors import DatasetError
+from faceloupe.scoring.preprocess import InputContract, normalize
+from faceloupe.training import regions, views
+from faceloupe.training.lines import GrowingTable
+from faceloupe.training.material import Still
+from faceloupe.training.regions import Region
+
+VALUES, TABLE, MADE_BY = "features.bin", "features.csv", "features.json"
+COLUMNS = ("id", "view", "face_px", "ratio")
+BATCH = 8
+# What CLIP was trained on: the means and deviations of its pictures' channels (Radford et al. 2021).
+CONTRACT = InputContract(
+    size=views.SIDE, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
+)
+
+# (N, S, S, 3) uint8 RGB crops -> (N, L, D) float32 features of each
+Encode = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look at a face: a crop of ``views.CROPS`` after a treatment, see ``views.treat``."""
+
+    crop: str
+    treatment: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.crop}/{self.treatment}"
+
+
+def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
+    """Load the encoder's file.
+
+    Returns:
+        The encoder, the shape (L, D) of what it says of one crop, and the SHA-256 of its file, hexadecimal.
+
+    Raises:
+        DatasetError: the file is missing.
+        WeightsError: the file is not the encoder's.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is not there: run `encoder` first.")
+    import torch
+
+    from faceloupe.models.encoder import Encoder
+
+    content = path.read_bytes()
+    encoder = Encoder.load(content)
+
+    def encode(crops: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return encoder(torch.from_numpy(normalize(crops, CONTRACT))).numpy()
+
+    shape = encode(np.zeros((1, views.SIDE, views.SIDE, 3), np.uint8)).shape[1:]
+    return encode, shape, hashlib.sha256(content).hexdigest()
+
+
+class FeatureStore:
+    """The growing cache; a context manager. One writer at a time."""
+
+    def __init__(self, folder: Path, shape: tuple[int, int], made_by: str) -> None:
+        """Open a cache, or begin one; what a killed run left half is cut off.
+
+        Args:
+            shape: (L, D) of one record.
+            made_by: what the features depend on besides the picture: the SHA-256 of the encoder's file.
+
+        Raises:
+            DatasetError: the cache in the folder is of another encoder or shape.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._shape = shape
+        self._record = int(np.prod(shape)) * np.dtype(np.float16).itemsize
+        told = {"shape": list(shape), "made_by": made_by}
+        place = folder / MADE_BY
+        if not place.is_file():
+            if (folder / TABLE).is_file():
+                raise DatasetError(f"{folder} holds features, but not {MADE_BY}: move the folder away.")
+            temporary = place.with_suffix(".partial")
+            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
+            temporary.replace(place)
+        elif _told(place) != told:
+            raise DatasetError(
+                f"{folder} holds features of another encoder: move the folder away, or give its encoder."
+            )
+        self._table = GrowingTable(folder / TABLE, COLUMNS)
+        path = folder / VALUES
+        path.touch()
+        self._values = path.open("r+b")
+        count = min(len(self._table.rows), path.stat().st_size // self._record)
+        self._table.keep(count)
+        self._values.truncate(count * self._record)
+        self._known = {(row["id"], row["view"]) for row in self._table.rows}
+
+    def __enter__(self) -> "FeatureStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._table.close()
+        self._values.close()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, of: tuple[str, str]) -> bool:
+        """Whether there are features of an id and the name of a view."""
+        return of in self._known
+
+    def add(self, of: Iterable[tuple[str, str, float, float]], values: np.ndarray) -> None:
+        """Add records; they are on disk when this returns.
+
+        Args:
+            of: N times id, name of the view, face size in pixels, crop ratio (see ``views.Crop``).
+            values: (N, L, D), stored as float16.
+
+        Raises:
+            ValueError: the values are of another shape, or not finite in float16.
+        """
+        rows = [(name, view, f"{face_px:.1f}", f"{ratio:.3f}") for name, view, face_px, ratio in of]
+        if values.shape != (len(rows), *self._shape):
+            raise ValueError(f"{len(rows)} records of {self._shape} were expected, not {values.shape}.")
+        with np.errstate(over="ignore"):
+            small = values.astype("<f2")
+        if not np.isfinite(small).all():
+            raise ValueError("The features are not finite in float16.")
+        self._values.seek(0, os.SEEK_END)
+        self._values.write(small.tobytes())
+        self._values.flush()
+        os.fsync(self._values.fileno())
+        self._table.add(rows)
+        self._known |= {(name, view) for name, view, *_ in rows}
+
+
+def _told(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DatasetError(f"{path} is damaged or missing: move its folder away.") from problem
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The cache, read.
+
+    Attributes:
+        ids: (N,) str, of the pictures.
+        views: (N,) str, names of the views.
+        face_px: (N,) float64, longer side of the face box before the crop was resized, pixels.
+        ratio: (N,) float64, side of the crop in longer sides of the face box.
+        values: (N, L, D) float16, a read-only memory map.
+        made_by: see ``FeatureStore``.
+    """
+
+    ids: np.ndarray
+    views: np.ndarray
+    face_px: np.ndarray
+    ratio: np.ndarray
+    values: np.ndarray
+    made_by: str
+
+
+def read(folder: Path) -> Features:
+    """Read a cache, which another process may be adding to.
+
+    Raises:
+        DatasetError: there is none, it holds nothing, or it is damaged.
+    """
+    told = _told(folder / MADE_BY)
+    shape = tuple(told["shape"])
+    record = int(np.prod(shape)) * np.dtype(np.float16).itemsize
+    content = (folder / TABLE).read_text(encoding="utf-8") if (folder / TABLE).is_file() else ""
+    rows = [line.split(",") for line in content[: content.rfind("\n") + 1].splitlines()[1:]]
+    count = min(len(rows), (folder / VALUES).stat().st_size // record if (folder / VALUES).is_file() else 0)
+    if not count:
+        raise DatasetError(f"{folder} holds no features: run `features` first.")
+    ids, names, face_px, ratio = zip(*rows[:count], strict=True)
+    values = np.memmap(folder / VALUES, "<f2", "r", shape=(count, *shape))
+    return Features(
+        np.array(ids), np.array(names), np.array(face_px, float), np.array(ratio, float), values, told["made_by"]
+    )
+
+
+def extract(
+    stills: Iterable[Still],
+    found: Mapping[str, Region],
+    work: Path,
+    store: FeatureStore,
+    encode: Encode,
+    *,
+    treatments: Mapping[str, tuple[str, ...]],
+    tight_only: Iterable[str] = (),
+    batch: int = BATCH,
+    report: Callable[[str, int, int], None] = lambda treatment, done, of: None,
+) -> None:
+    """Compute what the cache lacks: one treatment after the other, so that a run cut short has all of the first.
+
+    Args:
+        stills: the material.
+        found: its regions by id, see ``regions.read``; pictures without one are passed over.
+        work: folder that ``regions.make`` wrote to.
+        store: the cache that is added to.
+        encode: the encoder.
+        treatments: split -> its treatments, see ``views.treat``; those of all splits run in the order in which they are
+            first named.
+        tight_only: sources without a wide view: their pictures were edited in the face alone, or show no more.
+        batch: crops that are encoded at once, or one more.
+        report: called with a treatment, the number of pictures done, and of all that it is for.
+
+    Raises:
+        DatasetError: a treatment is unknown, or a region is missing or damaged.
+    """
+    stills = [still for still in stills if still.id in found]
+    tight_only = frozenset(tight_only)
+    waiting: list[tuple[tuple[str, str, float, float], np.ndarray]] = []
+
+    def flush() -> None:
+        if waiting:
+            store.add([of for of, _ in waiting], encode(np.stack([rgb for _, rgb in waiting])))
+            waiting.clear()
+
+    for treatment in dict.fromkeys(one for some in treatments.values() for one in some):
+        mine = [still for still in stills if treatment in treatments.get(still.entry.split, ())]
+        for number, still in enumerate(mine, 1):
+            region = found[still.id]
+            crops = [one for one in views.CROPS if one == "tight" or still.entry.source not in tight_only]
+            lacking = [View(one, treatment) for one in crops if views.shows(region.side, region.box, one)]
+            lacking = [view for view in lacking if (still.id, view.name) not in store]
+            if lacking:
+                waiting += _looks(still, region, work, treatment, lacking)
+            if len(waiting) >= batch:
+                flush()
+            report(treatment, number, len(mine))
+        flush()
+
+
+def _looks(
+    still: Still, region: Region, work: Path, treatment: str, lacking: list[View]
+) -> list[tuple[tuple[str, str, float, float], np.ndarray]]:
+    """The crops of one treatment, and what they are of."""
+    face = views.Face(regions.pixels(work, region), region.box, region.picture_px)
+    treated, framing = views.treat(face, treatment, still.entry.pair or still.id)
+    looks = []
+    for view in lacking:
+        cropped = views.crop(treated, view.crop, framing)
+        looks.append(((still.id, view.name, cropped.face_px, cropped.ratio), cropped.rgb))
+    return looks

@@ -1,0 +1,179 @@
+"""The large material: every picture is read, held against its name and hashed, and what would flatter is dropped.
+
+``ingest`` refuses faults of ``stills.csv``, which is the project's own. The index names pictures of other people's
+repositories, which come and go: what cannot be had is counted and named, and the rest is used.
+"""
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from faceloupe.batch.likeness import perceptual_hash
+from faceloupe.errors import DatasetError
+from faceloupe.training import choosing, data, material
+from faceloupe.training.ingest import thin_out
+from faceloupe.training.material import Entry, Still
+from faceloupe.training.snapshots import Read, Snapshots, Why, read_picture
+
+_CHUNK = 64  # entries a worker process takes at a time
+_NAMED = 5  # pictures that are named for each reason; the rest is counted
+_NAMES = {number: name for name, number in data.LABELS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A picture of the index that could not be had."""
+
+    entry: Entry
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The large material.
+
+    Attributes:
+        stills: what is used, in the order of the lists.
+        dropped: read, but not used.
+        missing: listed, but not to be had.
+        notes: sentences on what the material lacks as a whole.
+    """
+
+    stills: tuple[Still, ...]
+    dropped: tuple[choosing.Dropped, ...]
+    missing: tuple[Missing, ...]
+    notes: tuple[str, ...]
+
+
+def _look_at(entry: Entry, folder: Path, snapshots: Snapshots) -> Still | Missing:
+    found = read_picture(entry, folder, snapshots)
+    if not isinstance(found, Read):
+        return Missing(entry, found)
+    height, width = found.rgb.shape[:2]
+    pixels = hashlib.sha256(repr(found.rgb.shape).encode() + found.rgb.tobytes()).hexdigest()
+    likeness, detail = perceptual_hash(found.rgb), perceptual_hash(found.rgb, choosing.DETAIL_SIDE)
+    return Still(found.entry, width, height, pixels, likeness, detail)
+
+
+def _look_at_some(folder: Path, snapshots: Path | None, entries: list[Entry]) -> list[Still | Missing]:
+    with Snapshots(snapshots) as readers:
+        return [_look_at(entry, folder, readers) for entry in entries]
+
+
+def _without_snapshots(entries: Iterable[Entry], snapshots: Path | None) -> str:
+    """A sentence where not one snapshot is there; else empty."""
+    repositories = {entry.repository for entry in entries if entry.repository}
+    if not repositories or any(Snapshots(snapshots).find(one) for one in repositories):
+        return ""
+    place = f"{snapshots} holds no snapshot" if snapshots else "No folder of snapshots was given"
+    return f"{place} of the {len(repositories)} repositories of the index, so {material.STILLS} alone is used."
+
+
+def gather(
+    folder: Path,
+    snapshots: Path | None = None,
+    *,
+    caps: choosing.Caps = choosing.NO_CAPS_GIVEN,
+    near_bits: int = choosing.NEAR_BITS,
+    share: float = 1.0,
+    workers: int | None = None,
+) -> Gathered:
+    """Read every picture that the lists of the material name, and choose those that are used.
+
+    The result does not depend on the number of workers.
+
+    Args:
+        folder: that holds ``stills.csv``, its pictures, and maybe ``index.csv.gz``.
+        snapshots: folder of the snapshots, see ``snapshots``; without any, ``stills.csv`` alone is used.
+        caps: see ``choosing.bounded``.
+        near_bits: see ``choosing.unlike``.
+        share: of the material, for a short run; see ``ingest.thin_out``.
+        workers: processes; None for one on each core.
+
+    Raises:
+        DatasetError: a list cannot be read, a file of ``stills.csv`` is missing or unreadable, or train or val is left
+            without a class.
+    """
+    listing = material.read_listing(folder)
+    note = _without_snapshots(listing.entries, snapshots)
+    entries = [entry for entry in listing.entries if not (note and entry.repository)]
+    entries = thin_out(entries, share)
+    chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
+    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+        found = [one for some in pool.map(partial(_look_at_some, folder, snapshots), chunks) for one in some]
+    stills = tuple(one for one in found if isinstance(one, Still))
+    dropped: list[choosing.Dropped] = []
+    for rule in (
+        choosing.once_each,
+        partial(choosing.unlike, near_bits=near_bits),
+        choosing.whole_groups,
+        partial(choosing.bounded, caps=caps),
+    ):
+        chosen = rule(stills)
+        stills = chosen.stills
+        dropped += chosen.dropped
+    _check(stills)
+    missing = tuple(one for one in found if isinstance(one, Missing))
+    passed_over = [f"Passed over in the index: {count} {kind}." for kind, count in listing.passed_over.items()]
+    notes = tuple(sentence for sentence in (listing.note, note, *passed_over) if sentence)
+    return Gathered(stills, tuple(dropped), missing, notes)
+
+
+def _check(stills: Iterable[Still]) -> None:
+    """
+    Raises:
+        DatasetError: a split that is fitted on lacks a class.
+    """
+    labels = {split: set() for split in material.SPLITS}
+    for still in stills:
+        labels[still.entry.split].add(still.entry.label)
+    for split in data.SPLITS:
+        if labels[split] != {0, 1}:
+            raise DatasetError(f"The {split} split must hold both classes, it holds {sorted(labels[split])}.")
+
+
+def write_missing(gathered: Gathered, path: Path) -> None:
+    """Write as CSV which pictures were missing or dropped, and why: what ``summary`` counts, in full."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["source", "split", "place", "reason", "other"])
+        for one in gathered.missing:
+            writer.writerow([one.entry.source, one.entry.split, one.entry.place, str(one.why), ""])
+        for one in gathered.dropped:
+            entry = one.still.entry
+            writer.writerow([entry.source, entry.split, entry.place, one.reason, one.other])
+    temporary.replace(path)
+
+
+def summary(gathered: Gathered) -> str:
+    """What there is by split and label, and in lines of text what there is not."""
+    lines = list(gathered.notes)
+    counts = Counter((still.entry.split, still.entry.label) for still in gathered.stills)
+    for split in material.SPLITS:
+        some = ", ".join(f"{counts[split, label]:,} {_NAMES[label]}" for label in _NAMES)
+        sources = len({still.entry.source for still in gathered.stills if still.entry.split == split})
+        lines.append(f"{split}: {some}, of {sources} sources")
+    for why in Why:
+        mine = [one.entry for one in gathered.missing if one.why is why]
+        named = sorted({one.repository for one in mine}) if why is Why.NO_SNAPSHOT else [one.place for one in mine]
+        lines += _counted(f"missing, {why}", len(mine), named)
+    for reason in sorted({one.reason for one in gathered.dropped}):
+        mine = [one for one in gathered.dropped if one.reason == reason]
+        named = [one.still.entry.place + (f" is {one.other}" if one.other else "") for one in mine]
+        lines += _counted(f"dropped, {reason}", len(mine), named)
+    return "\n".join(lines)
+
+
+def _counted(what: str, count: int, named: list[str]) -> list[str]:
+    if not count:
+        return []
+    more = [f"  and {len(named) - _NAMED} more"] if len(named) > _NAMED else []
+    return [f"{what}: {count:,}", *(f"  {one}" for one in named[:_NAMED]), *more]

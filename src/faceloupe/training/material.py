@@ -1,0 +1,264 @@
+"""The large material as typed entries: what ``stills.csv`` lists, and what ``index.csv.gz`` beside it lists.
+
+The index names pictures of public repositories by their Git blob, so that anyone can bring the same bytes. Its split
+``cross`` is for looking at how a model generalizes: its entries are read, and refused by whatever fits something.
+"""
+
+import csv
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceloupe.errors import DatasetError
+from faceloupe.training import data
+
+STILLS, INDEX = "stills.csv", "index.csv.gz"
+HELD_OUT = "cross"
+SPLITS = (*data.SPLITS, HELD_OUT)
+_CLIPS = (".mp4", ".gif", ".mov", ".avi", ".webm")
+_NO_VERDICT = "borderline"  # a label of the index for what is neither
+_EVERYONE_APART = "file name = person"  # what the index says of a source whose groups it does not spell out
+_BLOB = re.compile(r"[0-9a-f]{40}")
+_CORNERS = ("x0", "y0", "x1", "y1")
+_COLUMNS = ("split", "source", "label", "method", "group", "pair", "repository", "blob", "path", *_CORNERS)
+_ID_DIGITS = 16  # of the blob; 64 bits tell a million pictures apart
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One picture of the material.
+
+    Attributes:
+        split: train, val or cross.
+        source: the collection it comes from.
+        label: 1 = manipulated, 0 = authentic.
+        method: what made it; empty where that is not known.
+        group: person, pair of people or sheet that must stay whole, the same over all sources of the index; empty where
+            the picture stands alone.
+        pair: shared by a pristine picture and what was made from it; empty where there is no such picture.
+        repository: ``owner/name`` on GitHub; empty for a file in the folder of ``stills.csv``.
+        blob: SHA-1 that Git gives the bytes, 40 hexadecimal digits; empty for such a file until it was read.
+        path: in the repository, or relative to the folder.
+        tile: left, top, right and bottom, pixels, where the picture is a part of a contact sheet; else None.
+    """
+
+    split: str
+    source: str
+    label: int
+    method: str
+    group: str
+    pair: str
+    repository: str
+    blob: str
+    path: str
+    tile: tuple[int, int, int, int] | None = None
+
+    @property
+    def id(self) -> str:
+        """Names the pixels: two entries of the same bytes and tile have the same. It needs the blob."""
+        return "-".join([self.blob[:_ID_DIGITS], *map(str, self.tile or ())])
+
+    @property
+    def place(self) -> str:
+        """Where it lies, in words; it is known before anything was read, and choices by name rest on it."""
+        tile = f" at {','.join(map(str, self.tile))}" if self.tile else ""
+        return f"{self.repository}:{self.path}{tile}" if self.repository else self.path
+
+    @property
+    def unit(self) -> str:
+        """What counts as one independent observation: the group, or the picture itself."""
+        if not self.group:
+            return self.place
+        return self.group if self.repository else f"{self.source}/{self.group}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the lists hold.
+
+    Attributes:
+        entries: those of ``stills.csv`` first, each list in its own order.
+        passed_over: why entries of the index are no stills with a label -> how many.
+        note: a sentence where the index was not there; else empty.
+    """
+
+    entries: tuple[Entry, ...]
+    passed_over: Counter[str]
+    note: str = ""
+
+
+def _rows(path: Path, stream: Iterable[str], columns: Iterable[str]) -> Iterator[dict[str, str]]:
+    reader = csv.DictReader(stream)
+    missing = set(columns) - set(reader.fieldnames or ())
+    if missing:
+        raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}; get a complete copy.")
+    yield from reader
+
+
+def _known(row: dict[str, str], path: Path) -> None:
+    if row["split"] not in SPLITS or row["label"] not in data.LABELS:
+        raise DatasetError(
+            f"{path}: {row['path']} has the split {row['split']!r} and the label {row['label']!r}; "
+            f"{', '.join(SPLITS)} and {', '.join(data.LABELS)} were expected."
+        )
+
+
+def _tile(row: dict[str, str], path: Path) -> tuple[int, int, int, int] | None:
+    corners = [row[name] for name in _CORNERS]
+    if not any(corners):
+        return None
+    try:
+        x0, y0, x1, y1 = map(int, corners)
+    except ValueError:
+        x0 = y0 = x1 = y1 = 0
+    if not (0 <= x0 < x1 and 0 <= y0 < y1):
+        raise DatasetError(f"{path}: {row['path']} has the tile {corners}; four growing whole numbers were expected.")
+    return x0, y0, x1, y1
+
+
+def _of_index(row: dict[str, str], path: Path) -> Entry:
+    _known(row, path)
+    if not _BLOB.fullmatch(row["blob"]) or row["repository"].count("/") != 1:
+        raise DatasetError(
+            f"{path}: {row['path']} names the blob {row['blob']!r} of {row['repository']!r}; "
+            "40 hexadecimal digits and owner/name were expected."
+        )
+    group = row["group"]
+    if group == _EVERYONE_APART:
+        group = f"speaker:{Path(row['path']).stem.lower()}"
+    return Entry(
+        row["split"],
+        row["source"],
+        data.LABELS[row["label"]],
+        row["method"],
+        group,
+        row["pair"],
+        row["repository"],
+        row["blob"],
+        row["path"],
+        _tile(row, path),
+    )
+
+
+def _of_stills(row: dict[str, str], path: Path) -> Entry:
+    _known(row, path)
+    item = data.Item(row["split"], row["source"], data.LABELS[row["label"]], row["group"], row["path"])
+    pair = (item.original or item.path) if item.source in data.WITH_ORIGINALS else ""
+    return Entry(item.split, item.source, item.label, "", item.group, pair, "", "", item.path)
+
+
+def read_listing(folder: Path) -> Listing:
+    """Read ``stills.csv`` and, where it is there, ``index.csv.gz`` of a folder.
+
+    Raises:
+        DatasetError: ``stills.csv`` is missing, or a list has a missing column, or a row that cannot be read.
+    """
+    path = folder / STILLS
+    if not path.is_file():
+        raise DatasetError(f"{path} is not there: give the folder that holds the training material.")
+    with path.open(newline="", encoding="utf-8") as stream:
+        entries = [_of_stills(row, path) for row in _rows(path, stream, ("split", "source", "label", "group", "path"))]
+    path, passed_over = folder / INDEX, Counter()
+    if not path.is_file():
+        return Listing(tuple(entries), passed_over, f"{path} is not there, so {STILLS} alone is used.")
+    try:
+        with gzip.open(path, "rt", newline="", encoding="utf-8") as stream:
+            for row in _rows(path, stream, _COLUMNS):
+                if row["path"].lower().endswith(_CLIPS):
+                    passed_over["clips"] += 1
+                elif row["label"] == _NO_VERDICT:
+                    passed_over[_NO_VERDICT] += 1
+                else:
+                    entries.append(_of_index(row, path))
+    except (OSError, EOFError, UnicodeDecodeError) as problem:
+        raise DatasetError(f"{path} is damaged ({problem}); get a complete copy.") from problem
+    return Listing(tuple(entries), passed_over)
+
+
+def refuse_held_out(entries: Iterable[Entry]) -> None:
+    """Refuse to fit anything on pictures that are for looking only: called before anything is trained or calibrated.
+
+    Raises:
+        DatasetError: a picture is not of train or val.
+    """
+    held_out = [entry for entry in entries if entry.split not in data.SPLITS]
+    if held_out:
+        raise DatasetError(
+            f"{len(held_out)} pictures of the split {held_out[0].split}, {held_out[0].place} first, are for looking "
+            f"only; train and calibrate on {' and '.join(data.SPLITS)}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A picture of the material that was read.
+
+    Attributes:
+        entry: with its blob.
+        width, height: pixels; of the tile, where it is one.
+        pixels_sha256: of height, width and the RGB values: the same picture in another file has the same.
+        likeness: perceptual hash of 64 bits, hexadecimal; see ``batch.likeness``.
+        detail: the same of 256 bits, which tells aligned faces of different people apart.
+    """
+
+    entry: Entry
+    width: int
+    height: int
+    pixels_sha256: str
+    likeness: str
+    detail: str
+
+    @property
+    def id(self) -> str:
+        return self.entry.id
+
+
+MANIFEST_COLUMNS = ("id", *_COLUMNS, "width", "height", "pixels_sha256", "likeness", "detail")
+_NAMES = {number: name for name, number in data.LABELS.items()}
+
+
+def write_manifest(stills: Iterable[Still], path: Path) -> None:
+    """Write the material as CSV, whole or not at all; the same material makes the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(MANIFEST_COLUMNS)
+            for still in stills:
+                one = still.entry
+                names = (one.split, one.source, _NAMES[one.label], one.method, one.group, one.pair)
+                tile = one.tile or ("",) * len(_CORNERS)
+                read = (still.width, still.height, still.pixels_sha256, still.likeness, still.detail)
+                writer.writerow([one.id, *names, one.repository, one.blob, one.path, *tile, *read])
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_manifest(path: Path, splits: tuple[str, ...] = data.SPLITS) -> list[Still]:
+    """Read what ``write_manifest`` wrote.
+
+    Args:
+        splits: that are wanted; ``cross`` has to be asked for by name.
+
+    Raises:
+        DatasetError: the file is missing or no manifest, or a split is unknown.
+    """
+    if unknown := set(splits) - set(SPLITS):
+        raise DatasetError(f"There is no split {', '.join(sorted(unknown))}; known are {', '.join(SPLITS)}.")
+    if not path.is_file():
+        raise DatasetError(f"{path} is not there: run `gather` first.")
+    stills = []
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in _rows(path, stream, MANIFEST_COLUMNS):
+            if row["split"] in splits:
+                _known(row, path)
+                values = [row[name] for name in ("method", "group", "pair", "repository", "blob", "path")]
+                entry = Entry(row["split"], row["source"], data.LABELS[row["label"]], *values, _tile(row, path))
+                size = int(row["width"]), int(row["height"])
+                stills.append(Still(entry, *size, row["pixels_sha256"], row["likeness"], row["detail"]))
+    return stills

@@ -1,0 +1,280 @@
+"""The face of every picture of the large material, and the part of the picture around it, stored once.
+
+Everything that is done to a face later - crops, degradations, augmentation - starts from this region, which is 2.6
+times as wide as the face: room for the widest crop, turned and moved.
+"""
+
+import csv
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from faceloupe.config import Settings
+from faceloupe.errors import DatasetError
+from faceloupe.faces.detector import SURE, FaceDetector
+from faceloupe.scoring.preprocess import crop_square
+from faceloupe.training.lines import GrowingTable
+from faceloupe.training.material import Still
+from faceloupe.training.snapshots import Read, Snapshots, read_picture
+from faceloupe.types import Box, DetectedFace
+
+MARGIN = 2.6  # side of the region, in longer sides of the face box
+LONGEST_PX = 800  # larger regions are shrunk to this; the encoder sees 224 px of them
+SMALLEST_FACE_PX = 36  # shorter side of the box: below this nothing is left to tell
+FOLDER, TABLE, _LOG = "regions", "regions.csv", "log.csv"
+_CHUNK = 16  # pictures a worker process takes at a time: what a killed run loses
+_CORNERS = ("x0", "y0", "x1", "y1")
+_POINTS = tuple(f"{point}_{axis}" for point in ("eye1", "eye2", "nose", "mouth1", "mouth2") for axis in "xy")
+COLUMNS = ("id", "reason", "side", "scale", "width", "height", "confidence", *_CORNERS, *_POINTS)
+_LOG_COLUMNS = (*COLUMNS, "made_by")
+NO_FACE, SMALL_FACE = "no face was found", "the face is too small"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The stored surroundings of a face.
+
+    Attributes:
+        id: of the picture.
+        reason: why there is none; empty where there is one.
+        side: of the square region, pixels.
+        scale: pixels of the region for each pixel of the picture, up to 1.
+        width, height: of the whole picture, pixels of the picture.
+        confidence: of the face finder, 0..1; 0 where the picture itself stands for the face.
+        box: of the face, pixels of the region; None where there is no region.
+        landmarks: x and y of the eyes, the nose and the corners of the mouth, pixels of the region; empty where the
+            picture itself stands for the face.
+    """
+
+    id: str
+    reason: str = ""
+    side: int = 0
+    scale: float = 1.0
+    width: int = 0
+    height: int = 0
+    confidence: float = 0.0
+    box: Box | None = None
+    landmarks: tuple[float, ...] = ()
+
+    @property
+    def picture_px(self) -> float:
+        """The longer side of the whole picture, in pixels of the region."""
+        return max(self.width, self.height) * self.scale
+
+
+def _row(region: Region) -> tuple:
+    box = [f"{value:.2f}" for value in region.box.corners] if region.box else [""] * len(_CORNERS)
+    points = [f"{value:.2f}" for value in region.landmarks] or [""] * len(_POINTS)
+    numbers = (region.side, f"{region.scale:.6f}", region.width, region.height, f"{region.confidence:.4f}")
+    return (region.id, region.reason, *numbers, *box, *points)
+
+
+def _region(row: dict[str, str]) -> Region:
+    box = Box(*(float(row[name]) for name in _CORNERS)) if row[_CORNERS[0]] else None
+    points = tuple(float(row[name]) for name in _POINTS if row[name])
+    sizes = int(row["side"]), float(row["scale"]), int(row["width"]), int(row["height"]), float(row["confidence"])
+    return Region(row["id"], row["reason"], *sizes, box, points)
+
+
+def main_face(faces: Iterable[DetectedFace]) -> DetectedFace | None:
+    """The largest face that the finder is sure of; None where it is of none."""
+    return next((face for face in faces if face.confidence >= SURE), None)
+
+
+def cut_out(rgb: np.ndarray, face: DetectedFace | None, name: str) -> tuple[Region, np.ndarray]:
+    """Cut the region of a face.
+
+    Args:
+        rgb: (H, W, 3) uint8 RGB, the whole picture.
+        face: None where the picture itself is a tight crop of a face.
+        name: id of the picture.
+
+    Returns:
+        The region and its (S, S, 3) uint8 RGB pixels, S up to ``LONGEST_PX``; empty pixels where the face is too small.
+    """
+    height, width = rgb.shape[:2]
+    box = face.box.clipped(width, height) if face else Box(0.0, 0.0, float(width), float(height))
+    if min(box.width, box.height) < SMALLEST_FACE_PX:
+        return Region(name, SMALL_FACE, width=width, height=height), np.empty((0, 0, 3), np.uint8)
+    x0, y0, x1, y1 = (int(value) for value in crop_square(box, width, height, MARGIN).corners)
+    pixels = rgb[y0:y1, x0:x1]
+    scale = min(1.0, LONGEST_PX / (x1 - x0))
+    if scale < 1.0:
+        pixels = cv2.resize(pixels, (LONGEST_PX, LONGEST_PX), interpolation=cv2.INTER_AREA)
+    corners = (np.array(box.corners).reshape(2, 2) - (x0, y0)) * scale
+    points = ((face.landmarks - (x0, y0)) * scale).ravel() if face else ()
+    region = Region(
+        name,
+        "",
+        pixels.shape[0],
+        scale,
+        width,
+        height,
+        face.confidence if face else 0.0,
+        Box(*(float(value) for value in corners.ravel())),
+        tuple(float(value) for value in points),
+    )
+    return region, np.ascontiguousarray(pixels)
+
+
+def _store(pixels: np.ndarray, path: Path) -> None:
+    """As PNG, whole or not at all."""
+    _, coded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    temporary = path.with_suffix(".partial")
+    temporary.write_bytes(coded.tobytes())
+    temporary.replace(path)
+
+
+_Find = Callable[[np.ndarray], list[DetectedFace]]
+_finder: FaceDetector | None = None  # of a worker process
+
+
+def _find(rgb: np.ndarray) -> list[DetectedFace]:
+    """In a worker: one thread each, the processes share the cores."""
+    global _finder
+    if _finder is None:
+        import torch
+
+        torch.set_num_threads(1)
+        _finder = FaceDetector(Settings())
+    return _finder.detect(rgb)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a worker process needs to know; see ``make``."""
+
+    folder: Path
+    snapshots: Path | None
+    target: Path
+    crops: frozenset[str]
+    find: _Find
+
+    def __call__(self, stills: list[Still]) -> list[Region]:
+        with Snapshots(self.snapshots) as snapshots:
+            return [self._make(still, snapshots) for still in stills]
+
+    def _make(self, still: Still, snapshots: Snapshots) -> Region:
+        found = read_picture(still.entry, self.folder, snapshots)
+        if not isinstance(found, Read):
+            return Region(still.id, str(found))
+        face = main_face(self.find(found.rgb))
+        if face is None and still.entry.source not in self.crops:
+            return Region(still.id, NO_FACE, width=still.width, height=still.height)
+        region, pixels = cut_out(found.rgb, face, still.id)
+        if not region.reason:
+            _store(pixels, self.target / f"{still.id}.png")
+        return region
+
+
+def made_by(crops: Iterable[str]) -> str:
+    """Names the parameters that decide a region; what was made under others is made anew."""
+    settings = Settings()
+    finder = settings.detection_long_side, settings.smallest_sought_px, settings.detection_confidence
+    return "/".join(map(str, (MARGIN, LONGEST_PX, SMALLEST_FACE_PX, SURE, *finder, "+".join(sorted(crops)))))
+
+
+def make(
+    stills: Iterable[Still],
+    folder: Path,
+    snapshots: Path | None,
+    work: Path,
+    *,
+    crops: Iterable[str] = (),
+    workers: int | None = None,
+    report: Callable[[int, int], None] = lambda done, of: None,
+    find: _Find = _find,
+) -> list[Region]:
+    """Find the face of every picture and store its region as PNG under ``work/regions``.
+
+    What an earlier run stored is kept, even where that run was killed. The table ``work/regions.csv`` is written at the
+    end, in the order of the pictures.
+
+    Args:
+        stills: the material.
+        folder: of ``stills.csv``.
+        snapshots: folder of the snapshots.
+        work: folder for intermediate results.
+        crops: sources whose pictures are tight crops of a face: there, the picture itself stands for a face that is
+            not found.
+        workers: processes; None for one on each core, 0 for none but this one.
+        report: called with the number of pictures done, and of all.
+        find: faces of an (H, W, 3) uint8 RGB picture, from the largest to the smallest.
+
+    Returns:
+        One region for each picture, in order; where there is none, with the reason.
+
+    Raises:
+        DatasetError: a file of ``stills.csv`` is missing or unreadable.
+    """
+    stills, target = list(stills), work / FOLDER
+    target.mkdir(parents=True, exist_ok=True)
+    crops = frozenset(crops)
+    mark = made_by(crops)
+    log = GrowingTable(target / _LOG, _LOG_COLUMNS)
+    try:
+        known = {row["id"]: _region(row) for row in log.rows if row["made_by"] == mark}
+        known = {name: one for name, one in known.items() if _stands(one, target)}
+        left = [still for still in stills if still.id not in known]
+        chunks = [left[start : start + _CHUNK] for start in range(0, len(left), _CHUNK)]
+        task = _Task(folder, snapshots, target, crops, find)
+        done = len(stills) - len(left)
+        with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+            for made in map(task, chunks) if workers == 0 else pool.map(task, chunks):
+                log.add((*_row(region), mark) for region in made)
+                known |= {region.id: _region(dict(zip(COLUMNS, map(str, _row(region))))) for region in made}
+                done += len(made)
+                report(done, len(stills))
+    finally:
+        log.close()
+    regions = [known[still.id] for still in stills]
+    _write(regions, work / TABLE)
+    return regions
+
+
+def _stands(region: Region, target: Path) -> bool:
+    """Whether a region of an earlier run can be kept: a picture that was missing then may be there now."""
+    if region.reason:
+        return region.reason in (NO_FACE, SMALL_FACE)
+    return (target / f"{region.id}.png").is_file()
+
+
+def _write(regions: Iterable[Region], path: Path) -> None:
+    temporary = path.with_suffix(".partial")
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_row(region) for region in regions)
+    temporary.replace(path)
+
+
+def read(work: Path) -> dict[str, Region]:
+    """The regions that ``make`` stored, by id; pictures without one are left out.
+
+    Raises:
+        DatasetError: the table is missing.
+    """
+    path = work / TABLE
+    if not path.is_file():
+        raise DatasetError(f"{path} is not there: run `regions` first.")
+    with path.open(newline="", encoding="utf-8") as stream:
+        found = [_region(row) for row in csv.DictReader(stream)]
+    return {region.id: region for region in found if not region.reason}
+
+
+def pixels(work: Path, region: Region) -> np.ndarray:
+    """The (S, S, 3) uint8 RGB pixels of a region.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    path = work / FOLDER / f"{region.id}.png"
+    decoded = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if decoded is None or decoded.shape[:2] != (region.side, region.side):
+        raise DatasetError(f"{path} is missing or damaged: remove it, and run `regions` again.")
+    return decoded

@@ -1,0 +1,373 @@
+"""What the encoder sees of a face: two crops, of the picture as it is, degraded in fixed tiers, or by chance.
+
+Generated faces are told by head and shoulders, edited ones by the face alone. Degradations are applied to the region
+around the face before it is cut, at the picture's own resolution, as they befall pictures on their way.
+
+Every random choice is drawn into a ``Recipe`` first and then applied, so that a pristine picture and what was made from
+it can be given the very same treatment: what then differs between the two is the manipulation.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from faceloupe.errors import DatasetError
+from faceloupe.scoring.preprocess import crop_square, cut
+from faceloupe.types import Box
+
+SIDE = 224  # pixels, of the encoder's input
+CROPS = MappingProxyType({"tight": 1.3, "wide": 2.4})  # side of the crop, in longer sides of the face box
+_WIDE_FROM = 1.7  # a wide crop that had to shrink below this would show little more than the tight one
+_RESAMPLING = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
+_RESAMPLING_SHARES = (0.5, 0.2, 0.2, 0.1)
+_SHARPENING_SIGMA = 1.2
+_SMALLEST_SIDE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face in its surroundings.
+
+    Attributes:
+        rgb: (H, W, 3) uint8 RGB.
+        box: of the face, pixels of ``rgb``.
+        picture_px: longer side of the whole picture that ``rgb`` was cut from, in pixels of ``rgb``.
+    """
+
+    rgb: np.ndarray
+    box: Box
+    picture_px: float
+
+    @property
+    def size_px(self) -> float:
+        """The longer side of the face box, pixels."""
+        return max(self.box.width, self.box.height)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a crop departs from its nominal place.
+
+    Attributes:
+        zoom: factor on the side of the crop.
+        shift: of its center, x and y, as a share of the face box's sides.
+    """
+
+    zoom: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+AS_FRAMED = Framing()
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What the encoder is given.
+
+    Attributes:
+        rgb: (SIDE, SIDE, 3) uint8 RGB.
+        face_px: longer side of the face box before the crop was resized, pixels.
+        ratio: side of the crop in longer sides of the face box: less than asked for where the picture ends.
+    """
+
+    rgb: np.ndarray
+    face_px: float
+    ratio: float
+
+
+def shows(side: int, box: Box, crop: str) -> bool:
+    """Whether a face has the surroundings that a crop is there for; the tight one shows any.
+
+    Args:
+        side: the shorter side of what is there around the face, pixels.
+        box: of the face, in the same pixels.
+        crop: of ``CROPS``.
+    """
+    return crop != "wide" or side >= _WIDE_FROM * max(box.width, box.height)
+
+
+def crop(face: Face, name: str, framing: Framing = AS_FRAMED) -> Crop:
+    """Cut a face.
+
+    Args:
+        name: of ``CROPS``.
+
+    Raises:
+        DatasetError: there is no such crop.
+    """
+    if name not in CROPS:
+        raise DatasetError(f"There is no crop {name!r}; known are {', '.join(CROPS)}.")
+    height, width = face.rgb.shape[:2]
+    dx, dy = framing.shift[0] * face.box.width, framing.shift[1] * face.box.height
+    moved = Box(face.box.x0 + dx, face.box.y0 + dy, face.box.x1 + dx, face.box.y1 + dy)
+    square = crop_square(moved, width, height, CROPS[name] * framing.zoom)
+    return Crop(cut(face.rgb, square, SIDE), face.size_px, square.width / face.size_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A fixed degradation: the whole picture shrunk to ``long_side`` pixels, then JPEG of that quality."""
+
+    long_side: int
+    quality: int
+
+
+AS_IS = "as-is"
+TIERS = MappingProxyType({AS_IS: None, "768": Tier(768, 60), "512": Tier(512, 40)})
+
+
+def _jpeg(rgb: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
+    coded = io.BytesIO()
+    Image.fromarray(rgb).save(coded, "JPEG", quality=quality, subsampling=subsampling)
+    return np.asarray(Image.open(coded).convert("RGB"))
+
+
+def _webp(rgb: np.ndarray, quality: int) -> np.ndarray:
+    coded = io.BytesIO()
+    Image.fromarray(rgb).save(coded, "WEBP", quality=quality, method=1)
+    return np.asarray(Image.open(coded).convert("RGB"))
+
+
+def _resized(face: Face, factor: float, resampling: int) -> Face:
+    height, width = face.rgb.shape[:2]
+    size = max(round(width * factor), _SMALLEST_SIDE), max(round(height * factor), _SMALLEST_SIDE)
+    x, y = size[0] / width, size[1] / height
+    box = Box(face.box.x0 * x, face.box.y0 * y, face.box.x1 * x, face.box.y1 * y)
+    return Face(cv2.resize(face.rgb, size, interpolation=resampling), box, face.picture_px * factor)
+
+
+def degrade(face: Face, tier: Tier | None) -> Face:
+    """Apply a tier; pictures that are smaller already are compressed only. None leaves the face as it is."""
+    if tier is None:
+        return face
+    factor = min(1.0, tier.long_side / face.picture_px)
+    if factor < 1.0:
+        face = _resized(face, factor, cv2.INTER_AREA)
+    return Face(_jpeg(face.rgb, tier.quality), face.box, face.picture_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One leg of a picture's way: it is shrunk, filtered and compressed.
+
+    Attributes:
+        shrink: how far the face goes from its own size down to ``smallest_px``, on a logarithmic scale, 0..1.
+        smallest_px: of the face box's longer side; smaller faces are not shrunk.
+        resampling: OpenCV interpolation of the shrinking.
+        blur_sigma: Gaussian, pixels; 0 for none.
+        sharpen: strength of an unsharp mask; 0 for none.
+        noise_std: Gaussian, gray levels; 0 for none.
+        colored_noise: whether the noise differs between the channels.
+        smooth: gray levels over which a bilateral filter smooths; 0 for none.
+        codec: JPEG, WEBP, or empty for none.
+        quality: of the codec.
+        subsampling: of JPEG's colors as Pillow numbers it: 0 none, 2 by half in both directions.
+    """
+
+    shrink: float
+    smallest_px: int
+    resampling: int
+    blur_sigma: float = 0.0
+    sharpen: float = 0.0
+    noise_std: float = 0.0
+    colored_noise: bool = False
+    smooth: float = 0.0
+    codec: str = ""
+    quality: int = 0
+    subsampling: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One draw of the augmentation.
+
+    Attributes:
+        turn: rotation about the face, degrees.
+        flip: mirror left to right.
+        gamma, offset: exponent and brightness in 0..255; 1 and 0 leave the picture as it is.
+        gain: per channel, contrast.
+        saturation: 0 gray .. 1 as it is .. above 1 stronger.
+        passages: in order.
+        framing: of the crops.
+        seed: of the noise.
+    """
+
+    turn: float
+    flip: bool
+    gamma: float
+    offset: float
+    gain: tuple[float, float, float]
+    saturation: float
+    passages: tuple[Passage, ...]
+    framing: Framing
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How hard the augmentation is.
+
+    Attributes:
+        smallest_px: see ``Passage``.
+        shrinking: share of the passages that shrink.
+        jpeg: share that end in JPEG.
+        quality: of that JPEG, from and to.
+    """
+
+    smallest_px: int
+    shrinking: float
+    jpeg: float
+    quality: tuple[int, int]
+
+
+STRENGTHS = MappingProxyType({"light": Strength(80, 0.65, 0.75, (50, 97)), "heavy": Strength(40, 0.95, 0.85, (30, 80))})
+
+
+def _draw_passage(random: np.random.Generator, strength: Strength) -> Passage:
+    filters = {}
+    which = random.random()
+    if which < 0.15:
+        filters["blur_sigma"] = random.uniform(0.3, 1.4)
+    elif which < 0.25:
+        filters["sharpen"] = random.uniform(0.2, 1.2)
+    elif which < 0.33:
+        filters |= {"noise_std": random.uniform(1.0, 7.0), "colored_noise": random.random() < 0.5}
+    elif which < 0.37:
+        filters["smooth"] = random.uniform(10.0, 40.0)
+    which = random.random()
+    if which < strength.jpeg:
+        filters |= {"codec": "JPEG", "quality": int(random.integers(*strength.quality))}
+        filters["subsampling"] = int(random.choice([0, 2]))
+    elif which < strength.jpeg + 0.15:
+        filters |= {"codec": "WEBP", "quality": int(random.integers(30, 96))}
+    return Passage(
+        shrink=random.uniform(0.0, 1.0) if random.random() < strength.shrinking else 0.0,
+        smallest_px=strength.smallest_px,
+        resampling=int(random.choice(_RESAMPLING, p=_RESAMPLING_SHARES)),
+        **filters,
+    )
+
+
+def draw(random: np.random.Generator, strength: Strength) -> Recipe:
+    """Draw a recipe."""
+    turn = 0.0
+    if random.random() < 0.3:
+        most = 25.0 if random.random() < 0.3 else 10.0
+        turn = random.uniform(-most, most)
+    gamma, offset, gain, saturation = 1.0, 0.0, (1.0, 1.0, 1.0), 1.0
+    if random.random() < 0.7:
+        gamma = float(np.exp(random.uniform(-0.25, 0.25)))
+        offset = random.uniform(-18.0, 18.0)
+        contrast = random.uniform(0.8, 1.25)
+        gain = tuple(contrast * random.uniform(0.95, 1.05) for _ in range(3))
+        saturation = 0.0 if random.random() < 0.12 else random.uniform(0.6, 1.4)
+    return Recipe(
+        turn=turn,
+        flip=random.random() < 0.5,
+        gamma=gamma,
+        offset=offset,
+        gain=gain,
+        saturation=saturation,
+        passages=tuple(_draw_passage(random, strength) for _ in range(1 if random.random() < 0.7 else 2)),
+        framing=Framing(random.uniform(0.85, 1.15), (random.uniform(-0.06, 0.06), random.uniform(-0.06, 0.06))),
+        seed=int(random.integers(2**31)),
+    )
+
+
+def _turned(face: Face, degrees: float) -> Face:
+    height, width = face.rgb.shape[:2]
+    middle = (face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2
+    rotation = cv2.getRotationMatrix2D(middle, degrees, 1.0)
+    border = cv2.BORDER_REFLECT_101
+    rgb = cv2.warpAffine(face.rgb, rotation, (width, height), flags=cv2.INTER_CUBIC, borderMode=border)
+    return Face(rgb, face.box, face.picture_px)
+
+
+def _flipped(face: Face) -> Face:
+    width = face.rgb.shape[1]
+    box = Box(width - face.box.x1, face.box.y0, width - face.box.x0, face.box.y1)
+    return Face(np.ascontiguousarray(face.rgb[:, ::-1]), box, face.picture_px)
+
+
+def _colored(rgb: np.ndarray, recipe: Recipe) -> np.ndarray:
+    curve = 255.0 * (np.arange(256) / 255.0) ** recipe.gamma
+    tables = [np.clip((curve - 127.5) * gain + 127.5 + recipe.offset, 0, 255) for gain in recipe.gain]
+    rgb = cv2.LUT(rgb, np.stack(tables, axis=1).round().astype(np.uint8)[None])
+    if recipe.saturation != 1.0:
+        gray = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        rgb = cv2.addWeighted(rgb, recipe.saturation, gray, 1.0 - recipe.saturation, 0.0)
+    return rgb
+
+
+def _filtered(rgb: np.ndarray, passage: Passage, noise: np.random.Generator) -> np.ndarray:
+    if passage.blur_sigma:
+        rgb = cv2.GaussianBlur(rgb, (0, 0), passage.blur_sigma)
+    if passage.sharpen:
+        soft = cv2.GaussianBlur(rgb, (0, 0), _SHARPENING_SIGMA)
+        rgb = cv2.addWeighted(rgb, 1.0 + passage.sharpen, soft, -passage.sharpen, 0.0)
+    if passage.noise_std:
+        shape = (*rgb.shape[:2], 3 if passage.colored_noise else 1)
+        rgb = np.clip(rgb + noise.normal(0.0, passage.noise_std, shape), 0, 255).astype(np.uint8)
+    if passage.smooth:
+        rgb = cv2.bilateralFilter(rgb, 5, passage.smooth, 5)
+    if passage.codec == "JPEG":
+        return _jpeg(rgb, passage.quality, passage.subsampling)
+    return _webp(rgb, passage.quality) if passage.codec == "WEBP" else rgb
+
+
+def augment(face: Face, recipe: Recipe) -> Face:
+    """Treat a face by a recipe; its framing is left to ``crop``."""
+    if recipe.turn:
+        face = _turned(face, recipe.turn)
+    if recipe.flip:
+        face = _flipped(face)
+    face = Face(_colored(face.rgb, recipe), face.box, face.picture_px)
+    noise = np.random.default_rng(recipe.seed)
+    for passage in recipe.passages:
+        if passage.shrink and face.size_px > passage.smallest_px:
+            factor = (passage.smallest_px / face.size_px) ** passage.shrink
+            face = _resized(face, factor, passage.resampling)
+        face = Face(_filtered(face.rgb, passage, noise), face.box, face.picture_px)
+    return face
+
+
+def recipe_for(treatment: str, name: str) -> Recipe:
+    """The recipe of a treatment for a picture, from the two names alone.
+
+    Args:
+        treatment: a strength and a number, ``heavy-1``: each number is another draw.
+        name: of the pair that the picture belongs to, or of the picture: a pair has one recipe.
+
+    Raises:
+        DatasetError: there is no such strength.
+    """
+    strength, dash, number = treatment.partition("-")
+    if strength not in STRENGTHS or not dash or not number.isdecimal():
+        known = (*TIERS, *(f"{one}-1" for one in STRENGTHS))
+        raise DatasetError(f"There is no treatment {treatment!r}; known are {', '.join(known)} and further numbers.")
+    seed = hashlib.sha256(f"{treatment} {name}".encode()).digest()
+    return draw(np.random.default_rng(int.from_bytes(seed[:16], "big")), STRENGTHS[strength])
+
+
+def treat(face: Face, treatment: str, name: str) -> tuple[Face, Framing]:
+    """Treat a face, by a tier or by a recipe.
+
+    Args:
+        treatment: of ``TIERS``, or as in ``recipe_for``.
+        name: see ``recipe_for``.
+
+    Returns:
+        The face as the crops are cut from it, and how they are framed.
+
+    Raises:
+        DatasetError: there is no such treatment.
+    """
+    if treatment in TIERS:
+        return degrade(face, TIERS[treatment]), AS_FRAMED
+    recipe = recipe_for(treatment, name)
+    return augment(face, recipe), recipe.framing
