@@ -21,7 +21,7 @@ from faceloupe.report.canonical import Timing, build
 from faceloupe.report.video import Seen, stretch
 from faceloupe.scoring.aggregation import pool, series, strongest_stretch
 from faceloupe.scoring.calibration import log10_likelihood_ratio
-from faceloupe.scoring.outcome import FEWEST_FRAMES, in_scope, of_track, of_video
+from faceloupe.scoring.outcome import FEWEST_FRAMES, in_scope, of_track, of_video, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.scorer import Consulted, FaceScorer
 from faceloupe.types import DetectedFace, FaceFinding, FaceLook, Outcome, TrackFinding
@@ -277,6 +277,7 @@ def _finding(
     outcome, reason, decided = of_track(whole, stretch, record.thresholds, enough=enough)
     familiarity = consulted.familiarity if consulted else None
     outcome, reason = in_scope(outcome, reason, familiarity, record.scope_limit)
+    propositions = scorer.propositions(consulted.pooled) if consulted else ()
     chosen = [look for look in scored if look.by_expert] or scored
     return TrackFinding(
         track.id,
@@ -284,14 +285,14 @@ def _finding(
         track.shot,
         looks,
         outcome,
-        reason,
+        reason + which_kind(outcome, propositions),
         pooled=whole,
         stretch=stretch,
         score=decided.score,
         log10_lr=log10_likelihood_ratio(decided.score, record.log10_lr_bounds),
         raw_logit=float(np.average([look.raw_logit for look in scored], weights=weights)),
         strongest=max(chosen, key=lambda look: look.raw_logit),
-        propositions=scorer.propositions(consulted.pooled) if consulted else (),
+        propositions=propositions,
         familiarity=familiarity,
     )
 

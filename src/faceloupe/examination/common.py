@@ -16,7 +16,7 @@ from faceloupe.faces.quality import assess
 from faceloupe.media.isolation.worker import start
 from faceloupe.report.figures import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
-from faceloupe.scoring.outcome import of_face
+from faceloupe.scoring.outcome import of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.scorer import FaceScorer, Reading
 from faceloupe.types import DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
@@ -138,16 +138,17 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     score = scorer.probability(reading.logit)
     outcome, reason = of_face(score, record.thresholds, reading.familiarity, record.scope_limit)
     log10_lr = log10_likelihood_ratio(score, record.log10_lr_bounds)
+    propositions = scorer.propositions(reading.log_odds)
     return FaceFinding(
         *common,
         outcome,
-        reason,
+        reason + which_kind(outcome, propositions),
         score,
         reading.logit,
         log10_lr,
         crop=crop,
         heat=heat,
         crop_box=square,
-        propositions=scorer.propositions(reading.log_odds),
+        propositions=propositions,
         familiarity=reading.familiarity,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from faceloupe.models.records import Thresholds
-from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, TrackFinding, apart
+from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, PropositionFinding, TrackFinding, apart
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
 
@@ -34,6 +34,21 @@ def of_face(
         scope_limit: of the model record.
     """
     return in_scope(*of_score(score, thresholds), familiarity, scope_limit)
+
+
+APART = 0.5  # log10 of the ratio of two likelihood ratios, from which on one proposition is called the likelier one
+_KINDS = {"generated": "generated whole", "changed": "changed in part (swapped, reenacted or composed)"}
+
+
+def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> str:
+    """What kind of manipulation a verdict ``manipulated`` points to, as the end of its reason; else empty."""
+    if outcome is not Outcome.MANIPULATED or len(propositions) != len(_KINDS):
+        return ""
+    first, second = sorted(propositions, key=lambda one: -one.log10_lr)
+    ratios = ", ".join(f"log10 LR {one.log10_lr:+.2f} for {one.name}" for one in propositions)
+    if first.log10_lr - second.log10_lr < APART:
+        return f"; whether the face was generated whole or changed in part cannot be told ({ratios})"
+    return f"; more likely {_KINDS[first.name]} than {_KINDS[second.name]} ({ratios})"
 
 
 def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, scope_limit: float) -> tuple[Outcome, str]:

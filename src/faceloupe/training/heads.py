@@ -30,12 +30,16 @@ class HeadSettings:
         decay: weight of the squared weights in the loss.
         scatter: weight of the squared distances between the mean logits of sources of one class: what only tells
             sources apart is not to be used.
-        seed: of the choice of known faces.
+        width: dimensions that the standardized features are projected to.
+        examples: faces that the projection is found on.
+        seed: of the projection and of the choice of known faces.
     """
 
     rows: tuple[str, ...] = ROWS
     decay: float = 1e-4
     scatter: float = 0.0
+    width: int = 1024
+    examples: int = 6000
     seed: int = 20261129
 
 
@@ -78,19 +82,82 @@ def balance(labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
     return weights
 
 
-def fit(faces: Faces, settings: HeadSettings) -> dict[str, torch.Tensor]:
-    """Fit a linear head by cross-entropy: the tensors that ``models.expert.Head`` is made of.
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Standardized features in fewer dimensions, so that a head is fitted in seconds; an unsupervised map.
+
+    Attributes:
+        rows: (R,) int64 of the features.
+        mean, scale: (R * 768,) float32.
+        basis: (R * 768, K) float32, orthonormal columns: the principal directions.
+    """
+
+    rows: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+    basis: torch.Tensor
+
+    @classmethod
+    def of(cls, features: np.ndarray, settings: HeadSettings) -> "Projection":
+        """Find the map on (N, 15, 768) features."""
+        rows = torch.tensor([ROWS.index(name) for name in settings.rows])
+        chosen = np.random.default_rng(settings.seed).permutation(len(features))[: settings.examples]
+        part = features[np.sort(chosen)][:, rows.numpy()]
+        inputs = torch.from_numpy(part.reshape(len(part), -1).astype(np.float32))
+        mean, scale = inputs.mean(0), 1.0 / (inputs.std(0) + _LEAST_SPREAD)
+        torch.manual_seed(settings.seed)
+        width = min(settings.width, *inputs.shape)
+        _, _, basis = torch.svd_lowrank((inputs - mean) * scale, q=width, niter=2)
+        return cls(rows, mean, scale, basis)
+
+    def of_faces(self, features: np.ndarray, batch: int = 2048) -> torch.Tensor:
+        """(N, 15, 768) features to (N, K) float32."""
+        parts = []
+        for start in range(0, len(features), batch):
+            part = torch.from_numpy(features[start : start + batch][:, self.rows.numpy()].astype(np.float32))
+            parts.append(((part.flatten(1) - self.mean) * self.scale) @ self.basis)
+        return torch.cat(parts) if parts else torch.zeros(0, self.basis.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A linear head in the dimensions of a projection: logit = inputs @ weights + bias."""
+
+    weights: torch.Tensor
+    bias: torch.Tensor
+
+    def __call__(self, inputs: torch.Tensor) -> np.ndarray:
+        return (inputs @ self.weights + self.bias).double().numpy()
+
+    def tensors(self, projection: Projection) -> dict[str, torch.Tensor]:
+        """What ``models.expert.Head`` is made of: the same map, on the features themselves."""
+        size = len(projection.mean)
+        return {
+            "rows": projection.rows,
+            "mean": projection.mean,
+            "scale": projection.scale,
+            "linear": projection.basis @ self.weights,
+            "bias": self.bias,
+            "hidden": torch.zeros(0, size),
+            "hidden_bias": torch.zeros(0),
+            "output": torch.zeros(0),
+        }
+
+
+def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings: HeadSettings) -> Fitted:
+    """Fit a linear head by cross-entropy.
+
+    Args:
+        inputs: (N, K) float32 of a projection.
+        labels: (N,) int, 1 = manipulated.
+        sources: (N,) str.
 
     Raises:
         DatasetError: a class is missing.
     """
-    rows = torch.tensor([ROWS.index(name) for name in settings.rows])
-    inputs = torch.from_numpy(faces.features[:, rows.numpy()].reshape(len(faces.labels), -1).astype(np.float32))
-    mean, scale = inputs.mean(0), 1.0 / (inputs.std(0) + _LEAST_SPREAD)
-    inputs = (inputs - mean) * scale
-    weights = torch.from_numpy(balance(faces.labels, faces.sources).astype(np.float32))
-    targets = torch.from_numpy(faces.labels.astype(np.float32))
-    centers = _centers(inputs, faces) if settings.scatter else None
+    weights = torch.from_numpy(balance(labels, sources).astype(np.float32))
+    targets = torch.from_numpy(labels.astype(np.float32))
+    centers = _centers(inputs, labels, sources) if settings.scatter else None
     linear, bias = torch.zeros(inputs.shape[1], requires_grad=True), torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.LBFGS([linear, bias], max_iter=_STEPS, history_size=15, line_search_fn="strong_wolfe")
 
@@ -104,38 +171,20 @@ def fit(faces: Faces, settings: HeadSettings) -> dict[str, torch.Tensor]:
         return value
 
     optimizer.step(loss)
-    return {
-        "rows": rows,
-        "mean": mean,
-        "scale": scale,
-        "linear": linear.detach(),
-        "bias": bias.detach(),
-        "hidden": torch.zeros(0, inputs.shape[1]),
-        "hidden_bias": torch.zeros(0),
-        "output": torch.zeros(0),
-    }
+    return Fitted(linear.detach(), bias.detach())
 
 
-def _centers(inputs: torch.Tensor, faces: Faces) -> torch.Tensor:
+def _centers(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray) -> torch.Tensor:
     """Mean of each source of a class, less the mean of these means."""
     parts = []
     for label in (0, 1):
-        of_class = faces.labels == label
-        masks = [of_class & (faces.sources == source) for source in np.unique(faces.sources[of_class])]
+        of_class = labels == label
+        masks = [of_class & (sources == source) for source in np.unique(sources[of_class])]
         means = [inputs[torch.from_numpy(mask)].mean(0) for mask in masks if mask.sum() >= _FEW]
         if means:
             stacked = torch.stack(means)
             parts.append(stacked - stacked.mean(0))
     return torch.cat(parts)
-
-
-def logits_of(tensors: dict[str, torch.Tensor], features: np.ndarray, batch: int = 4096) -> np.ndarray:
-    """Logits of (N, 15, 768) features under a linear head: (N,) float64."""
-    rows, found = tensors["rows"].numpy(), []
-    for start in range(0, len(features), batch):
-        part = torch.from_numpy(features[start : start + batch][:, rows].astype(np.float32)).flatten(1)
-        found.append(((part - tensors["mean"]) * tensors["scale"]) @ tensors["linear"] + tensors["bias"])
-    return torch.cat(found).double().numpy() if found else np.zeros(0)
 
 
 def fold_of(sources: Sequence[str] | np.ndarray, folds: int = FOLDS) -> np.ndarray:
@@ -146,20 +195,23 @@ def fold_of(sources: Sequence[str] | np.ndarray, folds: int = FOLDS) -> np.ndarr
     return np.array([numbers[name] for name in sources])
 
 
-def left_out(faces: Faces, training: np.ndarray, settings: HeadSettings) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def left_out(
+    inputs: torch.Tensor, faces: Faces, training: np.ndarray, settings: HeadSettings
+) -> Iterator[tuple[np.ndarray, Fitted]]:
     """Fit on the sources of all folds but one, for each fold.
 
     Args:
+        inputs: (N, K) of a projection, of all faces.
         training: (N,) bool, the faces that may be trained on.
 
     Yields:
-        (N,) bool, the faces of the sources left out, and their logits.
+        (N,) bool, the faces of the sources left out, and the head that never saw them.
     """
     folds = fold_of(faces.sources)
     for number in np.unique(folds):
         outside = folds == number
-        tensors = fit(faces.where(training & ~outside), settings)
-        yield outside, logits_of(tensors, faces.features[outside])
+        kept = training & ~outside
+        yield outside, fit(inputs[torch.from_numpy(kept)], faces.labels[kept], faces.sources[kept], settings)
 
 
 def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor], list[str]]:
