@@ -54,6 +54,7 @@ def examine(
         reason=reason,
         decisive=decisive,
         notes=picture.notes,
+        shown=picture.shown,
         timing=timing,
     )
     return Analysis(report, Canvas.of(picture.rgb), tuple(findings))

@@ -14,7 +14,7 @@ from faceloupe.config import REPOSITORY, Settings
 from faceloupe.models.records import ModelRecord
 from faceloupe.report import video
 from faceloupe.scoring.calibration import verbal_equivalent
-from faceloupe.types import Evidence, FaceFinding, Outcome, TrackFinding, corners
+from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, Shown, TrackFinding, corners
 
 SCHEMA_VERSION = "1"
 _LIBRARIES = {
@@ -148,6 +148,7 @@ def build(
     decisive: FaceFinding | TrackFinding | None,
     notes: Sequence[str],
     timing: Timing,
+    shown: Shown = AS_STORED,
     seen: video.Seen | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
@@ -157,6 +158,7 @@ def build(
         faces: of a still; none for a video.
         decisive: the face or the track whose score is the file's; None where nothing was scored.
         notes: what was done to the stored pixels before they were examined.
+        shown: what was done to show the file as a viewer would.
         seen: what was looked at in a video; None for a still.
         now: creation time; the present where None.
 
@@ -180,6 +182,7 @@ def build(
         "scope": [NOT_A_POSTERIOR, *(video.scope(seen) if seen else _multiplicity(faces)), *record.limits],
         "faces": [video.track_entry(track) for track in seen.tracks] if seen else [_face(face) for face in faces],
         **(video.sections(seen) if seen else {}),
+        "shown": asdict(shown),
         "settings": settings.as_dict()
         | {
             "crop_margins": list(record.input.views),
