@@ -73,7 +73,7 @@ class DetectedFace:
         box: in source pixels, clipped to the picture.
         confidence: of the detector, 0..1.
         landmarks: (5, 2) float, x and y in source pixels: left eye, right eye, nose, left and right mouth corner, left
-            and right as seen in the picture.
+            and right as seen in the picture; of a face that was found in a turned one, as seen in that.
     """
 
     box: Box
@@ -188,6 +188,7 @@ class FaceFinding:
         crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored. Where
             the face was turned upright, the upright square around all of the source that ``crop`` shows.
         roll_deg: clockwise tilt of the face in the picture, degrees, -180..180.
+        turned_deg: clockwise turn that it was scored after, degrees, -180..180; 0 where it was left as it was.
     """
 
     id: int
@@ -204,6 +205,7 @@ class FaceFinding:
     heat: np.ndarray | None = field(default=None, repr=False, compare=False)
     crop_box: Box | None = None
     roll_deg: float = 0.0
+    turned_deg: float = 0.0
 
     def __post_init__(self) -> None:
         unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)

@@ -5,9 +5,9 @@ picture comes out the same whatever its content:
 
 - PQ and HLG are decoded as ITU-R BT.2100 says (tables 4 and 5), HLG for a screen of 1000 cd/m2 (system gamma 1.2).
 - 203 cd/m2, the reference white of ITU-R BT.2408, becomes the white of sRGB.
-- What is brighter is compressed: up to 0.9 of white nothing changes; from there the largest channel follows the curve of
-  Reinhard et al. 2002 ("Photographic tone reproduction for digital images", equation 4), which starts with slope 1 and
-  takes 1000 cd/m2 to white. The other channels are scaled with it, so that no hue changes.
+- What is brighter is compressed: up to 0.9 of white nothing changes; from there the largest channel follows the curve
+  of Reinhard et al. 2002 ("Photographic tone reproduction for digital images", equation 4), which starts with slope 1
+  and takes 1000 cd/m2 to white. The other channels are scaled with it, so that no hue changes.
 - Primaries are converted in linear light; another white is adapted to that of sRGB (Bradford). What lies outside of
   sRGB is cut off.
 
@@ -138,8 +138,8 @@ def from_png(exponent: float, chromaticities: Chromaticities) -> Encoding | None
 
 
 def gamma_table(exponent: float) -> tuple[np.ndarray, str]:
-    """What browsers do to a PNG that states gAMA without cHRM: (256,) uint8, from stored to shown values for a screen of
-    gamma 2.2, and that in words."""
+    """What browsers do to a PNG that states gAMA without cHRM: (256,) uint8, from stored to shown values for a screen
+    of gamma 2.2, and that in words."""
     return (255.0 * (np.arange(256) / 255.0) ** (1 / (2.2 * exponent))).round().astype(np.uint8), _gamma_words(exponent)
 
 

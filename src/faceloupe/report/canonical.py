@@ -114,6 +114,8 @@ def _face(face: FaceFinding) -> dict[str, Any]:
         "crop_box": corners(face.crop_box),
         "detection_confidence": round(face.detection_confidence, 6),
         "size_px": round(face.size_px, 1),
+        "roll_deg": round(face.roll_deg, 1),
+        "turned_deg": round(face.turned_deg, 1),
         "sharpness": round(face.quality.sharpness, 2),
         "outcome": face.outcome.value,
         "reason": face.reason,
