@@ -216,7 +216,7 @@ def _turn_of(main: boxes.MainPicture | None) -> str | None:
     if main is None:
         return None
     mirrored = None if main.mirror is None else _TURNS[(4, 2)[main.mirror]][1]
-    turned = f"turned {90 * main.quarters} degrees clockwise" if main.quarters else None
+    turned = _TURNS[(6, 3, 8)[main.quarters - 1]][1] if main.quarters else None
     return ", ".join(filter(None, (turned, mirrored))) or None
 
 

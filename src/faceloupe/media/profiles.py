@@ -147,18 +147,27 @@ def _profiled(image: Image.Image, content: bytes | None) -> Treated:
 
 def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str, name: str, *, plain: bool) -> Treated:
     mode = {"GRAY": "L", "CMYK": "CMYK", "RGB": "RGB"}[space]
+    exact = (
+        ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+    )  # else dark grays come from a coarse table
     transform = ImageCms.buildTransform(
         profile,
         ImageCms.createProfile("sRGB"),
         mode,
         "RGB",
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | exact,
     )
     if plain and mode != "CMYK" and _changes_nothing(transform, mode):
         return Treated(image)
     colors, alpha = _apart(image, mode)
-    return Treated(_joined(ImageCms.applyTransform(colors, transform), alpha), f"ICC profile{name} to sRGB")
+    if mode == "L":
+        steps = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+        table = np.asarray(ImageCms.applyTransform(steps, transform))[0]
+        shown = Image.fromarray(table[np.asarray(colors)])
+    else:
+        shown = ImageCms.applyTransform(colors, transform)
+    return Treated(_joined(shown, alpha), f"ICC profile{name} to sRGB")
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
