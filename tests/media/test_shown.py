@@ -2,8 +2,10 @@
 
 import io
 import itertools
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from tests.conftest import GENERATED
 from tests.media import icc
 from tests.media.test_image import decode, encode, gradient
 
-TRIALS = REPOSITORY.parent.parent / "shared" / "data" / "trials"
+TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or REPOSITORY.parent / "shared" / "data") / "trials"
 
 
 def noise(seed: int, mode: str = "RGB") -> Image.Image:
