@@ -73,7 +73,7 @@ class DetectedFace:
         box: in source pixels, clipped to the picture.
         confidence: of the detector, 0..1.
         landmarks: (5, 2) float, x and y in source pixels: left eye, right eye, nose, left and right mouth corner, left
-            and right as seen in the picture.
+            and right as seen in the picture; of a face that was found in a turned one, as seen in that.
     """
 
     box: Box
@@ -130,16 +130,43 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A decoded still.
+class Shown:
+    """What was done to show a file as a viewer would, in words; None where nothing was.
 
     Attributes:
-        rgb: (H, W, 3) uint8, RGB, 0..255, orientation applied.
+        orientation: how it was turned or mirrored.
+        color: what its colors were converted from.
+        transfer: how its brightness was encoded, where that was converted by itself.
+        pixel_aspect: the shape of its stored pixels, width to height, where they are not square.
+    """
+
+    orientation: str | None = None
+    color: str | None = None
+    transfer: str | None = None
+    pixel_aspect: str | None = None
+
+
+AS_STORED = Shown()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded still, as a viewer shows it.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, sRGB, 0..255, upright.
         notes: what was done to the stored pixels to arrive there, one sentence each; empty for plain 8-bit RGB.
+        shown: the same as facts.
+        unshown: the color treatment that a viewer may apply and that could not be applied here; empty where none is.
+            No verdict can rest on these pixels.
+        damage: what its data lacks; empty where nothing is known. No verdict ``authentic`` can rest on these pixels.
     """
 
     rgb: np.ndarray
     notes: tuple[str, ...] = ()
+    shown: Shown = AS_STORED
+    unshown: str = ""
+    damage: str = ""
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
@@ -186,7 +213,10 @@ class FaceFinding:
         crop: (S, S, 3) uint8 RGB, the widest view that the model saw; None where the face was not scored.
         heat: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
             where no heatmap was made.
-        crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored.
+        crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored. Where
+            the face was turned upright, the upright square around all of the source that ``crop`` shows.
+        roll_deg: clockwise tilt of the face in the picture, degrees, -180..180.
+        turned_deg: clockwise turn that it was scored after, degrees, -180..180; 0 where it was left as it was.
         propositions: what its members say of each part of "manipulated"; empty where the model has no such members.
         familiarity: where the face lies among the known ones; None where the model cannot tell.
     """
@@ -206,6 +236,8 @@ class FaceFinding:
     crop_box: Box | None = None
     propositions: tuple[PropositionFinding, ...] = ()
     familiarity: Familiarity | None = None
+    roll_deg: float = 0.0
+    turned_deg: float = 0.0
 
     def __post_init__(self) -> None:
         unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)

@@ -13,13 +13,14 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.quality import assess
+from faceloupe.faces.upright import roll, upright
 from faceloupe.media.isolation.worker import start
 from faceloupe.report.figures import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.outcome import of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.scorer import FaceScorer, Reading
-from faceloupe.types import DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
+from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -111,17 +112,34 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A found face, cut out and held against the gates."""
+    """A found face, cut out and held against the gates.
+
+    Attributes:
+        crop_box: what its widest view shows, in pixels of the picture.
+        turned_deg: clockwise turn that it stands upright by in its views, degrees.
+    """
 
     face: DetectedFace
     views: FaceViews
     quality: FaceQuality
+    crop_box: Box
+    turned_deg: float = 0.0
 
 
-def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer) -> Candidate:
-    """Cut a face out of an (H, W, 3) uint8 RGB picture, and hold it against the gates of the model record."""
-    views = scorer.view(rgb, face.box)
-    return Candidate(face, views, assess(face, views.widest[1], scorer.record.gates))
+def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer, *, turn: bool = False) -> Candidate:
+    """Cut a face out of an (H, W, 3) uint8 RGB picture, and hold it against the gates of the model record.
+
+    Args:
+        turn: whether it is turned upright first.
+    """
+    if not turn:
+        views = scorer.view(rgb, face.box)
+        return Candidate(face, views, assess(face, views.widest[1], scorer.record.gates), views.widest[0])
+    stood = upright(rgb, face)
+    views = scorer.view(stood.rgb, stood.box)
+    square, crop = views.widest
+    quality = assess(face, crop, scorer.record.gates)
+    return Candidate(face, views, quality, stood.in_picture(square), stood.turned_deg)
 
 
 Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a face that the gates kept back
@@ -131,10 +149,11 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     """What a pass of the network over a face comes to; its id is ``number``."""
     face, quality, record = candidate.face, candidate.quality, scorer.record
     common = (number, face.box, face.confidence, face.size_px, quality)
+    angles = {"roll_deg": roll(face), "turned_deg": candidate.turned_deg}
     if done is None:
-        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}")
+        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}", **angles)
     reading, heat = done
-    square, crop = candidate.views.widest
+    _, crop = candidate.views.widest
     score = scorer.probability(reading.logit)
     outcome, reason = of_face(score, record.thresholds, reading.familiarity, record.scope_limit)
     log10_lr = log10_likelihood_ratio(score, record.log10_lr_bounds)
@@ -148,7 +167,8 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
         log10_lr,
         crop=crop,
         heat=heat,
-        crop_box=square,
+        crop_box=candidate.crop_box,
         propositions=propositions,
         familiarity=reading.familiarity,
+        **angles,
     )

@@ -1,15 +1,18 @@
 """A still: every face found, scored and explained."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from faceloupe.config import Settings
 from faceloupe.examination.common import Analysis, Candidate, Instruments, Pass, Watch, candidate, finding
+from faceloupe.faces.upright import find
 from faceloupe.media.intake import Intake
 from faceloupe.media.isolation.still import Decode, decode
 from faceloupe.report.canonical import Timing, build
 from faceloupe.report.figures import Canvas
-from faceloupe.scoring.outcome import of_image
+from faceloupe.scoring.outcome import of_image, withheld
 from faceloupe.scoring.scorer import FaceScorer
+from faceloupe.types import FaceFinding
 
 
 def examine(
@@ -36,12 +39,13 @@ def examine(
     evidence = replace(intake.evidence, width=width, height=height)
     decode_s = watch.lap()
     watch.step("Finding faces", 0.2)
-    detected = instruments.detector.detect(picture.rgb)
+    detected = find(picture.rgb, instruments.detector)
     detect_s = watch.lap()
-    candidates = [candidate(face, picture.rgb, instruments.scorer) for face in detected]
+    candidates = [candidate(face, picture.rgb, instruments.scorer, turn=True) for face in detected]
     passes = _run(candidates, instruments.scorer, explain, watch)
     explain_s = watch.lap() if explain else 0.0
     findings = [finding(number, *pair, instruments.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
+    findings = [withheld(one, unshown=picture.unshown, damage=picture.damage) for one in findings]
     smallest = instruments.detector.smallest_sought(width, height)
     outcome, reason, decisive = of_image(findings, smallest_px=smallest)
     timing = Timing(decode_s, detect_s, watch.lap(), explain_s, watch.total)
@@ -54,10 +58,20 @@ def examine(
         outcome=outcome,
         reason=reason,
         decisive=decisive,
-        notes=picture.notes,
+        notes=(*picture.notes, *_turns(findings)),
+        shown=picture.shown,
         timing=timing,
     )
     return Analysis(report, Canvas.of(picture.rgb), tuple(findings))
+
+
+def _turns(faces: Sequence[FaceFinding]) -> list[str]:
+    return [
+        f"Face {face.id} is tilted by {face.roll_deg:.0f} degrees (clockwise counts as more than 0); "
+        "it was turned upright to be scored."
+        for face in faces
+        if face.turned_deg
+    ]
 
 
 def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, watch: Watch) -> list[Pass]:

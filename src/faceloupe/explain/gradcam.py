@@ -93,3 +93,15 @@ def merge(maps: np.ndarray, squares: Sequence[Box]) -> np.ndarray:
         side = max(1, min(round(square.width * scale), size - x0, size - y0))
         merged[y0 : y0 + side, x0 : x0 + side] += cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR)
     return merged / len(maps)
+
+
+def lay(heat: np.ndarray, square: Box, frame: Box) -> np.ndarray:
+    """Lay the map of one square over a frame that holds it; 0 outside.
+
+    Args:
+        heat: (S, S) float32.
+
+    Returns:
+        (S, S) float32 in the frame.
+    """
+    return 2.0 * merge(np.stack([heat, np.zeros_like(heat)]), (square, frame))

@@ -1,6 +1,7 @@
 """Decoding of stills to RGB, with limits that hold before a single pixel is decoded."""
 
 import io
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,8 +11,9 @@ from PIL import Image
 from PIL.Image import Transpose
 
 from faceloupe.errors import EvidenceError
+from faceloupe.media import boxes, jpeg, profiles
 from faceloupe.media.intake import VIDEO_FORMATS, Intake
-from faceloupe.types import Picture
+from faceloupe.types import Picture, Shown
 
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # Pillow's guard only warns at first; ours, in decode(), refuses, and comes before load()
@@ -31,16 +33,16 @@ _ANIMATED = {"PNG", "WebP", "GIF", "AVIF", "TIFF"}
 _BACKGROUND = 128
 _ORIENTATION, _PHOTOMETRIC, _SUBFILE_TYPE = 0x0112, 262, 254  # TIFF tags
 _TURNS = {  # by the orientation tag
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
+    2: (Transpose.FLIP_LEFT_RIGHT, "mirrored left to right"),
+    3: (Transpose.ROTATE_180, "turned 180 degrees"),
+    4: (Transpose.FLIP_TOP_BOTTOM, "mirrored top to bottom"),
+    5: (Transpose.TRANSPOSE, "turned 90 degrees clockwise, mirrored left to right"),
+    6: (Transpose.ROTATE_270, "turned 90 degrees clockwise"),
+    7: (Transpose.TRANSVERSE, "turned 270 degrees clockwise, mirrored left to right"),
+    8: (Transpose.ROTATE_90, "turned 270 degrees clockwise"),
 }
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
 _MOST_PAGES = 1000
-_FILLER = b"\x55" * 4096
 _DAMAGED = "The {} data is damaged or incomplete, or a variant that cannot be read; get a complete copy."
 
 
@@ -57,33 +59,37 @@ def _over_gray(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(background, rgba)
 
 
-_CONVERSIONS: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
+def _to(mode: str) -> Callable[[Image.Image], Image.Image]:
+    return lambda image: image if image.mode == mode else image.convert(mode)
+
+
+_CLEAR = f"Transparency was laid over mid gray ({_BACKGROUND})."
+_UNPROFILED = "The color space was converted without a profile."
+_BASES: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {  # modes that color profiles know, with a note
     **dict.fromkeys(
         ("I;16", "I;16B", "I;16L", "I;16N"), (_sixteen_bit, "16-bit gray values were divided by 257 to 8 bits.")
     ),
-    **dict.fromkeys(
-        ("RGBA", "RGBa", "LA", "La", "PA"), (_over_gray, f"Transparency was laid over mid gray ({_BACKGROUND}).")
-    ),
-    **dict.fromkeys(
-        ("CMYK", "YCbCr", "LAB", "HSV"), (lambda image: image, "The color space was converted without a profile.")
-    ),
-    **dict.fromkeys(("1", "L"), (lambda image: image, "The picture is gray; all three channels are equal.")),
-    **dict.fromkeys(("RGB", "RGBX"), (lambda image: image, "")),
+    **dict.fromkeys(("RGBA", "RGBa", "PA"), (_to("RGBA"), _CLEAR)),
+    **dict.fromkeys(("LA", "La"), (_to("LA"), _CLEAR)),
+    **dict.fromkeys(("YCbCr", "LAB", "HSV"), (_to("RGB"), _UNPROFILED)),
+    "CMYK": (_to("CMYK"), ""),
+    **dict.fromkeys(("1", "L"), (_to("L"), "The picture is gray; all three channels are equal.")),
+    **dict.fromkeys(("RGB", "RGBX"), (_to("RGB"), "")),
 }
 
 
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
+def _to_base(image: Image.Image) -> tuple[Image.Image, str]:
     mode = image.mode
     if "transparency" in image.info and mode in ("P", "1", "L", "RGB"):
-        return _over_gray(image).convert("RGB"), _CONVERSIONS["RGBA"][1]
+        return image.convert("RGBA"), _CLEAR
     if mode == "P":
         return image.convert("RGB"), "The palette was resolved to its colors."
-    if mode not in _CONVERSIONS:
+    if mode not in _BASES:
         raise EvidenceError(
             f"Its pixels are stored as {mode}, which has no defined brightness; export it as 8-bit RGB."
         )
-    convert, note = _CONVERSIONS[mode]
-    return convert(image).convert("RGB"), note
+    convert, note = _BASES[mode]
+    return convert(image), note
 
 
 def refuse_unfit(intake: Intake, *, max_bytes: int) -> None:
@@ -116,10 +122,11 @@ def decode(intake: Intake, *, max_bytes: int, max_pixels: int) -> Picture:
 
 
 def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
-    """Decode the bytes of a still.
+    """Decode the bytes of a still, to the pixels that a viewer shows.
 
-    Orientation is applied. 16-bit gray is divided by 257, 16-bit color cut to its high byte, transparency laid over mid
-    gray, palettes resolved, CMYK converted; embedded color profiles are not applied. What was done stands in ``notes``.
+    The orientation that EXIF or the container states is applied, and the colors that the file states are converted to
+    sRGB: see ``media.profiles``. 16-bit gray is divided by 257, 16-bit color cut to its high byte, transparency laid
+    over mid gray, palettes resolved. What was done stands in ``notes`` and ``shown``.
 
     Args:
         found: the format that its first bytes show.
@@ -127,6 +134,9 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
     Raises:
         EvidenceError: over the limit, several pictures in one file, or damaged.
     """
+    unended = found == "JPEG" and jpeg.lacks_end(content)
+    if unended:
+        content = jpeg.ended(content)
     with _open(content, found) as image:
         _refuse_large(image, max_pixels)
         frames, preview = _guarded(found, lambda: _full_pages(image))
@@ -136,25 +146,104 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
                 f"The file holds {frames} pictures; a verdict on one of them would hide the others, "
                 "so export the ones in question as single files."
             )
+        main = _main_picture(content, found)
         deep = ";16" in str(getattr(image, "tile", ""))
-        orientation = _orientation(image)
+        xmp = [_take_xmp(image)]
+        stated = _orientation(image)
         _guarded(found, image.load)
-        if image.format == "JPEG" and _is_cut(content, np.asarray(image)):
-            raise EvidenceError(_DAMAGED.format("JPEG"))
+        xmp.append(_take_xmp(image))  # a PNG may keep it, and EXIF, behind the pixels
+        damage = _jpeg_damage(content, np.asarray(image)) if image.format in _PILLOW_NAMES["JPEG"] else ""
+        orientation = stated if image.format == "TIFF" else _orientation(image)
         # Not by ImageOps, which writes all metadata anew and fails where some of it is odd; a TIFF is upright by now.
-        turn = _TURNS.get(_orientation(image))
-        upright = image if turn is None else image.transpose(turn)
-        rgb, note = _guarded(found, lambda: _to_rgb(upright))
+        turn = None if image.format == "TIFF" else _TURNS.get(orientation)
+        upright = image if turn is None else image.transpose(turn[0])
+        base, note = _guarded(found, lambda: _to_base(upright))
+        treated, unshown = _treated(base, upright, content, main)
+        if treated.image.mode == "CMYK":
+            note = _UNPROFILED
+        rgb = (_over_gray(treated.image) if treated.image.mode in ("LA", "RGBA") else treated.image).convert("RGB")
+        turned = _TURNS[orientation][1] if orientation in _TURNS else _turn_of(main) if found == "HEIC" else None
+        other = next((one for one in xmp if one is not None), None)
+        shown = Shown(turned, treated.color, treated.transfer)
         notes = {
             f"The file holds {frames} pictures; its main one was examined.": frames > 1,
             "The file calls its picture a preview of reduced size; the full one was not found, nor examined.": preview,
-            "The orientation that the file states was applied.": orientation in _TURNS,
+            "The orientation that the file states was applied.": turned is not None,
             "The metadata could not be read; no orientation was applied.": orientation is None,
+            "The XMP metadata state another orientation; viewers pass over it, and it was not applied.": other
+            not in (None, orientation),
             "16-bit colors were cut to their high byte.": deep and upright.mode in ("RGB", "RGBA"),
             note: bool(note),
-            "The embedded color profile was not applied.": "icc_profile" in image.info,
+            f"The colors were converted as the file states: {treated.color}.": treated.color is not None,
+            f"The brightness was converted as the file states: {treated.transfer}.": treated.transfer is not None,
+            f"The colors that the file states were not applied: {unshown}.": bool(unshown),
+            "The JPEG data has no end marker; its picture is complete.": unended,
+            f"The JPEG data is damaged inside: {damage}. Part of the picture may not be what was recorded.": bool(
+                damage
+            ),
         }
-        return Picture(np.asarray(rgb), tuple(text for text, holds in notes.items() if holds))
+        said = tuple(text for text, holds in notes.items() if holds)
+        return Picture(np.asarray(rgb), said, shown, unshown=unshown, damage=damage)
+
+
+def _treated(
+    base: Image.Image, stored: Image.Image, content: bytes, main: boxes.MainPicture | None
+) -> tuple[profiles.Treated, str]:
+    """The picture in sRGB, and why it is not what the file states; empty where it is."""
+    if stored.mode == "LAB":  # these are colors as seen, whatever a profile says
+        return profiles.Treated(base), ""
+    try:
+        return profiles.treat(base, stored.info, content, main), ""
+    except profiles.Unusable as problem:
+        return profiles.Treated(base), str(problem)
+
+
+def _main_picture(content: bytes, found: str) -> boxes.MainPicture | None:
+    """What the boxes of an AVIF or HEIC file say; None for other formats."""
+    if found not in ("AVIF", "HEIC"):
+        return None
+    try:
+        main = boxes.read(content)
+    except boxes.Malformed as problem:
+        raise EvidenceError(_DAMAGED.format(found)) from problem
+    if not main.whole:  # libheif leaves parts flat where their data is missing
+        raise EvidenceError(_DAMAGED.format(found))
+    return main
+
+
+def _turn_of(main: boxes.MainPicture | None) -> str | None:
+    """What libheif did to show a picture upright."""
+    if main is None:
+        return None
+    mirrored = None if main.mirror is None else _TURNS[(4, 2)[main.mirror]][1]
+    turned = _TURNS[(6, 3, 8)[main.quarters - 1]][1] if main.quarters else None
+    return ", ".join(filter(None, (turned, mirrored))) or None
+
+
+def _jpeg_damage(content: bytes, pixels: np.ndarray) -> str:
+    """What libjpeg says of the damage inside of a picture; empty where there is none.
+
+    Raises:
+        EvidenceError: the picture is cut short.
+    """
+    warning = jpeg.warning(content)
+    if warning != "" and jpeg.is_cut(content, pixels):
+        raise EvidenceError(_DAMAGED.format("JPEG"))
+    if run := jpeg.overwritten(content):
+        return f"{run} equal bytes in a row where its pixels are stored"
+    return warning or ""
+
+
+def _take_xmp(image: Image.Image) -> int | None:
+    """What XMP says about the orientation, None where nothing; and hide it from Pillow, which would apply it."""
+    found = None
+    for key in ("XML:com.adobe.xmp", "xmp"):
+        text = image.info.pop(key, None)
+        if isinstance(text, str):
+            text = text.encode("utf-8", "replace")
+        if isinstance(text, bytes) and (match := _XMP_ORIENTATION.search(text)):
+            found = int(match[1])
+    return found
 
 
 def _refuse_large(image: Image.Image, max_pixels: int) -> None:
@@ -179,28 +268,23 @@ def _full_pages(image: Image.Image) -> tuple[int, bool]:
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """What the file says about its orientation, 1 where nothing; None where its metadata is broken."""
+    """What EXIF says about the orientation, 1 where nothing; None where its metadata is broken.
+
+    Not by Pillow's ``getexif``, which takes XMP's word where EXIF has none, while viewers do not.
+    """
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
+        if image.format == "TIFF":
+            value = image.tag_v2.get(_ORIENTATION, 1)
+        else:
+            exif, data = Image.Exif(), image.info.get("exif")
+            if data is None and (text := image.info.get("Raw profile type exif")):
+                data = bytes.fromhex("".join(text.split("\n")[3:]))
+            if data:
+                exif.load(data)
+            value = exif.get(_ORIENTATION, 1)
         return value if isinstance(value, int) else None
     except Exception:  # noqa: BLE001 - broken metadata raises anything; the pixels may still be whole
         return None
-
-
-def _is_cut(content: bytes, pixels: np.ndarray) -> bool:
-    """Whether JPEG data ends before the picture does, behind an end marker that hides it.
-
-    The decoder fills what is missing in silence. Bytes put in before the end marker change nothing where the picture is
-    complete, as the decoder has seen its last block by then; where it is not, they are taken for picture.
-    """
-    end = content.rfind(b"\xff\xd9")
-    if end < 0:
-        return True
-    try:
-        with Image.open(io.BytesIO(content[:end] + _FILLER + content[end:]), formats=["JPEG"]) as probe:
-            return not np.array_equal(np.asarray(probe), pixels)
-    except Exception:  # noqa: BLE001 - filler that is taken for picture can break the decoder
-        return True
 
 
 def _open(content: bytes, found: str) -> Image.Image:

@@ -5,6 +5,9 @@ Architecture and weights: Radford et al. 2021, "Learning transferable visual mod
 are loaded; activations are never quantized, so that the numbers of a face do not depend on what else is in a batch.
 """
 
+import hashlib
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +22,7 @@ SIDE, PATCH, WIDTH, HEADS, BLOCKS = 224, 16, 768, 12, 12
 _TOKENS = (SIDE // PATCH) ** 2 + 1
 _EPSILON = 1e-5
 _SPREAD_OF = (7, 9, 11)  # blocks whose patch tokens also give their standard deviation
+_REMEMBERED = 32  # crops
 FIRST_CLASS, FIRST_MEAN, LAST_MEAN = 7, 6, 11
 
 # Rows of the features, in order: the class token of a block, the mean of its patch tokens, or their spread.
@@ -51,7 +55,7 @@ class _Block:
 
 
 class Encoder(nn.Module):
-    """The image tower. Thread-safe: nothing in it changes once it is made."""
+    """The image tower. Thread-safe: of what it holds, only its short memory changes, under a lock."""
 
     def __init__(self, tensors: dict[str, torch.Tensor], precision: torch.dtype | None = None) -> None:
         """
@@ -64,6 +68,8 @@ class Encoder(nn.Module):
         """
         super().__init__()
         self.precision = precision or native_precision()
+        self._memory: dict[bytes, torch.Tensor] = {}
+        self._lock = threading.Lock()
 
         def plain(name: str) -> tuple[torch.Tensor, torch.Tensor]:
             return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
@@ -104,6 +110,24 @@ class Encoder(nn.Module):
                 "The encoder's weights do not fit its architecture, so nothing can be scored; restore the file from "
                 "the repository."
             ) from problem
+
+    def remembered(self, crop: bytes, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """The features of a crop, computed unless they are among the last few: heads often look at the same one.
+
+        Args:
+            crop: its pixels.
+            compute: gives (1, 15, 768) features.
+        """
+        key = hashlib.sha256(crop).digest()
+        with self._lock:
+            found = self._memory.get(key)
+        if found is None:
+            found = compute()
+            with self._lock:
+                self._memory[key] = found
+                while len(self._memory) > _REMEMBERED:
+                    del self._memory[next(iter(self._memory))]
+        return found
 
     def tokens(self, inputs: torch.Tensor) -> torch.Tensor:
         """Cut pictures into patches and embed them.

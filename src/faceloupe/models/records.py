@@ -130,12 +130,12 @@ class ComponentRecord:
 class Fusion:
     """How a fusion weighs its members' calibrated natural log-odds into one logit.
 
-    Members with a proposition speak for a part of what "manipulated" means, so they are joined first: the likelihood
-    ratio of "one or the other" is the mean of the likelihood ratios of its parts. The logit is then
-    ``sum of weight times log-odds over the other members, plus joint weight times joined log-odds``.
+    The logit is the sum of weight times log-odds over the members, plus the joint weight times the joined log-odds of
+    those that speak for a part of what "manipulated" means: the likelihood ratio of "one or the other" is the mean of
+    the likelihood ratios of the parts.
 
     Attributes:
-        weights: one for each member, >= 0; those of members with a proposition are added to the joined ones.
+        weights: one for each member, >= 0.
         joint: weight of the joined log-odds, >= 0.
         limit: members' log-odds are held within plus and minus this before they are weighed, > 0.
         frames: of each face in a video that members with an encoder look at; the others look at all.
@@ -165,7 +165,8 @@ class ModelRecord:
     of the records that an ensemble averages or a fusion weighs; it has no weights of its own, and its
     ``weights_sha256`` is the hash over the hashes of their records, see ``ensemble_hash``. ``fusion`` says how a fusion
     weighs them. ``component`` and ``component_sha256`` name the shared encoder that a head stands on. ``proposition``
-    is the part of "manipulated" that the model speaks for, empty where it speaks for all of it. ``scope_limit`` is the
+    is the part of "manipulated" that the model speaks for, empty where it speaks for all of it. ``least_context`` is the
+    least ``FaceViews.context`` at which it says anything. ``scope_limit`` is the
     greatest distance from known faces, see ``models.expert``, at which a verdict is given; 0 where that is not
     measured. Fields that came after the first records are left out of the text where they are empty, so that the hash
     of an older record stays what it was.
@@ -195,6 +196,7 @@ class ModelRecord:
     component_sha256: str = ""
     proposition: str = ""
     scope_limit: float = 0.0
+    least_context: float = 0.0
 
     def __post_init__(self) -> None:
         """
@@ -229,6 +231,7 @@ class ModelRecord:
             and (self.fusion is None or len(self.fusion.weights) == len(self.members))
             and bool(self.component) == bool(self.component_sha256)
             and 0.0 <= self.scope_limit < math.inf
+            and 0.0 <= self.least_context < math.inf
             and low <= 0.0 <= high
             and all(0.0 <= share <= 1.0 for share in shares)
             and 0.0 < self.explanation_max < math.inf
@@ -282,7 +285,7 @@ class ModelRecord:
         return cls(**values)
 
 
-_LATER = ("fusion", "component", "component_sha256", "proposition", "scope_limit")
+_LATER = ("fusion", "component", "component_sha256", "proposition", "scope_limit", "least_context")
 
 
 def _fusion(values: dict[str, Any] | None) -> Fusion | None:

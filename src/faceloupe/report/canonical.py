@@ -14,7 +14,7 @@ from faceloupe.config import REPOSITORY, Settings
 from faceloupe.models.records import ModelRecord
 from faceloupe.report import video
 from faceloupe.scoring.calibration import verbal_equivalent
-from faceloupe.types import Evidence, FaceFinding, Outcome, TrackFinding, corners
+from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, Shown, TrackFinding, corners
 
 SCHEMA_VERSION = "1"
 _LIBRARIES = {
@@ -119,6 +119,8 @@ def _face(face: FaceFinding) -> dict[str, Any]:
         "crop_box": corners(face.crop_box),
         "detection_confidence": round(face.detection_confidence, 6),
         "size_px": round(face.size_px, 1),
+        "roll_deg": round(face.roll_deg, 1),
+        "turned_deg": round(face.turned_deg, 1),
         "sharpness": round(face.quality.sharpness, 2),
         "outcome": face.outcome.value,
         "reason": face.reason,
@@ -155,6 +157,7 @@ def build(
     decisive: FaceFinding | TrackFinding | None,
     notes: Sequence[str],
     timing: Timing,
+    shown: Shown = AS_STORED,
     seen: video.Seen | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
@@ -165,6 +168,7 @@ def build(
         components: of the model, see ``model``.
         decisive: the face or the track whose score is the file's; None where nothing was scored.
         notes: what was done to the stored pixels before they were examined.
+        shown: what was done to show the file as a viewer would.
         seen: what was looked at in a video; None for a still.
         now: creation time; the present where None.
 
@@ -188,6 +192,7 @@ def build(
         "scope": [NOT_A_POSTERIOR, *(video.scope(seen) if seen else _multiplicity(faces)), *record.limits],
         "faces": [video.track_entry(track) for track in seen.tracks] if seen else [_face(face) for face in faces],
         **(video.sections(seen) if seen else {}),
+        "shown": asdict(shown),
         "settings": settings.as_dict()
         | {
             "crop_margins": list(record.input.views),

@@ -133,11 +133,26 @@ def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: floa
     for face in faces:
         if face.heat is None:
             continue
+        if face.turned_deg:
+            heat = np.maximum(heat, _turned_back(face, scale, heat.shape))
+            continue
         x0, y0, x1, y1 = (round(value * scale) for value in face.crop_box.corners)
         if x1 > x0 and y1 > y0:
             local = cv2.resize(face.heat, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
             heat[y0:y1, x0:x1] = np.maximum(heat[y0:y1, x0:x1], local[: heat.shape[0] - y0, : heat.shape[1] - x0])
     return _draw_boxes(blend(drawn, heat, maximum, opacity), scale, faces, None)
+
+
+def _turned_back(face: FaceFinding, scale: float, shape: tuple[int, int]) -> np.ndarray:
+    """The heatmap of a face that was turned upright, as it lies in the picture: of that shape, float32."""
+    angle = np.radians(-face.turned_deg)
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    bounds, cells = face.crop_box, face.heat.shape[0]
+    step = scale * bounds.width / (abs(cosine) + abs(sine)) / cells  # of a cell, pixels: the box bounds a turned square
+    turn = step * np.array([[cosine, -sine], [sine, cosine]])
+    middle = scale * np.array([bounds.x0 + bounds.x1, bounds.y0 + bounds.y1]) / 2 - 0.5
+    matrix = np.column_stack([turn, middle - turn @ np.full(2, (cells - 1) / 2)])
+    return cv2.warpAffine(face.heat, matrix, shape[::-1], flags=cv2.INTER_LINEAR)
 
 
 def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:

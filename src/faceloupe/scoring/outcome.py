@@ -1,6 +1,7 @@
 """From scores to one of the five outcomes, with the sentence that says why."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from faceloupe.models.records import Thresholds
 from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, PropositionFinding, TrackFinding, apart
@@ -61,6 +62,22 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
         f"cannot say: the face is unlike those that this model was calibrated on (distance {shown}; up to {limit} is "
         f"known; nearest are the faces of {familiarity.nearest})"
     )
+
+
+def withheld(face: FaceFinding, *, unshown: str, damage: str) -> FaceFinding:
+    """The finding on a face of a picture that not every verdict can rest on.
+
+    Args:
+        unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.
+        damage: what the picture's data lacks: a sign of manipulation may lie under it. Empty where nothing.
+    """
+    if unshown and face.outcome in (Outcome.AUTHENTIC, Outcome.MANIPULATED):
+        why = f"cannot say: viewers may show other colors than those that were examined, as {unshown}"
+        return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
+    if damage and face.outcome is Outcome.AUTHENTIC:
+        why = f"cannot say: the picture is damaged, and what is lost may hide a manipulation ({damage})"
+        return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
+    return face
 
 
 def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outcome, str, FaceFinding | None]:

@@ -80,10 +80,13 @@ class FaceViews:
     Attributes:
         squares: V squares of the picture, each within the next.
         crops: (V, S, S, 3) uint8 RGB, their pixels at the network's size.
+        context: side of the widest square divided by the longer side of the face box: less than was asked for where the
+            picture ends before.
     """
 
     squares: tuple[Box, ...]
     crops: np.ndarray
+    context: float = np.inf
 
     @property
     def widest(self) -> tuple[Box, np.ndarray]:
@@ -94,7 +97,9 @@ class FaceViews:
 def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:
     """Cut all views of a face: see ``crop_square`` and ``cut``."""
     squares = tuple(crop_square(box, rgb.shape[1], rgb.shape[0], margin) for margin in contract.views)
-    return FaceViews(squares, np.stack([cut(rgb, square, contract.size) for square in squares]))
+    inside = box.clipped(rgb.shape[1], rgb.shape[0])
+    context = squares[-1].width / max(inside.width, inside.height)
+    return FaceViews(squares, np.stack([cut(rgb, square, contract.size) for square in squares]), context)
 
 
 def normalize(crops: np.ndarray, contract: InputContract) -> np.ndarray:

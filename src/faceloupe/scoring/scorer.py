@@ -35,11 +35,14 @@ class Reading:
         logit: before the record's calibrator; > 0 speaks for manipulated.
         log_odds: id of a member -> its calibrated natural log-odds; empty for a single network.
         familiarity: where the face lies among the known ones; None where the model cannot tell.
+        silent: whether the model says nothing of this face, as too little around it is in the picture; its log-odds
+            then count as 0.
     """
 
     logit: float
     log_odds: Mapping[str, float] = field(default_factory=dict)
     familiarity: Familiarity | None = None
+    silent: bool = False
 
 
 class Scorer(Protocol):
@@ -107,13 +110,19 @@ class NetworkScorer(_SingleScorer):
 class HeadScorer(_SingleScorer):
     """A head of the expert on the shared encoder. Thread-safe."""
 
-    def __init__(self, encoder: Encoder, head: Head, contract: InputContract) -> None:
+    def __init__(self, encoder: Encoder, head: Head, contract: InputContract, least_context: float = 0.0) -> None:
         super().__init__(contract)
-        self._encoder, self._head = encoder, head
+        self._encoder, self._head, self._least_context = encoder, head, least_context
 
     def _features(self, crops: np.ndarray) -> torch.Tensor:
+        """(V, 15, 768) features of (V, 224, 224, 3) crops; those of heads that see the same crop are computed once."""
+        return torch.cat(
+            [self._encoder.remembered(crop.tobytes(), lambda crop=crop: self._seen(crop)) for crop in crops]
+        )
+
+    def _seen(self, crop: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():
-            return self._encoder(self._inputs(crops).contiguous())
+            return self._encoder(self._inputs(crop[None]).contiguous())
 
     def _reading(self, features: torch.Tensor) -> Reading:
         """Of the (V, 15, 768) features of one face's views.
@@ -128,7 +137,12 @@ class HeadScorer(_SingleScorer):
         return Reading(logit, familiarity=known)
 
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
-        return [self._reading(self._features(face.crops)) for face in faces]
+        return [
+            Reading(0.0, silent=True)
+            if face.context < self._least_context
+            else self._reading(self._features(face.crops))
+            for face in faces
+        ]
 
     def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
         """The heatmap is the gradient of the logit times the patch tokens behind one block, less their mean, cut at 0:
@@ -168,12 +182,15 @@ class Member:
     calibrator: Calibrator
     proposition: str = ""
 
+    def log_odds(self, reading: Reading) -> float:
+        """Its calibrated natural log-odds; 0, no evidence either way, where it says nothing."""
+        return 0.0 if reading.silent else float(self.calibrator.log_odds(reading.logit))
+
 
 class JointScorer:
     """Several models: an ensemble, which averages their calibrated log-odds, or a fusion, which weighs them.
 
-    Its heatmap is the sum of the members' maps, each with the weight that the member has, in the frame of the widest
-    view: in natural log-odds, as the logit is.
+    Heatmaps are in natural log-odds, as the logit is.
     """
 
     def __init__(self, members: Sequence[Member], fusion: Fusion | None = None) -> None:
@@ -187,7 +204,7 @@ class JointScorer:
     def view(self, rgb: np.ndarray, box: Box) -> MemberViews:
         views = tuple(member.scorer.view(rgb, box) for member in self.members)
         widest = views[0] if self._fusion is None else max(views, key=lambda one: one.widest[0].width)
-        return MemberViews(widest.squares, widest.crops, views)
+        return MemberViews(widest.squares, widest.crops, widest.context, views)
 
     def part(self, faces: Sequence[MemberViews], *, telling: bool) -> list[list[Reading]]:
         """Readings of N faces by some of the members alone: M' lists of N, in the order of the members.
@@ -219,10 +236,7 @@ class JointScorer:
 
     def joined(self, readings: Sequence[Reading]) -> Reading:
         """What the members' readings of one face come to."""
-        log_odds = [
-            float(member.calibrator.log_odds(reading.logit))
-            for member, reading in zip(self.members, readings, strict=True)
-        ]
+        log_odds = [member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)]
         known = next((reading.familiarity for reading in readings if reading.familiarity), None)
         names = [member.id for member in self.members]
         return Reading(float(self.join(np.array([log_odds]))[0]), dict(zip(names, log_odds, strict=True)), known)
@@ -231,29 +245,40 @@ class JointScorer:
         return np.array([reading.logit for reading in self.readings(faces)], np.float64)
 
     def explained(self, face: MemberViews) -> tuple[Reading, np.ndarray]:
+        """An ensemble's heatmap is the mean of its members' maps. A fusion's is the map of the member that spoke the
+        loudest for manipulation, with the weight that it has, in the frame of the widest view."""
+        if self._fusion is not None:
+            return self._decisive(face)
         readings, maps, side = [], [], face.crops.shape[1]
         for member, views in zip(self.members, face.members, strict=True):
             reading, heat = member.scorer.explained(views)
             readings.append(reading)
-            maps.append((cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR), views.squares[-1]))
+            maps.append(cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR))
+        return self.joined(readings), np.mean(maps, axis=0, dtype=np.float32)
+
+    def _decisive(self, face: MemberViews) -> tuple[Reading, np.ndarray]:
+        from faceloupe.explain.gradcam import lay
+
+        readings = [one for (one,) in (m.scorer.readings([v]) for m, v in zip(self.members, face.members, strict=True))]
         joined = self.joined(readings)
-        if self._fusion is None:
-            return joined, np.mean([heat for heat, _ in maps], axis=0, dtype=np.float32)
-        from faceloupe.explain.gradcam import merge
+        log_odds = np.array([member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)])
+        steps = [self._slope(log_odds, number, reading) for number, reading in enumerate(readings)]
+        loudest = int(np.argmax([step * value for (step, _), value in zip(steps, log_odds, strict=True)]))
+        member, views = self.members[loudest], face.members[loudest]
+        _, heat = member.scorer.explained(views)
+        weight = np.prod(steps[loudest])
+        return joined, (weight * lay(heat, views.squares[-1], face.squares[-1])).astype(np.float32)
 
-        frame = face.squares[-1]
-        laid = [2 * merge(np.stack([heat, np.zeros_like(heat)]), (square, frame)) for heat, square in maps]
-        weights = self._slopes(np.array(list(joined.log_odds.values())), [reading.logit for reading in readings])
-        return joined, np.tensordot(weights, np.stack(laid), 1).astype(np.float32)
-
-    def _slopes(self, log_odds: np.ndarray, logits: Sequence[float]) -> np.ndarray:
-        """How much the joined logit grows with each member's own logit, numerically: (M,)."""
-        step, slopes = 1e-3, []
-        for number, member in enumerate(self.members):
-            moved = log_odds.copy()
-            moved[number] = member.calibrator.log_odds(logits[number] + step)
-            slopes.append((self.join(moved[None])[0] - self.join(log_odds[None])[0]) / step)
-        return np.array(slopes)
+    def _slope(self, log_odds: np.ndarray, number: int, reading: Reading) -> tuple[float, float]:
+        """How much the joined logit grows with a member's log-odds, and these with its logit, numerically."""
+        if reading.silent:
+            return 0.0, 0.0
+        step, moved = 1e-3, log_odds.copy()
+        moved[number] += step
+        calibrator = self.members[number].calibrator
+        grown = self.join(moved[None])[0] - self.join(log_odds[None])[0]
+        own = float(calibrator.log_odds(reading.logit + step) - calibrator.log_odds(reading.logit))
+        return float(grown) / step, own / step
 
 
 def join(log_odds: np.ndarray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> np.ndarray:
@@ -278,7 +303,7 @@ def join(log_odds: np.ndarray, fusion: Fusion | None, members: Sequence[Member |
 def _single(record: ModelRecord, folder: Path, device: str) -> Scorer:
     """The scorer of a record that has weights of its own."""
     if record.architecture == HEAD:
-        return HeadScorer(*load_expert(record, folder), record.input)
+        return HeadScorer(*load_expert(record, folder), record.input, record.least_context)
     return NetworkScorer(load_network(record, folder, device), record.input, device)
 
 
@@ -354,7 +379,7 @@ class FaceScorer:
         for face in faces:
             check()
             readings = [one for (one,) in self.scorer.part([face], telling=True)]
-            rows.append([float(m.calibrator.log_odds(r.logit)) for m, r in zip(telling, readings, strict=True)])
+            rows.append([member.log_odds(one) for member, one in zip(telling, readings, strict=True)])
             known += [reading.familiarity for reading in readings if reading.familiarity]
         nearest = min(known, key=lambda one: one.distance) if known else None
         return Consulted(np.array(rows), tuple(member.id for member in telling), nearest)
@@ -368,16 +393,19 @@ class FaceScorer:
         return float(self.scorer.join(log_odds[None])[0])
 
     def propositions(self, log_odds: Mapping[str, float]) -> tuple[PropositionFinding, ...]:
-        """What members with a proposition say of it, by their calibrated natural log-odds."""
-        return tuple(
-            PropositionFinding(
-                one.proposition,
-                one.id,
-                min(max(log_odds[one.id] / math.log(10.0), one.log10_lr_bounds[0]), one.log10_lr_bounds[1]),
-            )
-            for one in self.members
-            if one.proposition and one.id in log_odds
-        )
+        """What members with a proposition say of it, by their calibrated natural log-odds.
+
+        Where two speak for the same one (a wide and a tight look), the one that says more counts.
+        """
+        found: dict[str, PropositionFinding] = {}
+        for one in self.members:
+            if not one.proposition or one.id not in log_odds:
+                continue
+            low, high = one.log10_lr_bounds
+            value = min(max(log_odds[one.id] / math.log(10.0), low), high)
+            if one.proposition not in found or abs(value) > abs(found[one.proposition].log10_lr):
+                found[one.proposition] = PropositionFinding(one.proposition, one.id, value)
+        return tuple(found.values())
 
     def probability(self, logit: float) -> float:
         """Calibrated P(manipulated) at even prior odds, 0..1."""

@@ -4,6 +4,7 @@ import mmap
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,13 @@ def _still(session: socket.socket, request: wire.Message) -> None:
         content = file.read()
     picture = decode_content(content, facts["format"], max_pixels=facts["max_pixels"])
     height, width = picture.rgb.shape[:2]
-    wire.send(session, {"width": width, "height": height, "notes": picture.notes})
+    told = {
+        "notes": picture.notes,
+        "unshown": picture.unshown,
+        "damage": picture.damage,
+        "shown": asdict(picture.shown),
+    }
+    wire.send(session, {"width": width, "height": height} | told)
     answer = wire.receive(session)
     if answer is not None:
         with mmap.mmap(answer.descriptors[0], picture.rgb.nbytes, wire.SHARED) as memory:

@@ -45,7 +45,8 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
     try:
         promised = worker.receive()
         width, height = (promised.number(side, least=1, most=max_pixels) for side in ("width", "height"))
-        notes = promised.texts("notes")
+        notes, shown = promised.texts("notes"), promised.shown()
+        unshown, damage = promised.text("unshown"), promised.text("damage")
         if width * height > max_pixels:
             raise wire.Nonsense("too many pixels")
     except wire.Nonsense as problem:
@@ -62,4 +63,4 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
                 pixels = np.frombuffer(writable.read(), np.uint8)
     finally:
         os.close(shared)
-    return Picture(pixels.reshape(height, width, 3), notes)
+    return Picture(pixels.reshape(height, width, 3), notes, shown, unshown=unshown, damage=damage)

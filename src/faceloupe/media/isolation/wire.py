@@ -12,8 +12,10 @@ import socket
 import struct
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from faceloupe.types import Shown
 
 _HEAD = struct.Struct("!II")  # lengths of the JSON and of the raw bytes
 _MOST_JSON, _MOST_DESCRIPTORS = 1 << 20, 2
@@ -88,6 +90,18 @@ class Message:
         if type(values) is not list:
             raise Nonsense(f"{name} is no list")
         return tuple(_text(value) for value in values)
+
+    def shown(self) -> Shown:
+        """What was done to show the file as a viewer would.
+
+        Raises:
+            Nonsense: it is not told.
+        """
+        values = self.facts.get("shown")
+        names = {field.name for field in fields(Shown)}
+        if type(values) is not dict or values.keys() != names:
+            raise Nonsense("not what was done")
+        return Shown(**{name: None if value is None else _text(value) for name, value in values.items()})
 
 
 def _number(value: object, least: int, most: int) -> int:

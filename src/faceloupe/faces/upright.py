@@ -1,0 +1,238 @@
+"""Faces at any angle: found in the turned picture too, and turned upright before they are cut out.
+
+The networks know upright faces. Angles are in degrees, clockwise as seen in the picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from faceloupe.faces.detector import SURE
+from faceloupe.types import Box, DetectedFace
+
+_UNMISTAKABLE = 0.99  # confidence: a face that lies on its head can be taken for an upright one, with less than this
+_LEVEL = 12.0  # degrees of tilt that the networks have learned
+_MOST_TILT = 60.0  # of a face in a picture turned by quarters; eyes further off the level are not those of a face
+_SAME = 0.3  # overlap over union of two boxes of one face
+_AROUND = 1.0  # longer sides of a box that are kept around it, in each direction: more than any model sees
+_TURNS = (1, 2, 3)  # quarters, counterclockwise
+_SHORTEST_EYE_LINE = 0.2  # of the box; in a profile the line between the eyes says nothing
+
+
+class Detector(Protocol):
+    """See ``faces.detector.FaceDetector``."""
+
+    def detect(self, rgb: np.ndarray) -> list[DetectedFace]:
+        """All faces of an (H, W, 3) uint8 RGB picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """Pixels in which a face stands upright.
+
+    Attributes:
+        rgb: (h, w, 3) uint8: the picture itself, or the part around the face, turned.
+        box: of the face in them.
+        turned_deg: clockwise turn that made them; 0 where they are the picture itself.
+        inverse: (2, 3) from their pixels to those of the picture.
+    """
+
+    rgb: np.ndarray
+    box: Box
+    turned_deg: float
+    inverse: np.ndarray
+
+    def in_picture(self, box: Box) -> Box:
+        """The smallest upright box of the picture around a box of these pixels."""
+        if not self.turned_deg:
+            return box
+        return _bounds(box, self.inverse)
+
+
+def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
+    """Find faces at any angle.
+
+    A picture is searched once where a face is found for sure, and all of these are unmistakable. Where none is, it is
+    searched on its sides and on its head as well; where one is not, its surroundings are. What is found in a turned
+    picture is turned upright and looked at once more: the landmarks of a face that is seen too far from upright are
+    wrong.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+
+    Returns:
+        Faces from the largest to the smallest; boxes and landmarks in pixels of ``rgb``. The landmarks of a face that
+        was found in a turned picture are left and right as seen in that, and its box is as large as it is upright.
+    """
+    found = detector.detect(rgb)
+    sure = [face for face in found if face.confidence >= SURE]
+    turns = {
+        quarters for face in sure if face.confidence < _UNMISTAKABLE for quarters in _turns_around(face, rgb, detector)
+    }
+    if turns or not sure:
+        turned = _turned(rgb, detector, sorted(turns) or _TURNS, least=SURE)
+        seen = [_straightened(face, rgb, detector) or face for face in found]
+        found = _distinct(seen + [face for one in turned if (face := _straightened(one, rgb, detector))])
+    return sorted(found, key=lambda face: -face.box.width * face.box.height)
+
+
+def roll(face: DetectedFace) -> float:
+    """Clockwise tilt of a face, -180..180: of the line from its left to its right eye. In a profile, the line from the
+    middle of the eyes to that of the mouth decides."""
+    left, right, _, *mouth = face.landmarks
+    across = right - left
+    if np.hypot(*across) < _SHORTEST_EYE_LINE * face.size_px:
+        down = np.mean(mouth, 0) - (left + right) / 2
+        across = np.array([down[1], -down[0]])
+    return float(np.degrees(np.arctan2(across[1], across[0])))
+
+
+def upright(rgb: np.ndarray, face: DetectedFace, *, reach: float = _AROUND) -> Upright:
+    """Turn a face upright: by quarters, which changes no pixel, and where it is then tilted by more than 12 degrees, by
+    its eye line (bicubic; what lies beyond the picture is its reflection).
+
+    Args:
+        rgb: (H, W, 3) uint8, the picture in which the face was found.
+        reach: longer sides of the box that are kept around it.
+    """
+    tilt = roll(face)
+    quarters = _quarters(tilt)
+    rest = (tilt - 90.0 * quarters + 180.0) % 360.0 - 180.0
+    if not quarters and abs(rest) <= _LEVEL:
+        return Upright(rgb, face.box, 0.0, np.eye(2, 3))
+    if abs(rest) <= _LEVEL:
+        x0, y0, x1, y1 = _surroundings(face.box, reach, rgb.shape)
+        turned = np.ascontiguousarray(np.rot90(rgb[y0:y1, x0:x1], quarters))
+        inverse = _unturned(quarters, x1 - x0, y1 - y0, (x0, y0))
+        return Upright(
+            turned, _bounds(face.box, cv2.invertAffineTransform(inverse)), _signed(-90.0 * quarters), inverse
+        )
+    center = (face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2
+    side = max(2, round((2 * reach + 1) * max(face.box.width, face.box.height)))
+    forward = cv2.getRotationMatrix2D(center, tilt, 1.0)  # of points; OpenCV counts from the x axis upward
+    forward[:, 2] += (side / 2 - center[0], side / 2 - center[1])
+    # A picture's first pixel has its middle at 0 for OpenCV, and at 0.5 for a box.
+    shifted = forward.copy()
+    shifted[:, 2] += forward[:, :2] @ (0.5, 0.5) - 0.5
+    turned = cv2.warpAffine(rgb, shifted, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    half = np.array([face.box.width, face.box.height])[:: -1 if quarters % 2 else 1] / 2
+    box = Box(*(side / 2 - half), *(side / 2 + half))
+    return Upright(turned, box, _signed(-tilt), cv2.invertAffineTransform(forward))
+
+
+def _quarters(tilt: float) -> int:
+    """Quarter turns, counted counterclockwise, that undo most of a clockwise tilt: 0 to 3."""
+    return round(tilt / 90.0) % 4
+
+
+def _signed(degrees: float) -> float:
+    """The same angle in -180..180, excluding -180."""
+    return -((-degrees + 180.0) % 360.0 - 180.0)
+
+
+def _unturned(quarters: int, width: int, height: int, corner: tuple[int, int]) -> np.ndarray:
+    """(2, 3) from points of a part of a picture that ``np.rot90`` turned by quarters to points of the picture.
+
+    Args:
+        width: of the part before it was turned, pixels.
+        height: likewise.
+        corner: of the part in the picture.
+    """
+    x, y = corner
+    return np.array(
+        (
+            ((1, 0, x), (0, 1, y)),
+            ((0, -1, x + width), (1, 0, y)),
+            ((-1, 0, x + width), (0, -1, y + height)),
+            ((0, 1, x), (-1, 0, y + height)),
+        )[quarters],
+        float,
+    )
+
+
+def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def _bounds(box: Box, matrix: np.ndarray) -> Box:
+    corners = np.array([(x, y) for x in (box.x0, box.x1) for y in (box.y0, box.y1)])
+    moved = _moved(corners, matrix)
+    return Box(*(float(value) for value in (*moved.min(0), *moved.max(0))))
+
+
+def _turned(
+    rgb: np.ndarray, detector: Detector, turns: Sequence[int], *, least: float, corner: tuple[int, int] = (0, 0)
+) -> list[DetectedFace]:
+    """Faces of a part of a picture that is turned by quarters.
+
+    Args:
+        least: confidence that counts.
+        corner: of the part in the picture.
+    """
+    height, width = rgb.shape[:2]
+    found: list[DetectedFace] = []
+    for quarters in turns:
+        inverse = _unturned(quarters, width, height, corner)
+        for face in detector.detect(np.ascontiguousarray(np.rot90(rgb, quarters))):
+            if face.confidence >= least and abs(roll(face)) <= _MOST_TILT:
+                box, landmarks = _bounds(face.box, inverse), _moved(face.landmarks, inverse)
+                found.append(DetectedFace(box, face.confidence, landmarks))
+    return found
+
+
+def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> list[int]:
+    """Quarter turns by which a face is unmistakable in its surroundings; none where it stands as it was found."""
+    x0, y0, x1, y1 = _surroundings(face.box, 0.5, rgb.shape)
+    part = rgb[y0:y1, x0:x1]
+    return [
+        quarters
+        for quarters in _TURNS
+        for one in _turned(part, detector, [quarters], least=_UNMISTAKABLE, corner=(x0, y0))
+        if _overlap(face.box, one.box) > _SAME
+    ]
+
+
+def _straightened(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> DetectedFace | None:
+    """The face as it is found when it is turned upright by its eye line; None where it is not found for sure then."""
+    stood = upright(rgb, face, reach=0.6)
+    if abs(stood.turned_deg % 90.0) < 1e-9:
+        return face
+    seen = [one for one in detector.detect(stood.rgb) if _overlap(one.box, stood.box) > _SAME]
+    if not seen or (best := max(seen, key=lambda one: one.confidence)).confidence < SURE:
+        return None
+    landmarks = _moved(best.landmarks, stood.inverse)
+    tilted = DetectedFace(face.box, best.confidence, landmarks)
+    middle = np.array([(best.box.x0 + best.box.x1) / 2, (best.box.y0 + best.box.y1) / 2])
+    x, y = _moved(middle[None], stood.inverse)[0]
+    across, down = (best.box.width / 2, best.box.height / 2)[:: -1 if _quarters(roll(tilted)) % 2 else 1]
+    height, width = rgb.shape[:2]
+    if not (x + across > 0 and y + down > 0 and x - across < width and y - down < height):
+        return None
+    return replace(tilted, box=Box(x - across, y - down, x + across, y + down).clipped(width, height))
+
+
+def _distinct(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
+    """The surest of several findings of one face."""
+    kept: list[DetectedFace] = []
+    for face in sorted(faces, key=lambda face: -face.confidence):
+        if not any(_overlap(face.box, one.box) > _SAME for one in kept):
+            kept.append(face)
+    return kept
+
+
+def _surroundings(box: Box, share: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """A box with so many of its longer sides around it, in whole pixels inside the picture."""
+    reach = share * max(box.width, box.height)
+    x0, y0 = max(0, round(box.x0 - reach)), max(0, round(box.y0 - reach))
+    return x0, y0, min(shape[1], round(box.x1 + reach)), min(shape[0], round(box.y1 + reach))
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union, 0..1."""
+    width = min(one.x1, other.x1) - max(one.x0, other.x0)
+    height = min(one.y1, other.y1) - max(one.y0, other.y0)
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / (one.width * one.height + other.width * other.height - shared)

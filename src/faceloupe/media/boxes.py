@@ -1,0 +1,132 @@
+"""Boxes of AVIF and HEIC files (ISO/IEC 14496-12, 23008-12): what their decoders keep to themselves."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_MOST_BOXES = 10_000
+_FULL = 4  # bytes of version and flags
+
+
+class Malformed(Exception):
+    """The boxes do not follow their own rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class MainPicture:
+    """What the boxes say of the main picture, and of the data of all.
+
+    Attributes:
+        cicp: color primaries and transfer characteristics, H.273; None where none are stated.
+        quarters: turns of 90 degrees clockwise that show it upright (irot).
+        mirror: axis of the mirroring after that (imir): 0 exchanges top and bottom, 1 left and right; None where none.
+        whole: whether the data of every item lies within the file.
+    """
+
+    cicp: tuple[int, int] | None = None
+    quarters: int = 0
+    mirror: int | None = None
+    whole: bool = True
+
+
+def read(content: bytes) -> MainPicture:
+    """Read the boxes of a file.
+
+    Raises:
+        Malformed: they cannot be read.
+    """
+    try:
+        return _read(memoryview(content))
+    except (struct.error, IndexError, StopIteration) as problem:
+        raise Malformed(str(problem)) from problem
+
+
+def _read(content: memoryview) -> MainPicture:
+    meta = next((body[_FULL:] for kind, body in _boxes(content) if kind == b"meta"), None)
+    if meta is None:
+        return MainPicture()
+    parts = dict(reversed(list(_boxes(meta))))  # of several of one kind, the first counts
+    whole = _is_whole(parts[b"iloc"], len(content)) if b"iloc" in parts else True
+    if b"pitm" not in parts or b"iprp" not in parts:
+        return MainPicture(whole=whole)
+    primary = _uint(parts[b"pitm"], _FULL, 4 if parts[b"pitm"][0] else 2)
+    inner = list(_boxes(parts[b"iprp"]))
+    properties = [one for kind, body in inner if kind == b"ipco" for one in _boxes(body)]
+    cicp, quarters, mirror = None, 0, None
+    for number in (number for kind, body in inner if kind == b"ipma" for number in _associated(body, primary)):
+        if not 1 <= number <= len(properties):
+            continue
+        kind, body = properties[number - 1]
+        if kind == b"colr" and bytes(body[:4]) == b"nclx":
+            cicp = _uint(body, 4, 2), _uint(body, 6, 2)
+        elif kind == b"irot":
+            quarters = -(body[0] & 3) % 4
+        elif kind == b"imir":
+            mirror = body[0] & 1
+    return MainPicture(cicp, quarters, mirror, whole)
+
+
+def _boxes(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and body of each box; that of the last one may be cut short."""
+    place = 0
+    for _ in range(_MOST_BOXES):
+        if place + 8 > len(within):
+            return
+        size, kind = struct.unpack_from(">I4s", within, place)
+        head = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", within, place + 8)
+            head = 16
+        elif size == 0:
+            size = len(within) - place
+        if size < head:
+            return
+        yield kind, within[place + head : place + size]
+        place += size
+
+
+def _uint(data: memoryview, place: int, size: int) -> int:
+    part = data[place : place + size]
+    if len(part) < size:
+        raise IndexError("a number that is cut short")
+    return int.from_bytes(part)
+
+
+def _associated(body: memoryview, item: int) -> Iterator[int]:
+    """Numbers, from 1, of the properties of an item, in their order."""
+    version, wide = body[0], body[3] & 1
+    of_id = 2 if version < 1 else 4
+    place = _FULL + 4
+    for _ in range(_uint(body, _FULL, 4)):
+        which, count = _uint(body, place, of_id), _uint(body, place + of_id, 1)
+        place += of_id + 1
+        step = 2 if wide else 1
+        if which == item:
+            for number in range(count):
+                yield _uint(body, place + step * number, step) & (0x7FFF if wide else 0x7F)
+        place += step * count
+
+
+def _is_whole(body: memoryview, size: int) -> bool:
+    """Whether each extent of each item lies in the file; those within other boxes aside."""
+    version = body[0]
+    of_offset, of_length = body[_FULL] >> 4, body[_FULL] & 15
+    of_base, of_index = body[_FULL + 1] >> 4, (body[_FULL + 1] & 15 if version in (1, 2) else 0)
+    of_id = 4 if version == 2 else 2
+    place = _FULL + 2 + of_id
+    for _ in range(_uint(body, _FULL + 2, of_id)):
+        place += of_id
+        method = 0
+        if version in (1, 2):
+            method = _uint(body, place, 2) & 15
+            place += 2
+        base = _uint(body, place + 2, of_base)
+        count = _uint(body, place + 2 + of_base, 2)
+        place += 4 + of_base
+        for _ in range(count):
+            offset = _uint(body, place + of_index, of_offset)
+            length = _uint(body, place + of_index + of_offset, of_length)
+            place += of_index + of_offset + of_length
+            if method == 0 and base + offset + length > size:
+                return False
+    return True

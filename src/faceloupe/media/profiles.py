@@ -1,0 +1,210 @@
+"""Which colors a still states, in the order in which browsers heed it, and its pixels in sRGB.
+
+What of it could not be applied is told: a viewer that does apply it shows another picture than the one examined.
+"""
+
+import io
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from faceloupe.media import boxes
+from faceloupe.media.color import Chromaticities, Encoding, from_cicp, from_png, gamma_table, is_screen_gamma
+
+_PNG_HEAD = 8
+_LEAST_GAMMA, _MOST_GAMMA = 16, 625_000_000  # hundred-thousandths; libpng passes over others
+_CLASSES = {"mntr", "scnr", "prtr", "spac"}  # devices and color spaces; links and named colors say nothing of a picture
+_TABLES = {b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2", b"D2B3"}
+_CHANNELS = {"RGB": {"L", "LA", "RGB", "RGBA"}, "GRAY": {"L", "LA"}, "CMYK": {"CMYK"}}  # profile -> pictures it fits
+_NO_DIFFERENCE = 2  # of 255: what profiles of sRGB itself differ by, from one maker to the next
+_LONGEST_NAME = 80
+
+
+class Unusable(Exception):
+    """The colors that the file states cannot be applied; the message says which, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Treated:
+    """A picture in sRGB.
+
+    Attributes:
+        image: of mode RGB or RGBA, or as it was where nothing was to be done.
+        color: what was done to its colors; None where nothing was.
+        transfer: what was done to its brightness alone; likewise.
+    """
+
+    image: Image.Image
+    color: str | None = None
+    transfer: str | None = None
+
+
+def treat(image: Image.Image, info: Mapping[str, Any], content: bytes, main: boxes.MainPicture | None) -> Treated:
+    """Convert a decoded picture to sRGB, as its file states.
+
+    Args:
+        image: of mode L, LA, RGB, RGBA or CMYK.
+        info: what its decoder found beside the pixels.
+        content: of the file.
+        main: what its boxes say; None where the format has none.
+
+    Raises:
+        Unusable: see there.
+    """
+    if content.startswith(b"\x89PNG"):
+        return _png(image, _chunks(content), info.get("icc_profile"))
+    if "icc_profile" in info:
+        return _profiled(image, info["icc_profile"])
+    if main is not None:
+        stated = info.get("nclx_profile") or {}
+        cicp = main.cicp or (stated.get("color_primaries", 2), stated.get("transfer_characteristics", 2))
+        return _encoded(image, *cicp)
+    return Treated(image)
+
+
+def _chunks(content: bytes) -> dict[bytes, bytes]:
+    """The chunks of a PNG in front of its pixels, the first of each kind."""
+    found: dict[bytes, bytes] = {}
+    place = _PNG_HEAD
+    while place + 8 <= len(content):
+        size, kind = struct.unpack_from(">I4s", content, place)
+        if kind == b"IDAT":
+            break
+        found.setdefault(kind, content[place + 8 : place + 8 + size])
+        place += 12 + size
+    return found
+
+
+def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) -> Treated:
+    """Heed cICP before iCCP before sRGB before gAMA and cHRM (PNG, third edition, 4.3)."""
+    cicp = chunks.get(b"cICP", b"")
+    if len(cicp) == 4:
+        primaries, transfer, matrix, full_range = cicp
+        if matrix == 0 and full_range == 1:
+            return _encoded(image, primaries, transfer)
+        raise Unusable(f"its cICP chunk states matrix {matrix} and range {full_range}, which viewers take differently")
+    if b"iCCP" in chunks:
+        return _profiled(image, profile)
+    gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4])
+    if b"sRGB" in chunks or not _LEAST_GAMMA <= gamma <= _MOST_GAMMA:
+        return Treated(image)
+    exponent, chromaticities = gamma / 1e5, chunks.get(b"cHRM", b"")
+    if len(chromaticities) == 32:
+        values: Chromaticities = tuple(value / 1e5 for value in struct.unpack(">8I", chromaticities))
+        try:
+            encoding = from_png(exponent, values)
+        except (ValueError, np.linalg.LinAlgError) as problem:
+            raise Unusable("its cHRM chunk describes no color space") from problem
+        return _through(image, encoding)
+    if is_screen_gamma(exponent):
+        return Treated(image)
+    table, words = gamma_table(exponent)
+    colors, alpha = _apart(image)
+    return Treated(_joined(Image.fromarray(table[np.asarray(colors)]), alpha), transfer=words)
+
+
+def _encoded(image: Image.Image, primaries: int, transfer: int) -> Treated:
+    try:
+        encoding = from_cicp(primaries, transfer)
+    except ValueError as problem:
+        raise Unusable(f"it states {problem} (ITU-T H.273), which is reserved") from problem
+    return _through(image, encoding)
+
+
+def _through(image: Image.Image, encoding: Encoding | None) -> Treated:
+    if encoding is None:
+        return Treated(image)
+    colors, alpha = _apart(image)
+    shown = Image.fromarray(encoding.to_srgb(np.asarray(colors)))
+    return Treated(_joined(shown, alpha), encoding.color, encoding.transfer)
+
+
+def _profiled(image: Image.Image, content: bytes | None) -> Treated:
+    """Apply an ICC profile: relative colorimetric with black point compensation."""
+    if not content:
+        raise Unusable("its embedded color profile is incomplete")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+        space, kind = (name.strip() for name in (profile.profile.xcolor_space, profile.profile.device_class))
+        name = _name(profile)
+    except MemoryError:
+        raise
+    except Exception as problem:  # a broken profile raises anything
+        raise Unusable("its embedded color profile is damaged") from problem
+    if kind not in _CLASSES or image.mode not in _CHANNELS.get(space, ()):
+        raise Unusable(f"its embedded color profile{name} is for {space} ({kind}), not for such a picture")
+    try:
+        return _converted(image, profile, space, name, plain=not _TABLES & _tags(content))
+    except MemoryError:
+        raise
+    except Exception as problem:
+        raise Unusable(f"its embedded color profile{name} is damaged") from problem
+
+
+def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str, name: str, *, plain: bool) -> Treated:
+    mode = {"GRAY": "L", "CMYK": "CMYK", "RGB": "RGB"}[space]
+    exact = (
+        ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+    )  # else dark grays come from a coarse table
+    transform = ImageCms.buildTransform(
+        profile,
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | exact,
+    )
+    if plain and mode != "CMYK" and _changes_nothing(transform, mode):
+        return Treated(image)
+    colors, alpha = _apart(image, mode)
+    if mode == "L":
+        steps = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+        table = np.asarray(ImageCms.applyTransform(steps, transform))[0]
+        shown = Image.fromarray(table[np.asarray(colors)])
+    else:
+        shown = ImageCms.applyTransform(colors, transform)
+    return Treated(_joined(shown, alpha), f"ICC profile{name} to sRGB")
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a profile of curves and a matrix is that of sRGB: each value of each channel, and of gray, stays.
+
+    Profiles with tables can hide anything between the values that are tried, so they are always applied.
+    """
+    steps = np.arange(256, dtype=np.uint8)
+    gray = np.stack([steps] * 3, 1)
+    if mode == "L":
+        tried, expected = steps[None], gray[None]
+    else:
+        alone = [np.where(np.arange(3) == channel, gray, 0).astype(np.uint8) for channel in range(3)]
+        expected = tried = np.stack([gray, *alone])
+    found = np.asarray(ImageCms.applyTransform(Image.fromarray(tried), transform)).astype(int)
+    return bool(np.abs(found - expected).max() <= _NO_DIFFERENCE)
+
+
+def _tags(profile: bytes) -> set[bytes]:
+    """The tags of an ICC profile (ICC.1:2022, 7.3)."""
+    (count,) = struct.unpack_from(">I", profile, 128)
+    return {profile[132 + 12 * number :][:4] for number in range(min(count, len(profile) // 12))}
+
+
+def _name(profile: ImageCms.ImageCmsProfile) -> str:
+    text = " ".join((profile.profile.profile_description or "").split())
+    text = "".join(letter for letter in text if letter.isprintable() and letter != '"')[:_LONGEST_NAME]
+    return f' "{text}"' if text else ""
+
+
+def _apart(image: Image.Image, mode: str = "RGB") -> tuple[Image.Image, Image.Image | None]:
+    """Colors, in the mode asked for, and transparency; None where there is none."""
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    return image.convert(mode), alpha
+
+
+def _joined(colors: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    if alpha is not None:
+        colors.putalpha(alpha)
+    return colors

@@ -1,0 +1,168 @@
+"""Faces at any angle: found, turned upright, and told where they are in the picture."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceloupe.faces import upright as module
+from faceloupe.faces.upright import find, roll, upright
+from faceloupe.types import Box, DetectedFace
+from tests.conftest import GENERATED, PHOTOGRAPH
+
+LEVEL = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]], float)
+RGB = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+
+
+def face(degrees: float, center=(200.0, 150.0), confidence=1.0, half=(30, 45)) -> DetectedFace:
+    """A face that is tilted clockwise."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    across, down = half[:: -1 if round(degrees / 90) % 2 else 1]
+    box = Box(center[0] - across, center[1] - down, center[0] + across, center[1] + down)
+    return DetectedFace(box, confidence, LEVEL @ turn.T + center)
+
+
+class Drawn:
+    """A detector that knows what it is to find by the color in the corner of the picture it is shown."""
+
+    def __init__(self, answers: dict[str, list[DetectedFace]]) -> None:
+        self.answers, self.searches = answers, 0
+
+    def detect(self, rgb: np.ndarray) -> list[DetectedFace]:
+        self.searches += 1
+        return self.answers.get(f"{rgb.shape[1]}x{rgb.shape[0]}:{rgb[0, 0, 0]}", [])
+
+
+@pytest.mark.parametrize("degrees", range(-179, 181, 13))
+def test_the_roll_is_the_tilt_of_the_eye_line(degrees):
+    assert roll(face(degrees)) == pytest.approx(degrees)
+
+
+def test_the_eye_line_of_a_profile_does_not_decide():
+    landmarks = LEVEL.copy()
+    landmarks[:2] = [[5, -15], [6, -9]]
+    turned = DetectedFace(face(0).box, 1.0, landmarks + np.array([200, 150]))
+    assert abs(roll(turned)) < 15
+
+
+@pytest.mark.parametrize("degrees", [-11.9, 0, 5, 11.9])
+def test_a_face_that_is_nearly_level_is_left_in_its_picture(degrees):
+    stood = upright(RGB, face(degrees))
+    assert stood.rgb is RGB
+    assert (stood.box, stood.turned_deg) == (face(degrees).box, 0.0)
+    assert stood.in_picture(stood.box) == stood.box
+
+
+@pytest.mark.parametrize("degrees", [90, 180, -90, 85, 97, -175])
+def test_a_quarter_turn_changes_no_pixel(degrees):
+    tilted = face(degrees)
+    stood = upright(RGB, tilted)
+    assert stood.turned_deg == {90: -90, 180: 180, -90: 90, 85: -90, 97: -90, -175: 180}[degrees]
+    assert (stood.box.width, stood.box.height) == pytest.approx((60, 90))
+    x0, y0, x1, y1 = (round(value) for value in stood.box.corners)
+    u0, v0, u1, v1 = (round(value) for value in tilted.box.corners)
+    quarters = round(degrees / 90) % 4
+    assert np.array_equal(stood.rgb[y0:y1, x0:x1], np.rot90(RGB[v0:v1, u0:u1], quarters))
+    assert stood.in_picture(stood.box).corners == pytest.approx(tilted.box.corners)
+
+
+@pytest.mark.parametrize("degrees", [30, -30, 60, 120, 150, -140, -104, 44, 134])
+def test_a_tilted_face_stands_upright_where_its_box_says(degrees):
+    """A picture that was turned about the face is turned back: what the box holds is what was there before."""
+    soft = cv2.GaussianBlur(RGB, (0, 0), 4)
+    matrix = cv2.getRotationMatrix2D((200 - 0.5, 150 - 0.5), -degrees, 1.0)
+    turned = cv2.warpAffine(soft, matrix, (400, 300), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    stood = upright(turned, face(degrees))
+    assert stood.turned_deg == pytest.approx(-degrees)
+    assert (stood.box.width, stood.box.height) == pytest.approx((60, 90))
+    x0, y0, x1, y1 = (round(value) for value in stood.box.corners)
+    assert np.abs(stood.rgb[y0:y1, x0:x1].astype(int) - soft[105:195, 170:230]).mean() < 2
+    around = stood.in_picture(stood.box)
+    assert ((around.x0 + around.x1) / 2, (around.y0 + around.y1) / 2) == pytest.approx((200, 150))
+    assert around.width >= min(60, 90)
+
+
+@pytest.mark.parametrize("degrees", [40, 90, 180])
+@pytest.mark.parametrize("center", [(5, 5), (395, 150), (200, 299)], ids=str)
+def test_faces_at_the_edge_are_turned_too(degrees, center):
+    tilted = face(degrees, center)
+    clipped = DetectedFace(tilted.box.clipped(400, 300), 1.0, tilted.landmarks)
+    stood = upright(RGB, clipped)
+    stood.box.clipped(stood.rgb.shape[1], stood.rgb.shape[0])
+    assert stood.rgb.dtype == np.uint8
+
+
+def test_a_picture_with_an_unmistakable_face_is_searched_once():
+    detector = Drawn({"400x300:9": [face(0), face(25, (60, 60), 0.995)]})
+    picture = RGB.copy()
+    picture[0, 0] = 9
+    assert len(find(picture, detector)) == 2
+    assert detector.searches == 1
+
+
+def test_a_face_on_its_side_is_told_in_pixels_of_the_picture():
+    picture = RGB.copy()
+    picture[:, -1] = 7  # is its first row when it is turned counterclockwise
+    picture[0, 0] = 9
+    seen = face(0, (100, 300))
+    detector = Drawn({"300x400:7": [seen]})
+    (found,) = find(picture, detector)
+    assert detector.searches == 4
+    assert roll(found) == pytest.approx(90)
+    assert found.box.corners == pytest.approx((400 - 345, 70, 400 - 255, 130))
+
+
+def test_unsure_faces_in_turned_pictures_do_not_count():
+    picture = RGB.copy()
+    picture[:, -1] = 7
+    picture[0, 0] = 9
+    unsure = face(0, (200, 150), 0.7)
+    detector = Drawn({"300x400:7": [face(0, (100, 300), 0.89)], "400x300:9": [unsure]})
+    assert find(picture, detector) == [unsure]
+
+
+def test_a_heatmap_lies_where_the_face_is():
+    from faceloupe.report.figures import _turned_back
+    from faceloupe.types import FaceFinding, FaceQuality, Outcome
+
+    heat = np.zeros((32, 32), np.float32)
+    heat[:8, 12:20] = 1.0  # the forehead
+    for degrees, place in ((90, (280, 150)), (-90, (120, 150)), (180, (200, 230)), (30, (240, 81))):
+        stood = upright(RGB, face(degrees))
+        square = Box(
+            *(value + shift for value, shift in zip(_middle(stood.box) * 2, (-100, -100, 100, 100), strict=True))
+        )
+        finding = FaceFinding(
+            *(1, face(degrees).box, 1.0, 60.0, FaceQuality(60.0, 100.0, 1.0), Outcome.AUTHENTIC, "", 0.01),
+            heat=heat,
+            crop_box=stood.in_picture(square),
+            turned_deg=stood.turned_deg,
+        )
+        drawn = _turned_back(finding, 1.0, (300, 400))
+        rows, columns = np.nonzero(drawn > 0.5)
+        assert (columns.mean(), rows.mean()) == pytest.approx(place, abs=8)
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
+def test_a_portrait_that_lies_has_the_face_that_it_has_upright(instruments, path, quarters):
+    with Image.open(path) as opened:
+        opened.thumbnail((512, 512))
+        picture = np.asarray(opened.convert("RGB"))
+    (level, *_), (lying, *_) = (
+        find(one, instruments.detector) for one in (picture, np.rot90(picture, -quarters).copy())
+    )
+    tilt = roll(lying) - roll(level)
+    assert (tilt - 90 * quarters + 180) % 360 - 180 == pytest.approx(0, abs=2)
+    one, other = upright(picture, level), upright(np.rot90(picture, -quarters).copy(), lying)
+    sizes = [(stood.box.width, stood.box.height) for stood in (one, other)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+
+
+def test_the_limits_of_the_search_are_in_order():
+    assert module.SURE < module._UNMISTAKABLE < 1
