@@ -165,11 +165,11 @@ class ModelRecord:
     of the records that an ensemble averages or a fusion weighs; it has no weights of its own, and its
     ``weights_sha256`` is the hash over the hashes of their records, see ``ensemble_hash``. ``fusion`` says how a fusion
     weighs them. ``component`` and ``component_sha256`` name the shared encoder that a head stands on. ``proposition``
-    is the part of "manipulated" that the model speaks for, empty where it speaks for all of it. ``least_context`` is the
-    least ``FaceViews.context`` at which it says anything. ``scope_limit`` is the
-    greatest distance from known faces, see ``models.expert``, at which a verdict is given; 0 where that is not
-    measured. Fields that came after the first records are left out of the text where they are empty, so that the hash
-    of an older record stays what it was.
+    is the part of "manipulated" that the model speaks for, empty where it speaks for all of it. ``least_context`` and
+    ``most_context`` are the bounds of ``FaceViews.context`` from which and below which it says anything, 0 where there
+    is none. ``scope_limit`` is the greatest distance from known faces, see ``models.expert``, at which a verdict is
+    given; 0 where that is not measured. Fields that came after the first records are left out of the text where they
+    are empty, so that the hash of an older record stays what it was.
     """
 
     id: str
@@ -197,6 +197,7 @@ class ModelRecord:
     proposition: str = ""
     scope_limit: float = 0.0
     least_context: float = 0.0
+    most_context: float = 0.0
 
     def __post_init__(self) -> None:
         """
@@ -232,6 +233,7 @@ class ModelRecord:
             and bool(self.component) == bool(self.component_sha256)
             and 0.0 <= self.scope_limit < math.inf
             and 0.0 <= self.least_context < math.inf
+            and 0.0 <= self.most_context < math.inf
             and low <= 0.0 <= high
             and all(0.0 <= share <= 1.0 for share in shares)
             and 0.0 < self.explanation_max < math.inf
@@ -285,7 +287,7 @@ class ModelRecord:
         return cls(**values)
 
 
-_LATER = ("fusion", "component", "component_sha256", "proposition", "scope_limit", "least_context")
+_LATER = ("fusion", "component", "component_sha256", "proposition", "scope_limit", "least_context", "most_context")
 
 
 def _fusion(values: dict[str, Any] | None) -> Fusion | None:

@@ -80,8 +80,8 @@ class FaceViews:
     Attributes:
         squares: V squares of the picture, each within the next.
         crops: (V, S, S, 3) uint8 RGB, their pixels at the network's size.
-        context: side of the widest square divided by the longer side of the face box: less than was asked for where the
-            picture ends before.
+        context: shorter side of the picture divided by the longer side of the face box: how much there is to see around
+            the face.
     """
 
     squares: tuple[Box, ...]
@@ -98,7 +98,7 @@ def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:
     """Cut all views of a face: see ``crop_square`` and ``cut``."""
     squares = tuple(crop_square(box, rgb.shape[1], rgb.shape[0], margin) for margin in contract.views)
     inside = box.clipped(rgb.shape[1], rgb.shape[0])
-    context = squares[-1].width / max(inside.width, inside.height)
+    context = min(rgb.shape[:2]) / max(inside.width, inside.height)
     return FaceViews(squares, np.stack([cut(rgb, square, contract.size) for square in squares]), context)
 
 

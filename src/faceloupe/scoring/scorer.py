@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -110,15 +111,20 @@ class NetworkScorer(_SingleScorer):
 class HeadScorer(_SingleScorer):
     """A head of the expert on the shared encoder. Thread-safe."""
 
-    def __init__(self, encoder: Encoder, head: Head, contract: InputContract, least_context: float = 0.0) -> None:
+    def __init__(
+        self, encoder: Encoder, head: Head, contract: InputContract, context: tuple[float, float] = (0.0, math.inf)
+    ) -> None:
+        """
+        Args:
+            context: the head speaks of faces whose ``FaceViews.context`` is at least the first, and less than the
+                second number.
+        """
         super().__init__(contract)
-        self._encoder, self._head, self._least_context = encoder, head, least_context
+        self._encoder, self._head, self._context = encoder, head, context
 
     def _features(self, crops: np.ndarray) -> torch.Tensor:
         """(V, 15, 768) features of (V, 224, 224, 3) crops; those of heads that see the same crop are computed once."""
-        return torch.cat(
-            [self._encoder.remembered(crop.tobytes(), lambda crop=crop: self._seen(crop)) for crop in crops]
-        )
+        return torch.cat([self._encoder.remembered(one.tobytes(), partial(self._seen, one)) for one in crops])
 
     def _seen(self, crop: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():
@@ -139,7 +145,7 @@ class HeadScorer(_SingleScorer):
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         return [
             Reading(0.0, silent=True)
-            if face.context < self._least_context
+            if not self._context[0] <= face.context < self._context[1]
             else self._reading(self._features(face.crops))
             for face in faces
         ]
@@ -303,7 +309,9 @@ def join(log_odds: np.ndarray, fusion: Fusion | None, members: Sequence[Member |
 def _single(record: ModelRecord, folder: Path, device: str) -> Scorer:
     """The scorer of a record that has weights of its own."""
     if record.architecture == HEAD:
-        return HeadScorer(*load_expert(record, folder), record.input, record.least_context)
+        return HeadScorer(
+            *load_expert(record, folder), record.input, (record.least_context, record.most_context or math.inf)
+        )
     return NetworkScorer(load_network(record, folder, device), record.input, device)
 
 
