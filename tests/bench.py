@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from faceloupe.config import Settings, weights_folder
+from faceloupe.config import QUICK_MODEL, Settings, weights_folder
 from faceloupe.models.records import find_record
 from faceloupe.pipeline import Instruments, analyze
 from faceloupe.samples import SAMPLES
@@ -51,9 +51,9 @@ def _ratio(title: str, ours: Callable[[], object], rival: Callable[[], object], 
 
 
 def main() -> int:
-    settings = Settings()
+    settings = Settings(effort="quick")
     instruments = Instruments.load(settings)
-    weights = weights_folder() / find_record(weights_folder()).weights_file
+    weights = weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file
 
     def warm() -> None:
         report = analyze(photo, instruments, settings=settings).report

@@ -22,7 +22,7 @@ from PIL import Image
 
 from faceloupe.batch.job import Order, carry_out
 from faceloupe.batch.local import LocalEngine
-from faceloupe.config import REPOSITORY, Settings, weights_folder
+from faceloupe.config import QUICK_MODEL, REPOSITORY, Settings, weights_folder
 from faceloupe.models.records import find_record
 
 LOOP = Path(__file__).with_name("rival_loop.py")
@@ -58,7 +58,7 @@ def batch(out: Path, workers: int, *others: str) -> list[str]:
 
 def speed(paths: list[str], folder: Path, rounds: int) -> None:
     """Rates against the loop, and of two workers against one."""
-    rival = [sys.executable, str(LOOP), str(weights_folder() / find_record(weights_folder()).weights_file)]
+    rival = [sys.executable, str(LOOP), str(weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file)]
     runs: dict[str, list[tuple[float, float]]] = {"two": [], "loop": [], "one": []}
     for _ in range(rounds):
         runs["two"].append(_run(batch(folder / "two.csv", 2), paths))
@@ -142,7 +142,7 @@ def driver(folder: Path, count: int) -> None:
     engine = partial(LocalEngine, workers=2, work="tests.batch.workers:Light")
     (folder / "driver.csv").unlink(missing_ok=True)
     before = time.process_time()
-    carry_out(Order((str(folder / "small"),), folder / "driver.csv"), Settings(), engine=engine)
+    carry_out(Order((str(folder / "small"),), folder / "driver.csv"), Settings(effort="quick"), engine=engine)
     cost = (time.process_time() - before) / count
     print(f"driver: {cost * 1e3:.2f} ms of a core for each of {count:,} small files, {1 / cost:,.0f} files a second")
     size, block = 2**30, bytes(2**20)

@@ -36,7 +36,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # where it takes no time to have 40,000 trans
 def filled(store: CaseStore, items: int) -> str:
     """A case with so many items; returns its id."""
     intake = take_in(SAMPLES[0].path, max_bytes=10**9)
-    settings = Settings()
+    settings = Settings(effort="quick")
     analysis = pipeline.analyze(intake, pipeline.Instruments.load(settings), settings=settings)
     crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
     case = store.create_case(f"A case of {items:,}", examiner=WHO)

@@ -191,7 +191,8 @@ def main(paths: list[Path]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
-        analyze(Path(sys.argv[2]), Instruments.load(Settings()), settings=Settings(), explain=False)
+        quick = Settings(effort="quick")
+        analyze(Path(sys.argv[2]), Instruments.load(quick), settings=quick, explain=False)
         print(int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
     else:
         main([Path(name) for name in sys.argv[1:]])

@@ -29,18 +29,25 @@ def own_data_folder(tmp_path_factory) -> Iterator[None]:
     """Nothing is written to the user's own data folder, not even a log."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACELOUPE_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("FACELOUPE_EFFORT", "quick")  # the core alone, ten times as fast; what needs more says so
         yield
 
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return Settings()
+    return Settings(effort="quick")
 
 
 @pytest.fixture(scope="session")
 def instruments(settings) -> Instruments:
-    """The default model, with the committed weights."""
+    """The core, with the committed weights."""
     return Instruments.load(settings)
+
+
+@pytest.fixture(scope="session")
+def standard() -> Instruments:
+    """The model of the effort ``standard``: core and expert, with the committed weights."""
+    return Instruments.load(Settings())
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from faceloupe.samples import SAMPLES
 from tests.clips import numbered, write_clip
 from tests.hostile import handmade
 
-SETTINGS = replace(Settings(), max_decoder_s=20.0, max_decoder_bytes=2**30, max_pixels=20_000_000)
+SETTINGS = replace(Settings(effort="quick"), max_decoder_s=20.0, max_decoder_bytes=2**30, max_pixels=20_000_000)
 SLACK_S = 10.0  # on a loaded machine, for what is done besides waiting for a decoder
 _QUIET_LOOKS = 10  # in a row that show no process too many, before none is said to be left
 _LENGTHS = (b"\x00\x00\x00\x00", b"\x00\x00\x00\x01", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xff")

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from faceloupe import cli
-from faceloupe.config import DEFAULT_MODEL, EFFORTS, weights_folder
+from faceloupe.config import DEFAULT_MODEL, EFFORTS, QUICK_MODEL, weights_folder
 from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.media.test_image import png_header
 
@@ -42,6 +42,7 @@ def test_the_table_shows_the_reports_numbers(capsys):
 def other_quick(monkeypatch):
     """The effort ``quick`` stands for a model of its own."""
     monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
+    monkeypatch.delenv("FACELOUPE_EFFORT")
 
 
 @pytest.mark.parametrize(
@@ -189,17 +190,17 @@ def test_a_read_only_folder_is_named(capsys, tmp_path):
 def test_without_verified_weights_nothing_is_scored(capsys, tmp_path, monkeypatch, damage):
     folder = tmp_path / "weights"
     shutil.copytree(weights_folder(), folder)
-    path = folder / f"{DEFAULT_MODEL}.safetensors"
+    path = folder / f"{QUICK_MODEL}.safetensors"
     if damage == "missing":
         path.unlink()
     elif damage == "corrupt":
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     elif damage == "no record":
-        (folder / f"{DEFAULT_MODEL}.json").unlink()
+        (folder / f"{QUICK_MODEL}.json").unlink()
     else:
         save_file({"layer.weight": torch.zeros(3)}, path)
-        record = folder / f"{DEFAULT_MODEL}.json"
+        record = folder / f"{QUICK_MODEL}.json"
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         record.write_text(json.dumps(json.loads(record.read_text()) | {"weights_sha256": digest}))
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(folder))

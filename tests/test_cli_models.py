@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from faceloupe import cli
-from faceloupe.config import DEFAULT_MODEL, weights_folder
-from faceloupe.models.files import read_entries
-from faceloupe.models.records import ModelRecord, ensemble_hash, read_registry, write_record
+from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
+from faceloupe.models.files import parts_of, read_entries
+from faceloupe.models.records import ModelRecord, ensemble_hash, find_record, read_registry, write_record
 from tests.models.releases import served, whole
 from tests.models.test_inspection import Runs
 from tests.test_cli import run
@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 def single(folder) -> ModelRecord:
     """A record that has weights of its own."""
-    return next(record for record in read_registry(folder).values() if record.weights_file)
+    return next(one for one in read_registry(folder).values() if one.weights_file and not one.component)
 
 
 def test_list_shows_every_model_and_the_default(capsys):
@@ -108,9 +108,9 @@ def test_verify_checks_all_by_default(capsys):
 
 
 def test_verify_names_an_unknown_model(capsys):
-    code, out, err = run(capsys, "models", "verify", DEFAULT_MODEL, "none\nsuch")
+    code, out, err = run(capsys, "models", "verify", QUICK_MODEL, "none\nsuch")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert DEFAULT_MODEL in err
+    assert QUICK_MODEL in err
 
 
 def test_an_empty_weights_folder_is_no_verified_one(capsys, tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_an_empty_weights_folder_is_no_verified_one(capsys, tmp_path, monkeypatc
 
 
 def test_a_damaged_record_is_one_sentence(capsys, folder):
-    (folder / f"{DEFAULT_MODEL}.json").write_text("{")
+    (folder / f"{QUICK_MODEL}.json").write_text("{")
     for action in ("list", "verify"):
         code, out, err = run(capsys, "models", action)
         assert (code, out, err.count("\n")) == (2, "", 1)
@@ -137,9 +137,11 @@ def no_proxy(monkeypatch):
 
 @pytest.mark.usefixtures("no_proxy")
 def test_fetch_restores_the_weights_of_every_part(capsys, folder, monkeypatch):
-    ensemble = next(record for record in read_registry(folder).values() if record.members)
-    files = {f"/{path.name}": path.read_bytes() for path in folder.glob("*.safetensors")}
-    for path in folder.glob("*.safetensors"):
+    ensemble = find_record(folder)  # a fusion: its core, its heads and the encoder that they share
+    files = {}
+    for part in parts_of(ensemble, folder):
+        path = folder / part.weights_file
+        files[f"/{path.name}"] = path.read_bytes()
         path.unlink()
     with served(lambda handler: whole(handler, files[handler.path])) as server:
         monkeypatch.setenv("FACELOUPE_RELEASES", server.address)

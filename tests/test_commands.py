@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from faceloupe import cli
-from faceloupe.config import DEFAULT_MODEL, REPOSITORY
+from faceloupe.config import QUICK_MODEL, REPOSITORY
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -77,7 +77,7 @@ def test_every_command_of_the_readme_does_what_it_says(desk, capsys, monkeypatch
             for action, rest in CASE_ACTIONS.items():
                 run("case", action, *shlex.split(rest.format(case=case, item=item)))
             continue
-        known = {"ID": case if arguments[0] == "case" else DEFAULT_MODEL, "SHA256": item}
+        known = {"ID": case if arguments[0] == "case" else QUICK_MODEL, "SHA256": item}
         out = run(*[known.get(word, word) for word in arguments])
         if arguments[:2] == ["case", "create"]:
             case = out.strip()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.config import DEFAULT_MODEL, REPOSITORY, Settings, weights_folder
-from faceloupe.models.records import EVALUATION, read_registry
-from faceloupe.training import card
+from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, REPOSITORY, Settings, weights_folder
+from faceloupe.models.records import EVALUATION, ModelRecord, find_record, members_of, read_registry
+from faceloupe.training import card, expert_card
 from faceloupe.validation.published import is_of, read_evaluation
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -42,10 +42,24 @@ def test_every_link_leads_somewhere(document):
             assert (document.parent / target).exists(), target
 
 
+def measured_records() -> dict[str, ModelRecord]:
+    """The core and its peers; the expert has a card of its own."""
+    records = read_registry(weights_folder())
+    return {name: one for name, one in records.items() if not one.component and not one.fusion}
+
+
+def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
+    fusion = find_record(weights_folder())
+    folder = REPOSITORY / "docs" / "expert"
+    records = [fusion, *members_of(fusion, weights_folder())]
+    expert_card.write(records, folder / expert_card.HELD_OUT, tmp_path / "card.md")
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == (folder / "card.md").read_text(encoding="utf-8")
+
+
 def test_the_model_card_is_what_the_records_and_the_evaluation_say(tmp_path):
     card.write(
         read_evaluation(weights_folder() / EVALUATION),
-        list(read_registry(weights_folder()).values()),
+        list(measured_records().values()),
         tmp_path / "model-card.md",
     )
     committed = (REPOSITORY / "docs" / "model-card.md").read_text(encoding="utf-8")
@@ -54,8 +68,9 @@ def test_the_model_card_is_what_the_records_and_the_evaluation_say(tmp_path):
 
 def test_the_evaluation_is_of_the_committed_records():
     evaluation = read_evaluation(weights_folder() / EVALUATION)
-    records = read_registry(weights_folder())
-    assert DEFAULT_MODEL in records
+    records = measured_records()
+    assert QUICK_MODEL in records
+    assert DEFAULT_MODEL in read_registry(weights_folder())
     assert all(is_of(evaluation, record) for record in records.values())
 
 

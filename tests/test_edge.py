@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from faceloupe import cli, edge
-from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import WeightsError
 from faceloupe.models.records import find_record, read_registry
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -17,7 +17,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="see requirements-export
 pytest.importorskip("onnxscript", reason="see requirements-export.txt")
 pytestmark = pytest.mark.slow
 
-RECORD = find_record(weights_folder())
+RECORD = find_record(weights_folder(), QUICK_MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def exported(tmp_path_factory):
     """Both precisions, exported by the command line."""
     folder = tmp_path_factory.mktemp("edge")
     for name, options in (("float32.onnx", []), ("int8.onnx", ["--int8"])):
-        assert cli.main(["models", "export", DEFAULT_MODEL, "--onnx", str(folder / name), *options]) == 0
+        assert cli.main(["models", "export", QUICK_MODEL, "--onnx", str(folder / name), *options]) == 0
     return folder
 
 
@@ -66,7 +66,7 @@ def test_error_rates_are_measured_on_the_exported_network(capsys, tmp_path):
     for name, path in (("real", PHOTOGRAPH), ("fake", GENERATED)):
         (tmp_path / "labeled" / name).mkdir(parents=True)
         shutil.copy(path, tmp_path / "labeled" / name)
-    arguments = [DEFAULT_MODEL, "--onnx", tmp_path / "x.onnx", "--int8", "--validate", tmp_path / "labeled"]
+    arguments = [QUICK_MODEL, "--onnx", tmp_path / "x.onnx", "--int8", "--validate", tmp_path / "labeled"]
     code, out, err = run(capsys, "models", "export", *arguments)
     assert (code, err) == (0, "")
     values = json.loads((tmp_path / "x.json").read_text())
@@ -92,11 +92,11 @@ def test_a_bad_request_is_one_sentence(capsys, exported, tmp_path):
     for arguments in (
         ["none-such", "--onnx", tmp_path / "a.onnx"],
         [ensemble.id, "--onnx", tmp_path / "a.onnx"],
-        [DEFAULT_MODEL, "--onnx", tmp_path / "a.bin"],
-        [DEFAULT_MODEL, "--onnx", exported / "int8.onnx"],
-        [DEFAULT_MODEL, "--onnx", tmp_path / "a.onnx", "--pictures", tmp_path / "empty"],
-        [DEFAULT_MODEL, "--onnx", weights_folder() / "a.onnx"],  # its record would be taken for a model's
-        [DEFAULT_MODEL],
+        [QUICK_MODEL, "--onnx", tmp_path / "a.bin"],
+        [QUICK_MODEL, "--onnx", exported / "int8.onnx"],
+        [QUICK_MODEL, "--onnx", tmp_path / "a.onnx", "--pictures", tmp_path / "empty"],
+        [QUICK_MODEL, "--onnx", weights_folder() / "a.onnx"],  # its record would be taken for a model's
+        [QUICK_MODEL],
     ):
         code, out, err = run(capsys, "models", "export", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), err

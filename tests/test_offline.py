@@ -50,7 +50,7 @@ ANALYSIS = """
 from pathlib import Path
 from faceloupe.config import Settings
 from faceloupe.pipeline import Instruments, analyze
-settings = Settings()
+settings = Settings(effort="quick")
 report = analyze(Path(sys.argv[1]), Instruments.load(settings), settings=settings).report
 print(report["outcome"], attempts)
 """

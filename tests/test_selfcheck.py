@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from faceloupe.config import DEFAULT_MODEL, REPOSITORY, weights_folder
+from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
 from tests.models.releases import served, status, whole
 
 
@@ -30,7 +30,7 @@ def without_weights(tmp_path):
 
 @pytest.mark.slow
 def test_the_first_launch_fetches_what_scores_and_no_more(without_weights):
-    name = f"{DEFAULT_MODEL}.safetensors"
+    name = f"{QUICK_MODEL}.safetensors"
     content = (weights_folder() / name).read_bytes()
     with served(lambda handler: whole(handler, content)) as server:
         done = launch(without_weights, server.address)

@@ -12,4 +12,4 @@ from tests.batch.conftest import LIGHT
 if __name__ == "__main__":
     out, *paths = (argument for argument in sys.argv[1:] if argument != "--resume")
     order = Order(tuple(paths), Path(out), resume="--resume" in sys.argv)
-    carry_out(order, Settings(), engine=partial(LocalEngine, workers=2, work=LIGHT))
+    carry_out(order, Settings(effort="quick"), engine=partial(LocalEngine, workers=2, work=LIGHT))

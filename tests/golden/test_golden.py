@@ -44,6 +44,6 @@ def test_the_samples_get_the_recorded_answers(instruments, settings):
 
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = Settings(effort="quick")
     text = json.dumps(answers(Instruments.load(settings), settings), indent=2)
     RECORD.write_text(text + "\n", encoding="utf-8")

@@ -405,7 +405,7 @@ def test_what_was_done_is_the_same_without_isolation():
     ]
     for content in contents:
         plain = decode(content)
-        other = isolated(intake.take_in_bytes(content, "x", max_bytes=10**8), settings=Settings())
+        other = isolated(intake.take_in_bytes(content, "x", max_bytes=10**8), settings=Settings(effort="quick"))
         assert np.array_equal(plain.rgb, other.rgb)
         facts = [(one.notes, one.shown, one.unshown, one.damage) for one in (plain, other)]
         assert facts[0] == facts[1]

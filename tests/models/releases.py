@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.models.answers import Patience
 from faceloupe.models.files import ReleaseEntry, write_entries
 from faceloupe.models.records import ModelRecord, find_record, write_record
@@ -144,7 +144,7 @@ def registry(folder: Path, content: bytes = CONTENT) -> ModelRecord:
     """A weights folder with one record and one entry, of weights that are not there."""
     folder.mkdir(parents=True, exist_ok=True)
     record = dataclasses.replace(
-        find_record(weights_folder(), DEFAULT_MODEL), weights_sha256=hashlib.sha256(content).hexdigest()
+        find_record(weights_folder(), QUICK_MODEL), weights_sha256=hashlib.sha256(content).hexdigest()
     )
     write_record(record, folder / f"{record.id}.json")
     url = "{releases}/" + record.weights_file

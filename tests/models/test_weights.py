@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load, load_file, save_file
 
-from faceloupe.config import weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import WeightsError
 from faceloupe.models.networks import ARCHITECTURES, build, fold
-from faceloupe.models.records import DEFAULT_MODEL, ModelRecord, find_record, read_record, read_registry, write_record
+from faceloupe.models.records import ModelRecord, find_record, read_record, read_registry, write_record
 from faceloupe.models.weights import load_network
 
 
@@ -23,20 +23,20 @@ def folder(tmp_path):
 
 
 def path_of(folder):
-    return folder / f"{DEFAULT_MODEL}.safetensors"
+    return folder / f"{QUICK_MODEL}.safetensors"
 
 
 def with_hash_of(folder, content: bytes) -> ModelRecord:
     """Put other weights in place, with a record that vouches for them."""
     path_of(folder).write_bytes(content)
-    path = folder / f"{DEFAULT_MODEL}.json"
+    path = folder / f"{QUICK_MODEL}.json"
     values = json.loads(path.read_text()) | {"weights_sha256": hashlib.sha256(content).hexdigest()}
     path.write_text(json.dumps(values))
-    return find_record(folder)
+    return find_record(folder, QUICK_MODEL)
 
 
 def test_the_committed_weights_are_the_verified_ones():
-    record = find_record(weights_folder())
+    record = find_record(weights_folder(), QUICK_MODEL)
     network = load_network(record, weights_folder())
     stored = load(path_of(weights_folder()).read_bytes())
     unfolded = build(record.architecture)
@@ -64,7 +64,7 @@ def test_a_network_without_its_batch_normalizations_gives_the_same_logits(archit
 
 
 def test_the_committed_weights_were_trained():
-    network = load_network(find_record(weights_folder()), weights_folder())
+    network = load_network(find_record(weights_folder(), QUICK_MODEL), weights_folder())
     fresh = build("mobilenet_v3_small")
     for name, tensor in fresh.state_dict().items():
         if name.endswith("weight") and tensor.ndim > 1:
@@ -72,7 +72,7 @@ def test_the_committed_weights_were_trained():
 
 
 def test_a_record_survives_writing_and_reading(folder):
-    record = find_record(folder)
+    record = find_record(folder, QUICK_MODEL)
     write_record(record, folder / "copy.json")
     assert read_record(folder / "copy.json") == record
 
@@ -82,7 +82,7 @@ def test_missing_weights_score_nothing_and_say_what_to_do(folder):
     with pytest.raises(
         WeightsError, match=r"are missing, so nothing can be scored; run `faceloupe models fetch`, or restore"
     ):
-        load_network(find_record(folder), folder)
+        load_network(find_record(folder, QUICK_MODEL), folder)
 
 
 def test_a_single_changed_bit_is_noticed(folder):
@@ -90,7 +90,7 @@ def test_a_single_changed_bit_is_noticed(folder):
     content[-100] ^= 1
     path_of(folder).write_bytes(content)
     with pytest.raises(WeightsError, match="not the verified ones"):
-        load_network(find_record(folder), folder)
+        load_network(find_record(folder, QUICK_MODEL), folder)
 
 
 def test_weights_of_another_architecture_are_refused(folder):
@@ -113,10 +113,10 @@ def test_a_pickle_is_never_executed(folder):
 
 
 def test_an_unknown_architecture_is_refused(folder):
-    path = folder / f"{DEFAULT_MODEL}.json"
+    path = folder / f"{QUICK_MODEL}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"architecture": "resnet9000"}))
     with pytest.raises(WeightsError, match="resnet9000"):
-        load_network(find_record(folder), folder)
+        load_network(find_record(folder, QUICK_MODEL), folder)
 
 
 @pytest.mark.parametrize(
@@ -147,25 +147,25 @@ def test_an_unknown_architecture_is_refused(folder):
     ],
 )
 def test_a_damaged_record_is_refused(folder, damage):
-    path = folder / f"{DEFAULT_MODEL}.json"
+    path = folder / f"{QUICK_MODEL}.json"
     path.write_text(damage(path.read_text()))
     with pytest.raises(WeightsError, match="damaged"):
-        find_record(folder)
+        find_record(folder, QUICK_MODEL)
 
 
 def test_a_record_cannot_reach_outside_its_folder(folder):
-    path = folder / f"{DEFAULT_MODEL}.json"
+    path = folder / f"{QUICK_MODEL}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_file": "../elsewhere.safetensors"}))
     with pytest.raises(WeightsError, match="damaged"):
-        find_record(folder)
+        find_record(folder, QUICK_MODEL)
 
 
 def test_a_missing_record_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=DEFAULT_MODEL):
+    with pytest.raises(WeightsError, match=QUICK_MODEL):
         find_record(tmp_path)
 
 
 def test_two_records_of_one_id_are_an_error(folder):
-    shutil.copy(folder / f"{DEFAULT_MODEL}.json", folder / "twin.json")
+    shutil.copy(folder / f"{QUICK_MODEL}.json", folder / "twin.json")
     with pytest.raises(WeightsError, match="Two model records"):
         read_registry(folder)

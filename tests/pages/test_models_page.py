@@ -6,13 +6,13 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import DEFAULT_MODEL, REPOSITORY, weights_folder
+from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
 from faceloupe.models.records import find_record, read_registry
 from faceloupe.ui import resources
 from tests.models.releases import served, status, whole
 
 TIMEOUT = 60
-OTHER = next(record for record in read_registry(weights_folder()).values() if record.id != DEFAULT_MODEL)
+OTHER = next(record for record in read_registry(weights_folder()).values() if record.id != QUICK_MODEL)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
     resources.loaded.clear()
     yield tmp_path / "weights"
-    resources.choose_model(DEFAULT_MODEL)
+    resources.choose_model(QUICK_MODEL)
 
 
 def page():
@@ -53,7 +53,7 @@ def fetched(at):
 def test_missing_weights_are_fetched_and_then_chosen(folder, monkeypatch):
     at = page()
     assert states(at)[OTHER.id] == "not here"
-    assert states(at)[DEFAULT_MODEL] == "verified"
+    assert states(at)[QUICK_MODEL] == "verified"
     at.selectbox(key="model").select(OTHER.id).run()
     content = (REPOSITORY / "weights" / OTHER.weights_file).read_bytes()
     with served(lambda handler: whole(handler, content)) as server:
@@ -86,7 +86,7 @@ def test_the_table_shows_the_error_rates_of_the_records(folder):
         assert row["FPR"] == f"{record.error_rates.fpr:.1%}"
         assert row["FNR"] == f"{record.error_rates.fnr:.1%}"
         assert record.license.startswith(row["license"])
-    assert find_record(folder).weights_sha256.startswith(table.loc[DEFAULT_MODEL, "SHA-256"])
+    assert find_record(folder).weights_sha256.startswith(table.loc[QUICK_MODEL, "SHA-256"])
 
 
 def test_a_model_without_verified_weights_is_not_chosen(folder):
@@ -94,4 +94,4 @@ def test_a_model_without_verified_weights_is_not_chosen(folder):
 
     with pytest.raises(WeightsError):
         resources.choose_model(OTHER.id)
-    assert resources.settings().model_id == DEFAULT_MODEL
+    assert resources.settings().model_id == QUICK_MODEL

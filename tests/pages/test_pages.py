@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe import cli
-from faceloupe.config import DEFAULT_MODEL, REPOSITORY, weights_folder
+from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
 from faceloupe.errors import Cancelled
 from faceloupe.models.records import EVALUATION, read_registry
 from faceloupe.ui import state
@@ -182,14 +182,14 @@ def test_the_models_page_shows_every_table_of_the_evaluation(app):
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     records = read_registry(weights_folder())
     assert app.selectbox(key="model").options == list(records)
-    assert app.selectbox(key="model").value == DEFAULT_MODEL
-    rates = records[DEFAULT_MODEL].error_rates
+    assert app.selectbox(key="model").value == QUICK_MODEL
+    rates = records[QUICK_MODEL].error_rates
     assert {metric.value for metric in app.metric} >= {f"{rates.fpr:.1%}", f"{rates.fnr:.1%}"}
     assert len(app.tabs) == 7
     sources = {row["part"] for row in evaluation["tables"]["sources"]}
     shown = [set(frame.value["source"]) for frame in app.dataframe if "source" in frame.value]
     assert sources in shown
-    other = next(name for name in records if name != DEFAULT_MODEL)
+    other = next(name for name in records if name != QUICK_MODEL)
     app.selectbox(key="model").select(other).run()
     assert not app.exception
     assert f"{records[other].error_rates.fpr:.1%}" in {metric.value for metric in app.metric}
@@ -197,7 +197,7 @@ def test_the_models_page_shows_every_table_of_the_evaluation(app):
 
 def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkeypatch):
     shutil.copytree(weights_folder(), tmp_path / "weights")
-    path = tmp_path / "weights" / f"{DEFAULT_MODEL}.json"
+    path = tmp_path / "weights" / f"{QUICK_MODEL}.json"
     values = json.loads(path.read_text(encoding="utf-8"))
     values["thresholds"]["upper"] = 0.999
     path.write_text(json.dumps(values), encoding="utf-8")

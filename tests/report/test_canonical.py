@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from faceloupe.config import DEFAULT_MODEL, EFFORTS, Settings, weights_folder
+from faceloupe.config import EFFORTS, QUICK_MODEL, Settings, weights_folder
+from faceloupe.models.files import parts_of
 from faceloupe.models.records import find_record, read_registry
 from faceloupe.pipeline import Instruments, analyze
 from faceloupe.report.canonical import to_json
@@ -89,7 +90,7 @@ def test_the_score_is_that_of_a_named_face(report):
 
 
 def test_the_model_block_is_the_record(report):
-    record = find_record(weights_folder())
+    record = find_record(weights_folder(), QUICK_MODEL)
     assert report["model"]["weights_sha256"] == record.weights_sha256
     assert report["model"]["thresholds"] == {"lower": record.thresholds.lower, "upper": record.thresholds.upper}
 
@@ -101,13 +102,13 @@ def test_the_components_are_the_networks_that_scored_with_their_weights(tmp_path
     for record in registry.values():
         settings = Settings(model=record.id)
         report = analyze(tmp_path / "text.jpg", Instruments.load(settings), settings=settings).report
-        expected = [(name, registry[name].weights_sha256) for name in record.members or (record.id,)]
+        expected = [(part.id, part.weights_sha256) for part in parts_of(record, weights_folder())]
         assert [(one["id"], one["weights_sha256"]) for one in report["model"]["components"]] == expected
         assert report["model"]["members"] == list(record.members)
 
 
 def test_the_settings_name_the_effort_and_the_model_that_scored(report, instruments, settings):
-    assert (report["settings"]["effort"], report["settings"]["model"]) == ("standard", DEFAULT_MODEL)
+    assert (report["settings"]["effort"], report["settings"]["model"]) == ("quick", QUICK_MODEL)
     assert report["model"]["id"] == report["settings"]["model"]
     quick = replace(settings, effort="quick", model=EFFORTS["quick"])
     assert analyze(GENERATED, instruments, settings=quick, explain=False).report["settings"]["effort"] == "quick"
@@ -120,7 +121,7 @@ def test_every_report_states_scope_and_both_propositions(report):
 
 
 def test_the_settings_hold_what_changes_the_numbers(report):
-    record = find_record(weights_folder())
+    record = find_record(weights_folder(), QUICK_MODEL)
     assert report["settings"]["crop_margins"] == list(record.input.views)
     assert {"seed", "device", "gates", "input_size", "detection_long_side"} <= set(report["settings"])
 

@@ -12,7 +12,7 @@ from faceloupe.types import Box
 
 @pytest.fixture(scope="module")
 def face(portrait) -> blending.Region:
-    (found, *_) = FaceDetector(Settings()).detect(portrait)
+    (found, *_) = FaceDetector(Settings(effort="quick")).detect(portrait)
     return blending.region(portrait, found.box, tuple(found.landmarks.ravel()))
 
 

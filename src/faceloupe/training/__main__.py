@@ -10,13 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
 ENCODER, FEATURES, SHEETS = "encoder.safetensors", "features", "sheets"
 CARD = Path("docs/model-card.md")
+EXPERT_CARD = Path("docs/expert/card.md")
 
 
 def _ingest(options: argparse.Namespace) -> None:
@@ -185,10 +186,21 @@ def _evaluate(options: argparse.Namespace) -> None:
     temporary = options.work / f"{EVALUATION}.partial"
     temporary.write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
     temporary.replace(options.work / EVALUATION)
-    card.write(evaluation, list(read_registry(registry).values()), options.card)
+    records = read_registry(registry)
+    card.write(evaluation, [records[one["id"]] for one in evaluation["models"] if one["id"] in records], options.card)
     if evaluation["studies"]["faults"]:
         card.write_robustness(evaluation["studies"]["faults"], options.card.with_name("robustness.md"))
     print(f"wrote {options.work / EVALUATION} and {options.card}")
+
+
+def _expert_card(options: argparse.Namespace) -> None:
+    from faceloupe.models.records import find_record, members_of
+    from faceloupe.training import expert_card
+
+    fusion = find_record(options.weights)
+    records = [fusion, *members_of(fusion, options.weights)]
+    expert_card.write(records, options.card.with_name(expert_card.HELD_OUT), options.card)
+    print(f"wrote {options.card}")
 
 
 def _register(options: argparse.Namespace) -> None:
@@ -267,6 +279,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--peers", type=Path, help="folder with MesoNet's weights, measured beside")
     evaluate.add_argument("--card", type=Path, default=CARD, help="where the model card goes")
     evaluate.set_defaults(run=_evaluate)
+    expert = stages.add_parser("expertcard", help="write the card of the default fusion from its records")
+    expert.add_argument("--weights", type=Path, default=weights_folder(), help="folder of records")
+    expert.add_argument("--card", type=Path, default=EXPERT_CARD, help="where the card goes")
+    expert.set_defaults(run=_expert_card)
     register = stages.add_parser("register", help="put records, weights and evaluation where the app looks")
     register.add_argument("--weights", type=Path, default=weights_folder(), help="folder of the model registry")
     register.set_defaults(run=_register)
@@ -283,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     pooling.set_defaults(run=_pooling)
     exported = stages.add_parser("exported", parents=[material], help="measure an ONNX file, into its own record")
     exported.add_argument("--onnx", type=Path, required=True, help="made by `faceloupe models export`")
-    exported.add_argument("--model", default=DEFAULT_MODEL, help="the model that it was exported from")
+    exported.add_argument("--model", default=QUICK_MODEL, help="the model that it was exported from")
     exported.add_argument("--registry", type=Path, default=weights_folder(), help="folder of records and weights")
     exported.set_defaults(run=_exported)
     return parser

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from faceloupe.config import DEFAULT_MODEL
+from faceloupe.config import QUICK_MODEL
 from faceloupe.models.networks import build
 from faceloupe.models.records import EVALUATION, ModelRecord, members_of, read_registry
 from faceloupe.scoring.scorer import FaceScorer, NetworkScorer, Scorer, join
@@ -38,7 +38,9 @@ class _Field:
     """The models that are compared: those of a registry, and the peers."""
 
     def __init__(self, registry: Path, peer_folder: Path | None) -> None:
-        self.records = read_registry(registry)
+        # Heads and fusions are counted on the features of another material, see ``expert_card``.
+        known = read_registry(registry)
+        self.records = {name: one for name, one in known.items() if not one.component and not one.fusion}
         self._registry = registry
         self._read = cache(read_rgb)  # the same pictures are read for every degradation
         self.singles: dict[str, Scorer] = {}
@@ -186,7 +188,7 @@ def evaluate(
     return {
         "models": [_identity(record) for record in field.records.values()]
         + [{"id": name, "architecture": "MesoNet", "parameters": None} for name in field.peers],
-        "default": DEFAULT_MODEL,
+        "default": QUICK_MODEL,
         "tables": _rounded(tables),
         "clips": _rounded(clip_rows),
         "curves": _rounded(curves),
@@ -255,7 +257,7 @@ def _clips(field: _Field, folds: dict[str, CrossFit], work: Path) -> tuple[list[
 def _explained(field: _Field, registry: Path) -> Iterator[tuple[str, Scorer]]:
     for name, record in field.records.items():
         yield name, FaceScorer(record, registry)
-    record = field.records[DEFAULT_MODEL if DEFAULT_MODEL in field.singles else next(iter(field.singles))]
+    record = field.records[QUICK_MODEL if QUICK_MODEL in field.singles else next(iter(field.singles))]
     import torch
 
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from faceloupe import edge
-from faceloupe.config import DEFAULT_MODEL
+from faceloupe.config import QUICK_MODEL
 from faceloupe.models.records import find_record
 from faceloupe.models.weights import load_network
 from faceloupe.scoring.scorer import NetworkScorer
@@ -15,7 +15,7 @@ from faceloupe.validation.measures import Decisions, measure
 
 
 def measure_exported(
-    path: Path, registry: Path, root: Path, items: list[Item], model: str = DEFAULT_MODEL
+    path: Path, registry: Path, root: Path, items: list[Item], model: str = QUICK_MODEL
 ) -> dict[str, Any]:
     """Measure an exported network beside the original, and write both into its record.
 

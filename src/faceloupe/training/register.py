@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError
-from faceloupe.models.files import ReleaseEntry, read_verified, write_entries
-from faceloupe.models.records import EVALUATION, REGISTRY, read_registry
+from faceloupe.models.files import Part, ReleaseEntry, parts_of, read_entries, read_verified, write_entries
+from faceloupe.models.records import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, read_registry
 from faceloupe.training import tracking
 from faceloupe.validation.published import is_of, read_evaluation
 
@@ -37,25 +37,42 @@ def register(candidates: Path, evaluation: Path, folder: Path) -> Iterator[str]:
             raise DatasetError(f"{evaluation} does not hold the measures of {name} as it is now; evaluate first.")
         if not record.members:
             read_verified(record, candidates)
-    if folder.resolve() == weights_folder().resolve() and DEFAULT_MODEL not in records:
+    if folder.resolve() == weights_folder().resolve() and QUICK_MODEL not in records:
         raise DatasetError(
-            f"The app's default model {DEFAULT_MODEL} (config.py) is not among {', '.join(records)}; name one of them."
+            f"The app's quick model {QUICK_MODEL} (config.py) is not among {', '.join(records)}; name one of them."
         )
     folder.mkdir(parents=True, exist_ok=True)
     kept = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()}
     kept |= {EVALUATION, REGISTRY}
+    expert, stay = _expert(folder)
+    kept |= expert | {entry.file for entry in stay}
     for name, record in records.items():
         if record.weights_file:
             _copy(candidates / record.weights_file, folder)
         _copy(candidates / f"{name}.json", folder)
         yield f"registered {name}"
     shutil.copyfile(evaluation, folder / EVALUATION)
-    write_entries([ReleaseEntry.of(one, folder, CARD) for one in records.values() if one.weights_file], folder)
+    made = [ReleaseEntry.of(one, folder, CARD) for one in records.values() if one.weights_file]
+    write_entries(list({entry.id: entry for entry in (*made, *stay)}.values()), folder)
     for old in sorted(folder.iterdir()):
         if old.suffix in (".json", ".safetensors") and old.name not in kept:
             old.unlink()
             yield f"removed {old.name}"
     yield from _announce(candidates.parent / "origins.json", candidates)
+
+
+def _expert(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:
+    """Names of the records of heads and fusions, which other stages make, and the entries of their weights."""
+    if not (folder / COMPONENTS).is_dir():
+        return set(), []
+    records: dict[str, ModelRecord] = {
+        name: one for name, one in read_registry(folder).items() if one.component or one.fusion
+    }
+    parts: dict[str, Part] = {
+        part.id: part for one in records.values() if one.component for part in parts_of(one, folder)
+    }
+    entries = read_entries(folder)
+    return {f"{name}.json" for name in records}, [entries[name] for name in parts if name in entries]
 
 
 def _copy(path: Path, folder: Path) -> None:

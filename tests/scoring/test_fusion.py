@@ -1,0 +1,194 @@
+"""Core and expert together: what they come to, what happens where one is missing, and what a report says of it."""
+
+import math
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, Settings, weights_folder
+from faceloupe.errors import EvidenceError, WeightsError
+from faceloupe.models.encoder import Encoder
+from faceloupe.models.records import Fusion, component_of, find_record, members_of, read_registry
+from faceloupe.models.weights import load_expert
+from faceloupe.pipeline import Instruments, analyze
+from faceloupe.scoring.outcome import in_scope, which_kind
+from faceloupe.scoring.scorer import Consulted, FaceScorer, HeadScorer, join
+from faceloupe.types import Box, Familiarity, Outcome, PropositionFinding
+from tests.clips import write_clip
+from tests.conftest import GENERATED, PHOTOGRAPH
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the committed registry."""
+    shutil.copytree(weights_folder(), tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+@pytest.fixture(scope="module")
+def report(standard) -> dict:
+    return analyze(GENERATED, standard, settings=Settings(), explain=False).report
+
+
+class _Speaks:
+    def __init__(self, proposition: str) -> None:
+        self.proposition = proposition
+
+
+def test_a_fusion_is_the_written_formula():
+    fusion = Fusion((0.5, 0.25, 0.0), joint=0.75, limit=3.0)
+    log_odds = np.array([[1.0, 2.0, -1.0], [9.0, -9.0, 0.5]])
+    members = [_Speaks(""), _Speaks("generated"), _Speaks("changed")]
+    held = np.clip(log_odds, -3.0, 3.0)
+    joined = np.log((np.exp(held[:, 1]) + np.exp(held[:, 2])) / 2)
+    assert join(log_odds, fusion, members) == pytest.approx(0.5 * held[:, 0] + 0.25 * held[:, 1] + 0.75 * joined)
+    assert join(log_odds, None, members) == pytest.approx(log_odds.mean(1))
+
+
+@pytest.mark.parametrize("fault", [{"weights": (-1.0,)}, {"joint": math.nan}, {"limit": 0.0}, {"frames": 0}])
+def test_a_fusion_of_odd_numbers_is_refused(fault):
+    with pytest.raises(ValueError, match="fusion"):
+        replace(Fusion((1.0,), 0.0, 1.0), **fault)
+
+
+def test_the_hash_of_a_record_from_before_fusions_is_that_of_its_file():
+    import hashlib
+
+    text = (weights_folder() / f"{QUICK_MODEL}.json").read_bytes()
+    assert find_record(weights_folder(), QUICK_MODEL).sha256 == hashlib.sha256(text).hexdigest()
+
+
+def test_the_report_names_every_network_and_both_propositions(report):
+    (face,) = report["faces"]
+    ids = {one["id"] for one in report["model"]["components"]}
+    assert report["model"]["id"] == STANDARD_MODEL
+    assert ids == {one.id for one in members_of(find_record(weights_folder()), weights_folder())} | {"clip-vit-b16"}
+    assert {one["name"] for one in face["propositions"]} == {"generated", "changed"}
+    assert all(one["model_id"] in ids for one in face["propositions"])
+    assert face["familiarity"]["distance"] > 0
+    assert report["settings"]["effort"] == "standard"
+
+
+def test_a_face_is_scored_the_same_alone_and_among_others(standard, portrait):
+    scorer = standard.scorer
+    views = [scorer.view(portrait, Box(289 + shift, 214, 614 + shift, 646)) for shift in (0, 40, 80)]
+    together = scorer.logits(views)
+    alone = [float(scorer.logits([one])[0]) for one in views]
+    assert together == pytest.approx(alone, abs=1e-5)  # the core's passes are of several faces
+
+
+def test_a_processor_without_bfloat16_comes_to_the_same_outcome(standard, monkeypatch):
+    record = find_record(weights_folder())
+    _, head = load_expert(find_record(weights_folder(), record.members[1]), weights_folder())
+    content = (weights_folder() / "clip-vit-b16.safetensors").read_bytes()
+    exact = Encoder.load(content, torch.float32)
+    scorer = FaceScorer(record, weights_folder())
+    for member in scorer.scorer.members:
+        if isinstance(member.scorer, HeadScorer):
+            monkeypatch.setattr(member.scorer, "_encoder", exact)
+    other = Instruments(standard.detector, scorer)
+    for path in (GENERATED, PHOTOGRAPH):
+        found, expected = (analyze(path, one, settings=Settings(), explain=False).report for one in (other, standard))
+        assert found["outcome"] == expected["outcome"]
+        assert found["score"] == pytest.approx(expected["score"], abs=0.02)
+    assert head is not None
+
+
+def test_the_decisive_map_lies_in_the_widest_view_and_is_never_negative(standard, portrait):
+    views = standard.scorer.view(portrait, Box(289, 214, 614, 646))
+    reading, heat = standard.scorer.explained(views)
+    assert heat.shape == views.widest[1].shape[:2]
+    assert heat.min() >= 0.0
+    assert reading.logit == pytest.approx(float(standard.scorer.logits([views])[0]), abs=1e-4)
+
+
+def test_of_a_face_that_fills_its_picture_the_wide_look_says_nothing(standard, portrait):
+    crop = np.ascontiguousarray(portrait[200:660, 270:640])
+    views = standard.scorer.view(crop, Box(19, 14, 344, 446))
+    (reading,) = standard.scorer.readings([views])
+    wide = next(one for one in standard.scorer.members if one.least_context)
+    close = next(one for one in standard.scorer.members if one.most_context)
+    assert views.context < wide.least_context
+    assert reading.log_odds[wide.id] == 0.0
+    assert reading.log_odds[close.id] != 0.0
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "altered", "no record", "another encoder"])
+def test_without_the_verified_encoder_nothing_is_scored(folder, damage):
+    path = folder / "clip-vit-b16.safetensors"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "altered":
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    elif damage == "no record":
+        (folder / "components" / "clip-vit-b16.json").unlink()
+    else:
+        record = folder / "components" / "clip-vit-b16.json"
+        text = record.read_text(encoding="utf-8")
+        known = component_of(next(one for one in read_registry(folder).values() if one.component), folder)
+        record.write_text(text.replace(known.weights_sha256, "0" * 64), encoding="utf-8")
+    with pytest.raises(WeightsError, match="nothing can be scored"):
+        FaceScorer.load(folder, STANDARD_MODEL)
+    assert FaceScorer.load(folder, QUICK_MODEL).record.id == QUICK_MODEL  # asked for by name, the core still scores
+
+
+def test_an_answer_that_is_no_number_is_an_error_and_no_score(standard, portrait, monkeypatch):
+    heads = [one.scorer for one in standard.scorer.scorer.members if isinstance(one.scorer, HeadScorer)]
+    for one in heads:
+        monkeypatch.setattr(one, "_features", lambda crops: torch.full((len(crops), 15, 768), math.nan))
+    with pytest.raises(EvidenceError, match="no finite answer"):
+        standard.scorer.readings([standard.scorer.view(portrait, Box(289, 214, 614, 646))])
+
+
+def test_between_frames_that_the_expert_saw_its_word_is_interpolated():
+    consulted = Consulted(np.array([[0.0, 4.0], [2.0, 0.0]]), ("a", "b"), None)
+    assert consulted.at([1.0, 3.0], 2.0) == pytest.approx([1.0, 2.0])
+    assert consulted.at([1.0, 3.0], 9.0) == pytest.approx([2.0, 0.0])
+    assert consulted.pooled == {"a": 1.0, "b": 2.0}
+
+
+def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard, portrait, tmp_path):
+    write_clip(tmp_path / "clip.mp4", [np.roll(portrait[:, 100:900], shift, 1)[::2, ::2] for shift in range(0, 60, 4)])
+    found = analyze(tmp_path / "clip.mp4", standard, settings=Settings(), explain=False).report
+    looks = [face for frame in found["frames"] for face in frame["faces"]]
+    fusion = standard.scorer.record.fusion
+    assert 0 < sum(face["by_expert"] for face in looks) <= fusion.frames
+    assert all(face["score"] is not None for face in looks)
+    assert {one["name"] for one in found["faces"][0]["propositions"]} == {"generated", "changed"}
+
+
+@pytest.mark.parametrize(
+    ("generated", "changed", "words"),
+    [
+        (1.2, 0.1, "more likely generated whole"),
+        (0.0, 0.9, "more likely changed in part"),
+        (0.5, 0.4, "cannot be told"),
+    ],
+)
+def test_a_verdict_says_which_kind_or_that_it_cannot_be_told(generated, changed, words):
+    found = (PropositionFinding("generated", "g", generated), PropositionFinding("changed", "c", changed))
+    assert words in which_kind(Outcome.MANIPULATED, found)
+    assert not which_kind(Outcome.AUTHENTIC, found)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.MANIPULATED, Outcome.AUTHENTIC, Outcome.INCONCLUSIVE])
+def test_there_is_no_verdict_on_a_face_unlike_all_that_are_known(outcome):
+    near, far = Familiarity(0.4, "press photos"), Familiarity(0.7, "press photos")
+    assert in_scope(outcome, "why", near, 0.6) == (outcome, "why")
+    found, reason = in_scope(outcome, "why", far, 0.6)
+    assert found is Outcome.INCONCLUSIVE
+    assert ("press photos" in reason) == (outcome is not Outcome.INCONCLUSIVE)
+
+
+def test_every_fusion_is_of_heads_on_one_encoder():
+    fusions = [one for one in read_registry(weights_folder()).values() if one.fusion]
+    assert len(fusions) == 2
+    for fusion in fusions:
+        heads = [one for one in members_of(fusion, weights_folder()) if one.component]
+        assert {one.component for one in heads} == {"clip-vit-b16"}
+        assert {one.proposition for one in heads} == {"generated", "changed"}
