@@ -27,8 +27,10 @@ def answers(instruments: Instruments, settings: Settings) -> dict:
     return {"weights_sha256": instruments.scorer.record.weights_sha256, "samples": found}
 
 
-def test_the_samples_get_the_recorded_answers(instruments, settings):
-    recorded, now = json.loads(RECORD.read_text(encoding="utf-8")), answers(instruments, settings)
+@pytest.mark.parametrize("effort", ["quick", "standard"])
+def test_the_samples_get_the_recorded_answers(effort, instruments, standard):
+    used = {"quick": instruments, "standard": standard}[effort]
+    recorded, now = json.loads(RECORD.read_text(encoding="utf-8"))[effort], answers(used, Settings(effort=effort))
     assert now["weights_sha256"] == recorded["weights_sha256"]
     for name, expected in recorded["samples"].items():
         found = now["samples"][name]
@@ -36,14 +38,17 @@ def test_the_samples_get_the_recorded_answers(instruments, settings):
         assert len(found["faces"]) == len(expected["faces"])
         for face, one in zip(found["faces"], expected["faces"], strict=True):
             assert face["outcome"] == one["outcome"]
-            assert face["score"] == pytest.approx(one["score"], abs=1e-3)
-            assert face["raw_logit"] == pytest.approx(one["raw_logit"], abs=1e-2)
+            # The expert multiplies in bfloat16 where a processor can: another one comes to a slightly different score.
+            near, far, like = (1e-3, 1e-2, 0.02) if effort == "quick" else (2e-2, 3e-1, 0.25)
+            assert face["score"] == pytest.approx(one["score"], abs=near)
+            assert face["raw_logit"] == pytest.approx(one["raw_logit"], abs=far)
             assert face["box"] == pytest.approx(one["box"], abs=0.5)
             assert face["crop_box"] == pytest.approx(one["crop_box"], abs=1.0)
-            assert face["heat_peak"] == pytest.approx(one["heat_peak"], rel=0.02)
+            assert face["heat_peak"] == pytest.approx(one["heat_peak"], rel=like, abs=0.02)
 
 
 if __name__ == "__main__":
-    settings = Settings(effort="quick")
-    text = json.dumps(answers(Instruments.load(settings), settings), indent=2)
+    efforts = {effort: Settings(effort=effort) for effort in ("quick", "standard")}
+    found = {effort: answers(Instruments.load(settings), settings) for effort, settings in efforts.items()}
+    text = json.dumps(found, indent=2)
     RECORD.write_text(text + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ import pytest
 from faceloupe.config import REPOSITORY
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.models.fetch import fetch, missing, take_file
-from faceloupe.models.files import place_of, read_entries, state_of
+from faceloupe.models.files import parts_of, place_of, read_entries, state_of
 from faceloupe.models.records import read_registry
 from tests.models import releases
 from tests.models.releases import CONTENT, QUICK, SIZE, cut, registry, served, status, whole
@@ -480,7 +480,7 @@ def test_a_registry_of_other_weights_is_refused(record, folder):
 def test_the_committed_registry_is_what_the_records_and_files_say():
     folder = REPOSITORY / "weights"
     entries = read_entries(folder)
-    records = {record.id: record for record in read_registry(folder).values() if record.weights_file}
+    records = {part.id: part for record in read_registry(folder).values() for part in parts_of(record, folder)}
     assert set(entries) == set(records)
     for name, entry in entries.items():
         path = place_of(records[name], folder)

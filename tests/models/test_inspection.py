@@ -20,6 +20,7 @@ from faceloupe.errors import UsageError, WeightsError
 from faceloupe.models import containers, pickles
 from faceloupe.models.inspection import GlobalEntry, inspect_checkpoint
 from faceloupe.models.networks import build
+from faceloupe.models.records import read_registry
 from tests.conftest import GENERATED
 
 FORMS = {"zip": {}, "legacy": {"_use_new_zipfile_serialization": False}}
@@ -142,10 +143,12 @@ def test_a_known_architecture_is_named_with_its_place(tmp_path, form):
 
 
 def test_the_committed_weights_are_recognized():
-    for path in weights_folder().glob("*.safetensors"):
-        found = inspect_checkpoint(path)
-        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        assert (found.architecture, found.sha256) == (record["architecture"], record["weights_sha256"])
+    for record in read_registry(weights_folder()).values():
+        if not record.weights_file:
+            continue
+        found = inspect_checkpoint(weights_folder() / record.weights_file)
+        assert found.sha256 == record.weights_sha256
+        assert found.architecture == (None if record.component else record.architecture)  # a head is no network alone
         assert (found.container, found.safe) == ("safetensors file", True)
 
 

@@ -162,7 +162,7 @@ def test_a_record_cannot_reach_outside_its_folder(folder):
 
 def test_a_missing_record_is_named(tmp_path):
     with pytest.raises(WeightsError, match=QUICK_MODEL):
-        find_record(tmp_path)
+        find_record(tmp_path, QUICK_MODEL)
 
 
 def test_two_records_of_one_id_are_an_error(folder):

@@ -46,9 +46,11 @@ def write(records: Sequence[ModelRecord], held_out: Path, card: Path) -> None:
                 [_identity(record) for record in records],
             ),
             _weights(fusion),
-            "Rates in this table are of faces whose source no head of their fold was trained on: photographs of other "
-            "collections, generators and methods of other kinds. Below, each source stands by itself; faces of sources "
-            "that both splits know are counted twice, once left out and once as other people of a known source.",
+            "Rates of the fusion and its heads are of photographs and generated faces whose source no head of their "
+            "fold was trained on, and of swapped, reenacted and composed faces of kinds that were trained on, of "
+            "other people. Those of the core are of its own validation faces. Below, each source stands by itself; "
+            "validation faces of a source that was trained on are counted twice: once with the source left out, once "
+            "as other people of it.",
             "## Photographs called manipulated, by source",
             "Of collections that were left out or whose other pictures were trained on.",
             _alarms(fusion.validation),

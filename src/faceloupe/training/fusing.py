@@ -190,7 +190,7 @@ def make_record(
         calibrator=calibrator,
         thresholds=thresholds,
         log10_lr_bounds=bounds,
-        error_rates=error_rates(decided, f"{described}, of sources that nothing was trained on"),
+        error_rates=error_rates(decided, f"{described}, see the limits"),
         calibration=quality,
         gates=gates,
         validation=rows(everyone, faces.sources),
