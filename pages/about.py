@@ -16,8 +16,8 @@ st.subheader("Method")
 st.markdown(
     "1. The file is hashed (SHA-256) before it is decoded; it is never changed.\n"
     "2. MTCNN looks for all faces. Those that are too small, too blurred or too uncertain are named and not scored.\n"
-    "3. A MobileNetV3-small scores each face in three framings; the mean is calibrated to a probability at even prior "
-    "odds and to a likelihood ratio, held within bounds that the validation data leave standing.\n"
+    "3. A MobileNetV3-small and an expert network score each face; what they say is calibrated to a probability at "
+    "even prior odds and to a likelihood ratio, held within bounds that the validation data leave standing.\n"
     "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The picture's "
     "outcome is that of its most suspicious face.\n"
     "5. Grad-CAM shows which parts of the face spoke for manipulation, on a fixed scale."
