@@ -14,7 +14,11 @@ from faceloupe.pipeline import Instruments
 from faceloupe.samples import SAMPLES
 
 GENERATED, PHOTOGRAPH = (sample.path for sample in SAMPLES)
-OTHER_MODEL = next(name for name in read_registry(weights_folder()) if name not in EFFORTS.values())  # of no effort
+OTHER_MODEL = next(  # of no effort, and no part of the expert
+    name
+    for name, record in read_registry(weights_folder()).items()
+    if name not in EFFORTS.values() and not record.component
+)
 
 
 def skimage_picture(name: str) -> Path:

@@ -5,7 +5,7 @@ import io
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import EFFORTS, QUICK_MODEL, REPOSITORY, Settings
+from faceloupe.config import DEFAULT_MODEL, EFFORTS, REPOSITORY, Settings
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.pages.record import TIMEOUT, click, ended, go, name_examiner
@@ -15,8 +15,9 @@ PAGES = ("image", "video", "batch")
 
 @pytest.fixture(autouse=True)
 def other_quick(monkeypatch):
-    """The effort ``quick`` stands for a model of its own."""
+    """The effort ``quick`` stands for a model of its own, and the app begins with its default."""
     monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
+    monkeypatch.delenv("FACELOUPE_EFFORT")
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_one_session_chooses_for_itself_alone(app):
 
 
 def test_a_model_named_on_the_page_models_scores_until_an_effort_is_chosen(app, monkeypatch):
-    monkeypatch.setitem(EFFORTS, "quick", QUICK_MODEL)  # so that no effort stands for the other one
+    monkeypatch.setitem(EFFORTS, "quick", DEFAULT_MODEL)  # so that no effort stands for the other one
     choose(app, "thorough")
     go(app, "models").selectbox(key="model").select(OTHER_MODEL).run()
     try:
@@ -92,9 +93,9 @@ def test_a_model_named_on_the_page_models_scores_until_an_effort_is_chosen(app, 
         click(app, f"sample-{PHOTOGRAPH.stem}")
         assert (report(app)["settings"]["effort"], report(app)["model"]["id"]) == (None, OTHER_MODEL)
         click(choose(app, "standard"), f"sample-{PHOTOGRAPH.stem}")
-        assert (report(app)["settings"]["effort"], report(app)["model"]["id"]) == ("standard", QUICK_MODEL)
+        assert (report(app)["settings"]["effort"], report(app)["model"]["id"]) == ("standard", DEFAULT_MODEL)
     finally:
-        resources.choose_model(QUICK_MODEL)
+        resources.choose_model(DEFAULT_MODEL)
 
 
 def test_what_is_filed_to_a_blind_case_is_analyzed_with_the_chosen_effort(app):

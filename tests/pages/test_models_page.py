@@ -9,10 +9,11 @@ from streamlit.testing.v1 import AppTest
 from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
 from faceloupe.models.records import find_record, read_registry
 from faceloupe.ui import resources
+from tests.conftest import OTHER_MODEL
 from tests.models.releases import served, status, whole
 
 TIMEOUT = 60
-OTHER = next(record for record in read_registry(weights_folder()).values() if record.id != QUICK_MODEL)
+OTHER = read_registry(weights_folder())[OTHER_MODEL]
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_the_table_shows_the_error_rates_of_the_records(folder):
         assert row["FPR"] == f"{record.error_rates.fpr:.1%}"
         assert row["FNR"] == f"{record.error_rates.fnr:.1%}"
         assert record.license.startswith(row["license"])
-    assert find_record(folder).weights_sha256.startswith(table.loc[QUICK_MODEL, "SHA-256"])
+    assert find_record(folder, QUICK_MODEL).weights_sha256.startswith(table.loc[QUICK_MODEL, "SHA-256"])
 
 
 def test_a_model_without_verified_weights_is_not_chosen(folder):
