@@ -80,6 +80,7 @@ def test_the_command_prints_a_table_and_writes_what_it_says(folder, tmp_path, ca
 
 def test_the_effort_is_named_in_the_result_and_in_the_table(folder, monkeypatch, capsys):
     monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
+    monkeypatch.delenv("FACELOUPE_EFFORT")
     assert main(["validate", str(folder), "--effort", "quick", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["effort"], found["model"]["id"]) == ("quick", OTHER_MODEL)

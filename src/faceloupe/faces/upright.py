@@ -14,6 +14,7 @@ from faceloupe.faces.detector import SURE
 from faceloupe.types import Box, DetectedFace
 
 _UNMISTAKABLE = 0.99  # confidence: a face that lies on its head can be taken for an upright one, with less than this
+_TURNED = 0.995  # confidence asked of a face in a turned picture: more looks find more that is no face
 _LEVEL = 12.0  # degrees of tilt that the networks have learned
 _MOST_TILT = 60.0  # of a face in a picture turned by quarters; eyes further off the level are not those of a face
 _SAME = 0.3  # overlap over union of two boxes of one face
@@ -73,7 +74,7 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
         quarters for face in sure if face.confidence < _UNMISTAKABLE for quarters in _turns_around(face, rgb, detector)
     }
     if turns or not sure:
-        turned = _turned(rgb, detector, sorted(turns) or _TURNS, least=SURE)
+        turned = _turned(rgb, detector, sorted(turns) or _TURNS, least=_TURNED)
         seen = [_straightened(face, rgb, detector) or face for face in found]
         found = _distinct(seen + [face for one in turned if (face := _straightened(one, rgb, detector))])
     return sorted(found, key=lambda face: -face.box.width * face.box.height)
