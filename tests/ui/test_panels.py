@@ -8,7 +8,7 @@ import pytest
 from faceloupe.batch.found import Found
 from faceloupe.config import REPOSITORY
 from faceloupe.types import Outcome
-from faceloupe.ui import batch_charts
+from faceloupe.ui import batch_charts, panels
 from faceloupe.ui.panels import plain
 
 JOINER = "\u2060"
@@ -83,3 +83,15 @@ def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
     found = Found.read(tmp_path / "t.csv")
     assert found.model == "some-model"
     assert not batch_charts.score_histogram(found, None).layout.shapes  # a model that is not here any more
+
+
+def test_a_face_is_told_with_what_is_known_of_each_kind_of_manipulation():
+    entry = {
+        "size_px": 120.0,
+        "detection_confidence": 1.0,
+        "sharpness": 50.0,
+        "score": 0.9,
+        "log10_lr": 0.95,
+        "propositions": [{"name": "generated", "log10_lr": 1.1}, {"name": "changed", "log10_lr": -0.2}],
+    }
+    assert "log10 LR +0.95. Generated: log10 LR +1.10. Changed: log10 LR -0.20. 120 px" in panels._face_facts(entry)

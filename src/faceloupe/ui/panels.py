@@ -171,9 +171,9 @@ def _face_facts(entry: dict[str, Any]) -> str:
     facts = f"{entry['size_px']:.0f} px wide, detector confidence {entry['detection_confidence']:.2f}"
     if entry["score"] is None:
         return f"{_sentence(entry['reason'])} {facts}, sharpness {entry['sharpness']:.0f}."
-    return (
-        f"Score {entry['score']:.2f}, log10 LR {entry['log10_lr']:+.2f}. {facts}, sharpness {entry['sharpness']:.0f}."
-    )
+    kinds = "".join(f" {one['name'].capitalize()}: log10 LR {one['log10_lr']:+.2f}." for one in entry["propositions"])
+    score = f"Score {entry['score']:.2f}, log10 LR {entry['log10_lr']:+.2f}."
+    return f"{score}{kinds} {facts}, sharpness {entry['sharpness']:.0f}."
 
 
 def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
