@@ -18,6 +18,9 @@ def other_quick(monkeypatch):
     """The effort ``quick`` stands for a model of its own, and the app begins with its default."""
     monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
     monkeypatch.delenv("FACELOUPE_EFFORT")
+    resources._server.clear()  # it read the environment when the first test asked for it
+    yield
+    resources._server.clear()
 
 
 @pytest.fixture
