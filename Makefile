@@ -41,11 +41,11 @@ lint: setup ## check style, formatting, the Dockerfile and the workflows, and lo
 		| xargs -0 $(BIN)/detect-secrets-hook --disable-plugin HexHighEntropyString  # hashes are all over the place here
 
 dockerfile: setup ## carry out the Dockerfile without an engine, as root on Debian (ARGS=; needs debootstrap)
-	$(BIN)/python -m tests.docker.chroot_image build/image $(ARGS)
+	$(BIN)/python -m tools.docker.chroot_image build/image $(ARGS)
 
 bench: setup ## measure speed against a named rival
-	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench_batch --data $(DATA)
+	$(BIN)/python -m benchmarks.still
+	$(BIN)/python -m benchmarks.batch --data $(DATA)
 
 trainsetup: $(TRAINING) ## install what training needs besides (dvc, mlflow, ...)
 
@@ -54,7 +54,7 @@ $(TRAINING): requirements-training.txt $(STAMP)
 	touch $(TRAINING)
 
 fuzz: setup ## throw hostile files at intake and decoders: IMAGES=, VIDEOS=, SEED=
-	$(BIN)/python -m tests.fuzz --images $(IMAGES) --videos $(VIDEOS) --seed $(SEED) --analyze 100
+	$(BIN)/python -m tools.fuzz --images $(IMAGES) --videos $(VIDEOS) --seed $(SEED) --analyze 100
 
 train: trainsetup ## rebuild weights, records, evaluation and model card where they are out of date (dvc repro)
 	$(BIN)/dvc repro
@@ -76,10 +76,10 @@ screenshots: $(BROWSER) ## photograph every page of the running app (needs Debia
 	$(BIN)/python -m docs.screenshots.take
 
 soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, memory (needs Debian's chromium)
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tools.soak
 
 walk: $(BROWSER) ## walk a case and a batch through a browser, from their files to what is downloaded (needs Debian's chromium)
-	$(BIN)/python -m tests.walks.case_walk
-	$(BIN)/python -m tests.walks.batch_walk
+	$(BIN)/python -m tools.walks.case_walk
+	$(BIN)/python -m tools.walks.batch_walk
 
 .PHONY: help setup fuzz trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.report.canonical import NOT_A_POSTERIOR, tool
+from faceloupe.report.build import NOT_A_POSTERIOR, tool
 from faceloupe.samples import SAMPLES
 from faceloupe.ui import panels, resources
 

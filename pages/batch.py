@@ -3,7 +3,10 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import batch_input, batch_panels, batch_table, filing, panels, resources
+from faceloupe.ui import panels, resources
+from faceloupe.ui.batch import input, table
+from faceloupe.ui.batch import panels as batch_panels
+from faceloupe.ui.case import filing
 
 REDRAWN_S = 3.0
 
@@ -30,8 +33,8 @@ def results(batch) -> None:
         st.caption("No row yet.")
         return
     batch_panels.overview(found)
-    selected = batch_table.table(batch, found)
-    batch_table.actions(batch, found, selected, withheld)
+    selected = table.table(batch, found)
+    table.actions(batch, found, selected, withheld)
 
 
 st.header("Batch")
@@ -43,8 +46,8 @@ try:
             "holds scores. File its evidence on the pages Image and Video."
         )
         st.stop()
-    batch = batch_input.shown()
-    batch_input.form(folded=batch is not None)
+    batch = input.shown()
+    input.form(folded=batch is not None)
     if batch is not None:
         show(batch)
     else:

@@ -3,7 +3,9 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import case_panels, item_panels, open_case, panels, review_panels, state
+from faceloupe.ui import panels, state
+from faceloupe.ui.case import item, open_case, review
+from faceloupe.ui.case import panels as case_panels
 
 st.header("Case")
 try:
@@ -17,11 +19,11 @@ try:
     chosen = st.session_state[state.CASE_ITEM]
     if chosen:
         st.divider()
-        item_panels.findings(case, chosen)
-        review_panels.of_item(case, chosen)
+        item.findings(case, chosen)
+        review.of_item(case, chosen)
     else:
-        review_panels.said()
-    review_panels.of_case(case)
+        review.said()
+    review.of_case(case)
     case_panels.log_table(case)
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -3,14 +3,15 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import case_list, open_case, panels, resources
+from faceloupe.ui import panels, resources
+from faceloupe.ui.case import list, open_case
 
 st.header("Cases")
 try:
-    case_list.examiner_field()
+    list.examiner_field()
     cases = resources.cases().cases()
     if cases:
-        case_list.cases_table(cases)
+        list.cases_table(cases)
     else:
         st.markdown("There is no case yet. A case keeps evidence, what was found in it, and a log of every step.")
     if open_case.case() is not None:
@@ -18,6 +19,6 @@ try:
             st.page_link("../pages/case.py", label="To the open case", icon=":material/topic:")
             st.button("Close the case", key="close", on_click=open_case.switch_to, args=(None,))
     with st.expander("A new case", expanded=not cases):
-        case_list.create_form()
+        list.create_form()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

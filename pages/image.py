@@ -3,8 +3,10 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import filing, image_input, panels, resources, state
-from faceloupe.ui.stores import AnalysisKey
+from faceloupe.ui import panels, resources, state
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.case import filing
+from faceloupe.ui.image import input
 
 
 def show(key: AnalysisKey) -> None:
@@ -36,14 +38,14 @@ def show(key: AnalysisKey) -> None:
 
 def examine() -> None:
     """Choose a photo, wait for its analysis, and show what was found."""
-    job = image_input.under_way()
-    chosen = image_input.choose(folded=job is not None or st.session_state[state.RESULT] is not None)
+    job = input.under_way()
+    chosen = input.choose(folded=job is not None or st.session_state[state.RESULT] is not None)
     if chosen is not None:
-        image_input.start(chosen)
+        input.start(chosen)
         st.rerun()
-    image_input.notice()
+    input.notice()
     if job is not None:
-        image_input.wait(job)
+        input.wait(job)
     elif st.session_state[state.RESULT]:
         show(st.session_state[state.RESULT])
     else:
@@ -60,7 +62,7 @@ try:
     if blind is None:
         examine()
     else:
-        chosen = image_input.choose(folded=False)
+        chosen = input.choose(folded=False)
         filing.blind_panel(blind, chosen and filing.of_intake(chosen))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -4,9 +4,11 @@ import streamlit as st
 
 from faceloupe.config import REPOSITORY, weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
-from faceloupe.models.records import EVALUATION, read_registry
-from faceloupe.ui import charts, model_panels, panels, tables
-from faceloupe.validation.published import is_of, read_evaluation
+from faceloupe.evaluation.published import is_of, read_evaluation
+from faceloupe.models.record import EVALUATION, read_registry
+from faceloupe.ui import charts, panels
+from faceloupe.ui.models import panels as model_panels
+from faceloupe.ui.models import tables
 
 WIDE = {"hide_index": True, "width": "stretch"}
 

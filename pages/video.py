@@ -3,8 +3,12 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import filing, job_panels, panels, resources, state, video_input, video_panels
-from faceloupe.ui.stores import AnalysisKey
+from faceloupe.ui import panels, resources, state
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.case import filing
+from faceloupe.ui.jobs import panel
+from faceloupe.ui.video import input
+from faceloupe.ui.video import panels as video_panels
 
 
 def show(key: AnalysisKey) -> None:
@@ -32,18 +36,18 @@ def show(key: AnalysisKey) -> None:
 
 def examine() -> None:
     """Choose a video, wait for its examination, and show what was found."""
-    job = video_input.under_way()
-    chosen = video_input.choose(folded=job is not None or st.session_state[state.VIDEO_RESULT] is not None)
+    job = input.under_way()
+    chosen = input.choose(folded=job is not None or st.session_state[state.VIDEO_RESULT] is not None)
     if chosen is not None:
-        video_input.start(chosen)
+        input.start(chosen)
         st.rerun()
     if job is not None:
-        job_panels.job_line(job)
-    job_panels.notice()
+        panel.job_line(job)
+    panel.notice()
     if st.session_state[state.VIDEO_RESULT]:
         show(st.session_state[state.VIDEO_RESULT])
     elif job is None:
-        job_panels.other_examinations()
+        panel.other_examinations()
         st.markdown(
             "1. The file is hashed before anything reads it, and it stays on this machine.\n"
             "2. Frames are sampled over its time, faces followed from frame to frame, and each one scored.\n"
@@ -57,7 +61,7 @@ try:
     if blind is None:
         examine()
     else:
-        chosen = video_input.choose(folded=False)
+        chosen = input.choose(folded=False)
         filing.blind_panel(blind, chosen and filing.of_video(chosen))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from faceloupe.ui import gate
+from faceloupe.ui.auth import session
 from faceloupe.ui.panels import ICON, status_line
 
 st.set_page_config(page_title="FaceLoupe", page_icon=str(ICON), layout="wide")
-if not gate.passed():
+if not session.passed():
     st.stop()
 page = st.navigation(
     {

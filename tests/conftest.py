@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from faceloupe.analysis.pipeline import Instruments
 from faceloupe.config import EFFORTS, REPOSITORY, Settings, weights_folder
-from faceloupe.models.records import read_registry
-from faceloupe.pipeline import Instruments
+from faceloupe.models.record import read_registry
 from faceloupe.samples import SAMPLES
 
 GENERATED, PHOTOGRAPH = (sample.path for sample in SAMPLES)

@@ -45,7 +45,7 @@ def test_the_core_imports_no_streamlit_in_a_fresh_interpreter():
 
 
 def test_the_command_line_starts_without_the_heavy_libraries():
-    code = "import sys, faceloupe.cli; print({'torch', 'cv2', 'streamlit'} & set(sys.modules))"
+    code = "import sys, faceloupe.cli.main; print({'torch', 'cv2', 'streamlit'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "set()\n"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, REPOSITORY, Settings, weights_folder
-from faceloupe.models.records import EVALUATION, ModelRecord, find_record, members_of, read_registry
+from faceloupe.evaluation.published import is_of, read_evaluation
+from faceloupe.models.record import EVALUATION, ModelRecord, find_record, members_of, read_registry
 from faceloupe.training import card, expert_card
-from faceloupe.validation.published import is_of, read_evaluation
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, 
 from PIL import Image
 from playwright.sync_api import Page
 
-from faceloupe.password import PasswordHash
+from faceloupe.ui.auth.password import PasswordHash
 
 FPS, SHOT_S, FRAME = 25, 6, (640, 480)  # frames a second, seconds a shot, pixels
 

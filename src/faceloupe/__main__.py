@@ -2,6 +2,6 @@
 
 import sys
 
-from faceloupe.cli import main
+from faceloupe.cli.main import main
 
 sys.exit(main())

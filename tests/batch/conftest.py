@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.batch.job import Order, carry_out
-from faceloupe.batch.local import LocalEngine
-from faceloupe.batch.run import Tally
+from faceloupe.batch.api import Order, carry_out
+from faceloupe.batch.driver import Tally
+from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.config import Settings
 
 LIGHT = "tests.batch.workers:Light"

@@ -4,8 +4,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from faceloupe.batch.job import Order, carry_out
-from faceloupe.batch.local import LocalEngine
+from faceloupe.batch.api import Order, carry_out
+from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.config import Settings
 from tests.batch.conftest import LIGHT
 

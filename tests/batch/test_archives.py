@@ -8,7 +8,7 @@ import pytest
 
 from faceloupe.batch import archives
 from faceloupe.batch.inputs import listed
-from faceloupe.batch.reading import CHANGED, NESTED, Reader
+from faceloupe.batch.readers import CHANGED, NESTED, Reader
 from faceloupe.batch.tasks import Task
 from faceloupe.errors import EvidenceError
 from faceloupe.samples import SAMPLES

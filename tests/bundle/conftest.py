@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from faceloupe import pipeline
-from faceloupe.bundle import layout
+from faceloupe.analysis import pipeline
+from faceloupe.bundle import format
 from faceloupe.bundle.export import export_case
-from faceloupe.bundle.keys import signing_key
-from faceloupe.bundle.layout import Manifest, Member
+from faceloupe.bundle.format import Manifest, Member
+from faceloupe.bundle.signing import signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
-from faceloupe.media.intake import take_in
-from faceloupe.report.files import pictures_of
+from faceloupe.media.evidence_file import take_in
+from faceloupe.report.write import pictures_of
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 Members = dict[str, bytes]
@@ -42,16 +42,16 @@ class Made:
 
     def signed(self, members: Mapping[str, bytes]) -> Members:
         """The members with the manifest and the signature that the holder of the key could make for them."""
-        listed = sorted(set(members) - set(layout.UNLISTED))
+        listed = sorted(set(members) - set(format.UNLISTED))
         manifest = replace(
-            Manifest.from_bytes(members[layout.MANIFEST]),
+            Manifest.from_bytes(members[format.MANIFEST]),
             members=tuple(
                 Member(name, len(members[name]), hashlib.sha256(members[name]).hexdigest()) for name in listed
             ),
         ).to_bytes()
         return dict(members) | {
-            layout.MANIFEST: manifest,
-            layout.SIGNATURE: signing_key(self.store.folder).sign(manifest),
+            format.MANIFEST: manifest,
+            format.SIGNATURE: signing_key(self.store.folder).sign(manifest),
         }
 
 

@@ -17,9 +17,9 @@ from contextlib import closing
 
 import pytest
 
-from faceloupe.bundle import export, keys, layout
+from faceloupe.bundle import export, format, signing
 from faceloupe.bundle.export import export_case
-from faceloupe.bundle.layout import Manifest
+from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import REPOSITORY
@@ -54,26 +54,26 @@ def test_an_export_is_logged_with_the_hash_of_its_manifest(made):
     parameters = json.loads(entry.parameters)
     assert (entry.actor, entry.action, parameters["file"]) == ("Ann", "export", made.path.name)
     assert parameters["file_sha256"] == hashlib.sha256(made.content).hexdigest()
-    assert parameters["manifest_sha256"] == hashlib.sha256(made.members[layout.MANIFEST]).hexdigest()
-    manifest = Manifest.from_bytes(made.members[layout.MANIFEST])
+    assert parameters["manifest_sha256"] == hashlib.sha256(made.members[format.MANIFEST]).hexdigest()
+    manifest = Manifest.from_bytes(made.members[format.MANIFEST])
     before = log[entry.seq - 2]
     assert (manifest.log_entries, manifest.log_head_sha256) == (before.seq, before.sha256)
 
 
 def test_the_members_are_what_the_store_has(made):
     members = made.members
-    case = json.loads(members[layout.CASE])
-    assert [json.loads(line) for line in members[layout.LOG].splitlines()] == case["log"]["entries"]
-    rows = list(csv.DictReader(io.StringIO(members[layout.ITEMS].decode())))
+    case = json.loads(members[format.CASE])
+    assert [json.loads(line) for line in members[format.LOG].splitlines()] == case["log"]["entries"]
+    rows = list(csv.DictReader(io.StringIO(members[format.ITEMS].decode())))
     for item, row in zip(case["items"], rows, strict=True):
         (run,) = item["runs"]
         assert (row["sha256"], row["run"], row["outcome"]) == (item["sha256"], run["id"], run["report"]["outcome"])
-        assert members[layout.report_name(run["id"])].decode() == made.store.report_text(run["id"])
+        assert members[format.report_name(run["id"])].decode() == made.store.report_text(run["id"])
         with made.store.open_evidence(item["sha256"]).open() as stream:
-            assert members[layout.evidence_name(item["sha256"])] == stream.read()
+            assert members[format.evidence_name(item["sha256"])] == stream.read()
     assert [row["decision"] for row in rows] == ["", "authentic"]
-    assert members[layout.DOCUMENT].startswith(b"%PDF-")
-    assert b"Doe v. Roe" in members[layout.PAGE]
+    assert members[format.DOCUMENT].startswith(b"%PDF-")
+    assert b"Doe v. Roe" in members[format.PAGE]
 
 
 def test_to_export_a_case_is_to_have_seen_its_results(store, tmp_path):
@@ -90,9 +90,9 @@ def test_what_a_blind_case_hides_is_not_in_the_bundle_and_its_number_is(store, t
     assert (exported.withheld_runs, exported.drawn) == (1, False)
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert [name for name in archive.namelist() if name.startswith("reports/")] == [
-            layout.report_name(store.runs(case_id, decided)[0].id)
+            format.report_name(store.runs(case_id, decided)[0].id)
         ]
-        assert Manifest.from_bytes(archive.read(layout.MANIFEST)).withheld_runs == 1
+        assert Manifest.from_bytes(archive.read(format.MANIFEST)).withheld_runs == 1
     assert problems(io.BytesIO((tmp_path / "b.zip").read_bytes())) == []
 
 
@@ -118,7 +118,7 @@ def test_decisions_and_who_signed_them_are_in_the_table(store, tmp_path):
             store.decide(case_id, sha256, outcome=step, **view)
         export_case(store, case_id, tmp_path / f"{number}.zip", actor="Ann", most_drawn=0)
         with zipfile.ZipFile(tmp_path / f"{number}.zip") as archive:
-            (row,) = csv.DictReader(io.StringIO(archive.read(layout.ITEMS).decode("utf-8-sig")))
+            (row,) = csv.DictReader(io.StringIO(archive.read(format.ITEMS).decode("utf-8-sig")))
         signers.append((row["decision"], row["signed_by"]))
     assert signers == [("", ""), ("authentic", ""), ("authentic", "Bob"), ("manipulated", "")]
 
@@ -208,7 +208,7 @@ def test_the_memory_of_an_export_and_of_its_check_does_not_grow_with_the_reports
 
 def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(lambda _: keys.fingerprint(keys.signing_key(tmp_path).public_key()), range(32)))
+        made = set(pool.map(lambda _: signing.fingerprint(signing.signing_key(tmp_path).public_key()), range(32)))
     assert len(made) == 1
     (path,) = tmp_path.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -218,5 +218,5 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
 def test_a_damaged_key_is_never_replaced(tmp_path, content):
     (tmp_path / "signing_key.pem").write_bytes(content)
     with pytest.raises(UsageError, match="no Ed25519 key"):
-        keys.signing_key(tmp_path)
+        signing.signing_key(tmp_path)
     assert (tmp_path / "signing_key.pem").read_bytes() == content

@@ -10,13 +10,13 @@ import zipfile
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from faceloupe.bundle import layout
-from faceloupe.bundle.keys import fingerprint, public_pem, signing_key
+from faceloupe.bundle import format
+from faceloupe.bundle.signing import fingerprint, public_pem, signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.errors import BundleError, UsageError
 from tests.bundle.conftest import edited, problems, zipped
 
-EITHER = {layout.MANIFEST, layout.SIGNATURE, layout.PUBLIC_KEY}  # which of them was altered cannot be told
+EITHER = {format.MANIFEST, format.SIGNATURE, format.PUBLIC_KEY}  # which of them was altered cannot be told
 
 
 def spans(content: bytes) -> dict[str, range]:
@@ -40,7 +40,7 @@ def test_a_bundle_as_it_was_made_is_good(made):
     assert problems(zipped(made.members.items())) == []
     assert problems(zipped(made.signed(made.members).items())) == []
     assert {name.partition("/")[0] for name in made.members} == {
-        *(layout.CASE, layout.LOG, layout.ITEMS, layout.PAGE, layout.DOCUMENT),
+        *(format.CASE, format.LOG, format.ITEMS, format.PAGE, format.DOCUMENT),
         *EITHER,
         *("reports", "pictures", "evidence"),
     }
@@ -62,16 +62,16 @@ def test_1000_random_changes_under_a_new_checksum_are_found_and_the_member_is_na
         content = changed(members[name], chance.randrange(len(members[name])), chance.randrange(1, 256))
         found = problems(zipped((members | {name: content}).items()))
         assert any(name in text for text in found), name
-        assert name in EITHER or not any(other in found[0] for other in set(members) - {name, layout.MANIFEST})
+        assert name in EITHER or not any(other in found[0] for other in set(members) - {name, format.MANIFEST})
 
 
 def test_100_random_changes_of_the_log_by_the_holder_of_the_key_are_found(made):
     chance, members = random.Random(3), made.members
-    log = members[layout.LOG]
+    log = members[format.LOG]
     for _ in range(100):
         content = changed(log, chance.randrange(len(log)), chance.randrange(1, 256))
-        found = problems(zipped(made.signed(members | {layout.LOG: content}).items()))
-        assert any(layout.LOG in text for text in found)
+        found = problems(zipped(made.signed(members | {format.LOG: content}).items()))
+        assert any(format.LOG in text for text in found)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999])
@@ -111,19 +111,19 @@ def test_a_name_that_no_bundle_has_is_refused(made, name):
 
 
 def test_a_member_that_comes_twice_is_refused(made):
-    (text,) = problems(zipped([*made.members.items(), (layout.CASE, b"{}")]))
+    (text,) = problems(zipped([*made.members.items(), (format.CASE, b"{}")]))
     assert text == "The ZIP has a member 'case.json' that comes twice."
 
 
 def test_a_link_is_refused(made):
-    link = zipfile.ZipInfo(layout.evidence_name("0" * 64))
+    link = zipfile.ZipInfo(format.evidence_name("0" * 64))
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     (text,) = problems(zipped([*made.members.items(), (link, b"/etc/passwd")]))
     assert "link" in text
 
 
 def test_a_bomb_is_refused_before_it_is_read(made):
-    members = made.members | {layout.evidence_name("0" * 64): bytes(50_000_000)}
+    members = made.members | {format.evidence_name("0" * 64): bytes(50_000_000)}
     stream = zipped(members.items(), zipfile.ZIP_DEFLATED)
     assert len(stream.getvalue()) < len(made.content)
     (text,) = problems(stream)
@@ -137,7 +137,7 @@ def test_members_that_share_their_bytes_are_refused(made):
     with zipfile.ZipFile(stream, "a") as archive:
         for number in range(20):
             twin = copy.copy(largest)
-            twin.filename = twin.orig_filename = layout.evidence_name(f"{number:064x}")
+            twin.filename = twin.orig_filename = format.evidence_name(f"{number:064x}")
             archive.filelist.append(twin)
         archive._didModify = True  # so that the list is written anew
     (text,) = problems(stream)
@@ -154,14 +154,14 @@ def test_an_encrypted_member_is_refused(made):
 
 def test_an_unsigned_bundle_is_called_so(made):
     members = made.members
-    del members[layout.SIGNATURE]
+    del members[format.SIGNATURE]
     assert problems(zipped(members.items())) == ["The bundle is not signed: manifest.sig is missing."]
 
 
 def test_another_key_is_told_by_the_one_that_was_published(made):
     other = Ed25519PrivateKey.generate()
-    members = made.signed(made.members | {layout.PUBLIC_KEY: public_pem(other.public_key())})
-    forged = zipped((members | {layout.SIGNATURE: other.sign(members[layout.MANIFEST])}).items())
+    members = made.signed(made.members | {format.PUBLIC_KEY: public_pem(other.public_key())})
+    forged = zipped((members | {format.SIGNATURE: other.sign(members[format.MANIFEST])}).items())
     own = signing_key(made.store.folder).public_key()
     assert problems(forged) == []
     (text,) = problems(forged, key=public_pem(own))
@@ -173,21 +173,21 @@ def test_another_key_is_told_by_the_one_that_was_published(made):
 
 
 def test_an_added_and_a_removed_member_are_named(made):
-    members, stray = made.members, layout.picture_name("0" * 64)
+    members, stray = made.members, format.picture_name("0" * 64)
     added = members | {stray: b"content"}
     assert problems(zipped(added.items())) == [f"{stray} is not listed in manifest.json."]
     assert problems(zipped(made.signed(added).items())) == [f"{stray} belongs to no run of the case."]
     for name in members:
         rest = {other: content for other, content in members.items() if other != name}
         assert any(name in text for text in problems(zipped(rest.items()))), name
-        if name not in (*EITHER, layout.PAGE, layout.DOCUMENT):
+        if name not in (*EITHER, format.PAGE, format.DOCUMENT):
             assert any(name in text for text in problems(zipped(made.signed(rest).items()))), name
 
 
 def test_an_entry_cut_from_the_end_of_the_log_is_missed_even_under_a_new_signature(made):
-    lines = made.members[layout.LOG].splitlines(keepends=True)
-    members = made.members | {layout.LOG: b"".join(lines[:-1])}
-    assert any(layout.LOG in text for text in problems(zipped(members.items())))
+    lines = made.members[format.LOG].splitlines(keepends=True)
+    members = made.members | {format.LOG: b"".join(lines[:-1])}
+    assert any(format.LOG in text for text in problems(zipped(members.items())))
     found = problems(zipped(made.signed(members).items()))
     assert f"log.jsonl: Entry {len(lines)} is missing: the chain had {len(lines)} or more." in found
 
@@ -250,8 +250,8 @@ def edit_log(case):
     ids=lambda change: change.__name__,
 )
 def test_a_case_report_that_the_log_does_not_bear_out_is_found_even_under_a_new_signature(made, change):
-    found = problems(zipped(made.signed(edited(made.members, layout.CASE, change)).items()))
-    assert any(layout.CASE in text for text in found)
+    found = problems(zipped(made.signed(edited(made.members, format.CASE, change)).items()))
+    assert any(format.CASE in text for text in found)
 
 
 @pytest.mark.parametrize(
@@ -261,11 +261,11 @@ def test_a_case_report_that_the_log_does_not_bear_out_is_found_even_under_a_new_
 )
 def test_a_manifest_of_any_form_is_refused_in_words(made, content):
     signature = signing_key(made.store.folder).sign(content)
-    (text,) = problems(zipped((made.members | {layout.MANIFEST: content, layout.SIGNATURE: signature}).items()))
-    assert layout.MANIFEST in text
+    (text,) = problems(zipped((made.members | {format.MANIFEST: content, format.SIGNATURE: signature}).items()))
+    assert format.MANIFEST in text
 
 
-@pytest.mark.parametrize("name", [layout.CASE, layout.LOG])
+@pytest.mark.parametrize("name", [format.CASE, format.LOG])
 @pytest.mark.parametrize(
     "content", [b"[]", b'{"case": 1}', b"null", b"[" * 100_000, json.dumps({"items": [1]}).encode()]
 )

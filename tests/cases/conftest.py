@@ -9,7 +9,7 @@ import pytest
 
 from faceloupe.cases.records import Case, Item
 from faceloupe.cases.store import CaseStore
-from faceloupe.media.intake import Intake, take_in_bytes
+from faceloupe.media.evidence_file import Intake, take_in_bytes
 
 PICTURE = b"\x89PNG\r\n\x1a\n of a kind"
 

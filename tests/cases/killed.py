@@ -11,13 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from faceloupe.cases.evidence import Vault
-from faceloupe.cases.log import STORE
+from faceloupe.cases.audit_log import STORE
+from faceloupe.cases.blobs import Vault
 from faceloupe.cases.store import CaseStore
-from faceloupe.report import canonical
+from faceloupe.report import build
 from tests.cases.conftest import report_of, upload
 
-assert canonical.to_json  # loaded here, once, and not in every fork
+assert build.to_json  # loaded here, once, and not in every fork
 
 
 def work(folder: Path, case_id: str, birthplace: Path, chance: random.Random, told: int) -> None:

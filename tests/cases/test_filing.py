@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.cases import listing
-from faceloupe.cases.log import STORE
+from faceloupe.cases import queries
+from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, EvidenceError, UsageError
-from faceloupe.media.intake import take_in
-from faceloupe.report.canonical import to_json
+from faceloupe.media.evidence_file import take_in
+from faceloupe.report.build import to_json
 from tests.cases.conftest import PICTURE, actions, filed, report_of, ticking, upload
 from tests.conftest import PHOTOGRAPH
 
@@ -291,7 +291,7 @@ def steps(connection: sqlite3.Connection, case_id: str, query: dict[str, object]
 
     connection.set_progress_handler(tick, 100)
     defaults = {"search": "", "outcome": None, "viewer": None, "offset": 0, "limit": 100}
-    listing.items(connection, case_id, **(defaults | query))
+    queries.items(connection, case_id, **(defaults | query))
     connection.set_progress_handler(None, 0)
     return count
 

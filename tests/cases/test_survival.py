@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.cases import database, evidence
-from faceloupe.cases.log import STORE
+from faceloupe.cases import blobs, database
+from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import REPOSITORY
 from faceloupe.errors import CaseError, FaceLoupeError
@@ -87,7 +87,7 @@ def test_a_store_outlives_processes_that_are_killed_at_any_moment(folder, trials
 def test_leftovers_of_the_dead_and_of_long_ago_are_removed_and_no_others(folder, store):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    incoming, host = folder / "incoming", evidence._HOST
+    incoming, host = folder / "incoming", blobs._HOST
     names = {f"{host}-{dead.pid}-a": False, f"{host}-{os.getpid()}-b": True, f"otherhost-{dead.pid}-c": True}
     names |= {"no name of ours": True, f"{host}-{os.getpid()}-old": False}
     for name in names:
@@ -181,7 +181,7 @@ def full(*_: object) -> None:
 def test_a_disk_that_fills_while_bytes_are_kept_loses_nothing(store, case, folder, monkeypatch):
     item = filed(store, case)
     with monkeypatch.context() as patch:
-        patch.setattr(evidence.os, "fsync", full)
+        patch.setattr(blobs.os, "fsync", full)
         with pytest.raises(CaseError, match="No space left"):
             store.file_evidence(case.id, upload(b"more"), actor="Ann")
         with pytest.raises(CaseError, match="No space left"):
@@ -240,7 +240,7 @@ def test_a_file_system_without_links_serves_as_well(store, case, folder, monkeyp
     def no_links(*_: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
-    monkeypatch.setattr(evidence.os, "link", no_links)
+    monkeypatch.setattr(blobs.os, "link", no_links)
     item = store.file_evidence(case.id, upload(), actor="Ann")
     store.verify_evidence(item.sha256)
     assert not list((folder / "incoming").iterdir())

@@ -123,7 +123,7 @@ def test_unsure_faces_in_turned_pictures_do_not_count():
 
 
 def test_a_heatmap_lies_where_the_face_is():
-    from faceloupe.report.figures import _turned_back
+    from faceloupe.report.drawing.overlays import _turned_back
     from faceloupe.types import FaceFinding, FaceQuality, Outcome
 
     heat = np.zeros((32, 32), np.float32)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from faceloupe.analysis.pipeline import Instruments, analyze
 from faceloupe.config import Settings
-from faceloupe.pipeline import Instruments, analyze
 from faceloupe.samples import SAMPLES
 
 RECORD = Path(__file__).with_name("samples.json")

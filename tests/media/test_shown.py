@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from faceloupe.config import REPOSITORY
 from faceloupe.errors import EvidenceError
-from faceloupe.media import boxes, color, image, intake, jpeg
+from faceloupe.media import boxes, color, evidence_file, image, jpeg
 from faceloupe.types import Shown
 from tests.conftest import GENERATED
 from tests.media import icc
@@ -385,7 +385,7 @@ def test_broken_boxes_chunks_and_profiles_never_escape(seed):
         content[place] = random.integers(256)
     try:
         picture = image.decode(
-            intake.take_in_bytes(bytes(content), "x", max_bytes=10**8), max_bytes=10**8, max_pixels=10**7
+            evidence_file.take_in_bytes(bytes(content), "x", max_bytes=10**8), max_bytes=10**8, max_pixels=10**7
         )
     except EvidenceError:
         return
@@ -394,7 +394,7 @@ def test_broken_boxes_chunks_and_profiles_never_escape(seed):
 
 def test_what_was_done_is_the_same_without_isolation():
     from faceloupe.config import Settings
-    from faceloupe.media.isolation.still import decode as isolated
+    from faceloupe.media.sandbox.image import decode as isolated
 
     exif = Image.Exif()
     exif[0x0112] = 8
@@ -405,7 +405,7 @@ def test_what_was_done_is_the_same_without_isolation():
     ]
     for content in contents:
         plain = decode(content)
-        other = isolated(intake.take_in_bytes(content, "x", max_bytes=10**8), settings=Settings(effort="quick"))
+        other = isolated(evidence_file.take_in_bytes(content, "x", max_bytes=10**8), settings=Settings(effort="quick"))
         assert np.array_equal(plain.rgb, other.rgb)
         facts = [(one.notes, one.shown, one.unshown, one.damage) for one in (plain, other)]
         assert facts[0] == facts[1]

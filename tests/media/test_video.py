@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from faceloupe.errors import Cancelled, EvidenceError
+from faceloupe.media.evidence_file import sniff
 from faceloupe.media.frame_index import FrameIndex
-from faceloupe.media.intake import sniff
 from faceloupe.media.video import LUMA_SHAPE, Video
 from tests.clips import numbered, read_number, write_clip
 from tests.conftest import GENERATED

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from faceloupe.config import QUICK_MODEL, weights_folder
-from faceloupe.models.answers import Patience
-from faceloupe.models.files import ReleaseEntry, write_entries
-from faceloupe.models.records import ModelRecord, find_record, write_record
+from faceloupe.models.http import Patience
+from faceloupe.models.record import ModelRecord, find_record, write_record
+from faceloupe.models.registry import ReleaseEntry, write_entries
 
 SIZE = 600_000
 CONTENT = hashlib.shake_256(b"weights").digest(SIZE)

@@ -14,8 +14,8 @@ import pytest
 from faceloupe.config import REPOSITORY
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.models.fetch import fetch, missing, take_file
-from faceloupe.models.files import parts_of, place_of, read_entries, state_of
-from faceloupe.models.records import read_registry
+from faceloupe.models.record import read_registry
+from faceloupe.models.registry import parts_of, place_of, read_entries, state_of
 from tests.models import releases
 from tests.models.releases import CONTENT, QUICK, SIZE, cut, registry, served, status, whole
 

@@ -4,7 +4,7 @@ import hashlib
 import time
 
 from faceloupe.cases.records import Case
-from faceloupe.media.intake import take_in
+from faceloupe.media.evidence_file import take_in
 from faceloupe.ui import resources, state
 from tests.conftest import PHOTOGRAPH
 

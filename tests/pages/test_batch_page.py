@@ -6,7 +6,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.cases.log import Action
+from faceloupe.cases.audit_log import Action
 from faceloupe.config import REPOSITORY
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -128,8 +128,8 @@ def test_while_a_blind_case_is_open_no_batch_is_shown(app):
 
 @pytest.mark.slow
 def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_csv(app):
-    from faceloupe.batch.found import csv_without
-    from faceloupe.media.intake import take_in
+    from faceloupe.batch.results import csv_without
+    from faceloupe.media.evidence_file import take_in
 
     examined(app)
     store = resources.cases()

@@ -6,8 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from faceloupe.media.intake import take_in_bytes
-from faceloupe.ui import case_panels, resources, state
+from faceloupe.media.evidence_file import take_in_bytes
+from faceloupe.ui import resources, state
+from faceloupe.ui.case import panels
 from tests.pages.record import ADA, ITEM, SHA256, click, create, decide, go, name_examiner, press, sign
 from tests.pages.test_pages import words
 
@@ -151,7 +152,7 @@ def test_a_broken_log_is_said_in_the_header(filed, data_folder):
 
 
 def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_folder, monkeypatch):
-    monkeypatch.setattr(case_panels, "_CHECKED_AT_ONCE", 3)
+    monkeypatch.setattr(panels, "_CHECKED_AT_ONCE", 3)
     break_log(data_folder)
     text = words(go(filed, "case"))
     assert "not verified in this visit" in text
@@ -162,7 +163,7 @@ def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_fo
 
 
 def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
-    monkeypatch.setattr(case_panels, "_ENTRIES", 2)
+    monkeypatch.setattr(panels, "_ENTRIES", 2)
     table = go(filed, "case").dataframe[0].value
     entries = resources.cases().log(filed.session_state[state.CASE])
     assert list(table["seq"]) == [len(entries), len(entries) - 1]

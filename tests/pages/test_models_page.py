@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
-from faceloupe.models.records import find_record, read_registry
+from faceloupe.models.record import find_record, read_registry
 from faceloupe.ui import resources
 from tests.conftest import OTHER_MODEL
 from tests.models.releases import served, status, whole

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe import cli
+from faceloupe.cli import main
 from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
 from faceloupe.errors import Cancelled
-from faceloupe.models.records import EVALUATION, read_registry
+from faceloupe.evaluation.published import read_evaluation
+from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.ui import state
 from faceloupe.ui.panels import plain
-from faceloupe.validation.published import read_evaluation
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 TIMEOUT = 60
@@ -59,7 +59,7 @@ def test_page_and_command_line_give_one_score(app, capsys, path):
     from faceloupe.ui import resources
 
     shown = resources.analyses().get(app.session_state[state.RESULT]).report
-    assert cli.main(["analyze", str(path), "--json"]) == 0
+    assert main.main(["analyze", str(path), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert shown["score"] == pytest.approx(report["score"], abs=1e-6)
     assert shown["outcome"] == report["outcome"]
@@ -132,7 +132,7 @@ def test_an_analysis_cancelled_half_way_says_so_and_shows_no_old_verdict(app, mo
     def cancelled_by_a_click(*_, **__):
         raise Cancelled("The analysis was cancelled.")
 
-    monkeypatch.setattr("faceloupe.ui.work.analyze", cancelled_by_a_click)
+    monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", cancelled_by_a_click)
     upload(app, GENERATED, "not analyzed before.jpg")
     assert "Error rates" not in words(app)
     assert "was cancelled" in words(app)
@@ -140,16 +140,17 @@ def test_an_analysis_cancelled_half_way_says_so_and_shows_no_old_verdict(app, mo
 
 
 def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, monkeypatch):
-    from faceloupe.ui import resources, work
+    from faceloupe.ui import resources
+    from faceloupe.ui.jobs import tasks
 
-    gate, analyze = threading.Event(), work.analyze
+    gate, analyze = threading.Event(), tasks.analyze
 
     def waiting(*arguments, **named):
         assert gate.wait(TIMEOUT)
         return analyze(*arguments, **named)
 
-    monkeypatch.setattr("faceloupe.ui.work.analyze", waiting)
-    monkeypatch.setattr("faceloupe.ui.image_input.wait", lambda job: None)  # whoever leaves the page does not wait
+    monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", waiting)
+    monkeypatch.setattr("faceloupe.ui.image.input.wait", lambda job: None)  # whoever leaves the page does not wait
     upload(app, GENERATED, "left alone.jpg")
     app.switch_page("../pages/about.py").run()
     gate.set()
@@ -164,8 +165,8 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
 
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
-    from faceloupe.pipeline import Analysis
-    from faceloupe.report.figures import Canvas
+    from faceloupe.analysis.pipeline import Analysis
+    from faceloupe.report.drawing.overlays import Canvas
     from faceloupe.ui.resources import AnalysisKey, AnalysisStore
 
     canvas = Canvas.of(np.zeros((100, 100, 3), np.uint8))

@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 from faceloupe.config import REPOSITORY
 from faceloupe.errors import Cancelled
 from faceloupe.media.video import Video
-from faceloupe.ui import resources, state, video_panels
+from faceloupe.ui import resources, state
+from faceloupe.ui.video import panels
 from tests.clips import write_clip
 from tests.conftest import GENERATED
 from tests.pages.test_pages import words
@@ -108,12 +109,12 @@ def test_at_first_the_strongest_frame_of_the_deciding_track_is_on_show_and_the_k
 
 
 def test_a_click_on_a_point_shows_its_frame_and_its_track(monkeypatch):
-    session = {video_panels._CHART: {"selection": {"points": [{"customdata": [70, 3]}]}}}
-    monkeypatch.setattr(video_panels.st, "session_state", session)
-    video_panels._choose_point()
+    session = {panels._CHART: {"selection": {"points": [{"customdata": [70, 3]}]}}}
+    monkeypatch.setattr(panels.st, "session_state", session)
+    panels._choose_point()
     assert session[state.VIDEO_SHOWN] == (70, 3)
-    session[video_panels._CHART] = {"selection": {"points": []}}
-    video_panels._choose_point()
+    session[panels._CHART] = {"selection": {"points": []}}
+    panels._choose_point()
     assert session[state.VIDEO_SHOWN] == (70, 3)
 
 
@@ -165,7 +166,7 @@ def test_cancel_ends_the_wait_at_once_and_says_so(page, clip, monkeypatch):
             time.sleep(0.01)
         raise Cancelled("The analysis was cancelled.")
 
-    monkeypatch.setattr("faceloupe.ui.work.analyze", endless)
+    monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", endless)
     upload(page, clip, "cancelled.mp4")
     assert began.wait(TIMEOUT)
     page.run()
@@ -212,7 +213,7 @@ def test_a_file_of_the_evidence_folder_is_examined_where_it_lies(clip, monkeypat
 
 
 def test_one_file_under_one_set_of_settings_is_examined_once(examined, clip, monkeypatch):
-    monkeypatch.setattr("faceloupe.ui.work.analyze", lambda *_, **__: pytest.fail("examined again"))
+    monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", lambda *_, **__: pytest.fail("examined again"))
     again = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
     again.switch_page("../pages/video.py").run()
     settled(upload(again, clip))
@@ -226,7 +227,7 @@ def test_a_visit_that_lost_its_job_can_follow_it(page, clip, monkeypatch):
         assert gate.wait(TIMEOUT)
         raise Cancelled("The analysis was cancelled.")
 
-    monkeypatch.setattr("faceloupe.ui.work.analyze", waiting)
+    monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", waiting)
     upload(page, clip, "followed.mp4")
     other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
     other.switch_page("../pages/video.py").run()

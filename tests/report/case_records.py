@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faceloupe.report.canonical import to_json, tool
-from faceloupe.report.files import pictures_of
+from faceloupe.report.build import to_json, tool
+from faceloupe.report.write import pictures_of
 
 NAME, EXAMINER = "Portrait dispute", "A. Weber"
 START = "2026-03-02T09:{minute:02}:00Z"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceloupe.pipeline import analyze
+from faceloupe.analysis.pipeline import analyze
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.report.case_records import Pictures, run

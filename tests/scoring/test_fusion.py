@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from faceloupe.analysis.pipeline import Instruments, analyze
 from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, Settings, weights_folder
 from faceloupe.errors import EvidenceError, WeightsError
 from faceloupe.models.encoder import Encoder
-from faceloupe.models.records import Fusion, component_of, find_record, members_of, read_registry
-from faceloupe.models.weights import load_expert
-from faceloupe.pipeline import Instruments, analyze
-from faceloupe.scoring.outcome import in_scope, which_kind
-from faceloupe.scoring.scorer import Consulted, FaceScorer, HeadScorer, join
+from faceloupe.models.loading import load_expert
+from faceloupe.models.record import Fusion, component_of, find_record, members_of, read_registry
+from faceloupe.scoring.classifier import Consulted, FaceScorer, HeadScorer, join
+from faceloupe.scoring.decision import in_scope, which_kind
 from faceloupe.types import Box, Familiarity, Outcome, PropositionFinding
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH

@@ -3,7 +3,7 @@ import pytest
 
 from faceloupe.config import Settings
 from faceloupe.faces.detector import FaceDetector
-from faceloupe.scoring.scorer import Reading
+from faceloupe.scoring.classifier import Reading
 from faceloupe.training import blending
 from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.heatmaps import BlendedFace, localize

@@ -9,7 +9,7 @@ from faceloupe.training import calibrate
 from faceloupe.training.calibrate import CrossFit, choose_thresholds, compare_calibrators, fit_calibrator
 from faceloupe.training.data import Item
 from faceloupe.training.scoring import ScoredFaces
-from tests.validation.test_metrics import gaussian
+from tests.evaluation.test_metrics import gaussian
 
 
 def faces_of(labels: np.ndarray, logits: np.ndarray, units: list[str]) -> ScoredFaces:

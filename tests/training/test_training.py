@@ -16,10 +16,10 @@ from sklearn.metrics import roc_auc_score
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError, WeightsError
 from faceloupe.models.networks import ARCHITECTURES, build
-from faceloupe.models.records import find_record, read_registry
+from faceloupe.models.record import find_record, read_registry
 from faceloupe.scoring.calibration import Calibrator
+from faceloupe.scoring.classifier import FaceScorer, JointScorer, Member, NetworkScorer
 from faceloupe.scoring.preprocess import InputContract
-from faceloupe.scoring.scorer import FaceScorer, JointScorer, Member, NetworkScorer
 from faceloupe.training import augment, calibrate, card, data, evaluate, register
 from faceloupe.training import train as training
 from faceloupe.training.conditions import CONDITIONS

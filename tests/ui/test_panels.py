@@ -5,10 +5,11 @@ import tomllib
 
 import pytest
 
-from faceloupe.batch.found import Found
+from faceloupe.batch.results import Found
 from faceloupe.config import REPOSITORY
 from faceloupe.types import Outcome
-from faceloupe.ui import batch_charts, panels
+from faceloupe.ui import panels
+from faceloupe.ui.batch import charts
 from faceloupe.ui.panels import plain
 
 JOINER = "\u2060"
@@ -42,7 +43,7 @@ def test_other_names_stay_as_they_are(name):
 
 
 def test_every_outcome_has_a_look_of_its_own_without_color():
-    patterns = [batch_charts._paint(outcome)["pattern"]["shape"] for outcome in Outcome]
+    patterns = [charts._paint(outcome)["pattern"]["shape"] for outcome in Outcome]
     assert len(set(patterns)) == len(Outcome)
 
 
@@ -82,7 +83,7 @@ def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
     (tmp_path / "t.csv").write_text(f"{head}\na.jpg,00,image,authentic,0.1,-1,1,r,,some-model,,\n")
     found = Found.read(tmp_path / "t.csv")
     assert found.model == "some-model"
-    assert not batch_charts.score_histogram(found, None).layout.shapes  # a model that is not here any more
+    assert not charts.score_histogram(found, None).layout.shapes  # a model that is not here any more
 
 
 def test_a_face_is_told_with_what_is_known_of_each_kind_of_manipulation():

@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager
 import pytest
 import requests
 
-from faceloupe.password import PasswordHash
 from faceloupe.ui import serve
+from faceloupe.ui.auth.password import PasswordHash
 
 PASSWORD = "correct horse"  # pragma: allowlist secret
 PATIENCE_S = 120

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from faceloupe.batch.table import COLUMNS, Row, Table
-from faceloupe.report.files import publish_file
+from faceloupe.report.write import publish_file
 
 _ROWS = 10_000  # held in memory together
 _TYPES = {"score": pa.float64(), "log10_lr": pa.float64(), "duration_s": pa.float64(), "faces": pa.int64()}

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from faceloupe import __version__
-from faceloupe.bundle import layout
-from faceloupe.bundle.keys import fingerprint, public_pem, signing_key
-from faceloupe.bundle.layout import Manifest, Member
-from faceloupe.bundle.rows import COLUMNS, row
-from faceloupe.cases.log import canonical
+from faceloupe.bundle import format
+from faceloupe.bundle.format import Manifest, Member
+from faceloupe.bundle.items_csv import COLUMNS, row
+from faceloupe.bundle.signing import fingerprint, public_pem, signing_key
+from faceloupe.cases.audit_log import canonical
+from faceloupe.cases.case_record import CaseReport, open_case_report
 from faceloupe.cases.records import stamp
 from faceloupe.cases.store import CaseStore
-from faceloupe.cases.summary import CaseReport, open_case_report
 from faceloupe.errors import CaseError
-from faceloupe.report.case_html import render_html
-from faceloupe.report.case_pdf import write_pdf
-from faceloupe.report.case_view import Letterhead
-from faceloupe.report.files import publish_file
-from faceloupe.report.prints import Fetch
+from faceloupe.report.document.case import Letterhead
+from faceloupe.report.document.html import render_html
+from faceloupe.report.document.images import Fetch
+from faceloupe.report.document.locales import texts_in
+from faceloupe.report.document.pdf import write_pdf
 from faceloupe.report.spreadsheet import to_csv
-from faceloupe.report.texts import texts_in
+from faceloupe.report.write import publish_file
 
 MOST_DRAWN = 200  # items of a case that is also drawn as HTML and PDF: thousands of pages are nobody's to read
 
@@ -174,7 +174,7 @@ def export_case(
             if record is not None:
                 style = {"letterhead": letterhead or Letterhead(""), "language": language}
                 _draw(writer, record, store.picture, tell, **style)
-            writer.add(layout.PUBLIC_KEY, public_pem(key.public_key()))
+            writer.add(format.PUBLIC_KEY, public_pem(key.public_key()))
             manifest = Manifest(
                 created_utc=stamp(store.clock()),
                 tool_version=__version__,
@@ -185,8 +185,8 @@ def export_case(
                 withheld_runs=withheld,
                 members=tuple(sorted(writer.members, key=lambda member: member.name)),
             ).to_bytes()
-            writer.add(layout.MANIFEST, manifest)
-            writer.add(layout.SIGNATURE, key.sign(manifest))
+            writer.add(format.MANIFEST, manifest)
+            writer.add(format.SIGNATURE, key.sign(manifest))
         exported = Exported(
             manifest_sha256=hashlib.sha256(manifest).hexdigest(),
             fingerprint=fingerprint(key.public_key()),
@@ -207,10 +207,10 @@ def export_case(
 def _write_case(writer: _Writer, report: CaseReport) -> int:
     """Write the case report and the log; returns how many entries the log has."""
     entries = 0
-    with writer.member(layout.CASE) as stream:
+    with writer.member(format.CASE) as stream:
         for piece in report.pieces():
             stream.write(piece.encode())
-    with writer.member(layout.LOG) as stream:
+    with writer.member(format.LOG) as stream:
         for entry in report.entries():
             stream.write(f"{canonical(entry)}\n".encode())
             entries += 1
@@ -221,7 +221,7 @@ def _write_parts(
     writer: _Writer, store: CaseStore, contents: _Contents, with_evidence: bool, progress: Progress
 ) -> None:
     """Write the members that an item has of its own; each is held against its hash on the way."""
-    writer.add(layout.ITEMS, to_csv(COLUMNS, contents.rows).encode())
+    writer.add(format.ITEMS, to_csv(COLUMNS, contents.rows).encode())
     evidence = contents.evidence if with_evidence else []
     total, done = len(contents.runs) + len(contents.pictures) + len(evidence), 0
 
@@ -231,14 +231,14 @@ def _write_parts(
         progress("Writing", done / total)
 
     for run_id in contents.runs:
-        writer.add(layout.report_name(run_id), store.report_text(run_id).encode())
+        writer.add(format.report_name(run_id), store.report_text(run_id).encode())
         step()
     for sha256 in sorted(contents.pictures):
-        writer.add(layout.picture_name(sha256), store.picture(sha256))
+        writer.add(format.picture_name(sha256), store.picture(sha256))
         step()
     for sha256 in evidence:
-        with store.open_evidence(sha256).open() as kept, writer.member(layout.evidence_name(sha256)) as stream:
-            while chunk := kept.read(layout.CHUNK):
+        with store.open_evidence(sha256).open() as kept, writer.member(format.evidence_name(sha256)) as stream:
+            while chunk := kept.read(format.CHUNK):
                 stream.write(chunk)
         if writer.members[-1].sha256 != sha256:
             raise CaseError(f"The kept file {sha256[:12]} changed while it was exported; repeat the export.")
@@ -246,6 +246,6 @@ def _write_parts(
 
 
 def _draw(writer: _Writer, record: dict[str, Any], picture: Fetch, progress: Progress, **style: Any) -> None:
-    writer.add(layout.PAGE, render_html(record, picture, **style).encode())
-    with writer.member(layout.DOCUMENT) as stream:
+    writer.add(format.PAGE, render_html(record, picture, **style).encode())
+    with writer.member(format.DOCUMENT) as stream:
         write_pdf(record, picture, stream, progress=progress, **style)

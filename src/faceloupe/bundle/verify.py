@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from faceloupe.bundle import layout
-from faceloupe.bundle.agreement import case_problems, log_problems
-from faceloupe.bundle.archive import Archive
-from faceloupe.bundle.keys import fingerprint, read_public, signed_by
-from faceloupe.bundle.layout import Manifest
+from faceloupe.bundle import format
+from faceloupe.bundle.consistency import case_problems, log_problems
+from faceloupe.bundle.format import Manifest
+from faceloupe.bundle.reader import Archive
+from faceloupe.bundle.signing import fingerprint, read_public, signed_by
 from faceloupe.errors import BundleError
 
 Step = Callable[[float], None]
@@ -69,9 +69,9 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
         return Verification((Finding(good=False, text=str(problem)),), None)
     findings.append(Finding(good=True, text=f"The ZIP is sound, and has {len(archive.sizes):,} members."))
     mark, problems = _signature(archive, expected)
-    checked(f"{layout.MANIFEST} is signed by the key {mark}.", problems)
+    checked(f"{format.MANIFEST} is signed by the key {mark}.", problems)
     try:
-        manifest = Manifest.from_bytes(archive.read(layout.MANIFEST))
+        manifest = Manifest.from_bytes(archive.read(format.MANIFEST))
     except BundleError as problem:
         _add_once(findings, str(problem))
         return Verification(tuple(findings), mark)
@@ -104,13 +104,13 @@ def _signature(archive: Archive, expected: str | None) -> tuple[str | None, list
     """The fingerprint of the bundle's key, and what is wrong with its signature."""
     mark = None
     try:
-        public = read_public(archive.read(layout.PUBLIC_KEY), layout.PUBLIC_KEY)
+        public = read_public(archive.read(format.PUBLIC_KEY), format.PUBLIC_KEY)
         mark = fingerprint(public)
-        content = archive.read(layout.MANIFEST)
-        if layout.SIGNATURE not in archive.sizes:
-            return mark, [f"The bundle is not signed: {layout.SIGNATURE} is missing."]
-        if not signed_by(public, archive.read(layout.SIGNATURE), content):
-            names = f"{layout.MANIFEST}, {layout.SIGNATURE} or {layout.PUBLIC_KEY}"
+        content = archive.read(format.MANIFEST)
+        if format.SIGNATURE not in archive.sizes:
+            return mark, [f"The bundle is not signed: {format.SIGNATURE} is missing."]
+        if not signed_by(public, archive.read(format.SIGNATURE), content):
+            names = f"{format.MANIFEST}, {format.SIGNATURE} or {format.PUBLIC_KEY}"
             return mark, [f"The signature does not fit: {names} was altered."]
     except BundleError as problem:
         return mark, [str(problem)]
@@ -122,14 +122,14 @@ def _signature(archive: Archive, expected: str | None) -> tuple[str | None, list
 def _listing(archive: Archive, manifest: Manifest) -> Iterator[str]:
     names = [member.name for member in manifest.members]
     if names != sorted(set(names)):
-        yield f"{layout.MANIFEST} lists a member twice, or not in order."
-    present = set(archive.sizes) - set(layout.UNLISTED)
+        yield f"{format.MANIFEST} lists a member twice, or not in order."
+    present = set(archive.sizes) - set(format.UNLISTED)
     for name in sorted(present - set(names)):
-        yield f"{name} is not listed in {layout.MANIFEST}."
+        yield f"{name} is not listed in {format.MANIFEST}."
     for name in sorted(set(names) - present):
         yield f"{name} is missing."
-    for name in sorted({layout.CASE, layout.LOG, layout.ITEMS, layout.PUBLIC_KEY} - set(names)):
-        yield f"{layout.MANIFEST} does not list {name}, which every bundle has."
+    for name in sorted({format.CASE, format.LOG, format.ITEMS, format.PUBLIC_KEY} - set(names)):
+        yield f"{format.MANIFEST} does not list {name}, which every bundle has."
 
 
 def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator[str]:
@@ -139,7 +139,7 @@ def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator
             continue  # said already
         size = archive.sizes[member.name]
         if size != member.size:  # before it is read: it could be of any size
-            yield f"{member.name} has {size:,} bytes, and {member.size:,} in {layout.MANIFEST}."
+            yield f"{member.name} has {size:,} bytes, and {member.size:,} in {format.MANIFEST}."
             continue
         digest = hashlib.sha256()
         try:
@@ -152,4 +152,4 @@ def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator
             yield str(problem)
             continue
         if digest.hexdigest() != member.sha256:
-            yield f"{member.name} was altered: its SHA-256 is not that of {layout.MANIFEST}."
+            yield f"{member.name} was altered: its SHA-256 is not that of {format.MANIFEST}."

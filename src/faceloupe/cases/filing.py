@@ -4,15 +4,15 @@ import contextlib
 import dataclasses
 import secrets
 
-from faceloupe.cases import listing
-from faceloupe.cases.evidence import Step
+from faceloupe.cases import queries
+from faceloupe.cases.audit_log import STORE, Action
+from faceloupe.cases.blobs import Step
 from faceloupe.cases.journal import SELF, Journal
-from faceloupe.cases.log import STORE, Action
 from faceloupe.cases.records import Case, Item, Page, name_of, person_key, plain
-from faceloupe.cases.writing import find_item
+from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
 from faceloupe.errors import CaseError, FaceLoupeError, UsageError
-from faceloupe.media.intake import Intake, printable_name, take_in
+from faceloupe.media.evidence_file import Intake, printable_name, take_in
 
 
 class Filing(Journal):
@@ -49,12 +49,12 @@ class Filing(Journal):
             CaseError: there is no such case.
         """
         with self._reading(case_id) as connection:
-            return listing.case(connection, case_id)
+            return queries.case(connection, case_id)
 
     def cases(self) -> tuple[Case, ...]:
         """All cases, the newest first."""
         with self._database.transaction(write=False) as connection:
-            return listing.cases(connection)
+            return queries.cases(connection)
 
     def file_evidence(self, case_id: str, intake: Intake, *, actor: str, step: Step | None = None) -> Item:
         """Keep the bytes of a file, and file them to a case. The same bytes are one item, under its first name.
@@ -129,7 +129,7 @@ class Filing(Journal):
             CaseError: there is no such case.
         """
         with self._reading(case_id) as connection:
-            return listing.items(
+            return queries.items(
                 connection,
                 case_id,
                 search=plain(search).strip().casefold(),

@@ -7,15 +7,15 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from faceloupe.cases import evidence, listing, log, migrations
-from faceloupe.cases.chain import LogCheck, check_stored
+from faceloupe.cases import audit_log, blobs, migrations, queries
+from faceloupe.cases.audit_anchors import HeadsFile
+from faceloupe.cases.audit_log import START, STORE, Action, Entry, Head
+from faceloupe.cases.audit_verify import LogCheck, check_stored
 from faceloupe.cases.database import Database
-from faceloupe.cases.heads import HeadsFile
-from faceloupe.cases.log import START, STORE, Action, Entry, Head
 from faceloupe.cases.records import Unfinished, name_of, plain, stamp, utc_now
-from faceloupe.cases.writing import Refusal, Writing
+from faceloupe.cases.transaction import Refusal, Writing
 from faceloupe.config import private_folder
-from faceloupe.media.intake import printable_name
+from faceloupe.media.evidence_file import printable_name
 
 Clock = Callable[[], datetime]
 _DATABASE = "cases.sqlite"
@@ -40,15 +40,15 @@ class Journal:
         self._database = Database(folder / _DATABASE)
         self._heads = HeadsFile(folder / "heads.txt")
         incoming = folder / "incoming"
-        self._evidence = evidence.Vault(folder / "evidence", incoming)
-        self._pictures = evidence.Vault(folder / "pictures", incoming)
-        with evidence.in_words(folder):
+        self._evidence = blobs.Vault(folder / "evidence", incoming)
+        self._pictures = blobs.Vault(folder / "pictures", incoming)
+        with blobs.in_words(folder):
             private_folder(folder)
             if self._database.lacks():
                 self._migrate()
             for name in ("evidence", "pictures", "incoming"):
                 private_folder(folder / name)
-            evidence.remove_leftovers(incoming)
+            blobs.remove_leftovers(incoming)
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -61,7 +61,7 @@ class Journal:
         self._database.prepare()
         with self._transaction() as writing:
             migrations.migrate(writing.connection, writing.utc)
-            if log.head(writing.connection, STORE) is None:
+            if audit_log.head(writing.connection, STORE) is None:
                 writing.log(STORE, SELF, Action.STORE_CREATED, {})
 
     @contextmanager
@@ -85,7 +85,7 @@ class Journal:
         chain = case_id
         try:
             with self._transaction() as writing:
-                if listing.case(writing.connection, case_id) is None:
+                if queries.case(writing.connection, case_id) is None:
                     chain, parameters = STORE, {"case": _shown(case_id)}
                     raise _unknown(case_id)
                 yield writing
@@ -109,7 +109,7 @@ class Journal:
             Refusal: there is no such case.
         """
         with self._database.transaction(write=False) as connection:
-            if listing.case(connection, case_id) is None:
+            if queries.case(connection, case_id) is None:
                 raise _unknown(case_id)
             yield connection
 
@@ -148,7 +148,7 @@ class Journal:
             CaseError: there is no such case.
         """
         with self._reading(case_id) as connection:
-            return tuple(log.entries(connection, case_id))
+            return tuple(audit_log.entries(connection, case_id))
 
     def newest_entries(self, case_id: str, most: int) -> tuple[Entry, ...]:
         """The end of the log of a case, the newest entry first; however long the log is.
@@ -157,7 +157,7 @@ class Journal:
             CaseError: there is no such case.
         """
         with self._reading(case_id) as connection:
-            return log.tail(connection, case_id, most)
+            return audit_log.tail(connection, case_id, most)
 
     def log_head(self, case_id: str) -> Head:
         """The last entry of a case's log, as it is noted; nothing is checked.
@@ -166,7 +166,7 @@ class Journal:
             CaseError: there is no such case.
         """
         with self._reading(case_id) as connection:
-            return log.head(connection, case_id) or Head(case_id, 0, START)
+            return audit_log.head(connection, case_id) or Head(case_id, 0, START)
 
     def verify_log(self, case_id: str) -> LogCheck:
         """Check the chain of a case, or that of what belongs to no case (``log.STORE``).
@@ -186,7 +186,7 @@ class Journal:
     def _verify(self, only: str | None) -> dict[str, LogCheck]:
         noted = self._heads.read()  # before the database, which is never behind it
         with self._database.transaction(write=False) as connection:
-            chains = {STORE, *(noted or ()), *listing.chains(connection)}
+            chains = {STORE, *(noted or ()), *queries.chains(connection)}
             return {
                 chain: _check(connection, chain, noted) for chain in sorted(chains if only is None else chains & {only})
             }
@@ -205,7 +205,7 @@ class Journal:
     def unfinished(self) -> tuple[Unfinished, ...]:
         """Work that was begun and of which no end is recorded: it is going on, or its process died."""
         with self._database.transaction(write=False) as connection:
-            rows = listing.pending(connection)
+            rows = queries.pending(connection)
         return tuple(Unfinished(*row, stored=self._evidence.holds(row[2])) for row in rows)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from faceloupe.errors import UsageError
-from faceloupe.media.intake import printable_name
+from faceloupe.media.evidence_file import printable_name
 
 
 class Confidence(StrEnum):

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from sqlite3 import Connection
 from typing import Any
 
-from faceloupe.cases import listing
+from faceloupe.cases import queries
+from faceloupe.cases.audit_log import Action
 from faceloupe.cases.filing import Filing
-from faceloupe.cases.log import Action
 from faceloupe.cases.records import Run, name_of, plain
-from faceloupe.cases.writing import Refusal
+from faceloupe.cases.transaction import Refusal
 from faceloupe.errors import CaseError
 from faceloupe.types import Outcome
 
@@ -25,7 +25,7 @@ def report_text(connection: Connection, run_id: str) -> str:
     Raises:
         CaseError: there is no such run, or the text is not what was filed.
     """
-    found = listing.report(connection, run_id)
+    found = queries.report(connection, run_id)
     if found is None:
         raise CaseError("There is no such run in the store; list the runs of the item.")
     text, sha256 = found
@@ -62,13 +62,13 @@ class Runs(Filing):
         """Keep a canonical report, and the pictures that belong to it.
 
         Args:
-            report: see ``report.canonical``; of this very evidence.
+            report: see ``report.build``; of this very evidence.
             pictures: file name -> PNG.
 
         Raises:
             CaseError: there is no such case or item, the report is of other evidence, or the store cannot be written.
         """
-        from faceloupe.report.canonical import of_stretch, to_json  # OpenCV, which listing and reviewing do without
+        from faceloupe.report.build import of_stretch, to_json  # OpenCV, which listing and reviewing do without
 
         actor, text = name_of(actor, "actor"), to_json(dict(report))
         odd = [name for name in pictures if not _PICTURE.fullmatch(name)]
@@ -107,7 +107,7 @@ class Runs(Filing):
         """
         item = self.item(case_id, sha256)
         with self._reading(case_id) as connection:
-            return listing.runs(connection, item.id)
+            return queries.runs(connection, item.id)
 
     def report_text(self, run_id: str) -> str:
         """The report of a run, as it was filed: canonical JSON.

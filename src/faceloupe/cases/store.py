@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from faceloupe.cases import listing, rules
-from faceloupe.cases.log import Action
+from faceloupe.cases import policy, queries
+from faceloupe.cases.audit_log import Action
 from faceloupe.cases.records import Case, Confidence, Decision, Note, SignOff, name_of, person_key, text_of
 from faceloupe.cases.runs import Runs
-from faceloupe.cases.writing import Refusal
+from faceloupe.cases.transaction import Refusal
 from faceloupe.errors import UsageError
 from faceloupe.types import Outcome
 
@@ -56,8 +56,8 @@ class CaseStore(Runs):
         key = person_key(examiner)
         with self._writing(case_id, Action.DECISION, examiner, sha256=sha256, **facts) as writing:
             item = writing.item(case_id, sha256)
-            rules.refuse_reviewer_as_examiner(writing.connection, case_id, item, examiner)
-            seen = bool(rules.seen_runs(writing.connection, case_id, key, item.sha256))
+            policy.refuse_reviewer_as_examiner(writing.connection, case_id, item, examiner)
+            seen = bool(policy.seen_runs(writing.connection, case_id, key, item.sha256))
             writing.connection.execute(
                 "INSERT INTO decisions"
                 " (item_id, utc, examiner, examiner_key, outcome, reason, confidence, score_seen_before)"
@@ -79,7 +79,7 @@ class CaseStore(Runs):
         reviewer = name_of(reviewer, "reviewer")
         with self._writing(case_id, Action.SIGN_OFF, reviewer, sha256=sha256) as writing:
             item = writing.item(case_id, sha256) if sha256 is not None else None
-            rules.refuse_examiner_as_reviewer(writing.connection, case_id, item, reviewer)
+            policy.refuse_examiner_as_reviewer(writing.connection, case_id, item, reviewer)
             writing.connection.execute(
                 "INSERT INTO sign_offs (case_id, item_id, utc, reviewer, reviewer_key) VALUES (?, ?, ?, ?, ?)",
                 (case_id, item and item.id, writing.utc, reviewer, person_key(reviewer)),
@@ -95,7 +95,7 @@ class CaseStore(Runs):
         """
         item = self.item(case_id, sha256)
         with self._reading(case_id) as connection:
-            return rules.may_see(connection, case_id, item.id, person_key(examiner))
+            return policy.may_see(connection, case_id, item.id, person_key(examiner))
 
     def withheld_in(self, sha256: str, examiner: str) -> Case | None:
         """The blind case that keeps what can be found in some evidence from a person; None where none does.
@@ -104,12 +104,12 @@ class CaseStore(Runs):
             examiner: empty for somebody who is not named, and so is not known to have decided anything.
         """
         with self._database.transaction(write=False) as connection:
-            return listing.blind_case_of(connection, sha256, person_key(examiner))
+            return queries.blind_case_of(connection, sha256, person_key(examiner))
 
     def withheld(self, examiner: str) -> frozenset[str]:
         """SHA-256 of all evidence that ``withheld_in`` finds a case for."""
         with self._database.transaction(write=False) as connection:
-            return listing.withheld_hashes(connection, person_key(examiner))
+            return queries.withheld_hashes(connection, person_key(examiner))
 
     def view_score(self, case_id: str, sha256: str, *, examiner: str) -> None:
         """Log that an examiner is shown what the newest run of an item found; call it before showing.
@@ -134,10 +134,10 @@ class CaseStore(Runs):
         examiner = name_of(examiner, "examiner")
         key = person_key(examiner)
         with self._reading(case_id) as connection:  # most calls find nothing new, and need not wait for the writer
-            sight = rules.sight(connection, case_id, hashes, key)
+            sight = policy.sight(connection, case_id, hashes, key)
         if sight.new:
             with self._writing(case_id, Action.SCORE_VIEWED, examiner) as writing:
-                sight = rules.sight(writing.connection, case_id, hashes, key)
+                sight = policy.sight(writing.connection, case_id, hashes, key)
                 for sha256, run in sight.new:
                     writing.log(case_id, examiner, Action.SCORE_VIEWED, {"sha256": sha256, "run": run})
         return sight.allowed
@@ -160,7 +160,7 @@ class CaseStore(Runs):
         """
         item = self.item(case_id, sha256) if sha256 is not None else None
         with self._reading(case_id) as connection:
-            return listing.notes(connection, case_id, item and item.id)
+            return queries.notes(connection, case_id, item and item.id)
 
     def decisions(self, case_id: str, sha256: str) -> tuple[Decision, ...]:
         """The decisions on an item, the oldest first.
@@ -170,7 +170,7 @@ class CaseStore(Runs):
         """
         item = self.item(case_id, sha256)
         with self._reading(case_id) as connection:
-            return listing.decisions(connection, item.id)
+            return queries.decisions(connection, item.id)
 
     def sign_offs(self, case_id: str, sha256: str | None = None) -> tuple[SignOff, ...]:
         """The signatures under an item, or under the case itself; the oldest first.
@@ -180,7 +180,7 @@ class CaseStore(Runs):
         """
         item = self.item(case_id, sha256) if sha256 is not None else None
         with self._reading(case_id) as connection:
-            return listing.sign_offs(connection, case_id, item and item.id)
+            return queries.sign_offs(connection, case_id, item and item.id)
 
     def changes_since(self, case_id: str, utc: str) -> int:
         """How many items were filed and decisions made after a time, such as that of a signature under the case.
@@ -189,7 +189,7 @@ class CaseStore(Runs):
             CaseError: there is no such case.
         """
         with self._reading(case_id) as connection:
-            return listing.changes_since(connection, case_id, utc)
+            return queries.changes_since(connection, case_id, utc)
 
     def undecided(self, case_id: str) -> int:
         """How many items of a case have no decision.
@@ -198,7 +198,7 @@ class CaseStore(Runs):
             CaseError: there is no such case.
         """
         with self._reading(case_id) as connection:
-            return listing.undecided(connection, case_id)
+            return queries.undecided(connection, case_id)
 
 
 def _word(text: str, words: type[Outcome] | type[Confidence], what: str) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from faceloupe.config import Settings
-from faceloupe.faces.cascade import STEP, WINDOW_PX, Candidate, Cascade
+from faceloupe.faces.mtcnn import STEP, WINDOW_PX, Candidate, Cascade
+from faceloupe.system.torchvision_compat import torchvision
 from faceloupe.types import Box, DetectedFace
-from faceloupe.vision_ops import torchvision
 
 # A face that fills its picture is larger than MTCNN was trained on. Such a one is looked for in a small copy of the
 # picture with a gray border: it is large, so little resolution is needed to see it.

@@ -12,7 +12,7 @@ from PIL.Image import Transpose
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media import boxes, jpeg, profiles
-from faceloupe.media.intake import VIDEO_FORMATS, Intake
+from faceloupe.media.evidence_file import VIDEO_FORMATS, Intake
 from faceloupe.types import Picture, Shown
 
 pillow_heif.register_heif_opener()

@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from faceloupe.errors import UsageError
-from faceloupe.media.isolation.clip import IsolatedVideo
+from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.media.video import Video
 
 _FEWEST, _MOST = 32, 256  # frames looked at where the number is left to the duration: one a second between these

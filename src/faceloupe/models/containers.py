@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from faceloupe.media.intake import printable_name
+from faceloupe.media.evidence_file import printable_name
 from faceloupe.models.pickles import ITEM_BYTES, Broken, Findings, Machine, Mapping, Tensor, tensor
 
 MAX_PICKLE_BYTES = 64 * 1024 * 1024

@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 
 from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, UsageError, WeightsError
-from faceloupe.media.intake import printable_name
-from faceloupe.models.answers import OFFLINE, Patience
-from faceloupe.models.files import Part, ReleaseEntry, parts_of, place_of, read_entries, state_of
-from faceloupe.models.records import ModelRecord, read_registry
-from faceloupe.models.transfer import Cancel, Progress, download, writing
+from faceloupe.media.evidence_file import printable_name
+from faceloupe.models.download import Cancel, Progress, download, writing
+from faceloupe.models.http import OFFLINE, Patience
+from faceloupe.models.record import ModelRecord, read_registry
+from faceloupe.models.registry import Part, ReleaseEntry, parts_of, place_of, read_entries, state_of
 
 _LONGEST_WAIT_S = 1800.0
 _POLL_S = 0.5

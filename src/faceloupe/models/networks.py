@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from faceloupe.errors import WeightsError
-from faceloupe.vision_ops import torchvision
+from faceloupe.system.torchvision_compat import torchvision
 
 
 def _torchvision(name: str) -> Callable[[], nn.Module]:

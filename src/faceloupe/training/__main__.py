@@ -174,7 +174,7 @@ def _calibrate(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     import json
 
-    from faceloupe.models.records import EVALUATION, read_registry
+    from faceloupe.models.record import EVALUATION, read_registry
     from faceloupe.training import card, data, evaluate
 
     registry = options.registry or options.work / REGISTRY
@@ -194,7 +194,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _expert_card(options: argparse.Namespace) -> None:
-    from faceloupe.models.records import find_record, members_of
+    from faceloupe.models.record import find_record, members_of
     from faceloupe.training import expert_card
 
     fusion = find_record(options.weights)
@@ -204,7 +204,7 @@ def _expert_card(options: argparse.Namespace) -> None:
 
 
 def _register(options: argparse.Namespace) -> None:
-    from faceloupe.models.records import EVALUATION
+    from faceloupe.models.record import EVALUATION
     from faceloupe.training import register
 
     for line in register.register(options.work / REGISTRY, options.work / EVALUATION, options.weights):
@@ -234,8 +234,8 @@ def _exported(options: argparse.Namespace) -> None:
 
 
 def _pooling(options: argparse.Namespace) -> None:
+    from faceloupe.analysis.pipeline import Instruments
     from faceloupe.config import Settings
-    from faceloupe.pipeline import Instruments
     from faceloupe.training import data, pooling
 
     instruments = Instruments.load(Settings(), folder=options.registry)

@@ -16,9 +16,11 @@ from sklearn.isotonic import IsotonicRegression
 from torch import nn
 
 from faceloupe.errors import DatasetError
+from faceloupe.evaluation import metrics
+from faceloupe.evaluation.measures import Decisions, measure, probabilities
 from faceloupe.faces.quality import QualityGates, sharpness
 from faceloupe.models.networks import build
-from faceloupe.models.records import (
+from faceloupe.models.record import (
     ENSEMBLE,
     CalibrationQuality,
     ErrorRates,
@@ -29,12 +31,10 @@ from faceloupe.models.records import (
     write_record,
 )
 from faceloupe.scoring.calibration import KINDS, Calibrator
-from faceloupe.scoring.scorer import JointScorer, Member, NetworkScorer, Scorer
+from faceloupe.scoring.classifier import JointScorer, Member, NetworkScorer, Scorer
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.scoring import GENERATED, ScoredFaces, score_all
 from faceloupe.training.settings import TrainingSettings
-from faceloupe.validation import metrics
-from faceloupe.validation.measures import Decisions, measure, probabilities
 
 MAX_ERROR = 0.03  # of the faces on either side of the band, how many may belong to the other side
 FOLDS = 5  # of the cross-fitting; a unit is never split

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from faceloupe.models.records import ModelRecord
-from faceloupe.validation import plots
-from faceloupe.validation.measures import NAMES, across, shown
+from faceloupe.evaluation import plots
+from faceloupe.evaluation.measures import NAMES, across, shown
+from faceloupe.models.record import ModelRecord
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from faceloupe.batch import marks
+from faceloupe.batch import duplicates
 from faceloupe.training.material import HELD_OUT, Still
 
 DETAIL_SIDE = 16  # of the perceptual hash that settles what is alike: 256 bits
@@ -129,7 +129,7 @@ def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
         still = stills[place]
         entry, own = still.entry, np.uint64(int(still.likeness, 16))
         kind = [known.setdefault(value, len(known)) for known, value in zip(numbers, _kind(still))]
-        near = np.flatnonzero(np.bitwise_count(hashes[:count] ^ own) <= marks.NEAR_BITS)
+        near = np.flatnonzero(np.bitwise_count(hashes[:count] ^ own) <= duplicates.NEAR_BITS)
         split, source, label = (kinds[near, column] == kind[column] for column in range(3))
         rivals = (stills[places[one]] for one in near[~split | (~source & label)])
         rival = next((one for one in rivals if _differing(one, still) <= near_bits), None)

@@ -14,8 +14,8 @@ import numpy as np
 from faceloupe.config import Settings
 from faceloupe.errors import DatasetError, EvidenceError, UsageError
 from faceloupe.faces.detector import SURE, FaceDetector
+from faceloupe.media.evidence_file import take_in
 from faceloupe.media.image import decode
-from faceloupe.media.intake import take_in
 from faceloupe.types import Box
 
 _CHUNK = 64  # items a worker process takes at a time

@@ -12,21 +12,16 @@ from typing import Any
 import numpy as np
 
 from faceloupe.config import QUICK_MODEL
+from faceloupe.evaluation.measures import Decisions, Measures, curves_of, measure
 from faceloupe.models.networks import build
-from faceloupe.models.records import EVALUATION, ModelRecord, members_of, read_registry
-from faceloupe.scoring.scorer import FaceScorer, NetworkScorer, Scorer, join
+from faceloupe.models.record import EVALUATION, ModelRecord, members_of, read_registry
+from faceloupe.scoring.classifier import FaceScorer, NetworkScorer, Scorer, join
 from faceloupe.training import clips as clip_faces
 from faceloupe.training import heatmaps, peers
 from faceloupe.training.calibrate import CrossFit, Members, source_sets
 from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.scoring import Degrade, ScoredFaces, score_all
-from faceloupe.validation.measures import (
-    Decisions,
-    Measures,
-    curves_of,
-    measure,
-)
 
 SIZES = (0, 80, 112, 160, 10_000)  # bounds of the rows by face size, pixels of the stored picture
 BEST_PEER = "MesoInception_F2F"  # of the four, on the faces of FaceForensics++

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faceloupe.errors import DatasetError
-from faceloupe.models.records import ModelRecord, SourceResult
+from faceloupe.evaluation.metrics import wilson_interval
+from faceloupe.models.record import ModelRecord, SourceResult
 from faceloupe.training.card import table
-from faceloupe.validation.metrics import wilson_interval
 
 HELD_OUT = "held-out.csv"  # beside the card: what the models said of material that decided nothing
 COLUMNS = ("source", "label", "view", "faces", "manipulated", "authentic", "auc")

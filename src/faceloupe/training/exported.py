@@ -4,14 +4,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from faceloupe import edge
 from faceloupe.config import QUICK_MODEL
-from faceloupe.models.records import find_record
-from faceloupe.models.weights import load_network
-from faceloupe.scoring.scorer import NetworkScorer
+from faceloupe.evaluation import onnx_export
+from faceloupe.evaluation.measures import Decisions, measure
+from faceloupe.models.loading import load_network
+from faceloupe.models.record import find_record
+from faceloupe.scoring.classifier import NetworkScorer
 from faceloupe.training.data import Item
 from faceloupe.training.scoring import score_all
-from faceloupe.validation.measures import Decisions, measure
 
 
 def measure_exported(
@@ -36,7 +36,7 @@ def measure_exported(
         WeightsError: the file, its record or the original are not what they should be.
     """
     record = find_record(registry, model)
-    values, exported = edge.read_exported(path, record)
+    values, exported = onnx_export.read_exported(path, record)
     original = NetworkScorer(load_network(record, registry), record.input)
     chosen = [item for item in items if item.split == "val" and item.found]
     scored = score_all({"error_rates": exported, "error_rates_of_the_original": original}, root, chosen)
@@ -49,7 +49,7 @@ def measure_exported(
             "calibrator, which were fitted to the same faces; before the quality gates",
         }
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
-        stream.write(edge.to_json(values))
+        stream.write(onnx_export.to_json(values))
     Path(stream.name).chmod(0o644)
     Path(stream.name).replace(path.with_suffix(".json"))
     return values

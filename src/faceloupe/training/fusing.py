@@ -11,20 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from faceloupe.evaluation import metrics
+from faceloupe.evaluation.measures import Decisions, measure, probabilities
 from faceloupe.faces.quality import QualityGates
-from faceloupe.models.records import (
-    CalibrationQuality,
-    ErrorRates,
-    Fusion,
-    ModelRecord,
-    SourceResult,
-    Thresholds,
-)
+from faceloupe.models.record import CalibrationQuality, ErrorRates, Fusion, ModelRecord, SourceResult, Thresholds
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.training.calibrate import choose_thresholds, fit_calibrator
 from faceloupe.training.heads import balance
-from faceloupe.validation import metrics
-from faceloupe.validation.measures import Decisions, measure, probabilities
 
 LIMIT = 8.0  # natural log-odds of a member, beyond which it may not outvote the others
 MAX_ERROR = 0.04  # of the faces on either side of the band, see ``choose_thresholds``

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from faceloupe.analysis.pipeline import Instruments, analyze
 from faceloupe.config import Settings
-from faceloupe.pipeline import Instruments, analyze
+from faceloupe.evaluation import metrics
 from faceloupe.scoring.aggregation import pool, series, strongest_stretch
 from faceloupe.training.clips import read_videos
 from faceloupe.training.data import Item
 from faceloupe.training.scoring import score_all
-from faceloupe.validation import metrics
 
 _PEOPLE_SOURCE = "ffpp_faces"  # stills, several frames of each person; how far apart in time is not known
 _ASSUMED_SPACING_S = 1.0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError
-from faceloupe.models.files import Part, ReleaseEntry, parts_of, read_entries, read_verified, write_entries
-from faceloupe.models.records import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, read_registry
+from faceloupe.evaluation.published import is_of, read_evaluation
+from faceloupe.models.record import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, read_registry
+from faceloupe.models.registry import Part, ReleaseEntry, parts_of, read_entries, read_verified, write_entries
 from faceloupe.training import tracking
-from faceloupe.validation.published import is_of, read_evaluation
 
 CARD = "docs/model-card.md"  # written by the stage before, of all models together
 

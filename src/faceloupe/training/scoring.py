@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from faceloupe.scoring.scorer import Scorer
+from faceloupe.evaluation import metrics
+from faceloupe.scoring.classifier import Scorer
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.types import Box
-from faceloupe.validation import metrics
 
 # Sources of photographs and of wholly generated faces: there, the authentic and the manipulated come from different
 # collections, so they are judged together.

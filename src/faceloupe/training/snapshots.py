@@ -21,8 +21,8 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.errors import DatasetError, EvidenceError, UsageError
+from faceloupe.media.evidence_file import Intake, take_in, take_in_bytes
 from faceloupe.media.image import decode
-from faceloupe.media.intake import Intake, take_in, take_in_bytes
 from faceloupe.training.material import Entry
 
 _OPEN = 8  # readers of repositories that are kept at once, a process each

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file
 
+from faceloupe.evaluation import metrics
+from faceloupe.evaluation.measures import Decisions, measure
 from faceloupe.models.networks import build
-from faceloupe.scoring.scorer import NetworkScorer
+from faceloupe.scoring.classifier import NetworkScorer
 from faceloupe.training.calibrate import CrossFit, Fit
 from faceloupe.training.data import Item
 from faceloupe.training.faults import Fault
 from faceloupe.training.scoring import auc_by_source, score_all
 from faceloupe.training.settings import TrainingSettings
 from faceloupe.training.train import fingerprint, train
-from faceloupe.validation import metrics
-from faceloupe.validation.measures import Decisions, measure
 
 # Sources that are left out together: none of a fold is trained on, and FaceForensics++ goes as a whole.
 FOLDS = {

@@ -20,14 +20,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from faceloupe.errors import DatasetError
+from faceloupe.evaluation import plots
 from faceloupe.models.networks import build
-from faceloupe.scoring.scorer import NetworkScorer
+from faceloupe.scoring.classifier import NetworkScorer
 from faceloupe.training.data import Item
 from faceloupe.training.sampling import PairDataset
 from faceloupe.training.scoring import auc_by_source, score_all
 from faceloupe.training.settings import TrainingSettings
 from faceloupe.training.tracking import Run
-from faceloupe.validation import plots
 
 REPORT_EVERY_STEPS = 250
 MAX_GRADIENT_NORM = 5.0

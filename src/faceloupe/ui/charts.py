@@ -4,7 +4,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from faceloupe.report.figures import COLORS, outcome_words
+from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.types import Outcome
 
 _LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need

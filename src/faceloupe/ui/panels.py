@@ -6,13 +6,14 @@ from typing import Any
 
 import streamlit as st
 
+from faceloupe.analysis.pipeline import Analysis
 from faceloupe.errors import FaceLoupeError
-from faceloupe.media.intake import printable_name
-from faceloupe.pipeline import Analysis
-from faceloupe.report import figures
-from faceloupe.report.canonical import to_json
+from faceloupe.media.evidence_file import printable_name
+from faceloupe.report.build import to_json
+from faceloupe.report.drawing import overlays
 from faceloupe.types import FaceFinding, Outcome
-from faceloupe.ui import open_case, resources, state
+from faceloupe.ui import resources, state
+from faceloupe.ui.case import open_case
 from faceloupe.ui.charts import score_ruler
 
 ICON = Path(__file__).with_name("icon.png")  # a file: Streamlit fetches named icons for the tab from the network
@@ -45,7 +46,7 @@ def plain(text: str) -> str:
 
 def outcome_mark(outcome: Outcome) -> str:
     """Color, shape and word of an outcome, as Markdown."""
-    return f":{_INKS[outcome]}[{figures.SHAPES[outcome]}] {figures.outcome_words(outcome)}"
+    return f":{_INKS[outcome]}[{overlays.SHAPES[outcome]}] {overlays.outcome_words(outcome)}"
 
 
 def ink() -> str:
@@ -155,7 +156,7 @@ def _face_row(face: FaceFinding, entry: dict[str, Any], maximum: float) -> None:
             else:
                 crop, heat = st.columns(2, gap="small")
                 crop.image(face.crop, caption="crop, as scored")
-                heat.image(figures.face_overlay(face, maximum, 0.7), caption=f"heatmap, 0 to {maximum:.2f}+")
+                heat.image(overlays.face_overlay(face, maximum, 0.7), caption=f"heatmap, 0 to {maximum:.2f}+")
         with words:
             st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
             st.caption(_face_facts(entry))
@@ -182,9 +183,9 @@ def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
     explained = [face for face in analysis.faces if face.heat is not None]
     with_heat = bool(explained) and st.toggle("Lay the heatmaps over the picture", key="with_heat")
     if with_heat:
-        picture = figures.with_scale(figures.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
+        picture = overlays.with_scale(overlays.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
     else:
-        picture = figures.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
+        picture = overlays.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
     name = plain(analysis.report["evidence"]["name"])
     count = len(analysis.faces)
     found = "no face" if not count else "1 face" if count == 1 else f"{count} faces"
@@ -203,8 +204,8 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
         key="opacity_slider",
         on_change=_keep_opacity,
     )
-    overlay = figures.face_overlay(face, maximum, opacity)
-    st.image(figures.with_scale(figures.enlarged(overlay, 448), maximum, opacity), width="stretch")
+    overlay = overlays.face_overlay(face, maximum, opacity)
+    st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
         f"Grad-CAM of the last block. The scale is the same for every picture, so that a weak map looks weak; "
         f"this face peaks at {float(face.heat.max()):.2f}, the scale ends at {maximum:.2f}. It shows where the model "

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from faceloupe import scratch
-from faceloupe.batch.shelf import Shelf
+from faceloupe.analysis.pipeline import Instruments
+from faceloupe.batch.store import Shelf
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import DEFAULT_EFFORT, Settings, data_folder, weights_folder
-from faceloupe.media.intake import Intake
-from faceloupe.models.records import ModelRecord, find_record
-from faceloupe.pipeline import Instruments
-from faceloupe.ui import state, work
-from faceloupe.ui.jobs import Job, JobQueue, Work
-from faceloupe.ui.stores import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, GlanceStore, TableStore
+from faceloupe.media.evidence_file import Intake
+from faceloupe.models.record import ModelRecord, find_record
+from faceloupe.system import temp
+from faceloupe.ui import state
+from faceloupe.ui.caches import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, GlanceStore, TableStore
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.queue import Job, JobQueue, Work
 
 
 class _Server:
@@ -132,12 +133,12 @@ def tables() -> TableStore:
 
 def submit(key: Hashable, title: str, work: Work) -> Job:
     """Queue long work of this session; see ``JobQueue.submit``."""
-    return jobs().submit(key, title, work, owner=st.session_state[state.OWNER])
+    return jobs().submit(key, title, tasks, owner=st.session_state[state.OWNER])
 
 
 def submit_still(key: Hashable, title: str, work: Work) -> Job:
     """Queue short work of this session, likewise."""
-    return stills().submit(key, title, work, owner=st.session_state[state.OWNER])
+    return stills().submit(key, title, tasks, owner=st.session_state[state.OWNER])
 
 
 def _queue(threads: int) -> JobQueue:
@@ -159,7 +160,7 @@ def cases() -> CaseStore:
 @st.cache_resource(show_spinner=False)
 def copies() -> Path:
     """Folder of the annotated copies; it goes with the server."""
-    return scratch.folder("copies")
+    return temp.folder("copies")
 
 
 def record(model: str | None = None) -> ModelRecord:
@@ -173,4 +174,4 @@ def record(model: str | None = None) -> ModelRecord:
 
 def key_of(intake: Intake) -> AnalysisKey:
     """Key of the analysis of a file under the loaded model and the server's settings."""
-    return work.key_of(intake, instruments().scorer.record.weights_sha256, settings())
+    return tasks.key_of(intake, instruments().scorer.record.weights_sha256, settings())

@@ -6,10 +6,11 @@ import signal
 import sys
 from collections.abc import Mapping
 
-from faceloupe import memory, scratch, selfcheck
 from faceloupe.config import REPOSITORY
 from faceloupe.errors import UsageError
-from faceloupe.log import keep_log
+from faceloupe.system import memory, temp
+from faceloupe.system.logging import keep_log
+from faceloupe.ui import selfcheck
 
 _APP = REPOSITORY / "src" / "app.py"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -33,17 +34,17 @@ def main(arguments: list[str]) -> int:
     os.chdir(REPOSITORY)  # where Streamlit looks for its settings, among them the address
     memory.hold()
     keep_log("app")
-    scratch.remove_leftovers()
+    temp.remove_leftovers()
     if code := selfcheck.main():
         return code
     import streamlit as st
     from starlette.middleware import Middleware
 
-    from faceloupe.ui import gate
-    from faceloupe.ui.door import Doorkeeper, OwnNames
+    from faceloupe.ui.auth import session
+    from faceloupe.ui.auth.middleware import Doorkeeper, OwnNames
 
     try:
-        door = gate.door()
+        door = session.door()
     except UsageError as problem:  # a gate that cannot work lets nobody in
         print(f"faceloupe: {problem}", file=sys.stderr)
         return 2

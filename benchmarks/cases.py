@@ -1,0 +1,129 @@
+"""Benchmarks of a large case: ``python -m benchmarks.cases``, and the last part of ``python -m benchmarks.still``.
+
+A case of 10,000 items, each with a run (a real report and a crop), a decision and what the log tells of them, is
+made by the store itself. Measured are the answers of the page Case, in a session without a browser, and what export
+and check of its bundle take, in a process each, beside a case of 1,000 items.
+"""
+
+import copy
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from streamlit.testing.v1 import AppTest
+
+from faceloupe.analysis import pipeline
+from faceloupe.bundle.export import export_case
+from faceloupe.bundle.verify import verify
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import REPOSITORY, Settings
+from faceloupe.media.evidence_file import take_in, take_in_bytes
+from faceloupe.report.write import pictures_of
+from faceloupe.samples import SAMPLES
+
+MANY, FEW = 10_000, 1_000
+WHO = "Ada Example"
+ROUNDS = 7
+_SHARED_MEMORY = Path("/dev/shm")  # where it takes no time to have 40,000 transactions outlive a power cut
+
+
+def filled(store: CaseStore, items: int) -> str:
+    """A case with so many items; returns its id."""
+    intake = take_in(SAMPLES[0].path, max_bytes=10**9)
+    settings = Settings(effort="quick")
+    analysis = pipeline.analyze(intake, pipeline.Instruments.load(settings), settings=settings)
+    crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
+    case = store.create_case(f"A case of {items:,}", examiner=WHO)
+    for number in range(items):
+        item = store.file_evidence(
+            case.id, take_in_bytes(b"%d" % number, f"frame-{number:05}.jpg", max_bytes=100), actor=WHO
+        )
+        report = copy.deepcopy(analysis.report)
+        report["evidence"] |= {"sha256": item.sha256, "name": item.name, "size_bytes": item.size_bytes}
+        store.begin_run(case.id, item.sha256, actor=WHO)
+        # What follows the end of a PNG is no part of the picture, and makes it one of its own.
+        store.add_run(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)
+        store.decide(case.id, item.sha256, outcome="inconclusive", reason="Seen", confidence="low", examiner=WHO)
+    return case.id
+
+
+def _answers(title: str, ask: Callable[[int], AppTest]) -> None:
+    times = []
+    for number in range(ROUNDS):
+        began = time.perf_counter()
+        at = ask(number)
+        times.append(time.perf_counter() - began)
+        if at.exception or at.error:
+            raise SystemExit(f"{title}: the page failed: {[*at.exception, *at.error]}")
+    print(f"{title}: {statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f} over {ROUNDS})")
+
+
+def page(case_id: str) -> None:
+    """How long the page Case takes to answer."""
+    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=120).run()
+    at.switch_page("../pages/cases.py").run()
+    at.text_input(key="examiner_input").set_value(WHO).run()
+    at.button(key=f"open-{case_id}").click().run()
+    at.switch_page("../pages/case.py").run()
+    count = len([button for button in at.button if button.key.startswith("item-")])
+    what = f"page Case, {MANY:,} items, {count} on show"
+    _answers(f"{what}: drawn anew", lambda _: at.run())
+    _answers(f"{what}: the next page", lambda _: at.button(key="page_on").click().run())
+    # Each search has other items, whose results are logged as seen.
+    _answers(
+        f"{what}: a search by name", lambda number: at.text_input(key="item_search").set_value(f"{number}77").run()
+    )
+    _answers(f"{what}: the whole log verified", lambda _: at.button(key="verify_log").click().run())
+
+
+def _peak_mib() -> float:
+    """The most memory that this process has held, MiB."""
+    status = Path("/proc/self/status")  # what ``getrusage`` says on Linux begins with what the parent held
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # macOS counts bytes
+
+
+def measured(part: str, folder: Path, case_id: str, bundle: Path) -> None:
+    """Export a case or check its bundle, and print what it took."""
+    began, before = time.perf_counter(), _peak_mib()
+    if part == "export":
+        export_case(CaseStore(folder), case_id, bundle, actor=WHO, with_evidence=True)
+    else:
+        with bundle.open("rb") as stream:
+            if not verify(stream).good:
+                raise SystemExit("the bundle is not good")
+    took, more = time.perf_counter() - began, _peak_mib() - before
+    print(f"{took:.1f} s, {more:.0f} MiB of memory over the {before:.0f} at start")
+
+
+def main() -> int:
+    place = str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None
+    with TemporaryDirectory(prefix="faceloupe-bench-", dir=place) as name:
+        os.environ["FACELOUPE_DATA"] = name
+        store = CaseStore(Path(name))
+        for items in (FEW, MANY):
+            began = time.perf_counter()
+            case_id, bundle = filled(store, items), Path(name, f"{items}.zip")
+            entries = store.log_head(case_id).seq
+            print(f"a case of {items:,} items, {entries:,} log entries, made in {time.perf_counter() - began:.0f} s")
+            for part in ("export", "verify"):
+                command = [sys.executable, "-m", "benchmarks.cases", part, name, case_id, str(bundle)]
+                done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+                print(f"{part} of {items:,} items, {bundle.stat().st_size / 1e6:.0f} MB: {done.stdout.strip()}")
+            bundle.unlink()
+        page(case_id)
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        measured(sys.argv[1], Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    else:
+        sys.exit(main())

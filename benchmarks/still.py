@@ -1,0 +1,85 @@
+"""Benchmarks: ``python -m benchmarks.still``. Each figure is a ratio against a named rival, measured in turns in one run.
+
+The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``bench_video.py``. A large case has
+no rival: what ``bench_cases.py`` prints last are seconds and memory.
+Videos that are named on the command line are measured as well.
+"""
+
+import io
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from runpy import run_path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from benchmarks import cases, video
+from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.config import QUICK_MODEL, Settings, weights_folder
+from faceloupe.models.record import find_record
+from faceloupe.samples import SAMPLES
+
+SCRIPT = Path(__file__).with_name("rival_script.py")
+ROUNDS = 9
+
+
+def one_megapixel() -> bytes:
+    """A JPEG of 1,000 x 1,000 px with one face."""
+    stream = io.BytesIO()
+    Image.open(SAMPLES[0].path).convert("RGB").resize((1000, 1000)).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _ratio(title: str, ours: Callable[[], object], rival: Callable[[], object], rounds: int) -> None:
+    ours(), rival()  # warm-up
+    pairs = [(_seconds(ours), _seconds(rival)) for _ in range(rounds)]
+    ratios = sorted(theirs / mine for mine, theirs in pairs)
+    mine, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
+    spread = f"{ratios[0]:.1f} to {ratios[-1]:.1f} over {rounds} pairs"
+    times = f"{mine * 1e3:.0f} ms against {theirs * 1e3:.0f} ms"
+    print(f"{title}: {statistics.median(ratios):.1f} times faster ({spread}; {times})")
+
+
+def main() -> int:
+    settings = Settings(effort="quick")
+    instruments = Instruments.load(settings)
+    weights = weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file
+
+    def warm() -> None:
+        report = analyze(photo, instruments, settings=settings).report
+        if report["score"] is None or report["faces"][0]["heat_peak"] is None:
+            raise SystemExit("the benchmark's face was not scored and explained")
+
+    with TemporaryDirectory() as folder:
+        photo = Path(folder, "photo.jpg")
+        photo.write_bytes(one_megapixel())
+        command = [sys.executable, str(SCRIPT), str(photo), str(weights)]
+        _ratio(
+            "analyze, warm, 1 megapixel, one face with heatmap, against the script run for that picture",
+            warm,
+            lambda: subprocess.run(command, check=True, capture_output=True),
+            rounds=5,
+        )
+        _ratio(
+            "the same against the script's steps alone (imports done before)",
+            warm,
+            lambda: run_path(str(SCRIPT))["examine"](str(photo), str(weights)),
+            rounds=ROUNDS,
+        )
+    video.main([Path(name) for name in sys.argv[1:]])
+    cases.main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

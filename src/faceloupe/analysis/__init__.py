@@ -1,0 +1,1 @@
+"""From an evidence file to an analysis: faces found, scored, followed and explained."""

@@ -1,0 +1,174 @@
+"""What every examination needs: the loaded networks, a watch over the work, and the shape of the result."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from faceloupe.config import Settings, weights_folder
+from faceloupe.errors import Cancelled, UsageError
+from faceloupe.faces.detector import FaceDetector
+from faceloupe.faces.quality import assess
+from faceloupe.faces.upright import roll, upright
+from faceloupe.media.sandbox.client import start
+from faceloupe.report.drawing.overlays import Canvas
+from faceloupe.scoring.calibration import log10_likelihood_ratio
+from faceloupe.scoring.classifier import FaceScorer, Reading
+from faceloupe.scoring.decision import of_face, which_kind
+from faceloupe.scoring.preprocess import FaceViews
+from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
+
+Progress = Callable[[str, float], None]
+Cancel = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """The loaded networks; safe to share between threads, costly to make."""
+
+    detector: FaceDetector
+    scorer: FaceScorer
+
+    @classmethod
+    def load(cls, settings: Settings, *, folder: Path | None = None) -> "Instruments":
+        """Load and verify.
+
+        Raises:
+            WeightsError: no verified weights; nothing may be scored.
+            UsageError: torch has no such device here.
+        """
+        try:
+            if settings.device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+                raise ValueError(settings.device)
+            torch.zeros(1, device=settings.device).item()
+        except (RuntimeError, AssertionError, ValueError) as problem:
+            raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
+        start()  # of what decodes, meanwhile
+        scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
+        return cls(FaceDetector(settings), scorer)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """An analysis: the canonical report, and the pixels that drawings are made of.
+
+    Attributes:
+        report: see ``report.build``.
+        canvas: of the picture; None for a video, and where the file could not be decoded.
+        faces: findings in a still, in the order of the report.
+        tracks: findings in a video, likewise.
+    """
+
+    report: dict[str, Any]
+    canvas: Canvas | None = field(repr=False)
+    faces: tuple[FaceFinding, ...] = ()
+    tracks: tuple[TrackFinding, ...] = ()
+
+
+class Watch:
+    """Tells progress and asks for cancellation between the steps, and times them."""
+
+    def __init__(
+        self,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._progress, self._cancel, self._clock = progress, cancel, clock
+        self._began = self._last = clock()
+
+    def step(self, stage: str, share: float) -> None:
+        """Tell how far the work is, 0..1.
+
+        Raises:
+            Cancelled: the caller wants it to stop.
+        """
+        self.check()
+        if self._progress:
+            self._progress(stage, share)
+
+    def check(self) -> None:
+        """The same without telling anything; any thread may call it."""
+        if self._cancel and self._cancel():
+            raise Cancelled("The analysis was cancelled.")
+
+    def now(self) -> float:
+        """Seconds on the clock; any thread may ask."""
+        return self._clock()
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        before, self._last = self._last, self._clock()
+        return self._last - before
+
+    @property
+    def total(self) -> float:
+        return self._clock() - self._began
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A found face, cut out and held against the gates.
+
+    Attributes:
+        crop_box: what its widest view shows, in pixels of the picture.
+        turned_deg: clockwise turn that it stands upright by in its views, degrees.
+    """
+
+    face: DetectedFace
+    views: FaceViews
+    quality: FaceQuality
+    crop_box: Box
+    turned_deg: float = 0.0
+
+
+def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer, *, turn: bool = False) -> Candidate:
+    """Cut a face out of an (H, W, 3) uint8 RGB picture, and hold it against the gates of the model record.
+
+    Args:
+        turn: whether it is turned upright first.
+    """
+    if not turn:
+        views = scorer.view(rgb, face.box)
+        return Candidate(face, views, assess(face, views.widest[1], scorer.record.gates), views.widest[0])
+    stood = upright(rgb, face)
+    views = scorer.view(stood.rgb, stood.box)
+    square, crop = views.widest
+    quality = assess(face, crop, scorer.record.gates)
+    return Candidate(face, views, quality, stood.in_picture(square), stood.turned_deg)
+
+
+Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a face that the gates kept back
+
+
+def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -> FaceFinding:
+    """What a pass of the network over a face comes to; its id is ``number``."""
+    face, quality, record = candidate.face, candidate.quality, scorer.record
+    common = (number, face.box, face.confidence, face.size_px, quality)
+    angles = {"roll_deg": roll(face), "turned_deg": candidate.turned_deg}
+    if done is None:
+        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}", **angles)
+    reading, heat = done
+    _, crop = candidate.views.widest
+    score = scorer.probability(reading.logit)
+    outcome, reason = of_face(score, record.thresholds, reading.familiarity, record.scope_limit)
+    log10_lr = log10_likelihood_ratio(score, record.log10_lr_bounds)
+    propositions = scorer.propositions(reading.log_odds)
+    return FaceFinding(
+        *common,
+        outcome,
+        reason + which_kind(outcome, propositions),
+        score,
+        reading.logit,
+        log10_lr,
+        crop=crop,
+        heat=heat,
+        crop_box=candidate.crop_box,
+        propositions=propositions,
+        familiarity=reading.familiarity,
+        **angles,
+    )

@@ -1,0 +1,71 @@
+"""``analyze``: the one entry point of command line, pages and API."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from faceloupe.analysis import image, video
+from faceloupe.analysis.analyzer import Analysis, Cancel, Instruments, Progress, Watch
+from faceloupe.analysis.preview import Glance, glances
+from faceloupe.analysis.video import FrameView, view_frame
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError
+from faceloupe.media.evidence_file import Intake, take_in
+from faceloupe.media.sandbox.image import Decode, decode
+from faceloupe.report.build import Timing, build
+from faceloupe.types import Outcome
+
+__all__ = ["Analysis", "Cancel", "FrameView", "Glance", "Instruments", "Progress", "analyze", "glances", "view_frame"]
+
+
+def analyze(
+    source: Path | Intake,
+    instruments: Instruments,
+    *,
+    settings: Settings,
+    explain: bool = True,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    decode: Decode = decode,
+) -> Analysis:
+    """Examine one file: a still or a video, whichever its content is.
+
+    Args:
+        source: a path, or a file that was taken in already (an upload).
+        explain: whether to make heatmaps.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked between steps; True stops the work.
+        decode: gives the picture of a still, for whoever has it decoded ahead.
+
+    Returns:
+        Always a report; a file that cannot be decoded has the outcome ``error`` and the reason in it.
+
+    Raises:
+        UsageError: there is no such file, it cannot be opened, or the settings ask for what it does not have.
+        Cancelled: ``cancel`` said so.
+    """
+    watch = Watch(progress, cancel, clock)
+    watch.step("Hashing", 0.0)
+    if isinstance(source, Intake):
+        intake = source
+    else:
+        intake = take_in(source, max_bytes=settings.max_bytes, step=lambda share: watch.step("Hashing", 0.1 * share))
+    way = video.examine if intake.evidence.media_type == "video" else partial(image.examine, decode=decode)
+    try:
+        return way(intake, instruments, settings=settings, explain=explain, watch=watch)
+    except EvidenceError as problem:
+        report = build(
+            intake.evidence,
+            instruments.scorer.record,
+            settings,
+            (),
+            components=instruments.scorer.components,
+            outcome=Outcome.ERROR,
+            reason=str(problem),
+            decisive=None,
+            notes=(),
+            timing=Timing(total_s=watch.total),
+        )
+        return Analysis(report, None)

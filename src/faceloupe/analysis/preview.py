@@ -1,0 +1,44 @@
+"""Evidence as it looks, before and without any finding: the picture, or a few frames of the video."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError
+from faceloupe.media.evidence_file import Intake
+from faceloupe.media.sandbox.image import decode
+from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.report.drawing.overlays import Canvas
+
+_FRAMES = 8  # of a video
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One look at evidence.
+
+    Attributes:
+        rgb: (h, w, 3) uint8, upright, at most as large as it is ever drawn.
+        time_s: seconds since the first frame of a video; None for a still.
+    """
+
+    rgb: np.ndarray = field(repr=False)
+    time_s: float | None = None
+
+
+def glances(intake: Intake, *, settings: Settings) -> tuple[Glance, ...]:
+    """The picture of a still, or frames of a video that are evenly spread from its first to its last one.
+
+    Raises:
+        EvidenceError: nothing of it can be decoded, or it changed meanwhile.
+    """
+    if intake.evidence.media_type != "video":
+        return (Glance(Canvas.of(decode(intake, settings=settings).rgb).rgb),)
+    with intake.open() as stream, IsolatedVideo(intake, stream, settings=settings) as video:
+        wanted = np.linspace(0, video.count - 1, min(_FRAMES, video.count)).round().astype(int).tolist()
+        found = [Glance(Canvas.of(one.rgb()).rgb, float(one.time)) for one in video.walk(wanted, every=False)]
+        intake.refuse_changed(stream)
+    if not found:
+        raise EvidenceError("None of its frames to look at can be decoded; get a complete copy.")
+    return tuple(found)

@@ -1,0 +1,145 @@
+"""A batch from its order to its table: what the command line and the pages call."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from faceloupe.batch.driver import Cancel, Progress, Tally, run
+from faceloupe.batch.executors.base import Engine
+from faceloupe.batch.executors.local import LocalEngine
+from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown
+from faceloupe.batch.table import Table
+from faceloupe.batch.tasks import Equipment, Input
+from faceloupe.config import Settings, weights_folder
+from faceloupe.errors import UsageError
+from faceloupe.models.record import find_record
+from faceloupe.system import temp
+
+_PARQUET, _GROWING = ".parquet", ".part.csv"
+
+EngineMaker = Callable[[Equipment], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a batch is to do.
+
+    Attributes:
+        paths: files, folders, ZIPs; ``-`` for a list on standard input.
+        out: the table: a CSV, or Parquet where the name ends so.
+        resume: take up a table that was begun.
+        reports: folder for the full reports; None keeps none.
+        thumbnails: folder for a small JPEG of each file that shows something, ``SHA-256.jpg``; None makes none.
+        relative_to: folders; paths below one are shown without it.
+    """
+
+    paths: tuple[str, ...]
+    out: Path
+    resume: bool = False
+    reports: Path | None = None
+    thumbnails: Path | None = None
+    relative_to: tuple[Path, ...] = ()
+
+
+def carry_out(
+    order: Order,
+    settings: Settings,
+    *,
+    engine: EngineMaker = LocalEngine,
+    stdin: BinaryIO | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Tally:
+    """Carry out a batch.
+
+    Args:
+        engine: makes the engine; it is closed at the end.
+        stdin: where a list of paths is read from.
+        progress: called now and then, in the calling thread.
+        cancel: asked now and then; True ends the work, and what is in the table stays.
+
+    Raises:
+        UsageError: a path is missing, the output is there already or cannot be written.
+        WeightsError: no verified weights; nothing may be scored.
+        Cancelled: ``cancel`` said so.
+    """
+    refuse_missing(order.paths)
+    record = find_record(weights_folder(), settings.model_id)
+    parquet = order.out.suffix == _PARQUET
+    if parquet and os.path.lexists(order.out):
+        raise UsageError(f"{order.out} is there already, and nothing is overwritten; choose another name.")
+    if order.reports is not None:
+        _prepare(order.reports, resume=order.resume)
+        _refuse_within(order.reports, order.paths)
+    growing = order.out.with_name(order.out.name + _GROWING) if parquet else order.out
+    temp.remove_leftovers()
+    with ExitStack() as stack:
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=temp.prefix("batch"))))
+        kept = order.reports is not None, order.thumbnails is not None
+        hands = engine(Equipment(settings, weights_folder(), *kept, spool))
+        stack.callback(hands.close)
+        table = Table(growing, resume=order.resume)
+        stack.callback(table.close)
+        own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
+
+        def listing() -> Iterator[Input]:
+            return inputs(order, stdin=stdin, skip=lambda found: (found.st_dev, found.st_ino) in own)
+
+        tally = run(
+            listing,
+            table,
+            hands,
+            record,
+            effort=settings.stated_effort,
+            reports=order.reports,
+            thumbnails=order.thumbnails,
+            total=None if STANDARD_INPUT in order.paths else lambda: sum(1 for _ in listing()),
+            progress=progress,
+            cancel=cancel,
+        )
+        if parquet:
+            from faceloupe.batch.parquet import write
+
+            write(table, order.out)
+            growing.unlink()
+        return tally
+
+
+def inputs(order: Order, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
+    """The files that an order is of; see ``listed``."""
+    folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in order.relative_to)
+    for one in listed(order.paths, stdin=stdin, skip=skip):
+        below = next((folder for folder in folders if one.shown.startswith(folder)), "")
+        yield replace(one, shown=one.shown.removeprefix(below))
+
+
+def _prepare(folder: Path, *, resume: bool) -> None:
+    """
+    Raises:
+        UsageError: the folder cannot be made, or holds something already.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not resume and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty, and nothing is overwritten; choose another folder.")
+    except OSError as problem:
+        raise UsageError(f"{folder} cannot be used ({problem.strerror}); choose another folder.") from problem
+
+
+def _refuse_within(folder: Path, paths: tuple[str, ...]) -> None:
+    """
+    Raises:
+        UsageError: one of the paths lies in the folder of the reports, or is it, so that reports would be inputs.
+    """
+    for path in paths:
+        if path != STANDARD_INPUT and Path(path).resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{shown(path)} lies in {folder}, which is for the reports; choose another folder.")
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino

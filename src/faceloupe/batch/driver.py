@@ -1,0 +1,320 @@
+"""The driver of a batch: it lists, hands out, puts in order and writes, and holds a bounded number of files in mind."""
+
+import contextlib
+import secrets
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from faceloupe import __version__
+from faceloupe.batch.duplicates import Seen, Written
+from faceloupe.batch.executors.base import Engine
+from faceloupe.batch.readers import Reader
+from faceloupe.batch.table import Row, Table, cell
+from faceloupe.batch.tasks import Input, Result, Task, failed
+from faceloupe.errors import Cancelled, UsageError
+from faceloupe.models.record import ModelRecord
+from faceloupe.types import Outcome
+
+_WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass,
+_WINDOW_SHARE = 8  # or so many times what the engine has under way, for large clusters
+_WAIT_S = 0.2  # between two looks whether to go on
+_RATE_S = 30.0  # over which the rate is taken
+
+Listing = Callable[[], Iterator[Input]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far a batch is.
+
+    Attributes:
+        done: rows in the table.
+        total: files of the batch; None while they are still being counted.
+        outcomes: rows by outcome, every outcome named.
+        duplicates: rows of the same bytes as an earlier one.
+        near_duplicates: rows of stills much like an earlier one.
+        resumed: rows that were there before this run.
+        seconds: that this run has lasted.
+        rate: files a second, lately; None where it cannot be told yet.
+    """
+
+    done: int
+    total: int | None
+    outcomes: dict[Outcome, int]
+    duplicates: int
+    near_duplicates: int
+    resumed: int
+    seconds: float
+    rate: float | None
+
+    @property
+    def share(self) -> float | None:
+        """Of the files that are done, 0..1; None while they are still being counted."""
+        return None if self.total is None else self.done / max(self.total, self.done, 1)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Projected; None where it cannot be told yet."""
+        return None if self.total is None or not self.rate else max(self.total - self.done, 0) / self.rate
+
+
+Progress = Callable[[Tally], None]
+Cancel = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An input without a row.
+
+    Attributes:
+        path: as it stands in the table.
+        task: what there is to do; its SHA-256 is empty where the input could not be read.
+        result: None until it comes back, and for a file of the same bytes as an earlier one.
+        copy: whether it is such a file.
+    """
+
+    path: str
+    task: Task
+    result: Result | None = None
+    copy: bool = False
+
+
+@dataclass(slots=True)
+class _Counts:
+    clock: Callable[[], float]
+    began: float
+    total: int | None = None
+    rows: int = 0
+    resumed: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    near: int = 0
+    marks: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        self.rows += 1
+        self.outcomes[row.outcome] += 1
+        self.duplicates += bool(row.duplicate_of)
+        self.near += bool(row.near_duplicate_of)
+
+    def tally(self) -> Tally:
+        now = self.clock()
+        self.marks.append((now, self.rows))
+        while now - self.marks[0][0] > _RATE_S:
+            del self.marks[0]
+        (before, rows), rate = self.marks[0], None
+        if now - before >= 1.0 and self.rows > rows:
+            rate = (self.rows - rows) / (now - before)
+        outcomes = {outcome: self.outcomes[outcome.value] for outcome in Outcome}
+        seconds = now - self.began
+        return Tally(self.rows, self.total, outcomes, self.duplicates, self.near, self.resumed, seconds, rate)
+
+
+def run(
+    listing: Listing,
+    table: Table,
+    engine: Engine,
+    record: ModelRecord,
+    *,
+    effort: str | None,
+    reports: Path | None = None,
+    thumbnails: Path | None = None,
+    total: Callable[[], int] | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tally:
+    """Examine every input that the table holds no row of, and write one row each, in the order of the listing.
+
+    Args:
+        listing: gives the inputs.
+        table: open; rows in it are not repeated.
+        engine: carries out the work; it stays open.
+        record: of the model that scores.
+        effort: that is made; None where the model was named for itself.
+        reports: folder for the full reports, ``SHA-256.json``; None keeps none.
+        thumbnails: folder for small pictures, ``SHA-256.jpg``; likewise.
+        total: counts the inputs; called in a thread of its own. None where they can be listed once only.
+        progress: called now and then.
+        cancel: asked now and then; True ends the work, and the table holds whole rows.
+
+    Returns:
+        The counts at the end.
+
+    Raises:
+        UsageError: the table cannot be written, or is of another model or effort.
+        Cancelled: ``cancel`` said so.
+    """
+    seen, written, reader = Seen(), Written(), Reader()
+    try:
+        counts, folders = _Counts(clock, clock()), (reports, thumbnails)
+        driver = _Driver(table, engine, record, cell(effort), seen, reader, counts, folders, progress, cancel)
+        driver.take_up(written)
+        if total is not None and progress is not None:
+            threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
+        driver.work(one for one in listing() if not written.take(cell(one.shown)))
+        return driver.counts.tally()
+    finally:
+        for one in (reader, seen, written):
+            one.close()
+
+
+@dataclass(slots=True)
+class _Driver:
+    table: Table
+    engine: Engine
+    record: ModelRecord
+    effort: str
+    seen: Seen
+    reader: Reader
+    counts: _Counts
+    folders: tuple[Path | None, Path | None]  # of the reports and of the thumbnails
+    progress: Progress | None
+    cancel: Cancel | None
+    pending: OrderedDict[int, _Pending] = field(default_factory=OrderedDict)
+    under_way: dict[str, int] = field(default_factory=dict)  # SHA-256 -> index of a file without a row
+    submitted: int = 0  # to the engine, and not back yet
+    told: float = -1e9
+
+    def take_up(self, written: Written) -> None:
+        """Learn what the table holds already."""
+        mine = (self.record.id, self.record.weights_sha256, self.effort, __version__)
+        for row, place in self.table.rows():
+            theirs = (row.model_id, row.weights_sha256, row.effort, row.tool_version)
+            if theirs != mine:
+                then, now = (
+                    f"{model}{f' (effort {effort})' if effort else ''} by version {version}"
+                    for model, _, effort, version in (theirs, mine)
+                )
+                raise UsageError(f"The table was begun with {then}, and this is {now}; begin a new table.")
+            written.add(row.path)
+            self.seen.add(row, place)
+            self.counts.add(row)
+        self.counts.resumed = self.counts.rows
+
+    def count(self, total: Callable[[], int]) -> None:
+        """Learn how many inputs there are, in a thread of its own; what goes wrong is met by whoever lists them too."""
+        with contextlib.suppress(Exception):
+            self.counts.total = total()
+
+    def work(self, inputs: Iterator[Input]) -> None:
+        """Go through the inputs."""
+        index, exhausted = 0, False
+        window = max(_WINDOW, _WINDOW_SHARE * self.engine.capacity)
+        while not exhausted or self.pending:
+            while not exhausted and self.submitted < self.engine.capacity and len(self.pending) < window:
+                one = next(inputs, None)
+                if one is None:
+                    exhausted = True
+                    break
+                self._begin(index, one)
+                index += 1
+                self._write()
+                self._step()
+            if self.submitted:
+                for done, result in self.engine.results(_WAIT_S):
+                    self._keep(self.pending[done].task.sha256, result)
+                    self.pending[done].result = replace(result, report="", thumbnail=b"")
+                    self.submitted -= 1
+            self._write()
+            self._step()
+        self._step(last=True)
+
+    def _begin(self, index: int, one: Input) -> None:
+        """Take on an input."""
+        identity = self.reader.identify(one, self._step)
+        task = Task(index, one, identity.sha256, identity.media_type)
+        pending = self.pending[index] = _Pending(cell(one.shown), task)
+        if identity.problem:
+            pending.result = failed(identity.media_type, identity.problem)
+        elif task.sha256 in self.under_way or self.seen.exact(task.sha256):
+            pending.copy = True
+        else:
+            self._submit(task)
+
+    def _submit(self, task: Task) -> None:
+        self.under_way[task.sha256] = task.index
+        self.engine.submit(task)
+        self.submitted += 1
+
+    def _write(self) -> None:
+        """Write the rows of all inputs that no input without a result comes before."""
+        while self.pending:
+            index, one = next(iter(self.pending.items()))
+            first = self.seen.exact(one.task.sha256) if one.copy else None
+            if one.copy and first is None:  # that one could not be read any more; this one may be
+                one.copy = False
+                self._submit(one.task)
+            if first is None and one.result is None:
+                return
+            row = self._row(one) if first is None else self._copied(one, self.table.at(first))
+            self.seen.add(row, self.table.add(row))
+            self.counts.add(row)
+            if self.under_way.get(one.task.sha256) == index:
+                del self.under_way[one.task.sha256]
+            del self.pending[index]
+
+    def _row(self, one: _Pending) -> Row:
+        result = one.result
+        near = self.seen.near(result.perceptual_hash)
+        return Row(
+            one.path,
+            one.task.sha256 if result.media_type else "",  # a hash of what could not be read again would be of nothing
+            result.media_type,
+            result.outcome.value,
+            cell(result.score),
+            cell(result.log10_lr),
+            cell(result.faces),
+            cell(result.reason),
+            cell(result.duration_s),
+            self.record.id,
+            self.record.weights_sha256,
+            __version__,
+            "",
+            self.table.at(near).path if near else "",
+            result.perceptual_hash,
+            self.effort,
+        )
+
+    def _copied(self, one: _Pending, first: Row) -> Row:
+        return first._replace(path=one.path, duplicate_of=first.path)
+
+    def _keep(self, sha256: str, result: Result) -> None:
+        """Write a full report and a thumbnail; they are there before the row is."""
+        reports, thumbnails = self.folders
+        if reports is not None and result.report:
+            _put(reports / f"{sha256}.json", f"{result.report}\n".encode())
+        if thumbnails is not None and result.thumbnail:
+            _put(thumbnails / f"{sha256}.jpg", result.thumbnail)
+
+    def _step(self, *, last: bool = False) -> None:
+        if self.cancel and self.cancel():
+            raise Cancelled("The batch was cancelled; go on with --resume.")
+        now = self.counts.clock()
+        if self.progress and (last or now - self.told >= _WAIT_S):
+            self.told = now
+            self.progress(self.counts.tally())
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    temporary = path.parent / f".faceloupe-{secrets.token_hex(8)}"
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+        temporary.replace(path)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UsageError(
+            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); make room and go on with "
+            "--resume."
+        ) from problem

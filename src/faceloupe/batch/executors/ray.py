@@ -1,0 +1,233 @@
+"""The Ray engine: workers anywhere in a cluster, or on this machine alone. The one module that imports ray.
+
+Files of up to 64 MiB are sent to the workers, larger ones are read where they lie, which all machines must see then.
+The weights are sent once and held against their records on every machine. Where a worker or its machine is lost, its
+tasks are given to others.
+"""
+
+import os
+import queue
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faceloupe import __version__
+from faceloupe.batch.executors.local import WORK, cores, refuse_number
+from faceloupe.batch.executors.pool import PER_WORKER, Crew, Worker
+from faceloupe.batch.executors.worker import Work
+from faceloupe.batch.readers import Reader
+from faceloupe.batch.tasks import Equipment, Result, Task, failed
+from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.models.record import find_record, members_of
+from faceloupe.system import temp
+
+if TYPE_CHECKING:
+    import ray as _ray
+
+_ATTEMPTS = 3  # workers that a file may end alone: a machine may be lost with one, for no fault of the file's
+_LOOPBACK = "127.0.0.1"
+_CONNECT_S = 5.0
+
+
+def _installed() -> "_ray":
+    """
+    Raises:
+        UsageError: ray is not installed.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anyone
+    os.environ.setdefault("RAY_worker_niceness", "0")  # of the machine it starts on: Ray's own default is 15
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("The engine ray is not installed: pip install -r requirements-cluster.txt") from None
+    return ray
+
+
+class _Station:
+    """A worker, in a process that Ray starts: networks of its own, from weights that were sent.
+
+    It is given two tasks at a time, each in a thread of Ray's that waits for its result; one thread of its own works.
+    """
+
+    def __init__(self, work: str, equipment: Equipment, version: str) -> None:
+        self._work_name, self._equipment, self._version = work, equipment, version
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._awaited: dict[int, Future[Result]] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix=temp.prefix("worker"))
+
+    def prepare(self, weights: dict[str, bytes]) -> str:
+        """Make ready; the sentence that says why it cannot, or nothing."""
+        import importlib
+        import warnings
+
+        warnings.simplefilter("ignore")
+        temp.remove_leftovers()  # of workers that were killed here
+        if self._version != __version__:
+            return (
+                f"The workers run version {__version__} and this is {self._version}; install the same on all machines."
+            )
+        folder = Path(self._folder.name)
+        for name, content in weights.items():
+            (folder / name).write_bytes(content)
+        module, _, attribute = self._work_name.partition(":")
+        try:
+            equipment = replace(self._equipment, weights=folder, spool=folder)
+            work = getattr(importlib.import_module(module), attribute)(equipment)
+        except FaceLoupeError as problem:
+            return str(problem)
+        threading.Thread(target=self._go, args=(work,), daemon=True).start()
+        return ""
+
+    def examine(self, task: Task) -> Result:
+        """Carry out one task."""
+        awaited = self._awaited[task.index] = Future()
+        self._tasks.put(task)
+        return awaited.result()
+
+    def _go(self, work: Work) -> None:
+        try:
+            for task, result in work(iter(self._tasks.get, None)):
+                self._awaited.pop(task.index).set_result(result)
+        except BaseException:  # noqa: BLE001 - a worker that cannot go on ends, and is replaced
+            os._exit(1)
+
+
+class _Actor(Worker):
+    """A station, and what is expected of it.
+
+    Attributes:
+        preparing: reference of what ``prepare`` returns.
+        answers: reference -> task.
+    """
+
+    def __init__(self, make: Callable[[], Any], weights: Any, sendable: Callable[[Task], Task]) -> None:
+        super().__init__()
+        self.station, self._sendable = make(), sendable
+        self.preparing = self.station.prepare.remote(weights)
+        self.answers: dict[Any, Task] = {}
+
+    def send(self, task: Task) -> None:
+        """See ``Worker``."""
+        self.answers[self.station.examine.remote(self._sendable(task))] = task
+
+    @property
+    def expected(self) -> list[Any]:
+        """References that are waited for."""
+        return list(self.answers) if self.ready else [self.preparing]
+
+
+class RayEngine:
+    """See ``Engine``."""
+
+    def __init__(
+        self, equipment: Equipment, *, address: str | None = None, workers: int | None = None, work: str = WORK
+    ) -> None:
+        """
+        Args:
+            address: of the cluster, ``host:port`` or ``auto``; Ray is started on this machine alone where None.
+            workers: as many as the cluster has cores, or GPUs where the device is one, if None.
+            work: what the workers do, ``module:class``, see ``examiner.Work``.
+
+        Raises:
+            UsageError: ray is not installed, the cluster cannot be reached, or there cannot be that many workers.
+            WeightsError: there are no weights to send.
+        """
+        if workers is not None:
+            refuse_number(workers)
+        self._ray = _installed()
+        weights = _files_of(equipment)
+        self._connect(address, workers)
+        kind = "GPU" if equipment.settings.device.startswith("cuda") else "CPU"
+        count = workers or int(self._ray.cluster_resources().get(kind, 0))
+        if not count:
+            self._ray.shutdown()
+            raise UsageError(f"The cluster has no {kind} for a worker; add machines, or set another device.")
+        needs = {
+            "num_cpus": 1,  # Ray gives a process as many threads
+            "num_gpus": int(kind == "GPU"),
+            "max_restarts": 0,
+            "max_concurrency": PER_WORKER,
+        }
+        station = self._ray.remote(_Station).options(**needs)
+        make = partial(station.remote, work, replace(equipment, spool=None), __version__)
+        self.capacity = PER_WORKER * count
+        self._reader = Reader()
+        self._crew = Crew(
+            partial(_Actor, make, self._ray.put(weights), self._reader.sendable), count, attempts=_ATTEMPTS
+        )
+
+    def submit(self, task: Task) -> None:
+        """See ``Engine``."""
+        self._crew.submit(task)
+
+    def results(self, timeout_s: float) -> list[tuple[int, Result]]:
+        """See ``Engine``."""
+        owners = {reference: worker for worker in self._crew.workers for reference in worker.expected}
+        came, rest = self._ray.wait(list(owners), num_returns=1, timeout=timeout_s)
+        if came and rest:
+            came += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        found = [self._heard(owners[one], one) for one in came if owners[one] in self._crew.workers]
+        self._crew.hand_out()
+        return [one for one in found if one is not None]
+
+    def close(self) -> None:
+        """See ``Engine``."""
+        for worker in self._crew.workers:
+            self._ray.kill(worker.station)
+        self._crew.workers = []
+        self._reader.close()
+        self._ray.shutdown()
+
+    def _connect(self, address: str | None, workers: int | None) -> None:
+        common = {"log_to_driver": False, "logging_level": "ERROR"}
+        try:
+            if address is not None and ":" in address:
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host, int(port)), _CONNECT_S).close()  # Ray itself would try for minutes
+            if address is None:
+                where = {"num_cpus": workers or cores(), "include_dashboard": False, "_node_ip_address": _LOOPBACK}
+                self._ray.init("local", **where, **common)  # never one that runs here already, or did: it is not ours
+            else:
+                self._ray.init(address=address, **common)
+        except (OSError, RuntimeError, ValueError) as problem:
+            raise UsageError(f"The cluster at {address or 'this machine'} cannot be used ({problem}).") from problem
+
+    def _heard(self, worker: _Actor, reference: Any) -> tuple[int, Result] | None:
+        errors = self._ray.exceptions
+        try:
+            answer = self._ray.get(reference)
+        except errors.RayTaskError as problem:
+            if not worker.ready:
+                raise FaceLoupeError(f"A worker cannot be made ready ({type(problem.cause).__name__}).") from problem
+            task = worker.answers[reference]
+            answer = failed(task.media_type, "It could not be examined for a reason that was not foreseen.")
+        except errors.RayError as problem:
+            self._ray.kill(worker.station)  # where only an answer was lost, its worker goes with it
+            return self._crew.lost(worker, f"was lost ({type(problem).__name__})")
+        if worker.ready:
+            task = worker.answers.pop(reference)
+            self._crew.answered(worker, task.index)
+            return task.index, answer
+        if answer:
+            raise FaceLoupeError(answer)
+        self._crew.ready(worker)
+        return None
+
+
+def _files_of(equipment: Equipment) -> dict[str, bytes]:
+    """The record of the model and its weights, by file name."""
+    record = find_record(equipment.weights, equipment.settings.model_id)
+    members = members_of(record, equipment.weights)
+    names = [f"{one.id}.json" for one in (record, *members)]
+    names += [one.weights_file for one in members or (record,)]
+    try:
+        return {name: (equipment.weights / name).read_bytes() for name in names}
+    except OSError as problem:
+        raise UsageError(f"The weights cannot be read ({problem.strerror}); restore them.") from problem

@@ -1,0 +1,162 @@
+"""What a worker does with one file. It knows no engine, and no other file."""
+
+import io
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+from faceloupe.batch.readers import TOO_MUCH_MEMORY, Reader, Taken
+from faceloupe.batch.tasks import Equipment, Result, Task, failed
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media.evidence_file import Intake
+from faceloupe.system import memory
+from faceloupe.system.logging import keep_log
+from faceloupe.types import Outcome, Picture
+
+if TYPE_CHECKING:
+    from faceloupe.analysis.pipeline import Analysis
+
+
+_LOG = logging.getLogger(__name__)
+
+
+class Work(Protocol):
+    """Examines tasks one after another."""
+
+    def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
+        """Results in the order of the tasks; the next task or two may be drawn before the result of one is yielded."""
+
+
+class Examiner:
+    """The pipeline over the files of a batch: networks loaded once, the next file decoded while one is examined.
+
+    Each file goes through ``analyze`` alone. Faces of several files in one pass of a network would save little on a
+    CPU, and would change the last digits of a score with the company that a file happens to be in.
+    """
+
+    def __init__(self, equipment: Equipment) -> None:
+        """
+        Raises:
+            FaceLoupeError: the networks cannot be loaded.
+        """
+        from faceloupe.analysis.pipeline import Instruments
+
+        keep_log("batch")
+        self._settings, self._spool = equipment.settings, equipment.spool
+        self._reports, self._thumbnails = equipment.reports, equipment.thumbnails
+        self._instruments = Instruments.load(equipment.settings, folder=equipment.weights)
+
+    def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
+        """See ``Work``."""
+        from faceloupe.analysis.prefetch import ahead
+
+        with closing(ahead(self._ready(tasks), 1)) as ready:
+            for number, one in enumerate(ready):
+                if number % _TRIM_EVERY == 0:
+                    memory.trim()
+                if isinstance(one, _Ready):
+                    yield one.taken.task, self._examined(one)
+                elif one is not None:
+                    yield one
+
+    def _ready(self, tasks: Iterator[Task]) -> "Generator[_Ready | tuple[Task, Result]]":
+        reader = Reader(self._spool)
+        try:
+            for task in tasks:
+                try:
+                    yield _Ready(reader.take(task, max_bytes=self._settings.max_bytes), self._settings)
+                except FaceLoupeError as problem:
+                    yield task, failed("", str(problem))
+                except MemoryError:
+                    yield task, failed(task.media_type, TOO_MUCH_MEMORY)
+                except Exception as problem:  # noqa: BLE001 - every input gets its row
+                    yield task, _unforeseen(task, problem)
+        finally:
+            reader.close()
+
+    def _examined(self, one: "_Ready") -> Result:
+        from faceloupe.analysis.pipeline import analyze
+
+        task, intake = one.taken.task, one.taken.intake
+        try:
+            analysis = analyze(intake, self._instruments, settings=self._settings, explain=False, decode=one.decoded)
+            return self._result(analysis, one.picture)
+        except FaceLoupeError as problem:
+            return failed(task.media_type, str(problem))
+        except MemoryError:
+            return failed(task.media_type, TOO_MUCH_MEMORY)
+        except Exception as problem:  # noqa: BLE001 - every input gets its row
+            return _unforeseen(task, problem)
+        finally:
+            one.taken.release()
+
+    def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
+        from faceloupe.batch.likeness import perceptual_hash
+        from faceloupe.report.build import to_json
+
+        report = analysis.report
+        outcome = Outcome(report["outcome"])
+        return Result(
+            report["evidence"]["media_type"],
+            outcome,
+            report["reason"],
+            report["score"],
+            report["log10_lr"],
+            None if outcome is Outcome.ERROR else len(report["faces"]),
+            report["evidence"]["duration_s"],
+            "" if picture is None else perceptual_hash(picture.rgb),
+            to_json(report) if self._reports else "",
+            _thumbnail(analysis, picture) if self._thumbnails else b"",
+        )
+
+
+class _Ready:
+    """A file that was read, and a still decoded, before its turn."""
+
+    def __init__(self, taken: Taken, settings: Settings) -> None:
+        from faceloupe.media.sandbox.image import decode
+
+        self.taken = taken
+        self.picture: Picture | None = None
+        self._problem: EvidenceError | None = None
+        if taken.intake.evidence.media_type != "video":
+            try:
+                self.picture = decode(taken.intake, settings=settings)
+            except EvidenceError as problem:
+                self._problem = problem
+            except BaseException:
+                taken.release()
+                raise
+
+    def decoded(self, _: Intake, **__: object) -> Picture:
+        """What came of it; see ``media.sandbox.image.Decode``."""
+        if self._problem is not None:
+            raise self._problem
+        return self.picture
+
+
+def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
+    """Small JPEG of a still, or of the face that decided in a video; empty where nothing can be shown."""
+    from PIL import Image
+
+    if picture is None:
+        deciding = sorted(analysis.tracks, key=lambda track: track.score != analysis.report["score"])
+        return next(((track.strongest or track.largest).thumb for track in deciding), b"")
+    rgb = picture.rgb
+    step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
+    image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()
+    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    image.save(stream, "JPEG", quality=80)
+    return stream.getvalue()
+
+
+_THUMBNAIL_PX = 72
+_TRIM_EVERY = 64  # files
+
+
+def _unforeseen(task: Task, problem: Exception) -> Result:
+    _LOG.error("A file of a batch was not examined: %s", task.sha256, exc_info=problem)
+    words = f"It could not be examined for a reason that was not foreseen ({type(problem).__name__}); the log has more."
+    return failed(task.media_type, words)

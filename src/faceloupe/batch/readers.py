@@ -1,0 +1,143 @@
+"""Inputs taken in: identity for the driver, and the bytes for a worker."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from faceloupe.batch.archives import MAGICS, LastArchive
+from faceloupe.batch.tasks import Input, Task
+from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.media.evidence_file import VIDEO_FORMATS, Intake, printable_name, sniff, take_in, take_in_bytes
+
+_CHUNK = 1024 * 1024
+_HEAD = 256  # bytes that tell the format
+MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
+TOO_MUCH_MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
+NESTED = "It is a ZIP inside a ZIP, which was not opened; unpack it and give the inner one."
+CHANGED = "The file changed while the batch ran, so that no result would belong to the hash; examine it anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Attributes:
+    sha256: of the bytes; empty where they could not be read.
+    media_type: ``image`` or ``video``; empty likewise.
+    problem: why the file cannot be examined; empty where nothing was found yet.
+    """
+
+    sha256: str = ""
+    media_type: str = ""
+    problem: str = ""
+
+
+class Reader:
+    """Reads inputs. Not to be shared between threads: it keeps the last ZIP open."""
+
+    def __init__(self, spool: Path | None = None) -> None:
+        """
+        Args:
+            spool: folder for videos taken out of ZIPs; the system's for temporary files where None.
+        """
+        self._archives = LastArchive()
+        self._spool = spool
+
+    def close(self) -> None:
+        self._archives.close()
+
+    def identify(self, one: Input, step: Callable[[], None] = lambda: None) -> Identity:
+        """Hash an input, whatever its size, without keeping it.
+
+        Args:
+            step: called now and then; what it raises ends the work.
+        """
+        if one.problem:
+            return Identity(problem=one.problem)
+        try:
+            if one.member is None:
+                evidence = take_in(Path(one.path), max_bytes=0, step=lambda _: step()).evidence
+                return Identity(evidence.sha256, evidence.media_type)
+            return self._identify_member(one, step)
+        except (UsageError, EvidenceError) as problem:
+            return Identity(problem=str(problem))
+        except MemoryError:  # of a ZIP's member, which may ask for gigabytes before a byte of it is read
+            return Identity(problem=TOO_MUCH_MEMORY)
+
+    def sendable(self, task: Task) -> Task:
+        """The task with its bytes, where they can be read and are few enough to be sent to another machine."""
+        one = task.input
+        try:
+            if one.member is None:
+                with open(one.path, "rb") as stream:
+                    content = stream.read(MOST_SENT + 1)
+            else:
+                with self._archives(one.path).open(one.member) as stream:
+                    content = stream.read(MOST_SENT + 1)
+        except (OSError, EvidenceError):
+            return task  # whoever carries it out meets the same, and says so
+        return replace(task, content=content) if len(content) <= MOST_SENT else task
+
+    def _identify_member(self, one: Input, step: Callable[[], None]) -> Identity:
+        digest, head = hashlib.sha256(), b""
+        with self._archives(one.path).open(one.member) as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+                head = head or chunk[:_HEAD]
+                step()
+        media_type = "video" if sniff(head) in VIDEO_FORMATS else "image"
+        return Identity(digest.hexdigest(), media_type, NESTED if head.startswith(MAGICS) else "")
+
+    def take(self, task: Task, *, max_bytes: int) -> "Taken":
+        """Take in the bytes of a task.
+
+        Raises:
+            UsageError: the file cannot be read.
+            EvidenceError: it is not what the driver hashed, or the member of a ZIP cannot be read.
+        """
+        one, name = task.input, task.input.name
+        if task.content is not None:
+            limit = max_bytes if task.media_type == "image" else MOST_SENT
+            return Taken(task, _held(take_in_bytes(task.content, name, max_bytes=limit), task))
+        if one.member is None:
+            return Taken(task, _held(take_in(Path(one.path), max_bytes=max_bytes), task))
+        archive = self._archives(one.path)
+        with archive.open(one.member) as stream:
+            if task.media_type == "image" and archive.size(one.member) <= max_bytes:
+                return Taken(task, _held(take_in_bytes(stream.read(), name, max_bytes=max_bytes), task))
+            descriptor, spooled = tempfile.mkstemp(prefix="faceloupe-", dir=self._spool)
+            try:
+                with os.fdopen(descriptor, "wb") as writing:
+                    shutil.copyfileobj(stream, writing, _CHUNK)
+                intake = _held(take_in(Path(spooled), max_bytes=max_bytes), task)
+                evidence = replace(intake.evidence, name=printable_name(name))
+                return Taken(task, replace(intake, evidence=evidence), Path(spooled))
+            except BaseException:
+                os.unlink(spooled)
+                raise
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A task with its bytes.
+
+    Attributes:
+        spooled: temporary copy of a member that is too large for the memory; None where there is none.
+    """
+
+    task: Task
+    intake: Intake
+    spooled: Path | None = field(default=None)
+
+    def release(self) -> None:
+        """Remove the temporary copy."""
+        if self.spooled is not None:
+            self.spooled.unlink(missing_ok=True)
+
+
+def _held(intake: Intake, task: Task) -> Intake:
+    if intake.evidence.sha256 != task.sha256:
+        raise EvidenceError(CHANGED)
+    return intake

@@ -1,0 +1,162 @@
+"""A table of a batch, read back: its rows for a page, and the files behind them."""
+
+import csv
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from faceloupe.batch.api import Order, inputs
+from faceloupe.batch.readers import Reader
+from faceloupe.batch.table import cell, line
+from faceloupe.batch.tasks import Input, Task
+from faceloupe.errors import UsageError
+from faceloupe.media.evidence_file import Intake
+from faceloupe.types import Outcome
+
+MOST_ROWS = 200_000  # that are read back: what a page can hold; the CSV holds all
+SORTS: dict[str, tuple[str, bool]] = {  # for people -> column and whether it ascends
+    "Order of the files": ("", True),
+    "Score, highest first": ("score", False),
+    "Score, lowest first": ("score", True),
+    "Path": ("path", True),
+}
+_TEXTS = ("path", "sha256", "media_type", "outcome", "reason", "duplicate_of", "near_duplicate_of", "model_id")
+_NUMBERS = ("score", "log10_lr", "faces", "duration_s")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Rows of a table as they were at one moment.
+
+    Attributes:
+        rows: text columns as text, empty where nothing is known; numbers as floats, NaN likewise.
+        whole: whether these are all rows.
+    """
+
+    rows: pd.DataFrame
+    whole: bool
+
+    @classmethod
+    def read(cls, table: Path) -> "Found":
+        """Read a table; one that is being written gives the rows written so far.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        types = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, float)
+        try:
+            rows = pd.read_csv(
+                table,
+                usecols=list(types),
+                dtype=types,
+                na_values={name: [""] for name in _NUMBERS},
+                keep_default_na=False,
+                nrows=MOST_ROWS + 1,
+                on_bad_lines="skip",  # the last one, cut where it is being written
+                encoding_errors="replace",
+            )
+        except (FileNotFoundError, pd.errors.EmptyDataError):  # it is only just being begun
+            return cls(pd.DataFrame({name: [] for name in types}), True)
+        except (OSError, ValueError) as problem:
+            raise UsageError(f"The table of the batch cannot be read ({problem}); run the batch anew.") from problem
+        rows = rows[rows["outcome"].isin([outcome.value for outcome in Outcome])]
+        return cls(rows.iloc[:MOST_ROWS].reset_index(drop=True), len(rows) <= MOST_ROWS)
+
+    def without(self, hashes: Collection[str]) -> "Found":
+        """The same without the rows of some evidence."""
+        kept = ~self.rows["sha256"].isin(hashes)
+        return self if kept.all() else Found(self.rows[kept].reset_index(drop=True), self.whole)
+
+    @property
+    def model(self) -> str | None:
+        """Id of the model that all scores are of; None where there are no rows."""
+        return self.rows["model_id"].iloc[0] if len(self.rows) else None
+
+    @cached_property
+    def counts(self) -> dict[Outcome, int]:
+        """Rows by outcome, every outcome named."""
+        found = self.rows["outcome"].value_counts()
+        return {outcome: int(found.get(outcome.value, 0)) for outcome in Outcome}
+
+    def scores(self, outcome: Outcome) -> np.ndarray:
+        """(N,) float64 scores of the rows of an outcome, 0..1."""
+        scores = self.rows.loc[self.rows["outcome"] == outcome.value, "score"]
+        return scores.dropna().to_numpy()
+
+    def chosen(self, *, outcome: Outcome | None = None, search: str = "", sort: str = "") -> pd.DataFrame:
+        """Rows of an outcome whose path, hash or reason holds a text, in an order of ``SORTS``."""
+        rows = self.rows
+        if outcome is not None:
+            rows = rows[rows["outcome"] == outcome.value]
+        if wanted := search.strip().casefold():
+            columns = [rows[name].str.casefold() for name in ("path", "sha256", "reason")]
+            rows = rows[np.logical_or.reduce([column.str.contains(wanted, regex=False) for column in columns])]
+        column, ascending = SORTS.get(sort, ("", True))
+        return rows.sort_values(column, ascending=ascending, kind="stable") if column else rows
+
+
+def csv_without(table: Path, hashes: Collection[str]) -> bytes:
+    """A table as it lies on disk, without the rows of some evidence.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        content = table.read_bytes()
+    except OSError as problem:
+        raise UsageError(f"The table of the batch cannot be read ({problem.strerror}).") from problem
+    if not hashes or not content:
+        return content
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    place = header.index("sha256")
+    return b"".join(line(row) for row in (header, *rows) if len(row) == len(header) and row[place] not in hashes)
+
+
+class Sources:
+    """The files behind rows of a table, taken in once more; where they lie is listed once for all of them."""
+
+    def __init__(self, order: Order, paths: Collection[str]) -> None:
+        """
+        Args:
+            order: of the batch.
+            paths: as they stand in the rows.
+        """
+        self._order, self._paths = order, frozenset(paths)
+
+    @cached_property
+    def _inputs(self) -> dict[str, Input]:
+        behind: dict[str, Input] = {}
+        for one in inputs(self._order):
+            if (path := cell(one.shown)) in self._paths:
+                behind.setdefault(path, one)
+                if len(behind) == len(self._paths):
+                    break
+        return behind
+
+    def take(self, path: str, sha256: str, media_type: str, *, max_bytes: int) -> Intake:
+        """Take in the file behind a row.
+
+        Args:
+            path: as it stands in the row.
+            sha256: likewise.
+            media_type: likewise.
+            max_bytes: of a still.
+
+        Raises:
+            FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.
+        """
+        one = self._inputs.get(path)
+        if one is None or one.problem:
+            raise UsageError(f"{path} is not there any more, or cannot be read; put it back.")
+        if one.member is not None and media_type == "video":
+            raise UsageError(f"{path} lies in a ZIP, where a video cannot be looked at more closely; unpack it.")
+        reader = Reader()
+        try:
+            return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).intake
+        finally:
+            reader.close()

@@ -1,0 +1,175 @@
+"""The batches of the app, each in a folder of its own: what it is of, its uploads, its table, its thumbnails.
+
+What lies here survives a refresh, a change of page and the server. A batch that was cut short is taken up again.
+"""
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from faceloupe.batch.api import Order
+from faceloupe.config import Settings, private_folder
+from faceloupe.errors import UsageError
+from faceloupe.media.evidence_file import printable_name
+from faceloupe.report.write import publish_file
+
+_RECORD, _TABLE, _UPLOADS, _THUMBNAILS = "batch.json", "table.csv", "uploads", "thumbnails"
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
+_LONGEST_NAME = 120  # characters; file systems take 255 bytes
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch.
+
+    Attributes:
+        id: when it was made, and something random.
+        name: for people.
+        created_utc: when, ISO 8601.
+        paths: files, folders and ZIPs that it is of.
+        root: folder whose name is left out of theirs; empty where none is.
+        folder: where it lies.
+        effort: that is made, see ``Settings``; empty where that was not kept, as in batches of version 0.4.0.
+        model: that scores in its place, likewise.
+    """
+
+    id: str
+    name: str
+    created_utc: str
+    paths: tuple[str, ...]
+    root: str
+    folder: Path
+    effort: str = ""
+    model: str = ""
+
+    @property
+    def table(self) -> Path:
+        """The CSV; not there before the batch has begun."""
+        return self.folder / _TABLE
+
+    def thumbnail(self, sha256: str) -> Path:
+        """Small JPEG of a file; not there where it could not be decoded."""
+        return self.folder / _THUMBNAILS / f"{sha256}.jpg"
+
+    def settings(self, others: Settings) -> Settings:
+        """Settings for it: what scores as it was when the batch was made, the others as they are given.
+
+        Raises:
+            UsageError: there is no such effort.
+        """
+        return replace(others, effort=self.effort, model=self.model) if self.effort else others
+
+    def order(self) -> Order:
+        """What is to be done, or to be gone on with."""
+        return Order(
+            self.paths,
+            self.table,
+            resume=True,
+            thumbnails=self.folder / _THUMBNAILS,
+            relative_to=(self.folder / _UPLOADS, *([Path(self.root)] if self.root else [])),
+        )
+
+
+class Shelf:
+    """The folder of all batches. Any thread and process may use it."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Args:
+            folder: made when the first batch is.
+        """
+        self._folder = folder
+
+    def add(
+        self,
+        name: str,
+        *,
+        settings: Settings | None = None,
+        paths: Iterable[Path] = (),
+        root: Path | None = None,
+        uploads: Iterable[tuple[str, BinaryIO]] = (),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> Batch:
+        """Make a batch; nothing is examined yet.
+
+        Args:
+            name: for people.
+            settings: that say what scores, which is kept with the batch; where None, it is left to whoever begins it.
+            paths: files, folders and ZIPs that are read where they lie.
+            root: folder that these are offered from; its name is left out of theirs.
+            uploads: names and contents of files, of which copies are kept with the batch.
+
+        Raises:
+            UsageError: there is nothing in it, or it cannot be kept; then nothing is.
+        """
+        made = now()
+        batch_id = f"{made:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        folder = self._folder / batch_id
+        try:
+            private_folder(folder / _UPLOADS)
+            private_folder(folder / _THUMBNAILS)
+            kept = [str(path) for path in paths] + [str(path) for path in self._keep(folder / _UPLOADS, uploads)]
+            if not kept:
+                raise UsageError("A batch needs files: upload some, or name a folder.")
+            created = made.isoformat(timespec="seconds")
+            scoring = {"effort": settings.effort, "model": settings.model} if settings else {}
+            batch = Batch(batch_id, printable_name(name), created, tuple(kept), str(root or ""), folder, **scoring)
+            text = json.dumps({key: value for key, value in asdict(batch).items() if key != "folder"}, indent=1)
+            publish_file(lambda path: path.write_text(text, encoding="utf-8"), folder / _RECORD)
+        except OSError as problem:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise UsageError(
+                f"The batch cannot be kept in {self._folder} ({problem.strerror or problem}); make room there."
+            ) from problem
+        except UsageError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return batch
+
+    def all(self) -> list[Batch]:
+        """The batches, the newest first."""
+        try:
+            names = sorted((path.name for path in self._folder.iterdir()), reverse=True)
+        except OSError:
+            return []
+        return [batch for batch in map(self.get, names) if batch is not None]
+
+    def get(self, batch_id: str) -> Batch | None:
+        """The batch of that id; None where there is none, or no whole one."""
+        if not _ID.fullmatch(batch_id):
+            return None
+        folder = self._folder / batch_id
+        try:
+            found = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+            own = (found["name"], found["created_utc"], tuple(found["paths"]), found["root"])
+            scoring = {name: str(found.get(name, "")) for name in ("effort", "model")}
+            return Batch(batch_id, *own, folder, **scoring)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remove(self, batch: Batch) -> None:
+        """Let go of a batch: its table, its thumbnails and its copies of uploads. Files that were named stay."""
+        shutil.rmtree(batch.folder, ignore_errors=True)
+
+    def _keep(self, folder: Path, uploads: Iterable[tuple[str, BinaryIO]]) -> Iterable[Path]:
+        """Copy uploads, in their order; of several of one name each lies in a folder of its own."""
+        for number, (name, content) in enumerate(uploads, 1):
+            shown = printable_name(name).replace("/", "\ufffd").replace("\\", "\ufffd")[-_LONGEST_NAME:]
+            safe = shown.encode("utf-8")[-200:].decode("utf-8", "ignore").lstrip(".") or "unnamed"
+            path = folder / safe
+            if path.exists():
+                own = folder / str(number)
+                while own.exists():
+                    own = own.with_name(f"{own.name}+")
+                own.mkdir()
+                path = own / safe
+            with path.open("xb") as target:
+                shutil.copyfileobj(content, target, _CHUNK)
+            yield path

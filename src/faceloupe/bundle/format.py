@@ -1,0 +1,146 @@
+"""What a bundle is: a ZIP whose members are listed, with their hashes, in a signed manifest.
+
+```
+manifest.json         format, created_utc, tool_version, case_id, log { entries, head_sha256 }, with_evidence,
+                      withheld_runs, members [ { name, size, sha256 } ] of all but itself and its signature, by name
+manifest.sig          Ed25519 signature over the bytes of manifest.json, 64 bytes
+public_key.pem        of the key that signed
+case.json             the case report, see ``cases.case_record``
+items.csv             a row for each item, its newest run, decision and signature
+report.html, .pdf     the case report as documents; left out where there are too many items, or withheld runs
+log.jsonl             the log of the case: an entry a line, canonical JSON
+reports/<run>.json    each run's report, as it was filed
+pictures/<sha256>.png the pictures of the runs
+evidence/<sha256>     the evidence, where it was asked for
+```
+
+Members are stored, never compressed: a byte of the file is a byte of a member, and no ZIP can swell when it is read.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from faceloupe.errors import BundleError
+
+FORMAT = "1"
+MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "public_key.pem"
+CASE, LOG, ITEMS, PAGE, DOCUMENT = "case.json", "log.jsonl", "items.csv", "report.html", "report.pdf"
+UNLISTED = (MANIFEST, SIGNATURE)
+CHUNK = 1024 * 1024  # bytes read at a time
+
+_SHA256 = "[0-9a-f]{64}"
+_NAME = re.compile(
+    "|".join(re.escape(name) for name in (*UNLISTED, PUBLIC_KEY, CASE, LOG, ITEMS, PAGE, DOCUMENT))
+    + rf"|reports/[0-9a-f]{{12}}\.json|pictures/{_SHA256}\.png|evidence/{_SHA256}"
+)
+
+
+def is_name(name: str) -> bool:
+    """Whether a member of a bundle can have this name: no other can be meant by it, on any system."""
+    return _NAME.fullmatch(name) is not None
+
+
+def report_name(run_id: str) -> str:
+    return f"reports/{run_id}.json"
+
+
+def picture_name(sha256: str) -> str:
+    return f"pictures/{sha256}.png"
+
+
+def evidence_name(sha256: str) -> str:
+    return f"evidence/{sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as the manifest lists it; ``size`` in bytes."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The manifest of a bundle.
+
+    Attributes:
+        log_entries: how many the log had.
+        log_head_sha256: hash of the last of them.
+        with_evidence: whether the evidence is in the bundle.
+        withheld_runs: how many a blind case keeps from whom it was exported for.
+        members: all but the manifest and its signature, by name.
+    """
+
+    created_utc: str
+    tool_version: str
+    case_id: str
+    log_entries: int
+    log_head_sha256: str
+    with_evidence: bool
+    withheld_runs: int
+    members: tuple[Member, ...]
+
+    def to_bytes(self) -> bytes:
+        """The text of ``manifest.json``."""
+        content = {
+            "format": FORMAT,
+            "created_utc": self.created_utc,
+            "tool_version": self.tool_version,
+            "case_id": self.case_id,
+            "log": {"entries": self.log_entries, "head_sha256": self.log_head_sha256},
+            "with_evidence": self.with_evidence,
+            "withheld_runs": self.withheld_runs,
+            "members": [asdict(member) for member in self.members],
+        }
+        return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Manifest":
+        """The reverse.
+
+        Raises:
+            BundleError: this is no manifest of this format, to the last byte.
+        """
+        values = parsed(content, MANIFEST)
+        form = values.get("format") if isinstance(values, dict) else None
+        if form != FORMAT:
+            raise BundleError(f"{MANIFEST} is of format {form!r}, and this release reads format {FORMAT!r} only.")
+        try:
+            manifest = cls(
+                created_utc=values["created_utc"],
+                tool_version=values["tool_version"],
+                case_id=values["case_id"],
+                log_entries=values["log"]["entries"],
+                log_head_sha256=values["log"]["head_sha256"],
+                with_evidence=values["with_evidence"],
+                withheld_runs=values["withheld_runs"],
+                members=tuple(Member(**member) for member in values["members"]),
+            )
+            whole = manifest.to_bytes() == content and manifest._typed()
+        except (KeyError, TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise BundleError(f"{MANIFEST} does not have the form of a manifest.")
+        return manifest
+
+    def _typed(self) -> bool:
+        texts = (self.created_utc, self.tool_version, self.case_id, self.log_head_sha256)
+        numbers = (self.log_entries, self.withheld_runs, *(member.size for member in self.members))
+        named = (*(member.name for member in self.members), *(member.sha256 for member in self.members))
+        return all(isinstance(text, str) for text in (*texts, *named)) and all(type(one) is int for one in numbers)
+
+
+def parsed(content: bytes, name: str) -> Any:
+    """The values of a member that is JSON.
+
+    Raises:
+        BundleError: it is none.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise BundleError(f"{name} is no JSON.") from None

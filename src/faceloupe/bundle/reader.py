@@ -1,0 +1,116 @@
+"""Reading a ZIP that anybody may have made: its structure is checked first, and nothing is ever unpacked to disk."""
+
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from faceloupe.bundle.format import CHUNK, is_name
+from faceloupe.errors import BundleError, UsageError
+from faceloupe.media.evidence_file import printable_name
+
+# What ``zipfile`` raises on archives that are damaged, or made to look so.
+_DAMAGE = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError)
+_DAMAGE += (struct.error,)
+_ENCRYPTED = 0x1  # flag of a member
+
+
+class Archive:
+    """The members of a bundle.
+
+    Attributes:
+        sizes: name -> bytes, as the ZIP states them.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        """
+        Args:
+            stream: of the whole file; can be sought in.
+
+        Raises:
+            UsageError: this is no ZIP.
+            BundleError: it is one, but damaged, or not as a bundle is made.
+        """
+        stream.seek(0)
+        head = stream.read(2)
+        try:
+            self._zip = zipfile.ZipFile(stream)
+        except _DAMAGE as problem:
+            if head != b"PK":
+                raise UsageError("The file is no ZIP; give a bundle that `faceloupe case export` has made.") from None
+            raise BundleError(f"The ZIP is damaged or cut short: {_words(problem)}.") from None
+        self._members = {info.filename: info for info in self._zip.infolist()}
+        seen: set[str] = set()
+        for info in self._zip.infolist():
+            problem = _odd(info, seen)
+            if problem:
+                raise BundleError(f"The ZIP has a member {_shown(info.orig_filename)} that {problem}.")
+            seen.add(info.filename.casefold())
+        self.sizes = {name: info.file_size for name, info in self._members.items()}
+        length = stream.seek(0, os.SEEK_END)
+        if sum(self.sizes.values()) > length:  # members that share their bytes
+            raise BundleError("The members of the ZIP are larger than the file that holds them.")
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The content of a member, a piece at a time.
+
+        Raises:
+            BundleError: there is no such member, or it is damaged.
+        """
+        if name not in self._members:
+            raise BundleError(f"{name} is missing.")
+        try:
+            with self._zip.open(self._members[name]) as stream:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+        except _DAMAGE as problem:
+            raise BundleError(f"{name} is damaged: {_words(problem)}.") from None
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a member, each with its line break, however large the member is.
+
+        Raises:
+            BundleError: see ``chunks``.
+        """
+        rest: list[bytes] = []
+        for chunk in self.chunks(name):
+            first, *more = chunk.split(b"\n")
+            rest.append(first)
+            for line in more:
+                yield b"".join(rest) + b"\n"
+                rest = [line]
+        if last := b"".join(rest):
+            yield last
+
+    def read(self, name: str) -> bytes:
+        """The whole content of a member.
+
+        Raises:
+            BundleError: see ``chunks``.
+        """
+        return b"".join(self.chunks(name))
+
+
+def _odd(info: zipfile.ZipInfo, seen: set[str]) -> str:
+    """What a bundle's member never is, and this one is; empty where there is nothing."""
+    if not is_name(info.orig_filename):  # absolute, with "..", a backslash, a drive letter, a folder, ...
+        return "no bundle has, and whose name could lead elsewhere"
+    if info.filename.casefold() in seen:
+        return "comes twice"
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "is a link or another special file"
+    if info.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+        return "is compressed, which no member of a bundle is"
+    return ""
+
+
+def _shown(name: str) -> str:
+    return repr(printable_name(name)[:100])
+
+
+def _words(problem: Exception) -> str:
+    return printable_name(str(problem)).rstrip(".")[:200] or type(problem).__name__

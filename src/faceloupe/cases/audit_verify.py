@@ -1,0 +1,96 @@
+"""The check of a chain of the log: whether every entry is what was written, in its place, and none is missing."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from faceloupe.cases.audit_log import START, Entry, Head, entries, head
+
+
+@dataclass(frozen=True, slots=True)
+class LogCheck:
+    """What a check of a chain found.
+
+    Attributes:
+        ok: whether every entry is what was written, in its place, and none is missing.
+        entries: how many were found good before the first broken one; all of them where the chain is good.
+        first_broken: number of the first entry that was edited, removed, inserted or moved; None where none was.
+        reason: what is wrong with it, one sentence; empty where the chain is good.
+        head_sha256: of the last good entry.
+    """
+
+    ok: bool
+    entries: int
+    first_broken: int | None = None
+    reason: str = ""
+    head_sha256: str = START
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What is known about a chain from outside of it.
+
+    Attributes:
+        head: the last entry; None where nothing is known about it.
+        hashes: number -> SHA-256 of entries that were seen before.
+    """
+
+    head: Head | None = None
+    hashes: Mapping[int, str] = field(default_factory=dict)
+
+
+def check(chain: Iterable[Entry], witness: Witness) -> LogCheck:
+    """Follow a chain from its start, and hold it against what is known from outside.
+
+    Args:
+        chain: its entries, in order.
+    """
+    count, previous = 0, START
+
+    def broken(number: int, reason: str) -> LogCheck:
+        return LogCheck(ok=False, entries=count, first_broken=number, reason=reason, head_sha256=previous)
+
+    try:
+        for entry in chain:
+            number = count + 1
+            problem = _problem(entry, number, previous, witness)
+            if problem:
+                return broken(number, problem)
+            count, previous = number, entry.sha256
+    except sqlite3.DatabaseError as problem:
+        return broken(count + 1, f"Entry {count + 1} cannot be read ({problem}).")
+    last = max([1, *witness.hashes, witness.head.seq if witness.head else 0])  # no chain is ever empty
+    if last > count:
+        return broken(count + 1, f"Entry {count + 1} is missing: the chain had {last} or more.")
+    if witness.head and witness.head.seq == count and witness.head.sha256 != previous:
+        return broken(count, f"Entry {count} is not the head that was noted.")
+    return LogCheck(ok=True, entries=count, head_sha256=previous)
+
+
+def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int, str] | None) -> LogCheck:
+    """Check a chain of the store.
+
+    Args:
+        noted: number -> SHA-256 of heads that the file of heads has; None where that file is gone.
+    """
+    known = Witness(head(connection, chain) or Head(chain, 0, START), noted or {})
+    found = check(entries(connection, chain), known)
+    if noted is None and found.ok:
+        reason = "The file of heads is gone, so that entries could be missing at the end."
+        return replace(found, ok=False, first_broken=found.entries + 1, reason=reason)
+    return found
+
+
+def _problem(entry: Entry, number: int, previous: str, witness: Witness) -> str:
+    """What is wrong with the entry that should be this one; empty where nothing is."""
+    if entry.seq != number:
+        return f"Entry {number} is missing: entry {entry.seq} is in its place."
+    if witness.head and number > witness.head.seq:
+        return f"Entry {number} was inserted: the chain ends with entry {witness.head.seq}."
+    if not entry.intact:
+        return f"Entry {number} was edited: its content is not what its hash was taken over."
+    if entry.previous_sha256 != previous:
+        return f"Entry {number} does not follow the entry before it: one of the two was replaced."
+    if witness.hashes.get(number, entry.sha256) != entry.sha256:
+        return f"Entry {number} was replaced: its hash is not the one that was noted."
+    return ""

@@ -1,0 +1,91 @@
+"""The rules of a review: who may see a score, who has seen it, and who may sign.
+
+People are told apart by ``records.person_key`` of their names.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from faceloupe.cases import queries
+from faceloupe.cases.records import Item, person_key
+from faceloupe.cases.transaction import Refusal, find_item
+
+_NEWEST_RUN = "SELECT id FROM runs WHERE item_id = ? ORDER BY number DESC LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a person may see.
+
+    Attributes:
+        allowed: SHA-256 of the items whose results are open to the person.
+        new: SHA-256 and run of those results that the person is not known to have seen.
+    """
+
+    allowed: tuple[str, ...]
+    new: tuple[tuple[str, str], ...]
+
+
+def may_see(connection: Connection, case_id: str, item_id: int, person: str) -> bool:
+    """Whether a person may see the results of an item: in a blind case only after deciding it."""
+    open_to_all = "SELECT 1 FROM cases WHERE id = ? AND NOT blind"
+    decided = "SELECT 1 FROM decisions WHERE item_id = ? AND examiner_key = ?"
+    values = (case_id, item_id, person)
+    return connection.execute(f"{open_to_all} UNION ALL {decided}", values).fetchone() is not None
+
+
+def seen_runs(connection: Connection, case_id: str, person: str, sha256: str) -> set[str]:
+    """The runs of an item whose results a person has seen, by the log."""
+    query = "SELECT actor, parameters FROM log INDEXED BY log_views WHERE chain = ? AND action = 'score viewed'"
+    views = connection.execute(f"{query} AND json_extract(parameters, '$.sha256') = ?", (case_id, sha256))
+    return {json.loads(parameters)["run"] for actor, parameters in views if person_key(actor) == person}
+
+
+def sight(connection: Connection, case_id: str, hashes: Iterable[str], person: str) -> Sight:
+    """What a person may see of some items, and what of it is new.
+
+    Raises:
+        Refusal: one of them is not in the case.
+    """
+    items = [find_item(connection, case_id, prefix) for prefix in hashes]
+    allowed, new = [], []
+    for item in items:
+        if may_see(connection, case_id, item.id, person):
+            allowed.append(item.sha256)
+            newest = connection.execute(_NEWEST_RUN, (item.id,)).fetchone()
+            if newest and newest[0] not in seen_runs(connection, case_id, person, item.sha256):
+                new.append((item.sha256, newest[0]))
+    return Sight(tuple(allowed), tuple(new))
+
+
+def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item, name: str) -> None:
+    """
+    Raises:
+        Refusal: the person has signed the item or the case, and would now decide what was signed.
+    """
+    signed = "SELECT 1 FROM sign_offs WHERE case_id = ? AND (item_id = ? OR item_id IS NULL) AND reviewer_key = ?"
+    if connection.execute(signed, (case_id, item.id, person_key(name))).fetchone():
+        raise Refusal(f"{name} has signed this as its reviewer, and cannot decide it as well; ask somebody else.")
+
+
+def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item | None, name: str) -> None:
+    """
+    Args:
+        item: to be signed; None for the case itself.
+
+    Raises:
+        Refusal: the item is not decided, or the person is the case's examiner or has decided what is to be signed.
+    """
+    if item is not None and item.decision is None:
+        raise Refusal("There is no decision on the item that could be signed; enter one first.")
+    person = person_key(name)
+    if person == person_key(queries.case(connection, case_id).examiner):
+        raise Refusal(f"{name} is the examiner of the case, and cannot review it; ask somebody else.")
+    decided = "SELECT 1 FROM decisions JOIN items ON items.id = item_id WHERE case_id = ? AND examiner_key = ?"
+    values: tuple[object, ...] = (case_id, person)
+    if item is not None:
+        decided, values = f"{decided} AND item_id = ?", (*values, item.id)
+    if connection.execute(decided, values).fetchone():
+        raise Refusal(f"{name} has decided what is to be signed, and cannot review it; ask somebody else.")

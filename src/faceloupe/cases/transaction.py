@@ -1,0 +1,77 @@
+"""A write transaction: rows and the entries that tell of them, kept together or not at all."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from sqlite3 import Connection
+from typing import Any
+
+from faceloupe.cases import audit_log, queries
+from faceloupe.cases.audit_log import Action, Head
+from faceloupe.cases.records import Item
+from faceloupe.errors import CaseError
+from faceloupe.media.evidence_file import printable_name
+
+_PREFIX = re.compile(r"[0-9a-f]{4,64}")  # fewer digits would soon fit several items
+
+
+class Refusal(CaseError):
+    """The request breaks a rule of the store; the attempt is logged."""
+
+
+def find_item(connection: Connection, case_id: str, prefix: str, viewer: str | None = None) -> Item:
+    """The item of a case whose SHA-256 begins with these digits, four or more.
+
+    Args:
+        viewer: key of the person's name from whom a blind case keeps results; None hides nothing.
+
+    Raises:
+        Refusal: no item, or several, begin so.
+    """
+    digits = prefix.strip().lower()
+    found = queries.items_beginning(connection, case_id, digits, viewer) if _PREFIX.fullmatch(digits) else ()
+    if len(found) != 1:
+        raise Refusal(
+            f"{'Several items' if found else 'No item'} of the case can be meant by {printable_name(digits)[:64]!r}; "
+            "give the first digits of its SHA-256, four or more."
+        )
+    return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A write transaction.
+
+    Attributes:
+        utc: its time, for every row and entry of it; taken while nobody else writes, so that the log is in order.
+        heads: chain -> its head after this transaction.
+    """
+
+    connection: Connection
+    utc: str
+    heads: dict[str, Head] = field(default_factory=dict)
+
+    def log(self, chain: str, actor: str, action: str, parameters: Mapping[str, Any]) -> None:
+        """Append an entry to a chain."""
+        self.heads[chain] = audit_log.append(
+            self.connection, chain, utc=self.utc, actor=actor, action=action, parameters=parameters
+        )
+
+    def item(self, case_id: str, prefix: str) -> Item:
+        """See ``find_item``."""
+        return find_item(self.connection, case_id, prefix)
+
+    def begin(self, case_id: str, action: Action, actor: str, sha256: str, name: str) -> None:
+        """Note that work on some evidence begins, so that it is known should its process die."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO pending (case_id, action, sha256, name, actor, began_utc)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (case_id, action, sha256, name, actor, self.utc),
+        )
+        self.log(case_id, actor, f"{action} begun", {"sha256": sha256, "name": name})
+
+    def end(self, case_id: str, action: Action, sha256: str) -> None:
+        """Note that it ended; its entry is the caller's to write."""
+        self.connection.execute(
+            "DELETE FROM pending WHERE case_id = ? AND action = ? AND sha256 = ?", (case_id, action, sha256)
+        )

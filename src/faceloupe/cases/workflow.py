@@ -1,0 +1,108 @@
+"""The desk where cases are worked on: files come in, are filed, analyzed, and what was found is filed beside them."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from faceloupe.cases.audit_log import Action
+from faceloupe.cases.records import Item, Run
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import Settings
+from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.media.evidence_file import Intake
+
+if TYPE_CHECKING:
+    from faceloupe.analysis.pipeline import Analysis, Cancel, Instruments, Progress
+
+Take = Callable[[Callable[[float], None]], Intake]  # takes a file in; is told whom to tell the share that is hashed
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One person's work on one case.
+
+    The networks are loaded by whoever analyzes: filing and listing do without them.
+
+    Attributes:
+        case_id: of the case.
+        actor: whose work it is.
+    """
+
+    store: CaseStore
+    case_id: str
+    actor: str
+    settings: Settings
+
+    def file(self, take: Take, name: str, *, progress: "Progress") -> Item:
+        """Take a file in, and file it.
+
+        Args:
+            name: of the file, for the log where it cannot be taken in.
+            progress: called with the stage and its share, 0..1; what it raises ends the work.
+
+        Raises:
+            FaceLoupeError: the file cannot be read or kept; it is not filed, and the attempt is logged.
+        """
+        try:
+            intake = take(lambda share: progress("Hashing", share))
+        except UsageError as problem:
+            self.store.record_failure(self.case_id, Action.INTAKE, actor=self.actor, reason=str(problem), name=name)
+            raise
+        return self.keep(intake, step=lambda share: progress("Filing", share))
+
+    def keep(self, intake: Intake, *, step: Callable[[float], None] | None = None) -> Item:
+        """File what was taken in already; see ``CaseStore.file_evidence``."""
+        return self.store.file_evidence(self.case_id, intake, actor=self.actor, step=step)
+
+    def analyze(
+        self, item: Item, instruments: "Instruments", *, progress: "Progress", cancel: "Cancel | None" = None
+    ) -> Run:
+        """Run the pipeline over the bytes that are kept, and file what it found.
+
+        Raises:
+            FaceLoupeError: it came to no report, or the report cannot be kept; the log says so.
+        """
+        from faceloupe.analysis import pipeline
+
+        self.store.begin_run(self.case_id, item.sha256, actor=self.actor)
+        try:
+            intake = self.store.open_evidence(item.sha256, name=item.name, max_bytes=self.settings.max_bytes)
+            analysis = pipeline.analyze(intake, instruments, settings=self.settings, progress=progress, cancel=cancel)
+            return self._add_run(analysis)
+        except FaceLoupeError as problem:
+            self.store.fail_run(self.case_id, item.sha256, actor=self.actor, reason=str(problem))
+            raise
+
+    def file_analysis(self, intake: Intake, analysis: "Analysis") -> Run:
+        """File a file and an analysis of it that was made already; one and the same analysis is filed once.
+
+        Raises:
+            FaceLoupeError: the file is not what it was, or the store cannot be written.
+        """
+        filed = self.filed(analysis)
+        if filed is not None:
+            return filed
+        self.keep(intake)
+        return self._add_run(analysis)
+
+    def filed(self, analysis: "Analysis") -> Run | None:
+        """The run of the case that is this very analysis; None where it is not filed.
+
+        Raises:
+            CaseError: there is no such case, or the store cannot be read.
+        """
+        from faceloupe.report.build import to_json
+
+        sha256 = analysis.report["evidence"]["sha256"]
+        if not self.store.items(self.case_id, search=sha256, limit=1).items:
+            return None
+        wanted = hashlib.sha256(to_json(analysis.report).encode()).hexdigest()
+        return next((run for run in self.store.runs(self.case_id, sha256) if run.report_sha256 == wanted), None)
+
+    def _add_run(self, analysis: "Analysis") -> Run:
+        from faceloupe.report.write import pictures_of
+
+        report = analysis.report
+        pictures = pictures_of(analysis)
+        return self.store.add_run(self.case_id, report["evidence"]["sha256"], report, pictures, actor=self.actor)

@@ -1,0 +1,141 @@
+"""``faceloupe case export``, ``verify`` and ``reproduce``: their arguments, and what they do."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from faceloupe.cases.store import CaseStore
+from faceloupe.errors import BundleError, UsageError
+
+if TYPE_CHECKING:
+    from faceloupe.bundle.verify import Verification
+    from faceloupe.cli.case import Console
+
+
+def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "Console") -> int:
+    """``faceloupe case export``."""
+    from faceloupe.bundle.export import MOST_DRAWN, export_case
+    from faceloupe.report.document.case import Letterhead
+
+    try:
+        exported = export_case(
+            store,
+            options.case,
+            options.out,
+            actor=actor,
+            with_evidence=options.with_evidence,
+            letterhead=Letterhead(options.organization),
+            language=options.language,
+            progress=console.progress,
+        )
+    finally:
+        console.clear()
+    console.emit(f"Bundle    {options.out}")
+    console.emit(f"Manifest  SHA-256 {exported.manifest_sha256}")
+    console.emit(f"Key       SHA-256 {exported.fingerprint}")
+    if exported.withheld_runs:
+        console.complain(
+            f"Runs that are not in the bundle, as the case is blind and keeps them from {actor} until {actor} has "
+            f"decided their items: {exported.withheld_runs:,}."
+        )
+    if not exported.drawn:
+        console.complain(
+            f"The report is not in the bundle as HTML and PDF: that is done up to {MOST_DRAWN} items, none withheld."
+        )
+    if not exported.log_good:
+        console.complain("The log of the case is broken, and the check of the bundle will say so.")
+    return 0
+
+
+def verify(options: argparse.Namespace, console: "Console") -> int:
+    """``faceloupe verify``."""
+    with _opened(options.bundle) as stream:
+        return 0 if _verified(stream, options, console).good else 1
+
+
+def reproduce(options: argparse.Namespace, console: "Console") -> int:
+    """``faceloupe reproduce``."""
+    from faceloupe.bundle import reproduce as work
+
+    with _opened(options.bundle) as stream:
+        if not _verified(stream, options, console).good:
+            return 1
+        scores, logits, problems, compared, items = [], [], 0, 0, 0
+        for found in work.reproduce(stream, folder=options.evidence, progress=console.progress):
+            console.clear()
+            items += 1
+            label = f"{found.sha256[:12]}  {found.name}"
+            if found.score_difference is not None:
+                scores.append(found.score_difference)
+                logits.append(found.logit_difference)
+                console.emit(f"{label}: differs by {scores[-1]:.3g} in score, {logits[-1]:.3g} in logit")
+            elif not found.problem:
+                console.emit(f"{label}: the same outcome; there is no score to compare")
+            compared += found.score_difference is not None or not found.problem
+            for version in found.versions:
+                console.emit(f"{label}: {version}")
+            if found.problem:
+                problems += 1
+                console.complain(f"{label} is not reproduced: {found.problem}")
+        differences = f"score {max(scores):.3g}, logit {max(logits):.3g}" if scores else "nothing could be compared"
+        console.emit(f"Largest difference over {compared:,} of {items:,} examined items: {differences}")
+    return 1 if problems else 0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        stream = path.open("rb")
+    except OSError as problem:
+        raise UsageError(f"The bundle {path} cannot be opened ({problem.strerror}); check the path.") from problem
+    with stream:
+        yield stream
+
+
+def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console") -> "Verification":
+    """Check a bundle, and say what was found."""
+    from faceloupe.bundle.verify import verify as check
+
+    try:
+        key = options.key.read_bytes() if options.key else None
+    except OSError as problem:
+        raise UsageError(f"The key {options.key} cannot be read ({problem.strerror}); check the path.") from problem
+    try:
+        found = check(stream, key=key, step=partial(console.progress, "Hashing"))
+    except OSError as problem:
+        cause = problem.strerror or "it is no regular file"
+        raise UsageError(f"The bundle {options.bundle} cannot be read ({cause}); give a file.") from problem
+    except BundleError as problem:  # of the key: what is wrong with the bundle is a finding
+        raise UsageError(str(problem)) from problem
+    finally:
+        console.clear()
+    for finding in found.findings:
+        if finding.good:
+            console.emit(f"good  {finding.text}")
+        else:
+            console.complain(finding.text)
+    return found
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``faceloupe case export``, after the case."""
+    parser.add_argument("--out", metavar="BUNDLE.zip", type=Path, required=True, help="the file, which must not exist")
+    parser.add_argument("--with-evidence", action="store_true", help="also put the evidence into it")
+    parser.add_argument("--examiner", metavar="WHO", help="who exports; the user who is logged in else")
+    parser.add_argument("--language", metavar="CODE", default="en", help="of the fixed texts: en (default) or de")
+    parser.add_argument("--organization", metavar="TEXT", default="", help="that issues the report")
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``faceloupe verify``."""
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path)
+    parser.add_argument("--key", metavar="PUBLIC.pem", type=Path, help="public key that must have signed it")
+
+
+def add_reproduce(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``faceloupe reproduce``."""
+    add_verify(parser)
+    parser.add_argument("--evidence", metavar="FOLDER", type=Path, help="where evidence that it lacks is looked for")

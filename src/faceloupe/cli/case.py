@@ -1,0 +1,287 @@
+"""``faceloupe case ...``: its arguments, and what it does; ``cli`` starts it, and prints."""
+
+import argparse
+import getpass
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from faceloupe.cases.audit_log import STORE
+from faceloupe.cases.records import Case, Confidence, Item
+from faceloupe.cases.store import CaseStore
+from faceloupe.cases.workflow import Desk
+from faceloupe.cli import bundle
+from faceloupe.config import Settings, data_folder
+from faceloupe.errors import FaceLoupeError
+from faceloupe.media.evidence_file import printable_name, take_in
+from faceloupe.report.columns import columns
+from faceloupe.types import Outcome
+
+if TYPE_CHECKING:
+    from faceloupe.analysis.pipeline import Instruments
+
+_PAGE = 1000  # items read at a time
+
+
+class Console(Protocol):
+    """Where a command's words go."""
+
+    def emit(self, text: str, end: str = "\n") -> None:
+        """Print a result on stdout."""
+
+    def complain(self, text: str) -> None:
+        """Print one sentence on stderr."""
+
+    def progress(self, stage: str, share: float) -> None:
+        """Show how far the work is, 0..1, where a person looks on."""
+
+    def clear(self) -> None:
+        """Take the progress away."""
+
+
+def _store() -> CaseStore:
+    return CaseStore(data_folder())
+
+
+def _who(named: str | None) -> str:
+    """The person that a command is run by: as named, or as logged in."""
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "unknown"
+
+
+def _create(options: argparse.Namespace, console: Console) -> int:
+    case = _store().create_case(
+        options.name, examiner=options.examiner or "", blind=options.blind, actor=_who(options.examiner)
+    )
+    console.emit(case.id)
+    return 0
+
+
+def _instruments(settings: Settings) -> "Instruments":
+    from faceloupe.analysis import pipeline
+
+    return pipeline.Instruments.load(settings)
+
+
+def _add(options: argparse.Namespace, console: Console) -> int:
+    settings = Settings.from_environment({"effort": options.effort} if options.effort else None)
+    code, instruments = 0, None
+    if not options.no_analysis:
+        try:
+            instruments = _instruments(settings)
+        except FaceLoupeError as problem:  # evidence comes first: it is filed all the same
+            console.complain(str(problem))
+            code = 2
+    desk = Desk(_store(), options.case, _who(options.examiner), settings)
+    for path in options.files:
+        try:
+            item = desk.file(
+                lambda step, path=path: take_in(path, max_bytes=settings.max_bytes, step=step),
+                path.name,
+                progress=console.progress,
+            )
+        except FaceLoupeError as problem:
+            console.clear()
+            console.complain(f"{path.name} was not filed: {problem}")
+            code = 2
+            continue
+        try:
+            if instruments is not None:
+                desk.analyze(item, instruments, progress=console.progress)
+        except FaceLoupeError as problem:
+            console.clear()
+            console.complain(f"{path.name} was filed, but not analyzed: {problem}")
+            code = 2
+        console.clear()
+        console.emit("  ".join((item.sha256, f"{_result(_shown(desk, item.sha256)):<14}", item.name)))
+    return code
+
+
+def _shown(desk: Desk, sha256: str) -> Item:
+    """An item as the person may see it, and, from now on, is known to have seen it."""
+    desk.store.view_scores(desk.case_id, [sha256], examiner=desk.actor)
+    return desk.store.item(desk.case_id, sha256, viewer=desk.actor)
+
+
+def _result(item: Item) -> str:
+    return "hidden" if item.hidden else (item.outcome or "not analyzed").replace("_", " ")
+
+
+def _list(options: argparse.Namespace, console: Console) -> int:
+    cases = _store().cases()
+    if not cases:
+        console.emit("There is no case yet; `faceloupe case create NAME` opens one.")
+        return 0
+    rows = [("Case", "Opened", "Items", "Blind", "Examiner", "Name")]
+    for case in cases:
+        blind = "blind" if case.blind else "-"
+        rows.append((case.id, case.created_utc[:10], f"{case.items:,}", blind, case.examiner or "-", case.name))
+    console.emit("\n".join(columns(rows)))
+    return 0
+
+
+def _all_items(store: CaseStore, case: Case, viewer: str) -> Iterator[Item]:
+    for offset in range(0, case.items, _PAGE):
+        yield from store.items(case.id, viewer=viewer, offset=offset, limit=_PAGE).items
+
+
+def _show(options: argparse.Namespace, console: Console) -> int:
+    store, viewer = _store(), _who(options.examiner)
+    case = store.case(options.case)
+    store.view_all(case.id, examiner=viewer)
+    items = list(_all_items(store, case, viewer))
+    hidden = sum(item.hidden for item in items)
+    if options.json:
+        from faceloupe.cases.case_record import open_case_report
+
+        with open_case_report(store, case.id, viewer=viewer) as report:
+            for piece in report.pieces():
+                console.emit(piece, end="")
+        console.emit("")
+    else:
+        console.emit("\n".join(_description(store, case, items)))
+    if hidden:
+        console.complain(f"Items whose results are hidden from {viewer} until {viewer} has decided them: {hidden:,}.")
+    return 0
+
+
+def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[str]:
+    """A case as lines that a person can read."""
+    lines = [
+        f"Case      {case.id}",
+        f"Name      {case.name}",
+        f"Examiner  {case.examiner or '-'}",
+        f"Opened    {case.created_utc}",
+        f"Blind     {'yes' if case.blind else 'no'}",
+        f"Items     {len(items):,}",
+    ]
+    lines += [
+        f"Note      {printable_name(' '.join(note.text.split()))} ({note.author})" for note in store.notes(case.id)
+    ]
+    for signed in store.sign_offs(case.id):
+        since = store.changes_since(case.id, signed.utc)
+        lines.append(
+            f"Signed    {signed.reviewer}, {signed.utc}" + (f"; filed or decided since: {since}" if since else "")
+        )
+    if items:
+        rows = [("SHA-256", "Outcome", "Score", "Decision", "Signed", "Name")]
+        for item in items:
+            score = "-" if item.score is None else f"{item.score:.2f}"
+            decision = (item.decision or "-").replace("_", " ")
+            signed = "signed" if item.signed_off else "-"
+            rows.append((item.sha256[:12], _result(item), score, decision, signed, item.name))
+        lines += ["", *columns(rows)]
+    return lines
+
+
+def _recorded(store: CaseStore, case_id: str) -> str:
+    head = store.log_head(case_id)
+    return f"Recorded; the log of case {case_id} has {head.seq:,} entries, head {head.sha256}"
+
+
+def _note(options: argparse.Namespace, console: Console) -> int:
+    store = _store()
+    store.add_note(options.case, options.text, author=options.author, sha256=options.item)
+    console.emit(_recorded(store, options.case))
+    return 0
+
+
+def _decide(options: argparse.Namespace, console: Console) -> int:
+    store = _store()
+    store.decide(
+        options.case,
+        options.item,
+        outcome=options.outcome,
+        reason=options.reason,
+        confidence=options.confidence,
+        examiner=options.examiner,
+    )
+    console.emit(_recorded(store, options.case))
+    return 0
+
+
+def _sign_off(options: argparse.Namespace, console: Console) -> int:
+    store = _store()
+    store.sign_off(options.case, reviewer=options.reviewer, sha256=options.item)
+    console.emit(_recorded(store, options.case))
+    return 0
+
+
+def _export(options: argparse.Namespace, console: Console) -> int:
+    return bundle.export(_store(), _who(options.examiner), options, console)
+
+
+def _verify_log(options: argparse.Namespace, console: Console) -> int:
+    store, code = _store(), 0
+    checks = {options.case: store.verify_log(options.case)} if options.case else store.verify_logs()
+    for chain, check in checks.items():
+        if not check.ok:
+            console.complain(
+                f"The log of {'the store' if chain == STORE else f'case {chain}'} is broken: {check.reason}"
+            )
+            code = 1
+        elif chain != STORE or options.case:
+            console.emit(f"{chain}: {check.entries:,} entries, good; head {check.head_sha256}")
+    return code
+
+
+ANSWERS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
+    "create": _create,
+    "add": _add,
+    "list": _list,
+    "show": _show,
+    "note": _note,
+    "decide": _decide,
+    "sign-off": _sign_off,
+    "export": _export,
+    "verify-log": _verify_log,
+}
+
+
+def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) -> None:
+    """Add the actions and their arguments to the parser of ``faceloupe case``.
+
+    Args:
+        effort: parser of the option that actions which score take.
+    """
+    actions = case.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+
+    def action(
+        name: str, about: str, *, of_case: bool = True, parents: Sequence[argparse.ArgumentParser] = ()
+    ) -> argparse.ArgumentParser:
+        parser = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", parents=parents)
+        if of_case:
+            parser.add_argument("case", metavar="CASE", help="id of the case")
+        return parser
+
+    create = action("create", "open a case, and print its id", of_case=False)
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--examiner", metavar="WHO", help="who is in charge")
+    create.add_argument("--blind", action="store_true", help="keep scores from examiners until they have decided")
+    add = action("add", "file evidence to a case, and analyze it", parents=[effort])
+    add.add_argument("files", metavar="FILE", type=Path, nargs="+")
+    add.add_argument("--examiner", metavar="WHO", help="who files it; the user who is logged in else")
+    add.add_argument("--no-analysis", action="store_true", help="only file it")
+    action("list", "list the cases", of_case=False)
+    show = action("show", "show a case")
+    show.add_argument("--json", action="store_true", help="print the data of the case report and nothing else")
+    show.add_argument("--examiner", metavar="WHO", help="who looks; the user who is logged in else")
+    note = action("note", "write a note on a case or an item")
+    note.add_argument("text", metavar="TEXT")
+    note.add_argument("--author", metavar="WHO", required=True)
+    decide = action("decide", "enter an examiner's own view of an item")
+    decide.add_argument("--outcome", metavar="WORD", required=True, help=", ".join(Outcome))
+    decide.add_argument("--reason", metavar="TEXT", required=True)
+    decide.add_argument("--confidence", metavar="WORD", required=True, help=", ".join(Confidence))
+    decide.add_argument("--examiner", metavar="WHO", required=True)
+    sign_off = action("sign-off", "sign a case or an item as a second person")
+    sign_off.add_argument("--reviewer", metavar="WHO", required=True)
+    for parser, required in ((note, False), (decide, True), (sign_off, False)):
+        parser.add_argument("--item", metavar="SHA", required=required, help="first digits of the item's SHA-256")
+    bundle.add_export(action("export", "write a case as one signed bundle"))
+    verify = action("verify-log", "check the log of a case, or all logs", of_case=False)
+    verify.add_argument("case", metavar="CASE", nargs="?", help="id of the case; all cases where none is given")

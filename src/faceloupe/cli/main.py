@@ -1,0 +1,393 @@
+"""The command line: its arguments, and the commands about single files; the others stand in ``cli_*``."""
+
+import argparse
+import contextlib
+import getpass
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from faceloupe import __version__
+from faceloupe.cli import batch as cli_batch
+from faceloupe.cli import bundle
+from faceloupe.cli import case as cli_cases
+from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings
+from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.media.evidence_file import printable_name, take_in
+from faceloupe.system.logging import keep_log
+from faceloupe.types import Evidence
+
+_LOG = logging.getLogger(__name__)
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _table(report: dict[str, Any]) -> str:
+    """The report as a table that a person can read; every number is one of the report's."""
+    evidence, rates = report["evidence"], report["model"]["error_rates"]
+    size = f"{evidence['width']} x {evidence['height']} px, " if evidence["width"] else ""
+    if "video" in report:
+        size += _clip_facts(report)
+    lines = [
+        f"File       {evidence['name']}",
+        f"SHA-256    {evidence['sha256']}",
+        f"Content    {evidence['format'] or 'unknown'}, {size}{evidence['size_bytes']:,} bytes",
+        f"Effort     {report['settings']['effort'] or 'none of the three, as the model was named'}",
+        f"Model      {report['model']['id']} (weights {report['model']['weights_sha256'][:8]}, verified)",
+        f"Outcome    {report['outcome'].replace('_', ' ')}",
+        f"Reason     {report['reason']}",
+    ]
+    if report["score"] is not None:
+        low, high = rates["interval_95"]["fpr"]
+        lines += [
+            f"Score      {report['score']:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
+            f"log10 LR   {report['log10_lr']:+.2f}: {report['verbal']}",
+            f"Errors     of single faces: {rates['fpr']:.1%} of {rates['n_real']} authentic were called manipulated "
+            f"(95 % interval {low:.1%} to {high:.1%}),",
+            f"           {rates['fnr']:.1%} of {rates['n_fake']} manipulated ones authentic, "
+            f"{rates['inconclusive']:.0%} of all neither; measured on",
+            f"           {rates['measured_on']}",
+        ]
+    if "video" in report:
+        lines += _tracks(report)
+    elif report["faces"]:
+        lines += [
+            "",
+            f"{'Face':>4}  {'Outcome':<14}  {'Score':>5}  {'log10 LR':>8}  {'Size px':>7}  Box x0, y0, x1, y1",
+        ]
+        for face in report["faces"]:
+            corners = ", ".join(f"{value:.0f}" for value in face["box"])
+            lines.append(
+                f"{face['id']:>4}  {face['outcome'].replace('_', ' '):<14}  {_number(face['score']):>5}  "
+                f"{_number(face['log10_lr'], '+.2f'):>8}  {face['size_px']:>7.0f}  {corners}"
+            )
+    return "\n".join(lines)
+
+
+def _clip_facts(report: dict[str, Any]) -> str:
+    evidence, video = report["evidence"], report["video"]
+    rate = "no frame rate" if evidence["frame_rate"] is None else f"{evidence['frame_rate']:.5g} frames/s"
+    varying = " on average" if video["variable_frame_rate"] else ""
+    return f"{video['codec']}, {_number(evidence['duration_s'])} s, {rate}{varying}, "
+
+
+def _tracks(report: dict[str, Any]) -> list[str]:
+    looked, cuts = len(report["frames"]), len(report["cuts"])
+    between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
+    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} looked at, {between}"]
+    if report["faces"]:
+        columns = f"{'Track':>5}  {'Person':>6}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
+        lines += ["", f"{columns}  Seen (frames scored)"]
+    for track in report["faces"]:
+        low, high = track["whole"]["score_interval_95"] if track["whole"] else (None, None)
+        interval = "-" if low is None else f"{low:.2f} .. {high:.2f}"
+        lines.append(
+            f"{track['id']:>5}  {track['person']:>6}  {track['outcome'].replace('_', ' '):<14}  "
+            f"{_number(track['score']):>5}  {interval:<13}  "
+            f"{track['first_s']:.2f} s to {track['last_s']:.2f} s ({track['frames_scored']})"
+        )
+    return lines
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    from faceloupe.analysis import pipeline  # heavy imports wait until the arguments are known to be good
+    from faceloupe.report.build import to_json
+    from faceloupe.report.write import write
+
+    settings = _settings(options)
+    progress = _progress if sys.stderr.isatty() else None
+    step = partial(progress, "Hashing") if progress else None
+    intake = take_in(options.file, max_bytes=settings.max_bytes, step=step)
+    _refuse_for_stills(options, intake.evidence)
+    instruments = pipeline.Instruments.load(settings)
+    analysis = pipeline.analyze(
+        intake, instruments, settings=settings, explain=options.out is not None, progress=progress
+    )
+    if progress:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    if options.out is not None:
+        write(analysis, options.out)
+    report = analysis.report
+    _emit(to_json(report) if options.json else _table(report))
+    if report["outcome"] == "error":
+        _complain(f"{report['evidence']['name']} cannot be analyzed: {report['reason']}")
+        return 2
+    return 0
+
+
+def _refuse_for_stills(options: argparse.Namespace, evidence: Evidence) -> None:
+    named = [
+        name
+        for name, value in (("--frames", options.frames), ("--from", options.from_s), ("--to", options.to_s))
+        if value is not None
+    ]
+    if named and evidence.media_type == "image" and evidence.format is not None:
+        what = f"{printable_name(evidence.name)} is a still picture ({evidence.format})"
+        raise UsageError(f"{what}; {', '.join(named)} {'is' if len(named) == 1 else 'are'} for videos.")
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from faceloupe.analysis import pipeline
+    from faceloupe.evaluation import labeled_folder
+    from faceloupe.report.build import to_json
+    from faceloupe.report.write import refuse_taken
+
+    settings = _settings(options)
+    if options.out is not None:
+        refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
+    instruments = pipeline.Instruments.load(settings)
+    progress = _progress if sys.stderr.isatty() else None
+    validation = labeled_folder.validate(options.folder, instruments, settings=settings, progress=progress)
+    if progress:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    _emit(to_json(validation.as_dict()) if options.json else labeled_folder.table(validation))
+    if options.out is not None:
+        labeled_folder.write(validation, options.out)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    named = {name: getattr(options, name, None) for name in ("effort", "model", "frames", "from_s", "to_s")}
+    return Settings.from_environment({name: value for name, value in named.items() if value is not None})
+
+
+def _models(options: argparse.Namespace) -> int:
+    from faceloupe.cli import models as cli_models
+
+    console = _Console()
+    answer = cli_models.ANSWERS[options.action](options, console.progress)
+    console.clear()
+    if answer.text:
+        _emit(answer.text)
+    for sentence in answer.complaints:
+        _complain(sentence)
+    return answer.code
+
+
+def _progress(stage: str, share: float) -> None:
+    print(f"\r\033[K{share:4.0%}  {stage}", end="", file=sys.stderr, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise UsageError(f"{message}; see `{self.prog} --help`.")
+
+
+def _folder(text: str) -> Path:
+    if not text:  # an unset variable of a script, most likely
+        raise argparse.ArgumentTypeError("a folder must be named")
+    return Path(text)
+
+
+def _model(text: str) -> str:
+    if not text:  # likewise
+        raise argparse.ArgumentTypeError("a model must be named")
+    return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="faceloupe", description="Forensic examination of faces, offline and on a CPU.")
+    parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    effort = argparse.ArgumentParser(add_help=False)
+    effort.add_argument(
+        "--effort",
+        choices=tuple(EFFORTS),
+        help="how much is computed for a score: the core network alone, an expert beside it, or both with more "
+        f"framings and frames ({DEFAULT_EFFORT})",
+    )
+    scoring = argparse.ArgumentParser(add_help=False, parents=[effort])
+    scoring.add_argument(
+        "--model",
+        metavar="ID",
+        type=_model,
+        help="model that scores, in place of an effort; `faceloupe models list` names them",
+    )
+    about = "examine one image or video"
+    analyze = commands.add_parser("analyze", parents=[scoring], help=about, description=f"{about.capitalize()}.")
+    analyze.add_argument("file", metavar="FILE", type=Path)
+    analyze.add_argument("--json", action="store_true", help="print the JSON report and nothing else")
+    analyze.add_argument(
+        "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
+    )
+    analyze.add_argument("--frames", metavar="N", type=int, help="frames of a video to look at; by its duration else")
+    analyze.add_argument("--from", dest="from_s", metavar="S", type=float, help="look at a video from this second on")
+    analyze.add_argument("--to", dest="to_s", metavar="S", type=float, help="and up to this one")
+    analyze.set_defaults(run=_analyze)
+    about = "examine folders, files and ZIPs, one row of a table for each file"
+    batch = commands.add_parser("batch", parents=[scoring], help=about, description=f"{about.capitalize()}.")
+    cli_batch.add_batch(batch)
+    batch.set_defaults(run=lambda options: cli_batch.batch(options, _settings(options), _Console()))
+    about = "measure your own error rates on a folder with the subfolders real and fake"
+    labeled_folder = commands.add_parser(
+        "validate", parents=[scoring], help=about, description=f"{about.capitalize()}."
+    )
+    labeled_folder.add_argument("folder", metavar="DIR", type=_folder)
+    labeled_folder.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+    labeled_folder.add_argument(
+        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots there"
+    )
+    labeled_folder.set_defaults(run=_validate)
+    about = "cases: evidence, what was found in it, notes, decisions, signatures, and a log of it all"
+    case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
+    cli_cases.add_actions(case, effort)
+    case.set_defaults(run=lambda options: cli_cases.ANSWERS[options.action](options, _Console()))
+    for name, about, add, answer in (
+        ("verify", "check an exported bundle", bundle.add_verify, bundle.verify),
+        ("reproduce", "score the evidence of a bundle anew", bundle.add_reproduce, bundle.reproduce),
+    ):
+        of_bundle = commands.add_parser(name, help=about, description=f"{about.capitalize()}.")
+        add(of_bundle)
+        of_bundle.set_defaults(run=partial(_of_bundle, answer))
+    _add_models(commands)
+    about = "hash a password for the app of a shared workstation"
+    hashing = commands.add_parser("password", help=about, description=f"{about.capitalize()}; it is asked for.")
+    hashing.set_defaults(run=_password)
+    return parser
+
+
+def _password(options: argparse.Namespace) -> int:
+    """The password comes from the terminal, or a line of stdin: never from an argument that others can list."""
+    from faceloupe.ui.auth.password import PasswordHash
+
+    if sys.stdin.isatty():
+        first, second = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+        if first != second:
+            raise UsageError("The two passwords differ; try again.")
+    else:
+        first = sys.stdin.readline().rstrip("\n")
+    _emit(str(PasswordHash.of(first)))
+    return 0
+
+
+def _of_bundle(answer: Callable[[argparse.Namespace, cli_cases.Console], int], options: argparse.Namespace) -> int:
+    return answer(options, _Console())
+
+
+def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    about = "the models and their weights, and what a checkpoint file is"
+    models = commands.add_parser("models", help=about, description=f"Show {about}.")
+    models.set_defaults(run=_models)
+    actions = models.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    listing = actions.add_parser("list", help="list the models", description="List the models of the weights folder.")
+    listing.add_argument("--json", action="store_true", help="print the list as JSON and nothing else")
+    verify = actions.add_parser("verify", help="check weights", description="Check weights against their records.")
+    verify.add_argument("ids", metavar="ID", nargs="*", help="a model's id; all models where none is given")
+    about = "fetch weights that are missing"
+    fetch = actions.add_parser("fetch", help=about, description=f"{about.capitalize()}, from FACELOUPE_RELEASES.")
+    fetch.add_argument("ids", metavar="ID", nargs="*", help="a model's id; the one that scores where none is given")
+    fetch.add_argument(
+        "--from", dest="file", metavar="FILE", type=Path, help="take this file instead; its content says which it is"
+    )
+    about = "write a network as ONNX, with a record of its own"
+    export = actions.add_parser("export", help=about, description=f"{about.capitalize()}.")
+    export.add_argument("id", metavar="ID", help="a model's id")
+    export.add_argument("--onnx", metavar="OUT.onnx", type=Path, required=True, help="file to write")
+    export.add_argument("--int8", action="store_true", help="quantize the weights to 8 bits")
+    export.add_argument("--pictures", metavar="DIR", type=_folder, help="pictures with faces to compare on")
+    export.add_argument(
+        "--validate", dest="labeled", metavar="DIR", type=_folder, help="measure its own error rates on real/ and fake/"
+    )
+    about = "say what a checkpoint file holds and what loading it would do"
+    inspect = actions.add_parser("inspect", help=about, description=f"{about.capitalize()}; nothing in it is run.")
+    inspect.add_argument("file", metavar="FILE", type=Path)
+    inspect.add_argument("--json", action="store_true", help="print the findings as JSON and nothing else")
+
+
+class _OutputLost(Exception):
+    """What is printed cannot be written: a full disk behind stdout."""
+
+
+def _emit(text: str, end: str = "\n") -> None:
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        # The reader (head, less) has gone and wants no more; the command goes on, as its exit code says what it found.
+        _discard(sys.stdout)
+    except OSError as problem:
+        raise _OutputLost from problem
+
+
+def _complain(text: str) -> None:
+    """One sentence on stderr, on one line whatever names it quotes."""
+    try:
+        print(f"faceloupe: {printable_name(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
+class _Console:
+    """The terminal, as ``cli_cases`` sees it."""
+
+    emit, complain = staticmethod(_emit), staticmethod(_complain)
+
+    def progress(self, stage: str, share: float) -> None:
+        if sys.stderr.isatty():
+            _progress(stage, share)
+
+    def clear(self) -> None:
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is left in a stream's buffer nowhere, so that the interpreter does not complain at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        keep_log("command-line")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
+            return options.run(options)
+    except FaceLoupeError as problem:
+        _complain(str(problem))
+        return 2
+    except KeyboardInterrupt:
+        _complain("cancelled.")
+        return 130
+    except (_OutputLost, OSError):  # see main
+        raise
+    except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is shown a traceback
+        _LOG.exception("A command failed")
+        _complain(f"something went wrong that was not foreseen ({type(problem).__name__}); the log has the details.")
+        return 2
+    except SystemExit as done:  # --help and --version
+        return int(done.code or 0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 the analysis ran, 1 a check failed, 2 bad usage or an input that cannot be analyzed, 130 interrupted.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lives as long as we do
+        getattr(sys, name).reconfigure(encoding="utf-8", errors="replace")
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except (_OutputLost, OSError) as problem:
+        _discard(sys.stdout)
+        cause = problem.__cause__ or problem
+        if isinstance(cause, BrokenPipeError):  # of --help, which does not go through _emit
+            return 0
+        _complain(f"the output cannot be written ({getattr(cause, 'strerror', cause)}).")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""What ``faceloupe models ...`` answers, as text and an exit code; ``cli`` prints it."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from faceloupe.config import DEFAULT_MODEL, Settings, weights_folder
+from faceloupe.errors import UsageError, WeightsError
+from faceloupe.media.evidence_file import printable_name
+from faceloupe.models import fetch as fetching
+from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
+from faceloupe.models.download import Progress
+from faceloupe.models.record import ModelRecord, read_registry
+from faceloupe.models.registry import parts_of, read_entries, read_verified, state_of
+from faceloupe.report.build import to_json
+from faceloupe.report.columns import columns
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``text`` for stdout, ``complaints`` (one sentence each) for stderr, and the exit code."""
+
+    text: str
+    complaints: tuple[str, ...] = ()
+    code: int = 0
+
+
+def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
+    folder = weights_folder()
+    registry = read_registry(folder)
+    entries = read_entries(folder) if registry else {}
+    models = []
+    for record in registry.values():
+        entry = entries.get(record.id)
+        models.append(
+            {
+                "id": printable_name(record.id),
+                "architecture": printable_name(record.architecture),
+                "parameters": record.parameters,
+                "weights_file": printable_name(record.weights_file),
+                "weights_sha256": record.weights_sha256,
+                "weights": state_of(record, folder),
+                "default": record.id == DEFAULT_MODEL,
+                "size_bytes": entry.size_bytes if entry else None,
+                "url": entry.url if entry else None,
+                "license": record.license,
+                "card": entry.card if entry else None,
+            }
+        )
+    if options.json:
+        return Answer(to_json(models))
+    if not models:
+        return Answer("There is no model record in the weights folder; restore it from the repository.")
+    rows = [("Model", "Architecture", "Parameters", "Size", "Weights", "")]
+    for model in models:
+        numbers = f"{model['parameters']:,}", f"{model['size_bytes'] / 1e6:.1f} MB" if model["size_bytes"] else "-"
+        rows.append((model["id"], model["architecture"], *numbers, model["weights"], "default" * model["default"]))
+    return Answer("\n".join(columns(rows)))
+
+
+def _named(ids: Iterable[str], registry: dict[str, ModelRecord]) -> list[ModelRecord]:
+    """Records by their ids, each once.
+
+    Raises:
+        UsageError: there is none of that id.
+    """
+    for name in ids:
+        if name not in registry:
+            known = ", ".join(registry) or "none"
+            raise UsageError(f"There is no model {name} in the weights folder; it holds {known}.")
+    return [registry[name] for name in dict.fromkeys(ids)]
+
+
+def _verify(options: argparse.Namespace, _: Progress | None) -> Answer:
+    folder = weights_folder()
+    registry = read_registry(folder)
+    lines, complaints = [], []
+    for record in _named(options.ids or registry, registry):
+        try:
+            for part in parts_of(record, folder):
+                read_verified(part, folder)
+            lines.append(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
+        except WeightsError as problem:
+            lines.append(f"{printable_name(record.id)}: not verified")
+            complaints.append(str(problem))
+    if not registry:
+        complaints.append("There is no model record in the weights folder; restore it from the repository.")
+    return Answer("\n".join(lines), tuple(complaints), 1 if complaints else 0)
+
+
+def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
+    folder = weights_folder()
+    if options.file is not None:
+        if options.ids:
+            raise UsageError("With --from, no model is named: the file's content says which one it is.")
+        record = fetching.take_file(options.file, folder)
+        return Answer(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
+    ids = options.ids or [Settings.from_environment().model_id]
+    lines = []
+    for record in _named(ids, read_registry(folder)):
+        fetching.fetch(record, folder, progress=progress)
+        lines.append(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
+    return Answer("\n".join(lines))
+
+
+def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
+    from faceloupe.evaluation import onnx_export
+
+    folder = weights_folder()
+    (record,) = _named([options.id], read_registry(folder))
+    values = onnx_export.export(
+        record,
+        folder,
+        options.onnx,
+        settings=Settings.from_environment(),
+        int8=options.int8,
+        pictures=options.pictures,
+        labeled=options.labeled,
+        progress=progress,
+    )
+    made, parity = values["onnx"], values["parity"]
+    lines = [
+        f"Wrote      {printable_name(made['file'])}, {made['size_bytes']:,} bytes, {made['precision']}, and its record",
+        f"SHA-256    {made['sha256']}",
+        f"Parity     largest logit difference {parity['largest_logit_difference']:.2g}, mean "
+        f"{parity['mean_logit_difference']:.2g}; another outcome for {parity['other_outcomes']} of "
+        f"{parity['faces']} faces",
+        f"           on {parity['measured_on']}",
+    ]
+    for key, whose in (("error_rates", "its own"), ("error_rates_of_the_original", "of the original")):
+        if values.get(key):
+            rates = values[key]["measures"]
+            shares = ", ".join(f"{name} {_share(rates[name]['value'])}" for name in ("fpr", "fnr", "coverage"))
+            lines.append(f"Errors     {whose}: {shares}, {rates['n_real']} authentic and {rates['n_fake']} manipulated")
+    if not values["error_rates"]:
+        lines.append("Errors     not measured: those of the original are not its own; --validate DIR measures them")
+    return Answer("\n".join(lines))
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
+    found = inspect_checkpoint(options.file)
+    return Answer(to_json(found.as_dict()) if options.json else "\n".join(_description(found)))
+
+
+def _description(found: Inspection) -> list[str]:
+    """An inspection as lines that a person can read."""
+    lines = [
+        f"File       {found.name}",
+        f"SHA-256    {found.sha256}",
+        f"Container  {found.container}, {found.size_bytes:,} bytes",
+    ]
+    if found.tensor_count:
+        place = f" (under {found.architecture_at})" if found.architecture_at else ""
+        known = f"{found.architecture}{place}" if found.architecture else "of no architecture this version knows"
+        lines += [
+            f"Tensors    {found.tensor_count:,}, with {found.element_count:,} numbers in all",
+            f"Network    {known}",
+        ]
+    lines.append(f"Verdict    {found.verdict}")
+    if found.damage:
+        lines.append(f"Damage     it cannot be followed to its end: {found.damage}")
+    if not found.complete:
+        lines.append("Note       it is nested too deep or too often to be counted in full")
+    lines += _section(
+        "Tensor",
+        [(entry.name, entry.dtype, " x ".join(map(str, entry.shape)) or "one number") for entry in found.tensors],
+        found.tensor_count,
+    )
+    arguments = [(entry.name, str(entry.value)) for entry in found.arguments]
+    lines += _section("Argument", arguments, found.argument_count)
+    globals_ = [(entry.name, _mark(harmless=entry.harmless)) for entry in found.globals]
+    lines += _section("Import", globals_, found.global_count)
+    calls = [
+        (entry.name, f"{entry.count:,} x", _mark(harmless=entry.harmless), "; ".join(entry.arguments))
+        for entry in found.calls
+    ]
+    return lines + _section("Call", calls, found.call_count)
+
+
+def _mark(*, harmless: bool) -> str:
+    return "rebuilds" if harmless else "runs code"
+
+
+def _section(title: str, rows: list[tuple[str, ...]], count: int) -> list[str]:
+    if not rows:
+        return []
+    heading = (title,) + ("",) * (len(rows[0]) - 1)
+    more = [f"and {count - len(rows):,} more"] if count > len(rows) else []
+    return ["", *columns([heading, *rows]), *more]
+
+
+ANSWERS: dict[str, Callable[[argparse.Namespace, Progress | None], Answer]] = {
+    "list": _list,
+    "verify": _verify,
+    "fetch": _fetch,
+    "inspect": _inspect,
+    "export": _export,
+}

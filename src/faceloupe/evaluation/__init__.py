@@ -1,0 +1,1 @@
+"""How good a model is: measures, plots, a user's own labeled folder."""

@@ -1,0 +1,265 @@
+"""A user's own labeled folder, run through the same pipeline: their own error rates."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.config import Settings
+from faceloupe.errors import Cancelled, UsageError
+from faceloupe.evaluation import plots
+from faceloupe.evaluation.measures import NAMES, Decisions, Measures, curves_of, measure
+from faceloupe.media.evidence_file import Intake, printable_name, take_in
+from faceloupe.report.spreadsheet import to_csv
+from faceloupe.report.write import publish
+from faceloupe.types import Outcome
+
+WRITTEN = ("predictions.csv", "roc.png", "reliability.png", "tippett.png", "validation.json")
+FOLDERS = {"real": 0, "fake": 1}  # polarity everywhere: 1 = manipulated
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One file with its label and the pipeline's word.
+
+    Attributes:
+        path: relative to the folder.
+        label: 1 = manipulated, 0 = authentic.
+        sha256: of the file.
+        outcome: see ``types.Outcome``.
+        score: calibrated P(manipulated), 0..1; None where nothing was scored.
+        reason: of the outcome.
+    """
+
+    path: Path
+    label: int
+    sha256: str
+    outcome: Outcome
+    score: float | None
+    reason: str
+
+    @property
+    def unit(self) -> str:
+        """Files of one subfolder (a person, a camera, a video) are not independent, and count as one observation."""
+        return self.path.as_posix() if len(self.path.parts) == 2 else self.path.parent.as_posix()
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Attributes:
+    effort: that was made; None where the model was named for itself.
+    model_id: of the record that scored.
+    weights_sha256: of its weights.
+    thresholds: lower and upper.
+    files: every file, in order.
+    measures: of the files that were scored.
+    """
+
+    effort: str | None
+    model_id: str
+    weights_sha256: str
+    thresholds: tuple[float, float]
+    files: tuple[Judged, ...]
+    measures: Measures
+
+    @property
+    def scored(self) -> tuple[Judged, ...]:
+        return tuple(file for file in self.files if file.score is not None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        unscored = {
+            name: {
+                outcome.value: sum(file.label == label and file.outcome is outcome for file in self.files)
+                for outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)
+            }
+            for name, label in FOLDERS.items()
+        }
+        return {
+            "effort": self.effort,
+            "model": {"id": self.model_id, "weights_sha256": self.weights_sha256},
+            "thresholds": dict(zip(("lower", "upper"), self.thresholds, strict=True)),
+            "files": len(self.files),
+            "units": len({file.unit for file in self.scored}),
+            "unscored": unscored,
+            "measures": self.measures.as_dict(),
+        }
+
+
+def _listed(folder: Path) -> list[tuple[Path, int]]:
+    """Every file below ``real`` and ``fake``, hidden ones aside, with its label.
+
+    Raises:
+        UsageError: a folder is missing, empty, unreadable, or a link: what it leads to would not be counted.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; one with the subfolders real and fake was expected.")
+    files = []
+    for name, label in FOLDERS.items():
+        found = []
+        for place, inner, names in os.walk(folder / name, onerror=_refuse):
+            inner[:] = sorted(one for one in inner if not one.startswith("."))
+            for one in inner:
+                if Path(place, one).is_symlink():
+                    raise UsageError(f"{Path(place, one)} is a link to a folder; put the files themselves there.")
+            found += [Path(place, one).relative_to(folder) for one in sorted(names) if not one.startswith(".")]
+        if not found:
+            raise UsageError(
+                f"{folder / name} holds no files; authentic ones were expected in real and manipulated ones in fake."
+            )
+        files += [(path, label) for path in sorted(found)]
+    return files
+
+
+def _refuse(problem: OSError) -> None:
+    if not isinstance(problem, FileNotFoundError):
+        raise UsageError(f"{problem.filename} cannot be read ({problem.strerror}).") from problem
+
+
+def validate(
+    folder: Path,
+    instruments: Instruments,
+    *,
+    settings: Settings,
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Validation:
+    """Examine every file of ``folder/real`` and ``folder/fake`` as the app would, and count what was right.
+
+    A file of several faces counts once, by its most suspicious face, as everywhere. A copy of a file that was counted
+    already is listed as a duplicate and not counted again; a file that cannot be read is listed as an error.
+
+    Raises:
+        UsageError: the folder lacks a class, a file stands under both labels, or nothing of a class could be scored.
+        Cancelled: ``cancel`` said so.
+    """
+    listed, files = _listed(folder), []
+    first: dict[str, tuple[Path, int]] = {}
+    copies: dict[Path, Path] = {}
+    for number, (path, label) in enumerate(listed):  # all are hashed first: a wrong label shows before hours of work
+        _step(progress, cancel, f"Hashing file {number + 1} of {len(listed)}", 0.1 * number / len(listed))
+        intake = _taken(folder / path, settings)
+        if not isinstance(intake, str):
+            before, its_label = first.setdefault(intake.evidence.sha256, (path, label))
+            if its_label != label:
+                raise UsageError(f"{path} and {before} are the same file under both labels; one of them is wrong.")
+            if before != path:
+                copies[path] = before
+    for number, (path, label) in enumerate(listed):
+        _step(progress, cancel, f"File {number + 1} of {len(listed)}", 0.1 + 0.9 * number / len(listed))
+        intake = _taken(folder / path, settings)
+        if isinstance(intake, str):
+            files.append(Judged(path, label, "", Outcome.ERROR, None, intake))
+            continue
+        digest = intake.evidence.sha256
+        if path in copies:
+            why = f"the same file as {copies[path]}, counted there"
+            files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
+            continue
+        report = analyze(intake, instruments, settings=settings, explain=False).report
+        files.append(Judged(path, label, digest, Outcome(report["outcome"]), report["score"], report["reason"]))
+    return _measured(files, instruments, settings)
+
+
+def _taken(path: Path, settings: Settings) -> Intake | str:
+    """The file, or why it cannot be read."""
+    try:
+        return take_in(path, max_bytes=settings.max_bytes)
+    except UsageError as problem:
+        return str(problem)
+
+
+def _step(
+    progress: Callable[[str, float], None] | None, cancel: Callable[[], bool] | None, stage: str, share: float
+) -> None:
+    if cancel and cancel():
+        raise Cancelled("The validation was cancelled.")
+    if progress:
+        progress(stage, share)
+
+
+def _measured(files: Sequence[Judged], instruments: Instruments, settings: Settings) -> Validation:
+    scored = [file for file in files if file.score is not None]
+    for name, label in FOLDERS.items():
+        if not any(file.label == label for file in scored):
+            raise UsageError(f"No file in {name} could be scored, so there is no error rate; see their reasons.")
+    record = instruments.scorer.record
+    thresholds = record.thresholds
+    return Validation(
+        settings.stated_effort,
+        record.id,
+        record.weights_sha256,
+        (thresholds.lower, thresholds.upper),
+        tuple(files),
+        measure(_decisions(scored)),
+    )
+
+
+def _decisions(scored: Sequence[Judged]) -> Decisions:
+    """The outcomes as they were reported: a quality gate may have overruled a score."""
+    scores = np.clip([file.score for file in scored], 1e-12, 1.0 - 1e-12)
+    return Decisions(
+        labels=np.array([file.label for file in scored]),
+        log_odds=np.log(scores / (1.0 - scores)),
+        called_fake=np.array([file.outcome is Outcome.MANIPULATED for file in scored]),
+        called_real=np.array([file.outcome is Outcome.AUTHENTIC for file in scored]),
+        units=np.array([file.unit for file in scored]),
+        ranks=scores,
+    )
+
+
+def table(validation: Validation) -> str:
+    """The result as a table to read."""
+    measures, facts = validation.measures, validation.as_dict()
+    lines = [
+        f"Effort     {validation.effort or 'none of the three, as the model was named'}",
+        f"Model      {validation.model_id} (weights {validation.weights_sha256[:8]}, verified)",
+        f"Files      {facts['files']}: {measures.n_real} authentic and {measures.n_fake} manipulated were scored, "
+        f"{facts['units']} independent units",
+    ]
+    for name, counts in facts["unscored"].items():
+        if any(counts.values()):
+            lines.append(f"Unscored   in {name}: {counts['not_applicable']} not applicable, {counts['error']} errors")
+    lines += ["", f"{'Measure':<30}  {'value':>6}  95 % interval"]
+    for key, name in NAMES.items():
+        one, name = getattr(measures, key), name[:1].upper() + name[1:]
+        words = "too few for an interval" if one.low is None else f"{one.low:.3f} to {one.high:.3f}"
+        if one.value is None:
+            lines.append(f"{name:<30}  {'-':>6}  nothing to measure")
+        else:
+            lines.append(f"{name:<30}  {one.value:>6.3f}  {words}")
+    return "\n".join(lines)
+
+
+def write(validation: Validation, folder: Path) -> list[Path]:
+    """Write ``validation.json``, ``predictions.csv`` and the plots into a folder.
+
+    Raises:
+        UsageError: the folder cannot be written, or holds a file of one of these names already.
+    """
+    names = {label: name for name, label in FOLDERS.items()}
+    rows = [
+        (
+            printable_name(file.path.as_posix()),
+            file.sha256,
+            names[file.label],
+            file.outcome.value,
+            file.score,
+            printable_name(file.reason),
+        )
+        for file in validation.files
+    ]
+    curves = {validation.model_id: curves_of(_decisions(validation.scored))}
+    contents = (
+        to_csv(("path", "sha256", "label", "outcome", "score", "reason"), rows).encode(),
+        plots.roc(curves),
+        plots.reliability(curves),
+        plots.tippett(curves),
+        (json.dumps(validation.as_dict(), indent=2) + "\n").encode(),
+    )
+    return publish(dict(zip(WRITTEN, contents, strict=True)), folder)

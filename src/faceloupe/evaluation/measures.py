@@ -1,0 +1,226 @@
+"""One row of every table: what a model's decisions on labeled faces amount to, each number with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from faceloupe.evaluation import metrics
+from faceloupe.models.record import Thresholds
+
+FEW_UNITS = 5  # with fewer people, videos or pictures than this, a bootstrap tells nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured number and its 95 % interval.
+
+    All are None where nothing could be measured (one class only, nothing decided); the interval is, where fewer than
+    ``FEW_UNITS`` independent units of a class stand behind the number.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What a model said of N labeled faces.
+
+    Attributes:
+        labels: (N,) int, 1 = manipulated.
+        log_odds: (N,) float64, calibrated natural log-odds at even prior odds.
+        called_fake, called_real: (N,) bool; inconclusive where neither.
+        units: (N,) str, the independent unit that each face belongs to.
+        ranks: (N,) float64, what orders the faces for AUC, equal error rate and ROC: raw logits where the log-odds are
+            of several fits, else the log-odds.
+    """
+
+    labels: np.ndarray
+    log_odds: np.ndarray
+    called_fake: np.ndarray
+    called_real: np.ndarray
+    units: np.ndarray
+    ranks: np.ndarray
+
+    @classmethod
+    def at(cls, labels: np.ndarray, log_odds: np.ndarray, thresholds: Thresholds, units: np.ndarray) -> "Decisions":
+        """Decide by two thresholds on the calibrated score."""
+        scores = probabilities(log_odds)
+        return cls(
+            labels, log_odds, scores >= thresholds.upper, scores <= thresholds.lower, np.asarray(units), log_odds
+        )
+
+    def where(self, keep: np.ndarray) -> "Decisions":
+        """The faces that a (N,) bool mask keeps."""
+        return Decisions(*(getattr(self, one.name)[keep] for one in fields(self)))
+
+
+def probabilities(log_odds: np.ndarray) -> np.ndarray:
+    """P(manipulated) at even prior odds, 0..1."""
+    return 1.0 / (1.0 + np.exp(-np.clip(log_odds, -60.0, 60.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Attributes:
+    n_real, n_fake: faces measured.
+    auc: area under the ROC curve, 0..1.
+    eer: equal error rate, 0..1.
+    accuracy: at the midpoint, a score of 0.5; 0..1.
+    decided_accuracy: share of the decided faces that were decided rightly, 0..1.
+    coverage: share of all faces that were decided, 0..1.
+    fpr: share of the authentic faces that were called manipulated, 0..1.
+    fnr: share of the manipulated faces that were called authentic, 0..1.
+    ece: expected calibration error, 0..1.
+    cllr: log-likelihood-ratio cost, bits.
+    """
+
+    n_real: int
+    n_fake: int
+    auc: Estimate
+    eer: Estimate
+    accuracy: Estimate
+    decided_accuracy: Estimate
+    coverage: Estimate
+    fpr: Estimate
+    fnr: Estimate
+    ece: Estimate
+    cllr: Estimate
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def measure(decisions: Decisions, *, resamples: int = 1000, seed: int = 0) -> Measures:
+    """Measure decisions; intervals are of a bootstrap over units.
+
+    The intervals of shares are widened to Wilson's over as many observations as there are units.
+    """
+    labels, log_odds = decisions.labels, decisions.log_odds
+    fake, real = labels == 1, labels == 0
+    fake_calls, real_calls = decisions.called_fake, decisions.called_real
+    decided, everyone = fake_calls | real_calls, np.ones(len(labels), bool)
+    right = np.where(fake, fake_calls, real_calls)
+    scores = probabilities(log_odds)
+    drawn = metrics.bootstrap_weights(decisions.units, resamples=resamples, seed=seed)
+    once = np.ones(len(labels))
+    few = min(len(np.unique(decisions.units[one])) for one in (real, fake)) < FEW_UNITS
+
+    nothing = Estimate(None, None, None)
+
+    def estimate(function, *values) -> Estimate:
+        value = float(function(*values, once))
+        if not np.isfinite(value):
+            return Estimate(None, None, None)
+        if few:
+            return Estimate(value, None, None)
+        return Estimate(value, *metrics.interval(function(*values, drawn)))
+
+    def share(chosen: np.ndarray, of: np.ndarray) -> Estimate:
+        if not of.any():
+            return nothing
+        return Estimate(
+            float(chosen[of].mean()), *metrics.share_interval(chosen[of], decisions.units[of], drawn[:, of])
+        )
+
+    both = fake.any() and real.any()
+    return Measures(
+        n_real=int(real.sum()),
+        n_fake=int(fake.sum()),
+        auc=estimate(metrics.auc, labels, decisions.ranks) if both else nothing,
+        eer=estimate(metrics.equal_error_rate, labels, decisions.ranks) if both else nothing,
+        accuracy=share((scores >= 0.5) == fake, everyone),
+        decided_accuracy=share(right, decided),
+        coverage=share(decided, everyone),
+        fpr=share(fake_calls, real),
+        fnr=share(real_calls, fake),
+        ece=estimate(metrics.calibration_error, labels, scores) if both else nothing,
+        cllr=estimate(metrics.cllr, labels, log_odds) if both else nothing,
+    )
+
+
+def roc_points(labels: np.ndarray, ranks: np.ndarray, count: int = 200) -> list[tuple[float, float]]:
+    """(false positive rate, true positive rate) pairs from (0, 0) to (1, 1), at most ``count`` of them."""
+    thresholds = np.unique(ranks)[::-1]
+    if len(thresholds) > count:
+        thresholds = thresholds[np.linspace(0, len(thresholds) - 1, count).round().astype(int)]
+    real, fake = np.sort(ranks[labels == 0]), np.sort(ranks[labels == 1])
+    rates = [1.0 - np.searchsorted(values, thresholds, side="left") / len(values) for values in (real, fake)]
+    return [(0.0, 0.0), *zip(rates[0].tolist(), rates[1].tolist(), strict=True)]
+
+
+def reliability_points(labels: np.ndarray, log_odds: np.ndarray) -> list[dict[str, float]]:
+    """Reliability diagram: promised and found share of manipulated faces, and the share of the weight, of each bin."""
+    weight, promised, found = metrics.reliability(labels, probabilities(log_odds), np.ones(len(labels)))
+    return [
+        {"promised": float(p / w), "found": float(f / w), "weight": float(w)}
+        for w, p, f in zip(weight, promised, found, strict=True)
+        if w > 0
+    ]
+
+
+def tippett_points(values: Sequence[float] | np.ndarray, count: int = 120) -> list[tuple[float, float]]:
+    """Tippett plot of one class: (log10 LR, share of its faces with at least that ratio) pairs, rising in log10 LR."""
+    ranked = np.sort(np.asarray(values, np.float64))
+    shares = 1.0 - np.arange(len(ranked)) / len(ranked)
+    keep = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
+    return list(zip(ranked[keep].tolist(), shares[keep].tolist(), strict=True))
+
+
+def curves_of(decisions: Decisions) -> dict[str, Any]:
+    """What the figures are drawn from, as plain JSON values.
+
+    Returns:
+        ``roc``, ``reliability`` and ``tippett`` (by class), see their functions; ``confusion``: for authentic and
+        manipulated faces, how many were called authentic, inconclusive and manipulated.
+    """
+    labels, log_odds = decisions.labels, decisions.log_odds
+    ratios = log_odds / np.log(10.0)
+    called = np.where(decisions.called_fake, 2, np.where(decisions.called_real, 0, 1))
+    return {
+        "roc": roc_points(labels, decisions.ranks),
+        "reliability": reliability_points(labels, log_odds),
+        "tippett": {
+            "authentic": tippett_points(ratios[labels == 0]),
+            "manipulated": tippett_points(ratios[labels == 1]),
+        },
+        "confusion": [[int(((labels == label) & (called == call)).sum()) for call in range(3)] for label in (0, 1)],
+    }
+
+
+# Shown name of each measure, in the order of every table.
+NAMES = {
+    "auc": "AUC",
+    "eer": "equal error rate",
+    "accuracy": "accuracy at .5",
+    "coverage": "decided",
+    "decided_accuracy": "accuracy of decided",
+    "fpr": "authentic called manipulated",
+    "fnr": "manipulated called authentic",
+    "ece": "ECE",
+    "cllr": "Cllr",
+}
+
+
+def shown(estimate: dict[str, float | None]) -> str:
+    """An estimate, as plain values, in words: the number, and its interval where there is one."""
+    if estimate["value"] is None:
+        return "-"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f} (too few for an interval)"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def across(rows: list[dict[str, Any]], measure: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """One measure of several models: their ids, and a row (its part, a text each) wherever any of them has a number.
+
+    Args:
+        rows: with ``model``, ``part`` and measures, all models having the same parts.
+    """
+    found = {(row["model"], row["part"]): row[measure] for row in rows}
+    models, parts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "part"))
+    kept = [part for part in parts if any(found[model, part]["value"] is not None for model in models)]
+    return models, [(part, [shown(found[model, part]) for model in models]) for part in kept]

@@ -1,0 +1,326 @@
+"""Edge export: a network as ONNX, in float32 or INT8, held against the original, with a record of its own beside it.
+
+The exported file is another model: it inherits no error rate. Its record says how far its logits are from the
+original's, and holds error rates only where they were measured on it.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from faceloupe.analysis.pipeline import Instruments
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError, UsageError, WeightsError
+from faceloupe.evaluation import labeled_folder
+from faceloupe.media.evidence_file import printable_name, take_in
+from faceloupe.media.sandbox.image import decode
+from faceloupe.models.loading import load_network
+from faceloupe.models.record import ModelRecord
+from faceloupe.report.write import publish, refuse_taken
+from faceloupe.samples import SAMPLES
+from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
+from faceloupe.types import Box
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+SUFFIX = ".onnx"
+INPUT, OUTPUT = "faces", "logits"
+_OPSET = 18  # the oldest that torch's exporter writes without a conversion
+_MOST_FACES = 256  # for parity
+_EXTRA = "install what exporting needs: pip install --requirement requirements-export.txt"
+
+
+class ExportedScorer:
+    """An exported network in the place of the original: the same views, the same calibration, without heatmaps."""
+
+    def __init__(self, record: ModelRecord, content: bytes) -> None:
+        """
+        Raises:
+            WeightsError: the content is no network that can be run.
+        """
+        self.record = record
+        self._session = _session(content)
+
+    def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
+        """Cut a face out of an (H, W, 3) uint8 RGB picture."""
+        return view_face(rgb, box, self.record.input)
+
+    def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
+        """Raw logits of N faces, the mean over their views: (N,) float64."""
+        return np.array([run(self._session, face.crops, self.record.input).mean() for face in faces])
+
+    def probability(self, logit: float) -> float:
+        """Calibrated P(manipulated) by the original's calibrator, 0..1."""
+        return float(self.record.calibrator.probability(logit))
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far an exported network is from the original, on the same views of the same faces.
+
+    Attributes:
+        faces: that were compared.
+        largest_logit_difference: of a single view, absolute.
+        mean_logit_difference: over all views, absolute.
+        other_outcomes: faces that fall on another side of a threshold.
+        measured_on: which pictures.
+    """
+
+    faces: int
+    largest_logit_difference: float
+    mean_logit_difference: float
+    other_outcomes: int
+    measured_on: str
+
+
+def export(
+    record: ModelRecord,
+    folder: Path,
+    target: Path,
+    *,
+    settings: Settings,
+    int8: bool = False,
+    pictures: Path | None = None,
+    labeled: Path | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, Any]:
+    """Write ``target`` and, beside it, its record (the same name with ``.json``).
+
+    Args:
+        record: of a single network.
+        folder: of the model registry.
+        target: ends in ``.onnx``; nothing is overwritten.
+        int8: quantize the weights to 8 bits.
+        pictures: folder of pictures with faces, for parity; the bundled samples where None.
+        labeled: folder with ``real`` and ``fake``, to measure error rates on, of both networks.
+        progress: called with the stage and the share done, 0..1.
+
+    Returns:
+        The record, as plain JSON values.
+
+    Raises:
+        UsageError: an ensemble, a bad target or folder, or the libraries for it are not installed.
+        WeightsError: no verified weights.
+    """
+    say = progress or (lambda stage, share: None)
+    if record.members:
+        raise UsageError(f"{record.id} is an ensemble; export its members ({', '.join(record.members)}) one by one.")
+    if target.suffix != SUFFIX:
+        raise UsageError(f"{printable_name(target.name)} must end in {SUFFIX}.")
+    if target.parent.resolve() == folder.resolve():
+        raise UsageError(f"{target.parent} holds the model records, and an export is none; choose another folder.")
+    names = target.name, target.with_suffix(".json").name
+    refuse_taken(names, target.parent)
+    _require()
+    say("Loading", 0.0)
+    settings = replace(settings, model=record.id, device="cpu")
+    instruments = Instruments.load(settings, folder=folder)
+    faces, described = _faces(pictures, instruments, settings)
+    say("Exporting", 0.1)
+    network = load_network(record, folder).to(memory_format=torch.contiguous_format)
+    content = _float32(network, record.input)
+    if int8:
+        say("Quantizing", 0.2)
+        content = _int8(content)
+    say("Comparing", 0.3)
+    exported = ExportedScorer(record, content)
+    values = _described(record, content, names[0], int8)
+    values["parity"] = asdict(_parity(network, content, record, faces, described))
+    if labeled is not None:
+        for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", instruments.scorer)):
+            say("Measuring error rates", 0.4 if scorer is exported else 0.7)
+            found = labeled_folder.validate(labeled, replace(instruments, scorer=scorer), settings=settings)
+            values[name] = found.as_dict() | {"measured_on": "a folder of labeled pictures, through the whole pipeline"}
+    publish({names[0]: content, names[1]: to_json(values).encode()}, target.parent)
+    say("Exported", 1.0)
+    return values
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """The record as it is written."""
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], ExportedScorer]:
+    """An exported network and its record, each held against the other and against the original's record.
+
+    Raises:
+        WeightsError: one is missing, damaged, or of something else.
+    """
+    try:
+        values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        fits = (values["onnx"]["sha256"], values["of"]["record_sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise WeightsError(
+            f"{printable_name(path.name)} or its record is missing or damaged; export it anew."
+        ) from problem
+    if fits != (hashlib.sha256(content).hexdigest(), record.sha256):
+        raise WeightsError(f"{printable_name(path.name)} is not what its record says; export it anew.")
+    return values, ExportedScorer(record, content)
+
+
+def run(session: "onnxruntime.InferenceSession", crops: np.ndarray, contract: InputContract) -> np.ndarray:
+    """Logits of (V, S, S, 3) uint8 RGB views: (V,) float64."""
+    (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(normalize(crops, contract))})
+    return logits.astype(np.float64).ravel()
+
+
+def _require() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as problem:
+        raise UsageError(f"{problem.name} is not installed; {_EXTRA}.") from problem
+
+
+def _session(content: bytes) -> "onnxruntime.InferenceSession":
+    _require()
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
+
+    try:
+        return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as problem:
+        raise WeightsError("The ONNX file holds no network that can be run; export it anew.") from problem
+
+
+def _faces(pictures: Path | None, instruments: Instruments, settings: Settings) -> tuple[list[FaceViews], str]:
+    """Views of the faces in some pictures, and which pictures those were."""
+    paths = [sample.path for sample in SAMPLES]
+    if pictures is not None:
+        paths = sorted(path for path in pictures.rglob("*") if path.is_file()) if pictures.is_dir() else []
+    views: list[FaceViews] = []
+    used = 0
+    for path in paths:
+        if len(views) >= _MOST_FACES:
+            break
+        with contextlib.suppress(EvidenceError):  # what cannot be read has no face
+            intake = take_in(path, max_bytes=settings.max_bytes)
+            rgb = decode(intake, settings=settings).rgb
+            found = [instruments.scorer.view(rgb, face.box) for face in instruments.detector.detect(rgb)]
+            views, used = views + found, used + bool(found)
+    if not views:
+        raise UsageError(f"{pictures} holds no picture with a face; name a folder that does.")
+    source = "the bundled samples" if pictures is None else "a folder of pictures"
+    return views[:_MOST_FACES], f"{len(views[:_MOST_FACES])} faces of {used} pictures: {source}"
+
+
+def _float32(network: torch.nn.Module, contract: InputContract) -> bytes:
+    given = torch.zeros(2, 3, contract.size, contract.size)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.redirect_stdout(None):
+        warnings.simplefilter("ignore")  # the exporter warns of its own parts
+        path = Path(folder, "network.onnx")
+        torch.onnx.export(
+            network,
+            (given,),
+            path,
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("n", min=1, max=1024)},),
+            external_data=False,
+            verbose=False,
+        )
+        return path.read_bytes()
+
+
+def _int8(content: bytes) -> bytes:
+    """Weights of convolutions and of the classifier in 8 bits, one symmetric scale for each output channel.
+
+    Activations stay in float32: in 8 bits too, a MobileNetV3's logits came out wrong by up to 5, calibrated or not.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_from_string(content)
+    users = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    for node in users:
+        if node.op_type == "Gemm" and not any(one.name == "transB" and one.i == 1 for one in node.attribute):
+            raise WeightsError(
+                "The exported classifier has another layout than is quantized here; export it in float32."
+            )
+    names = {node.input[1] for node in users}
+    made, added = [], []
+    for tensor in list(model.graph.initializer):
+        if tensor.name not in names:
+            continue
+        weights = numpy_helper.to_array(tensor)
+        reach = np.abs(weights.reshape(len(weights), -1)).max(1)
+        scale = np.where(reach > 0.0, reach / 127.0, 1.0).astype(np.float32)
+        rounded = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1))).astype(np.int8)
+        name = tensor.name
+        model.graph.initializer.remove(tensor)
+        added += [numpy_helper.from_array(rounded, f"{name}.int8"), numpy_helper.from_array(scale, f"{name}.scale")]
+        made.append(helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [name], axis=0))
+    model.graph.initializer.extend(added)
+    nodes = [*made, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _parity(
+    network: torch.nn.Module, content: bytes, record: ModelRecord, faces: Sequence[FaceViews], described: str
+) -> Parity:
+    session, apart, other = _session(content), [], 0
+    lower, upper = record.thresholds.lower, record.thresholds.upper
+    for face in faces:
+        with torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(normalize(face.crops, record.input)))
+            expected = network(given).double().numpy().ravel()
+        found = run(session, face.crops, record.input)
+        apart.append(np.abs(found - expected))
+        sides = [
+            (score <= lower, score >= upper)
+            for score in (record.calibrator.probability(float(one.mean())) for one in (expected, found))
+        ]
+        other += sides[0] != sides[1]
+    gaps = np.concatenate(apart)
+    return Parity(len(faces), float(gaps.max()), float(gaps.mean()), other, described)
+
+
+def _described(record: ModelRecord, content: bytes, name: str, int8: bool) -> dict[str, Any]:
+    import onnxruntime
+
+    size = record.input.size
+    return {
+        "id": f"{record.id}-onnx-{'int8' if int8 else 'float32'}",
+        "of": {"id": record.id, "weights_sha256": record.weights_sha256, "record_sha256": record.sha256},
+        "onnx": {
+            "file": name,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size_bytes": len(content),
+            "opset": _OPSET,
+            "precision": "int8 weights, float32 activations" if int8 else "float32",
+            "input": {"name": INPUT, "shape": ["n", 3, size, size], "type": "float32, normalized as the contract says"},
+            "output": {
+                "name": OUTPUT,
+                "shape": ["n", 1],
+                "type": "raw logit of one view; a face's is the mean of its views",
+            },
+            "made_with": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__},
+        },
+        "input": asdict(record.input),
+        "calibrator": asdict(record.calibrator),
+        "thresholds": asdict(record.thresholds),
+        "thresholds_from": "the original; they were not fitted to this network",
+        "license": record.license,
+        "limits": list(record.limits),
+        "error_rates": None,
+    }

@@ -1,0 +1,263 @@
+"""The near side of a decoder: asks the server for a child, waits for it no longer than is due, and ends it."""
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError
+from faceloupe.media.sandbox import protocol
+
+_LOG = logging.getLogger(__name__)
+_MODULE = "faceloupe.media.sandbox.server"
+_MOST_LEFT = 2**28  # bytes behind a message that was left unread
+_LOOK_S = 0.1  # between two questions whether the caller still wants the work
+_END_S = 5.0  # until a child that was killed is reaped
+_S_PER_MIB = 2.0  # of the file, on top of the settings' limit
+_CRASHED = (
+    "The file crashed its decoder ({}), so nothing can be said about it; treat it with care, and get another copy."
+)
+_BUSY = (
+    "The file kept its decoder busy for {:.0f} s, which is the limit, so it was stopped; get another copy, "
+    "or raise max_decoder_s."
+)
+_GREEDY = "The file needs more memory than a decoder may have ({} MiB); get another copy, or raise max_decoder_bytes."
+_LOST = "The process that decodes files was lost, through no fault of this one; examine it anew."
+_NONSENSE = "The file made its decoder answer what makes no sense; treat it with care, and get another copy."
+
+
+class _Server:
+    """The process that forks decoders. Any thread may ask it."""
+
+    def __init__(self) -> None:
+        near, far = socket.socketpair()
+        with far:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-s", "-m", _MODULE, str(far.fileno())],
+                pass_fds=[far.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt at the terminal reaches us first, and we end it
+                env={
+                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    "OPENBLAS_NUM_THREADS": "1",  # a process with threads cannot be forked safely
+                    "MALLOC_ARENA_MAX": "2",  # each reserves address space, which is limited
+                    "MALLOC_MMAP_THRESHOLD_": str(2**30),  # memory that was touched is used again: in a new process,
+                    "MALLOC_TRIM_THRESHOLD_": str(2**30),  # touching it costs more than decoding
+                    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+                },
+            )
+        self._control, self._lock = near, threading.Lock()
+        self._spare = self._forked()
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def take(self) -> tuple[socket.socket, socket.socket]:
+        """Session and leash of a child that waits for its request. The next one is made ready meanwhile."""
+        with self._lock:
+            taken, self._spare = self._spare, self._forked()
+            return self._forked() if protocol.waits(taken[1], 0) else taken  # the system has ended it meanwhile
+
+    def _forked(self) -> tuple[socket.socket, socket.socket]:
+        (session, far), (leash, far_leash) = socket.socketpair(), socket.socketpair()
+        with far, far_leash:
+            protocol.send(self._control, {}, descriptors=[far.fileno(), far_leash.fileno()])
+        return session, leash
+
+    def forget(self) -> None:
+        """Let go of it in a forked process, whose parent it belongs to."""
+        self._hang_up()
+        self._process.returncode = 0  # not ours to wait for
+
+    def close(self) -> None:
+        """End it, and with it whatever it forked."""
+        self._hang_up()
+        self._process.wait()
+
+    def _hang_up(self) -> None:
+        for end in (self._control, *self._spare):
+            end.close()
+
+
+_server: _Server | None = None
+_starting = threading.Lock()
+
+
+def start() -> None:
+    """Start the server of this process if there is none, without waiting for it."""
+    _running()
+
+
+def _running() -> _Server:
+    global _server
+    with _starting:
+        if _server is None or not _server.lives:
+            if _server is not None:
+                _server.close()
+            _server = _Server()
+        return _server
+
+
+@atexit.register
+def stop() -> None:
+    """End the server of this process; the next decoder starts another."""
+    global _server
+    with _starting:
+        if _server is not None:
+            _server.close()
+            _server = None
+
+
+def _after_fork() -> None:
+    global _server, _starting
+    _starting = threading.Lock()
+    if _server is not None:
+        _server.forget()
+        _server = None
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Worker:
+    """A decoder at work on one file.
+
+    Its waiting is limited in all: the settings' ``max_decoder_s``, two seconds for each MiB of the file, and what
+    ``grant`` adds. Time that nobody waits for it does not count.
+    """
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        evidence: int,
+        *,
+        settings: Settings,
+        sha256: str,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            request: see ``child.run``.
+            evidence: descriptor of the file; it stays the caller's.
+            settings: with the limits.
+            sha256: of the file, for the log.
+            check: called while it is waited for; what it raises ends the work.
+        """
+        self._check, self._sha256, self._memory = check, sha256, settings.max_decoder_bytes
+        self._allowed = settings.max_decoder_s + _S_PER_MIB * os.fstat(evidence).st_size / 2**20
+        self._waited = 0.0
+        try:
+            self._session, self._leash = _running().take()
+        except OSError as problem:
+            raise EvidenceError(_LOST) from problem
+        self._reader = protocol.Reader(self._session)
+        self.send(request | {"memory": self._memory, "max_pixels": settings.max_pixels}, descriptors=[evidence])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the decoder, whatever it is doing; twice is once."""
+        with contextlib.suppress(OSError):
+            self._leash.send(b"x")  # a process that was forked meanwhile may hold the leash as well
+        self._session.close()
+        self._leash.close()
+
+    def grant(self, seconds: float) -> None:
+        """Allow for more time, as something was delivered."""
+        self._allowed += seconds
+
+    def send(self, facts: dict[str, Any], raw: bytes = b"", descriptors: list[int] | None = None) -> None:
+        """Send a message.
+
+        Raises:
+            EvidenceError: the decoder is gone.
+        """
+        try:
+            self._session.settimeout(_END_S)
+            protocol.send(self._session, facts, raw, descriptors)
+        except OSError:
+            while True:  # until its last words, or its end
+                self.receive(_MOST_LEFT)
+
+    def receive(self, most_raw: int = 0) -> protocol.Message:
+        """The next message, waited for as long as is left.
+
+        Raises:
+            EvidenceError: none came, or the decoder says what is wrong with the file.
+            Whatever ``check`` raises.
+        """
+        self._check()
+        began = time.monotonic()
+        try:
+            message = self._awaited(began, most_raw)
+            self._waited += time.monotonic() - began
+            if message is None:
+                raise self._ended()
+            if "failed" in message.facts:
+                self._log(message.text("trace"))
+                raise EvidenceError(self._sentence(message))
+        except protocol.Nonsense as problem:
+            raise self.nonsense(problem) from None
+        except OSError:
+            raise self._ended() from None
+        return message
+
+    def _awaited(self, began: float, most_raw: int) -> protocol.Message | None:
+        while True:
+            try:
+                return self._reader.receive(_LOOK_S, most_raw=most_raw)
+            except TimeoutError:
+                self._check()
+            if self._waited + time.monotonic() - began > self._allowed:
+                raise self._given_up(_BUSY.format(self._allowed), "out of time")
+
+    @property
+    def silent(self) -> bool:
+        """Whether the next message, if there is one, must be waited for."""
+        return self._reader.empty
+
+    def nonsense(self, problem: protocol.Nonsense) -> EvidenceError:
+        """End a decoder that answers what it never should; the error to raise."""
+        return self._given_up(_NONSENSE, f"nonsense: {problem}")
+
+    def _sentence(self, failed: protocol.Message) -> str:
+        cause = failed.facts.get("cause")
+        if cause == "memory":
+            return _GREEDY.format(self._memory >> 20)
+        return _CRASHED.format("an unforeseen error") if cause == "unforeseen" else failed.text("failed")
+
+    def _given_up(self, words: str, cause: str) -> EvidenceError:
+        self._log(cause)
+        self.close()
+        return EvidenceError(words)
+
+    def _ended(self) -> EvidenceError:
+        """The error to raise for a decoder that ended of itself."""
+        status = None
+        with contextlib.suppress(OSError, ValueError):
+            self._leash.settimeout(_END_S)
+            status = json.loads(self._leash.recv(64) or b"{}").get("status")
+        if status is None:
+            return self._given_up(_LOST, "the server was lost")
+        name = signal.Signals(-status).name if status and -status in list(signal.Signals) else "it ended early"
+        return self._given_up(_CRASHED.format(name), f"crash: {name}")
+
+    def _log(self, cause: str) -> None:
+        _LOG.warning("The decoder of %s: %s", self._sha256, cause)

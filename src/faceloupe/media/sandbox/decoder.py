@@ -1,0 +1,149 @@
+"""What a decoder's process does: one file, decoded for the process at the other end of its session."""
+
+import mmap
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media.image import decode_content
+from faceloupe.media.sandbox import confinement, protocol
+from faceloupe.media.video import Glimpse, Video, VideoFacts
+from faceloupe.system.logging import trace
+
+LOOK_AHEAD = 8  # decoded frames that are held until the other side has done with them
+SLOTS = 3  # pictures in the shared memory: two of wanted frames, and the last for one that is asked for
+
+
+def run(session: socket.socket, bounds: confinement.Bounds) -> None:
+    """Carry out the one request that comes, then end.
+
+    Every sentence for the user is sent, with a trace that quotes nothing of the file, not even an error's own words.
+    """
+    confinement.confine(bounds)
+    request = protocol.receive(session)
+    if request is None:
+        return
+    confinement.limit_memory(bounds.mapped + request.facts["memory"])
+    try:
+        WORK[request.facts["kind"]](session, request)
+    except FaceLoupeError as problem:
+        protocol.send(session, {"failed": str(problem), "trace": trace(problem)})
+    except MemoryError as problem:
+        protocol.send(session, {"failed": "", "cause": "memory", "trace": trace(problem)})
+    except OSError:  # the other side has gone
+        return
+    except Exception as problem:  # noqa: BLE001 - a trace is worth more than a silent end
+        protocol.send(session, {"failed": "", "cause": "unforeseen", "trace": trace(problem)})
+
+
+def _still(session: socket.socket, request: protocol.Message) -> None:
+    facts = request.facts
+    with open(request.descriptors[0], "rb") as file:
+        content = file.read()
+    picture = decode_content(content, facts["format"], max_pixels=facts["max_pixels"])
+    height, width = picture.rgb.shape[:2]
+    told = {
+        "notes": picture.notes,
+        "unshown": picture.unshown,
+        "damage": picture.damage,
+        "shown": asdict(picture.shown),
+    }
+    protocol.send(session, {"width": width, "height": height} | told)
+    answer = protocol.receive(session)
+    if answer is not None:
+        with mmap.mmap(answer.descriptors[0], picture.rgb.nbytes, protocol.SHARED) as memory:
+            memory.write(picture.rgb)
+        os.close(answer.descriptors[0])
+        protocol.send(session, {"done": True})
+
+
+def _video(session: socket.socket, request: protocol.Message) -> None:
+    facts = request.facts
+    with (
+        open(request.descriptors[0], "rb") as file,
+        Video(file, facts["format"], max_pixels=facts["max_pixels"]) as video,
+    ):
+        index = video.index
+        time_base = {"time_base": index.time_base.numerator, "ticks_per": index.time_base.denominator}
+        protocol.send(session, _described(video.facts) | time_base, index.ticks.astype("<i8").tobytes())
+        slots: list[np.ndarray] = []
+        while (message := protocol.receive(session, most_raw=8 * len(index.ticks))) is not None:
+            if message.descriptors:
+                shape = (SLOTS, video.facts.height, video.facts.width, 3)
+                slots = list(
+                    np.frombuffer(mmap.mmap(message.descriptors[0], 0, protocol.SHARED), np.uint8).reshape(shape)
+                )
+            if "every" in message.facts:  # anything else comes late from a walk that has ended
+                _Walk(session, video, slots).go(np.frombuffer(message.raw, "<i8").tolist(), message.facts["every"])
+
+
+def _described(facts: VideoFacts) -> dict[str, Any]:
+    rate = facts.frame_rate
+    described = {name: getattr(facts, name) for name in VideoFacts.__slots__}
+    return described | {"frame_rate": [rate.numerator, rate.denominator] if rate else []}
+
+
+class _Stopped(Exception):
+    """The other side wants no more of this walk."""
+
+
+class _Walk:
+    """One walk over a video, a few frames ahead of the other side."""
+
+    def __init__(self, session: socket.socket, video: Video, slots: list[np.ndarray]) -> None:
+        self._session, self._video, self._slots = session, video, slots
+        self._free = list(range(SLOTS - 1))
+        self._held: dict[int, tuple[Glimpse, int | None]] = {}
+        self._lost = 0
+
+    def go(self, wanted: list[int], every: bool) -> None:
+        """Send a message for each glimpse, and one at the end."""
+        end: dict[str, Any] = {"end": True}
+        try:
+            for number, glimpse in enumerate(self._video.walk(wanted, every=every)):
+                slot = None
+                if glimpse.wanted:
+                    self._attend(while_=lambda: not self._free)
+                    slot = self._free.pop()
+                    self._slots[slot][:] = glimpse.rgb()
+                self._held[number] = glimpse, slot
+                self._tell({"glimpse": glimpse.index, "wanted": glimpse.wanted, "slot": slot}, glimpse.luma.tobytes())
+                self._attend(while_=lambda: len(self._held) >= LOOK_AHEAD)
+            self._attend(while_=lambda: bool(self._held))  # their pixels may still be asked for
+        except _Stopped:
+            pass
+        except EvidenceError as problem:
+            end["broken"] = str(problem)
+        finally:
+            self._video.close()
+        self._tell(end)
+
+    def _tell(self, facts: dict[str, Any], luma: bytes = b"") -> None:
+        """Send a message, and with it what could not be decoded since the last one."""
+        lost = self._video.unreadable[self._lost :]
+        self._lost += len(lost)
+        facts["damaged"] = self._video.damaged_packets
+        protocol.send(self._session, facts, luma + np.array(lost, "<i8").tobytes())
+
+    def _attend(self, while_: Callable[[], bool]) -> None:
+        """Answer what the other side has sent, and wait for more as long as the condition holds."""
+        while while_() or protocol.waits(self._session, 0):
+            message = protocol.receive(self._session)
+            if message is None or "stop" in message.facts:
+                raise _Stopped
+            if "release" in message.facts:
+                for number in [one for one in self._held if one <= message.facts["release"]]:
+                    _, slot = self._held.pop(number)
+                    if slot is not None:
+                        self._free.append(slot)
+            else:
+                self._slots[-1][:] = self._held[message.facts["rgb"]][0].rgb()
+                protocol.send(self._session, {"rgb": True})
+
+
+WORK = {"still": _still, "video": _video}  # kind of the request -> what is done

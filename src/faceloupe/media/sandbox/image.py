@@ -1,0 +1,66 @@
+"""Decoding a still in a process of its own."""
+
+import mmap
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from faceloupe.config import Settings
+from faceloupe.media.evidence_file import Intake
+from faceloupe.media.image import refuse_unfit
+from faceloupe.media.sandbox import protocol
+from faceloupe.media.sandbox.client import Worker
+from faceloupe.types import Picture
+
+
+class Decode(Protocol):
+    """See ``decode``."""
+
+    def __call__(self, intake: Intake, *, settings: Settings, check: Callable[[], None]) -> Picture: ...
+
+
+def decode(intake: Intake, *, settings: Settings, check: Callable[[], None] = lambda: None) -> Picture:
+    """Decode a still from the bytes that were hashed; see ``media.image.decode``.
+
+    Args:
+        settings: with the limits.
+        check: called while the decoder is waited for; what it raises ends the work.
+
+    Raises:
+        EvidenceError: see there; or its decoder crashed, hung, or needed too much memory.
+    """
+    refuse_unfit(intake, max_bytes=settings.max_bytes)
+    evidence = protocol.filled(intake.content)
+    try:
+        request = {"kind": "still", "format": intake.evidence.format}
+        with Worker(request, evidence, settings=settings, sha256=intake.evidence.sha256, check=check) as worker:
+            return _picture(worker, settings.max_pixels)
+    finally:
+        os.close(evidence)
+
+
+def _picture(worker: Worker, max_pixels: int) -> Picture:
+    try:
+        promised = worker.receive()
+        width, height = (promised.number(side, least=1, most=max_pixels) for side in ("width", "height"))
+        notes, shown = promised.texts("notes"), promised.shown()
+        unshown, damage = promised.text("unshown"), promised.text("damage")
+        if width * height > max_pixels:
+            raise protocol.Nonsense("too many pixels")
+    except protocol.Nonsense as problem:
+        raise worker.nonsense(problem) from None
+    shared = protocol.memory(3 * width * height)
+    try:
+        worker.send({}, descriptors=[shared])
+        worker.receive()
+        if protocol.freeze(shared):  # nobody can change it from here on, so that it need not be copied
+            pixels = np.frombuffer(mmap.mmap(shared, 0, protocol.SHARED, mmap.PROT_READ), np.uint8)
+        else:
+            worker.close()
+            with mmap.mmap(shared, 0) as writable:
+                pixels = np.frombuffer(writable.read(), np.uint8)
+    finally:
+        os.close(shared)
+    return Picture(pixels.reshape(height, width, 3), notes, shown, unshown=unshown, damage=damage)

@@ -1,0 +1,104 @@
+"""The process that forks a decoder for each file: ``python -m faceloupe.media.sandbox.server DESCRIPTOR``.
+
+It is light and single-threaded, so that forking is quick and safe, and it never looks at evidence itself. It lives as
+long as the other end of its control channel is open, which the system closes however that process ends.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import sys
+import warnings
+
+import av
+import numpy.ma  # noqa: F401 - numpy.unique wants it
+from PIL import Image
+
+from faceloupe.media.sandbox import confinement, decoder, protocol
+
+
+def main(descriptor: int) -> int:
+    """Serve until the control channel closes."""
+    control = socket.socket(fileno=descriptor)
+    warnings.simplefilter("ignore")
+    _import_all()
+    bounds = confinement.prepare()
+    gc.collect()
+    gc.freeze()  # what is there now is never looked at again, and so stays shared with the children
+    _serve(control, bounds)
+    return 0
+
+
+def _import_all() -> None:
+    """Import what the libraries would else import at their first use, and that is: in every child anew."""
+    Image.init()
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith(("__main__", "datasets")):
+            importlib.import_module(module.name)
+
+
+def _serve(control: socket.socket, bounds: confinement.Bounds) -> None:
+    woken, waking = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(waking, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    leashes: dict[int, socket.socket] = {}  # of each child, by its process id
+    while True:
+        poll = select.poll()
+        for one in (control, woken, *leashes.values()):
+            poll.register(one, select.POLLIN)
+        ready = {number for number, _ in poll.poll()}
+        if control.fileno() in ready:
+            request = protocol.receive(control)
+            if request is None:
+                break
+            session, leash = request.descriptors
+            others = [control.fileno(), woken, waking, leash, *(one.fileno() for one in leashes.values())]
+            leashes[_fork(session, others, bounds)] = socket.socket(fileno=leash)
+            os.close(session)
+        if woken in ready:
+            os.read(woken, 4096)
+        for process, leash in leashes.items():
+            if leash.fileno() in ready:  # a child is not reaped before this loop has seen it: the id is its own
+                os.kill(process, signal.SIGKILL)
+        _reap(leashes)
+    for process in leashes:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def _fork(session: int, others: list[int], bounds: confinement.Bounds) -> int:
+    server = os.getpid()
+    process = os.fork()
+    if process:
+        return process
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        confinement.die_with(server)
+        for descriptor in others:
+            os.close(descriptor)
+        decoder.run(socket.socket(fileno=session), bounds)
+    finally:
+        os._exit(0)
+
+
+def _reap(leashes: dict[int, socket.socket]) -> None:
+    for process in list(leashes):
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            leash = leashes.pop(process)
+            with contextlib.suppress(OSError):  # nobody cares any more
+                leash.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+            leash.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

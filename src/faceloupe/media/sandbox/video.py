@@ -1,0 +1,248 @@
+"""A video whose decoder is a process of its own."""
+
+import mmap
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from fractions import Fraction
+from functools import partial
+from itertools import count
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError
+from faceloupe.media.evidence_file import Intake
+from faceloupe.media.frame_index import FrameIndex
+from faceloupe.media.sandbox import protocol
+from faceloupe.media.sandbox.client import Worker
+from faceloupe.media.sandbox.decoder import LOOK_AHEAD, SLOTS
+from faceloupe.media.video import LUMA_SHAPE, Glimpse, VideoFacts
+
+_LUMA_BYTES = LUMA_SHAPE[0] * LUMA_SHAPE[1]
+_S_PER_FRAME, _S_PER_PIXEL = 0.1, 1e-7  # allowed for each frame that is delivered
+_MOST_UNREAD = 2 * LOOK_AHEAD  # messages
+_MOST, _MOST_INDEX, _MOST_TICKS = 2**31 - 1, 2**28, 2**62
+_MOST_S = 1e10  # seconds from the first frame to the last, and before it
+
+
+class IsolatedVideo:
+    """The same as ``media.video.Video``, decoded elsewhere. One thread at a time may use it.
+
+    Attributes:
+        facts: what is known of the video.
+        unreadable: of the last walk so far, the indices of wanted frames that could not be decoded.
+        damaged_packets: of the last walk so far, how often the decoder refused a packet.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        stream: BinaryIO,
+        *,
+        settings: Settings,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open a video.
+
+        Args:
+            intake: the file.
+            stream: of ``intake.open()``; it stays the caller's, who must not move it.
+            settings: with the limits.
+            check: called while the decoder is waited for; what it raises ends the work.
+
+        Raises:
+            EvidenceError: see ``Video``; or its decoder crashed, hung, or needed too much memory.
+        """
+        self.unreadable: list[int] = []
+        self.damaged_packets = 0
+        self._walking: Generator[Glimpse] | None = None
+        self._slots: np.ndarray | None = None
+        self._max_pixels = settings.max_pixels
+        self._under_way, self._current = False, -1  # whether a walk is, and the number of its glimpse that is looked at
+        self._backlog: deque[protocol.Message] = deque()  # came while pixels were waited for
+        evidence = _descriptor(intake, stream)
+        try:
+            request = {"kind": "video", "format": intake.evidence.format}
+            size = os.fstat(evidence).st_size
+            self._worker = Worker(request, evidence, settings=settings, sha256=intake.evidence.sha256, check=check)
+        finally:
+            os.close(evidence)
+        try:
+            self.facts, self._index = self._described(size)
+        except protocol.Nonsense as problem:
+            raise self._worker.nonsense(problem) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the decoder; the stream stays open."""
+        self._worker.close()
+
+    @property
+    def count(self) -> int:
+        """Number of frames in the container."""
+        return len(self._index.ticks)
+
+    def time(self, index: int) -> Fraction:
+        """Seconds from the first frame to that one, exact."""
+        return self._index.time(index)
+
+    def index_at(self, seconds: float | Fraction) -> int:
+        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
+        return self._index.at(seconds)
+
+    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[Glimpse]:
+        """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.
+
+        The pixels of a glimpse must be asked for before the next one is.
+
+        Raises:
+            IndexError: there is no such frame.
+            EvidenceError: while it is walked: the file can no longer be read, or its decoder was lost.
+        """
+        targets = sorted(set(wanted))
+        if targets and not 0 <= targets[0] <= targets[-1] < self.count:
+            raise IndexError(f"frames 0 to {self.count - 1} exist; {targets[0]} to {targets[-1]} were asked for")
+        if self._walking is not None:
+            self._walking.close()
+        self.unreadable, self.damaged_packets = [], 0
+        self._walking = self._walk(targets, every)
+        return self._walking
+
+    def _walk(self, targets: list[int], every: bool) -> Generator[Glimpse]:
+        self._end_last()
+        if not targets:
+            return
+        self._under_way, last, slot_held, sought = True, -1, False, frozenset(targets)
+        self._backlog.clear()
+        try:
+            self._ask(targets, every)
+            for number in count():
+                if number and (slot_held or (not self._backlog and self._worker.silent)):
+                    self._worker.send({"release": number - 1})
+                message = self._backlog.popleft() if self._backlog else self._receive()
+                lost = _integers(message.raw[0 if "end" in message.facts else _LUMA_BYTES :])
+                if len(lost) and not 0 <= lost.min() <= lost.max() < self.count:
+                    raise protocol.Nonsense("lost frames that there are not")
+                self.unreadable += lost.tolist()
+                self.damaged_packets = message.number("damaged", most=_MOST)
+                if "end" in message.facts:
+                    break
+                self._current = number
+                glimpse = self._glimpse(message, number, last, sought)
+                last, slot_held = glimpse.index, glimpse.wanted
+                yield glimpse
+                self._current = -1
+        except protocol.Nonsense as problem:
+            raise self._worker.nonsense(problem) from None
+        self._under_way = False
+        _raise_broken(message)
+
+    def _ask(self, targets: list[int], every: bool) -> None:
+        wanted = np.array(targets, "<i8").tobytes()
+        if self._slots is not None:
+            self._worker.send({"every": every}, wanted)
+            return
+        shape = (SLOTS, self.facts.height, self.facts.width, 3)
+        shared = protocol.memory(int(np.prod(shape)))
+        try:
+            self._slots = np.frombuffer(mmap.mmap(shared, 0, prot=mmap.PROT_READ), np.uint8).reshape(shape)
+            self._worker.send({"every": every}, wanted, descriptors=[shared])
+        finally:
+            os.close(shared)
+
+    def _glimpse(self, message: protocol.Message, number: int, last: int, sought: frozenset[int]) -> Glimpse:
+        index = message.number("glimpse", least=last + 1, most=self.count - 1)
+        wanted = message.facts.get("wanted") is True
+        if wanted and index not in sought:
+            raise protocol.Nonsense("a frame that nobody wanted")
+        slot = message.number("slot", most=SLOTS - 2) if wanted else None
+        if len(message.raw) < _LUMA_BYTES:
+            raise protocol.Nonsense("a glimpse that is cut short")
+        luma = np.frombuffer(message.raw[:_LUMA_BYTES], np.uint8).reshape(LUMA_SHAPE)
+        self._worker.grant(_S_PER_FRAME + _S_PER_PIXEL * self.facts.width * self.facts.height)
+        return Glimpse(index, self.time(index), luma, wanted, partial(self._pixels, number, slot))
+
+    def _pixels(self, number: int, slot: int | None) -> np.ndarray:
+        if number != self._current:
+            raise RuntimeError("the pixels of a frame must be asked for before the next frame is")
+        if slot is None:
+            self._worker.send({"rgb": number})
+            while "rgb" not in (message := self._receive()).facts:
+                self._backlog.append(message)
+                _raise_broken(message)
+                if len(self._backlog) > _MOST_UNREAD:
+                    raise self._worker.nonsense(protocol.Nonsense("other frames than the one that was asked for"))
+        return self._slots[SLOTS - 1 if slot is None else slot].copy()  # the decoder could write to it at any time
+
+    def _receive(self) -> protocol.Message:
+        return self._worker.receive(_LUMA_BYTES + 8 * self.count)
+
+    def _end_last(self) -> None:
+        """Have the decoder end a walk that was left half way."""
+        if self._under_way:
+            self._worker.send({"stop": True})
+            if not any("end" in self._receive().facts for _ in range(_MOST_UNREAD)):
+                raise self._worker.nonsense(protocol.Nonsense("no end"))
+            self._under_way = False
+
+    def _described(self, size: int) -> tuple[VideoFacts, FrameIndex]:
+        """What the decoder says of the video, held against what can be."""
+        message = self._worker.receive(min(8 * (size + 1024), _MOST_INDEX))
+        ticks = _integers(message.raw)
+        if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]) or int(ticks[-1]) - int(ticks[0]) > _MOST_TICKS:
+            raise protocol.Nonsense("no ascending times")
+        facts = _facts(message, self._max_pixels)
+        if facts.frame_count != len(ticks):
+            raise protocol.Nonsense("another number of times than of frames")
+        time_base = Fraction(*(message.number(part, least=1, most=_MOST) for part in ("time_base", "ticks_per")))
+        return facts, FrameIndex(ticks, np.empty(0, np.int64), time_base)
+
+
+def _integers(raw: bytes) -> np.ndarray:
+    if len(raw) % 8:
+        raise protocol.Nonsense("no whole numbers")
+    return np.frombuffer(raw, "<i8").astype(np.int64)
+
+
+def _descriptor(intake: Intake, stream: BinaryIO) -> int:
+    """A descriptor of the file, as a new one: a decoder is never told a path."""
+    return os.dup(stream.fileno()) if intake.content is None else protocol.filled(intake.content)
+
+
+def _raise_broken(end: protocol.Message) -> None:
+    if "broken" in end.facts:
+        raise EvidenceError(end.text("broken"))
+
+
+def _facts(message: protocol.Message, max_pixels: int) -> VideoFacts:
+    width, height = (message.number(side, least=1, most=max_pixels) for side in ("width", "height"))
+    if width * height > max_pixels:
+        raise protocol.Nonsense("too many pixels")
+    rate = message.numbers("frame_rate", most=2**63)
+    if rate and (len(rate) != 2 or not all(rate)):
+        raise protocol.Nonsense("no frame rate")
+    return VideoFacts(
+        container=message.text("container"),
+        codec=message.text("codec"),
+        pixel_format=message.text("pixel_format"),
+        width=width,
+        height=height,
+        rotation=message.number("rotation", most=270),
+        duration_s=None if message.facts.get("duration_s") is None else message.seconds("duration_s", most=_MOST_S),
+        frame_rate=Fraction(*rate) if rate else None,
+        frame_count=message.number("frame_count", least=1, most=_MOST),
+        variable_frame_rate=message.facts.get("variable_frame_rate") is True,
+        audio=message.texts("audio"),
+        start_s=message.seconds("start_s", most=_MOST_S),
+        notes=message.texts("notes"),
+    )

@@ -1,0 +1,149 @@
+"""One file over HTTP: resumed where it broke, tried again after what may pass, and given up with one clear sentence."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+import urllib3
+
+from faceloupe.config import private_folder
+from faceloupe.errors import Cancelled, WeightsError
+from faceloupe.media.evidence_file import printable_name
+from faceloupe.models.http import OFFLINE, MayPass, Patience, Session, ask, host_of
+
+Progress = Callable[[str, float], None]
+Cancel = Callable[[], bool]
+_CHUNK = 256 * 1024
+
+
+def download(
+    address: str,
+    part: Path,
+    size: int,
+    *,
+    patience: Patience,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> None:
+    """Bring a file to its size; what of it is there already is kept, and only the rest is asked for.
+
+    What a server sends beyond that size is not read; whether the bytes are the right ones, their hash must say.
+
+    Args:
+        address: https, or plain http of this machine.
+        part: file that is written; it stays for the next time where this fails half-way.
+        size: bytes of the whole file.
+        patience: with slow and failing servers.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked between the steps.
+
+    Raises:
+        WeightsError: it could not be had; one sentence says why.
+        Cancelled: ``cancel`` said so.
+    """
+    name = part.name.partition(".safetensors")[0]
+    stage = f"Fetching {printable_name(name)} from {host_of(address)}"
+    with Session() as session:
+        for attempt in range(1, patience.attempts + 1):
+            if _size(part) == size:
+                break
+            try:
+                answer = ask(session, address, part, size, patience)
+                with answer:
+                    _receive(answer, part, size, patience, _step(progress, cancel, stage))
+                break
+            except MayPass as problem:
+                if attempt == patience.attempts:
+                    raise WeightsError(
+                        f"{printable_name(address)} could not be fetched in {attempt} attempts ({problem}); "
+                        f"try again later, it goes on where it stopped, {OFFLINE}."
+                    ) from problem
+                _wait(patience.pause_s * 2 ** (attempt - 1), cancel)
+    _step(progress, cancel, stage)(1.0)
+
+
+def _step(progress: Progress | None, cancel: Cancel | None, stage: str) -> Callable[[float], None]:
+    def step(share: float) -> None:
+        if cancel and cancel():
+            raise Cancelled("The download was cancelled; the next one goes on where it stopped.")
+        if progress:
+            progress(stage, share)
+
+    return step
+
+
+def _wait(seconds: float, cancel: Cancel | None) -> None:
+    step, until = _step(None, cancel, ""), time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        step(0.0)
+        time.sleep(min(left, 0.2))
+
+
+def _receive(
+    answer: requests.Response, part: Path, size: int, patience: Patience, step: Callable[[float], None]
+) -> None:
+    """Write the body of an answer to the file.
+
+    Raises:
+        MayPass, WeightsError, Cancelled: the file is not whole; what came of it is kept.
+    """
+    have = _size(part) if answer.status_code == 206 else 0
+    window, before = time.monotonic(), have
+    with writing(part, "ab" if have else "wb", size - have) as write:
+        while have < size:
+            step(have / size)
+            chunk = _next(answer, min(_CHUNK, size - have))
+            if not chunk:
+                break
+            write(chunk)
+            have += len(chunk)
+            if (lasted := time.monotonic() - window) >= patience.window_s and have < size:
+                if have - before < patience.least_bytes_s * lasted:
+                    raise MayPass(f"it came slower than {patience.least_bytes_s:,.0f} bytes a second")
+                window, before = time.monotonic(), have
+    if have < size:
+        raise MayPass(f"the connection ended after {have:,} of {size:,} bytes")
+
+
+def _next(answer: requests.Response, most: int) -> bytes:
+    """The bytes that have come; waits for the first of them alone, so that a drip is seen."""
+    try:
+        return answer.raw.read1(most, decode_content=False)
+    except urllib3.exceptions.ReadTimeoutError as problem:
+        raise MayPass("nothing came any more") from problem
+    except (urllib3.exceptions.HTTPError, OSError):  # cut off: what came counts
+        return b""
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+@contextmanager
+def writing(part: Path, mode: str, more: int) -> Iterator[Callable[[bytes], object]]:
+    """Open a file that is going to grow by ``more`` bytes; on the way out it is on the disk.
+
+    Raises:
+        WeightsError: there is no room for it, or it cannot be written.
+    """
+    try:
+        private_folder(part.parent)
+        free = shutil.disk_usage(part.parent).free
+        if free < more:
+            raise WeightsError(
+                f"{part.parent} has room for {free:,} bytes, and {more:,} more are needed, so nothing was fetched; "
+                "make room and try again."
+            )
+        with part.open(mode) as stream:
+            yield stream.write
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as problem:
+        raise WeightsError(
+            f"{part} cannot be written ({problem.strerror or problem}), so nothing was fetched; make room there, or "
+            "name a folder that can be written in FACELOUPE_WEIGHTS or FACELOUPE_DATA."
+        ) from problem

@@ -1,0 +1,165 @@
+"""Asking a server for a file, and judging whether its answer carries it: redirects, refusals, pages in its place."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+
+from faceloupe import __version__
+from faceloupe.errors import WeightsError
+from faceloupe.media.evidence_file import printable_name
+
+_MOST_REDIRECTS = 5
+_PASSING = {408, 425, 429}  # and every 5xx
+_LONGEST_WORD = 80
+OFFLINE = "or hand in the file with `faceloupe models fetch --from FILE`"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long is waited for what, and how often it is tried.
+
+    Attributes:
+        connect_s: for a connection.
+        silence_s: for the next byte.
+        window_s: over which the pace is judged; a stream that drips has no silence.
+        least_bytes_s: slowest pace, bytes per second.
+        attempts: in all.
+        pause_s: before the second attempt; doubles with each.
+    """
+
+    connect_s: float = 10.0
+    silence_s: float = 30.0
+    window_s: float = 30.0
+    least_bytes_s: float = 1024.0
+    attempts: int = 5
+    pause_s: float = 1.0
+
+
+class MayPass(Exception):
+    """What went wrong may go right at the next attempt; its text is the middle of a sentence."""
+
+
+class Session(requests.Session):
+    """Follows no redirect, and reads the body of none, as requests does even where it is told not to follow them."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+def loopback(host: str) -> bool:
+    """Whether a host name is this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def ask(session: requests.Session, address: str, part: Path, size: int, patience: Patience) -> requests.Response:
+    """The answer whose body is the rest of the file, or the whole of it."""
+    have = part.stat().st_size if part.exists() else 0
+    if have > size:
+        part.unlink()
+        have = 0
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"FaceLoupe/{__version__}"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    url = address
+    for _ in range(_MOST_REDIRECTS + 1):  # followed here: none may lead away from https
+        _refuse_plain(url, address)
+        try:
+            answer = session.get(
+                url,
+                headers=headers,
+                stream=True,
+                timeout=(patience.connect_s, patience.silence_s),
+                allow_redirects=False,
+            )
+        except requests.exceptions.SSLError as problem:
+            raise WeightsError(
+                f"The certificate of {host_of(url)} cannot be verified, so nothing was fetched; where a proxy has its "
+                f"own, name its file in REQUESTS_CA_BUNDLE, {OFFLINE}."
+            ) from problem
+        except requests.Timeout as problem:
+            raise MayPass(f"{host_of(url)} did not answer in time") from problem
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as problem:
+            raise WeightsError(f"{printable_name(url)} is no address that can be fetched; {OFFLINE[3:]}.") from problem
+        except requests.RequestException as problem:
+            raise MayPass(f"{host_of(url)} cannot be reached") from problem
+        target = requests.Session.get_redirect_target(session, answer)
+        if target is None:
+            return _accepted(answer, url, part, have, size)
+        answer.close()
+        url = _joined(url, target)
+    raise WeightsError(
+        f"{printable_name(address)} redirects more than {_MOST_REDIRECTS} times, so nothing was fetched; "
+        f"check FACELOUPE_RELEASES, {OFFLINE}."
+    )
+
+
+def parts_of_address(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as problem:
+        raise WeightsError(f"{printable_name(url)[:200]} is no address; {OFFLINE[3:]}.") from problem
+
+
+def _joined(url: str, target: str) -> str:
+    parts_of_address(target)
+    return urljoin(url, target)
+
+
+def host_of(url: str) -> str:
+    return printable_name(urlsplit(url).hostname or url)
+
+
+def _refuse_plain(url: str, asked: str) -> None:
+    parts = parts_of_address(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback(host) and asked.startswith("http:")):
+        return
+    raise WeightsError(
+        f"{printable_name(asked)} leads to {printable_name(url)[:200]}, and weights are fetched over https alone "
+        f"(or http from this machine); check FACELOUPE_RELEASES, {OFFLINE}."
+    )
+
+
+def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: int) -> requests.Response:
+    """An answer that carries the file; its body is yet to be read.
+
+    Raises:
+        MayPass, WeightsError: it does not.
+    """
+    status, kind = answer.status_code, answer.headers.get("Content-Type", "")
+    said = printable_name(f"{status} {answer.reason}"[:_LONGEST_WORD])
+    if status in _PASSING or status >= 500:
+        answer.close()
+        raise MayPass(f"{host_of(url)} answered {said}")
+    if status == 416 or (status == 206 and not _goes_on(answer, have, size)):
+        answer.close()
+        part.unlink(missing_ok=True)
+        raise MayPass(f"{host_of(url)} does not go on at byte {have:,}")
+    if status not in (200, 206):
+        answer.close()
+        raise WeightsError(
+            f"{printable_name(url)} answered {said}, so nothing was fetched; check that FACELOUPE_RELEASES names a "
+            f"release that holds the file and may be read, {OFFLINE}."
+        )
+    length = answer.headers.get("Content-Length", "")
+    if "html" in kind.casefold() or (status == 200 and length.isdecimal() and int(length) != size):
+        answer.close()
+        came = f"{int(length):,} bytes" if length.isdecimal() else "something"
+        raise WeightsError(
+            f"{printable_name(url)} answered with {came} of type {printable_name(kind[:_LONGEST_WORD]) or 'unknown'} "
+            f"where {size:,} bytes of weights were expected, so nothing was kept; a page to sign in, a proxy or "
+            f"another file is in the way: check FACELOUPE_RELEASES, {OFFLINE}."
+        )
+    return answer
+
+
+def _goes_on(answer: requests.Response, have: int, size: int) -> bool:
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
+    return found is not None and (int(found[1]), int(found[2]), int(found[3])) == (have, size - 1, size)

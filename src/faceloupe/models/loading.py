@@ -1,0 +1,55 @@
+"""Loading of weights: verified in full at every load, and never unpickled."""
+
+import threading
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import nn
+
+from faceloupe.errors import WeightsError
+from faceloupe.models.encoder import Encoder
+from faceloupe.models.expert import Head
+from faceloupe.models.networks import build, fold
+from faceloupe.models.record import ModelRecord, component_of
+from faceloupe.models.registry import read_verified
+
+
+def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> nn.Module:
+    """Build the record's network with its verified weights, ready for inference.
+
+    Raises:
+        WeightsError: no verified weights, or they belong to another architecture.
+    """
+    content = read_verified(record, folder)
+    network = build(record.architecture)
+    try:
+        network.load_state_dict(load(content), strict=True)
+    except (RuntimeError, SafetensorError) as problem:
+        raise WeightsError(
+            f"The weights {record.weights_file} do not fit the architecture {record.architecture}, so nothing can be "
+            "scored; restore the file from the repository."
+        ) from problem
+    return fold(network.eval()).requires_grad_(False).to(torch.device(device), memory_format=torch.channels_last)
+
+
+_encoders: dict[str, Encoder] = {}  # by SHA-256 of the weights: half a gigabyte that all heads share
+_encoders_lock = threading.Lock()
+
+
+def load_expert(record: ModelRecord, folder: Path) -> tuple[Encoder, Head]:
+    """Load a head and the encoder that it stands on, both verified.
+
+    Raises:
+        WeightsError: no verified weights, or they belong to another architecture.
+    """
+    component = component_of(record, folder)
+    if component is None:
+        raise WeightsError(f"The record of {record.id} names no encoder, so nothing can be scored; restore it.")
+    head = Head.load(read_verified(record, folder))
+    content = read_verified(component, folder)
+    with _encoders_lock:
+        if component.weights_sha256 not in _encoders:
+            _encoders[component.weights_sha256] = Encoder.load(content)
+        return _encoders[component.weights_sha256], head

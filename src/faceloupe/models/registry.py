@@ -1,0 +1,157 @@
+"""Weights files: where they lie, whether they are the verified ones, and which release they come from.
+
+``registry.json`` beside the model records has one entry for each weights file. It says nothing that a score rests on
+(the record does), so that a file can move without any hash changing that a report carries.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from faceloupe.config import data_folder, release_address
+from faceloupe.errors import WeightsError
+from faceloupe.models.record import REGISTRY, ComponentRecord, ModelRecord, component_of, members_of
+
+_REMEDY = "so nothing can be scored; {}restore the file from the repository."
+_FETCH = "run `faceloupe models fetch`, or "
+_RELEASES = "{releases}/"
+
+Part = ModelRecord | ComponentRecord  # anything that has a weights file of its own
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseEntry:
+    """One weights file of the project's releases.
+
+    Attributes:
+        id: of the model.
+        file: name, in the weights folder and in the release.
+        size_bytes: of the file, whole.
+        sha256: of the file; always that of the model's record.
+        url: where it is fetched; ``{releases}`` stands for what ``FACELOUPE_RELEASES`` names.
+        license: of the weights.
+        card: the model card, relative to the repository.
+    """
+
+    id: str
+    file: str
+    size_bytes: int
+    sha256: str
+    url: str
+    license: str
+    card: str
+
+    @classmethod
+    def of(cls, record: Part, folder: Path, card: str) -> "ReleaseEntry":
+        """The entry of a record whose weights lie in ``folder``."""
+        size = (folder / record.weights_file).stat().st_size
+        url = _RELEASES + record.weights_file
+        return cls(record.id, record.weights_file, size, record.weights_sha256, url, record.license, card)
+
+    def address(self) -> str:
+        """The full address of the file.
+
+        Raises:
+            UsageError: ``FACELOUPE_RELEASES`` is not set, or names no release.
+        """
+        return self.url.replace(_RELEASES, f"{release_address()}/") if self.url.startswith(_RELEASES) else self.url
+
+
+def read_entries(folder: Path) -> dict[str, ReleaseEntry]:
+    """The entries of ``registry.json``, by model id.
+
+    Raises:
+        WeightsError: it is missing or damaged.
+    """
+    path = folder / REGISTRY
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(listed, list):
+            raise TypeError("a list was expected")
+        entries = [ReleaseEntry(**values) for values in listed]
+        for entry in entries:
+            words = (entry.id, entry.file, entry.sha256, entry.url, entry.license, entry.card)
+            if not all(isinstance(word, str) for word in words) or type(entry.size_bytes) is not int:
+                raise TypeError("a field has another type")
+            if entry.size_bytes <= 0 or Path(entry.file).name != entry.file:
+                raise ValueError("a field is out of range")
+    except (OSError, ValueError, TypeError, RecursionError) as problem:
+        state = "missing" if isinstance(problem, FileNotFoundError) else "damaged"
+        raise WeightsError(
+            f"The registry {REGISTRY} of the weights folder is {state}, so nothing can be fetched; "
+            "restore it from the repository."
+        ) from problem
+    return {entry.id: entry for entry in entries}
+
+
+def write_entries(entries: list[ReleaseEntry], folder: Path) -> None:
+    """Write ``registry.json``, whole or not at all."""
+    text = json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False) + "\n"
+    temporary = folder / f"{REGISTRY}.partial"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(folder / REGISTRY)
+
+
+def place_of(record: Part, folder: Path) -> Path:
+    """Where a record's weights lie, or are put when they are fetched.
+
+    That is beside the record; where that folder cannot be written (an image, a shared installation) and does not hold
+    them, ``weights`` in the user's data folder.
+    """
+    path = folder / record.weights_file
+    return path if os.path.lexists(path) or os.access(folder, os.W_OK) else data_folder() / "weights" / path.name
+
+
+def parts_of(record: Part, folder: Path) -> tuple[Part, ...]:
+    """The records with weights, each once: those of its members, else the record itself, and the encoder of a head.
+
+    Raises:
+        WeightsError: the members or the encoder are not those that were measured.
+    """
+    if isinstance(record, ComponentRecord):
+        return (record,)
+    parts: dict[str, Part] = {}
+    for one in members_of(record, folder) or (record,):
+        parts[one.id] = one
+        if component := component_of(one, folder):
+            parts[component.id] = component
+    return tuple(parts.values())
+
+
+def read_verified(record: Part, folder: Path) -> bytes:
+    """Read a weights file and hold it against the record.
+
+    Raises:
+        WeightsError: the file is missing or unreadable, or its SHA-256 is not the record's.
+    """
+    path = place_of(record, folder)
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        missing = isinstance(problem, FileNotFoundError)
+        state = "are missing" if missing else f"cannot be read ({problem.strerror})"
+        remedy = _REMEDY.format(_FETCH if missing else "")
+        raise WeightsError(f"The weights {path.name} {state}, {remedy}") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != record.weights_sha256:
+        raise WeightsError(
+            f"The weights {path.name} are not the verified ones (SHA-256 {found[:8]}..., "
+            f"expected {record.weights_sha256[:8]}...), {_REMEDY.format(_FETCH)}"
+        )
+    return content
+
+
+def state_of(record: Part, folder: Path) -> str:
+    """One word for a model's weights: verified, missing, unreadable or altered."""
+    path = folder
+    try:
+        for part in parts_of(record, folder):
+            path = place_of(part, folder)
+            read_verified(part, folder)
+    except WeightsError:
+        if not path.exists():
+            return "missing"
+        return "altered" if path == folder or (path.is_file() and os.access(path, os.R_OK)) else "unreadable"
+    return "verified"

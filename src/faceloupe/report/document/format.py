@@ -1,0 +1,88 @@
+"""Numbers, names and times of a record as a document shows them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from faceloupe.media.evidence_file import printable_name
+from faceloupe.report.document.blocks import Style, Text, Verdict
+from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.types import Outcome, apart
+
+NONE = "-"
+
+
+def shown(text: object) -> str:
+    """Text of others as it can stand on one line of a document: controls and direction marks become U+FFFD."""
+    return printable_name(str(text))
+
+
+def shown_lines(text: object) -> tuple[str, ...]:
+    """Text of others, line by line; see ``shown``."""
+    return tuple(shown(line.replace("\t", "    ")) for line in str(text).splitlines())
+
+
+def code(text: object) -> Text:
+    """A hash, an id or a path; a dash for none."""
+    return Text(NONE) if text is None else Text(shown(text), Style.CODE)
+
+
+def quoted(text: object) -> Text:
+    """A sentence of the record."""
+    return Text(shown(text), Style.RECORD)
+
+
+def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
+    """A number with thousands set apart; a dash for none."""
+    if value is None:
+        return NONE
+    sign = "+" if signed else ""
+    return f"{value:{sign},.{decimals}f}"
+
+
+def number_cell(value: float | None, decimals: int = 2, *, signed: bool = False) -> Text:
+    """The same as a cell, set to the right."""
+    return Text(number(value, decimals, signed=signed), Style.NUMBER)
+
+
+def percent(share: float) -> str:
+    """A share 0..1."""
+    return f"{100 * share:.1f} %"
+
+
+def score_and_thresholds(score: float, thresholds: Mapping[str, float]) -> tuple[str, str, str]:
+    """A score and both thresholds, with as few decimals as show on which side of each it lies."""
+    score_text, lower, upper = apart(score, thresholds["lower"], thresholds["upper"])
+    return score_text, lower, upper
+
+
+def verdict(outcome: str) -> Verdict:
+    """An outcome of the record as shape and word."""
+    known = Outcome(outcome)
+    return Verdict(known, outcome_words(known))
+
+
+def verdict_or_words(outcome: str) -> Verdict | Text:
+    """The outcome that a person decided on; one in other words than the five is shown as it stands."""
+    return verdict(outcome) if outcome in set(Outcome) else Text(shown(outcome))
+
+
+def runs_of(numbers: Sequence[int]) -> str:
+    """Rising numbers as text, with what follows one another drawn together: 1-3, 5."""
+    spans: list[list[int]] = []
+    for one in numbers:
+        if spans and one == spans[-1][1] + 1:
+            spans[-1][1] = one
+        else:
+            spans.append([one, one])
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Names and values of settings, with those of a part named after it; numbers in full."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{name}", ", ".join(shown(one) for one in value)
+        else:
+            yield f"{prefix}{name}", NONE if value is None else shown(value)

@@ -1,0 +1,62 @@
+"""A case report as one HTML file: no script, nothing fetched from elsewhere, fit for print."""
+
+import base64
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from faceloupe.report.document.blocks import Block, Picture
+from faceloupe.report.document.case import CaseDocument, Letterhead
+from faceloupe.report.document.exhibits import Record
+from faceloupe.report.document.images import Fetch
+from faceloupe.report.drawing.overlays import COLORS
+
+
+def render_html(case: Record, picture: Fetch, *, letterhead: Letterhead, language: str = "en") -> str:
+    """Draw a case record as HTML.
+
+    Text of others is escaped, its control and direction marks are replaced, and each piece is set apart in its
+    direction, so that a name can neither become markup nor turn the text around it.
+
+    Args:
+        case: record of a case, see ``exhibits``.
+        picture: SHA-256 of a PNG -> its bytes.
+        letterhead: who issues the report.
+        language: of the fixed texts.
+
+    Returns:
+        The whole document.
+
+    Raises:
+        UsageError: there are no fixed texts in that language, or this is no record of a case.
+        EvidenceError: a picture is not the one that the record names.
+    """
+    document = CaseDocument(case, picture, letterhead, language)
+    logo = letterhead.logo_png and f"data:image/png;base64,{base64.b64encode(letterhead.logo_png).decode()}"
+    return (
+        _environment()
+        .get_template("case.html.j2")
+        .render(document=document, texts=document.texts, logo=logo, blocks=document.blocks(most_entries=None))
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("faceloupe.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"kind": _kind, "data_uri": _data_uri}
+    environment.globals["colors"] = {outcome.value: color for outcome, color in COLORS.items()}
+    return environment
+
+
+def _kind(part: Block) -> str:
+    return type(part).__name__
+
+
+def _data_uri(picture: Picture) -> str:
+    return f"data:{picture.media_type};base64,{base64.b64encode(picture.content).decode()}"

@@ -1,0 +1,88 @@
+"""The faces of a still as blocks, and what they share with the tracks of a video."""
+
+from collections.abc import Iterator, Mapping
+
+from faceloupe.report.document.blocks import Block, Cell, Facts, Figure, Finding, Heading, Picture, Style, Table, Text
+from faceloupe.report.document.exhibits import Exhibit, Record
+from faceloupe.report.document.format import number, number_cell, quoted, score_and_thresholds, verdict
+from faceloupe.report.document.images import Album, fitted, side_by_side
+
+Texts = Mapping[str, str]
+_FACE_MM = 50.0  # width of a face's heatmap on paper
+
+
+def blocks(exhibit: Exhibit, album: Album, texts: Texts) -> Iterator[Block]:
+    """The picture with its boxes, the table of faces, and each face beside its heatmap."""
+    report = exhibit.report
+    faces = report["faces"]
+    if not faces:
+        return
+    yield Heading(3, texts["faces"], f"{exhibit.anchor}-faces")
+    if (boxes := album.get("boxes.png")) is not None:
+        alt = texts["alt_boxes"].format(number=exhibit.number, count=len(faces))
+        yield Figure(fitted(boxes, alt), texts["caption_boxes"])
+    yield Table(
+        texts["faces"],
+        tuple(texts[key] for key in ("face", "outcome", "score", "log10_lr", "size_px", "detection", "reason")),
+        tuple(_face_row(face, report) for face in faces),
+        (17, 31, 14, 18, 18, 20, 56),
+    )
+    for face in faces:
+        title = texts["face_title"].format(number=face["id"])
+        rows = (
+            (texts["outcome"], verdict(face["outcome"])),
+            (texts["score"], Text(score_text(face, report))),
+            (texts["log10_lr"], Text(number(face["log10_lr"], signed=True))),
+            (texts["raw_logit"], Text(number(face["raw_logit"], 3, signed=True))),
+            (texts["sharpness"], Text(number(face["sharpness"]))),
+            (texts["box"], Text(", ".join(f"{value:.1f}" for value in face["box"]))),
+        )
+        yield from finding(title, f"face-{face['id']}", face, rows, album=album, texts=texts)
+
+
+def _face_row(face: Record, report: Record) -> tuple[Cell, ...]:
+    return (
+        Text(str(face["id"]), Style.NUMBER),
+        verdict(face["outcome"]),
+        Text(score_text(face, report), Style.NUMBER),
+        number_cell(face["log10_lr"], signed=True),
+        number_cell(face["size_px"], 1),
+        number_cell(face["detection_confidence"]),
+        quoted(face["reason"]),
+    )
+
+
+def score_text(face: Record, report: Record) -> str:
+    """The score of a face, a track or a whole report; a dash for none."""
+    if face["score"] is None:
+        return number(None)
+    return score_and_thresholds(face["score"], report["model"]["thresholds"])[0]
+
+
+def finding(
+    title: str,
+    stem: str,
+    found: Record,
+    rows: tuple[tuple[str, Cell], ...],
+    *,
+    album: Album,
+    texts: Texts,
+) -> Iterator[Finding]:
+    """The pictures of a face or a track, and its numbers beside them; nothing where none were made.
+
+    Args:
+        stem: of the names of its pictures.
+        found: its entry in the report.
+        rows: its numbers; the peak of a heatmap is added.
+        album: pictures of the run.
+    """
+    strip, crop, heat = (album.get(f"{stem}-{kind}.png") for kind in ("filmstrip", "crop", "heatmap"))
+    figure = None if strip is None else Figure(fitted(strip, texts["alt_strip"].format(what=title)), texts["strip"])
+    pictures: tuple[Picture, ...] = ()
+    if crop is not None and heat is not None:
+        contents = {texts["alt_crop"].format(what=title): crop, texts["alt_face_heatmap"].format(what=title): heat}
+        pictures = side_by_side(contents, _FACE_MM)
+        rows = (*rows, (texts["peak"], Text(texts["peak_value"].format(value=number(found["heat_peak"], 3)))))
+    if figure or pictures:
+        captions = (texts["caption_crop"], texts["caption_face_heatmap"])
+        yield Finding(title, figure, pictures, captions[: len(pictures)], Facts(rows))

@@ -1,0 +1,180 @@
+"""One item of a case as blocks: what it is, what the tool found, and what people said about it."""
+
+from collections.abc import Iterator, Sequence
+
+from faceloupe.report.document import image, video
+from faceloupe.report.document.blocks import (
+    Block,
+    Card,
+    Cell,
+    Facts,
+    Heading,
+    Paragraph,
+    Ruler,
+    Statement,
+    Statements,
+    Style,
+    Table,
+    Text,
+)
+from faceloupe.report.document.exhibits import Exhibit, Record
+from faceloupe.report.document.format import (
+    code,
+    number,
+    quoted,
+    score_and_thresholds,
+    shown,
+    shown_lines,
+    verdict,
+    verdict_or_words,
+)
+from faceloupe.report.document.image import Texts, score_text
+from faceloupe.report.document.images import Album, Fetch
+from faceloupe.report.document.method import error_rates, lr_bounds
+
+
+def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
+    """The section of one item.
+
+    Raises:
+        EvidenceError: a picture is not the one that the record names.
+    """
+    item, report = exhibit.item, exhibit.report
+    title = texts["item_title"].format(number=exhibit.number, name=shown(item["name"]))
+    yield Heading(2, title, exhibit.anchor, new_page=True)
+    yield Heading(3, texts["identity"], f"{exhibit.anchor}-identity")
+    yield _identity(item, report, texts)
+    yield Heading(3, texts["finding"], f"{exhibit.anchor}-finding")
+    if report is None:
+        yield Paragraph(Text(texts["withheld_note" if exhibit.withheld else "no_run"]))
+    else:
+        yield _card(report, texts)
+        part = video.blocks if "frames" in report else image.blocks
+        yield from part(exhibit, Album(exhibit.run["pictures"], fetch), texts)
+    yield Heading(3, texts["view"], f"{exhibit.anchor}-view")
+    decided = [one["utc"] for one in item["decisions"]]
+    yield from statements(item["notes"], item["decisions"], item["sign_offs"], texts, decided)
+    if exhibit.run is not None:
+        yield from _runs(exhibit, texts)
+
+
+def _identity(item: Record, report: Record | None, texts: Texts) -> Facts:
+    known = report["evidence"] if report else {}
+    rows: list[tuple[str, Cell]] = [
+        (texts["name"], Text(shown(item["name"]))),
+        (texts["sha256"], code(item["sha256"])),
+        (texts["size"], Text(texts["bytes"].format(count=number(item["size_bytes"], 0)))),
+        (texts["format"], Text(f"{shown(item['format'] or '-')} ({shown(item['media_type'])})")),
+    ]
+    if known.get("width"):
+        size = texts["pixels"].format(width=number(known["width"], 0), height=number(known["height"], 0))
+        rows.append((texts["dimensions"], Text(size)))
+    if known.get("duration_s") is not None:
+        rows += video.identity(report, texts)
+    rows.append(
+        (
+            texts["taken_in"],
+            Text(texts["when_by"].format(when=shown(item["added_utc"]), who=shown(item["added_by"]))),
+        )
+    )
+    if known.get("notes"):
+        rows.append((texts["decoding_notes"], quoted(" ".join(known["notes"]))))
+    return Facts(tuple(rows))
+
+
+def _ruler(report: Record, texts: Texts) -> Ruler | None:
+    if report["score"] is None:
+        return None
+    thresholds = report["model"]["thresholds"]
+    score, lower, upper = score_and_thresholds(report["score"], thresholds)
+    return Ruler(
+        report["score"],
+        thresholds["lower"],
+        thresholds["upper"],
+        (score, lower, upper),
+        texts["ruler"].format(score=score, lower=lower, upper=upper),
+        (texts["zone_lower"], texts["zone_middle"], texts["zone_upper"]),
+    )
+
+
+def _card(report: Record, texts: Texts) -> Card:
+    model = report["model"]
+    rows: list[tuple[str, Cell]] = []
+    if report["score"] is None:
+        rows.append((texts["score"], Text(texts["no_score"])))
+    else:
+        ratio = texts["lr_verbal"].format(value=number(report["log10_lr"], signed=True), words=shown(report["verbal"]))
+        rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts), *error_rates(model, texts)]
+    rows += [(texts["model"], Text(shown(model["id"]))), (texts["examined"], Text(shown(report["created_utc"])))]
+    return Card(verdict(report["outcome"]), quoted(report["reason"]), _ruler(report, texts), Facts(tuple(rows)))
+
+
+def statements(
+    notes: Sequence[Record],
+    decisions: Sequence[Record],
+    sign_offs: Sequence[Record],
+    texts: Texts,
+    changes: Sequence[str],
+) -> Iterator[Block]:
+    """What people said, in order of time.
+
+    Args:
+        changes: times of what a signature made before them does not cover.
+    """
+    said = [
+        *(
+            Statement(texts["note"], shown(one["author"]), shown(one["utc"]), Facts(()), shown_lines(one["text"]))
+            for one in notes
+        ),
+        *(_decision(one, texts) for one in decisions),
+        *(_sign_off(one, changes, texts) for one in sign_offs),
+    ]
+    if said:
+        yield Statements(tuple(sorted(said, key=lambda one: one.when)))
+    else:
+        yield Paragraph(Text(texts["no_view"], Style.FAINT))
+
+
+def _sign_off(one: Record, changes: Sequence[str], texts: Texts) -> Statement:
+    since = sum(utc > one["utc"] for utc in changes)
+    rows = ((texts["since_then"], Text(number(since, 0))),) if since else ()
+    return Statement(texts["sign_off"], shown(one["reviewer"]), shown(one["utc"]), Facts(rows))
+
+
+def _decision(decision: Record, texts: Texts) -> Statement:
+    rows = (
+        (texts["decided"], verdict_or_words(decision["outcome"])),
+        (texts["confidence"], Text(shown(decision["confidence"] or texts["none"]))),
+        (texts["seen_before"], Text(texts["yes" if decision["score_seen_before"] else "no"])),
+    )
+    lines = shown_lines(decision["reason"])
+    return Statement(texts["by_examiner"], shown(decision["examiner"]), shown(decision["utc"]), Facts(rows), lines)
+
+
+def _runs(exhibit: Exhibit, texts: Texts) -> Iterator[Block]:
+    yield Heading(3, texts["runs"], f"{exhibit.anchor}-runs")
+    yield Table(
+        texts["runs"],
+        tuple(texts[key] for key in ("run", "when_by_whom", "outcome", "score", "report_sha256")),
+        tuple(
+            (
+                code(run["id"]),
+                Text(f"{shown(run['created_utc'])}\n{shown(run['actor'])}"),
+                verdict(run["report"]["outcome"]),
+                Text(score_text(run["report"], run["report"]), Style.NUMBER),
+                code(run["report_sha256"]),
+            )
+            for run in exhibit.item["runs"]
+        ),
+        (24, 40, 32, 14, 64),
+    )
+    if len(exhibit.item["runs"]) > 1:
+        yield Paragraph(Text(texts["later_run"], Style.FAINT))
+    if pictures := exhibit.run["pictures"]:
+        yield Heading(3, texts["pictures"], f"{exhibit.anchor}-pictures")
+        yield Table(
+            texts["pictures"],
+            (texts["file"], texts["sha256"]),
+            tuple((Text(shown(name)), code(digest)) for name, digest in pictures.items()),
+            (50, 124),
+        )

@@ -1,0 +1,1 @@
+"""Pictures that reports and pages show: overlays, filmstrips, timelines."""

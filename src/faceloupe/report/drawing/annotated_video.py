@@ -1,0 +1,248 @@
+"""A copy of an examined video with its findings drawn in: to show to people, not to be examined."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+from PIL import Image, ImageDraw, ImageFont
+
+from faceloupe.config import Settings
+from faceloupe.errors import Cancelled
+from faceloupe.media.evidence_file import Intake
+from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.media.video import Glimpse
+from faceloupe.report.drawing import glyphs
+from faceloupe.report.drawing.overlays import COLORS, outcome_words
+from faceloupe.report.tables import deciding
+from faceloupe.report.write import publish_file
+from faceloupe.types import Outcome
+
+LONGEST_SIDE = 1280  # pixels of the copied picture
+_FARTHEST = 4  # frames looked at between two sightings, beyond which no box is drawn between them
+_STRIP, _STRIP_WORDS = 64, 22  # pixels: height of the strip below the picture, and of the line of words in it
+_PAPER, _INK, _FAINT = "#202224", "#f0f0f0", "#7a7d80"
+_WARNING = "Annotated copy, not evidence"
+# H.264 without frames that are stored out of order: their times would be shifted. Where FFmpeg was built without it,
+# JPEG pictures; MPEG-4 cannot hold all times exactly.
+_ENCODERS = {"libx264": {"preset": "veryfast", "crf": "20", "bf": "0"}, "mjpeg": {"qmin": "2", "qmax": "5"}}
+_PIXELS = {"libx264": "yuv420p", "mjpeg": "yuvj420p"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A face in one of the frames that were looked at.
+
+    Attributes:
+        place: of the frame among those looked at.
+        index: of the frame in the video.
+        time_s: of the frame, seconds.
+        box: x0, y0, x1, y1, pixels of the frame.
+        score: of this frame alone, 0..1; None where it was not scored.
+    """
+
+    place: int
+    index: int
+    time_s: float
+    box: tuple[float, float, float, float]
+    score: float | None
+
+
+def sightings(report: Mapping[str, Any]) -> dict[int, list[Sighting]]:
+    """Id of each track -> where it was seen, in order."""
+    seen: dict[int, list[Sighting]] = {track["id"]: [] for track in report["faces"]}
+    for place, frame in enumerate(report["frames"]):
+        for face in frame["faces"]:
+            seen[face["id"]].append(Sighting(place, frame["index"], frame["time_s"], tuple(face["box"]), face["score"]))
+    return seen
+
+
+def between(seen: list[Sighting], index: int, time_s: float) -> Sighting | None:
+    """Where the face of a track is in any frame: as seen, or on the straight way between two sightings.
+
+    A track lies within one shot, so that this never leads across a cut. The score stays that of the last sighting.
+
+    Returns:
+        None before, after, and in gaps in which the face was missed in several frames that were looked at.
+    """
+    following = bisect_right(seen, index, key=lambda one: one.index)
+    if following == 0:
+        return None
+    last = seen[following - 1]
+    if last.index == index:
+        return last
+    if following == len(seen) or seen[following].place - last.place > _FARTHEST:
+        return None
+    coming = seen[following]
+    way = min(max((time_s - last.time_s) / (coming.time_s - last.time_s), 0.0), 1.0)
+    box = tuple(a + (b - a) * way for a, b in zip(last.box, coming.box, strict=True))
+    return Sighting(last.place, index, time_s, box, last.score)
+
+
+def write_annotated(
+    intake: Intake,
+    report: Mapping[str, Any],
+    path: Path,
+    *,
+    settings: Settings,
+    progress: Callable[[str, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> None:
+    """Write an MP4 of the examined stretch: every frame at its exact time, with the tracks and the score drawn in.
+
+    The picture is shrunk to ``LONGEST_SIDE``; below it stands a strip with the score of the track that decided. There
+    is no sound in the copy. Frames that cannot be decoded are left out.
+
+    Args:
+        intake: the very file that was examined.
+        report: of it.
+        path: of the copy; nothing is overwritten, and it is there whole or not at all.
+        settings: with the limits.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked before each frame; True stops the work.
+
+    Raises:
+        UsageError: the copy cannot be written, or there is such a file already.
+        EvidenceError: the video is not what it was.
+        Cancelled: ``cancel`` said so.
+    """
+
+    def watched(frames: Iterable[Glimpse], count: int) -> Iterator[Glimpse]:
+        for number, frame in enumerate(frames):
+            if cancel and cancel():
+                raise Cancelled("The annotated copy was cancelled.")
+            if progress:
+                progress(f"Frame {number} of about {count}", number / count)
+            yield frame
+
+    def fill(temporary: Path) -> None:
+        with av.open(str(temporary), "w", format="mp4") as container:
+            indices = _examined(video, report)
+            stream, time_base = _stream(container, video, indices)
+            painter = _Painter(report, video.facts.width, video.facts.height)
+            stream.width, stream.height = painter.size
+            for glimpse in watched(video.walk(indices, every=False), len(indices)):
+                drawn = painter.paint(glimpse.rgb(), glimpse.index, float(glimpse.time))
+                frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+                frame.pts, frame.time_base = int(glimpse.time / time_base), time_base
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+            intake.refuse_changed(source)
+
+    with intake.open() as source, IsolatedVideo(intake, source, settings=settings) as video:
+        publish_file(fill, path)
+
+
+def _examined(video: IsolatedVideo, report: Mapping[str, Any]) -> range:
+    """Indices of the frames of the stretch that was examined."""
+    from_s, to_s = report["settings"]["from_s"], report["settings"]["to_s"]
+    return range(video.index_at(from_s), (video.index_at(to_s) if to_s else video.count - 1) + 1)
+
+
+def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) -> tuple[VideoStream, Fraction]:
+    """The stream that is written, and a unit in which the time of every frame is a whole number."""
+    name = next(name for name in _ENCODERS if name in av.codecs_available)
+    rate = (video.facts.frame_rate or Fraction(25)).limit_denominator(10_000)
+    stream = container.add_stream(name, rate=rate, options=_ENCODERS[name])
+    time_base = Fraction(1, lcm(*(video.time(index).denominator for index in indices)))
+    stream.pix_fmt = _PIXELS[name]
+    stream.codec_context.time_base = time_base
+    stream.codec_context.colorspace = Colorspace.ITU601  # what the conversion from RGB makes
+    return stream, time_base
+
+
+class _Painter:
+    """Draws the findings into the frames of one video."""
+
+    def __init__(self, report: Mapping[str, Any], width: int, height: int) -> None:
+        self._scale = min(1.0, LONGEST_SIDE / max(width, height))
+        self._picture = tuple(max(2, round(side * self._scale) // 2 * 2) for side in (width, height))
+        self.size = self._picture[0], self._picture[1] + _STRIP
+        self._tracks = {track["id"]: Outcome(track["outcome"]) for track in report["faces"]}
+        self._seen = sightings(report)
+        self._font = ImageFont.load_default(max(12, max(self._picture) // 60))
+        self._small = ImageFont.load_default(12)
+        from_s = report["settings"]["from_s"]
+        self._span = from_s, report["settings"]["to_s"] or report["evidence"]["duration_s"] or from_s + 1.0
+        self._strip = self._empty_strip(report)
+
+    def paint(self, rgb: np.ndarray, index: int, time_s: float) -> np.ndarray:
+        """The annotated copy of a frame.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            index: of the frame.
+            time_s: of the frame, seconds.
+
+        Returns:
+            (h, w, 3) uint8 of ``size``.
+        """
+        canvas = Image.new("RGB", self.size)
+        canvas.paste(Image.fromarray(cv2.resize(rgb, self._picture, interpolation=cv2.INTER_AREA)))
+        pen = ImageDraw.Draw(canvas)
+        for track, outcome in self._tracks.items():
+            here = between(self._seen[track], index, time_s)
+            if here is not None:
+                self._box(pen, track, outcome, here)
+        top = self._picture[1]
+        canvas.paste(self._strip, (0, top))
+        x = self._x(time_s)
+        pen.line((x, top + 2, x, top + _STRIP - _STRIP_WORDS), fill=_INK, width=2)
+        now = f"{time_s:.3f} s, frame {index}"
+        if pen.textlength(now + _WARNING, font=self._small) + 30 < self.size[0]:
+            pen.text((self.size[0] - 8, self.size[1] - 5), now, fill=_INK, font=self._small, anchor="rb")
+        return np.asarray(canvas)
+
+    def _box(self, pen: ImageDraw.ImageDraw, track: int, outcome: Outcome, here: Sighting) -> None:
+        color, line = COLORS[outcome], max(2, max(self._picture) // 400)
+        x0, y0, x1, y1 = (value * self._scale for value in here.box)
+        pen.rectangle((x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)), outline=color, width=line)
+        words = outcome_words(outcome)
+        if outcome is not Outcome.NOT_APPLICABLE:
+            words += ", not scored here" if here.score is None else f", here {here.score:.2f}"
+        unit = self._font.size
+        number = f"{track}"
+        number_width = pen.textlength(number, font=self._font)
+        width = number_width + 2.2 * unit + pen.textlength(words, font=self._font)
+        left = min(max(x0, 0), max(0, self._picture[0] - width))
+        top = y0 - 1.5 * unit if y0 >= 1.5 * unit else min(y1, self._picture[1] - 1.5 * unit)
+        ink = "black" if outcome is Outcome.INCONCLUSIVE else "white"  # white on amber cannot be read
+        middle = top + 0.75 * unit
+        pen.rectangle((left, top, left + width, top + 1.5 * unit), fill=color)
+        pen.text((left + 0.4 * unit, middle), number, fill=ink, font=self._font, anchor="lm")
+        glyphs.draw(pen, outcome, (left + number_width + 1.1 * unit, middle), 0.35 * unit, ink)
+        pen.text((left + number_width + 1.8 * unit, middle), words, fill=ink, font=self._font, anchor="lm")
+
+    def _x(self, time_s: float) -> float:
+        begin, end = self._span
+        return 8 + (time_s - begin) / max(end - begin, 1e-9) * (self.size[0] - 16)
+
+    def _empty_strip(self, report: Mapping[str, Any]) -> Image.Image:
+        """The strip without its playhead: thresholds and the scores of the track that decided."""
+        strip = Image.new("RGB", (self.size[0], _STRIP), _PAPER)
+        pen = ImageDraw.Draw(strip)
+        height = _STRIP - _STRIP_WORDS - 8
+        for threshold in report["model"]["thresholds"].values():
+            y = 4 + height * (1.0 - threshold)
+            pen.line((8, y, self.size[0] - 8, y), fill=_FAINT)
+        words, decisive = _WARNING, deciding(report)
+        if decisive is not None:
+            color = COLORS[Outcome(decisive["outcome"])]
+            scored = [one for one in self._seen[decisive["id"]] if one.score is not None]
+            points = [(self._x(one.time_s), 4 + height * (1.0 - one.score)) for one in scored]
+            pen.line(points, fill=color, width=2)
+            for x, y in points:
+                pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
+            longer = f"{words}. Score of track {decisive['id']}"
+            words = longer if pen.textlength(longer, font=self._small) < 0.6 * self.size[0] else words
+        pen.text((8, _STRIP - 5), words, fill=_INK, font=self._small, anchor="lb")
+        return strip

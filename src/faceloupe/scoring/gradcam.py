@@ -1,0 +1,107 @@
+"""Grad-CAM on a fixed scale: what in the face speaks for manipulation, in logits."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from faceloupe.system.torchvision_compat import torchvision
+from faceloupe.types import Box
+
+torchvision()
+
+from pytorch_grad_cam import GradCAM  # noqa: E402 - it imports torchvision, which must come through the door above
+
+
+class _LogitTarget:
+    """Explains the single logit itself: positive evidence is evidence for manipulation (polarity 1)."""
+
+    def __call__(self, output: torch.Tensor) -> torch.Tensor:
+        return output[0]
+
+
+class _UnscaledGradCAM(GradCAM):
+    """Grad-CAM (Selvaraju et al. 2017) without the rescaling of each map to its own maximum.
+
+    The library stretches every map to 0..1, so that a map of nothing looks like a map of something. Here a cell keeps
+    its unit, logits: sum over channels of mean gradient times activation, cut at 0.
+    """
+
+    def compute_cam_per_layer(self, input_tensor, targets, eigen_smooth):
+        activations = self.activations_and_grads.activations[0].cpu().data.numpy()
+        gradients = self.activations_and_grads.gradients[0].cpu().data.numpy()
+        cells = self.get_cam_image(
+            input_tensor, self.target_layers[0], targets, activations, gradients, eigen_smooth=eigen_smooth
+        )
+        return [np.maximum(cells, 0.0)[:, None]]
+
+    def aggregate_multi_layers(self, cam_per_target_layer):
+        return cam_per_target_layer[0][:, 0]
+
+
+def explained_layer(network: nn.Module) -> nn.Module:
+    """The layer that is explained: the output of the last block.
+
+    The last convolution behind it only widens the channels, and saturates for faces the network is sure of; on faces
+    whose changed part is known, maps of the block point at it better (docs/experiments.md).
+    """
+    return network.features[-2]
+
+
+def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Score the views of one face and map what speaks for manipulation, in one forward and one backward pass.
+
+    Not thread-safe: hooks hang on the network while it runs, so the caller holds the model's lock.
+
+    Args:
+        network: with ``features`` and one logit, in evaluation mode.
+        inputs: (V, 3, S, S) float32, normalized.
+
+    Returns:
+        (V,) float64 logits, and (V, S, S) float32 maps >= 0 in logits per cell of that layer, not rescaled.
+    """
+    layer, side = explained_layer(network), inputs.shape[-1]
+    layer.requires_grad_(True)  # the gradient then stops at this layer: nothing below it is needed
+    try:
+        with _UnscaledGradCAM(model=network, target_layers=[layer]) as cam:
+            cells = cam(input_tensor=inputs, targets=[_LogitTarget()] * len(inputs))
+            logits = cam.outputs[:, 0].detach().double().cpu().numpy()
+    finally:
+        layer.requires_grad_(False)
+        network.zero_grad(set_to_none=True)
+    maps = [cv2.resize(one.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR) for one in cells]
+    return logits, np.maximum(np.stack(maps), 0.0)
+
+
+def merge(maps: np.ndarray, squares: Sequence[Box]) -> np.ndarray:
+    """Lay the maps of all views over the widest one and take their mean; a view says nothing of what it does not see.
+
+    Args:
+        maps: (V, S, S) float32.
+        squares: V squares, each within the last.
+
+    Returns:
+        (S, S) float32 in the frame of the last square.
+    """
+    size, frame = maps.shape[-1], squares[-1]
+    merged = np.zeros((size, size), np.float32)
+    for one, square in zip(maps, squares, strict=True):
+        scale = size / frame.width
+        x0, y0 = round((square.x0 - frame.x0) * scale), round((square.y0 - frame.y0) * scale)
+        side = max(1, min(round(square.width * scale), size - x0, size - y0))
+        merged[y0 : y0 + side, x0 : x0 + side] += cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR)
+    return merged / len(maps)
+
+
+def lay(heat: np.ndarray, square: Box, frame: Box) -> np.ndarray:
+    """Lay the map of one square over a frame that holds it; 0 outside.
+
+    Args:
+        heat: (S, S) float32.
+
+    Returns:
+        (S, S) float32 in the frame.
+    """
+    return 2.0 * merge(np.stack([heat, np.zeros_like(heat)]), (square, frame))

@@ -1,0 +1,1 @@
+"""The login that stands around the whole server."""

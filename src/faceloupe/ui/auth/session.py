@@ -1,0 +1,55 @@
+"""What pages know of the password gate: that it stands, that this session came through it, and how to lock it."""
+
+from functools import cache
+
+import streamlit as st
+
+from faceloupe.config import password_hash
+from faceloupe.errors import UsageError
+from faceloupe.ui.auth.middleware import Door
+from faceloupe.ui.auth.password import PasswordHash
+from faceloupe.ui.panels import plain
+
+
+@cache
+def door() -> Door | None:
+    """The door of this server; None where it was given no password.
+
+    Raises:
+        UsageError: what it was given is no hash.
+    """
+    text = password_hash()
+    return Door(PasswordHash.parse(text)) if text else None
+
+
+def passed() -> bool:
+    """Whether this session may see the pages; where not, it is said why.
+
+    The door lets nobody come so far without the password; who did may have locked it since, or have stayed too long.
+    """
+    try:
+        keeper = door()
+    except UsageError as problem:  # a gate that cannot work lets nobody in
+        st.error(plain(str(problem)), icon=":material/error:")
+        return False
+    if keeper is None:
+        return True
+    if not keeper.stands:
+        st.error(
+            "FACELOUPE_PASSWORD_HASH is set, but this server was started without its password gate; "
+            "start it with `make run`.",
+            icon=":material/error:",
+        )
+        return False
+    if keeper.lets_in(st.context.cookies):
+        st.sidebar.button(
+            "Lock",
+            key="lock",
+            icon=":material/lock:",
+            on_click=keeper.lock,
+            args=(st.context.cookies,),
+            help="Ask for the password again in this browser",
+        )
+        return True
+    st.info("The workbench is locked; reload this page to give the password.", icon=":material/lock:")
+    return False

@@ -1,0 +1,98 @@
+"""Plotly figures of a batch; every number in them is a count of the table's rows."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from faceloupe.batch.results import Found
+from faceloupe.models.record import ModelRecord
+from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
+from faceloupe.types import Outcome
+
+_BINS = 40
+_SHAPES = {  # told apart without color, too; authentic is plain
+    Outcome.MANIPULATED: "x",
+    Outcome.INCONCLUSIVE: "/",
+    Outcome.NOT_APPLICABLE: ".",
+    Outcome.ERROR: "-",
+}
+_ROOM = 0.07  # share of the bar that a number needs
+
+
+def counts_bar(found: Found) -> go.Figure:
+    """All rows as one stacked bar, a part for each outcome; a click on a part can filter by its ``customdata``."""
+    figure, total = go.Figure(), max(len(found.rows), 1)
+    for outcome, count in found.counts.items():
+        if not count:
+            continue
+        words = f"{SHAPES[outcome]} {outcome_words(outcome)}"
+        figure.add_trace(
+            go.Bar(
+                x=[count],
+                y=[""],
+                orientation="h",
+                name=f"{words} {count:,}",
+                customdata=[outcome.value],
+                text=[f"{count:,}" if count / total >= _ROOM else ""],
+                textposition="inside",
+                insidetextanchor="middle",
+                textangle=0,
+                marker=_paint(outcome),
+                hovertemplate=f"{words}: {count:,} of {total:,} ({count / total:.1%})<extra></extra>",
+            )
+        )
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, total])
+    figure.update_yaxes(visible=False, fixedrange=True)
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0, "itemclick": False, "itemdoubleclick": False}
+    figure.update_layout(
+        barmode="stack",
+        height=110,
+        margin={"l": 4, "r": 4, "t": 4, "b": 4},
+        legend=legend | {"traceorder": "normal"},
+        showlegend=True,
+        dragmode=False,
+    )
+    return figure
+
+
+def score_histogram(found: Found, record: ModelRecord | None) -> go.Figure:
+    """How many files have which score, stacked by outcome, with both thresholds of the model where it is known."""
+    figure, edges = go.Figure(), np.linspace(0.0, 1.0, _BINS + 1)
+    for outcome in (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED):
+        scores = found.scores(outcome)
+        if not len(scores):
+            continue
+        counts, _ = np.histogram(scores, edges)
+        figure.add_trace(
+            go.Bar(
+                x=(edges[:-1] + edges[1:]) / 2,
+                y=counts,
+                width=1.0 / _BINS,
+                name=f"{SHAPES[outcome]} {outcome_words(outcome)}",
+                marker=_paint(outcome),
+                hovertemplate="score %{x:.2f}: %{y} files<extra></extra>",
+            )
+        )
+    thresholds = record and ((record.thresholds.lower, "left"), (record.thresholds.upper, "right"))
+    for threshold, anchor in thresholds or ():
+        figure.add_vline(
+            x=threshold,
+            line={"color": "#808080", "width": 2, "dash": "dot"},
+            annotation={"text": f"{threshold:.2f}", "font_size": 12, "xanchor": anchor},
+        )
+    figure.update_xaxes(title="score: 0 authentic .. 1 manipulated", range=[0, 1], fixedrange=True)
+    figure.update_yaxes(title="files", fixedrange=True, tickformat="d", nticks=4)
+    figure.update_layout(
+        barmode="stack", height=230, margin={"l": 4, "r": 4, "t": 22, "b": 4}, showlegend=False, dragmode=False
+    )
+    return figure
+
+
+def _paint(outcome: Outcome) -> dict[str, Any]:
+    pattern = {"shape": _SHAPES.get(outcome, ""), "fillmode": "overlay", "solidity": 0.1, "size": 7}
+    return {
+        "color": COLORS[outcome],
+        "pattern": pattern | {"fgcolor": "#202020", "fgopacity": 0.5},
+        "line": {"width": 0},
+    }

@@ -1,0 +1,85 @@
+"""How files get into a batch: uploads, a ZIP among them, or a folder of the evidence folder; and its job."""
+
+from functools import partial
+
+import streamlit as st
+
+from faceloupe.batch.store import Batch
+from faceloupe.config import evidence_folder
+from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.ui import effort_input, resources, state
+from faceloupe.ui import evidence_folder as evidence
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.queue import Job
+from faceloupe.ui.panels import plain
+
+
+def form(*, folded: bool) -> None:
+    """The drop zone and the path; what is sent off becomes a batch."""
+    with st.expander("Another batch" if folded else "Choose files", expanded=not folded, key=f"choose-batch-{folded}"):
+        effort_input.choose()
+        _files()
+
+
+def _files() -> None:
+    """What a batch is made of."""
+    with st.form("new_batch", border=False, clear_on_submit=True):
+        uploads = st.file_uploader(
+            "Photos, videos and ZIPs of them, as many as you like", accept_multiple_files=True, key="batch_uploads"
+        )
+        path = None
+        if evidence_folder() is None:
+            st.caption(
+                "Large collections are examined where they lie: set the environment variable `FACELOUPE_EVIDENCE` to "
+                "their folder, and start the app anew."
+            )
+        else:
+            path = st.text_input(
+                f"or a folder, file or ZIP below the evidence folder, {plain(str(evidence_folder()))}; a dot for all",
+                key="batch_path",
+            )
+        if st.form_submit_button("Examine", key="batch_go", type="primary"):
+            _start(uploads, path or "")
+
+
+def _start(uploads: list, path: str) -> None:
+    try:
+        root = evidence_folder().resolve() if path.strip() else None
+        paths = [evidence.inside(root, path)] if root else []
+        if paths and not paths[0].exists():
+            raise UsageError(f"There is nothing at {path} below the evidence folder; check the path.")
+        names = [upload.name for upload in uploads]
+        folder = root.name or str(root) if paths == [root] else path.strip()
+        name = folder if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")
+        contents = ((one.name, one) for one in uploads)
+        batch = resources.shelf().add(name, settings=resources.settings(), paths=paths, root=root, uploads=contents)
+        go_on(batch)
+        show(batch.id)
+    except FaceLoupeError as problem:
+        st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
+    st.rerun()
+
+
+def go_on(batch: Batch) -> Job:
+    """Queue a batch, from its beginning or from where it stopped, with the effort that it was made with.
+
+    Raises:
+        FaceLoupeError: there is no verified model, or too many batches wait.
+    """
+    settings = batch.settings(resources.settings())
+    resources.record(settings.model_id)
+    carry_out = partial(tasks.carry_out_batch, batch, settings)
+    queue, owner = resources.batches(), st.session_state[state.OWNER]
+    return queue.submit(batch.id, f"Batch {batch.name}", carry_out, owner=owner)
+
+
+def show(batch_id: str | None) -> None:
+    """Put a batch on show; None puts none."""
+    st.session_state[state.BATCH], st.session_state[state.BATCH_FILTER] = batch_id, None
+    st.session_state[state.BATCH_PAGE], st.session_state[state.BATCH_NOTICE] = 0, None
+
+
+def shown() -> Batch | None:
+    """The batch on show, if any."""
+    batch_id = st.session_state[state.BATCH]
+    return resources.shelf().get(batch_id) if batch_id else None

@@ -1,0 +1,147 @@
+"""What is shown of batches: which there are, how far one is, and its outcomes."""
+
+import streamlit as st
+
+from faceloupe.batch.results import Found
+from faceloupe.batch.store import Batch
+from faceloupe.errors import FaceLoupeError
+from faceloupe.models.record import ModelRecord
+from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.types import Outcome
+from faceloupe.ui import resources, state
+from faceloupe.ui.batch import charts, input
+from faceloupe.ui.batch.table import MARKS
+from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.jobs.queue import State
+from faceloupe.ui.panels import NO_BAR, plain, short
+
+_LISTED = 30  # batches
+
+
+def shelf_list() -> None:
+    """The batches that are kept, the newest first; a click puts one on show."""
+    batches = resources.shelf().all()
+    if not batches:
+        return
+    st.subheader("Batches")
+    for batch in batches[:_LISTED]:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                plain(short(batch.name, 70)),
+                key=f"batch-{batch.id}",
+                type="tertiary",
+                on_click=input.show,
+                args=(batch.id,),
+            )
+            st.caption(f"{batch.created_utc[:19]}Z  ·  {_standing(batch)}", width="content")
+    if len(batches) > _LISTED:
+        st.caption(f"The newest {_LISTED} of {len(batches):,}; remove those that are done with.")
+
+
+def _standing(batch: Batch) -> str:
+    job = resources.batches().get(batch.id)
+    if job is not None and job.live:
+        return f"{job.state}, {job.stage}"
+    return f"{len(resources.tables().get(batch).rows):,} rows"
+
+
+def header(batch: Batch) -> bool:
+    """Its name, how far it is or that it stopped, and the ways out; whether it is under way."""
+    job = resources.batches().get(batch.id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(plain(short(batch.name, 60)), width="content")
+        effort = f"  ·  effort {plain(batch.effort)}" if batch.effort and not batch.model else ""
+        st.caption(f"{batch.created_utc[:19]}Z{effort}", width="content")
+        st.button("All batches", key="batch_close", on_click=input.show, args=(None,), icon=":material/list:")
+        if job is None or not job.live:
+            with st.popover("Remove", icon=":material/delete:"):
+                st.write("The table, the thumbnails and the copies of uploads go; nothing else does.")
+                st.button("Remove this batch", key="batch_remove", on_click=_remove, args=(batch,))
+    if job is not None and job.live:
+        job_line(job, resources.batches())
+        return True
+    if job is not None and job.state is State.FAILED:
+        st.error(plain(job.error), icon=":material/error:")
+    if job is None or job.state is not State.DONE:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Go on", key="batch_on", on_click=_go_on, args=(batch,), icon=":material/play_arrow:")
+            st.caption(
+                "This batch was not seen to end here: it was cut short, or ended before the server was started. Going "
+                "on examines what has no row yet, and repeats nothing.",
+                width="content",
+            )
+    return False
+
+
+def _remove(batch: Batch) -> None:
+    resources.shelf().remove(batch)
+    input.show(None)
+
+
+def _go_on(batch: Batch) -> None:
+    try:
+        input.go_on(batch)
+        st.session_state[state.BATCH_NOTICE] = None
+    except FaceLoupeError as problem:
+        st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
+
+
+def notice() -> None:
+    """What became of the last thing that was done with a batch."""
+    if st.session_state[state.BATCH_NOTICE]:
+        icon, sentence = st.session_state[state.BATCH_NOTICE]
+        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
+
+
+def overview(found: Found) -> None:
+    """Counts by outcome, which filter when clicked, and the scores."""
+    left, right = st.columns([1.3, 1.0], gap="medium")
+    with left:
+        st.plotly_chart(
+            charts.counts_bar(found),
+            config=NO_BAR,
+            key="batch_counts",
+            on_select=_bar_clicked,
+            selection_mode="points",
+            alt="Rows by outcome: " + ", ".join(f"{outcome_words(o)} {n:,}" for o, n in found.counts.items()),
+        )
+        named = [outcome for outcome, count in found.counts.items() if count]
+        current = st.session_state[state.BATCH_FILTER]
+        st.session_state["batch_pills"] = current if current in [outcome.value for outcome in named] else None
+        st.pills(
+            "Show only",
+            [outcome.value for outcome in named],
+            format_func=lambda value: f"{MARKS[value]} {found.counts[Outcome(value)]:,}",
+            key="batch_pills",
+            on_change=_pill_chosen,
+        )
+    with right:
+        st.plotly_chart(
+            charts.score_histogram(found, _record(found)),
+            config=NO_BAR,
+            key="batch_scores",
+            alt="How many files have which score, with both thresholds of the model",
+        )
+
+
+def _record(found: Found) -> ModelRecord | None:
+    """Record of the model that gave the scores; None where it is not here any more."""
+    try:
+        return resources.record(found.model)
+    except FaceLoupeError:
+        return None
+
+
+def _bar_clicked() -> None:
+    points = st.session_state["batch_counts"]["selection"]["points"]
+    if points:
+        clicked = points[0]["customdata"]
+        _filter(clicked[0] if isinstance(clicked, list) else clicked)
+
+
+def _pill_chosen() -> None:
+    _filter(st.session_state["batch_pills"])
+
+
+def _filter(outcome: str | None) -> None:
+    st.session_state[state.BATCH_FILTER], st.session_state[state.BATCH_PAGE] = outcome, 0

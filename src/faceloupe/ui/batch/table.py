@@ -1,0 +1,173 @@
+"""The table of a batch, and what can be done with its rows."""
+
+import base64
+import hashlib
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from faceloupe.batch.results import SORTS, Found, Sources, csv_without
+from faceloupe.batch.store import Batch
+from faceloupe.errors import FaceLoupeError
+from faceloupe.media.evidence_file import printable_name
+from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
+from faceloupe.types import Outcome
+from faceloupe.ui import resources, state
+from faceloupe.ui.case import open_case
+from faceloupe.ui.image import input
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.jobs.queue import State
+from faceloupe.ui.panels import plain
+from faceloupe.ui.video import input
+
+_ROWS = 100  # a page
+MARKS = {outcome.value: f"{SHAPES[outcome]} {outcome_words(outcome)}" for outcome in Outcome}
+_TINT = {mark: f"background-color: {COLORS[Outcome(value)]}40; font-weight: 600" for value, mark in MARKS.items()}
+
+
+def table(batch: Batch, found: Found) -> pd.DataFrame:
+    """The rows, a page at a time; those that are selected."""
+    search, sort = st.columns([2, 1])
+    wanted = search.text_input("Search in path, SHA-256 and reason", key="batch_search", icon=":material/search:")
+    order = sort.selectbox("Sort by", list(SORTS), key="batch_sort")
+    outcome = st.session_state[state.BATCH_FILTER]
+    rows = found.chosen(outcome=Outcome(outcome) if outcome else None, search=wanted, sort=order)
+    last = max(0, (len(rows) - 1) // _ROWS)
+    page = min(st.session_state[state.BATCH_PAGE], last)
+    part = rows.iloc[page * _ROWS : (page + 1) * _ROWS]
+    shown = hashlib.sha256("\0".join(part["path"]).encode()).hexdigest()  # a selection is of places in these very rows
+    event = st.dataframe(
+        _styled(batch, part),
+        key=f"batch_table-{shown[:16]}",
+        hide_index=True,
+        placeholder="",
+        row_height=44,
+        height=min(44 * (len(part) + 1), 540),
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config={
+            "": st.column_config.ImageColumn(width="small"),
+            "path": st.column_config.TextColumn(width="medium"),
+            "score": st.column_config.NumberColumn(format="%.2f"),
+            "log10 LR": st.column_config.NumberColumn(format="%+.2f"),
+            "reason": st.column_config.TextColumn(width="large"),
+        },
+    )
+    _pages(page, last, len(rows))
+    if not found.whole:
+        st.caption(f"The table has more rows than the {len(found.rows):,} that a page can hold; the CSV has them all.")
+    return part.iloc[event.selection.rows]
+
+
+def _styled(batch: Batch, rows: pd.DataFrame) -> "pd.io.formats.style.Styler":
+    alike = rows["duplicate_of"].where(rows["duplicate_of"] != "", rows["near_duplicate_of"])
+    kind = rows["duplicate_of"].ne("").map({True: "same as ", False: "much like "})
+    drawn = pd.DataFrame(
+        {
+            "": [_thumbnail(batch, sha256) for sha256 in rows["sha256"]],
+            "path": rows["path"].map(printable_name),
+            "outcome": rows["outcome"].map(MARKS),
+            "score": rows["score"],
+            "log10 LR": rows["log10_lr"],
+            "faces, tracks": rows["faces"].astype("Int64"),
+            "alike": (kind + alike.map(printable_name)).where(alike != "", ""),
+            "reason": rows["reason"].map(printable_name),
+        }
+    )
+    return drawn.style.map(lambda mark: _TINT.get(mark, ""), subset=["outcome"])
+
+
+def _thumbnail(batch: Batch, sha256: str) -> str | None:
+    try:
+        content = batch.thumbnail(sha256).read_bytes()
+    except OSError:
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
+def _pages(page: int, last: int, total: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if last:
+            st.button("Previous", key="batch_back", disabled=page == 0, on_click=_turn, args=(page - 1,))
+            st.button("Next", key="batch_next", disabled=page >= last, on_click=_turn, args=(page + 1,))
+            st.caption(f"page {page + 1} of {last + 1}", width="content")
+        st.caption(f"{total:,} rows", width="content")
+
+
+def _turn(page: int) -> None:
+    st.session_state[state.BATCH_PAGE] = page
+
+
+def actions(batch: Batch, found: Found, selected: pd.DataFrame, withheld: frozenset[str]) -> None:
+    """What can be done with the selected rows and the table."""
+    case = open_case.case()
+    ready = case is not None and bool(open_case.examiner())
+    filed = selected if len(selected) else found.rows
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Open the row", key="batch_open", disabled=len(selected) != 1, icon=":material/open_in_new:"):
+            _open(batch, selected.iloc[0])
+        st.button(
+            f"File {'all' if not len(selected) else 'selected'} ({len(filed):,}) to the case",
+            key="batch_file",
+            disabled=not ready or not len(filed),
+            icon=":material/create_new_folder:",
+            on_click=_file,
+            args=(batch, filed),
+            help=None if ready else "Open a case and name the examiner on the page Cases.",
+        )
+        st.download_button(
+            "Download the CSV",
+            data=partial(csv_without, batch.table, withheld),
+            file_name=f"faceloupe-batch-{batch.id}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="batch_csv",
+        )
+        st.caption("Select one row to open it on its page.", width="content")
+    _filing(batch)
+
+
+def _open(batch: Batch, row: pd.Series) -> None:
+    """Put one file on the page that examines its kind."""
+    source = Sources(batch.order(), [row["path"]])
+    intake = source.take(row["path"], row["sha256"], row["media_type"], max_bytes=resources.settings().max_bytes)
+    if row["media_type"] == "video":
+        input.start(input.of_intake(intake))
+        st.switch_page("../pages/video.py")
+    input.start(intake)
+    st.switch_page("../pages/image.py")
+
+
+def _file(batch: Batch, rows: pd.DataFrame) -> None:
+    limit, sources = resources.settings().max_bytes, Sources(batch.order(), rows["path"])
+    takes = [
+        (row.path, partial(sources.take, row.path, row.sha256, row.media_type, max_bytes=limit))
+        for row in rows.itertuples()
+    ]
+    desk = open_case.desk_of(open_case.case())
+    try:
+        work_of = partial(tasks.file_rows, takes, desk, resources.instruments(desk.settings.model_id))
+        resources.submit(_filing_key(batch), f"Filing {len(takes):,} files of {batch.name}", work_of)
+    except FaceLoupeError as problem:
+        st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
+
+
+def _filing_key(batch: Batch) -> tuple[str, str]:
+    return "filing of a batch", batch.id
+
+
+def _filing(batch: Batch) -> None:
+    job = resources.jobs().get(_filing_key(batch))
+    if job is None:
+        return
+    if job.live:
+        job_line(job)
+    elif job.state is State.DONE:
+        st.info(plain(str(job.result)), icon=":material/check:")
+    elif job.state is State.FAILED:
+        st.error(plain(job.error), icon=":material/error:")
+    else:
+        st.info("The filing was cancelled; what was filed before stays filed.", icon=":material/cancel:")

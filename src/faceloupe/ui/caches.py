@@ -1,0 +1,149 @@
+"""What sessions share of recent work, within bounds on memory. Any thread may call these."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from faceloupe.analysis.pipeline import Analysis, FrameView, Glance
+from faceloupe.batch.results import Found
+from faceloupe.batch.store import Batch
+from faceloupe.cases.audit_log import Head
+from faceloupe.media.evidence_file import Intake
+from faceloupe.report.document.case import Letterhead
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_MIB = 1024 * 1024
+_ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still holds at most some 10
+_DOCUMENTS_BYTES = _GLANCES_BYTES = 128 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisKey:
+    """Identity of an analysis: evidence, its name, weights and settings; never a sample of its pixels."""
+
+    evidence_sha256: str
+    name: str
+    weights_sha256: str
+    settings_digest: str
+
+
+class Recent(Generic[Key, Value]):
+    """The most recently used values, as many as fit."""
+
+    def __init__(self, size: Callable[[Value], int], capacity_bytes: int) -> None:
+        """
+        Args:
+            size: bytes that a value holds.
+            capacity_bytes: of all values; the newest is kept even where it is larger.
+        """
+        self._size, self._capacity, self._lock = size, capacity_bytes, threading.Lock()
+        self._kept: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        """The value, or None where it is not kept any more."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Key, value: Value) -> None:
+        """Keep a value, and let go of those that were used longest ago."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and sum(map(self._size, self._kept.values())) > self._capacity:
+                self._kept.popitem(last=False)
+
+
+class AnalysisStore:
+    """Recent analyses; beside that of a video the file, so that its frames can be decoded again."""
+
+    def __init__(self, capacity_bytes: int = _ANALYSES_BYTES) -> None:
+        self._recent: Recent[AnalysisKey, tuple[Analysis, Intake | None]] = Recent(_examined_size, capacity_bytes)
+
+    def get(self, key: AnalysisKey) -> Analysis | None:
+        """The analysis, or None where it is not kept any more."""
+        return (self._recent.get(key) or (None, None))[0]
+
+    def intake(self, key: AnalysisKey) -> Intake | None:
+        """The file of a kept analysis, where it was kept beside it."""
+        return (self._recent.get(key) or (None, None))[1]
+
+    def put(self, key: AnalysisKey, analysis: Analysis, intake: Intake | None = None) -> None:
+        """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
+        self._recent.put(key, (analysis, intake))
+
+
+class GlanceStore(Recent[str, tuple[Glance, ...]]):
+    """Evidence of cases as it looks, by its SHA-256."""
+
+    def __init__(self, capacity_bytes: int = _GLANCES_BYTES) -> None:
+        super().__init__(lambda seen: sum(one.rgb.nbytes for one in seen), capacity_bytes)
+
+
+class FrameStore(Recent[tuple[AnalysisKey, int], FrameView]):
+    """Frames that were looked at closely, by analysis and index."""
+
+    def __init__(self, capacity_bytes: int = _FRAMES_BYTES) -> None:
+        super().__init__(_frame_size, capacity_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """Identity of a drawn case report: the head of the case's log, for whom it is, and how it is drawn."""
+
+    head: Head
+    viewer: str
+    letterhead: Letterhead
+    language: str
+
+
+class DocumentStore(Recent[DocumentKey, bytes]):
+    """Case reports that were drawn, as HTML."""
+
+    def __init__(self, capacity_bytes: int = _DOCUMENTS_BYTES) -> None:
+        super().__init__(len, capacity_bytes)
+
+
+class TableStore:
+    """Tables of batches, each as it was at the size that its file had: rows are only ever added to one."""
+
+    def __init__(self, capacity_bytes: int = _TABLES_BYTES) -> None:
+        self._recent: Recent[tuple[str, int], Found] = Recent(_table_size, capacity_bytes)
+
+    def get(self, batch: Batch) -> Found:
+        """The table of a batch as it is now.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        key = batch.id, batch.table.stat().st_size if batch.table.exists() else 0
+        found = self._recent.get(key)
+        if found is None:
+            found = Found.read(batch.table)
+            self._recent.put(key, found)
+        return found
+
+
+def _table_size(found: Found) -> int:
+    return int(found.rows.memory_usage(deep=True).sum())
+
+
+def _examined_size(examined: tuple[Analysis, Intake | None]) -> int:
+    """Bytes of the pixels that an analysis holds, and of an upload kept beside it."""
+    analysis, intake = examined
+    arrays = [array for found in (*analysis.faces, *analysis.tracks) for array in (found.crop, found.heat)]
+    if analysis.canvas is not None:
+        arrays.append(analysis.canvas.rgb)
+    pixels = sum(array.nbytes for array in arrays if array is not None)
+    thumbs = sum(len(look.thumb) for track in analysis.tracks for look in track.looks)
+    return pixels + thumbs + (len(intake.content) if intake is not None and intake.content is not None else 0)
+
+
+def _frame_size(view: FrameView) -> int:
+    arrays = [view.rgb, *(array for face in view.faces for array in (face.crop, face.heat) if array is not None)]
+    return sum(array.nbytes for array in arrays)

@@ -1,0 +1,187 @@
+"""Filing from the pages that examine: an analysis on show, or, to a blind case, a file whose result stays hidden."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import streamlit as st
+
+from faceloupe.cases.records import Case
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import Settings, data_folder
+from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media.evidence_file import Intake
+from faceloupe.ui import resources, state
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.case import open_case
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.jobs.queue import State
+from faceloupe.ui.panels import plain
+from faceloupe.ui.video import input
+
+_UNTIL = "kept until newer results need the room, or the server stops"
+_NOT_FILED = f"Not filed: {_UNTIL}. To file it, open a case and name the examiner on the page Cases."
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A file that waits to be filed to a blind case.
+
+    Attributes:
+        source: tells it from other files.
+        take: takes it in, in the job.
+        settings: of its analysis.
+    """
+
+    source: Hashable
+    name: str
+    take: tasks.Take
+    settings: Settings
+
+
+def of_intake(intake: Intake) -> Chosen:
+    """A file that was taken in already."""
+    return Chosen(intake.evidence.sha256, intake.evidence.name, lambda _: intake, resources.settings())
+
+
+def of_video(chosen: input.Chosen) -> Chosen:
+    """A video that was chosen to be examined."""
+    return Chosen(chosen.key, chosen.name, chosen.take, chosen.key.settings)
+
+
+def panel(key: AnalysisKey) -> None:
+    """Where an analysis on show is filed, or the way to file it.
+
+    Raises:
+        FaceLoupeError: it cannot be filed.
+    """
+    case, analysis = open_case.case(), resources.analyses().get(key)
+    if case is None or not open_case.examiner():
+        st.caption(_NOT_FILED)
+        return
+    desk = open_case.desk_of(case)
+    run = desk.filed(analysis)
+    if run is not None:
+        desk.store.view_score(case.id, key.evidence_sha256, examiner=desk.actor)  # it is on show here
+        st.caption(
+            f":material/check: Filed already in case {plain(case.name)} as run `{run.id}`, by {plain(run.actor)}, "
+            f"{run.created_utc[:19]}Z; the page Case shows it."
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button("File to the case", key="file", icon=":material/create_new_folder:")
+        st.caption(f"Not filed in case {plain(case.name)} yet; {_UNTIL}.", width="content")
+    if pressed:
+        intake = resources.analyses().intake(key)
+        if intake is None:
+            raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
+        with st.spinner("Filing"):
+            desk.file_analysis(intake, analysis)
+            desk.store.view_score(case.id, key.evidence_sha256, examiner=desk.actor)  # it is on show here
+        st.rerun()
+
+
+def withheld(sha256: str) -> bool:
+    """Whether a blind case, open or not, keeps what was found in this evidence from the present examiner; if so, a
+    sentence says it.
+
+    Raises:
+        CaseError: the cases cannot be read, so that this cannot be told.
+    """
+    if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
+        return False
+    examiner = open_case.examiner()
+    case = resources.cases().withheld_in(sha256, examiner)
+    if case is None:
+        return False
+    who = f"{plain(examiner)} has entered a decision there" if examiner else "an examiner is named who has decided it"
+    st.info(
+        f"This file is evidence of the blind case {plain(case.name)} (`{case.id}`): what was found in it is shown once "
+        f"{who}.",
+        icon=":material/visibility_off:",
+    )
+    return True
+
+
+def all_withheld() -> frozenset[str]:
+    """SHA-256 of all evidence that blind cases keep from the present examiner, see ``withheld``.
+
+    Raises:
+        CaseError: the cases cannot be read, so that this cannot be told.
+    """
+    return resources.cases().withheld(open_case.examiner()) if CaseStore.is_in(data_folder()) else frozenset()
+
+
+def blind_case() -> Case | None:
+    """The open case where it is blind; else None.
+
+    Raises:
+        CaseError: the case cannot be read.
+    """
+    case = open_case.case()
+    return case if case is not None and case.blind else None
+
+
+def blind_panel(case: Case, chosen: Chosen | None) -> None:
+    """All that a page which examines shows while a blind case is open: files are filed, no result is shown.
+
+    Args:
+        chosen: the file that was chosen in this run, if any.
+
+    Raises:
+        FaceLoupeError: it cannot be filed.
+    """
+    if chosen is not None:
+        st.session_state[state.FILING_CHOSEN], st.session_state[state.FILING_SAID] = chosen, None
+    st.markdown(
+        f"The open case, {plain(case.name)}, is blind: while it is open, this page files evidence and shows no result. "
+        "What was found is shown on the page Case, once you have entered your decision."
+    )
+    if not open_case.examiner():
+        st.info("Name the examiner on the page Cases to file evidence.", icon=":material/badge:")
+        return
+    waiting = st.session_state[state.FILING_CHOSEN]
+    if waiting is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "File to the case without showing the result",
+                key="file_blind",
+                type="primary",
+                icon=":material/create_new_folder:",
+                on_click=_submit,
+                args=(case, waiting),
+            )
+            st.caption(plain(waiting.name), width="content")
+    _follow()
+
+
+def _submit(case: Case, chosen: Chosen) -> None:
+    desk = replace(open_case.desk_of(case), settings=chosen.settings)
+    key = ("filing", case.id, chosen.source)
+    try:
+        instruments = resources.instruments(desk.settings.model_id)
+        filing = partial(tasks.file_unseen, chosen.take, chosen.name, desk, instruments)
+        st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
+        st.session_state[state.FILING_CHOSEN] = None
+    except FaceLoupeError as problem:
+        st.session_state[state.FILING_SAID] = ("error", str(problem))
+
+
+def _follow() -> None:
+    """How far the filing is, and what became of it."""
+    key = st.session_state[state.FILING_JOB]
+    job = resources.jobs().get(key) if key is not None else None
+    if job is not None and job.live:
+        job_line(job)
+    elif job is not None:
+        st.session_state[state.FILING_JOB] = None
+        ends = {
+            State.DONE: ("check", str(job.result)),
+            State.FAILED: ("error", job.error),
+        }
+        cancelled = ("cancel", f"{job.title} was cancelled; the page Case shows whether it was filed before.")
+        st.session_state[state.FILING_SAID] = ends.get(job.state, cancelled)
+    if st.session_state[state.FILING_SAID]:
+        icon, sentence = st.session_state[state.FILING_SAID]
+        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")

@@ -1,0 +1,83 @@
+"""One item of a case: what was found in it."""
+
+import json
+
+import streamlit as st
+
+from faceloupe.analysis.pipeline import glances
+from faceloupe.cases.records import Case, Item
+from faceloupe.errors import EvidenceError
+from faceloupe.ui import panels, resources
+from faceloupe.ui.case import open_case
+from faceloupe.ui.panels import plain
+
+_CROP, _EVIDENCE, _FRAMES_A_ROW = 150, 560, 4  # pixels, pixels
+_MOST_CROPS, _MOST_STRIPS = 24, 8
+
+
+def findings(case: Case, sha256: str) -> None:
+    """The runs of an item, where the examiner may see them."""
+    store, examiner = resources.cases(), open_case.examiner()
+    item = store.item(case.id, sha256, viewer=examiner)
+    st.subheader(plain(item.name))
+    st.caption(f"SHA-256 `{item.sha256}`  ·  {item.size_bytes:,} bytes  ·  filed by {plain(item.added_by)}")
+    if not store.may_see_score(case.id, sha256, examiner):
+        st.info(
+            "The case is blind: what was found is shown once you have entered your decision.",
+            icon=":material/visibility_off:",
+        )
+        _evidence(item)
+        return
+    runs = {run.id: run for run in reversed(store.runs(case.id, sha256))}
+    if not runs:
+        st.markdown("This item was filed, and not analyzed.")
+        _evidence(item)
+        return
+    store.view_score(case.id, sha256, examiner=examiner)  # before it is shown
+    chosen = next(iter(runs))
+    if len(runs) > 1:
+        chosen = st.selectbox(
+            "Run", list(runs), format_func=lambda one: f"{one}, {runs[one].created_utc[:19]}Z", key=f"run-{sha256}"
+        )
+    panels.verdict_card(json.loads(store.report_text(chosen)))
+    _pictures(dict(runs[chosen].pictures))
+
+
+def _evidence(item: Item) -> None:
+    """The evidence itself: the picture, or frames of the video."""
+    try:
+        seen = resources.glances().get(item.sha256)
+        if seen is None:
+            settings = resources.settings()
+            with st.spinner("Decoding"):
+                intake = resources.cases().open_evidence(item.sha256, name=item.name, max_bytes=settings.max_bytes)
+                seen = glances(intake, settings=settings)
+            resources.glances().put(item.sha256, seen)
+    except EvidenceError as problem:
+        st.caption(plain(str(problem)))
+        return
+    if seen[0].time_s is None:
+        st.image(seen[0].rgb, caption="The evidence, as it was decoded", width=_EVIDENCE)
+        return
+    cells = st.columns(_FRAMES_A_ROW)
+    for number, one in enumerate(seen):
+        cells[number % _FRAMES_A_ROW].image(one.rgb, caption=f"{one.time_s:.2f} s", width="stretch")
+    st.caption(f"{len(seen)} frames of the evidence, evenly spread over the video.")
+
+
+def _pictures(digests: dict[str, str]) -> None:
+    fetch = resources.cases().picture
+    small = [name for name in digests if name.endswith(("-crop.png", "-heatmap.png"))]  # of single faces
+    strips = [name for name in digests if name.endswith("-filmstrip.png")]
+    with st.expander("Pictures of the run", expanded=bool(digests)):
+        if not digests:
+            st.caption("The run has none: no face was found.")
+        for cell, name in zip(st.columns(3), (name for name in digests if name not in small and name not in strips)):
+            cell.image(fetch(digests[name]), caption=name)
+        for name in strips[:_MOST_STRIPS]:
+            st.image(fetch(digests[name]), caption=name)
+        with st.container(horizontal=True):
+            for name in small[:_MOST_CROPS]:
+                st.image(fetch(digests[name]), caption=name, width=_CROP)
+        if len(small) > _MOST_CROPS or len(strips) > _MOST_STRIPS:
+            st.caption(f"Not all of the {len(digests):,} pictures are shown; an exported bundle holds the others.")

@@ -1,0 +1,77 @@
+"""The list of cases, and the way to a new one."""
+
+from functools import partial
+
+import streamlit as st
+
+from faceloupe.cases.records import Case
+from faceloupe.errors import FaceLoupeError
+from faceloupe.ui import resources, state
+from faceloupe.ui.case import open_case
+from faceloupe.ui.panels import NONE, plain, short
+
+_MOST = 25  # rows; the search finds the rest
+_WIDTHS = (4, 2, 2, 1, 1.2, 1.8)
+
+
+def examiner_field() -> None:
+    """Who is at work; kept for this visit."""
+    st.text_input(
+        "Examiner",
+        value=st.session_state[state.EXAMINER],
+        key="examiner_input",
+        placeholder="Your name, as it shall stand in the log",
+        on_change=partial(state.keep, state.EXAMINER, "examiner_input"),
+        max_chars=100,
+        width=420,
+    )
+
+
+def cases_table(cases: tuple[Case, ...]) -> None:
+    """The cases, the newest first; a click on a name opens one."""
+    search = st.text_input("Search by name", key="case_search", icon=":material/search:", width=420)
+    found = [case for case in cases if search.strip().casefold() in case.name.casefold()]
+    if not found:
+        st.caption("No case has such a name.")
+        return
+    for cell, head in zip(st.columns(_WIDTHS), ("Name", "Id", "Examiner", "Items", "Mode", "Opened"), strict=True):
+        cell.caption(head)
+    for case in found[:_MOST]:
+        name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
+        name.button(
+            plain(short(case.name, 60)),
+            key=f"open-{case.id}",
+            type="tertiary",
+            on_click=open_case.switch_to,
+            args=(case.id,),
+        )
+        facts = (f"`{case.id}`", plain(short(case.examiner, 24)) or NONE, f"{case.items:,}")
+        facts += ("blind" if case.blind else "not blind", case.created_utc[:10])
+        for cell, fact in zip(cells, facts, strict=True):
+            cell.markdown(fact)
+    if len(found) > _MOST:
+        st.caption(f"{_MOST} of {len(found):,} cases; search for the others.")
+
+
+def create_form() -> None:
+    """A form that creates a case, and opens it."""
+    with st.form("create_case", border=True):
+        name = st.text_input("Name of the case", key="new_case_name", max_chars=200)
+        blind = st.checkbox(
+            "Blind mode: what was found stays hidden from each examiner until that examiner has entered a decision. "
+            "It cannot be changed later.",
+            key="new_case_blind",
+        )
+        pressed = st.form_submit_button("Create the case", key="create", icon=":material/add:")
+    if not pressed:
+        return
+    if not open_case.examiner():
+        st.error("Name the examiner above first; the case is opened in that name.", icon=":material/badge:")
+        return
+    try:
+        case = resources.cases().create_case(name, examiner=open_case.examiner(), blind=blind)
+    except FaceLoupeError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
+        return
+    open_case.switch_to(case.id)
+    st.rerun()

@@ -1,0 +1,35 @@
+"""The case that a visit has open, and who is at work on it."""
+
+import streamlit as st
+
+from faceloupe.cases.records import Case
+from faceloupe.cases.workflow import Desk
+from faceloupe.ui import resources, state
+
+
+def case() -> Case | None:
+    """The open case, as it is now; None where none is open.
+
+    Raises:
+        CaseError: it cannot be read.
+    """
+    case_id = st.session_state[state.CASE]
+    return resources.cases().case(case_id) if case_id else None
+
+
+def examiner() -> str:
+    """Name of the examiner; empty where nobody is named."""
+    return st.session_state[state.EXAMINER]
+
+
+def switch_to(case_id: str | None) -> None:
+    """Open a case, or close the one that is open."""
+    st.session_state[state.CASE] = case_id
+    st.session_state[state.CASE_PAGE] = 0
+    for key in (state.CASE_ITEM, state.CASE_SAID, state.FILING_CHOSEN, state.FILING_JOB, state.FILING_SAID):
+        st.session_state[key] = None
+
+
+def desk_of(found: Case) -> Desk:
+    """The examiner's desk for a case."""
+    return Desk(resources.cases(), found.id, examiner(), resources.settings())

@@ -1,0 +1,133 @@
+"""A case as a whole: its header, its evidence and its log."""
+
+import json
+
+import streamlit as st
+
+from faceloupe.cases.audit_log import Head
+from faceloupe.cases.audit_verify import LogCheck
+from faceloupe.cases.records import Case, Item, stamp, utc_now
+from faceloupe.types import Outcome
+from faceloupe.ui import resources, state
+from faceloupe.ui.case import open_case
+from faceloupe.ui.panels import NONE, outcome_mark, plain, short
+
+_ROWS, _ENTRIES = 20, 200  # items a page, newest entries of the log that are shown
+_CHECKED_AT_ONCE = 2000  # entries: a log that short is checked in a tenth of a second
+_WIDTHS = (0.6, 3, 1.6, 0.9, 2, 0.8, 2)
+_HEADS = ("", "Name", "SHA-256", "Type", "Outcome", "Score", "Decision")
+_THUMB = 44  # pixels
+
+
+def header(case: Case) -> None:
+    """Name, id, examiner, mode, and whether the log is whole.
+
+    A short log is checked whenever it has grown, a long one when somebody asks for it.
+    """
+    st.subheader(plain(case.name))
+    head = resources.cases().log_head(case.id)
+    kept = st.session_state[state.LOG_CHECK]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        facts = st.empty()
+        pressed = st.button("Verify the log", key="verify_log", icon=":material/link:", type="tertiary")
+    if pressed or ((kept is None or kept[0] != head) and head.seq <= _CHECKED_AT_ONCE):
+        kept = head, stamp(utc_now()), resources.cases().verify_log(case.id)
+        st.session_state[state.LOG_CHECK] = kept
+    known = kept is not None and kept[0] == head
+    facts.markdown(
+        f"Case `{case.id}`  ·  examiner {plain(case.examiner) or NONE}  ·  {'blind' if case.blind else 'not blind'}"
+        f"  ·  {_log_state(head, kept[1:] if known else None)}",
+        width="content",
+    )
+    if known and not kept[2].ok:
+        sentence = f"The log is broken at entry {kept[2].first_broken}: {kept[2].reason}"
+        st.error(plain(sentence), icon=":material/gpp_bad:")
+
+
+def _log_state(head: Head, found: tuple[str, LogCheck] | None) -> str:
+    log = f"{head.seq:,} log {'entry' if head.seq == 1 else 'entries'}, head `{head.sha256[:8]}`"
+    if found is None:
+        return f"{log}, not verified in this visit"
+    utc, check = found
+    return f":material/verified: log verified {utc[:19]}Z: {log}" if check.ok else f"{log}, broken"
+
+
+def evidence_table(case: Case) -> None:
+    """The evidence, a page at a time, as the examiner may see it; a click on a name chooses an item."""
+    store, examiner = resources.cases(), open_case.examiner()
+    search = st.text_input("Search by name or SHA-256", key="item_search", icon=":material/search:", width=420)
+    first = st.session_state[state.CASE_PAGE] * _ROWS
+    page = store.items(case.id, search=search, viewer=examiner, offset=first, limit=_ROWS)
+    if first and not page.items:  # a search that has fewer pages
+        st.session_state[state.CASE_PAGE] = 0
+        page = store.items(case.id, search=search, viewer=examiner, limit=_ROWS)
+    if not page.items:
+        st.markdown("No such evidence." if search else "No evidence yet. The pages Image, Video and Batch file it.")
+        return
+    seen = [item.sha256 for item in page.items if item.outcome]
+    store.view_scores(case.id, seen, examiner=examiner)  # before they are shown
+    for cell, head in zip(st.columns(_WIDTHS), _HEADS, strict=True):
+        cell.caption(head)
+    for item in page.items:
+        _row(case, item)
+    if page.total > _ROWS:
+        _pages(page.total)
+
+
+def _row(case: Case, item: Item) -> None:
+    thumb, name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
+    picture = None if item.outcome is None else _thumbnail(case, item)
+    if picture is not None:
+        thumb.image(picture, width=_THUMB)
+    name.button(
+        plain(short(item.name, 36)), key=f"item-{item.sha256[:12]}", type="tertiary", on_click=_choose, args=(item,)
+    )
+    outcome = "not analyzed" if item.outcome is None else outcome_mark(Outcome(item.outcome))
+    decision = NONE if item.decision is None else outcome_mark(Outcome(item.decision))
+    facts = (
+        f"`{item.sha256[:12]}`",
+        plain(item.media_type),
+        "hidden until you decide" if item.hidden else outcome,
+        NONE if item.score is None else f"{item.score:.2f}",
+        decision + (", signed" if item.signed_off else ""),
+    )
+    for cell, fact in zip(cells, facts, strict=True):
+        cell.markdown(fact)
+
+
+def _thumbnail(case: Case, item: Item) -> bytes | None:
+    """The first face of the newest run, which is small; None where no face was explained."""
+    store = resources.cases()
+    pictures = store.runs(case.id, item.sha256)[-1].pictures
+    name = next((name for name in pictures if name.endswith("-crop.png")), None)
+    return None if name is None else store.picture(pictures[name])
+
+
+def _choose(item: Item) -> None:
+    st.session_state[state.CASE_ITEM], st.session_state[state.CASE_SAID] = item.sha256, None
+
+
+def _pages(total: int) -> None:
+    page, last = st.session_state[state.CASE_PAGE], (total - 1) // _ROWS
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Previous", key="page_back", disabled=page == 0, on_click=_turn, args=(page - 1,))
+        st.button("Next", key="page_on", disabled=page >= last, on_click=_turn, args=(page + 1,))
+        st.caption(f"page {page + 1} of {last + 1}, {total:,} items", width="content")
+
+
+def _turn(page: int) -> None:
+    st.session_state[state.CASE_PAGE] = page
+
+
+def log_table(case: Case) -> None:
+    """The log, the newest entries first."""
+    store = resources.cases()
+    with st.expander("Log"):
+        rows = [entry.as_dict() for entry in store.newest_entries(case.id, _ENTRIES)]
+        columns = {name: [row[name] for row in rows] for name in ("seq", "utc", "actor", "action")}
+        columns["parameters"] = [json.dumps(row["parameters"]) for row in rows]  # escapes what could turn the text
+        columns["sha256"] = [row["sha256"][:8] for row in rows]
+        st.dataframe(columns, hide_index=True, alt="The log of the case, the newest entry first")
+        count = store.log_head(case.id).seq
+        if count > _ENTRIES:
+            st.caption(f"The newest {_ENTRIES} of {count:,} entries; an exported bundle holds all.")

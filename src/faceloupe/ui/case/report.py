@@ -1,0 +1,143 @@
+"""The report of a case: its letterhead, a preview, and the files."""
+
+import base64
+from collections.abc import Hashable
+from functools import partial
+
+import streamlit as st
+
+from faceloupe.bundle.export import MOST_DRAWN
+from faceloupe.cases.case_record import case_report
+from faceloupe.cases.records import Case, person_key
+from faceloupe.errors import UsageError
+from faceloupe.report.document.case import Letterhead
+from faceloupe.report.document.html import render_html
+from faceloupe.report.document.locales import LANGUAGES
+from faceloupe.ui import resources, state
+from faceloupe.ui.caches import DocumentKey
+from faceloupe.ui.case import open_case
+from faceloupe.ui.case.report_files import Source
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.jobs.queue import State, Work
+from faceloupe.ui.panels import plain
+
+_HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
+_NAMES = {"en": "English", "de": "Deutsch"}
+
+
+def letterhead() -> Letterhead:
+    """Who issues the report, and its language; kept for this visit."""
+    name, address, language = st.columns([2, 2, 1])
+    for kind, place, label, key in (
+        ("text_input", name, "Organization", state.ORGANIZATION),
+        ("text_area", address, "Address, a line each", state.ADDRESS),
+    ):
+        field = getattr(place, kind)
+        widget = f"{key}_input"
+        field(label, value=st.session_state[key], key=widget, on_change=partial(state.keep, key, widget))
+    languages = list(LANGUAGES)
+    language.selectbox(
+        "Language",
+        languages,
+        index=languages.index(st.session_state[state.LANGUAGE]),
+        format_func=_NAMES.get,
+        key="language_input",
+        on_change=partial(state.keep, state.LANGUAGE, "language_input"),
+    )
+    lines = tuple(line.strip() for line in st.session_state[state.ADDRESS].splitlines() if line.strip())
+    return Letterhead(st.session_state[state.ORGANIZATION], lines)
+
+
+def document(case: Case, letterhead: Letterhead) -> bytes:
+    """The report as HTML, as the examiner may see it; what it shows is logged as seen.
+
+    It is drawn anew only where the log has grown: whatever changes a case is in its log.
+    """
+    store, examiner, language = resources.cases(), open_case.examiner(), st.session_state[state.LANGUAGE]
+    store.view_all(case.id, examiner=examiner)
+    key = DocumentKey(store.log_head(case.id), person_key(examiner), letterhead, language)
+    html = resources.documents().get(key)
+    if html is None:
+        with st.spinner("Drawing the report"):
+            record = case_report(store, case.id, viewer=examiner)
+            html = render_html(record, store.picture, letterhead=letterhead, language=language).encode()
+        resources.documents().put(key, html)
+    return html
+
+
+def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
+    """The report as HTML and PDF, its data, and a bundle of all; each is made when it is asked for, and logged."""
+    source = Source(resources.cases(), case.id, open_case.examiner(), letterhead, st.session_state[state.LANGUAGE])
+    with st.container(horizontal=True):
+        for label, ending, mime, make in (
+            ("HTML", "html", "text/html", lambda: html),
+            ("PDF", "pdf", "application/pdf", source.pdf),
+            ("Case JSON", "json", "application/json", source.json),
+            ("Export bundle", "zip", "application/zip", source.bundle),
+        ):
+            name = f"faceloupe-case-{case.id}.{ending}"
+            st.download_button(
+                label,
+                # The bundle's own entry names its hashes.
+                data=source.bundle if ending == "zip" else partial(source.taken, name, make),
+                file_name=name,
+                mime=mime,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"download_{ending}",
+            )
+    st.caption(
+        "Each download is an entry in the log of the case, with the SHA-256 of the file. This bundle holds no "
+        "evidence: who is to score it again needs the files too."
+    )
+    with st.expander("A bundle with the evidence"):
+        st.markdown("It may be large, so it is written to the data folder instead of downloaded.")
+        _on_disk(case, letterhead, with_evidence=True)
+
+
+def large(case: Case, letterhead: Letterhead) -> None:
+    """A case of more items than are drawn: its bundle is written to the disk of the server, piece by piece."""
+    st.markdown(
+        f"The case has {case.items:,} items. A document is drawn of up to {MOST_DRAWN}; a bundle holds the data of all "
+        "of them. It is not held in memory, so it is written to the data folder instead of downloaded."
+    )
+    _on_disk(case, letterhead, with_evidence=st.checkbox("with the evidence", key="bundle_evidence"))
+
+
+def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None:
+    examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
+    key = ("bundle", case.id, person_key(examiner), with_evidence)
+    job = resources.jobs().get(key)
+    if job is not None and job.live:
+        job_line(job)
+        return
+    identity = case.id, examiner, letterhead, language
+    export = partial(tasks.write_bundle, resources.cases(), *identity, with_evidence=with_evidence)
+    st.button(
+        "Write the bundle",
+        key="write_bundle",
+        icon=":material/folder_zip:",
+        on_click=_submit,
+        args=(key, f"Bundle of {case.name}", export),
+    )
+    if job is not None and job.state is State.DONE:
+        st.info(plain(str(job.result)), icon=":material/check:")
+    elif job is not None and job.state is State.FAILED:
+        st.error(plain(job.error), icon=":material/error:")
+
+
+def _submit(key: Hashable, title: str, export: Work) -> None:
+    try:
+        resources.submit(key, title, export)
+    except UsageError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
+
+
+def preview(html: bytes) -> None:
+    """The report in a frame of its own origin, so that nothing in it reaches the app."""
+    if len(html) > _MOST_SHOWN:
+        st.caption(f"The report has {len(html):,} bytes, too many to be shown here; download it.")
+        return
+    source = f"data:text/html;charset=utf-8;base64,{base64.b64encode(html).decode()}"
+    st.iframe(source, height=_HEIGHT, alt="Preview of the report")

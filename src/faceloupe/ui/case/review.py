@@ -1,0 +1,121 @@
+"""What people say: decisions on an item, and notes and signatures under an item or the case as a whole."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from faceloupe.cases.records import Case, Confidence
+from faceloupe.errors import FaceLoupeError
+from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.types import Outcome
+from faceloupe.ui import resources, state
+from faceloupe.ui.case import open_case
+from faceloupe.ui.panels import outcome_mark, plain
+
+
+def of_item(case: Case, sha256: str) -> None:
+    """Decisions, notes and signatures of an item, side by side."""
+    said()
+    decide, note, sign = st.columns(3, gap="medium")
+    with decide:
+        decisions(case, sha256)
+    with note:
+        notes(case, sha256)
+    with sign:
+        sign_off(case, sha256)
+
+
+def of_case(case: Case) -> None:
+    """Notes and signatures of the case as a whole, folded."""
+    with st.expander("The case as a whole: notes and sign-off", key=f"whole-{case.id}"):
+        note, sign = st.columns(2, gap="medium")
+        with note:
+            notes(case, None)
+        with sign:
+            sign_off(case, None)
+
+
+def said() -> None:
+    """What became of the last thing that was entered."""
+    if sentence := st.session_state[state.CASE_SAID]:
+        st.caption(f":material/check: {plain(sentence)}")
+
+
+def decisions(case: Case, sha256: str) -> None:
+    """The decisions on an item, and a form for another."""
+    store, examiner = resources.cases(), open_case.examiner()
+    made = store.decisions(case.id, sha256)
+    st.markdown("**Decision**")
+    for one in made:
+        before = "after seeing the score" if one.score_seen_before else "the log tells of no look at the score before"
+        st.markdown(f"{outcome_mark(Outcome(one.outcome))}, confidence {one.confidence}: {plain(one.reason)}")
+        st.caption(f"{plain(one.examiner)}, {one.utc[:19]}Z, {before}")
+    fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
+    with st.form(f"decide-{fresh}"):
+        outcome = st.selectbox("Outcome", list(Outcome), index=None, format_func=outcome_words, key=f"outcome-{fresh}")
+        reason = st.text_area("Reason", key=f"reason-{fresh}", height=80)
+        confidence = st.segmented_control(
+            "Confidence", list(Confidence), default=Confidence.MEDIUM, key=f"confidence-{fresh}"
+        )
+        pressed = st.form_submit_button("Enter the decision", key=f"decide_{_of(sha256)}")
+    if pressed and (outcome is None or confidence is None):
+        st.error("Choose an outcome and a confidence.", icon=":material/error:")
+    elif pressed:
+        _enter(
+            lambda: store.decide(
+                case.id, sha256, outcome=outcome, reason=reason, confidence=confidence, examiner=examiner
+            )
+        )
+
+
+def notes(case: Case, sha256: str | None) -> None:
+    """The notes on an item, or on the case where there is no hash, and a form for another."""
+    store = resources.cases()
+    written = store.notes(case.id, sha256)
+    st.markdown("**Notes**")
+    for one in written:
+        st.markdown(plain(one.text))
+        st.caption(f"{plain(one.author)}, {one.utc[:19]}Z")
+    fresh = f"{_of(sha256)}-{len(written)}"
+    with st.form(f"note-{fresh}"):
+        text = st.text_area("Note", key=f"text-{fresh}", height=80)
+        pressed = st.form_submit_button("Add the note", key=f"note_{_of(sha256)}")
+    if pressed:
+        _enter(lambda: store.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
+
+
+def sign_off(case: Case, sha256: str | None) -> None:
+    """The signatures under an item, or under the case where there is no hash, and a form for a second person's."""
+    store = resources.cases()
+    signed = store.sign_offs(case.id, sha256)
+    st.markdown("**Sign-off**")
+    made = store.decisions(case.id, sha256) if sha256 is not None else ()
+    for one in signed:
+        of = ", under an earlier decision" if made and one.utc < made[-1].utc else ""
+        if sha256 is None and (since := store.changes_since(case.id, one.utc)):
+            of = f"; filed or decided since: {since:,}"
+        st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z{of}")
+    if sha256 is None and (undecided := store.undecided(case.id)):
+        st.caption(f"Items without a decision: {undecided:,} of {case.items:,}.")
+    fresh = f"{_of(sha256)}-{len(signed)}"
+    with st.form(f"sign-{fresh}"):
+        reviewer = st.text_input("Reviewer, a second person", key=f"reviewer-{fresh}", max_chars=100)
+        pressed = st.form_submit_button("Sign off", key=f"sign_{_of(sha256)}")
+    if pressed:
+        _enter(lambda: store.sign_off(case.id, reviewer=reviewer, sha256=sha256))
+
+
+def _of(sha256: str | None) -> str:
+    return "case" if sha256 is None else sha256[:12]
+
+
+def _enter(write: Callable[[], object]) -> None:
+    """Write to the store, and show the page anew; where a rule forbids it, say so in its sentence."""
+    try:
+        write()
+    except FaceLoupeError as problem:
+        st.session_state[state.CASE_SAID] = None
+        st.error(plain(str(problem)), icon=":material/error:")
+        return
+    st.session_state[state.CASE_SAID] = "Entered, and written to the log."
+    st.rerun()

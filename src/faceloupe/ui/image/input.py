@@ -1,0 +1,91 @@
+"""How a photo gets to the queue: an upload or a sample; and the wait for what is found in it."""
+
+from functools import partial
+
+import streamlit as st
+
+from faceloupe.media.evidence_file import Intake, take_in, take_in_bytes
+from faceloupe.samples import SAMPLES
+from faceloupe.ui import effort_input, resources, state
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.panels import plain
+
+_LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
+
+
+def choose(*, folded: bool) -> Intake | None:
+    """The drop zone and the samples; the file that was chosen in this run, if any."""
+    limit = resources.settings().max_bytes
+    with st.expander("Another photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
+        effort_input.choose()
+        upload = st.file_uploader("A photo: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC", key="upload")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("or a sample:", width="content")
+            pressed = [
+                sample
+                for sample in SAMPLES
+                if st.button(
+                    sample.title, key=f"sample-{sample.path.stem}", help=sample.origin, icon=":material/image:"
+                )
+            ]
+    if pressed:
+        return take_in(pressed[0].path, max_bytes=limit)
+    if upload is None:
+        st.session_state[state.LAST_UPLOAD] = None
+    elif upload.file_id != st.session_state[state.LAST_UPLOAD]:
+        st.session_state[state.LAST_UPLOAD] = upload.file_id
+        return take_in_bytes(upload.getvalue(), upload.name, max_bytes=limit)
+    return None
+
+
+def start(intake: Intake) -> None:
+    """Queue the analysis of a newly chosen photo; nothing old stays beside it.
+
+    Raises:
+        FaceLoupeError: there is no verified model, or too much waits already.
+    """
+    st.session_state[state.RESULT] = st.session_state[state.FACE] = st.session_state[state.NOTICE] = None
+    settings = resources.settings()
+    instruments = resources.instruments(settings.model_id)
+    examine = partial(tasks.examine_still, intake, instruments, resources.analyses(), settings=settings)
+    key = ("still", st.session_state[state.OWNER], resources.key_of(intake))  # one's own: another's cancel ends theirs
+    st.session_state[state.IMAGE_JOB] = resources.submit_still(key, intake.evidence.name, examine).key
+
+
+def under_way() -> Job | None:
+    """The analysis that this session waits for; one that has ended becomes the result, or a notice."""
+    key = st.session_state[state.IMAGE_JOB]
+    job = resources.stills().get(key) if key is not None else None
+    if job is None or job.live:
+        return job
+    st.session_state[state.IMAGE_JOB] = None
+    if job.state is State.DONE:
+        st.session_state[state.RESULT] = job.result
+    elif job.state is State.FAILED:
+        st.session_state[state.NOTICE] = ("error", job.error)
+    else:
+        sentence = f"The analysis of {job.title} was cancelled; choose the file again to examine it."
+        st.session_state[state.NOTICE] = ("cancel", sentence)
+    return None
+
+
+def wait(job: Job) -> None:
+    """Show how far an analysis is, with a way out, until it has ended; then run the page anew.
+
+    A click, a change of page or a closed tab ends the wait, not the work: what it brings is found on the next visit.
+    """
+    bar = st.progress(0.0, "Starting")
+    st.button("Cancel", key="cancel", on_click=job.cancel)
+    while job.live:
+        waiting = resources.stills().ahead(job) if job.state is State.QUEUED else 0
+        bar.progress(job.share, f"Waiting for {waiting} before it" if waiting else job.stage)
+        job.wait(_LOOK_S)
+    st.rerun()
+
+
+def notice() -> None:
+    """What became of the last photo, where it brought no result."""
+    if st.session_state[state.NOTICE] is not None:
+        icon, sentence = st.session_state[state.NOTICE]
+        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")

@@ -1,0 +1,59 @@
+"""What is shown of long work: how far it is, what became of it, and that of other visits."""
+
+import streamlit as st
+
+from faceloupe.ui import resources, state
+from faceloupe.ui.jobs.queue import Job, JobQueue, State
+from faceloupe.ui.panels import plain
+from faceloupe.ui.video import input
+
+_POLL_S = 0.5
+
+
+@st.fragment(run_every=_POLL_S)
+def job_line(job: Job, queue: JobQueue | None = None) -> None:
+    """How far a job is, and a way out of it; the page runs anew when it has ended.
+
+    Args:
+        queue: that the job is in; that of long work where None.
+    """
+    if not job.live:
+        st.rerun()
+    with st.container(border=True, key=f"job-{job.title}"):
+        words, button = st.columns([8, 1], vertical_alignment="center")
+        with words:
+            st.markdown(f"**{plain(job.title)}**")
+            st.progress(job.share, plain(job.stage))
+            st.caption(_pace(job, queue or resources.jobs()))
+        button.button("Cancel", key=f"cancel-{job.title}", on_click=job.cancel, width="stretch")
+
+
+def _pace(job: Job, queue: JobQueue) -> str:
+    if job.state is State.QUEUED:
+        ahead = queue.ahead(job)
+        return "next in the queue" if ahead == 0 else f"waiting for {ahead} {'job' if ahead == 1 else 'jobs'} before it"
+    parts = [f"{job.share:.0%} done"]
+    if job.frames:
+        parts.append(f"{job.frames[0]} frames done")
+    if job.rate is not None:
+        parts.append(f"{job.rate:.1f} frames/s")
+    parts.append("time left not known yet" if job.seconds_left is None else f"about {job.seconds_left:.0f} s left")
+    return "  ·  ".join(parts)
+
+
+def notice() -> None:
+    """What became of the last job, where it brought no result."""
+    if st.session_state[state.VIDEO_NOTICE] is None:
+        return
+    kind, sentence = st.session_state[state.VIDEO_NOTICE]
+    show = st.error if kind == "error" else st.info
+    show(plain(sentence), icon=f":material/{kind}:")
+
+
+def other_examinations() -> None:
+    """Examinations that other visits submitted, for whoever reloaded the page while theirs was under way."""
+    examinations = [job for job in resources.jobs().live() if isinstance(job.key, input.Examination)]
+    for number, job in enumerate(examinations):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Under way: {plain(job.title)}", width="content")
+            st.button("Follow", key=f"follow-{number}", on_click=input.follow, args=(job.key,))

@@ -1,0 +1,101 @@
+"""What the page Models shows of the registry: what is here, what it is known to get wrong, fetching, and choosing."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from faceloupe.config import weights_folder
+from faceloupe.models.fetch import fetch
+from faceloupe.models.record import ModelRecord
+from faceloupe.models.registry import ReleaseEntry, read_entries, state_of
+from faceloupe.ui import resources
+from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.panels import plain
+
+_STATES = {
+    "verified": "verified",
+    "missing": "not here",
+    "altered": "altered: not used",
+    "unreadable": "cannot be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """Key of a job that fetches the weights of a model."""
+
+    model: str
+
+
+def choose(records: dict[str, ModelRecord]) -> str:
+    """The registered models, and the one to look at.
+
+    Raises:
+        WeightsError: the registry is damaged.
+    """
+    active, folder = resources.settings().model_id, weights_folder()
+    entries = read_entries(folder)
+    rows = [_row(record, entries, folder, active) for record in records.values()]
+    st.dataframe(rows, hide_index=True, width="stretch")
+    st.caption("FPR: authentic faces called manipulated. FNR: manipulated faces called authentic. Validation faces.")
+    ids = list(records)
+    chosen = st.selectbox("Look at", ids, index=ids.index(active) if active in ids else 0, key="model")
+    _actions(records[chosen], folder, active)
+    return chosen
+
+
+def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, active: str) -> dict[str, str]:
+    rates = record.error_rates
+    sizes = [entries[name].size_bytes for name in record.members or (record.id,) if name in entries]
+    return {
+        "model": record.id,
+        "scores here": "yes" if record.id == active else "",
+        "weights": _STATES[state_of(record, folder)],
+        "SHA-256": record.weights_sha256[:8],
+        "size": f"{sum(sizes) / 1e6:.1f} MB" if sizes else "not known",
+        "FPR": f"{rates.fpr:.1%}",
+        "FNR": f"{rates.fnr:.1%}",
+        "undecided": f"{rates.inconclusive:.0%}",
+        "parameters": f"{record.parameters:,}",
+        "license": record.license.partition(".")[0],
+    }
+
+
+def _actions(record: ModelRecord, folder: Path, active: str) -> None:
+    """What can be done with a model: score with it, or fetch it where it is not here as it should be."""
+    st.caption(plain(f"License: {record.license}."))
+    if state_of(record, folder) == "verified":
+        if record.id == active:
+            st.caption("It scores here. What was examined before keeps the model that it names.")
+        elif st.button("Score with this model", key="choose-model", icon=":material/done:"):
+            resources.choose_model(record.id)
+            st.rerun()
+        else:
+            st.caption(
+                "It would score for everyone who uses this app and chooses no effort, until the app stops; "
+                "`FACELOUPE_MODEL` makes it last."
+            )
+        return
+    job = resources.jobs().get(Fetching(record.id))
+    if job is not None and job.live:
+        job_line(job)
+        return
+    if job is not None and job.state is State.FAILED:
+        st.error(plain(job.error), icon=":material/error:")
+    st.button(
+        "Fetch the weights",
+        key="fetch-model",
+        icon=":material/download:",
+        on_click=_submit,
+        args=(record, folder),
+        help="From the release that FACELOUPE_RELEASES names. They are used only if their SHA-256 is the record's.",
+    )
+    st.caption("Without a network: `faceloupe models fetch --from FILE`, with the file of the release.")
+
+
+def _submit(record: ModelRecord, folder: Path) -> Job:
+    work = partial(fetch, record, folder)
+    return resources.submit(Fetching(record.id), f"Fetching the weights of {record.id}", work)

@@ -1,0 +1,48 @@
+"""The check before the app starts: verified weights, and one bundled sample all the way through."""
+
+import sys
+
+from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.config import Settings, weights_folder
+from faceloupe.errors import FaceLoupeError
+from faceloupe.models import fetch
+from faceloupe.models.record import find_record
+from faceloupe.samples import SAMPLES
+
+
+def main() -> int:
+    """Fetch weights that are missing, and print one line with the outcome; 0 where they are verified, else 2."""
+    try:
+        settings = Settings.from_environment()
+        record = find_record(weights_folder(), settings.model_id)
+        if fetch.missing(record, weights_folder()):
+            paths = fetch.fetch(record, weights_folder(), progress=_Progress())
+            print(f"Fetched and verified: {', '.join(path.name for path in paths)}", flush=True)
+        report = analyze(SAMPLES[0].path, Instruments.load(settings), settings=settings).report
+    except FaceLoupeError as problem:
+        print(f"Self-check failed: {problem}", file=sys.stderr)
+        return 2
+    weights = report["model"]["weights_sha256"][:8]
+    print(
+        f"Self-check: {SAMPLES[0].path.name}: {report['outcome']} ({report['reason']}), weights {weights} verified",
+        flush=True,
+    )
+    return 0
+
+
+class _Progress:
+    """On a terminal a line that moves; elsewhere, as in the log of a container, one line a stage."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, stage: str, share: float) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{share:4.0%}  {stage}", end="\n" if share >= 1.0 else "", file=sys.stderr, flush=True)
+        elif stage != self._stage:
+            print(stage, file=sys.stderr, flush=True)
+        self._stage = stage
+
+
+if __name__ == "__main__":
+    sys.exit(main())

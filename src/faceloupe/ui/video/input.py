@@ -1,0 +1,174 @@
+"""How a video gets to the queue: an upload, a file of the evidence folder, or a closer look at what was examined."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import streamlit as st
+
+from faceloupe.config import Settings, evidence_folder
+from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media.evidence_file import Intake, printable_name
+from faceloupe.ui import effort_input, resources, state
+from faceloupe.ui import evidence_folder as evidence
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.panels import plain
+
+MOST_FRAMES = 10_000
+FRAMES_LABEL = "Frames to look at; 0 leaves it to the duration (32, or one a second up to 256)"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Key of a job that examines a video: which one, and under which settings."""
+
+    source: Hashable
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A video that the user wants examined.
+
+    Attributes:
+        key: of the job.
+        name: of the file.
+        title: of the job, for people.
+        take: takes the file in, in the job.
+    """
+
+    key: Examination
+    name: str
+    title: str
+    take: tasks.Take
+
+
+def choose(*, folded: bool) -> Chosen | None:
+    """The drop zone, the evidence folder and the options; what was chosen in this run, if anything."""
+    with st.expander(
+        "Another video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"
+    ):
+        effort_input.choose()
+        upload = st.file_uploader("A video: MP4, MOV, AVI, MKV, WebM, MPG or TS", key="video_upload_widget")
+        named = _from_folder()
+        frames = _frames_option()
+    settings = replace(resources.settings(), frames=frames) if frames else resources.settings()
+    if named is not None:
+        path = evidence.inside(evidence_folder(), named)
+        return _chosen(path, path.name, settings, tasks.take_path(path, settings.max_bytes))
+    if upload is None:
+        st.session_state[state.VIDEO_UPLOAD] = None
+    elif upload.file_id != st.session_state[state.VIDEO_UPLOAD]:
+        st.session_state[state.VIDEO_UPLOAD] = upload.file_id
+        take = tasks.take_upload(upload.getvalue(), upload.name, settings.max_bytes)
+        return _chosen(upload.file_id, upload.name, settings, take)
+    return None
+
+
+def _chosen(source: Hashable, name: str, settings: Settings, take: tasks.Take) -> Chosen:
+    name = printable_name(name)
+    return Chosen(Examination(source, settings), name, f"Examining {name}", take)
+
+
+def of_intake(intake: Intake) -> Chosen:
+    """A video that was taken in already."""
+    evidence, settings = intake.evidence, resources.settings()
+    return _chosen((evidence.sha256, evidence.name), evidence.name, settings, lambda _: intake)
+
+
+def _from_folder() -> str | None:
+    """Relative path of the file of the evidence folder that was chosen in this run, if any."""
+    folder = evidence_folder()
+    if folder is None:
+        st.caption(
+            "Large files can be examined where they lie: set the environment variable `FACELOUPE_EVIDENCE` to their "
+            "folder, and start the app anew."
+        )
+        return None
+    try:
+        names, more = evidence.offered(folder)
+    except FaceLoupeError as problem:
+        st.caption(plain(str(problem)))
+        return None
+    select, button = st.columns([5, 1], vertical_alignment="bottom")
+    name = select.selectbox(
+        f"or a file of the evidence folder, {plain(str(folder))}",
+        names,
+        index=None,
+        format_func=printable_name,
+        placeholder="Type to search" if names else "The folder is empty",
+        key="evidence",
+        help="There are more files than are offered; mount a smaller folder." if more else None,
+    )
+    return name if button.button("Examine", key="examine", disabled=name is None, width="stretch") else None
+
+
+def _frames_option() -> int:
+    with st.expander("Options"):
+        return int(st.number_input(FRAMES_LABEL, 0, MOST_FRAMES, resources.settings().frames, key="frames"))
+
+
+def start(chosen: Chosen) -> None:
+    """Queue the examination of a newly chosen video; nothing old stays beside it."""
+    for key in (state.VIDEO_RESULT, state.VIDEO_WHOLE, state.VIDEO_SHOWN):
+        st.session_state[key] = None
+    _submit(chosen)
+
+
+def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> None:
+    """Callback: examine a stretch of an examined video.
+
+    Args:
+        key: of the analysis on show.
+        from_s: start of the stretch, seconds.
+        to_s: its end.
+        frames: to look at in it; 0 leaves it to the duration.
+    """
+    intake = resources.analyses().intake(key)
+    try:
+        if intake is None:
+            raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
+        settings = replace(resources.settings(), from_s=from_s, to_s=to_s, frames=frames)
+        title = f"Looking closer at {from_s:.2f} s to {to_s:.2f} s of {key.name}"
+        _submit(Chosen(Examination((key.evidence_sha256, key.name), settings), key.name, title, lambda _: intake))
+        st.session_state[state.VIDEO_WHOLE] = st.session_state[state.VIDEO_WHOLE] or key
+    except FaceLoupeError as problem:
+        st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))
+
+
+def back_to_whole() -> None:
+    """Callback: from a closer look back to the whole video."""
+    st.session_state[state.VIDEO_RESULT] = st.session_state[state.VIDEO_WHOLE]
+    st.session_state[state.VIDEO_SHOWN] = None
+
+
+def follow(key: Examination) -> None:
+    """Callback: wait for a job that another visit submitted."""
+    st.session_state[state.VIDEO_JOB] = key
+
+
+def _submit(chosen: Chosen) -> None:
+    settings = chosen.key.settings
+    instruments = resources.instruments(settings.model_id)  # another may have been chosen since
+    examine = partial(tasks.examine, chosen.take, instruments, resources.analyses(), settings=settings)
+    st.session_state[state.VIDEO_NOTICE] = None
+    st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
+
+
+def under_way() -> Job | None:
+    """The examination that this session waits for; one that has ended becomes the result, or a notice."""
+    key = st.session_state[state.VIDEO_JOB]
+    job = resources.jobs().get(key) if key is not None else None
+    if job is None or job.live:
+        return job
+    st.session_state[state.VIDEO_JOB] = None
+    if job.state is State.DONE:
+        st.session_state[state.VIDEO_RESULT] = job.result
+        st.session_state[state.VIDEO_SHOWN] = None
+    elif job.state is State.FAILED:
+        st.session_state[state.VIDEO_NOTICE] = ("error", job.error)
+    else:
+        st.session_state[state.VIDEO_NOTICE] = ("cancel", f"{job.title} was cancelled.")
+    return None

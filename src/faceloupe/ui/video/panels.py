@@ -1,0 +1,274 @@
+"""Panels of the page Video: the timeline, a frame, the tracks, a closer look, and what can be taken away."""
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from faceloupe.analysis.pipeline import Analysis, FrameView, view_frame
+from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.report.build import of_stretch
+from faceloupe.report.drawing import overlays
+from faceloupe.report.drawing.filmstrip import described, filmstrip
+from faceloupe.report.tables import deciding, frames_csv, track_columns
+from faceloupe.types import FaceFinding
+from faceloupe.ui import panels, resources, state
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.panels import NO_BAR, outcome_mark, plain
+from faceloupe.ui.video import input
+from faceloupe.ui.video.timeline import height, span, timeline
+
+_TIMELINE_HEIGHT, _STRIPS_HEIGHT, _STRIPS_UNFOLDED = 560, 520, 4  # pixels, pixels, tracks
+_FACES_HEIGHT, _FACE_SIDE, _OPACITY = 430, 260, 0.7  # pixels, pixels, share
+_SHORTEST_S = 0.1  # a video shorter than this has no stretch to look closer at
+_CHART = "timeline"
+
+
+def timeline_panel(analysis: Analysis) -> None:
+    """The lanes; a click on a point shows its frame below."""
+    report = analysis.report
+    tall = height(report)
+    with st.container(height=_TIMELINE_HEIGHT if tall > _TIMELINE_HEIGHT else "content", border=False):
+        st.plotly_chart(
+            timeline(report, _thumbs(analysis), chosen=shown(report)),
+            key=_CHART,
+            on_select=_choose_point,
+            selection_mode="points",
+            config=NO_BAR,
+            alt=f"Scores of {len(analysis.tracks)} tracks over time; the table of tracks below holds the numbers",
+        )
+    st.caption(
+        "Each point is a frame: choose one to see it. Band: 95 % interval of the whole track. Heavy bar: the loudest "
+        "stretch, where it reaches the upper threshold. Dotted: a cut. Hatched: not scored."
+    )
+
+
+def _thumbs(analysis: Analysis) -> dict[int, bytes]:
+    """A picture of each person: of the track seen longest, in its strongest or largest frame."""
+    longest = {}
+    for track in sorted(analysis.tracks, key=lambda track: len(track.looks)):
+        longest[track.person] = (track.strongest or track.largest).thumb
+    return longest
+
+
+def _choose_point() -> None:
+    points = st.session_state[_CHART]["selection"]["points"]
+    if points and "customdata" in points[0]:
+        index, track = points[0]["customdata"][:2]
+        _show(int(index), int(track))
+
+
+def _show(index: int, track: int) -> None:
+    st.session_state[state.VIDEO_SHOWN] = (index, track)
+
+
+def shown(report: dict[str, Any]) -> tuple[int, int]:
+    """Index of the frame on show, and the track it is shown for, 0 for none.
+
+    At first it is the strongest frame of the track that decided.
+    """
+    if st.session_state[state.VIDEO_SHOWN]:
+        return st.session_state[state.VIDEO_SHOWN]
+    track = deciding(report) or next(iter(report["faces"]), None)
+    return (track["shown_frame"]["index"], track["id"]) if track else (report["frames"][0]["index"], 0)
+
+
+def frame_panel(key: AnalysisKey, analysis: Analysis) -> None:
+    """One frame with its boxes, and each face in it with its heatmap."""
+    index, track = shown(analysis.report)
+    _steps(analysis.report, index, track)
+    try:
+        view = _view(key, analysis, index)
+    except EvidenceError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
+        return
+    left, right = st.columns([1.05, 1.0] if view.faces else [1.0, 0.001], gap="medium")
+    left.image(
+        overlays.boxes(overlays.Canvas.of(view.rgb), view.faces, chosen=track),
+        width="stretch",
+        caption=f"Frame {index} at {view.time_s:.3f} s; boxes are colored by the score of this frame alone",
+    )
+    with right, st.container(height=_FACES_HEIGHT if len(view.faces) > 1 else "content", border=False):
+        for face in sorted(view.faces, key=lambda face: (face.id != track, face.id)):
+            _face(face, analysis.report["model"]["explanation_max"])
+
+
+def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameView:
+    frames = resources.frames()
+    view = frames.get((key, index))
+    if view is None:
+        intake = resources.analyses().intake(key)
+        if intake is None:
+            raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
+        with st.spinner("Decoding and explaining the frame"):
+            instruments = resources.instruments(analysis.report["model"]["id"])  # another may score by now
+            view = view_frame(intake, analysis, index, instruments, settings=resources.settings())
+        frames.put((key, index), view)
+    return view
+
+
+def _steps(report: dict[str, Any], index: int, track: int) -> None:
+    """Buttons to the frames before and after, among those that were looked at; the arrow keys press them."""
+    indices = [frame["index"] for frame in report["frames"]]
+    place = indices.index(index)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, shortcut, to in (("Previous frame", "Left", place - 1), ("Next frame", "Right", place + 1)):
+            st.button(
+                label,
+                key=f"step-{shortcut}",
+                shortcut=shortcut,
+                disabled=not 0 <= to < len(indices),
+                on_click=_show,
+                args=(indices[min(max(to, 0), len(indices) - 1)], track),
+            )
+        st.caption(f"frame {place + 1} of {len(indices)} looked at", width="content")
+
+
+def _face(face: FaceFinding, maximum: float) -> None:
+    with st.container(border=True, key=f"frame-face-{face.id}"):
+        st.markdown(f"**Track {face.id}**, this frame alone: {outcome_mark(face.outcome)}")
+        facts = f"{face.size_px:.0f} px wide, detector confidence {face.detection_confidence:.2f}"
+        if face.score is None:
+            st.caption(plain(f"{face.reason[:1].upper()}{face.reason[1:]}. {facts}."))
+            return
+        crop, heat = st.columns(2, gap="small")
+        crop.image(overlays.enlarged(face.crop, _FACE_SIDE), width="stretch")
+        overlay = overlays.enlarged(overlays.face_overlay(face, maximum, _OPACITY), _FACE_SIDE)
+        heat.image(overlays.with_scale(overlay, maximum, _OPACITY), width="stretch")
+        st.caption(
+            f"The crop, as scored, and its heatmap. Score {face.score:.2f}, log10 LR {face.log10_lr:+.2f}. {facts}."
+        )
+
+
+def tracks_panel(analysis: Analysis) -> None:
+    """A filmstrip of each track, and all of them in a table."""
+    st.subheader("Tracks")
+    st.caption(
+        "A track is one person in one shot. Frames are colored by their own score, the words by the whole track."
+    )
+    many = len(analysis.tracks) > _STRIPS_UNFOLDED
+    with st.container(height=_STRIPS_HEIGHT if many else "content", border=False):
+        for track in analysis.tracks:
+            best = track.strongest or track.largest
+            with st.container(horizontal=True, vertical_alignment="center"):
+                score = "" if track.score is None else f", score {track.score:.2f}"
+                st.markdown(
+                    f"**Track {track.id}**, person {track.person}: {outcome_mark(track.outcome)}{score}",
+                    width="content",
+                )
+                st.button(
+                    "Show its strongest frame" if track.strongest else "Show its largest frame",
+                    key=f"strongest-{track.id}",
+                    type="tertiary",
+                    on_click=_show,
+                    args=(best.frame, track.id),
+                )
+            st.image(filmstrip(track, analysis.report), alt=described(track))
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        track_columns(analysis.report),
+        hide_index=True,
+        column_config={name: number(format="%.2f") for name in ("score", "first seen, s", "last seen, s")}
+        | {"log10 LR": number(format="%+.2f"), "effective frames": number(format="%.1f")},
+        placeholder="-",
+        alt="All tracks with outcome, score, interval, likelihood ratio and times",
+    )
+
+
+def stretch_line(key: AnalysisKey, report: dict[str, Any]) -> None:
+    """Where only a stretch of a video was examined: which one, and the way back."""
+    if not of_stretch(report):
+        return
+    whole = st.session_state[state.VIDEO_WHOLE]
+    begin, end = span(report)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if whole is not None and whole != key:
+            st.button("Back to the whole video", key="back", icon=":material/arrow_back:", on_click=input.back_to_whole)
+        st.markdown(f"A closer look at {begin:.2f} s to {end:.2f} s; the verdict is on this stretch alone.")
+
+
+def closer_panel(key: AnalysisKey, report: dict[str, Any]) -> None:
+    """A stretch of the video to examine with more frames."""
+    begin, end = span(report)
+    if end - begin < _SHORTEST_S:
+        return
+    with st.expander("Look closer at a stretch"):
+        from_s, to_s = st.slider(
+            "Stretch, seconds",
+            begin,
+            end,
+            (begin, end),
+            0.01,
+            key=f"stretch-{key.evidence_sha256}-{key.settings_digest}",
+        )
+        count, button = st.columns([4, 1], vertical_alignment="bottom")
+        frames = count.number_input(input.FRAMES_LABEL, 0, input.MOST_FRAMES, 0, key="closer_frames")
+        button.button(
+            "Look closer",
+            key="closer",
+            on_click=input.look_closer,
+            args=(key, from_s, to_s, int(frames)),
+            disabled=to_s <= from_s,
+            width="stretch",
+        )
+
+
+def downloads(key: AnalysisKey, report: dict[str, Any]) -> None:
+    """The report, the table of frames and the annotated copy as files."""
+    with st.container(horizontal=True):
+        panels.downloads(report)
+        if "frames" not in report:
+            return
+        st.download_button(
+            "Download the frames as CSV",
+            data=lambda: frames_csv(report).encode(),
+            file_name=f"faceloupe-{key.evidence_sha256[:12]}-frames.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="download_frames",
+        )
+        job = resources.jobs().get(_copy_key(key))
+        _copy(key, job)
+    if job is not None and job.live:
+        job_line(job)
+    elif job is not None and job.state is State.FAILED:
+        st.error(plain(job.error), icon=":material/error:")
+
+
+def _copy(key: AnalysisKey, job: Job | None) -> None:
+    path = tasks.copy_path(resources.copies(), key)
+    if path.exists():
+        st.download_button(
+            "Download the annotated copy",
+            data=path.read_bytes,
+            file_name=f"faceloupe-{key.evidence_sha256[:12]}-annotated.mp4",
+            mime="video/mp4",
+            icon=":material/download:",
+            on_click="ignore",
+            key="download_copy",
+        )
+    elif job is None or not job.live:
+        st.button(
+            "Make an annotated copy",
+            key="make_copy",
+            icon=":material/movie_edit:",
+            on_click=_make_copy,
+            args=(key,),
+            help="An MP4 of the examined stretch with the boxes and scores drawn in, without sound; not evidence.",
+        )
+
+
+def _make_copy(key: AnalysisKey) -> None:
+    annotate = partial(tasks.annotate, key, resources.analyses(), resources.copies(), settings=resources.settings())
+    try:
+        resources.submit(_copy_key(key), f"Annotated copy of {key.name}", annotate)
+    except UsageError as problem:
+        st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))
+
+
+def _copy_key(key: AnalysisKey) -> tuple[str, AnalysisKey]:
+    return "annotated copy", key

@@ -1,0 +1,114 @@
+"""What people see decides: the same picture, stored otherwise, has the same score."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceloupe.analysis.image import _turns
+from faceloupe.analysis.pipeline import analyze
+from faceloupe.media.evidence_file import take_in_bytes
+from faceloupe.scoring.decision import of_image, withheld
+from faceloupe.types import Box, FaceFinding, FaceQuality, Outcome
+from tests.conftest import GENERATED
+from tests.media import icc
+from tests.media.test_shown import gamma, png, pq
+
+
+def report(content: bytes, instruments, settings) -> dict:
+    return analyze(take_in_bytes(content, "x", max_bytes=10**8), instruments, settings=settings, explain=False).report
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def original() -> Image.Image:
+    return Image.open(GENERATED).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def reference(original, instruments, settings) -> dict:
+    return report(encoded(original), instruments, settings)
+
+
+def exchanged(picture: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(picture)[..., ::-1])
+
+
+def linear(picture: Image.Image) -> Image.Image:
+    return Image.fromarray((255 * (np.asarray(picture) / 255) ** 2.2).round().astype(np.uint8))
+
+
+STORED = {
+    "channels exchanged": (lambda one: encoded(exchanged(one), icc_profile=icc.permuted("bgr")), 0.02),
+    "linear": (lambda one: png(linear(one), gAMA=gamma(1.0)), 0.05),
+    "PQ": (lambda one: png(pq(one), cICP=bytes((9, 16, 0, 1))), 0.05),
+    "on its side": (lambda one: encoded(one.transpose(Image.Transpose.ROTATE_90)), 0.02),
+    "tilted": (lambda one: encoded(one.rotate(30, Image.Resampling.BICUBIC, expand=True)), 0.05),
+}
+
+
+@pytest.mark.parametrize("how", STORED)
+def test_however_a_picture_is_stored_it_has_the_score_of_what_is_shown(how, original, reference, instruments, settings):
+    make, within = STORED[how]
+    found = report(make(original), instruments, settings)
+    assert found["score"] == pytest.approx(reference["score"], abs=within)
+    face, upright = found["faces"][0], reference["faces"][0]
+    if not face["turned_deg"]:
+        assert face["box"] == pytest.approx(upright["box"], abs=8)
+        assert [value is None for value in found["shown"].values()].count(False) > 0
+    else:
+        assert abs(face["roll_deg"]) > 12
+        assert "turned upright" in found["evidence"]["notes"][-1]
+
+
+def test_a_plain_picture_says_that_nothing_was_done(reference):
+    assert reference["shown"] == dict.fromkeys(("orientation", "color", "transfer", "pixel_aspect"))
+    assert abs(reference["faces"][0]["roll_deg"]) < 12
+    assert reference["faces"][0]["turned_deg"] == 0
+
+
+def test_a_broken_profile_leaves_no_verdict(original, instruments, settings):
+    found = report(encoded(original, icc_profile=b"broken" * 50), instruments, settings)
+    assert found["outcome"] == "inconclusive"
+    assert found["reason"].startswith("cannot say: viewers may show other colors")
+    assert found["score"] is not None
+
+
+def finding(outcome: Outcome) -> FaceFinding:
+    quality = FaceQuality(90.0, 100.0, 1.0)
+    score = None if outcome is Outcome.NOT_APPLICABLE else 0.5
+    return FaceFinding(1, Box(0, 0, 90, 90), 1.0, 90.0, quality, outcome, "why", score)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unshown", "damage"),
+    [
+        (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE),
+        (Outcome.MANIPULATED, Outcome.INCONCLUSIVE, Outcome.MANIPULATED),
+        (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE),
+        (Outcome.NOT_APPLICABLE, Outcome.NOT_APPLICABLE, Outcome.NOT_APPLICABLE),
+    ],
+)
+def test_what_verdicts_a_picture_can_carry(outcome, unshown, damage):
+    face = finding(outcome)
+    assert withheld(face, unshown="", damage="") is face
+    assert withheld(face, unshown="it is broken", damage="").outcome is unshown
+    hidden = withheld(face, unshown="", damage="it is damaged")
+    assert hidden.outcome is damage
+    overall, reason, _ = of_image([hidden], smallest_px=20)
+    assert overall is damage
+    assert ("damaged" in reason) == (outcome is Outcome.AUTHENTIC)
+
+
+def test_each_turn_is_told():
+    turned = replace(finding(Outcome.AUTHENTIC), roll_deg=91.2, turned_deg=-90.0)
+    assert _turns([finding(Outcome.AUTHENTIC), turned]) == [
+        "Face 1 is tilted by 91 degrees (clockwise counts as more than 0); it was turned upright to be scored."
+    ]

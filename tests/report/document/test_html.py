@@ -1,0 +1,359 @@
+"""Claims about case reports as HTML: what they show, and what they never do."""
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.report.document.case import Letterhead
+from faceloupe.report.document.exhibits import finding_run
+from faceloupe.report.document.html import render_html
+from tests.report.case_records import EXAMINER, NAME, case, chain, decision, item, note, sign_off
+
+LETTERHEAD = Letterhead("Institute of Pictures", ("1 Long Street", "Springfield"))
+VOID = {"meta", "img", "br", "col", "rect", "circle", "path", "link"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text that is seen."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self._text: list[str] = []
+        self.feed(html)
+        self.text = " ".join(" ".join(self._text).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self._text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def page(record, pictures, **options) -> Page:
+    return Page(render_html(record, pictures.__getitem__, letterhead=LETTERHEAD, **options))
+
+
+@pytest.fixture(scope="module")
+def record(runs):
+    return case(
+        [
+            item(
+                [runs.named["generated"]],
+                notes=[note("Copied from a phone.")],
+                decisions=[decision("manipulated", "Pupils.")],
+            ),
+            item([runs.named["clip"]], sign_offs=[sign_off()]),
+            item([runs.named["pair"]]),
+        ],
+        notes=[note("A sealed bag.")],
+        sign_offs=[sign_off("C. Third")],
+    )
+
+
+@pytest.fixture(scope="module")
+def shown(record, runs):
+    return page(record, runs.pictures)
+
+
+def numbers_and_words(value) -> tuple[list[float], str]:
+    """All numbers of a record, and all its texts."""
+    numbers, words = [], []
+
+    def walk(part):
+        if isinstance(part, dict):
+            for name, inner in part.items():
+                words.append(name)
+                walk(inner)
+        elif isinstance(part, list):
+            for inner in part:
+                walk(inner)
+        elif isinstance(part, str):
+            words.append(part)
+        elif isinstance(part, int | float) and not isinstance(part, bool):
+            numbers.append(part)
+
+    walk(value)
+    return numbers, " ".join(words)
+
+
+def test_no_decimal_number_is_shown_that_the_record_does_not_hold(record, shown):
+    numbers, words = numbers_and_words(record)
+    ours = shown.text[: shown.text.index("Verbal scale")] + shown.text[shown.text.index("Item 1:") :]
+    found = re.findall(r"(?<![\w.])[\d,]*\d\.\d+(?: %)?(?![\w.])", ours)
+    assert len(found) > 100
+    for text in found:
+        share, digits = text.endswith(" %"), text.removesuffix(" %").replace(",", "")
+        places = len(digits.partition(".")[2])
+        known = any(f"{abs(value) * (100 if share else 1):.{places}f}" == digits for value in numbers)
+        assert known or digits in words, text
+
+
+def test_every_score_of_the_record_is_shown(record, shown):
+    for one in record["items"]:
+        report = one["runs"][-1]["report"]
+        for found in [report, *report["faces"]]:
+            assert f"{found['score']:.2f}" in shown.text
+            assert f"{found['log10_lr']:+.2f}" in shown.text
+            assert found["reason"] in shown.text
+
+
+def put(record, path: str, value) -> None:
+    *way, last = path.split(".")
+    for step in way:
+        record = record[int(step) if step.isdigit() else step]
+    record[int(last) if last.isdigit() else last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        ("score", 0.1234, "0.12"),
+        ("log10_lr", -0.5678, "-0.57"),
+        ("verbal", "words of its own", "words of its own"),
+        ("model.thresholds.upper", 0.7711, "0.77"),
+        ("model.log10_lr_bounds.upper", 3.337, "+3.34"),
+        ("model.error_rates.fpr", 0.4321, "43.2 %"),
+        ("model.error_rates.interval_95.fnr.1", 0.8766, "87.7 %"),
+        ("model.error_rates.n_real", 98765, "98,765"),
+        ("model.explanation_max", 0.777, "0.777"),
+        ("evidence.width", 4321, "4,321"),
+        ("faces.0.raw_logit", 7.6543, "+7.654"),
+        ("faces.0.heat_peak", 0.0987, "0.099"),
+        ("faces.0.size_px", 555.5, "555.5"),
+        ("faces.0.sharpness", 4444.44, "4,444.44"),
+        ("settings.seed", 424242, "424242"),
+    ],
+)
+def test_what_is_shown_is_what_the_record_says(path, value, text, runs):
+    record = case([item([runs.named["generated"]])])
+    assert text not in page(record, runs.pictures).text
+    put(record, f"items.0.runs.0.report.{path}", value)
+    assert text in page(record, runs.pictures).text
+
+
+def test_identity_custody_and_people_are_shown(record, shown):
+    for one in record["items"]:
+        assert shown.text.count(one["sha256"]) >= 2
+        assert one["runs"][0]["report_sha256"] in shown.text
+        assert all(digest in shown.text for digest in one["runs"][0]["pictures"].values())
+    for words in (
+        NAME,
+        EXAMINER,
+        "Copied from a phone.",
+        "Pupils.",
+        "C. Third",
+        "Institute of Pictures",
+        "Springfield",
+    ):
+        assert words in shown.text
+    for entry in record["log"]["entries"]:
+        assert entry["sha256"] in shown.text
+    assert "Score of the tool seen before, by the log yes" in shown.text
+    assert record["tool"]["version"] in shown.text
+
+
+def test_every_line_on_scope_is_shown_once(record, shown):
+    lines = {line for one in record["items"] for line in one["runs"][0]["report"]["scope"]}
+    for line in lines:
+        assert shown.text.count(line) == 1
+
+
+def test_nothing_is_fetched_and_nothing_runs(record, shown, runs):
+    html = render_html(record, runs.pictures.__getitem__, letterhead=LETTERHEAD)
+    assert "<script" not in html
+    assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?\s*(?:https?:|//)", html)
+    assert {
+        "http-equiv": "Content-Security-Policy",
+        "content": "default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    } in shown.all("meta")
+    for tag, attributes in shown.elements:
+        assert tag not in ("script", "iframe", "object", "embed", "link", "form")
+        assert not any(name.startswith("on") for name in attributes)
+        assert attributes.get("src", "data:image/").startswith("data:image/")
+        assert attributes.get("href", "#").startswith("#")
+
+
+def test_a_reader_who_sees_nothing_finds_the_way(shown):
+    assert shown.all("html") == [{"lang": "en"}]
+    levels = [int(tag[1]) for tag, _ in shown.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(following <= before + 1 for before, following in pairwise(levels))
+    assert len(shown.all("img")) > 8
+    assert all(attributes["alt"] for attributes in shown.all("img"))
+    assert all("scope" in attributes for attributes in shown.all("th"))
+    assert all(attributes["aria-label"] for attributes in shown.all("svg") if attributes.get("role") == "img")
+
+
+def test_links_lead_to_headings_and_no_anchor_is_there_twice(shown):
+    anchors = [attributes["id"] for _, attributes in shown.elements if "id" in attributes]
+    assert len(anchors) == len(set(anchors))
+    links = [attributes["href"].removeprefix("#") for attributes in shown.all("a")]
+    assert links == ["item-1", "item-2", "item-3"]
+    assert set(links) <= set(anchors)
+
+
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "&lt;b&gt;", "</style></main>")
+
+
+def test_markup_in_names_and_notes_is_text(runs):
+    for words in HOSTILE:
+        hostile = item(
+            [runs.named["generated"]],
+            name=words,
+            notes=[note(words, author=words)],
+            decisions=[decision("odd " + words, words)],
+        )
+        record = case([hostile], log=chain([(words, {words: words})]))
+        record["case"] |= {"name": words, "examiner": words, "id": words}
+        drawn = page(record, runs.pictures)
+        assert drawn.text.count(words) >= 8
+        assert not drawn.all("script")
+        assert all(set(attributes) == {"src", "alt", "style"} for attributes in drawn.all("img"))
+
+
+def test_controls_and_direction_marks_are_replaced(runs):
+    record = case([item([runs.named["generated"]], name="a\u202egpj.exe\x07\x00.jpg", notes=[note("x\u2066y\nz")])])
+    html = render_html(record, runs.pictures.__getitem__, letterhead=LETTERHEAD)
+    assert "a\ufffdgpj.exe\ufffd\ufffd.jpg" in html
+    assert "x\ufffdy" in html
+    assert not set(html) & set("\u202e\u2066\x07\x00")
+
+
+def test_a_signature_says_what_came_after_it(runs):
+    later = decision("authentic", "On second thought", utc="2027-01-01T00:00:00Z")
+    entry = item(
+        [runs.named["generated"]], decisions=[decision("manipulated", "Pupils."), later], sign_offs=[sign_off()]
+    )
+    text = page(case([entry], sign_offs=[sign_off("C. Third")]), runs.pictures).text
+    assert text.count("Filed or decided since 1") == 2
+    early = page(case([entry | {"decisions": []}], sign_offs=[sign_off("C. Third")]), runs.pictures).text
+    assert "Filed or decided since" not in early
+
+
+def test_the_face_that_decided_comes_first_among_the_pictures(runs):
+    for name in ("clip", "pair"):
+        run = runs.named[name]
+        decided = next(one["id"] for one in run["report"]["faces"] if one["score"] == run["report"]["score"])
+        crops = [picture for picture in run["pictures"] if picture.endswith("-crop.png")]
+        assert len(crops) > 1
+        assert f"-{decided}-" in crops[0]
+
+
+def test_what_a_record_keeps_from_its_reader_is_not_called_unexamined(runs):
+    decided = [decision("authentic", "Seen by somebody else")]
+    text = page(case([item([], decisions=decided, runs_withheld=1)], blind=True), runs.pictures).text
+    assert "what the tool found in this item is withheld" in text
+    assert "has not been examined" not in text
+    assert "not examined" not in text
+
+
+def test_a_closer_look_does_not_speak_for_a_video_that_was_examined_whole(runs):
+    whole = runs.named["clip"]
+    closer = copy.deepcopy(whole) | {"id": "closer"}
+    closer["report"]["settings"]["from_s"] = 0.2
+    closer["report"]["reason"] = "of a stretch"
+    assert finding_run([whole, closer]) is whole
+    assert finding_run([closer]) is closer
+    assert finding_run([closer, whole]) is whole
+    assert finding_run([]) is None
+
+
+def test_in_blind_mode_the_finding_is_withheld_until_there_is_a_decision(runs):
+    before = case([item([runs.named["generated"]])], blind=True)
+    text = page(before, runs.pictures).text
+    report = runs.named["generated"]["report"]
+    assert "what the tool found in this item is withheld" in text
+    assert f"{report['score']:.2f}" not in text
+    assert report["reason"] not in text
+    assert not page(before, runs.pictures).all("img")
+    assert '"outcome": "withheld"' in text
+    after = case(
+        [item([runs.named["generated"]], decisions=[decision("authentic", "Looks fine.", score_seen_before=False)])],
+        blind=True,
+    )
+    text = page(after, runs.pictures).text
+    assert report["reason"] in text
+    assert "Score of the tool seen before, by the log no" in text
+
+
+@pytest.mark.parametrize("name", ["faceless", "broken"])
+def test_a_file_without_a_score_is_shown_with_its_reason_and_no_number(name, runs):
+    drawn = page(case([item([runs.named[name]])]), runs.pictures)
+    report = runs.named[name]["report"]
+    assert report["score"] is None
+    assert report["reason"] in drawn.text
+    assert "There is no score." in drawn.text
+    assert not [svg for svg in drawn.all("svg") if svg["class"] == "ruler"]
+
+
+def test_an_empty_case_and_an_item_without_a_run_are_said_to_be_so(runs):
+    assert "No evidence is filed to this case." in page(case([]), {}).text
+    assert "This item has not been examined by the tool." in page(case([item([])]), {}).text
+
+
+def test_a_broken_log_is_said_to_be_broken(record, runs):
+    broken = copy.deepcopy(record)
+    broken["log"]["verified"] = False
+    broken["log"]["entries"][0]["parameters"] = "not even JSON"
+    text = page(broken, runs.pictures).text
+    assert "The chain of the log is broken" in text
+    assert "not even JSON" in text
+
+
+def test_the_last_run_is_the_one_that_is_shown_and_all_are_listed(runs):
+    first = copy.deepcopy(runs.named["generated"]) | {"id": "run-old", "report_sha256": "0" * 64}
+    text = page(case([item([first, runs.named["generated"]])]), runs.pictures).text
+    assert "run-old" in text
+    assert "0" * 64 in text
+    assert "The finding above is that of the last run." in text
+
+
+def test_german_texts_stand_around_the_words_of_the_record(record, runs):
+    drawn = page(record, runs.pictures, language="de")
+    assert drawn.all("html") == [{"lang": "de"}]
+    assert "Bericht über die Untersuchung von Gesichtern" in drawn.text
+    assert record["items"][0]["runs"][0]["report"]["reason"] in drawn.text
+    assert "en" in {attributes.get("lang") for attributes in drawn.all("span")}
+
+
+def test_a_picture_that_is_not_the_recorded_one_is_refused(record, runs):
+    altered = {digest: content + b"\0" for digest, content in runs.pictures.items()}
+    with pytest.raises(EvidenceError, match="not the picture that the record names"):
+        page(record, altered)
+
+
+def test_a_logo_that_is_no_picture_is_refused_and_one_that_is_stands_in_the_letterhead(runs):
+    with pytest.raises(UsageError, match="must be a PNG"):
+        Letterhead("Institute", logo_png=b"GIF89a")
+    logo = next(iter(runs.pictures.values()))
+    html = render_html(case([]), {}.__getitem__, letterhead=Letterhead("Institute", logo_png=logo))
+    assert [attributes["alt"] for attributes in Page(html).all("img")] == ["Institute"]
+
+
+def test_only_a_case_record_is_drawn(record):
+    with pytest.raises(UsageError, match="schema version 1 only"):
+        page(record | {"schema_version": "2"}, {})
+    with pytest.raises(UsageError, match="schema version 1 only"):
+        page(json.loads("{}"), {})
+
+
+def test_the_same_record_gives_the_same_page(record, runs):
+    assert len({render_html(record, runs.pictures.__getitem__, letterhead=LETTERHEAD) for _ in range(2)}) == 1

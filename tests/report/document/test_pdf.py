@@ -1,0 +1,199 @@
+"""Claims about case reports as PDF, read back with another library."""
+
+import io
+
+import pytest
+from pypdf import PdfReader
+from reportlab.pdfbase.pdfmetrics import stringWidth
+
+from faceloupe.errors import UsageError
+from faceloupe.report.document.case import Letterhead
+from faceloupe.report.document.pdf import MOST_ENTRIES, write_pdf
+from tests.report.case_records import NAME, case, chain, decision, item, note, sign_off
+
+LETTERHEAD = Letterhead("Institute of Pictures", ("1 Long Street", "Springfield"))
+RIGHT = (18 + 174) * 72 / 25.4  # end of the text, points
+
+
+def drawn(record, pictures, **options) -> bytes:
+    stream = io.BytesIO()
+    write_pdf(record, pictures.__getitem__, stream, letterhead=options.pop("letterhead", LETTERHEAD), **options)
+    return stream.getvalue()
+
+
+def texts(content: bytes) -> list[str]:
+    return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(content)).pages]
+
+
+@pytest.fixture(scope="module")
+def record(runs):
+    return case(
+        [
+            item(
+                [runs.named["generated"]],
+                notes=[note("Copied from a phone.")],
+                decisions=[decision("manipulated", "Pupils.")],
+            ),
+            item([runs.named["clip"]], sign_offs=[sign_off()]),
+            item([runs.named["pair"]]),
+            item([runs.named["broken"]]),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def content(record, runs):
+    return drawn(record, runs.pictures)
+
+
+def test_every_page_names_the_case_the_organization_its_number_and_the_log(record, content):
+    pages = texts(content)
+    assert len(pages) > 8
+    for number, text in enumerate(pages, 1):
+        assert f"{NAME}, {record['case']['id']}" in text
+        assert "Institute of Pictures" in text
+        assert f"Page {number} of {len(pages)}" in text
+        assert record["log"]["head_sha256"] in text
+        assert f"created {record['created_utc']}" in text
+
+
+def test_the_table_of_evidence_gives_the_pages_on_which_the_items_start(record, content):
+    pages = texts(content)
+    begins = [
+        next(n for n, text in enumerate(pages, 1) if f"Item {k}: {one['name']}" in text)
+        for k, one in enumerate(record["items"], 1)
+    ]
+    reader = PdfReader(io.BytesIO(content))
+    titles = {
+        entry.title: reader.get_destination_page_number(entry) + 1
+        for entry in reader.outline
+        if not isinstance(entry, list)
+    }
+    assert [titles[f"Item {k}: {one['name']}"] for k, one in enumerate(record["items"], 1)] == begins
+    first = reader.pages[0]
+    drawings = [drawing.get_object() for drawing in first["/Resources"]["/XObject"].values()]
+    words = [first.extract_xform_text(one, (0,)).strip() for one in drawings if one["/Subtype"] == "/Form"]
+    assert sorted(words) == sorted([*map(str, begins), f"Page 1 of {len(pages)}"])
+
+
+def test_scores_reasons_and_hashes_of_the_record_are_in_the_text(record, content):
+    text = " ".join(texts(content))
+    solid = text.replace(" ", "")
+    for one in record["items"]:
+        report = one["runs"][-1]["report"]
+        assert one["sha256"] in solid
+        assert report["reason"].replace(" ", "") in solid
+        for found in [report, *report["faces"]]:
+            if found["score"] is not None:
+                assert f"{found['score']:.2f}" in text
+                assert f"{found['log10_lr']:+.2f}" in text
+    assert "Copied from a phone." in text
+    assert "Pupils." in text
+
+
+def test_title_language_and_date_are_those_of_the_record(record, content):
+    reader = PdfReader(io.BytesIO(content))
+    assert reader.metadata.title == f"Report on the examination of faces: {NAME}"
+    assert reader.metadata.author == "Institute of Pictures"
+    assert reader.metadata.creation_date.strftime("%Y-%m-%dT%H:%M:%SZ") == record["created_utc"]
+    assert reader.trailer["/Root"]["/Lang"] == "en"
+
+
+def test_every_font_is_embedded(content):
+    for page in PdfReader(io.BytesIO(content)).pages:
+        for font in page["/Resources"]["/Font"].values():
+            font = font.get_object()
+            if font["/BaseFont"] != "/Helvetica":  # named by the library on every page, and never used
+                assert "/FontFile2" in font["/FontDescriptor"]
+
+
+def test_the_same_record_gives_the_same_bytes(record, content, runs):
+    assert drawn(record, runs.pictures) == content
+
+
+def overflowing(content: bytes) -> list[str]:
+    """Pieces of text that reach beyond the right margin."""
+    beyond = []
+
+    def see(text, _, matrix, font, size):
+        name = (font or {}).get("/BaseFont", "").partition("+")[2]
+        for line in text.splitlines():
+            if name and matrix[4] + stringWidth(line.strip(), name, size) > RIGHT + 3:
+                beyond.append(line)
+
+    for page in PdfReader(io.BytesIO(content)).pages:
+        page.extract_text(visitor_text=see)
+    return beyond
+
+
+LONG = "W" * 3000
+STRANGE = "證據 <b>&amp; 👤 שלום \u202e\x07 Ωμέγα Привет"
+
+
+def test_no_name_reason_or_note_is_too_long_or_too_strange(runs):
+    long_note = "\n".join(["A sentence that goes on. " * 200, LONG, STRANGE])
+    strange = item(
+        [runs.named["pair"]],
+        name=LONG + STRANGE,
+        added_by=LONG,
+        notes=[note(long_note, author=LONG)],
+        decisions=[decision(LONG, LONG * 2 + STRANGE, confidence=LONG)],
+        sign_offs=[sign_off(STRANGE)],
+    )
+    record = case([strange] * 2, log=chain([(LONG, {"why": LONG * 2}), (STRANGE, {STRANGE: STRANGE})]))
+    record["case"] |= {"name": LONG + STRANGE, "id": LONG, "examiner": LONG}
+    content = drawn(record, runs.pictures, letterhead=Letterhead(LONG, (STRANGE, LONG)))
+    assert not overflowing(content)
+    text = " ".join(texts(content))
+    assert "Ωμέγα Привет" in text
+    assert "\u25a1\u25a1" in text
+    assert text.replace(" ", "").count("W") > len(LONG) * 15
+
+
+def test_an_ordinary_case_stays_within_its_margins(content):
+    assert not overflowing(content)
+
+
+def test_a_long_log_is_cut_counted_and_named_by_its_head(runs):
+    record = case([], log=chain([("note.add", {"text": f"number {number}"}) for number in range(260)]))
+    text = " ".join(texts(drawn(record, {})))
+    assert f"The first {MOST_ENTRIES} of 260 entries are shown." in text
+    assert f"number {MOST_ENTRIES - 1}" in text
+    assert f"number {MOST_ENTRIES}" not in text
+    assert text.count(record["log"]["head_sha256"]) > 2
+
+
+def test_an_empty_case_an_item_without_a_run_and_an_empty_log_are_drawn():
+    assert "No evidence is filed" in texts(drawn(case([], log=chain([])), {}))[0]
+    assert any("has not been examined" in text for text in texts(drawn(case([item([])]), {})))
+
+
+def test_in_blind_mode_the_finding_is_withheld_until_there_is_a_decision(runs):
+    report = runs.named["generated"]["report"]
+    text = " ".join(texts(drawn(case([item([runs.named["generated"]])], blind=True), runs.pictures)))
+    assert "withheld" in text
+    assert report["reason"] not in text
+    assert f"{report['score']:.2f}" not in text
+
+
+def test_progress_rises_to_the_end(record, runs):
+    told = []
+    drawn(record, runs.pictures, progress=lambda stage, share: told.append((share, stage)))
+    assert told == sorted(told, key=lambda one: one[0])
+    assert told[-1][0] == 1.0
+    assert "Item 2 of 4" in [stage for _, stage in told]
+
+
+def test_a_file_is_written_whole_and_never_over_another(record, content, runs, tmp_path):
+    path = tmp_path / "case.pdf"
+    write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
+    assert path.read_bytes() == content
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
+
+
+def test_the_language_can_be_set_and_an_unknown_one_writes_nothing(record, runs, tmp_path):
+    assert "Übersicht der Asservate" in texts(drawn(record, runs.pictures, language="de"))[0]
+    with pytest.raises(UsageError, match="not in 'fr'"):
+        write_pdf(record, runs.pictures.__getitem__, tmp_path / "x.pdf", letterhead=LETTERHEAD, language="fr")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,162 @@
+"""The annotated copy keeps every frame and its time, and is there whole or not at all."""
+
+import resource
+from contextlib import contextmanager
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from faceloupe.config import Settings
+from faceloupe.errors import Cancelled, EvidenceError, UsageError
+from faceloupe.media.evidence_file import take_in
+from faceloupe.media.video import Video
+from faceloupe.report.drawing.annotated_video import LONGEST_SIDE, Sighting, between, sightings, write_annotated
+from tests.clips import numbered, read_number, write_clip
+from tests.ui.reports import report
+
+UNEVEN = [Fraction(number * number + 7 * number, 90) for number in range(30)]
+
+
+def examined(path):
+    """A clip as it is taken in, and a report as if frames 0, 10 and 20 had been looked at."""
+    found = report({1: [0.2, 0.9, 0.9]}, step_s=0.4)
+    return take_in(path, max_bytes=10**8), found
+
+
+def times(path):
+    """Exact times of the frames of a file, as its container states them."""
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_clip(tmp_path / "clip.mp4", numbered(30, (160, 120)))
+
+
+@pytest.fixture
+def target(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "copy.mp4"
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
+def test_the_copy_has_every_frame_at_its_time(tmp_path, target, name):
+    source = write_clip(tmp_path / name, numbered(30, (160, 120)), codec="mpeg4" if name == "clip.avi" else "libx264")
+    intake, found = examined(source)
+    write_annotated(intake, found, target, settings=Settings())
+    with intake.open() as stream, Video(stream, intake.evidence.format, max_pixels=10**8) as video:
+        assert times(target) == [video.time(index) for index in range(video.count)]
+    with av.open(str(target)) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [read_number(picture[90:118]) for picture in pictures] == list(range(30))
+
+
+def test_uneven_times_are_kept_exactly(tmp_path, target):
+    source = write_clip(tmp_path / "clip.mp4", numbered(30, (160, 120)), times=UNEVEN)
+    write_annotated(*examined(source), target, settings=Settings())
+    assert times(target) == UNEVEN
+
+
+def test_of_a_stretch_only_its_frames_are_copied_at_their_own_times(clip, target):
+    intake, found = examined(clip)
+    write_annotated(intake, found | {"settings": {"from_s": 0.4, "to_s": 0.8}}, target, settings=Settings())
+    assert times(target) == [Fraction(index, 25) for index in range(10, 21)]
+
+
+def test_a_large_picture_is_shrunk_to_even_sides_above_a_strip(tmp_path, target):
+    source = write_clip(tmp_path / "clip.mp4", numbered(3, (1602, 902)))
+    write_annotated(*examined(source), target, settings=Settings())
+    with av.open(str(target)) as container:
+        video = container.streams.video[0]
+        assert (video.width, video.height) == (LONGEST_SIDE, 720 + 64)
+        assert not container.streams.audio
+
+
+def test_the_box_of_a_track_is_drawn_where_it_is(tmp_path, target):
+    gray = [np.full((120, 160, 3), 128, np.uint8)] * 30
+    source = write_clip(tmp_path / "clip.mp4", gray)
+    write_annotated(*examined(source), target, settings=Settings())
+    with av.open(str(target)) as container:
+        pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+    # Half way from frame 0 to frame 10 the box has gone half of its way, from x 10..60 to 20..70.
+    changed = np.abs(pictures[5][30:58, :, :] - 128).max(2).mean(0) > 40
+    assert set(np.flatnonzero(changed)) <= {*range(12, 19), *range(62, 69)}
+    assert changed[14:17].any()
+    assert changed[64:67].any()
+    assert np.abs(pictures[25][:118] - 128).max() < 40  # after the last sighting there is no box
+
+
+def test_between_two_sightings_the_box_is_interpolated_and_the_score_is_not():
+    seen = sightings(report({1: [0.2, 0.6]}))[1]
+    half = between(seen, 5, 0.25)
+    assert half.box == pytest.approx((15.0, 10.0, 65.0, 60.0))
+    assert half.score == 0.2
+    assert between(seen, 10, 0.5) == seen[1]
+    assert between(seen, 11, 0.55) is None
+
+
+def test_no_box_is_drawn_in_a_long_gap_or_before_a_track_begins():
+    seen = [Sighting(place, 10 * place, 0.4 * place, (0.0, 0.0, 9.0, 9.0), 0.5) for place in (1, 5, 10)]
+    assert between(seen, 9, 0.36) is None
+    assert between(seen, 30, 1.2) is not None  # four frames that were looked at lie apart
+    assert between(seen, 70, 2.8) is None
+
+
+@contextmanager
+def room_for(count):
+    """A system that lets no file grow beyond so many bytes: to a writer the same as a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("missing", [1, 10_000])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(clip, target, missing):
+    intake, found = examined(clip)
+    write_annotated(intake, found, target, settings=Settings())
+    size = target.stat().st_size
+    target.unlink()
+    with room_for(size - missing), pytest.raises(UsageError, match=r"copy\.mp4 cannot be written .*; make room"):
+        write_annotated(intake, found, target, settings=Settings())
+    assert list(target.parent.iterdir()) == []
+
+
+def test_cancelling_leaves_nothing(clip, target):
+    told = []
+
+    def cancel():
+        return len(told) > 5
+
+    with pytest.raises(Cancelled):
+        write_annotated(
+            *examined(clip), target, settings=Settings(), progress=lambda *step: told.append(step), cancel=cancel
+        )
+    assert told[-1] == ("Frame 5 of about 30", 5 / 30)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_nothing_is_overwritten(clip, target):
+    target.write_bytes(b"a result")
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        write_annotated(*examined(clip), target, settings=Settings())
+    assert target.read_bytes() == b"a result"
+
+
+def test_a_video_that_is_no_longer_what_was_examined_is_not_copied(clip, target):
+    intake, found = examined(clip)
+    clip.write_bytes(clip.read_bytes() + b"more")
+    with pytest.raises(EvidenceError, match="changed"):
+        write_annotated(intake, found, target, settings=Settings())
+    assert list(target.parent.iterdir()) == []
+
+
+def test_without_h264_the_copy_still_has_exact_times(clip, target, monkeypatch):
+    monkeypatch.setattr("faceloupe.report.drawing.annotated_video.av.codecs_available", {"mjpeg"})
+    write_annotated(*examined(clip), target, settings=Settings())
+    assert times(target) == [Fraction(index, 25) for index in range(30)]

@@ -1,0 +1,80 @@
+"""The filmstrip and the tables of tracks say what the analysis says."""
+
+import csv
+import io
+
+import numpy as np
+from PIL import ImageColor
+
+from faceloupe.report.drawing.filmstrip import chosen_looks, described, filmstrip
+from faceloupe.report.drawing.overlays import COLORS
+from faceloupe.report.tables import called, deciding, frames_csv, track_columns
+from faceloupe.types import Outcome
+from tests.ui.reports import report, track
+
+
+def test_a_strip_runs_from_the_first_to_the_last_look_without_repeats():
+    frames = [look.frame for look in chosen_looks(track([0.2] * 50))]
+    assert (frames[0], frames[-1]) == (0, 490)
+    assert len(frames) == len(set(frames)) == 14
+    assert len(chosen_looks(track([0.2] * 3))) == 3
+
+
+def test_each_picture_is_framed_in_the_color_of_its_own_score():
+    found = report({1: [0.01, 0.5, 0.95, None]})
+    strip = filmstrip(track([0.01, 0.5, 0.95, None]), found)
+    frames = [tuple(strip[1, 30 + 75 * place, :3]) for place in range(4)]
+    kinds = (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED, Outcome.NOT_APPLICABLE)
+    assert frames == [ImageColor.getrgb(COLORS[kind]) for kind in kinds]
+    assert strip.dtype == np.uint8
+    assert strip[1, -1, 3] == 0  # transparent where there is no picture
+
+
+def test_every_outcome_has_a_shape_of_its_own():
+    found = report({1: [0.01, 0.5, 0.95, None]})
+    strip = filmstrip(track([0.01, 0.5, 0.95, None]), found)[75:, :, 3] > 0
+    shapes = [strip[15:35, 75 * place + 10 : 75 * place + 26].tobytes() for place in range(4)]
+    assert len(set(shapes)) == 4
+
+
+def test_the_strip_in_words_names_its_times_and_scores():
+    words = described(track([0.2, None], number=7))
+    assert "track 7" in words
+    assert "0.00 s to 0.50 s" in words
+    assert "0.20, not scored" in words
+
+
+def test_a_frame_is_called_by_the_thresholds_of_the_report():
+    found = report({1: [0.5]})
+    assert [called(score, found) for score in (0.05, 0.06, 0.87, None)] == [
+        Outcome.AUTHENTIC,
+        Outcome.INCONCLUSIVE,
+        Outcome.MANIPULATED,
+        Outcome.NOT_APPLICABLE,
+    ]
+
+
+def test_the_deciding_track_is_the_one_whose_score_is_the_reports():
+    assert deciding(report({1: [0.2], 2: [0.6], 3: [None]}))["id"] == 2
+    assert deciding(report({1: [None]})) is None
+
+
+def test_the_table_has_a_row_a_track():
+    columns = track_columns(report({1: [0.2, 0.4], 2: [None]}))
+    assert columns["track"] == [1, 2]
+    assert columns["outcome"] == ["◐ inconclusive", "○ not applicable"]
+    assert columns["95 % interval"] == ["0.20 .. 0.40", ""]
+    assert columns["scored / found"] == ["2 / 2", "0 / 1"]
+
+
+def test_the_csv_has_a_row_a_face_and_keeps_frames_without_one():
+    found = report({1: [0.2, 0.4], 2: [0.6]})
+    found["frames"].append({"index": 20, "time_s": 1.0, "shot": 1, "faces": []})
+    rows = list(csv.DictReader(io.StringIO(frames_csv(found))))
+    assert [(row["frame"], row["track"], row["score"]) for row in rows] == [
+        ("0", "1", "0.2"),
+        ("0", "2", "0.6"),
+        ("10", "1", "0.4"),
+        ("20", "", ""),
+    ]
+    assert (rows[2]["x0"], rows[2]["time_s"], rows[2]["detection_confidence"]) == ("20.0", "0.5", "0.99")

@@ -1,0 +1,111 @@
+import threading
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from faceloupe.models.networks import ARCHITECTURES, build
+from faceloupe.scoring.gradcam import explain, merge
+from faceloupe.scoring.preprocess import FaceViews, InputContract, view_face
+from faceloupe.types import Box
+
+BOX = Box(330, 200, 620, 600)
+
+
+@pytest.fixture(scope="module")
+def face(portrait) -> FaceViews:
+    return view_face(portrait, BOX, InputContract())
+
+
+def test_the_explained_logit_is_the_scored_logit(instruments, face):
+    reading, _ = instruments.scorer.explained(face)
+    assert reading.logit == pytest.approx(instruments.scorer.logits([face])[0], abs=1e-5)
+
+
+def independent_map(network, inputs) -> np.ndarray:
+    """Grad-CAM from its paper, with autograd alone: mean gradient times activation, summed over channels, ReLU."""
+    features = network.features[:-1](inputs).detach().requires_grad_(True)
+    network.classifier(torch.flatten(network.avgpool(network.features[-1](features)), 1))[0, 0].backward()
+    weights = features.grad.mean((2, 3), keepdim=True)
+    return torch.relu((weights * features).sum(1))[0].detach().numpy()
+
+
+def test_the_map_agrees_with_an_independent_grad_cam_and_is_not_rescaled():
+    torch.manual_seed(0)
+    network = build("mobilenet_v3_small").eval()
+    inputs = torch.randn(2, 3, 224, 224)
+    references = [independent_map(network, one[None]) for one in inputs]
+    network.requires_grad_(False)
+    _, maps = explain(network, inputs)
+    for reference, found in zip(references, maps, strict=True):
+        expected = cv2.resize(reference, (224, 224), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (
+        max(reference.max() for reference in references) < 0.5
+    )  # a fresh network has little to say, and the map says so
+
+
+def test_a_map_is_never_negative_and_has_the_crops_size(instruments, face):
+    _, heat = instruments.scorer.explained(face)
+    assert heat.shape == (224, 224)
+    assert heat.dtype == np.float32
+    assert heat.min() >= 0
+
+
+def test_explaining_leaves_no_trace_in_the_network(instruments, face):
+    network = instruments.scorer.scorer._network
+    before = instruments.scorer.logits([face])
+    instruments.scorer.explained(face)
+    assert not any(module._forward_hooks for module in network.modules())
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in network.parameters())
+    assert np.array_equal(before, instruments.scorer.logits([face]))
+
+
+def test_sessions_that_explain_at_once_get_their_own_maps(instruments, portrait):
+    scorer = instruments.scorer
+    variants = [portrait, portrait[:, ::-1].copy(), 255 - portrait, cv2.GaussianBlur(portrait, (0, 0), 4)]
+    crops = [view_face(one, BOX, InputContract()) for one in variants]
+    alone = [scorer.explained(one) for one in crops]
+    together: dict[int, list] = {}
+
+    def work(number: int) -> None:
+        together[number] = [scorer.explained(crops[number]) for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(crops))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, (logit, heat) in enumerate(alone):
+        for other_logit, other_heat in together[number]:
+            assert other_logit == pytest.approx(logit, abs=1e-6)
+            np.testing.assert_allclose(other_heat, heat, atol=1e-6)
+
+
+def test_one_forward_and_one_backward_pass_a_face(instruments, face, monkeypatch):
+    network, calls = instruments.scorer.scorer._network, []
+    handle = network.register_forward_hook(lambda *_: calls.append("forward"))
+    backward = torch.Tensor.backward
+    monkeypatch.setattr(torch.Tensor, "backward", lambda *a, **k: (calls.append("backward"), backward(*a, **k))[1])
+    instruments.scorer.explained(face)
+    handle.remove()
+    assert calls == ["forward", "backward"]
+
+
+def test_merged_maps_lie_where_their_views_do():
+    squares = [Box(10, 10, 30, 30), Box(0, 0, 40, 40)]
+    maps = np.stack([np.full((40, 40), 2.0, np.float32), np.zeros((40, 40), np.float32)])
+    merged = merge(maps, squares)
+    assert (merged[10:30, 10:30] == 1.0).all()
+    assert merged.sum() == pytest.approx(400.0)
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_architecture_can_be_explained(architecture):
+    torch.manual_seed(0)
+    network = build(architecture).eval().requires_grad_(False)
+    logits, maps = explain(network, torch.randn(1, 3, 96, 96))
+    assert logits.shape == (1,)
+    assert maps.shape == (1, 96, 96)
+    assert maps.min() >= 0

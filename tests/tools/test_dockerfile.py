@@ -1,0 +1,95 @@
+"""What the Dockerfile promises, held against its own text; tools/docker/chroot_image.py carries it out."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tools.docker import dockerfile
+
+from faceloupe.config import REPOSITORY
+
+PATH = REPOSITORY / "Dockerfile"
+STAGES = {stage.name: stage for stage in dockerfile.read(PATH)}
+FULL = [*STAGES["slim"].steps, *STAGES["full"].steps]
+
+
+def last(word: str) -> dockerfile.Step:
+    return next(step for step in reversed(FULL) if step.word == word)
+
+
+def test_the_image_that_is_built_by_default_is_the_full_one():
+    assert list(STAGES)[-1] == "full"
+    assert STAGES["full"].base == "slim"
+
+
+def test_it_runs_as_a_user_that_is_not_root():
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", last("USER").rest)
+    assert not any(step.word == "RUN" for step in STAGES["full"].steps)
+
+
+def test_the_health_check_asks_what_the_command_serves():
+    command, port = last("CMD").listed, last("EXPOSE").rest
+    assert command[command.index("--server.port") + 1] == port
+    assert f":{port}/_stcore/health" in last("HEALTHCHECK").rest
+    assert command[:3] == ["python", "-m", "faceloupe.ui.serve"]
+
+
+def test_what_is_written_goes_to_the_volume_or_to_tmp():
+    (environment,) = (step.rest for step in FULL if step.word == "ENV")
+    (volume,) = last("VOLUME").listed
+    assert f"FACELOUPE_DATA={volume}" in environment
+    assert "HOME=/tmp" in environment
+    assert "MPLCONFIGDIR=/tmp/" in environment
+
+
+def test_what_only_tests_need_stays_out():
+    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+    assert "/^# Tests and checks/,$d" in PATH.read_text(encoding="utf-8")
+    kept, heading, dropped = requirements.partition("# Tests and checks")
+    assert heading
+    assert not re.search(r"^(pytest|ruff|pypdf|scikit-image)\b", kept, re.M)
+    imported = {"streamlit", "torch", "requests", "filelock", "reportlab", "jinja2"}
+    assert not any(re.search(rf"^{name}==", dropped, re.M) for name in imported)
+
+
+def test_every_file_that_is_copied_exists_and_reaches_the_engine():
+    ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    let_through = [Path(line[1:]) for line in ignored if line.startswith("!")]
+    for step in [*STAGES["build"].steps, *FULL]:
+        if step.word == "COPY" and not step.rest.startswith("--from"):
+            for source in step.rest.split()[:-1]:
+                assert list(REPOSITORY.glob(source)), source
+                assert any(Path(source).is_relative_to(path) for path in let_through), source
+
+
+def test_both_stages_of_a_base_are_the_same():
+    assert STAGES["build"].base == STAGES["slim"].base
+
+
+def test_the_linter_finds_nothing():
+    linter = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([linter, str(PATH)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name)
+def test_a_workflow_may_do_no_more_than_it_needs(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", ""), "a value goes through the environment, never into the script"
+
+
+def test_what_the_release_uploads_is_what_the_registry_offers():
+    from faceloupe.models.registry import read_entries
+
+    text = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    (command,) = re.findall(r"gh release upload .*", text)
+    for entry in read_entries(REPOSITORY / "weights").values():
+        assert any(Path("weights", entry.file).match(word) for word in command.split())
+        assert entry.url == "{releases}/" + entry.file

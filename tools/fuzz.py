@@ -1,0 +1,358 @@
+"""Fuzzing of intake and decoding with hostile files: ``python -m tools.fuzz --images 10000 --videos 2000 --seed 1``.
+
+Every case is made from a whole file of a known kind by a few mutations, drawn from a generator that is seeded by the
+run's seed and the case's number, so that each can be made again alone (``--only image:123``). It passes through intake
+and decoding as in an analysis; one in ``--analyze`` goes through the whole analysis. A case may be decoded or
+refused in one sentence. Anything else is recorded: another exception, a process or file left behind, a limit overrun.
+"""
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tests.clips import numbered, write_clip
+from tests.hostile import handmade
+
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError
+from faceloupe.media.evidence_file import take_in
+from faceloupe.media.sandbox import client
+from faceloupe.media.sandbox.image import decode
+from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.samples import SAMPLES
+
+SETTINGS = replace(Settings(effort="quick"), max_decoder_s=20.0, max_decoder_bytes=2**30, max_pixels=20_000_000)
+SLACK_S = 10.0  # on a loaded machine, for what is done besides waiting for a decoder
+_QUIET_LOOKS = 10  # in a row that show no process too many, before none is said to be left
+_LENGTHS = (b"\x00\x00\x00\x00", b"\x00\x00\x00\x01", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xff")
+
+Mutator = Callable[[np.random.Generator, bytearray, list[bytes]], bytearray]
+
+
+def bit_flips(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
+    for place in random.integers(0, len(content), random.integers(1, 40)):
+        content[place] ^= 1 << random.integers(8)
+    return content
+
+
+def header_flips(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
+    """The same, where the sizes and tables stand that a decoder believes."""
+    for place in random.integers(0, min(len(content), 512), random.integers(1, 8)):
+        content[place] = random.integers(256)
+    return content
+
+
+def truncation(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
+    return content[: random.integers(1, len(content))]
+
+
+def chunk_swap(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
+    size = int(random.integers(1, max(2, len(content) // 8)))
+    one, other = random.integers(0, len(content) - size, 2)
+    content[one : one + size], content[other : other + size] = (
+        content[other : other + size],
+        content[one : one + size],
+    )
+    return content
+
+
+def length_edits(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
+    """Four bytes at a time become a length that is a border case, in either byte order."""
+    for place in random.integers(0, max(1, len(content) - 4), random.integers(1, 6)):
+        edit = _LENGTHS[random.integers(len(_LENGTHS))]
+        content[place : place + 4] = edit[:: 1 if random.integers(2) else -1]
+    return content
+
+
+def spliced(random: np.random.Generator, content: bytearray, others: list[bytes]) -> bytearray:
+    """The head of one file on the body of another."""
+    other = others[random.integers(len(others))]
+    cut = int(random.integers(4, min(len(content), 2048)))
+    return content[:cut] + other[int(random.integers(0, len(other))) :]
+
+
+def repeated(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
+    start = int(random.integers(0, len(content)))
+    part = content[start : start + int(random.integers(1, 4096))]
+    return content[:start] + part * int(random.integers(2, 20)) + content[start:]
+
+
+MUTATORS: tuple[Mutator, ...] = (bit_flips, header_flips, truncation, chunk_swap, length_edits, spliced, repeated)
+
+
+def still_seeds() -> dict[str, bytes]:
+    """Whole pictures of each kind, some with metadata; small, as mutations reach more of a small file."""
+    import pillow_heif
+    import skimage
+
+    pillow_heif.register_heif_opener()
+    folder = Path(skimage.__file__).parent / "data"
+    seeds, exif = {}, Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    for source in (SAMPLES[0].path, SAMPLES[1].path, folder / "chelsea.png", folder / "astronaut.png"):
+        picture = Image.open(source).convert("RGB").resize((96, 80))
+        for kind, mode, options in (
+            ("JPEG", "RGB", {"exif": exif}),
+            ("JPEG", "RGB", {"progressive": True}),
+            ("JPEG", "CMYK", {}),
+            ("PNG", "RGB", {"exif": exif}),
+            ("PNG", "P", {}),
+            ("WEBP", "RGBA", {}),
+            ("WEBP", "RGB", {"lossless": True}),
+            ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+            ("TIFF", "RGB", {"compression": "jpeg"}),
+            ("BMP", "RGB", {}),
+            ("GIF", "P", {}),
+            ("AVIF", "RGB", {}),
+            ("HEIF", "RGB", {}),
+        ):
+            stream = io.BytesIO()
+            picture.convert(mode).save(stream, kind, **options)
+            seeds[f"{source.name}-{kind}-{mode}-{len(seeds)}"] = stream.getvalue()
+    return seeds
+
+
+def clip_seeds() -> dict[str, bytes]:
+    """Whole clips of each container and of the codecs at hand; a few small frames each."""
+    h264, two = {"options": {"bf": "2"}}, {"codec": "mpeg4", "options": {"bf": "2"}}
+    same = {"container_options": {"fflags": "+bitexact"}}  # else Matroska gives each file a random number
+    kinds = {
+        "h264.mp4": h264,
+        "fragments.mp4": h264 | {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
+        "hevc.mp4": {"codec": "libx265"},
+        "sound.mp4": {"audio": "aac"},
+        "turned.mov": {"rotation": 90},
+        "h264.mkv": h264 | same,
+        "vp8.webm": {"codec": "libvpx", "options": {"cpu-used": "-8"}} | same,  # the speed named, not by the clock
+        "vp9.webm": {"codec": "libvpx-vp9"} | same,
+        "ffv1.mkv": {"codec": "ffv1"} | same,
+        "mpeg4.avi": two,
+        "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+        "mpeg1.mpg": {"codec": "mpeg1video"},
+        "mpeg2.vob": {"codec": "mpeg2video", "options": {"bf": "2"}},
+        "raw.m2v": {"codec": "mpeg2video"},
+        "h264.ts": h264,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        return {
+            name: write_clip(Path(folder, name), numbered(14, (96, 64)), **options).read_bytes()
+            for name, options in kinds.items()
+        }
+
+
+def mutated(seeds: dict[str, bytes], seed: int, number: int) -> tuple[str, bytes]:
+    """Case ``number`` of a run: what was done to what, and the bytes."""
+    random = np.random.default_rng([seed, number])
+    names = list(seeds)
+    name = names[random.integers(len(names))]
+    content, done = bytearray(seeds[name]), []
+    for _ in range(random.integers(1, 4)):
+        mutator = MUTATORS[random.integers(len(MUTATORS))]
+        content = mutator(random, content, list(seeds.values())) if len(content) > 16 else content
+        done.append(mutator.__name__)
+    return f"{name}: {', '.join(done)}", bytes(content)
+
+
+def processes() -> set[int]:
+    """Ids of the processes that descend from this one and run; of Linux only."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state != "Z":
+            parents[int(stat.parent.name)] = int(parent)
+    found = {os.getpid()}
+    while more := {one for one, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
+
+
+def left_behind(folder: Path) -> list[str]:
+    """What lies in the folder for temporary files of a run, and in that of shared memory with our name."""
+    shared = Path("/dev/shm")
+    return sorted(map(str, [*folder.iterdir(), *(shared.glob("*faceloupe*") if shared.is_dir() else ())]))
+
+
+class _Traces(logging.Handler):
+    """Keeps what decoders say of their own failures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+
+
+@dataclass
+class Tally:
+    """What a run found.
+
+    Attributes:
+        outcomes: number of cases by how they ended.
+        longest: seconds and case.
+        unexpected: one line for each case that did what none may.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    longest: tuple[float, str] = (0.0, "")
+    unexpected: list[str] = field(default_factory=list)
+
+
+class Fuzzer:
+    """Runs cases, one after the other."""
+
+    def __init__(self, folder: Path, examine: Callable[[Path], str] | None = None) -> None:
+        self._folder, self._examine = folder, examine
+        self.tally, self._traces = Tally(), _Traces()
+        logging.getLogger("faceloupe").addHandler(self._traces)
+        client.start()
+        self._before = left_behind(folder)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        logging.getLogger("faceloupe").removeHandler(self._traces)
+
+    def run(self, case: str, content: bytes, *, whole: bool = False) -> str:
+        """Run one case; how it ended."""
+        path = self._folder / f"case-{os.getpid()}"
+        path.write_bytes(content)
+        self._traces.last, began = "", time.monotonic()
+        try:
+            ended = self._examine(path) if whole and self._examine else _decoded(path)
+        except EvidenceError as problem:
+            ended = _kind(str(problem))
+            if "\n" in str(problem) or str(self._folder) in str(problem):
+                self._note(case, f"a sentence that is none: {problem}")
+        except Exception as problem:  # noqa: BLE001 - finding these is what this is for
+            ended = "unexpected"
+            self._note(case, f"{type(problem).__name__}: {problem}")
+        took = time.monotonic() - began
+        limit = SETTINGS.max_decoder_s + SLACK_S + 2 * len(content) / 2**20
+        if took > limit and not whole:
+            self._note(case, f"{took:.1f} s, over the limit")
+        if path.read_bytes() != content:
+            self._note(case, "the file was changed")
+        path.unlink()
+        if any(word in self._traces.last for word in ("ImportError", "ModuleNotFoundError", "PermissionError")):
+            self._note(case, f"the decoder lacked what it needed: {self._traces.last}")
+        self.tally.outcomes[ended] += 1
+        self.tally.longest = max(self.tally.longest, (took, case))
+        return ended
+
+    def check_leftovers(self) -> None:
+        """Record what the cases left behind: one server and its spare are due."""
+        until, quiet, more = time.monotonic() + 10, 0, 0
+        while quiet < _QUIET_LOOKS and time.monotonic() < until:  # the server may still end one and fork another
+            now = len(processes()) - 2
+            quiet, more = (0, now) if now > 0 else (quiet + 1, more)
+            time.sleep(0.05)
+        if quiet < _QUIET_LOOKS:
+            self._note("all", f"{more} processes left behind")
+        if new := [name for name in left_behind(self._folder) if name not in self._before]:
+            self._note("all", f"files left behind: {new}")
+
+    def _note(self, case: str, what: str) -> None:
+        self.tally.unexpected.append(f"{case}: {what}")
+
+
+def _decoded(path: Path) -> str:
+    intake = take_in(path, max_bytes=SETTINGS.max_bytes)
+    if intake.evidence.media_type == "image":
+        decode(intake, settings=SETTINGS)
+        return "decoded"
+    with intake.open() as stream, IsolatedVideo(intake, stream, settings=SETTINGS) as video:
+        some = {0, video.count // 2, video.count - 1}
+        for wanted, every in ((range(min(video.count, 64)), True), (some, False)):
+            for glimpse in video.walk(wanted, every=every):
+                if glimpse.wanted:
+                    glimpse.rgb()
+        return "decoded with losses" if video.unreadable else "decoded"
+
+
+def _kind(sentence: str) -> str:
+    for words, kind in (
+        ("crashed its decoder", "refused: the decoder crashed"),
+        ("kept its decoder busy", "refused: out of time"),
+        ("more memory", "refused: out of memory"),
+        ("no sense", "refused: the decoder answered nonsense"),
+        ("damaged or incomplete", "refused: damaged"),
+        ("the limit is", "refused: too large"),
+        ("no picture of a kind", "refused: no known kind"),
+        ("file holds", "refused: several pictures, or no video"),
+    ):
+        if words in sentence:
+            return kind
+    return "refused: other"
+
+
+def _analysis() -> Callable[[Path], str]:
+    from faceloupe.analysis.pipeline import Instruments, analyze
+
+    settings = replace(SETTINGS, frames=4)
+    instruments = Instruments.load(settings)
+    return lambda path: f"analyzed: {analyze(path, instruments, settings=settings).report['outcome']}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the cases, print a table, and return 1 where any did what none may."""
+    parser = argparse.ArgumentParser(description="Fuzz intake and decoding.")
+    parser.add_argument("--images", type=int, default=300, help="mutated pictures")
+    parser.add_argument("--videos", type=int, default=100, help="mutated clips")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--analyze", type=int, default=0, metavar="N", help="analyze one in N cases in whole; 0 none")
+    parser.add_argument("--only", metavar="KIND:NUMBER", help="one case alone, as named in a record")
+    parser.add_argument("--record", type=Path, help="write the outcome to this JSON file")
+    options = parser.parse_args(arguments)
+    kinds = {"image": (still_seeds(), options.images), "video": (clip_seeds(), options.videos)}
+    tallies = {}
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        tempfile.tempdir = os.environ["TMPDIR"] = folder  # whatever is left there is ours
+        examine = _analysis() if options.analyze else None
+        for kind, (seeds, count) in kinds.items():
+            fuzzer = Fuzzer(Path(folder), examine)
+            only = options.only.partition(":") if options.only else None
+            for number in range(count) if only is None else [int(only[2])] if only[0] == kind else []:
+                name, content = mutated(seeds, options.seed, number)
+                whole = bool(options.analyze) and number % options.analyze == 0
+                fuzzer.run(f"{kind}:{number} ({name})", content, whole=whole)
+            fuzzer.check_leftovers()
+            fuzzer.close()
+            tallies[kind] = fuzzer.tally
+        fuzzer = Fuzzer(Path(folder), examine)
+        for name, content in handmade().items() if options.only is None else ():
+            fuzzer.run(f"handmade ({name})", content)
+        fuzzer.check_leftovers()
+        tallies["handmade"] = fuzzer.tally
+    tempfile.tempdir = None
+    for kind, tally in tallies.items():
+        print(f"{kind}: {sum(tally.outcomes.values()):,} cases, seed {options.seed}, longest {tally.longest[0]:.2f} s")
+        for outcome, number in tally.outcomes.most_common():
+            print(f"  {number:>6,}  {outcome}")
+        print(f"  {len(tally.unexpected):>6,}  did what none may")
+        for line in tally.unexpected[:20]:
+            print(f"          {line[:400]}")
+    if options.record:
+        record = {"seed": options.seed} | {
+            kind: {"outcomes": tally.outcomes, "longest": tally.longest, "unexpected": tally.unexpected}
+            for kind, tally in tallies.items()
+        }
+        options.record.write_text(json.dumps(record, indent=1) + "\n")
+    return int(any(tally.unexpected for tally in tallies.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

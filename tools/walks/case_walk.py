@@ -1,0 +1,139 @@
+"""A case from its creation to a bundle that a stranger checks, in a real browser: ``make walk``.
+
+Needs Debian's chromium and playwright, and is no part of the test suite. Its pictures go to ``build/walk``.
+"""
+
+import hashlib
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from docs.screenshots.browser import (
+    PATIENCE_MS,
+    SAMPLES,
+    create_case,
+    decide,
+    go,
+    name_examiner,
+    press,
+    see,
+    shoot,
+    upload,
+)
+from playwright.sync_api import Page
+
+from faceloupe.cases.store import CaseStore
+from tools.walks.stage import PICTURES, clip, command, expect, stage
+
+NAME, ADA, BO = "Harbor", "Ada Example", "Bo Second"
+
+
+def file_unseen(page: Page, name: str, path: Path) -> None:
+    """File a file from a page that examines, to the blind case that is open."""
+    go(page, name)
+    see(page, "is blind")
+    upload(page, path)
+    press(page, "File to the case without showing the result")
+    see(page, f"{path.name} was filed and analyzed")
+    expect(page.get_by_text("log10 LR").count() == 0, f"page {name} files {path.name} and shows no score")
+    shoot(page, f"filed-{path.stem}", folder=PICTURES)
+
+
+def review(page: Page, item: str, outcome: str) -> None:
+    """Look at an item, decide it, see the score, and have it signed."""
+    press(page, item)
+    see(page, "once you have entered your decision")
+    expect(page.get_by_text("log10 LR").count() == 0, f"the score of {item} is hidden before the decision")
+    shoot(page, f"hidden-{Path(item).stem}", 1300, PICTURES)
+    decide(page, outcome, "Looked at it closely.")
+    see(page, "no look at the score before")
+    page.get_by_text("log10 LR").first.wait_for(timeout=PATIENCE_MS)
+    expect(True, f"the score of {item} is shown after it")
+    for reviewer, answer in ((ADA, "cannot review it"), (BO, f"{BO}, 20")):
+        page.get_by_label("Reviewer, a second person").first.fill(reviewer)
+        press(page, "Sign off")
+        see(page, answer)
+        expect(True, f"{reviewer} signs {item}: {answer!r}")
+    shoot(page, f"signed-{Path(item).stem}", 2200, PICTURES)
+
+
+def download(page: Page, label: str, folder: Path) -> Path:
+    """A file of the page Report."""
+    with page.expect_download(timeout=PATIENCE_MS) as waiting:
+        page.get_by_role("button", name=label, exact=True).click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def walk(page: Page, address: str, folder: Path) -> None:
+    still = folder / "photograph.png"
+    still.write_bytes((SAMPLES / "photograph.png").read_bytes())
+    moving = clip(folder / "panned.mp4")
+    page.goto(address)
+    name_examiner(page, ADA)
+    create_case(page, NAME, blind=True)
+    file_unseen(page, "Image", still)
+    file_unseen(page, "Video", moving)
+    page.reload()  # a refreshed browser is a new visit: nothing that was filed may be lost
+    name_examiner(page, ADA)
+    press(page, NAME)
+    see(page, f"Case {NAME}")
+    go(page, "Case")
+    review(page, still.name, "authentic")
+    review(page, moving.name, "inconclusive")
+    go(page, "Report")
+    page.frame_locator("iframe").get_by_text(NAME).first.wait_for(timeout=PATIENCE_MS)
+    shoot(page, "report", 1000, PICTURES)
+    files = [download(page, label, folder) for label in ("HTML", "PDF", "Case JSON", "Export bundle")]
+    (case,) = CaseStore(folder / "data").cases()
+    log = CaseStore(folder / "data").log(case.id)
+    exported = {json.loads(entry.parameters)["file_sha256"] for entry in log if entry.action == "export"}
+    expect(exported == {sha256(path) for path in files}, "each of the four downloads is in the log, by its SHA-256")
+    check(folder, files[-1], case.id)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check(folder: Path, bundle: Path, case_id: str) -> None:
+    """What a stranger finds who has the bundle, and the evidence from elsewhere."""
+    outcome("faceloupe verify passes the downloaded bundle", lambda code, _: code == 0, "verify", bundle)
+    same = "Largest difference over 2 of 2 examined items: score 0, logit 0"
+    evidence = folder / "evidence"
+    evidence.mkdir()
+    for name in ("photograph.png", "panned.mp4"):
+        (folder / name).rename(evidence / name)
+    outcome(same, lambda code, words: code == 0 and same in words, "reproduce", bundle, "--evidence", evidence)
+    with zipfile.ZipFile(bundle) as archive:
+        member = next(name for name in archive.namelist() if name.startswith("reports/"))
+        content = archive.read(member)
+    whole = bundle.read_bytes()
+    place = whole.index(content) + len(content) // 2
+    bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    named = lambda code, words: code == 1 and member in words  # noqa: E731
+    outcome(f"faceloupe verify exits with 1 and names {member}, one byte of which was flipped", named, "verify", bundle)
+    good = f"{case_id}: "
+    outcome(
+        "the log of the case is whole", lambda code, words: code == 0 and good in words, "case", "verify-log", case_id
+    )
+
+
+def outcome(what: str, holds: Callable[[int, str], bool], *arguments: object) -> None:
+    """Hold what a command answers against what it should."""
+    code, words = command(*arguments)
+    if not holds(code, words):
+        print(words)
+    expect(holds(code, words), what)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, stage(Path(name)) as (page, address):
+        walk(page, address, Path(name))
+
+
+if __name__ == "__main__":
+    main()
