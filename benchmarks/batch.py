@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from faceloupe.batch.api import Order, carry_out
+from faceloupe.batch.api import BatchSpec, run_batch
 from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.config import QUICK_MODEL, REPOSITORY, Settings, weights_folder
 from faceloupe.models.record import find_record
@@ -142,7 +142,7 @@ def driver(folder: Path, count: int) -> None:
     engine = partial(LocalEngine, workers=2, work="tests.batch.workers:Light")
     (folder / "driver.csv").unlink(missing_ok=True)
     before = time.process_time()
-    carry_out(Order((str(folder / "small"),), folder / "driver.csv"), Settings(effort="quick"), engine=engine)
+    run_batch(BatchSpec((str(folder / "small"),), folder / "driver.csv"), Settings(effort="quick"), engine=engine)
     cost = (time.process_time() - before) / count
     print(f"driver: {cost * 1e3:.2f} ms of a core for each of {count:,} small files, {1 / cost:,.0f} files a second")
     size, block = 2**30, bytes(2**20)

@@ -23,7 +23,7 @@ from faceloupe.bundle.export import export_case
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import REPOSITORY, Settings
-from faceloupe.media.evidence_file import take_in, take_in_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.report.write import pictures_of
 from faceloupe.samples import SAMPLES
 
@@ -35,14 +35,14 @@ _SHARED_MEMORY = Path("/dev/shm")  # where it takes no time to have 40,000 trans
 
 def filled(store: CaseStore, items: int) -> str:
     """A case with so many items; returns its id."""
-    intake = take_in(SAMPLES[0].path, max_bytes=10**9)
+    evidence_file = open_evidence(SAMPLES[0].path, max_bytes=10**9)
     settings = Settings(effort="quick")
-    analysis = pipeline.analyze(intake, pipeline.Instruments.load(settings), settings=settings)
+    analysis = pipeline.analyze(evidence_file, pipeline.Analyzer.load(settings), settings=settings)
     crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
     case = store.create_case(f"A case of {items:,}", examiner=WHO)
     for number in range(items):
         item = store.file_evidence(
-            case.id, take_in_bytes(b"%d" % number, f"frame-{number:05}.jpg", max_bytes=100), actor=WHO
+            case.id, evidence_from_bytes(b"%d" % number, f"frame-{number:05}.jpg", max_bytes=100), actor=WHO
         )
         report = copy.deepcopy(analysis.report)
         report["evidence"] |= {"sha256": item.sha256, "name": item.name, "size_bytes": item.size_bytes}

@@ -35,8 +35,8 @@ def examine(photo: str, weights: str) -> float:
     with torch.inference_mode():
         score = float(torch.sigmoid(network(inputs)))
     with GradCAM(model=network, target_layers=[network.features[-1]]) as cam:
-        heat = cam(input_tensor=inputs, targets=[RawScoresOutputTarget()])[0]
-    show_cam_on_image(pixels, heat, use_rgb=True)
+        heatmap = cam(input_tensor=inputs, targets=[RawScoresOutputTarget()])[0]
+    show_cam_on_image(pixels, heatmap, use_rgb=True)
     return score
 
 

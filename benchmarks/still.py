@@ -1,4 +1,5 @@
-"""Benchmarks: ``python -m benchmarks.still``. Each figure is a ratio against a named rival, measured in turns in one run.
+"""Benchmarks: ``python -m benchmarks.still``. Each figure is a ratio against a named rival
+of the same run.
 
 The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``bench_video.py``. A large case has
 no rival: what ``bench_cases.py`` prints last are seconds and memory.
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from benchmarks import cases, video
-from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.config import QUICK_MODEL, Settings, weights_folder
 from faceloupe.models.record import find_record
 from faceloupe.samples import SAMPLES
@@ -52,11 +53,11 @@ def _ratio(title: str, ours: Callable[[], object], rival: Callable[[], object], 
 
 def main() -> int:
     settings = Settings(effort="quick")
-    instruments = Instruments.load(settings)
+    analyzer = Analyzer.load(settings)
     weights = weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file
 
     def warm() -> None:
-        report = analyze(photo, instruments, settings=settings).report
+        report = analyze(photo, analyzer, settings=settings).report
         if report["score"] is None or report["faces"][0]["heat_peak"] is None:
             raise SystemExit("the benchmark's face was not scored and explained")
 

@@ -22,10 +22,10 @@ from PIL import Image
 from tests.clips import write_clip
 
 from faceloupe.analysis.analyzer import candidate
-from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.analysis.prefetch import one_network_thread
 from faceloupe.config import Settings
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sampling import Sampler
 from faceloupe.media.video import Video
 from faceloupe.models.networks import build
@@ -72,13 +72,13 @@ def repeated(source: Path, times: int, path: Path) -> Path:
 class Rival:
     """MTCNN as it comes, at full size; a plain MobileNetV3-small, one face and one view at a time."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, analyzer: Analyzer) -> None:
         torchvision()
         from facenet_pytorch import MTCNN
 
         self._finder = MTCNN(keep_all=True, post_process=False)
         self._network = build("mobilenet_v3_small").eval()
-        contract = instruments.scorer.record.input
+        contract = analyzer.scorer.record.input
         self._mean, self._std = (torch.tensor(part).view(3, 1, 1) for part in (contract.mean, contract.std))
 
     def examine(self, frames: list[np.ndarray]) -> int:
@@ -95,37 +95,40 @@ class Rival:
         return count
 
 
-def ours(frames: list[np.ndarray], instruments: Instruments) -> int:
+def ours(frames: list[np.ndarray], analyzer: Analyzer) -> int:
     """What ``analyze`` does with decoded frames, tracks and report aside."""
     count = 0
     for start in range(0, len(frames), BATCH):
         batch = frames[start : start + BATCH]
-        faces = instruments.detector.follow(batch, [start == 0] + [False] * (len(batch) - 1))
+        faces = analyzer.detector.follow(batch, [start == 0] + [False] * (len(batch) - 1))
         views = [
-            candidate(face, rgb, instruments.scorer).views
+            candidate(face, rgb, analyzer.scorer).views
             for rgb, found in zip(batch, faces, strict=True)
             for face in found
         ]
-        count += len(instruments.scorer.logits(views)) if views else 0
+        count += len(analyzer.scorer.logits(views)) if views else 0
     return count
 
 
 def _decoded(path: Path, settings: Settings, *, keep: bool) -> list[np.ndarray]:
     """Merely decode the frames that an analysis looks at, the cheapest way."""
-    with take_in(path, max_bytes=settings.max_bytes).open() as stream, Video(stream, "MP4", max_pixels=10**8) as video:
+    with (
+        open_evidence(path, max_bytes=settings.max_bytes).open() as stream,
+        Video(stream, "MP4", max_pixels=10**8) as video,
+    ):
         planned = Sampler(video, frames=settings.frames, from_s=0.0, to_s=0.0).planned
-        pictures = (glimpse.rgb() for glimpse in video.walk(planned, every=False))
+        pictures = (decoded_frame.rgb() for decoded_frame in video.walk(planned, every=False))
         return list(pictures) if keep else [picture[:1, :1] for picture in pictures]
 
 
-def cpu_ratio(path: Path, instruments: Instruments, settings: Settings) -> None:
+def cpu_ratio(path: Path, analyzer: Analyzer, settings: Settings) -> None:
     """Faces found and scored per second of CPU, decoding apart."""
-    frames, rival = _decoded(path, settings, keep=True), Rival(instruments)
+    frames, rival = _decoded(path, settings, keep=True), Rival(analyzer)
     pairs = []
     for turn in range(ROUNDS + 1):
         times, counts = [], []
         for work, threads in (
-            (lambda: ours(frames, instruments), one_network_thread()),
+            (lambda: ours(frames, analyzer), one_network_thread()),
             (lambda: rival.examine(frames), nullcontext()),
         ):
             with threads:
@@ -143,13 +146,13 @@ def cpu_ratio(path: Path, instruments: Instruments, settings: Settings) -> None:
     )
 
 
-def wall_ratio(path: Path, instruments: Instruments, settings: Settings) -> None:
+def wall_ratio(path: Path, analyzer: Analyzer, settings: Settings) -> None:
     """A whole analysis against merely decoding its frames."""
     pairs = []
     for turn in range(ROUNDS + 1):
         times = []
         for work in (
-            lambda: analyze(path, instruments, settings=settings, explain=False),
+            lambda: analyze(path, analyzer, settings=settings, explain=False),
             lambda: _decoded(path, settings, keep=False),
         ):
             began = time.perf_counter()
@@ -181,18 +184,18 @@ def memory_ratio(folder: Path) -> None:
 def main(paths: list[Path]) -> None:
     """Run all benchmarks of video, on the clip written here and on those named."""
     settings = Settings(frames=32)
-    instruments = Instruments.load(settings)
+    analyzer = Analyzer.load(settings)
     with TemporaryDirectory() as folder:
         for path in [portrait_clip(Path(folder, "portrait-720p-15s.mp4")), *paths]:
-            cpu_ratio(path, instruments, settings)
-            wall_ratio(path, instruments, settings)
+            cpu_ratio(path, analyzer, settings)
+            wall_ratio(path, analyzer, settings)
         memory_ratio(Path(folder))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
         quick = Settings(effort="quick")
-        analyze(Path(sys.argv[2]), Instruments.load(quick), settings=quick, explain=False)
+        analyze(Path(sys.argv[2]), Analyzer.load(quick), settings=quick, explain=False)
         print(int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
     else:
         main([Path(name) for name in sys.argv[1:]])

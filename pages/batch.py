@@ -57,6 +57,6 @@ try:
             "2. Photos and videos are examined on all cores; each file gets its row, whatever becomes of it.\n"
             "3. You see outcomes and scores as they come; a row opens on its page, and the table is kept as a CSV."
         )
-        batch_panels.shelf_list()
+        batch_panels.batch_list()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -21,7 +21,7 @@ def show(key: AnalysisKey) -> None:
     panels.verdict_card(report)
     filing.panel(key)
     if analysis.canvas is not None:
-        explained = [face for face in analysis.faces if face.heat is not None]
+        explained = [face for face in analysis.faces if face.heatmap is not None]
         wanted = st.session_state[state.FACE]
         chosen = next((face for face in explained if face.id == wanted), None)
         chosen = chosen or max(explained, key=lambda face: face.score, default=None)
@@ -63,6 +63,6 @@ try:
         examine()
     else:
         chosen = input.choose(folded=False)
-        filing.blind_panel(blind, chosen and filing.of_intake(chosen))
+        filing.blind_panel(blind, chosen and filing.of_evidence(chosen))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

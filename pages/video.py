@@ -20,7 +20,7 @@ def show(key: AnalysisKey) -> None:
     if filing.withheld(key.evidence_sha256):
         return
     report = analysis.report
-    video_panels.stretch_line(key, report)
+    video_panels.segment_line(key, report)
     panels.verdict_card(report)
     filing.panel(key)
     if "frames" in report:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from faceloupe.analysis.pipeline import Instruments
+from faceloupe.analysis.pipeline import Analyzer
 from faceloupe.config import EFFORTS, REPOSITORY, Settings, weights_folder
 from faceloupe.models.record import read_registry
 from faceloupe.samples import SAMPLES
@@ -43,15 +43,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def instruments(settings) -> Instruments:
+def analyzer(settings) -> Analyzer:
     """The core, with the committed weights."""
-    return Instruments.load(settings)
+    return Analyzer.load(settings)
 
 
 @pytest.fixture(scope="session")
-def standard() -> Instruments:
+def standard() -> Analyzer:
     """The model of the effort ``standard``: core and expert, with the committed weights."""
-    return Instruments.load(Settings())
+    return Analyzer.load(Settings())
 
 
 @pytest.fixture(scope="session")

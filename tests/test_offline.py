@@ -49,9 +49,9 @@ socket.getaddrinfo = unknown
 ANALYSIS = """
 from pathlib import Path
 from faceloupe.config import Settings
-from faceloupe.pipeline import Instruments, analyze
+from faceloupe.pipeline import Analyzer, analyze
 settings = Settings(effort="quick")
-report = analyze(Path(sys.argv[1]), Instruments.load(settings), settings=settings).report
+report = analyze(Path(sys.argv[1]), Analyzer.load(settings), settings=settings).report
 print(report["outcome"], attempts)
 """
 APP = """

@@ -26,7 +26,7 @@ from tests.hostile import handmade
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sandbox import client
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
@@ -270,16 +270,16 @@ class Fuzzer:
 
 
 def _decoded(path: Path) -> str:
-    intake = take_in(path, max_bytes=SETTINGS.max_bytes)
-    if intake.evidence.media_type == "image":
-        decode(intake, settings=SETTINGS)
+    evidence_file = open_evidence(path, max_bytes=SETTINGS.max_bytes)
+    if evidence_file.evidence.media_type == "image":
+        decode(evidence_file, settings=SETTINGS)
         return "decoded"
-    with intake.open() as stream, IsolatedVideo(intake, stream, settings=SETTINGS) as video:
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=SETTINGS) as video:
         some = {0, video.count // 2, video.count - 1}
         for wanted, every in ((range(min(video.count, 64)), True), (some, False)):
-            for glimpse in video.walk(wanted, every=every):
-                if glimpse.wanted:
-                    glimpse.rgb()
+            for decoded_frame in video.walk(wanted, every=every):
+                if decoded_frame.wanted:
+                    decoded_frame.rgb()
         return "decoded with losses" if video.unreadable else "decoded"
 
 
@@ -300,11 +300,11 @@ def _kind(sentence: str) -> str:
 
 
 def _analysis() -> Callable[[Path], str]:
-    from faceloupe.analysis.pipeline import Instruments, analyze
+    from faceloupe.analysis.pipeline import Analyzer, analyze
 
     settings = replace(SETTINGS, frames=4)
-    instruments = Instruments.load(settings)
-    return lambda path: f"analyzed: {analyze(path, instruments, settings=settings).report['outcome']}"
+    analyzer = Analyzer.load(settings)
+    return lambda path: f"analyzed: {analyze(path, analyzer, settings=settings).report['outcome']}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -347,7 +347,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"          {line[:400]}")
     if options.record:
         record = {"seed": options.seed} | {
-            kind: {"outcomes": tally.outcomes, "longest": tally.longest, "unexpected": tally.unexpected}
+            kind: {
+                "outcomes": tally.outcomes,
+                "longest": tally.longest,
+                "unexpected": tally.unexpected,
+            }
             for kind, tally in tallies.items()
         }
         options.record.write_text(json.dumps(record, indent=1) + "\n")

@@ -28,7 +28,7 @@ from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
 
 from faceloupe.analysis import pipeline
 from faceloupe.config import REPOSITORY, Settings
-from faceloupe.media.evidence_file import take_in_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.report.drawing import overlays
 from faceloupe.types import Outcome
 
@@ -102,11 +102,11 @@ def files(folder: Path) -> list[tuple[str, str, bytes]]:
 def alone(folder: Path) -> list[Question]:
     """What a single user is told, by the same pipeline without a server."""
     settings = Settings.from_environment()
-    instruments = pipeline.Instruments.load(settings)
+    analyzer = pipeline.Analyzer.load(settings)
     questions = []
     for page, ending, content in files(folder):
-        intake = take_in_bytes(content, f"alone.{ending}", max_bytes=settings.max_bytes)
-        report = pipeline.analyze(intake, instruments, settings=settings).report
+        evidence_file = evidence_from_bytes(content, f"alone.{ending}", max_bytes=settings.max_bytes)
+        report = pipeline.analyze(evidence_file, analyzer, settings=settings).report
         ratio = "" if report["log10_lr"] is None else f"{report['log10_lr']:+.2f}"
         questions.append(Question(page, ending, content, overlays.outcome_words(Outcome(report["outcome"])), ratio))
     return questions

@@ -211,7 +211,7 @@ class FaceFinding:
         raw_logit: the network's output before calibration; None where the face was not scored.
         log10_lr: bounded log10 of the likelihood ratio; None where the face was not scored.
         crop: (S, S, 3) uint8 RGB, the widest view that the model saw; None where the face was not scored.
-        heat: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
+        heatmap: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
             where no heatmap was made.
         crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored. Where
             the face was turned upright, the upright square around all of the source that ``crop`` shows.
@@ -232,7 +232,7 @@ class FaceFinding:
     raw_logit: float | None = None
     log10_lr: float | None = None
     crop: np.ndarray | None = field(default=None, repr=False, compare=False)
-    heat: np.ndarray | None = field(default=None, repr=False, compare=False)
+    heatmap: np.ndarray | None = field(default=None, repr=False, compare=False)
     crop_box: Box | None = None
     propositions: tuple[PropositionFinding, ...] = ()
     familiarity: Familiarity | None = None
@@ -248,7 +248,7 @@ class FaceFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceLook:
+class FaceObservation:
     """One face in one frame of a video.
 
     Attributes:
@@ -303,15 +303,15 @@ class TrackFinding:
         id: from 1, in order of first appearance.
         person: number of the person that the track was linked to, from 1.
         shot: number of the shot, from 0.
-        looks: every frame in which the face was found, in order of time.
+        observations: every frame in which the face was found, in order of time.
         pooled: what its scored frames say together; None where none was scored.
-        stretch: the part of it that speaks loudest for manipulation; None where it is too short to have parts.
+        segment: the part of it that speaks loudest for manipulation; None where it is too short to have parts.
         score: the one that decided: that of the whole track, or of the stretch; None where the track was not scored.
         log10_lr: bounded log10 of the likelihood ratio of that score; None likewise.
         raw_logit: mean logit of the scored frames, weighted as the score is; None likewise.
         strongest: the scored frame with the highest score; None likewise.
         crop: (S, S, 3) uint8 RGB, the widest view of it; None where no heatmap was made.
-        heat: (S, S) float32, its heatmap, see ``FaceFinding``; None likewise.
+        heatmap: (S, S) float32, its heatmap, see ``FaceFinding``; None likewise.
         crop_box: the square of the frame that ``crop`` shows; None likewise.
         propositions: see ``FaceFinding``; over the frames that the expert looked at.
         familiarity: see ``FaceFinding``; of the most familiar of these frames.
@@ -320,17 +320,17 @@ class TrackFinding:
     id: int
     person: int
     shot: int
-    looks: tuple[FaceLook, ...]
+    observations: tuple[FaceObservation, ...]
     outcome: Outcome
     reason: str
     pooled: Pooled | None = None
-    stretch: Pooled | None = None
+    segment: Pooled | None = None
     score: float | None = None
     log10_lr: float | None = None
     raw_logit: float | None = None
-    strongest: FaceLook | None = field(default=None, repr=False)
+    strongest: FaceObservation | None = field(default=None, repr=False)
     crop: np.ndarray | None = field(default=None, repr=False, compare=False)
-    heat: np.ndarray | None = field(default=None, repr=False, compare=False)
+    heatmap: np.ndarray | None = field(default=None, repr=False, compare=False)
     crop_box: Box | None = None
     propositions: tuple[PropositionFinding, ...] = ()
     familiarity: Familiarity | None = None
@@ -339,13 +339,13 @@ class TrackFinding:
         unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)
         if unscored != (self.score is None):
             raise ValueError(f"outcome {self.outcome} does not go with score {self.score}")
-        if not self.looks:
+        if not self.observations:
             raise ValueError("a track has at least one frame")
 
     @property
-    def scored(self) -> tuple[FaceLook, ...]:
-        return tuple(look for look in self.looks if look.score is not None)
+    def scored(self) -> tuple[FaceObservation, ...]:
+        return tuple(observation for observation in self.observations if observation.score is not None)
 
     @property
-    def largest(self) -> FaceLook:
-        return max(self.looks, key=lambda look: look.face.size_px)
+    def largest(self) -> FaceObservation:
+        return max(self.observations, key=lambda observation: observation.face.size_px)

@@ -4,32 +4,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceloupe.analysis.pipeline import glances
+from faceloupe.analysis.pipeline import previews
 from faceloupe.errors import EvidenceError
-from faceloupe.media.evidence_file import take_in, take_in_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.report.drawing.overlays import DISPLAY_SIDE
 from tests.clips import numbered, read_number, write_clip
 from tests.conftest import PHOTOGRAPH
 
 
 def test_a_still_is_its_picture(settings, tmp_path):
-    (seen,) = glances(take_in(PHOTOGRAPH, max_bytes=10**8), settings=settings)
+    (seen,) = previews(open_evidence(PHOTOGRAPH, max_bytes=10**8), settings=settings)
     assert seen.time_s is None
     assert np.array_equal(seen.rgb, np.asarray(Image.open(PHOTOGRAPH).convert("RGB")))
     with Image.open(PHOTOGRAPH) as small:
         small.convert("RGB").resize((2000, 2000)).save(tmp_path / "large.jpg")
-    (seen,) = glances(take_in(tmp_path / "large.jpg", max_bytes=10**8), settings=settings)
+    (seen,) = previews(open_evidence(tmp_path / "large.jpg", max_bytes=10**8), settings=settings)
     assert seen.rgb.shape == (DISPLAY_SIDE, DISPLAY_SIDE, 3)
 
 
 @pytest.mark.parametrize(("frames", "expected"), [(60, [0, 8, 17, 25, 34, 42, 51, 59]), (3, [0, 1, 2])])
 def test_of_a_video_frames_from_the_first_to_the_last_are_seen(settings, tmp_path, frames, expected):
     clip = write_clip(tmp_path / "a.mp4", numbered(frames))
-    seen = glances(take_in(clip, max_bytes=10**8), settings=settings)
+    seen = previews(open_evidence(clip, max_bytes=10**8), settings=settings)
     assert [read_number(one.rgb) for one in seen] == expected
     assert [one.time_s for one in seen] == pytest.approx([number / 25 for number in expected])
 
 
 def test_what_cannot_be_decoded_is_one_sentence(settings):
     with pytest.raises(EvidenceError, match="no picture of a kind"):
-        glances(take_in_bytes(b"words", "a.jpg", max_bytes=100), settings=settings)
+        previews(evidence_from_bytes(b"words", "a.jpg", max_bytes=100), settings=settings)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from faceloupe.analysis.image import _turns
 from faceloupe.analysis.pipeline import analyze
-from faceloupe.media.evidence_file import take_in_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.scoring.decision import of_image, withheld
 from faceloupe.types import Box, FaceFinding, FaceQuality, Outcome
 from tests.conftest import GENERATED
@@ -17,8 +17,10 @@ from tests.media import icc
 from tests.media.test_shown import gamma, png, pq
 
 
-def report(content: bytes, instruments, settings) -> dict:
-    return analyze(take_in_bytes(content, "x", max_bytes=10**8), instruments, settings=settings, explain=False).report
+def report(content: bytes, analyzer, settings) -> dict:
+    return analyze(
+        evidence_from_bytes(content, "x", max_bytes=10**8), analyzer, settings=settings, explain=False
+    ).report
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -33,8 +35,8 @@ def original() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def reference(original, instruments, settings) -> dict:
-    return report(encoded(original), instruments, settings)
+def reference(original, analyzer, settings) -> dict:
+    return report(encoded(original), analyzer, settings)
 
 
 def exchanged(picture: Image.Image) -> Image.Image:
@@ -55,9 +57,9 @@ STORED = {
 
 
 @pytest.mark.parametrize("how", STORED)
-def test_however_a_picture_is_stored_it_has_the_score_of_what_is_shown(how, original, reference, instruments, settings):
+def test_however_a_picture_is_stored_it_has_the_score_of_what_is_shown(how, original, reference, analyzer, settings):
     make, within = STORED[how]
-    found = report(make(original), instruments, settings)
+    found = report(make(original), analyzer, settings)
     assert found["score"] == pytest.approx(reference["score"], abs=within)
     face, upright = found["faces"][0], reference["faces"][0]
     if not face["turned_deg"]:
@@ -74,8 +76,8 @@ def test_a_plain_picture_says_that_nothing_was_done(reference):
     assert reference["faces"][0]["turned_deg"] == 0
 
 
-def test_a_broken_profile_leaves_no_verdict(original, instruments, settings):
-    found = report(encoded(original, icc_profile=b"broken" * 50), instruments, settings)
+def test_a_broken_profile_leaves_no_verdict(original, analyzer, settings):
+    found = report(encoded(original, icc_profile=b"broken" * 50), analyzer, settings)
     assert found["outcome"] == "inconclusive"
     assert found["reason"].startswith("cannot say: viewers may show other colors")
     assert found["score"] is not None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.batch.api import Order, carry_out
-from faceloupe.batch.driver import Tally
+from faceloupe.batch.api import BatchSpec, run_batch
+from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.config import Settings
 
@@ -16,7 +16,7 @@ LIGHT = "tests.batch.workers:Light"
 
 
 @pytest.fixture
-def batch(tmp_path, settings: Settings) -> Callable[..., Tally]:
+def batch(tmp_path, settings: Settings) -> Callable[..., BatchProgress]:
     """Carries out a batch with light workers; the table is ``out.csv``."""
 
     def carry(
@@ -26,10 +26,10 @@ def batch(tmp_path, settings: Settings) -> Callable[..., Tally]:
         out: str = "out.csv",
         settings: Settings = settings,
         **others: object,
-    ) -> Tally:
+    ) -> BatchProgress:
         of_order = {name: others.pop(name) for name in ("resume", "reports") if name in others}
-        order = Order(tuple(map(str, paths)), tmp_path / out, **of_order)
-        return carry_out(order, settings, engine=partial(LocalEngine, workers=workers, work=work), **others)
+        order = BatchSpec(tuple(map(str, paths)), tmp_path / out, **of_order)
+        return run_batch(order, settings, engine=partial(LocalEngine, workers=workers, work=work), **others)
 
     return carry
 

@@ -4,12 +4,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from faceloupe.batch.api import Order, carry_out
+from faceloupe.batch.api import BatchSpec, run_batch
 from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.config import Settings
 from tests.batch.conftest import LIGHT
 
 if __name__ == "__main__":
     out, *paths = (argument for argument in sys.argv[1:] if argument != "--resume")
-    order = Order(tuple(paths), Path(out), resume="--resume" in sys.argv)
-    carry_out(order, Settings(effort="quick"), engine=partial(LocalEngine, workers=2, work=LIGHT))
+    order = BatchSpec(tuple(paths), Path(out), resume="--resume" in sys.argv)
+    run_batch(order, Settings(effort="quick"), engine=partial(LocalEngine, workers=2, work=LIGHT))

@@ -59,7 +59,7 @@ def test_a_name_that_points_elsewhere_leads_nowhere(tmp_path, reader):
     assert [one.shown for one in found] == [f"{path}!../evil.png", f"{path}!/etc/evil"]
     one = reader.identify(found[0])
     taken = reader.take(Task(0, found[0], one.sha256, one.media_type), max_bytes=2**28)
-    assert taken.intake.content == PHOTO.read_bytes()
+    assert taken.evidence_file.content == PHOTO.read_bytes()
     assert not outside.exists()
     assert list((tmp_path / "in").iterdir()) == [path]
 
@@ -173,8 +173,8 @@ def test_a_video_in_a_zip_is_spooled_and_the_copy_removed(tmp_path):
         identity = reader.identify(one)
         assert identity.media_type == "video"
         taken = reader.take(Task(0, one, identity.sha256, "video"), max_bytes=2**28)
-    assert taken.intake.evidence.name == "a.zip!v.mp4"
-    with taken.intake.open() as stream:
+    assert taken.evidence_file.evidence.name == "a.zip!v.mp4"
+    with taken.evidence_file.open() as stream:
         assert stream.read() == clip
     assert (taken.spooled.stat().st_mode & 0o777) == 0o600
     taken.release()

@@ -12,9 +12,9 @@ import pytest
 
 from faceloupe.batch.executors.pool import GIVEN_UP
 from faceloupe.batch.executors.ray import _files_of
-from faceloupe.batch.executors.worker import Examiner
+from faceloupe.batch.executors.worker import AnalysisWorker
 from faceloupe.batch.table import COLUMNS
-from faceloupe.batch.tasks import Equipment, Input, Task
+from faceloupe.batch.tasks import Input, Task, WorkerConfig
 from faceloupe.config import EFFORTS, Settings, weights_folder
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.models.record import read_registry
@@ -43,9 +43,9 @@ def everything(folder) -> list[str]:
 
 
 def test_every_input_has_one_row_in_order(batch, folder, tmp_path):
-    tally = batch(folder)
+    batch_progress = batch(folder)
     assert paths(tmp_path) == everything(folder)
-    assert (tally.done, tally.outcomes[Outcome.AUTHENTIC], tally.resumed) == (60, 60, 0)
+    assert (batch_progress.done, batch_progress.outcomes[Outcome.AUTHENTIC], batch_progress.resumed) == (60, 60, 0)
 
 
 def test_rows_are_the_same_however_many_workers_there_are(batch, folder, tmp_path):
@@ -59,9 +59,9 @@ def test_rows_are_the_same_however_many_workers_there_are(batch, folder, tmp_pat
 def test_a_file_that_ends_its_worker_has_a_row_that_says_so_and_the_others_are_examined(batch, folder, tmp_path):
     for name in ("0/SEGV", "1/KILL", "1/EXIT", "2/SEGV"):
         (folder / name).write_bytes(name.encode())
-    tally = batch(folder)
+    batch_progress = batch(folder)
     assert paths(tmp_path) == everything(folder)
-    assert (tally.outcomes[Outcome.ERROR], tally.outcomes[Outcome.AUTHENTIC]) == (4, 60)
+    assert (batch_progress.outcomes[Outcome.ERROR], batch_progress.outcomes[Outcome.AUTHENTIC]) == (4, 60)
     errors = {one["path"][-6:]: one for one in read(tmp_path / "out.csv") if one["outcome"] == "error"}
     assert sorted(errors) == ["0/SEGV", "1/EXIT", "1/KILL", "2/SEGV"]
     assert {one["reason"] for one in errors.values()} == {GIVEN_UP}
@@ -78,10 +78,10 @@ def test_workers_that_are_killed_from_outside_cost_no_row(batch, folder, tmp_pat
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
 
-    tally = batch(folder, progress=kill)
+    batch_progress = batch(folder, progress=kill)
     assert len(killed) == 2
     assert paths(tmp_path) == everything(folder)
-    assert tally.outcomes[Outcome.AUTHENTIC] == 61
+    assert batch_progress.outcomes[Outcome.AUTHENTIC] == 61
 
 
 def test_a_batch_without_weights_says_so(batch, folder):
@@ -112,14 +112,14 @@ def test_a_file_that_vanishes_or_cannot_be_read_has_a_row(batch, folder, tmp_pat
 
     (folder / "2" / "000 SLOW").write_bytes(b"slow")
 
-    def vanish(tally):
-        if tally.done >= 42:  # folders 0 and 1 are done, so the names of 2 are known
+    def vanish(batch_progress):
+        if batch_progress.done >= 42:  # folders 0 and 1 are done, so the names of 2 are known
             (folder / "2" / "059.bin").unlink(missing_ok=True)
 
     expected = everything(folder)
-    tally = batch(folder, workers=1, progress=vanish)
+    batch_progress = batch(folder, workers=1, progress=vanish)
     assert paths(tmp_path) == expected
-    assert tally.outcomes[Outcome.ERROR] == 4
+    assert batch_progress.outcomes[Outcome.ERROR] == 4
     rows = {one["path"].rpartition("/")[2]: one for one in read(tmp_path / "out.csv")}
     for name in ("loop", "gone", "pipe", "059.bin"):
         assert (rows[name]["outcome"], rows[name]["sha256"], rows[name]["score"]) == ("error", "", "")
@@ -129,21 +129,21 @@ def test_a_file_that_vanishes_or_cannot_be_read_has_a_row(batch, folder, tmp_pat
 def test_a_copy_is_marked_with_the_first_of_its_bytes_and_not_examined_again(batch, folder, tmp_path):
     shutil.copy(folder / "2" / "002.bin", folder / "0" / "SLOW")
     shutil.copy(folder / "2" / "002.bin", folder / "1" / "again")
-    tally = batch(folder)
+    batch_progress = batch(folder)
     rows = {one["path"]: one for one in read(tmp_path / "out.csv")}
     first = rows[f"{folder}/0/SLOW"]
     assert first["duplicate_of"] == ""
     for name in ("1/again", "2/002.bin"):
         copy = rows[f"{folder}/{name}"]
         assert copy == first | {"path": copy["path"], "duplicate_of": first["path"]}
-    assert tally.duplicates == 2
+    assert batch_progress.duplicates == 2
 
 
 def test_copies_of_a_file_that_went_before_it_was_examined_are_examined(batch, folder, tmp_path):
     shutil.copy(folder / "2" / "002.bin", folder / "0" / "0 GONE")
     shutil.copy(folder / "2" / "002.bin", folder / "0" / "00 GONE too")
     shutil.copy(folder / "2" / "002.bin", folder / "1" / "again")
-    tally = batch(folder, workers=1)
+    batch_progress = batch(folder, workers=1)
     rows = {one["path"]: one for one in read(tmp_path / "out.csv")}
     assert paths(tmp_path) == everything(folder)
     for name in ("0 GONE", "00 GONE too"):
@@ -152,14 +152,14 @@ def test_copies_of_a_file_that_went_before_it_was_examined_are_examined(batch, f
     first, last = rows[f"{folder}/1/again"], rows[f"{folder}/2/002.bin"]
     assert (first["outcome"], first["duplicate_of"]) == ("authentic", "")
     assert last == first | {"path": last["path"], "duplicate_of": first["path"]}
-    assert (tally.outcomes[Outcome.ERROR], tally.duplicates) == (2, 1)
+    assert (batch_progress.outcomes[Outcome.ERROR], batch_progress.duplicates) == (2, 1)
 
 
 @pytest.mark.slow
 def test_the_examiner_says_where_a_file_is_not_what_was_hashed_any_more(settings, tmp_path):
     changed = tmp_path / "changed.png"
     changed.write_bytes(b"another content")
-    examine = Examiner(Equipment(settings, weights_folder()))
+    examine = AnalysisWorker(WorkerConfig(settings, weights_folder()))
     for path in (changed, tmp_path / "gone.png"):
         task = Task(0, Input(path.name, str(path)), "0" * 64, "image")
         ((_, result),) = examine(iter([task]))
@@ -185,8 +185,8 @@ def test_what_is_in_the_table_is_not_done_again(batch, folder, tmp_path):
     whole = (tmp_path / "out.csv").read_bytes()
     cut = whole.splitlines(keepends=True)[:31]
     (tmp_path / "out.csv").write_bytes(b"".join(cut) + b"half a row,")
-    tally = batch(folder, resume=True)
-    assert (tally.done, tally.resumed) == (60, 30)
+    batch_progress = batch(folder, resume=True)
+    assert (batch_progress.done, batch_progress.resumed) == (60, 30)
     assert (tmp_path / "out.csv").read_bytes() == whole
     assert batch(folder, resume=True, work="tests.batch.workers:Light").resumed == 60
     assert (tmp_path / "out.csv").read_bytes() == whole
@@ -238,7 +238,7 @@ def test_workers_elsewhere_are_sent_the_weights_of_the_effort(monkeypatch, effor
     ensemble = next(record for record in records.values() if record.members)
     monkeypatch.setitem(EFFORTS, "standard", ensemble.id)
     monkeypatch.setitem(EFFORTS, "quick", ensemble.members[0])
-    sent = _files_of(Equipment(Settings(effort=effort), weights_folder()))
+    sent = _files_of(WorkerConfig(Settings(effort=effort), weights_folder()))
     named = ensemble.members if effort == "standard" else ensemble.members[:1]
     assert {name for name in sent if name.endswith(".safetensors")} == {records[one].weights_file for one in named}
 
@@ -273,7 +273,11 @@ def test_a_batch_can_be_cancelled_and_gone_on_with(batch, folder, tmp_path):
     for number in range(10):
         (folder / "2" / f"SLOW {number}").write_bytes(f"slow {number}".encode())
     with pytest.raises(Cancelled):
-        batch(folder, progress=lambda tally: done.append(tally.done), cancel=lambda: bool(done) and done[-1] > 0)
+        batch(
+            folder,
+            progress=lambda batch_progress: done.append(batch_progress.done),
+            cancel=lambda: bool(done) and done[-1] > 0,
+        )
     assert 0 < len(read(tmp_path / "out.csv")) < 70
     batch(folder, resume=True)
     assert paths(tmp_path) == everything(folder)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.batch.api import carry_out, inputs
+from faceloupe.batch.api import inputs, run_batch
 from faceloupe.batch.executors.local import LocalEngine
-from faceloupe.batch.results import Found, Sources, csv_without
-from faceloupe.batch.store import Shelf
+from faceloupe.batch.results import BatchResults, Sources, csv_without
+from faceloupe.batch.store import BatchStore
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.types import Outcome
@@ -22,52 +22,54 @@ LIMIT = 10**8
 
 
 @pytest.fixture
-def shelf(tmp_path):
-    return Shelf(tmp_path / "batches")
+def batch_store(tmp_path):
+    return BatchStore(tmp_path / "batches")
 
 
 def uploads(*pairs):
     return [(name, io.BytesIO(content)) for name, content in pairs]
 
 
-def test_a_batch_is_found_again_by_another_shelf_of_the_same_folder(shelf, tmp_path):
+def test_a_batch_is_found_again_by_another_shelf_of_the_same_folder(batch_store, tmp_path):
     now = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
-    batch = shelf.add("news", uploads=uploads(("a.jpg", b"x")), now=lambda: now)
-    again = Shelf(tmp_path / "batches")
+    batch = batch_store.add("news", uploads=uploads(("a.jpg", b"x")), now=lambda: now)
+    again = BatchStore(tmp_path / "batches")
     assert again.all() == [batch] == [again.get(batch.id)]
     assert batch.created_utc == "2026-05-04T03:02:01+00:00"
 
 
-def test_a_batch_keeps_what_scores_and_takes_all_else_from_the_settings_of_the_day(shelf, tmp_path):
+def test_a_batch_keeps_what_scores_and_takes_all_else_from_the_settings_of_the_day(batch_store, tmp_path):
     made = {"quick": Settings(effort="quick"), "named": Settings(model="some-model")}
     for name, settings in made.items():
-        kept = shelf.add(name, settings=settings, uploads=uploads(("a.jpg", b"x")))
-        found = Shelf(tmp_path / "batches").get(kept.id).settings(Settings(effort="thorough", max_pixels=5))
+        kept = batch_store.add(name, settings=settings, uploads=uploads(("a.jpg", b"x")))
+        found = BatchStore(tmp_path / "batches").get(kept.id).settings(Settings(effort="thorough", max_pixels=5))
         assert found == replace(settings, max_pixels=5)
 
 
-def test_a_batch_of_a_release_without_efforts_scores_with_the_settings_of_the_day(shelf):
-    batch = shelf.add("old", uploads=uploads(("a.jpg", b"x")))
+def test_a_batch_of_a_release_without_efforts_scores_with_the_settings_of_the_day(batch_store):
+    batch = batch_store.add("old", uploads=uploads(("a.jpg", b"x")))
     path = batch.folder / "batch.json"
     kept = json.loads(path.read_text())
     path.write_text(json.dumps({key: value for key, value in kept.items() if key not in ("effort", "model")}))
-    assert shelf.get(batch.id).settings(Settings(effort="thorough")) == Settings(effort="thorough")
+    assert batch_store.get(batch.id).settings(Settings(effort="thorough")) == Settings(effort="thorough")
 
 
-def test_uploads_keep_their_names_and_bytes_also_where_two_share_a_name(shelf):
-    batch = shelf.add("", uploads=uploads(("a.jpg", b"1"), ("a.jpg", b"2"), ("b.jpg", b"3")))
+def test_uploads_keep_their_names_and_bytes_also_where_two_share_a_name(batch_store):
+    batch = batch_store.add("", uploads=uploads(("a.jpg", b"1"), ("a.jpg", b"2"), ("b.jpg", b"3")))
     assert [one.shown for one in inputs(batch.order())] == ["a.jpg", "2/a.jpg", "b.jpg"]
     assert [Path(one.path).read_bytes() for one in inputs(batch.order())] == [b"1", b"2", b"3"]
 
 
-def test_uploads_named_like_the_folders_of_others_are_kept_too(shelf):
-    batch = shelf.add("", uploads=uploads(("3", b"1"), ("a.jpg", b"2"), ("a.jpg", b"3"), ("3+", b"4"), ("3+", b"5")))
+def test_uploads_named_like_the_folders_of_others_are_kept_too(batch_store):
+    batch = batch_store.add(
+        "", uploads=uploads(("3", b"1"), ("a.jpg", b"2"), ("a.jpg", b"3"), ("3+", b"4"), ("3+", b"5"))
+    )
     assert [Path(one.path).read_bytes() for one in inputs(batch.order())] == [b"1", b"2", b"3", b"4", b"5"]
 
 
 def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
     data = tmp_path / "new" / "data"
-    Shelf(data / "batches").add("", uploads=uploads(("a.jpg", b"x")))
+    BatchStore(data / "batches").add("", uploads=uploads(("a.jpg", b"x")))
     for folder in (data.parent, data, data / "batches"):
         assert folder.stat().st_mode & 0o077 == 0
 
@@ -76,44 +78,44 @@ def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
     "name",
     ["../../evil.jpg", "/etc/passwd", "..", ".hidden", "a\nb.jpg", "", "\u202egpj.exe", "é" * 400],
 )
-def test_no_name_of_an_upload_leads_out_of_the_folder(shelf, name):
-    batch = shelf.add("", uploads=uploads((name, b"x")))
+def test_no_name_of_an_upload_leads_out_of_the_folder(batch_store, name):
+    batch = batch_store.add("", uploads=uploads((name, b"x")))
     (one,) = inputs(batch.order())
     assert one.path.startswith(str(batch.folder / "uploads"))
     assert "\n" not in one.shown
 
 
-def test_a_batch_of_nothing_is_refused_and_leaves_nothing(shelf, tmp_path):
+def test_a_batch_of_nothing_is_refused_and_leaves_nothing(batch_store, tmp_path):
     with pytest.raises(UsageError, match="needs files"):
-        shelf.add("empty")
+        batch_store.add("empty")
     assert list((tmp_path / "batches").iterdir()) == []
 
 
 @pytest.mark.parametrize("batch_id", ["../secret", "", "20260504-030201-zzzzzz", "20260504-030201-abcdef"])
-def test_what_is_no_batch_is_not_opened(shelf, batch_id):
-    assert shelf.get(batch_id) is None
+def test_what_is_no_batch_is_not_opened(batch_store, batch_id):
+    assert batch_store.get(batch_id) is None
 
 
-def test_a_damaged_record_hides_one_batch_and_no_other(shelf):
-    first, second = (shelf.add(name, uploads=uploads(("a", b"x"))) for name in "ab")
+def test_a_damaged_record_hides_one_batch_and_no_other(batch_store):
+    first, second = (batch_store.add(name, uploads=uploads(("a", b"x"))) for name in "ab")
     (first.folder / "batch.json").write_text("{")
-    assert shelf.all() == [second]
+    assert batch_store.all() == [second]
 
 
-def test_named_files_are_shown_below_the_folder_that_they_are_offered_from(shelf, tmp_path):
+def test_named_files_are_shown_below_the_folder_that_they_are_offered_from(batch_store, tmp_path):
     (tmp_path / "evidence" / "desk").mkdir(parents=True)
     (tmp_path / "evidence" / "desk" / "a.jpg").write_bytes(b"x")
-    batch = shelf.add("", paths=[tmp_path / "evidence" / "desk"], root=tmp_path / "evidence")
+    batch = batch_store.add("", paths=[tmp_path / "evidence" / "desk"], root=tmp_path / "evidence")
     assert [one.shown for one in inputs(batch.order())] == ["desk/a.jpg"]
-    assert shelf.get(batch.id) == batch
+    assert batch_store.get(batch.id) == batch
 
 
-def test_a_removed_batch_is_gone_and_named_files_stay(shelf, tmp_path):
+def test_a_removed_batch_is_gone_and_named_files_stay(batch_store, tmp_path):
     named = tmp_path / "named.jpg"
     named.write_bytes(b"x")
-    batch = shelf.add("", paths=[named])
-    shelf.remove(batch)
-    assert shelf.all() == []
+    batch = batch_store.add("", paths=[named])
+    batch_store.remove(batch)
+    assert batch_store.all() == []
     assert named.exists()
 
 
@@ -130,13 +132,13 @@ def examined(tmp_path_factory, settings):
         ("more.zip", packed.getvalue()),
         ("text.jpg", b"no picture"),
     )
-    batch = Shelf(tmp_path_factory.mktemp("shelf")).add("mixed", uploads=files)
-    carry_out(batch.order(), settings, engine=lambda equipment: LocalEngine(equipment, workers=1))
+    batch = BatchStore(tmp_path_factory.mktemp("shelf")).add("mixed", uploads=files)
+    run_batch(batch.order(), settings, engine=lambda worker_config: LocalEngine(worker_config, workers=1))
     return batch
 
 
 def test_the_table_is_read_back_with_its_counts(examined):
-    found = Found.read(examined.table)
+    found = BatchResults.read(examined.table)
     assert found.whole
     assert list(found.rows["path"]) == [
         "portrait.jpg",
@@ -153,7 +155,7 @@ def test_the_table_is_read_back_with_its_counts(examined):
 
 
 def test_rows_are_filtered_searched_and_sorted(examined):
-    found = Found.read(examined.table)
+    found = BatchResults.read(examined.table)
     assert list(found.chosen(outcome=Outcome.ERROR)["path"]) == ["more.zip!clip.mp4", "text.jpg"]
     assert list(found.chosen(search="PHOTO.png")["path"]) == ["more.zip!inner/photo.png"]
     scores = found.chosen(sort="Score, highest first")["score"].dropna()
@@ -166,15 +168,15 @@ def test_rows_are_filtered_searched_and_sorted(examined):
 def test_a_last_row_that_is_still_being_written_is_not_shown(examined, tmp_path):
     cut = tmp_path / "cut.csv"
     cut.write_bytes(examined.table.read_bytes()[:-40] + b'"unfinished')
-    assert len(Found.read(cut).rows) <= 5
-    assert set(Found.read(cut).rows["outcome"]) <= {outcome.value for outcome in Outcome}
+    assert len(BatchResults.read(cut).rows) <= 5
+    assert set(BatchResults.read(cut).rows["outcome"]) <= {outcome.value for outcome in Outcome}
 
 
 def test_a_table_that_is_only_just_being_begun_has_no_rows(tmp_path):
     table = tmp_path / "table.csv"
-    assert Found.read(table).rows.empty
+    assert BatchResults.read(table).rows.empty
     table.touch()
-    found = Found.read(table)
+    found = BatchResults.read(table)
     assert found.rows.empty
     assert found.counts[Outcome.ERROR] == 0
     assert csv_without(table, {"0" * 64}) == b""
@@ -183,15 +185,15 @@ def test_a_table_that_is_only_just_being_begun_has_no_rows(tmp_path):
 def test_the_files_behind_rows_are_taken_in_again_also_out_of_a_zip(examined, monkeypatch):
     listings = []
     monkeypatch.setattr("faceloupe.batch.results.inputs", lambda order: listings.append(order) or inputs(order))
-    rows = Found.read(examined.table).rows
+    rows = BatchResults.read(examined.table).rows
     sources = Sources(examined.order(), rows["path"])
     for row in rows.itertuples():
         if row.path == "more.zip!clip.mp4":
             with pytest.raises(UsageError, match="unpack it"):
                 sources.take(row.path, row.sha256, row.media_type, max_bytes=LIMIT)
         else:
-            intake = sources.take(row.path, row.sha256, row.media_type, max_bytes=LIMIT)
-            assert intake.evidence.sha256 == row.sha256
+            evidence_file = sources.take(row.path, row.sha256, row.media_type, max_bytes=LIMIT)
+            assert evidence_file.evidence.sha256 == row.sha256
     assert len(listings) == 1
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from faceloupe.batch.tasks import Equipment, Result, Task, failed
+from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.errors import WeightsError
 from faceloupe.types import Outcome
 
@@ -15,8 +15,8 @@ class Light:
     """Answers without a network. A name that holds SEGV, KILL or EXIT ends the process; SLOW lets others pass; a file
     whose name holds GONE could be hashed and not be read again."""
 
-    def __init__(self, equipment: Equipment) -> None:
-        self._reports = equipment.reports
+    def __init__(self, worker_config: WorkerConfig) -> None:
+        self._reports = worker_config.reports
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         for task in tasks:
@@ -39,8 +39,8 @@ class Light:
 class Telling:
     """Gives the effort and the model that it was told to score with as the reason."""
 
-    def __init__(self, equipment: Equipment) -> None:
-        self._words = f"{equipment.settings.effort} {equipment.settings.model_id}"
+    def __init__(self, worker_config: WorkerConfig) -> None:
+        self._words = f"{worker_config.settings.effort} {worker_config.settings.model_id}"
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         for task in tasks:
@@ -50,12 +50,12 @@ class Telling:
 class Unready:
     """Cannot be made ready."""
 
-    def __init__(self, equipment: Equipment) -> None:
-        raise WeightsError(f"The weights {equipment.settings.model_id} are missing.")
+    def __init__(self, worker_config: WorkerConfig) -> None:
+        raise WeightsError(f"The weights {worker_config.settings.model_id} are missing.")
 
 
 class Stillborn:
     """Dies before it is ready."""
 
-    def __init__(self, equipment: Equipment) -> None:
+    def __init__(self, worker_config: WorkerConfig) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

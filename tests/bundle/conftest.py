@@ -19,7 +19,7 @@ from faceloupe.bundle.format import Manifest, Member
 from faceloupe.bundle.signing import signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.write import pictures_of
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -80,16 +80,16 @@ def edited(members: Members, name: str, change) -> Members:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory, instruments, settings) -> Made:
+def made(tmp_path_factory, analyzer, settings) -> Made:
     folder = tmp_path_factory.mktemp("bundle")
     store = CaseStore(folder / "data")
     case = store.create_case("Doe v. Roe", examiner="Ann")
     for source in (GENERATED, PHOTOGRAPH):
         small = folder / source.with_suffix(".png").name
         Image.open(source).convert("RGB").resize((256, 256)).save(small)
-        intake = take_in(small, max_bytes=10**8)
-        item = store.file_evidence(case.id, intake, actor="Clerk")
-        analysis = pipeline.analyze(intake, instruments, settings=settings)
+        evidence_file = open_evidence(small, max_bytes=10**8)
+        item = store.file_evidence(case.id, evidence_file, actor="Clerk")
+        analysis = pipeline.analyze(evidence_file, analyzer, settings=settings)
         store.add_run(case.id, item.sha256, analysis.report, pictures_of(analysis), actor="Clerk")
     store.add_note(case.id, "Looks <b>odd</b>", author="Ann", sha256=item.sha256)
     store.add_note(case.id, "A first look", author="Ann")

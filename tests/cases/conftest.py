@@ -9,7 +9,7 @@ import pytest
 
 from faceloupe.cases.records import Case, Item
 from faceloupe.cases.store import CaseStore
-from faceloupe.media.evidence_file import Intake, take_in_bytes
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 
 PICTURE = b"\x89PNG\r\n\x1a\n of a kind"
 
@@ -20,8 +20,8 @@ def ticking():
     return lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(seconds))
 
 
-def upload(content: bytes = b"content", name: str = "face.jpg") -> Intake:
-    return take_in_bytes(content, name, max_bytes=10**8)
+def upload(content: bytes = b"content", name: str = "face.jpg") -> EvidenceFile:
+    return evidence_from_bytes(content, name, max_bytes=10**8)
 
 
 def report_of(sha256: str, outcome: str = "manipulated", score: float | None = 0.9) -> dict[str, Any]:

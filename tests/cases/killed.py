@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from faceloupe.cases.audit_log import STORE
-from faceloupe.cases.blobs import Vault
+from faceloupe.cases.blobs import BlobStore
 from faceloupe.cases.store import CaseStore
 from faceloupe.report import build
 from tests.cases.conftest import report_of, upload
@@ -51,10 +51,10 @@ def trial(folder: Path, case_id: str, birthplace: Path, chance: random.Random) -
 def whole(folder: Path) -> bool:
     """Whether every file under a final name holds what its name says."""
     for kind in ("evidence", "pictures"):
-        vault = Vault(folder / kind, folder / "incoming")
+        blobs = BlobStore(folder / kind, folder / "incoming")
         for path in (folder / kind).rglob("*"):
             if path.is_file():
-                vault.check(path.parent.name + path.name)
+                blobs.check(path.parent.name + path.name)
     return True
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from faceloupe.cases import audit_log
-from faceloupe.cases.audit_anchors import HeadsFile
+from faceloupe.cases.audit_anchors import AnchorFile
 from faceloupe.cases.audit_log import START, STORE, Entry, Head
-from faceloupe.cases.audit_verify import Witness, check, check_stored
+from faceloupe.cases.audit_verify import ExpectedHeads, check, check_stored
 from faceloupe.errors import CaseError
 from tests.cases.conftest import actions, filed
 
@@ -42,7 +42,7 @@ def loose(store, case, folder):
         memory.execute(f"DROP TRIGGER {name}")
     memory.execute("DROP INDEX log_views")  # it refuses parameters that are no JSON
     with closing(memory):
-        yield memory, case.id, HeadsFile(folder / "heads.txt").read()[case.id]
+        yield memory, case.id, AnchorFile(folder / "heads.txt").read()[case.id]
 
 
 def with_one_byte_changed(text: str, chance: random.Random) -> str:
@@ -234,8 +234,8 @@ def test_entries_survive_the_way_through_json(store, case):
     again = [Entry.from_dict(case.id, values) for values in json.loads(json.dumps([e.as_dict() for e in entries]))]
     assert tuple(again) == entries
     head = Head(case.id, len(entries), entries[-1].sha256)
-    assert check(again, Witness(head)).ok
-    assert check(again[:-1], Witness(head)).first_broken == len(entries)
+    assert check(again, ExpectedHeads(head)).ok
+    assert check(again[:-1], ExpectedHeads(head)).first_broken == len(entries)
 
 
 def test_a_case_that_was_taken_out_of_the_database_is_missed(store, case, folder):

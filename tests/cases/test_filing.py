@@ -12,7 +12,7 @@ from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, EvidenceError, UsageError
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.build import to_json
 from tests.cases.conftest import PICTURE, actions, filed, report_of, ticking, upload
 from tests.conftest import PHOTOGRAPH
@@ -23,7 +23,7 @@ def kept_files(folder: Path) -> list[Path]:
 
 
 def test_a_filed_file_is_kept_byte_for_byte_under_its_hash_and_read_only(store, case, folder):
-    item = store.file_evidence(case.id, take_in(PHOTOGRAPH, max_bytes=10**8), actor="Ann")
+    item = store.file_evidence(case.id, open_evidence(PHOTOGRAPH, max_bytes=10**8), actor="Ann")
     (path,) = kept_files(folder)
     assert path.read_bytes() == PHOTOGRAPH.read_bytes()
     assert path.parent.name + path.name == item.sha256 == hashlib.sha256(PHOTOGRAPH.read_bytes()).hexdigest()
@@ -83,10 +83,10 @@ def test_a_name_is_text_and_never_a_path(store, case, folder, tmp_path, name):
 
 def test_evidence_comes_back_under_its_filed_name(store, case):
     item = store.file_evidence(case.id, upload(b"bytes", "a.jpg"), actor="Ann")
-    intake = store.open_evidence(item.sha256, name=item.name)
-    assert intake.evidence.name == "a.jpg"
-    assert intake.evidence.sha256 == item.sha256
-    with intake.open() as stream:
+    evidence_file = store.open_evidence(item.sha256, name=item.name)
+    assert evidence_file.evidence.name == "a.jpg"
+    assert evidence_file.evidence.sha256 == item.sha256
+    with evidence_file.open() as stream:
         assert stream.read() == b"bytes"
 
 
@@ -97,9 +97,9 @@ def test_damaged_evidence_is_refused_and_logged(store, case, folder, damage):
     (path,) = kept_files(folder)
     path.chmod(0o644)
     path.write_bytes(b"c0ntent") if damage == "altered" else path.unlink()
-    for look in (store.open_evidence, store.verify_evidence):
+    for observation in (store.open_evidence, store.verify_evidence):
         with pytest.raises(CaseError, match="restore it"):
-            look(item.sha256)
+            observation(item.sha256)
     with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:
         logged = connection.execute("SELECT action FROM log WHERE chain = ?", (STORE,)).fetchall()
     assert logged.count(("evidence check failed",)) == 2
@@ -118,10 +118,10 @@ def test_damaged_evidence_is_not_covered_up_by_filing_it_again(store, case, fold
 def test_a_file_that_changes_before_it_is_kept_is_not_filed(store, case, folder, tmp_path):
     path = tmp_path / "video.mp4"
     path.write_bytes(b"\x00\x00\x00\x18ftypisom" + bytes(100))
-    intake = take_in(path, max_bytes=10**6)
+    evidence_file = open_evidence(path, max_bytes=10**6)
     path.write_bytes(b"other")
     with pytest.raises(EvidenceError):
-        store.file_evidence(case.id, intake, actor="Ann")
+        store.file_evidence(case.id, evidence_file, actor="Ann")
     assert not kept_files(folder)
     assert store.items(case.id).total == 0
     assert actions(store, case.id)[-2:] == ["intake begun", "intake failed"]

@@ -49,7 +49,7 @@ def mixed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, instruments, settings, monkeypatch):
+def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, analyzer, settings, monkeypatch):
     tmp_path = mixed.parent
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, "in", "--csv", "out.csv", "--json-dir", "reports", "--workers", "2")
@@ -60,7 +60,7 @@ def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, instruments
     for path in sorted(mixed.iterdir()):
         if path.suffix == ".zip":
             continue
-        row, report = rows[f"in/{path.name}"], analyze(path, instruments, settings=settings, explain=False).report
+        row, report = rows[f"in/{path.name}"], analyze(path, analyzer, settings=settings, explain=False).report
         assert row["outcome"] == report["outcome"]
         assert row["reason"] == report["reason"]
         assert row["media_type"] == report["evidence"]["media_type"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from faceloupe.cases.store import CaseStore
-from faceloupe.cli import case as cli_cases
+from faceloupe.cli import case as case_command
 from faceloupe.config import EFFORTS, data_folder
 from faceloupe.errors import WeightsError
 from tests.cases.conftest import report_of
@@ -105,7 +105,7 @@ def test_without_weights_the_evidence_is_filed_all_the_same(capsys, case, monkey
     def missing(_settings):
         raise WeightsError("The weights are missing; restore them.")
 
-    monkeypatch.setattr(cli_cases, "_instruments", missing)
+    monkeypatch.setattr(case_command, "_analyzer", missing)
     code, out, err = run(capsys, "case", "add", case, GENERATED)
     assert (code, err) == (2, "faceloupe: The weights are missing; restore them.\n")
     assert out.split()[1:] == ["not", "analyzed", GENERATED.name]

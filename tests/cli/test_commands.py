@@ -33,7 +33,7 @@ def words(line: str) -> list[str]:
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def workflow(tmp_path, monkeypatch):
     """A folder that holds the files that the README speaks of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
@@ -51,7 +51,7 @@ def desk(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_does_what_it_says(desk, capsys, monkeypatch):
+def test_every_command_of_the_readme_does_what_it_says(workflow, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a long password\n")))
     case, done = "", []
 
@@ -72,7 +72,7 @@ def test_every_command_of_the_readme_does_what_it_says(desk, capsys, monkeypatch
             assert main.main(arguments) in (0, 2)
             capsys.readouterr()
             continue
-        item = hashlib.sha256((desk / "file").read_bytes()).hexdigest()[:12]
+        item = hashlib.sha256((workflow / "file").read_bytes()).hexdigest()[:12]
         if arguments[:2] == ["case", "list|show|note|sign-off"]:
             for action, rest in CASE_ACTIONS.items():
                 run("case", action, *shlex.split(rest.format(case=case, item=item)))
@@ -82,4 +82,4 @@ def test_every_command_of_the_readme_does_what_it_says(desk, capsys, monkeypatch
         if arguments[:2] == ["case", "create"]:
             case = out.strip()
     assert len(done) >= len(COMMANDS) - 3
-    assert {path.name for path in desk.iterdir()} >= {"results", "results.csv", "bundle.zip"}
+    assert {path.name for path in workflow.iterdir()} >= {"results", "results.csv", "bundle.zip"}

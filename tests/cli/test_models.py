@@ -9,7 +9,7 @@ import torch
 from faceloupe.cli import main
 from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.models.record import ModelRecord, ensemble_hash, find_record, read_registry, write_record
-from faceloupe.models.registry import parts_of, read_entries
+from faceloupe.models.registry import components_of, read_entries
 from tests.cli.test_main import run
 from tests.models.releases import served, whole
 from tests.models.test_checkpoint import Runs
@@ -139,7 +139,7 @@ def no_proxy(monkeypatch):
 def test_fetch_restores_the_weights_of_every_part(capsys, folder, monkeypatch):
     ensemble = find_record(folder)  # a fusion: its core, its heads and the encoder that they share
     files = {}
-    for part in parts_of(ensemble, folder):
+    for part in components_of(ensemble, folder):
         path = folder / part.weights_file
         files[f"/{path.name}"] = path.read_bytes()
         path.unlink()

@@ -30,24 +30,24 @@ def exported(tmp_path_factory):
     return folder
 
 
-def test_float32_gives_the_logits_of_the_original(exported, instruments, portrait):
+def test_float32_gives_the_logits_of_the_original(exported, analyzer, portrait):
     values, scorer = onnx_export.read_exported(exported / "float32.onnx", RECORD)
     assert values["parity"]["largest_logit_difference"] < 1e-4
     assert values["parity"]["other_outcomes"] == 0
-    (face,) = instruments.detector.detect(portrait)
-    views = instruments.scorer.view(portrait, face.box)
+    (face,) = analyzer.detector.detect(portrait)
+    views = analyzer.scorer.view(portrait, face.box)
     for count in (1, 3):  # any number of faces at once
-        found, expected = scorer.logits([views] * count), instruments.scorer.logits([views] * count)
+        found, expected = scorer.logits([views] * count), analyzer.scorer.logits([views] * count)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_int8_is_a_quarter_of_the_size_and_says_how_far_it_is_off(exported, instruments, portrait):
+def test_int8_is_a_quarter_of_the_size_and_says_how_far_it_is_off(exported, analyzer, portrait):
     small, large = ((exported / name).stat().st_size for name in ("int8.onnx", "float32.onnx"))
     assert small < 0.33 * large
     values, scorer = onnx_export.read_exported(exported / "int8.onnx", RECORD)
-    (face,) = instruments.detector.detect(portrait)
-    views = instruments.scorer.view(portrait, face.box)
-    apart = abs(float(scorer.logits([views])[0] - instruments.scorer.logits([views])[0]))
+    (face,) = analyzer.detector.detect(portrait)
+    views = analyzer.scorer.view(portrait, face.box)
+    apart = abs(float(scorer.logits([views])[0] - analyzer.scorer.logits([views])[0]))
     assert 0.0 < apart <= values["parity"]["largest_logit_difference"] + 1e-6 < 1.0
 
 

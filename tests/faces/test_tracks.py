@@ -87,7 +87,7 @@ def test_a_person_who_leaves_and_comes_back_is_two_tracks_of_one_person():
     assert len(tracker.tracks) == 2
     (person,) = link(tracker.tracks)
     assert person.tracks == (1, 2)
-    assert 0.88 <= person.likeness <= 1.0
+    assert 0.88 <= person.similarity <= 1.0
 
 
 def test_linking_can_be_stopped():
@@ -122,13 +122,13 @@ def test_an_empty_video_has_no_tracks_and_no_people():
 def test_likeness_is_1_for_the_same_picture_and_does_not_depend_on_the_order():
     rgb, (ann, bob) = scene({"ann": (160, 240), "bob": (460, 240)})
     one, other = appearance(rgb, ann), appearance(rgb, bob)
-    assert one.likeness(one) == pytest.approx(1.0, abs=1e-5)
-    assert one.likeness(other) == pytest.approx(other.likeness(one), abs=1e-6)
-    assert one.likeness(other) < 0.6
+    assert one.similarity(one) == pytest.approx(1.0, abs=1e-5)
+    assert one.similarity(other) == pytest.approx(other.similarity(one), abs=1e-6)
+    assert one.similarity(other) < 0.6
 
 
 def test_a_flat_or_border_face_can_be_described():
     for at in ((0.0, 0.0), (639.0, 479.0)):
-        look = appearance(np.zeros((*SIZE, 3), np.uint8), face_at(*at))
-        assert np.isfinite(look.face).all()
-        assert look.colors.sum(1) == pytest.approx([1.0, 1.0])
+        observation = appearance(np.zeros((*SIZE, 3), np.uint8), face_at(*at))
+        assert np.isfinite(observation.face).all()
+        assert observation.colors.sum(1) == pytest.approx([1.0, 1.0])

@@ -126,8 +126,8 @@ def test_a_heatmap_lies_where_the_face_is():
     from faceloupe.report.drawing.overlays import _turned_back
     from faceloupe.types import FaceFinding, FaceQuality, Outcome
 
-    heat = np.zeros((32, 32), np.float32)
-    heat[:8, 12:20] = 1.0  # the forehead
+    heatmap = np.zeros((32, 32), np.float32)
+    heatmap[:8, 12:20] = 1.0  # the forehead
     for degrees, place in ((90, (280, 150)), (-90, (120, 150)), (180, (200, 230)), (30, (240, 81))):
         stood = upright(RGB, face(degrees))
         square = Box(
@@ -135,7 +135,7 @@ def test_a_heatmap_lies_where_the_face_is():
         )
         finding = FaceFinding(
             *(1, face(degrees).box, 1.0, 60.0, FaceQuality(60.0, 100.0, 1.0), Outcome.AUTHENTIC, "", 0.01),
-            heat=heat,
+            heatmap=heatmap,
             crop_box=stood.in_picture(square),
             turned_deg=stood.turned_deg,
         )
@@ -150,13 +150,11 @@ def _middle(box: Box) -> tuple[float, float]:
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 @pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
-def test_a_portrait_that_lies_has_the_face_that_it_has_upright(instruments, path, quarters):
+def test_a_portrait_that_lies_has_the_face_that_it_has_upright(analyzer, path, quarters):
     with Image.open(path) as opened:
         opened.thumbnail((512, 512))
         picture = np.asarray(opened.convert("RGB"))
-    (level, *_), (lying, *_) = (
-        find(one, instruments.detector) for one in (picture, np.rot90(picture, -quarters).copy())
-    )
+    (level, *_), (lying, *_) = (find(one, analyzer.detector) for one in (picture, np.rot90(picture, -quarters).copy()))
     tilt = roll(lying) - roll(level)
     assert (tilt - 90 * quarters + 180) % 360 - 180 == pytest.approx(0, abs=2)
     one, other = upright(picture, level), upright(np.rot90(picture, -quarters).copy(), lying)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.config import Settings
 from faceloupe.samples import SAMPLES
 
@@ -17,19 +17,19 @@ RECORD = Path(__file__).with_name("samples.json")
 KEYS = ("outcome", "score", "raw_logit", "log10_lr", "box", "crop_box", "sharpness", "heat_peak")
 
 
-def answers(instruments: Instruments, settings: Settings) -> dict:
+def answers(analyzer: Analyzer, settings: Settings) -> dict:
     """What is recorded of every sample: the weights, and each face's numbers."""
     found = {}
     for sample in SAMPLES:
-        report = analyze(sample.path, instruments, settings=settings).report
+        report = analyze(sample.path, analyzer, settings=settings).report
         faces = [{key: face[key] for key in KEYS} for face in report["faces"]]
         found[sample.path.name] = {"sha256": report["evidence"]["sha256"], "outcome": report["outcome"], "faces": faces}
-    return {"weights_sha256": instruments.scorer.record.weights_sha256, "samples": found}
+    return {"weights_sha256": analyzer.scorer.record.weights_sha256, "samples": found}
 
 
 @pytest.mark.parametrize("effort", ["quick", "standard"])
-def test_the_samples_get_the_recorded_answers(effort, instruments, standard):
-    used = {"quick": instruments, "standard": standard}[effort]
+def test_the_samples_get_the_recorded_answers(effort, analyzer, standard):
+    used = {"quick": analyzer, "standard": standard}[effort]
     recorded, now = json.loads(RECORD.read_text(encoding="utf-8"))[effort], answers(used, Settings(effort=effort))
     assert now["weights_sha256"] == recorded["weights_sha256"]
     for name, expected in recorded["samples"].items():
@@ -49,6 +49,6 @@ def test_the_samples_get_the_recorded_answers(effort, instruments, standard):
 
 if __name__ == "__main__":
     efforts = {effort: Settings(effort=effort) for effort in ("quick", "standard")}
-    found = {effort: answers(Instruments.load(settings), settings) for effort, settings in efforts.items()}
+    found = {effort: answers(Analyzer.load(settings), settings) for effort, settings in efforts.items()}
     text = json.dumps(found, indent=2)
     RECORD.write_text(text + "\n", encoding="utf-8")

@@ -14,20 +14,20 @@ def test_the_hash_is_that_of_the_file_whatever_its_size_against_the_limit(tmp_pa
     path = tmp_path / "blob"
     path.write_bytes(content)
     for limit in (10, 4 * 1024 * 1024):
-        taken = evidence_file.take_in(path, max_bytes=limit)
+        taken = evidence_file.open_evidence(path, max_bytes=limit)
         assert taken.evidence.sha256 == hashlib.sha256(content).hexdigest()
         assert taken.evidence.size_bytes == len(content)
         assert (taken.content is None) == (limit < len(content))
 
 
 def test_bytes_that_are_kept_are_the_bytes_that_were_hashed():
-    taken = evidence_file.take_in(GENERATED, max_bytes=10**9)
+    taken = evidence_file.open_evidence(GENERATED, max_bytes=10**9)
     assert hashlib.sha256(taken.content).hexdigest() == taken.evidence.sha256
 
 
 def test_upload_and_file_give_one_identity():
-    from_file = evidence_file.take_in(GENERATED, max_bytes=10**9)
-    from_bytes = evidence_file.take_in_bytes(GENERATED.read_bytes(), GENERATED.name, max_bytes=10**9)
+    from_file = evidence_file.open_evidence(GENERATED, max_bytes=10**9)
+    from_bytes = evidence_file.evidence_from_bytes(GENERATED.read_bytes(), GENERATED.name, max_bytes=10**9)
     assert from_bytes == from_file
 
 
@@ -69,7 +69,7 @@ def test_the_type_is_read_from_the_content(head, expected):
 def test_a_video_is_told_from_a_still_whatever_its_name(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1")
-    assert evidence_file.take_in(path, max_bytes=100).evidence.media_type == "video"
+    assert evidence_file.open_evidence(path, max_bytes=100).evidence.media_type == "video"
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "folder", "pipe"])
@@ -77,7 +77,7 @@ def test_what_is_no_regular_file_is_refused_in_one_sentence(tmp_path, name):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
     with pytest.raises(UsageError, match=name.removesuffix(".jpg")) as caught:
-        evidence_file.take_in(tmp_path / name, max_bytes=100)
+        evidence_file.open_evidence(tmp_path / name, max_bytes=100)
     assert "\n" not in str(caught.value)
 
 
@@ -87,12 +87,12 @@ def test_an_unreadable_file_is_refused(tmp_path):
     path.write_bytes(b"x")
     path.chmod(0)
     with pytest.raises(UsageError, match="permissions"):
-        evidence_file.take_in(path, max_bytes=100)
+        evidence_file.open_evidence(path, max_bytes=100)
 
 
 def test_the_input_is_never_changed():
     before = GENERATED.stat()
-    evidence_file.take_in(GENERATED, max_bytes=10**9)
+    evidence_file.open_evidence(GENERATED, max_bytes=10**9)
     after = GENERATED.stat()
     assert (before.st_mtime_ns, before.st_size, stat.S_IMODE(before.st_mode)) == (
         after.st_mtime_ns,
@@ -115,7 +115,7 @@ def test_a_video_on_disk_is_hashed_whole_and_read_where_it_lies(tmp_path):
     path = tmp_path / "clip.mp4"
     content = MP4_HEAD + os.urandom(3 * 1024 * 1024)
     path.write_bytes(content)
-    taken = evidence_file.take_in(path, max_bytes=10)
+    taken = evidence_file.open_evidence(path, max_bytes=10)
     assert (taken.evidence.media_type, taken.content) == ("video", None)
     assert taken.evidence.sha256 == hashlib.sha256(content).hexdigest()
     with taken.open() as stream:
@@ -124,7 +124,7 @@ def test_a_video_on_disk_is_hashed_whole_and_read_where_it_lies(tmp_path):
 
 
 def test_an_uploaded_video_is_read_from_its_bytes():
-    taken = evidence_file.take_in_bytes(MP4_HEAD, "clip.mp4", max_bytes=10**6)
+    taken = evidence_file.evidence_from_bytes(MP4_HEAD, "clip.mp4", max_bytes=10**6)
     with taken.open() as stream:
         taken.refuse_changed(stream)
         assert stream.read() == MP4_HEAD
@@ -132,13 +132,13 @@ def test_an_uploaded_video_is_read_from_its_bytes():
 
 def test_an_upload_over_the_limit_can_not_be_opened():
     with pytest.raises(EvidenceError, match="by its path"):
-        evidence_file.take_in_bytes(MP4_HEAD, "clip.mp4", max_bytes=3).open()
+        evidence_file.evidence_from_bytes(MP4_HEAD, "clip.mp4", max_bytes=3).open()
 
 
 def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4_HEAD)
-    taken = evidence_file.take_in(path, max_bytes=10)
+    taken = evidence_file.open_evidence(path, max_bytes=10)
     with taken.open() as stream:
         path.unlink()
         taken.refuse_changed(stream)  # deleted while it is open: still whole
@@ -152,7 +152,7 @@ def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_pat
 def test_bytes_that_are_not_those_that_were_hashed_are_found_out_though_size_and_time_are_the_same(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4_HEAD)
-    taken = evidence_file.take_in(path, max_bytes=10)
+    taken = evidence_file.open_evidence(path, max_bytes=10)
     before = path.stat()
     path.write_bytes(MP4_HEAD[::-1])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -163,7 +163,7 @@ def test_bytes_that_are_not_those_that_were_hashed_are_found_out_though_size_and
 def test_a_further_name_of_a_file_is_no_change_of_it_unless_its_bytes_changed_too(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4_HEAD)
-    taken = evidence_file.take_in(path, max_bytes=10)
+    taken = evidence_file.open_evidence(path, max_bytes=10)
     before = path.stat()
     os.link(path, tmp_path / "also.mp4")
     with taken.open() as stream:
@@ -178,7 +178,7 @@ def test_a_further_name_of_a_file_is_no_change_of_it_unless_its_bytes_changed_to
 def test_a_file_that_is_written_to_while_it_is_open_is_found_out(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4_HEAD)
-    taken = evidence_file.take_in(path, max_bytes=10)
+    taken = evidence_file.open_evidence(path, max_bytes=10)
     with taken.open() as stream:
         with path.open("ab") as writer:
             writer.write(b"more")
@@ -190,7 +190,7 @@ def test_hashing_tells_how_far_it_is_and_can_be_stopped(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4_HEAD + bytes(3 * 1024 * 1024))
     shares = []
-    evidence_file.take_in(path, max_bytes=10, step=shares.append)
+    evidence_file.open_evidence(path, max_bytes=10, step=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -198,4 +198,4 @@ def test_hashing_tells_how_far_it_is_and_can_be_stopped(tmp_path):
         raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        evidence_file.take_in(path, max_bytes=10, step=stop)
+        evidence_file.open_evidence(path, max_bytes=10, step=stop)

@@ -17,7 +17,7 @@ LIMITS = {"max_bytes": 10**8, "max_pixels": 10**8}
 
 def decode(content: bytes, **limits):
     limits = LIMITS | limits
-    return image.decode(evidence_file.take_in_bytes(content, "x", max_bytes=limits["max_bytes"]), **limits)
+    return image.decode(evidence_file.evidence_from_bytes(content, "x", max_bytes=limits["max_bytes"]), **limits)
 
 
 def encode(picture: Image.Image, kind: str, **options) -> bytes:

@@ -385,7 +385,7 @@ def test_broken_boxes_chunks_and_profiles_never_escape(seed):
         content[place] = random.integers(256)
     try:
         picture = image.decode(
-            evidence_file.take_in_bytes(bytes(content), "x", max_bytes=10**8), max_bytes=10**8, max_pixels=10**7
+            evidence_file.evidence_from_bytes(bytes(content), "x", max_bytes=10**8), max_bytes=10**8, max_pixels=10**7
         )
     except EvidenceError:
         return
@@ -405,7 +405,9 @@ def test_what_was_done_is_the_same_without_isolation():
     ]
     for content in contents:
         plain = decode(content)
-        other = isolated(evidence_file.take_in_bytes(content, "x", max_bytes=10**8), settings=Settings(effort="quick"))
+        other = isolated(
+            evidence_file.evidence_from_bytes(content, "x", max_bytes=10**8), settings=Settings(effort="quick")
+        )
         assert np.array_equal(plain.rgb, other.rgb)
         facts = [(one.notes, one.shown, one.unshown, one.damage) for one in (plain, other)]
         assert facts[0] == facts[1]

@@ -53,7 +53,10 @@ def opened(content: bytes | Path, found: str | None = None, **options) -> Video:
 
 
 def walked(video: Video, wanted=None, every=False) -> dict[int, np.ndarray]:
-    return {glimpse.index: glimpse.rgb() for glimpse in video.walk(wanted or range(video.count), every=every)}
+    return {
+        decoded_frame.index: decoded_frame.rgb()
+        for decoded_frame in video.walk(wanted or range(video.count), every=every)
+    }
 
 
 @kinds
@@ -61,15 +64,15 @@ def test_every_frame_has_its_number_and_its_exact_time(tmp_path, name, options):
     video = opened(write_clip(tmp_path / name, numbered(40), **options))
     coarse = Fraction(1, 1000) if name.endswith(("mkv", "webm")) else 0  # what these containers round times to
     seen = []
-    for glimpse in video.walk(range(40), every=True):
-        assert read_number(glimpse.rgb()) == glimpse.index
-        assert abs(glimpse.time - Fraction(glimpse.index, 25)) <= coarse
-        assert glimpse.time == video.time(glimpse.index)
-        assert video.index_at(glimpse.time) == video.index_at(float(glimpse.time)) == glimpse.index
-        assert glimpse.wanted
-        assert glimpse.luma.shape == LUMA_SHAPE
-        assert glimpse.luma.dtype == np.uint8
-        seen.append(glimpse.index)
+    for decoded_frame in video.walk(range(40), every=True):
+        assert read_number(decoded_frame.rgb()) == decoded_frame.index
+        assert abs(decoded_frame.time - Fraction(decoded_frame.index, 25)) <= coarse
+        assert decoded_frame.time == video.time(decoded_frame.index)
+        assert video.index_at(decoded_frame.time) == video.index_at(float(decoded_frame.time)) == decoded_frame.index
+        assert decoded_frame.wanted
+        assert decoded_frame.luma.shape == LUMA_SHAPE
+        assert decoded_frame.luma.dtype == np.uint8
+        seen.append(decoded_frame.index)
     assert seen == list(range(40))
     assert (video.unreadable, video.damaged_packets) == ([], 0)
     facts = video.facts
@@ -102,7 +105,7 @@ def test_coarse_gray_follows_the_picture_in_every_pixel_format(tmp_path):
 
 def test_on_the_way_every_frame_since_the_key_frame_is_seen_and_told_from_the_wanted_ones(tmp_path):
     video = opened(write_clip(tmp_path / "a.mp4", numbered(60), gop=12, options={"sc_threshold": "0"}))
-    seen = [(glimpse.index, glimpse.wanted) for glimpse in video.walk([30, 50], every=True)]
+    seen = [(decoded_frame.index, decoded_frame.wanted) for decoded_frame in video.walk([30, 50], every=True)]
     assert seen == [(index, index in (30, 50)) for index in range(24, 51)]
 
 
@@ -142,7 +145,7 @@ def test_a_new_walk_ends_the_one_before_and_walks_repeat(tmp_path):
 def test_a_frame_outlives_the_walk(tmp_path):
     video = opened(write_clip(tmp_path / "a.mp4", numbered(40)))
     kept = list(video.walk(range(40), every=False))
-    assert [read_number(glimpse.rgb()) for glimpse in kept] == list(range(40))
+    assert [read_number(decoded_frame.rgb()) for decoded_frame in kept] == list(range(40))
 
 
 def test_frames_that_do_not_exist_cannot_be_asked_for(tmp_path):
@@ -542,7 +545,9 @@ def test_frames_sought_in_clips_of_an_old_encoder_are_those_decoded_from_the_sta
         video = Video(stream, "MP4", max_pixels=10**7)
         sought = walked(video, [40, 300, 520])
         assert list(sought) == [40, 300, 520]
-        whole = {glimpse.index: glimpse.rgb() for glimpse in video.walk([0, 40, 300, 520], every=False)}
+        whole = {
+            decoded_frame.index: decoded_frame.rgb() for decoded_frame in video.walk([0, 40, 300, 520], every=False)
+        }
         linear = {g.index: g.rgb() for g in video.walk([0, 40, 300, 520], every=True) if g.wanted}
         assert all(np.array_equal(sought[index], linear[index]) for index in sought)
         assert all(np.array_equal(whole[index], linear[index]) for index in whole)

@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from faceloupe.config import QUICK_MODEL, weights_folder
-from faceloupe.models.http import Patience
+from faceloupe.models.http import RetryPolicy
 from faceloupe.models.record import ModelRecord, find_record, write_record
 from faceloupe.models.registry import ReleaseEntry, write_entries
 
 SIZE = 600_000
 CONTENT = hashlib.shake_256(b"weights").digest(SIZE)
-QUICK = Patience(connect_s=2.0, silence_s=0.4, window_s=0.4, least_bytes_s=50_000.0, attempts=3, pause_s=0.02)
+QUICK = RetryPolicy(connect_s=2.0, silence_s=0.4, window_s=0.4, least_bytes_s=50_000.0, attempts=3, pause_s=0.02)
 
 Behavior = Callable[["Handler"], None]
 

@@ -15,7 +15,7 @@ from faceloupe.config import REPOSITORY
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.models.fetch import fetch, missing, take_file
 from faceloupe.models.record import read_registry
-from faceloupe.models.registry import parts_of, place_of, read_entries, state_of
+from faceloupe.models.registry import components_of, read_entries, weights_path, weights_status
 from tests.models import releases
 from tests.models.releases import CONTENT, QUICK, SIZE, cut, registry, served, status, whole
 
@@ -83,7 +83,7 @@ def _no_connection_leaves_this_machine(monkeypatch):
 
 
 def assert_verified(record, folder):
-    assert state_of(record, folder) == "verified"
+    assert weights_status(record, folder) == "verified"
     assert (folder / record.weights_file).read_bytes() == CONTENT
     assert names(folder) == {record.weights_file}
 
@@ -91,7 +91,7 @@ def assert_verified(record, folder):
 def refused(record, folder) -> str:
     """The sentence of a failed download; nothing has the final name."""
     with pytest.raises(FaceLoupeError) as caught:
-        fetch(record, folder, patience=QUICK)
+        fetch(record, folder, retry_policy=QUICK)
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert sentence.endswith(".")
@@ -102,7 +102,7 @@ def refused(record, folder) -> str:
 def test_missing_weights_are_fetched_and_verified(release, record, folder):
     server, shares = release(whole), []
     assert missing(record, folder)
-    fetch(record, folder, patience=QUICK, progress=lambda stage, share: shares.append((stage, share)))
+    fetch(record, folder, retry_policy=QUICK, progress=lambda stage, share: shares.append((stage, share)))
     assert_verified(record, folder)
     assert server.asked == [(f"/{record.weights_file}", None)]
     assert [share for _, share in shares] == sorted(share for _, share in shares)
@@ -113,7 +113,7 @@ def test_missing_weights_are_fetched_and_verified(release, record, folder):
 def test_weights_that_are_there_make_no_connection(release, record, folder):
     server = release(whole)
     (folder / record.weights_file).write_bytes(CONTENT)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert server.asked == []
 
 
@@ -121,13 +121,13 @@ def test_altered_weights_are_not_missing_and_are_replaced_when_asked(release, re
     release(whole)
     (folder / record.weights_file).write_bytes(b"altered")
     assert not missing(record, folder)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
 
 
 def test_redirects_are_followed_as_github_makes_them(release, record, folder):
     server = release(status(302, Location="/elsewhere?x=1"), status(307, Location="/signed"), whole)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert [path for path, _ in server.asked] == [f"/{record.weights_file}", "/elsewhere?x=1", "/signed"]
 
@@ -142,7 +142,7 @@ def test_what_will_not_pass_is_asked_for_once(release, record, folder, code):
 @pytest.mark.parametrize("code", [408, 429, 500, 503])
 def test_what_may_pass_is_asked_for_again(release, record, folder, code):
     server = release(status(code), whole)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert len(server.asked) == 2
 
@@ -155,7 +155,7 @@ def test_a_server_that_stays_broken_is_given_up(release, record, folder):
 
 def test_a_broken_transfer_goes_on_where_it_stopped(release, record, folder):
     server = release(cut(200_000), cut(200_000), whole)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert [asked for _, asked in server.asked] == [None, "bytes=200000-", "bytes=400000-"]
 
@@ -164,7 +164,7 @@ def test_a_transfer_goes_on_in_the_next_run(release, record, folder):
     server = release(cut(150_000))
     assert "450,000 of 600,000" in refused(record, folder)
     server.behaviors[:] = [whole]
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert server.asked[-1][1] == "bytes=450000-"
 
@@ -180,7 +180,7 @@ def test_a_server_that_cannot_go_on_starts_anew(release, record, folder):
         handler.wfile.write(CONTENT)
 
     release(cut(200_000), ignores_the_range)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
 
 
@@ -195,7 +195,7 @@ def test_a_server_that_cannot_go_on_starts_anew(release, record, folder):
 )
 def test_another_part_than_asked_for_starts_anew(release, record, folder, wrong):
     server = release(cut(200_000), wrong, whole)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert server.asked[-1][1] is None
 
@@ -203,7 +203,7 @@ def test_another_part_than_asked_for_starts_anew(release, record, folder, wrong)
 def test_wrong_bytes_of_an_older_transfer_do_not_stay(release, record, folder):
     (folder / f"{record.weights_file}.{record.weights_sha256[:8]}.part").write_bytes(b"x" * 1000)
     server = release(whole)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert [asked for _, asked in server.asked] == ["bytes=1000-", None]
 
@@ -240,7 +240,7 @@ def test_a_slow_server_is_given_up_in_bounded_time(release, record, folder, slow
 
 def test_a_drip_that_turns_into_a_stream_is_verified(release, record, folder):
     release(releases.drip, releases.hang, whole)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
 
 
@@ -258,7 +258,7 @@ def test_a_redirect_with_an_endless_body_is_not_read(release, record, folder):
             time.sleep(0.01)
 
     release(endless, whole)
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
 
 
@@ -301,7 +301,7 @@ def test_a_certificate_that_cannot_be_verified_is_refused_at_once(record, folder
         monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
         assert "certificate" in refused(record, folder)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "crt"))
-        fetch(record, folder, patience=QUICK)
+        fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
 
 
@@ -310,7 +310,7 @@ def test_a_proxy_of_the_environment_is_used(record, folder, monkeypatch):
         monkeypatch.setenv("FACELOUPE_RELEASES", "http://127.0.0.9:9")
         monkeypatch.setenv("HTTP_PROXY", proxy.address)
         monkeypatch.setenv("http_proxy", proxy.address)
-        fetch(record, folder, patience=QUICK)
+        fetch(record, folder, retry_policy=QUICK)
         assert proxy.asked == [(f"http://127.0.0.9:9/{record.weights_file}", None)]
     assert_verified(record, folder)
 
@@ -333,7 +333,7 @@ def test_a_fetch_killed_half_way_leaves_no_final_file_and_goes_on(release, recor
     assert process.returncode == -signal.SIGKILL
     assert not (folder / record.weights_file).exists()
     server.behaviors[:] = [whole]
-    fetch(record, folder, patience=QUICK)  # the lock of the dead process is no obstacle
+    fetch(record, folder, retry_policy=QUICK)  # the lock of the dead process is no obstacle
     assert_verified(record, folder)
     assert server.asked[-1][1].startswith("bytes=")
 
@@ -368,7 +368,7 @@ def test_a_disk_that_takes_no_more_is_one_sentence(release, record, folder):
     assert said.count("\n") == 1
     assert "cannot be written (File too large)" in said
     assert not (folder / record.weights_file).exists()
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
 
 
@@ -409,9 +409,9 @@ def test_a_cancelled_download_stops_and_goes_on_later(release, record, folder):
     server = release(whole)
     asked = iter([False, True])
     with pytest.raises(Cancelled):
-        fetch(record, folder, patience=QUICK, cancel=lambda: next(asked))
+        fetch(record, folder, retry_policy=QUICK, cancel=lambda: next(asked))
     assert not (folder / record.weights_file).exists()
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)
     assert server.asked[-1][1] is not None
 
@@ -420,7 +420,7 @@ def test_a_folder_in_the_way_is_one_sentence(release, record, folder):
     release(whole)
     (folder / record.weights_file).mkdir()
     with pytest.raises(WeightsError, match="cannot be replaced"):
-        fetch(record, folder, patience=QUICK)
+        fetch(record, folder, retry_policy=QUICK)
 
 
 def test_a_file_that_was_carried_here_is_taken_by_its_content(record, folder, tmp_path):
@@ -480,10 +480,10 @@ def test_a_registry_of_other_weights_is_refused(record, folder):
 def test_the_committed_registry_is_what_the_records_and_files_say():
     folder = REPOSITORY / "weights"
     entries = read_entries(folder)
-    records = {part.id: part for record in read_registry(folder).values() for part in parts_of(record, folder)}
+    records = {part.id: part for record in read_registry(folder).values() for part in components_of(record, folder)}
     assert set(entries) == set(records)
     for name, entry in entries.items():
-        path = place_of(records[name], folder)
+        path = weights_path(records[name], folder)
         assert (entry.file, entry.sha256) == (records[name].weights_file, records[name].weights_sha256)
         assert entry.license == records[name].license
         assert entry.size_bytes == path.stat().st_size

@@ -4,7 +4,7 @@ import hashlib
 import time
 
 from faceloupe.cases.records import Case
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.ui import resources, state
 from tests.conftest import PHOTOGRAPH
 
@@ -60,7 +60,7 @@ def blind_case_with(path=PHOTOGRAPH) -> Case:
     """A blind case of Ada's that has the file, made without the pages."""
     store = resources.cases()
     case = store.create_case("Sealed", examiner=ADA, blind=True)
-    store.file_evidence(case.id, take_in(path, max_bytes=10**9), actor=ADA)
+    store.file_evidence(case.id, open_evidence(path, max_bytes=10**9), actor=ADA)
     return case
 
 

@@ -25,11 +25,11 @@ def app(tmp_path, monkeypatch):
         ("=cmd.jpg", b"no picture"),
     ):
         (tmp_path / "evidence" / "desk" / name).write_bytes(content)
-    for shared in (resources.shelf, resources.cases):
+    for shared in (resources.batch_store, resources.cases):
         shared.clear()
     at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
     yield at.switch_page("../pages/batch.py").run()
-    for shared in (resources.shelf, resources.cases):
+    for shared in (resources.batch_store, resources.cases):
         shared.clear()
 
 
@@ -129,16 +129,16 @@ def test_while_a_blind_case_is_open_no_batch_is_shown(app):
 @pytest.mark.slow
 def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_csv(app):
     from faceloupe.batch.results import csv_without
-    from faceloupe.media.evidence_file import take_in
+    from faceloupe.media.evidence_file import open_evidence
 
     examined(app)
     store = resources.cases()
     case = store.create_case("blind", examiner="Ann", blind=True)
-    store.file_evidence(case.id, take_in(GENERATED, max_bytes=10**8), actor="Ann")
+    store.file_evidence(case.id, open_evidence(GENERATED, max_bytes=10**8), actor="Ann")
     app.run()
     assert "1 rows are of evidence of blind cases" in words(app)
     assert list(app.dataframe[0].value["path"]) == ["desk/=cmd.jpg", "desk/photo.png"]
-    table = resources.shelf().get(app.session_state[state.BATCH]).table
+    table = resources.batch_store().get(app.session_state[state.BATCH]).table
     left = csv_without(table, store.withheld(""))
     assert left.count(b"\r\n") == 3
     assert b"portrait" not in left
@@ -149,7 +149,7 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
 def test_a_path_outside_or_missing_gets_a_sentence(app, path, sentence):
     examine(app, path)
     assert sentence in words(app)
-    assert resources.shelf().all() == []
+    assert resources.batch_store().all() == []
 
 
 def test_nothing_chosen_gets_a_sentence(app):
@@ -158,7 +158,7 @@ def test_nothing_chosen_gets_a_sentence(app):
 
 
 def test_a_batch_that_was_cut_short_can_be_gone_on_with_or_removed(app):
-    batch = resources.shelf().add("cut", uploads=[("a.jpg", io.BytesIO(b"no picture"))])
+    batch = resources.batch_store().add("cut", uploads=[("a.jpg", io.BytesIO(b"no picture"))])
     app.run()
     app.button(key=f"batch-{batch.id}").click().run()
     assert "was not seen to end" in words(app)
@@ -168,4 +168,4 @@ def test_a_batch_that_was_cut_short_can_be_gone_on_with_or_removed(app):
     assert len(app.dataframe[0].value) == 1
     app.button(key="batch_remove").click().run()
     assert not app.exception
-    assert resources.shelf().all() == []
+    assert resources.batch_store().all() == []

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from faceloupe.media.evidence_file import take_in_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import panels
 from tests.pages.record import ADA, ITEM, SHA256, click, create, decide, go, name_examiner, press, sign
@@ -117,8 +117,8 @@ def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(file
 def test_many_items_are_shown_a_page_at_a_time_and_found_by_a_search(app):
     case_id = create(app).session_state[state.CASE]
     for number in range(45):
-        intake = take_in_bytes(b"%d" % number, f"frame {number:02}.jpg", max_bytes=100)
-        resources.cases().file_evidence(case_id, intake, actor=ADA)
+        evidence_file = evidence_from_bytes(b"%d" % number, f"frame {number:02}.jpg", max_bytes=100)
+        resources.cases().file_evidence(case_id, evidence_file, actor=ADA)
 
     def names():
         return [button.label.replace("\\", "") for button in app.button if button.key.startswith("item-")]

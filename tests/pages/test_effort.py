@@ -24,10 +24,10 @@ def other_quick(monkeypatch):
 
 
 @pytest.fixture
-def shelf():
-    resources.shelf.clear()
+def batch_store():
+    resources.batch_store.clear()
     yield
-    resources.shelf.clear()
+    resources.batch_store.clear()
 
 
 def choice(at):
@@ -114,9 +114,9 @@ def test_what_is_filed_to_a_blind_case_is_analyzed_with_the_chosen_effort(app):
     assert f'"model": "{OTHER_MODEL}"' in store.report_text(run.id)
 
 
-def test_a_batch_that_was_cut_short_is_gone_on_with_at_its_own_effort(app, shelf):
+def test_a_batch_that_was_cut_short_is_gone_on_with_at_its_own_effort(app, batch_store):
     settings = Settings(effort="quick")
-    batch = resources.shelf().add("cut", settings=settings, uploads=[("a.jpg", io.BytesIO(b"no picture"))])
+    batch = resources.batch_store().add("cut", settings=settings, uploads=[("a.jpg", io.BytesIO(b"no picture"))])
     go(app, "batch")
     assert choice(app).value == "standard"
     click(app, f"batch-{batch.id}")
@@ -127,12 +127,12 @@ def test_a_batch_that_was_cut_short_is_gone_on_with_at_its_own_effort(app, shelf
 
 
 @pytest.mark.slow
-def test_a_new_batch_is_made_with_the_chosen_effort(app, shelf, tmp_path, monkeypatch):
+def test_a_new_batch_is_made_with_the_chosen_effort(app, batch_store, tmp_path, monkeypatch):
     monkeypatch.setenv("FACELOUPE_EVIDENCE", str(tmp_path))
     (tmp_path / "portrait.jpg").write_bytes(GENERATED.read_bytes())
     choose(go(app, "batch"), "thorough")
     app.text_input(key="batch_path").input("portrait.jpg")
     click(app, "batch_go")
-    batch = resources.shelf().get(app.session_state[state.BATCH])
+    batch = resources.batch_store().get(app.session_state[state.BATCH])
     ended(resources.batches().get(batch.id))
     assert b",thorough\r\n" in batch.table.read_bytes()

@@ -209,7 +209,7 @@ def test_a_file_of_the_evidence_folder_is_examined_where_it_lies(clip, monkeypat
     at.button(key="examine").click().run()
     settled(at)
     assert shown(at)["evidence"]["name"] == "panned.mp4"
-    assert resources.analyses().intake(at.session_state[state.VIDEO_RESULT]) is not None
+    assert resources.analyses().evidence_file(at.session_state[state.VIDEO_RESULT]) is not None
 
 
 def test_one_file_under_one_set_of_settings_is_examined_once(examined, clip, monkeypatch):

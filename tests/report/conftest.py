@@ -37,7 +37,7 @@ def _pair() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def runs(instruments, settings, tmp_path_factory) -> Runs:
+def runs(analyzer, settings, tmp_path_factory) -> Runs:
     """``generated``, ``pair`` (two faces), ``clip`` (two people), ``faceless`` and ``broken``."""
     folder = tmp_path_factory.mktemp("cases")
     frames = _pair()
@@ -48,6 +48,4 @@ def runs(instruments, settings, tmp_path_factory) -> Runs:
     files = {"generated": GENERATED} | {path.stem: path for path in sorted(folder.iterdir())}
     pictures: Pictures = {}
     few = replace(settings, frames=6)
-    return Runs(
-        pictures, {name: run(analyze(path, instruments, settings=few), pictures) for name, path in files.items()}
-    )
+    return Runs(pictures, {name: run(analyze(path, analyzer, settings=few), pictures) for name, path in files.items()})

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.config import EFFORTS, QUICK_MODEL, Settings, weights_folder
 from faceloupe.models.record import find_record, read_registry
-from faceloupe.models.registry import parts_of
+from faceloupe.models.registry import components_of
 from faceloupe.report.build import to_json
 from tests.conftest import GENERATED
 
@@ -55,8 +55,8 @@ RATES = {"fpr", "fnr", "n_real", "n_fake", "interval_95", "measured_on"}
 
 
 @pytest.fixture(scope="module")
-def report(instruments, settings):
-    return analyze(GENERATED, instruments, settings=settings).report
+def report(analyzer, settings):
+    return analyze(GENERATED, analyzer, settings=settings).report
 
 
 def test_the_report_holds_every_field_of_the_contract(report):
@@ -101,17 +101,17 @@ def test_the_components_are_the_networks_that_scored_with_their_weights(tmp_path
     assert {bool(record.members) for record in registry.values()} == {True, False}
     for record in registry.values():
         settings = Settings(model=record.id)
-        report = analyze(tmp_path / "text.jpg", Instruments.load(settings), settings=settings).report
-        expected = [(part.id, part.weights_sha256) for part in parts_of(record, weights_folder())]
+        report = analyze(tmp_path / "text.jpg", Analyzer.load(settings), settings=settings).report
+        expected = [(part.id, part.weights_sha256) for part in components_of(record, weights_folder())]
         assert [(one["id"], one["weights_sha256"]) for one in report["model"]["components"]] == expected
         assert report["model"]["members"] == list(record.members)
 
 
-def test_the_settings_name_the_effort_and_the_model_that_scored(report, instruments, settings):
+def test_the_settings_name_the_effort_and_the_model_that_scored(report, analyzer, settings):
     assert (report["settings"]["effort"], report["settings"]["model"]) == ("quick", QUICK_MODEL)
     assert report["model"]["id"] == report["settings"]["model"]
     quick = replace(settings, effort="quick", model=EFFORTS["quick"])
-    assert analyze(GENERATED, instruments, settings=quick, explain=False).report["settings"]["effort"] == "quick"
+    assert analyze(GENERATED, analyzer, settings=quick, explain=False).report["settings"]["effort"] == "quick"
 
 
 def test_every_report_states_scope_and_both_propositions(report):

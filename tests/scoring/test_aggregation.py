@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceloupe.scoring import aggregation
-from faceloupe.scoring.aggregation import MEMORY_S, TYPICAL_SPREAD, effective_size, pool, strongest_stretch, weight
+from faceloupe.scoring.aggregation import MEMORY_S, TYPICAL_SPREAD, effective_size, pool, strongest_segment, weight
 
 
 def logit(score: float) -> float:
@@ -59,7 +59,7 @@ def test_a_track_of_ten_thousand_frames_is_pooled_in_little_memory():
     times, log_odds, weights = frames(*[0.3] * 10_000)
     tracemalloc.start()
     pool(times, log_odds, weights)
-    strongest_stretch(times, log_odds, weights)
+    strongest_segment(times, log_odds, weights)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20e6  # a table of all pairs would take 800 MB
@@ -118,7 +118,7 @@ def test_a_short_manipulated_stretch_in_a_long_pristine_track_shows_with_its_tim
     values[60:68] = [4.0] * 8
     times, log_odds, weights = frames(*values)
     assert pool(times, log_odds, weights).score < 0.15
-    found = strongest_stretch(times, log_odds, weights)
+    found = strongest_segment(times, log_odds, weights)
     assert found.low > 0.9
     assert 60 <= found.first_s < found.last_s <= 67
 
@@ -129,10 +129,10 @@ def test_chance_rarely_makes_a_stretch_of_an_even_track():
     false = 0
     for _ in range(200):
         times, log_odds, weights = frames(*drawn_track(generator, 48, 0.5), spacing=0.5)
-        false += strongest_stretch(times, log_odds, weights).low > 0.5
+        false += strongest_segment(times, log_odds, weights).low > 0.5
     assert false < 10
 
 
 def test_a_short_track_has_no_stretches():
-    assert strongest_stretch(*frames(*[1.0] * 7)) is None
-    assert strongest_stretch(*frames(*[1.0] * 8)) is not None
+    assert strongest_segment(*frames(*[1.0] * 7)) is None
+    assert strongest_segment(*frames(*[1.0] * 8)) is not None

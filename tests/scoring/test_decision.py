@@ -9,7 +9,7 @@ from faceloupe.types import (
     Box,
     DetectedFace,
     FaceFinding,
-    FaceLook,
+    FaceObservation,
     FaceQuality,
     Outcome,
     Pooled,
@@ -113,11 +113,11 @@ def track(number: int, score: float | None, *, frames: int = 5, size: float = 80
     box = Box(0, 0, size, size)
     quality = FaceQuality(size, 10, 1.0, "" if score is not None else "small")
     face = DetectedFace(box, 1.0, np.zeros((5, 2)))
-    looks = tuple(FaceLook(n, n / 25, face, quality, score and 0.0, score, b"") for n in range(frames))
+    observations = tuple(FaceObservation(n, n / 25, face, quality, score and 0.0, score, b"") for n in range(frames))
     outcome, reason = (
         of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
     )
-    return TrackFinding(number, number, 0, looks, outcome, reason, score=score)
+    return TrackFinding(number, number, 0, observations, outcome, reason, score=score)
 
 
 def test_a_whole_track_is_judged_by_the_thresholds():

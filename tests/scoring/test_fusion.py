@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, Settings, weights_folder
 from faceloupe.errors import EvidenceError, WeightsError
 from faceloupe.models.encoder import Encoder
@@ -89,7 +89,7 @@ def test_a_processor_without_bfloat16_comes_to_the_same_outcome(standard, monkey
     for member in scorer.scorer.members:
         if isinstance(member.scorer, HeadScorer):
             monkeypatch.setattr(member.scorer, "_encoder", exact)
-    other = Instruments(standard.detector, scorer)
+    other = Analyzer(standard.detector, scorer)
     for path in (GENERATED, PHOTOGRAPH):
         found, expected = (analyze(path, one, settings=Settings(), explain=False).report for one in (other, standard))
         assert found["outcome"] == expected["outcome"]
@@ -99,9 +99,9 @@ def test_a_processor_without_bfloat16_comes_to_the_same_outcome(standard, monkey
 
 def test_the_decisive_map_lies_in_the_widest_view_and_is_never_negative(standard, portrait):
     views = standard.scorer.view(portrait, Box(289, 214, 614, 646))
-    reading, heat = standard.scorer.explained(views)
-    assert heat.shape == views.widest[1].shape[:2]
-    assert heat.min() >= 0.0
+    reading, heatmap = standard.scorer.explained(views)
+    assert heatmap.shape == views.widest[1].shape[:2]
+    assert heatmap.min() >= 0.0
     assert reading.logit == pytest.approx(float(standard.scorer.logits([views])[0]), abs=1e-4)
 
 
@@ -155,10 +155,10 @@ def test_between_frames_that_the_expert_saw_its_word_is_interpolated():
 def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard, portrait, tmp_path):
     write_clip(tmp_path / "clip.mp4", [np.roll(portrait[:, 100:900], shift, 1)[::2, ::2] for shift in range(0, 60, 4)])
     found = analyze(tmp_path / "clip.mp4", standard, settings=Settings(), explain=False).report
-    looks = [face for frame in found["frames"] for face in frame["faces"]]
+    observations = [face for frame in found["frames"] for face in frame["faces"]]
     fusion = standard.scorer.record.fusion
-    assert 0 < sum(face["by_expert"] for face in looks) <= fusion.frames
-    assert all(face["score"] is not None for face in looks)
+    assert 0 < sum(face["by_expert"] for face in observations) <= fusion.frames
+    assert all(face["score"] is not None for face in observations)
     assert {one["name"] for one in found["faces"][0]["propositions"]} == {"generated", "changed"}
 
 

@@ -18,9 +18,9 @@ def face(portrait) -> FaceViews:
     return view_face(portrait, BOX, InputContract())
 
 
-def test_the_explained_logit_is_the_scored_logit(instruments, face):
-    reading, _ = instruments.scorer.explained(face)
-    assert reading.logit == pytest.approx(instruments.scorer.logits([face])[0], abs=1e-5)
+def test_the_explained_logit_is_the_scored_logit(analyzer, face):
+    reading, _ = analyzer.scorer.explained(face)
+    assert reading.logit == pytest.approx(analyzer.scorer.logits([face])[0], abs=1e-5)
 
 
 def independent_map(network, inputs) -> np.ndarray:
@@ -46,24 +46,24 @@ def test_the_map_agrees_with_an_independent_grad_cam_and_is_not_rescaled():
     )  # a fresh network has little to say, and the map says so
 
 
-def test_a_map_is_never_negative_and_has_the_crops_size(instruments, face):
-    _, heat = instruments.scorer.explained(face)
-    assert heat.shape == (224, 224)
-    assert heat.dtype == np.float32
-    assert heat.min() >= 0
+def test_a_map_is_never_negative_and_has_the_crops_size(analyzer, face):
+    _, heatmap = analyzer.scorer.explained(face)
+    assert heatmap.shape == (224, 224)
+    assert heatmap.dtype == np.float32
+    assert heatmap.min() >= 0
 
 
-def test_explaining_leaves_no_trace_in_the_network(instruments, face):
-    network = instruments.scorer.scorer._network
-    before = instruments.scorer.logits([face])
-    instruments.scorer.explained(face)
+def test_explaining_leaves_no_trace_in_the_network(analyzer, face):
+    network = analyzer.scorer.scorer._network
+    before = analyzer.scorer.logits([face])
+    analyzer.scorer.explained(face)
     assert not any(module._forward_hooks for module in network.modules())
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in network.parameters())
-    assert np.array_equal(before, instruments.scorer.logits([face]))
+    assert np.array_equal(before, analyzer.scorer.logits([face]))
 
 
-def test_sessions_that_explain_at_once_get_their_own_maps(instruments, portrait):
-    scorer = instruments.scorer
+def test_sessions_that_explain_at_once_get_their_own_maps(analyzer, portrait):
+    scorer = analyzer.scorer
     variants = [portrait, portrait[:, ::-1].copy(), 255 - portrait, cv2.GaussianBlur(portrait, (0, 0), 4)]
     crops = [view_face(one, BOX, InputContract()) for one in variants]
     alone = [scorer.explained(one) for one in crops]
@@ -77,18 +77,18 @@ def test_sessions_that_explain_at_once_get_their_own_maps(instruments, portrait)
         thread.start()
     for thread in threads:
         thread.join()
-    for number, (logit, heat) in enumerate(alone):
+    for number, (logit, heatmap) in enumerate(alone):
         for other_logit, other_heat in together[number]:
             assert other_logit == pytest.approx(logit, abs=1e-6)
-            np.testing.assert_allclose(other_heat, heat, atol=1e-6)
+            np.testing.assert_allclose(other_heat, heatmap, atol=1e-6)
 
 
-def test_one_forward_and_one_backward_pass_a_face(instruments, face, monkeypatch):
-    network, calls = instruments.scorer.scorer._network, []
+def test_one_forward_and_one_backward_pass_a_face(analyzer, face, monkeypatch):
+    network, calls = analyzer.scorer.scorer._network, []
     handle = network.register_forward_hook(lambda *_: calls.append("forward"))
     backward = torch.Tensor.backward
     monkeypatch.setattr(torch.Tensor, "backward", lambda *a, **k: (calls.append("backward"), backward(*a, **k))[1])
-    instruments.scorer.explained(face)
+    analyzer.scorer.explained(face)
     handle.remove()
     assert calls == ["forward", "backward"]
 

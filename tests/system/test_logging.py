@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.batch.executors.worker import Examiner
-from faceloupe.batch.tasks import Equipment, Input, Task
+from faceloupe.batch.executors.worker import AnalysisWorker
+from faceloupe.batch.tasks import Input, Task, WorkerConfig
 from faceloupe.cli import main
 from faceloupe.config import weights_folder
 from faceloupe.system import temp
@@ -80,7 +80,7 @@ def test_what_nobody_foresaw_is_one_sentence_and_stands_in_the_log(tmp_path, cap
     def fails(*_, **__):
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("faceloupe.cli.main.take_in", fails)
+    monkeypatch.setattr("faceloupe.cli.main.open_evidence", fails)
     assert main.main(["analyze", str(GENERATED)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -97,7 +97,7 @@ def test_what_nobody_foresaw_in_a_batch_is_one_row_and_stands_in_the_log(setting
     monkeypatch.setattr("faceloupe.analysis.pipeline.analyze", fails)
     sha256 = hashlib.sha256(GENERATED.read_bytes()).hexdigest()
     task = Task(0, Input("shown.jpg", str(GENERATED)), sha256, "image")
-    ((_, result),) = Examiner(Equipment(settings, weights_folder()))(iter([task]))
+    ((_, result),) = AnalysisWorker(WorkerConfig(settings, weights_folder()))(iter([task]))
     assert result.outcome is Outcome.ERROR
     assert "not foreseen (RuntimeError)" in result.reason
     assert "hunter2" not in result.reason

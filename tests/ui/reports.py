@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from faceloupe.types import Box, DetectedFace, FaceLook, FaceQuality, Outcome, TrackFinding
+from faceloupe.types import Box, DetectedFace, FaceObservation, FaceQuality, Outcome, TrackFinding
 
 THRESHOLDS = {"lower": 0.05, "upper": 0.87}
 
@@ -20,12 +20,12 @@ def jpeg(gray: int = 120) -> bytes:
 
 def track(scores: list[float | None], *, number: int = 1, step_s: float = 0.5) -> TrackFinding:
     """A track with one look every ``step_s`` seconds, of these scores."""
-    looks = []
+    observations = []
     for place, score in enumerate(scores):
         face = DetectedFace(Box(10 + place, 10, 60 + place, 60), 0.99, np.zeros((5, 2)))
         quality = FaceQuality(50.0, 80.0, 0.99, "" if score is not None else "too blurred")
-        looks.append(FaceLook(place * 10, place * step_s, face, quality, score, score, jpeg()))
-    return TrackFinding(number, number, 0, tuple(looks), Outcome.NOT_APPLICABLE, "made up")
+        observations.append(FaceObservation(place * 10, place * step_s, face, quality, score, score, jpeg()))
+    return TrackFinding(number, number, 0, tuple(observations), Outcome.NOT_APPLICABLE, "made up")
 
 
 def report(
@@ -34,7 +34,7 @@ def report(
     people: list[list[int]] | None = None,
     cuts: list[float] | None = None,
     unread: list[float] | None = None,
-    stretch: dict[int, dict[str, Any]] | None = None,
+    segment: dict[int, dict[str, Any]] | None = None,
     step_s: float = 0.5,
 ) -> dict[str, Any]:
     """What the surfaces read of the report of a video.
@@ -44,7 +44,7 @@ def report(
         people: ids of the tracks of each person; a person a track by default.
         cuts: times, seconds.
         unread: times of frames that could not be decoded.
-        stretch: id of a track -> its loudest stretch.
+        segment: id of a track -> its loudest stretch.
         step_s: seconds between two frames, which are ten frames of the video apart.
     """
     count = max(map(len, tracks.values()))
@@ -82,11 +82,11 @@ def report(
         "cuts": [{"after_index": 0, "before_index": 1, "time_s": time_s} for time_s in cuts or []],
         "people": [{"id": person, "tracks": mine, "likeness": 1.0} for person, mine in enumerate(people, 1)],
         "unread_frames": [{"index": 1, "time_s": time_s} for time_s in unread or []],
-        "faces": [_entry(number, owner[number], scores, stretch or {}, step_s) for number, scores in tracks.items()],
+        "faces": [_entry(number, owner[number], scores, segment or {}, step_s) for number, scores in tracks.items()],
     }
 
 
-def _entry(number: int, person: int, scores: list, stretch: dict, step_s: float) -> dict[str, Any]:
+def _entry(number: int, person: int, scores: list, segment: dict, step_s: float) -> dict[str, Any]:
     scored = [score for score in scores if score is not None]
     top = max(scored, default=None)
     whole = None
@@ -101,7 +101,7 @@ def _entry(number: int, person: int, scores: list, stretch: dict, step_s: float)
         "score": top,
         "log10_lr": 0.0 if scored else None,
         "whole": whole,
-        "stretch": stretch.get(number),
+        "stretch": segment.get(number),
         "first_s": 0.0,
         "last_s": (len(scores) - 1) * step_s,
         "frames_found": len(scores),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from faceloupe.analysis.pipeline import Analysis, FrameView
+from faceloupe.analysis.pipeline import Analysis, FrameExplanation
 from faceloupe.errors import EvidenceError
-from faceloupe.media.evidence_file import take_in, take_in_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, FrameStore
 from faceloupe.ui.jobs import tasks
 from tests.ui.reports import track
@@ -15,45 +15,49 @@ KEYS = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
 
 
 def test_a_video_is_kept_with_its_file_and_both_count():
-    upload = take_in_bytes(bytes(1_000_000), "clip.mp4", max_bytes=2_000_000)
+    upload = evidence_from_bytes(bytes(1_000_000), "clip.mp4", max_bytes=2_000_000)
     analysis = Analysis({}, None, tracks=(track([0.2, 0.3]),))
     store = AnalysisStore(capacity_bytes=2_500_000)
     for key in KEYS:
         store.put(key, analysis, upload)
     assert [store.get(key) is None for key in KEYS] == [True, False, False]
-    assert store.intake(KEYS[0]) is None
-    assert store.intake(KEYS[2]) is upload
+    assert store.evidence_file(KEYS[0]) is None
+    assert store.evidence_file(KEYS[2]) is upload
 
 
 @pytest.mark.parametrize(
-    ("examine", "content"), [(tasks.examine_still, b"\xff\xd8\xff"), (tasks.examine, MP4)], ids=["photo", "video"]
+    ("examine", "content"), [(tasks.analyze_image_job, b"\xff\xd8\xff"), (tasks.examine, MP4)], ids=["photo", "video"]
 )
-def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, content, tmp_path, instruments, settings):
+def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, content, tmp_path, analyzer, settings):
     """The first may be gone by now, or changed."""
     store, analysis, kept = AnalysisStore(), Analysis({}, None), []
     steps = {"settings": settings, "progress": lambda *_: None, "cancel": lambda: False}
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "file").write_bytes(content)
-        intake = take_in(tmp_path / folder / "file", max_bytes=100)
+        evidence_file = open_evidence(tmp_path / folder / "file", max_bytes=100)
         if not kept:
-            store.put(tasks.key_of(intake, instruments.scorer.record.weights_sha256, settings), analysis)
-        source = intake if examine is tasks.examine_still else lambda _, intake=intake: intake
-        key = examine(source, instruments, store, **steps)
-        kept.append(store.intake(key))
+            store.put(tasks.key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings), analysis)
+        source = (
+            evidence_file
+            if examine is tasks.analyze_image_job
+            else lambda _, evidence_file=evidence_file: evidence_file
+        )
+        key = examine(source, analyzer, store, **steps)
+        kept.append(store.evidence_file(key))
         assert store.get(key) is analysis
-        assert kept[-1] is intake
+        assert kept[-1] is evidence_file
 
 
-def test_a_video_is_no_still(instruments, settings):
+def test_a_video_is_no_still(analyzer, settings):
     steps = {"settings": settings, "progress": lambda *_: None, "cancel": lambda: False}
     with pytest.raises(EvidenceError, match="page Video"):
-        tasks.examine_still(take_in_bytes(MP4, "a.mp4", max_bytes=100), instruments, AnalysisStore(), **steps)
+        tasks.analyze_image_job(evidence_from_bytes(MP4, "a.mp4", max_bytes=100), analyzer, AnalysisStore(), **steps)
 
 
 def test_thumbnails_of_a_video_count():
     analysis = Analysis({}, None, tracks=(track([0.2] * 100),))
-    thumbs = sum(len(look.thumb) for look in analysis.tracks[0].looks)
+    thumbs = sum(len(observation.thumb) for observation in analysis.tracks[0].observations)
     store = AnalysisStore(capacity_bytes=2 * thumbs)
     for key in KEYS:
         store.put(key, analysis)
@@ -62,7 +66,7 @@ def test_thumbnails_of_a_video_count():
 
 
 def test_frames_are_kept_within_their_bound():
-    view = FrameView(0, 0.0, np.zeros((100, 100, 3), np.uint8), ())
+    view = FrameExplanation(0, 0.0, np.zeros((100, 100, 3), np.uint8), ())
     store = FrameStore(capacity_bytes=2 * view.rgb.nbytes)
     for index in range(3):
         store.put((KEYS[0], index), view)

@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from faceloupe.batch.results import Found
+from faceloupe.batch.results import BatchResults
 from faceloupe.config import REPOSITORY
 from faceloupe.types import Outcome
 from faceloupe.ui import panels
@@ -81,7 +81,7 @@ def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
         "path,sha256,media_type,outcome,score,log10_lr,faces,reason,duration_s,model_id,duplicate_of,near_duplicate_of"
     )
     (tmp_path / "t.csv").write_text(f"{head}\na.jpg,00,image,authentic,0.1,-1,1,r,,some-model,,\n")
-    found = Found.read(tmp_path / "t.csv")
+    found = BatchResults.read(tmp_path / "t.csv")
     assert found.model == "some-model"
     assert not charts.score_histogram(found, None).layout.shapes  # a model that is not here any more
 

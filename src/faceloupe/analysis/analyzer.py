@@ -27,14 +27,14 @@ Cancel = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Instruments:
+class Analyzer:
     """The loaded networks; safe to share between threads, costly to make."""
 
     detector: FaceDetector
     scorer: FaceScorer
 
     @classmethod
-    def load(cls, settings: Settings, *, folder: Path | None = None) -> "Instruments":
+    def load(cls, settings: Settings, *, folder: Path | None = None) -> "Analyzer":
         """Load and verify.
 
         Raises:
@@ -69,7 +69,7 @@ class Analysis:
     tracks: tuple[TrackFinding, ...] = ()
 
 
-class Watch:
+class RunContext:
     """Tells progress and asks for cancellation between the steps, and times them."""
 
     def __init__(
@@ -152,7 +152,7 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     angles = {"roll_deg": roll(face), "turned_deg": candidate.turned_deg}
     if done is None:
         return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}", **angles)
-    reading, heat = done
+    reading, heatmap = done
     _, crop = candidate.views.widest
     score = scorer.probability(reading.logit)
     outcome, reason = of_face(score, record.thresholds, reading.familiarity, record.scope_limit)
@@ -166,7 +166,7 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
         reading.logit,
         log10_lr,
         crop=crop,
-        heat=heat,
+        heatmap=heatmap,
         crop_box=candidate.crop_box,
         propositions=propositions,
         familiarity=reading.familiarity,

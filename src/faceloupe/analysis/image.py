@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from faceloupe.analysis.analyzer import Analysis, Candidate, Instruments, Pass, Watch, candidate, finding
+from faceloupe.analysis.analyzer import Analysis, Analyzer, Candidate, Pass, RunContext, candidate, finding
 from faceloupe.config import Settings
 from faceloupe.faces.upright import find
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import Decode, decode
 from faceloupe.report.build import Timing, build
 from faceloupe.report.drawing.overlays import Canvas
@@ -16,12 +16,12 @@ from faceloupe.types import FaceFinding
 
 
 def examine(
-    intake: Intake,
-    instruments: Instruments,
+    evidence_file: EvidenceFile,
+    analyzer: Analyzer,
     *,
     settings: Settings,
     explain: bool,
-    watch: Watch,
+    context: RunContext,
     decode: Decode = decode,
 ) -> Analysis:
     """Examine a still.
@@ -33,28 +33,28 @@ def examine(
         EvidenceError: it cannot be decoded.
         Cancelled: the caller wants it to stop.
     """
-    watch.step("Decoding", 0.1)
-    picture = decode(intake, settings=settings, check=watch.check)
+    context.step("Decoding", 0.1)
+    picture = decode(evidence_file, settings=settings, check=context.check)
     height, width = picture.rgb.shape[:2]
-    evidence = replace(intake.evidence, width=width, height=height)
-    decode_s = watch.lap()
-    watch.step("Finding faces", 0.2)
-    detected = find(picture.rgb, instruments.detector)
-    detect_s = watch.lap()
-    candidates = [candidate(face, picture.rgb, instruments.scorer, turn=True) for face in detected]
-    passes = _run(candidates, instruments.scorer, explain, watch)
-    explain_s = watch.lap() if explain else 0.0
-    findings = [finding(number, *pair, instruments.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
+    evidence = replace(evidence_file.evidence, width=width, height=height)
+    decode_s = context.lap()
+    context.step("Finding faces", 0.2)
+    detected = find(picture.rgb, analyzer.detector)
+    detect_s = context.lap()
+    candidates = [candidate(face, picture.rgb, analyzer.scorer, turn=True) for face in detected]
+    passes = _run(candidates, analyzer.scorer, explain, context)
+    explain_s = context.lap() if explain else 0.0
+    findings = [finding(number, *pair, analyzer.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
     findings = [withheld(one, unshown=picture.unshown, damage=picture.damage) for one in findings]
-    smallest = instruments.detector.smallest_sought(width, height)
+    smallest = analyzer.detector.smallest_sought(width, height)
     outcome, reason, decisive = of_image(findings, smallest_px=smallest)
-    timing = Timing(decode_s, detect_s, watch.lap(), explain_s, watch.total)
+    timing = Timing(decode_s, detect_s, context.lap(), explain_s, context.total)
     report = build(
         evidence,
-        instruments.scorer.record,
+        analyzer.scorer.record,
         settings,
         findings,
-        components=instruments.scorer.components,
+        components=analyzer.scorer.components,
         outcome=outcome,
         reason=reason,
         decisive=decisive,
@@ -74,16 +74,16 @@ def _turns(faces: Sequence[FaceFinding]) -> list[str]:
     ]
 
 
-def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, watch: Watch) -> list[Pass]:
+def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, context: RunContext) -> list[Pass]:
     """Score the candidates that passed the gates: with heatmaps one by one, else in one batch."""
     fit = [number for number, candidate in enumerate(candidates) if not candidate.quality.problem]
     passes: list[Pass] = [None] * len(candidates)
     if explain:
         for done, number in enumerate(fit):
-            watch.step(f"Scoring face {done + 1} of {len(fit)}", 0.4 + 0.6 * done / len(fit))
+            context.step(f"Scoring face {done + 1} of {len(fit)}", 0.4 + 0.6 * done / len(fit))
             passes[number] = scorer.explained(candidates[number].views)
     elif fit:
-        watch.step(f"Scoring {len(fit)} faces", 0.4)
+        context.step(f"Scoring {len(fit)} faces", 0.4)
         for number, reading in zip(fit, scorer.readings([candidates[n].views for n in fit]), strict=True):
             passes[number] = reading, None
     return passes

@@ -6,22 +6,32 @@ from functools import partial
 from pathlib import Path
 
 from faceloupe.analysis import image, video
-from faceloupe.analysis.analyzer import Analysis, Cancel, Instruments, Progress, Watch
-from faceloupe.analysis.preview import Glance, glances
-from faceloupe.analysis.video import FrameView, view_frame
+from faceloupe.analysis.analyzer import Analysis, Analyzer, Cancel, Progress, RunContext
+from faceloupe.analysis.preview import Preview, previews
+from faceloupe.analysis.video import FrameExplanation, explain_frame
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.media.evidence_file import Intake, take_in
+from faceloupe.media.evidence_file import EvidenceFile, open_evidence
 from faceloupe.media.sandbox.image import Decode, decode
 from faceloupe.report.build import Timing, build
 from faceloupe.types import Outcome
 
-__all__ = ["Analysis", "Cancel", "FrameView", "Glance", "Instruments", "Progress", "analyze", "glances", "view_frame"]
+__all__ = [
+    "Analysis",
+    "Analyzer",
+    "Cancel",
+    "FrameExplanation",
+    "Preview",
+    "Progress",
+    "analyze",
+    "explain_frame",
+    "previews",
+]
 
 
 def analyze(
-    source: Path | Intake,
-    instruments: Instruments,
+    source: Path | EvidenceFile,
+    analyzer: Analyzer,
     *,
     settings: Settings,
     explain: bool = True,
@@ -46,26 +56,28 @@ def analyze(
         UsageError: there is no such file, it cannot be opened, or the settings ask for what it does not have.
         Cancelled: ``cancel`` said so.
     """
-    watch = Watch(progress, cancel, clock)
-    watch.step("Hashing", 0.0)
-    if isinstance(source, Intake):
-        intake = source
+    context = RunContext(progress, cancel, clock)
+    context.step("Hashing", 0.0)
+    if isinstance(source, EvidenceFile):
+        evidence_file = source
     else:
-        intake = take_in(source, max_bytes=settings.max_bytes, step=lambda share: watch.step("Hashing", 0.1 * share))
-    way = video.examine if intake.evidence.media_type == "video" else partial(image.examine, decode=decode)
+        evidence_file = open_evidence(
+            source, max_bytes=settings.max_bytes, step=lambda share: context.step("Hashing", 0.1 * share)
+        )
+    way = video.examine if evidence_file.evidence.media_type == "video" else partial(image.examine, decode=decode)
     try:
-        return way(intake, instruments, settings=settings, explain=explain, watch=watch)
+        return way(evidence_file, analyzer, settings=settings, explain=explain, context=context)
     except EvidenceError as problem:
         report = build(
-            intake.evidence,
-            instruments.scorer.record,
+            evidence_file.evidence,
+            analyzer.scorer.record,
             settings,
             (),
-            components=instruments.scorer.components,
+            components=analyzer.scorer.components,
             outcome=Outcome.ERROR,
             reason=str(problem),
             decisive=None,
             notes=(),
-            timing=Timing(total_s=watch.total),
+            timing=Timing(total_s=context.total),
         )
         return Analysis(report, None)

@@ -6,7 +6,7 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.report.drawing.overlays import Canvas
@@ -15,7 +15,7 @@ _FRAMES = 8  # of a video
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class Preview:
     """One look at evidence.
 
     Attributes:
@@ -27,18 +27,18 @@ class Glance:
     time_s: float | None = None
 
 
-def glances(intake: Intake, *, settings: Settings) -> tuple[Glance, ...]:
+def previews(evidence_file: EvidenceFile, *, settings: Settings) -> tuple[Preview, ...]:
     """The picture of a still, or frames of a video that are evenly spread from its first to its last one.
 
     Raises:
         EvidenceError: nothing of it can be decoded, or it changed meanwhile.
     """
-    if intake.evidence.media_type != "video":
-        return (Glance(Canvas.of(decode(intake, settings=settings).rgb).rgb),)
-    with intake.open() as stream, IsolatedVideo(intake, stream, settings=settings) as video:
+    if evidence_file.evidence.media_type != "video":
+        return (Preview(Canvas.of(decode(evidence_file, settings=settings).rgb).rgb),)
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=settings) as video:
         wanted = np.linspace(0, video.count - 1, min(_FRAMES, video.count)).round().astype(int).tolist()
-        found = [Glance(Canvas.of(one.rgb()).rgb, float(one.time)) for one in video.walk(wanted, every=False)]
-        intake.refuse_changed(stream)
+        found = [Preview(Canvas.of(one.rgb()).rgb, float(one.time)) for one in video.walk(wanted, every=False)]
+        evidence_file.refuse_changed(stream)
     if not found:
         raise EvidenceError("None of its frames to look at can be decoded; get a complete copy.")
     return tuple(found)

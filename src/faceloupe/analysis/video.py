@@ -8,30 +8,32 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from faceloupe.analysis.analyzer import Analysis, Candidate, Instruments, Watch, candidate, finding
+from faceloupe.analysis.analyzer import Analysis, Analyzer, Candidate, RunContext, candidate, finding
 from faceloupe.analysis.prefetch import ahead, one_network_thread
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.quality import QualityGates, doubt
 from faceloupe.faces.tracks import Person, Track, Tracker, link
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
 from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.report.build import Timing, build
-from faceloupe.report.build_video import Seen, stretch
-from faceloupe.scoring.aggregation import pool, series, strongest_stretch
+from faceloupe.report.build_video import VideoAnalysis, segment
+from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import Consulted, FaceScorer
 from faceloupe.scoring.decision import FEWEST_FRAMES, in_scope, of_track, of_video, which_kind
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import DetectedFace, FaceFinding, FaceLook, Outcome, TrackFinding
+from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, TrackFinding
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
 _BATCHES_AHEAD = 1  # decoded while those before are examined
 _THUMB_SIDE = 64  # pixels
 
 
-def examine(intake: Intake, instruments: Instruments, *, settings: Settings, explain: bool, watch: Watch) -> Analysis:
+def examine(
+    evidence_file: EvidenceFile, analyzer: Analyzer, *, settings: Settings, explain: bool, context: RunContext
+) -> Analysis:
     """Examine a video.
 
     Raises:
@@ -39,41 +41,41 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
         UsageError: the settings ask for a stretch that it does not have.
         Cancelled: the caller wants it to stop.
     """
-    watch.step("Reading the container", 0.1)
-    with intake.open() as stream:
-        with IsolatedVideo(intake, stream, settings=settings, check=watch.check) as video:
+    context.step("Reading the container", 0.1)
+    with evidence_file.open() as stream:
+        with IsolatedVideo(evidence_file, stream, settings=settings, check=context.check) as video:
             facts = video.facts
             sampler = Sampler(video, frames=settings.frames, from_s=settings.from_s, to_s=settings.to_s)
-            followed = _follow(sampler, instruments, watch)
+            followed = _follow(sampler, analyzer, context)
             unread = {index: float(video.time(index)) for index in video.unreadable}
             notes = [*facts.notes, *_losses(unread, video.damaged_packets)]
-        intake.refuse_changed(stream)
+        evidence_file.refuse_changed(stream)
     if not followed.frames:
         raise EvidenceError("None of the frames to look at can be decoded; get a complete copy.")
-    if blips := followed.settle(instruments.scorer.record.gates):
+    if blips := followed.settle(analyzer.scorer.record.gates):
         notes.append(f"{blips} candidates for a face that were met in one frame only, none for sure, were left out.")
-    people = link(followed.tracks, check=watch.check)
-    explain_s, began = 0.0, watch.now()
+    people = link(followed.tracks, check=context.check)
+    explain_s, began = 0.0, context.now()
     findings = []
     for number, track in enumerate(followed.tracks):
-        watch.step(f"Judging face {number + 1} of {len(followed.tracks)}", 0.9)
-        findings.append(_finding(track, people, followed, instruments.scorer, watch))
-    followed.score_s += watch.now() - began
-    watch.lap()
+        context.step(f"Judging face {number + 1} of {len(followed.tracks)}", 0.9)
+        findings.append(_finding(track, people, followed, analyzer.scorer, context))
+    followed.score_s += context.now() - began
+    context.lap()
     if explain:
-        findings = _explained(findings, followed, instruments.scorer, watch)
-        explain_s = watch.lap()
+        findings = _explained(findings, followed, analyzer.scorer, context)
+        explain_s = context.lap()
     outcome, reason, decisive = of_video(
         findings,
-        smallest_px=instruments.detector.smallest_followed(facts.width, facts.height),
+        smallest_px=analyzer.detector.smallest_followed(facts.width, facts.height),
         frames=len(followed.frames),
         unread=len(unread),
     )
-    part = stretch(settings.from_s, settings.to_s, facts.duration_s)
+    part = segment(settings.from_s, settings.to_s, facts.duration_s)
     if part:
         reason += f"; nothing but {part[0]:.2f} s to {part[1]:.2f} s of the video was examined"
     evidence = replace(
-        intake.evidence,
+        evidence_file.evidence,
         width=facts.width,
         height=facts.height,
         duration_s=facts.duration_s,
@@ -82,16 +84,16 @@ def examine(intake: Intake, instruments: Instruments, *, settings: Settings, exp
     )
     report = build(
         evidence,
-        instruments.scorer.record,
+        analyzer.scorer.record,
         settings,
         (),
-        components=instruments.scorer.components,
+        components=analyzer.scorer.components,
         outcome=outcome,
         reason=reason,
         decisive=decisive,
         notes=notes,
-        timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, watch.total),
-        seen=Seen(facts, followed.frames, sampler.cuts, people, findings, unread, part),
+        timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, context.total),
+        seen=VideoAnalysis(facts, followed.frames, sampler.cuts, people, findings, unread, part),
     )
     return Analysis(report, None, tracks=tuple(findings))
 
@@ -112,7 +114,7 @@ class _Followed:
 
     Attributes:
         frames: index -> time and shot, of every frame looked at.
-        looks: id of a track -> its looks, in order.
+        observations: id of a track -> its looks, in order.
         best: id of a track -> its highest logit so far, and the views that gave it.
         telling: id of a track -> part of the video -> how telling its best frame there is, index of that frame and its
             views; for models with members that look at telling frames only.
@@ -120,7 +122,7 @@ class _Followed:
 
     tracker: Tracker = field(default_factory=Tracker)
     frames: dict[int, tuple[float, int]] = field(default_factory=dict)
-    looks: dict[int, list[FaceLook]] = field(default_factory=lambda: defaultdict(list))
+    observations: dict[int, list[FaceObservation]] = field(default_factory=lambda: defaultdict(list))
     best: dict[int, tuple[float, FaceViews]] = field(default_factory=dict)
     telling: dict[int, dict[int, tuple[float, int, FaceViews]]] = field(default_factory=lambda: defaultdict(dict))
     decode_s: float = 0.0
@@ -137,7 +139,7 @@ class _Followed:
             track for track in self.tracks if len(track.faces) > 1 or track.faces[0].confidence >= gates.min_confidence
         ]
         left_out = len(self.tracks) - len(kept)
-        self.looks = {number: self.looks[track.id] for number, track in enumerate(kept, 1)}
+        self.observations = {number: self.observations[track.id] for number, track in enumerate(kept, 1)}
         self.best = {number: self.best[track.id] for number, track in enumerate(kept, 1) if track.id in self.best}
         self.telling = {n: self.telling[track.id] for n, track in enumerate(kept, 1) if track.id in self.telling}
         for number, track in enumerate(kept, 1):
@@ -146,61 +148,61 @@ class _Followed:
         return left_out
 
 
-def _follow(sampler: Sampler, instruments: Instruments, watch: Watch) -> _Followed:
+def _follow(sampler: Sampler, analyzer: Analyzer, context: RunContext) -> _Followed:
     """Go through a video in three stages, each in a thread: frames are decoded, faces found, tracked and scored."""
     followed = _Followed()
-    detected = _detected(ahead(_batches(sampler, followed, watch), _BATCHES_AHEAD), followed, instruments, watch)
+    detected = _detected(ahead(_batches(sampler, followed, context), _BATCHES_AHEAD), followed, analyzer, context)
     with one_network_thread(), closing(ahead(detected, _BATCHES_AHEAD)) as found:
         for batch in found:
             done = len(followed.frames)
             whole = max(len(sampler.planned), done)  # one more for some shots
-            watch.step(f"Frame {done} of about {whole}", 0.1 + 0.8 * done / whole)
+            context.step(f"Frame {done} of about {whole}", 0.1 + 0.8 * done / whole)
             if batch:
-                began = watch.now()
-                _score(batch, followed, instruments, whole)
-                followed.score_s += watch.now() - began
+                began = context.now()
+                _score(batch, followed, analyzer, whole)
+                followed.score_s += context.now() - began
     return followed
 
 
 _Detected = list[tuple[Sample, list[DetectedFace]]]
 
 
-def _batches(sampler: Sampler, followed: _Followed, watch: Watch) -> Generator[list[Sample]]:
+def _batches(sampler: Sampler, followed: _Followed, context: RunContext) -> Generator[list[Sample]]:
     """The frames to look at, several at a time, or one at a time where they are large."""
-    batch, began = [], watch.now()
+    batch, began = [], context.now()
     for sample in sampler.samples():
         batch.append(sample)
         if len(batch) >= min(_BATCH_FRAMES, max(1, _BATCH_BYTES // sample.rgb.nbytes)):
-            followed.decode_s += watch.now() - began
+            followed.decode_s += context.now() - began
             yield batch
-            batch, began = [], watch.now()
-    followed.decode_s += watch.now() - began
+            batch, began = [], context.now()
+    followed.decode_s += context.now() - began
     if batch:
         yield batch
 
 
 def _detected(
-    batches: Generator[list[Sample] | None], followed: _Followed, instruments: Instruments, watch: Watch
+    batches: Generator[list[Sample] | None], followed: _Followed, analyzer: Analyzer, context: RunContext
 ) -> Generator[_Detected]:
     """The same with the faces of each frame."""
     shot = None
     with closing(batches):
         for batch in batches:
             if batch is None:
-                watch.check()
+                context.check()
                 continue
-            began = watch.now()
+            began = context.now()
             shots = [shot, *(sample.shot for sample in batch)]
             fresh = [number == 0 or shots[number] != shots[number + 1] for number in range(len(batch))]
-            faces = instruments.detector.follow([sample.rgb for sample in batch], fresh)
-            followed.detect_s += watch.now() - began
+            faces = analyzer.detector.follow([sample.rgb for sample in batch], fresh)
+            followed.detect_s += context.now() - began
             shot = batch[-1].shot
             yield list(zip(batch, faces, strict=True))
 
 
-def _score(batch: _Detected, followed: _Followed, instruments: Instruments, whole: int) -> None:
+def _score(batch: _Detected, followed: _Followed, analyzer: Analyzer, whole: int) -> None:
     """Track and score the faces of successive frames, of about ``whole`` in the end."""
-    scorer = instruments.scorer
+    scorer = analyzer.scorer
     parts = scorer.record.fusion.frames if scorer.record.fusion else 0
     pending: list[tuple[int, Sample, Candidate]] = []
     part_of: dict[int, int] = {}  # index of a frame -> part of the video, for the choice of telling frames
@@ -217,7 +219,9 @@ def _score(batch: _Detected, followed: _Followed, instruments: Instruments, whol
         logit = None if one.quality.problem else float(next(logits))
         score = None if logit is None else scorer.probability(logit)
         thumb = _thumb(one.views.widest[1])
-        followed.looks[owner].append(FaceLook(sample.index, sample.time_s, one.face, one.quality, logit, score, thumb))
+        followed.observations[owner].append(
+            FaceObservation(sample.index, sample.time_s, one.face, one.quality, logit, score, thumb)
+        )
         if logit is None:
             continue
         if parts:
@@ -234,7 +238,7 @@ def _thumb(crop: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
-def _consult(track: Track, followed: _Followed, scorer: FaceScorer, watch: Watch) -> Consulted | None:
+def _consult(track: Track, followed: _Followed, scorer: FaceScorer, context: RunContext) -> Consulted | None:
     """Have the telling frames of a track looked at by the expert and put its word into every look of the track.
 
     Between telling frames the expert's log-odds are interpolated in time, and beyond the first and last one held.
@@ -242,84 +246,84 @@ def _consult(track: Track, followed: _Followed, scorer: FaceScorer, watch: Watch
     telling = sorted(followed.telling.get(track.id, {}).values(), key=lambda one: one[1])
     if not telling:
         return None
-    at = {look.frame: number for number, look in enumerate(followed.looks[track.id])}
-    consulted = scorer.consult([views for _, _, views in telling], check=watch.check)
-    looks = followed.looks[track.id]
-    times = [looks[at[index]].time_s for _, index, _ in telling]
+    at = {observation.frame: number for number, observation in enumerate(followed.observations[track.id])}
+    consulted = scorer.consult([views for _, _, views in telling], check=context.check)
+    observations = followed.observations[track.id]
+    times = [observations[at[index]].time_s for _, index, _ in telling]
     asked = {index for _, index, _ in telling}
-    for number, look in enumerate(looks):
-        if look.raw_logit is not None:
-            logit = scorer.frame_logit(look.raw_logit, consulted.at(times, look.time_s))
-            looks[number] = replace(
-                look, raw_logit=logit, score=scorer.probability(logit), by_expert=look.frame in asked
+    for number, observation in enumerate(observations):
+        if observation.raw_logit is not None:
+            logit = scorer.frame_logit(observation.raw_logit, consulted.at(times, observation.time_s))
+            observations[number] = replace(
+                observation, raw_logit=logit, score=scorer.probability(logit), by_expert=observation.frame in asked
             )
-    strongest = max(telling, key=lambda one: looks[at[one[1]]].raw_logit)
-    followed.best[track.id] = (looks[at[strongest[1]]].raw_logit, strongest[2])
+    strongest = max(telling, key=lambda one: observations[at[one[1]]].raw_logit)
+    followed.best[track.id] = (observations[at[strongest[1]]].raw_logit, strongest[2])
     return consulted
 
 
 def _finding(
-    track: Track, people: Sequence[Person], followed: _Followed, scorer: FaceScorer, watch: Watch
+    track: Track, people: Sequence[Person], followed: _Followed, scorer: FaceScorer, context: RunContext
 ) -> TrackFinding:
-    sure = not doubt([look.face.confidence for look in followed.looks[track.id]])
-    consulted = _consult(track, followed, scorer, watch) if sure else None
-    looks, record = tuple(followed.looks[track.id]), scorer.record
+    sure = not doubt([observation.face.confidence for observation in followed.observations[track.id]])
+    consulted = _consult(track, followed, scorer, context) if sure else None
+    observations, record = tuple(followed.observations[track.id]), scorer.record
     person = next(person.id for person in people if track.id in person.tracks)
-    if problem := doubt([look.face.confidence for look in looks]):
-        looks = tuple(_unscored(look, problem) for look in looks)
-    scored = [look for look in looks if look.score is not None]
+    if problem := doubt([observation.face.confidence for observation in observations]):
+        observations = tuple(_unscored(observation, problem) for observation in observations)
+    scored = [observation for observation in observations if observation.score is not None]
     if not scored:
-        why = problem or max(looks, key=lambda look: look.face.size_px).quality.problem
-        return TrackFinding(track.id, person, track.shot, looks, Outcome.NOT_APPLICABLE, f"cannot say: {why}")
+        why = problem or max(observations, key=lambda observation: observation.face.size_px).quality.problem
+        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"cannot say: {why}")
     times, log_odds, weights = series(scored, record.calibrator)
-    whole, stretch = pool(times, log_odds, weights), strongest_stretch(times, log_odds, weights)
+    whole, segment = pool(times, log_odds, weights), strongest_segment(times, log_odds, weights)
     enough = min(FEWEST_FRAMES, len(followed.frames))
-    outcome, reason, decided = of_track(whole, stretch, record.thresholds, enough=enough)
+    outcome, reason, decided = of_track(whole, segment, record.thresholds, enough=enough)
     familiarity = consulted.familiarity if consulted else None
     outcome, reason = in_scope(outcome, reason, familiarity, record.scope_limit)
     propositions = scorer.propositions(consulted.pooled) if consulted else ()
-    chosen = [look for look in scored if look.by_expert] or scored
+    chosen = [observation for observation in scored if observation.by_expert] or scored
     return TrackFinding(
         track.id,
         person,
         track.shot,
-        looks,
+        observations,
         outcome,
         reason + which_kind(outcome, propositions),
         pooled=whole,
-        stretch=stretch,
+        segment=segment,
         score=decided.score,
         log10_lr=log10_likelihood_ratio(decided.score, record.log10_lr_bounds),
-        raw_logit=float(np.average([look.raw_logit for look in scored], weights=weights)),
-        strongest=max(chosen, key=lambda look: look.raw_logit),
+        raw_logit=float(np.average([observation.raw_logit for observation in scored], weights=weights)),
+        strongest=max(chosen, key=lambda observation: observation.raw_logit),
         propositions=propositions,
         familiarity=familiarity,
     )
 
 
-def _unscored(look: FaceLook, problem: str) -> FaceLook:
-    quality = replace(look.quality, problem=look.quality.problem or problem)
-    return replace(look, quality=quality, raw_logit=None, score=None)
+def _unscored(observation: FaceObservation, problem: str) -> FaceObservation:
+    quality = replace(observation.quality, problem=observation.quality.problem or problem)
+    return replace(observation, quality=quality, raw_logit=None, score=None)
 
 
 def _explained(
-    findings: Sequence[TrackFinding], followed: _Followed, scorer: FaceScorer, watch: Watch
+    findings: Sequence[TrackFinding], followed: _Followed, scorer: FaceScorer, context: RunContext
 ) -> list[TrackFinding]:
     """Add the heatmap of each track's strongest frame."""
     explained = []
     for number, track in enumerate(findings):
-        watch.step(f"Explaining track {number + 1} of {len(findings)}", 0.9 + 0.1 * number / len(findings))
+        context.step(f"Explaining track {number + 1} of {len(findings)}", 0.9 + 0.1 * number / len(findings))
         if track.strongest is not None:
             views = followed.best[track.id][1]
-            _, heat = scorer.explained(views)
+            _, heatmap = scorer.explained(views)
             square, crop = views.widest
-            track = replace(track, crop=crop, heat=heat, crop_box=square)
+            track = replace(track, crop=crop, heatmap=heatmap, crop_box=square)
         explained.append(track)
     return explained
 
 
 @dataclass(frozen=True, slots=True)
-class FrameView:
+class FrameExplanation:
     """One frame of an examined video, explained.
 
     Attributes:
@@ -335,30 +339,30 @@ class FrameView:
     faces: tuple[FaceFinding, ...]
 
 
-def view_frame(
-    intake: Intake, analysis: Analysis, index: int, instruments: Instruments, *, settings: Settings
-) -> FrameView:
+def explain_frame(
+    evidence_file: EvidenceFile, analysis: Analysis, index: int, analyzer: Analyzer, *, settings: Settings
+) -> FrameExplanation:
     """Decode one of the frames that were looked at again, and explain each of its faces.
 
     Args:
-        intake: the very file that was examined.
+        evidence_file: the very file that was examined.
         analysis: of it.
         index: of a frame in the report's ``frames``.
 
     Raises:
         EvidenceError: the file changed since, or the frame cannot be decoded any more.
     """
-    with intake.open() as stream, IsolatedVideo(intake, stream, settings=settings) as video:
-        glimpse = next(iter(video.walk([index], every=False)), None)
-        if glimpse is None:
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=settings) as video:
+        decoded_frame = next(iter(video.walk([index], every=False)), None)
+        if decoded_frame is None:
             raise EvidenceError(f"Frame {index} cannot be decoded.")
-        rgb, time_s = glimpse.rgb(), float(glimpse.time)
-        intake.refuse_changed(stream)
+        rgb, time_s = decoded_frame.rgb(), float(decoded_frame.time)
+        evidence_file.refuse_changed(stream)
     faces = []
     for track in analysis.tracks:
-        for look in track.looks:
-            if look.frame == index:
-                one = replace(candidate(look.face, rgb, instruments.scorer), quality=look.quality)
-                done = None if one.quality.problem else instruments.scorer.explained(one.views)
-                faces.append(finding(track.id, one, done, instruments.scorer))
-    return FrameView(index, time_s, rgb, tuple(faces))
+        for observation in track.observations:
+            if observation.frame == index:
+                one = replace(candidate(observation.face, rgb, analyzer.scorer), quality=observation.quality)
+                done = None if one.quality.problem else analyzer.scorer.explained(one.views)
+                faces.append(finding(track.id, one, done, analyzer.scorer))
+    return FrameExplanation(index, time_s, rgb, tuple(faces))

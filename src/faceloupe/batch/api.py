@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from faceloupe.batch.driver import Cancel, Progress, Tally, run
+from faceloupe.batch.driver import BatchProgress, Cancel, Progress, run
 from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown
 from faceloupe.batch.table import Table
-from faceloupe.batch.tasks import Equipment, Input
+from faceloupe.batch.tasks import Input, WorkerConfig
 from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import UsageError
 from faceloupe.models.record import find_record
@@ -21,11 +21,11 @@ from faceloupe.system import temp
 
 _PARQUET, _GROWING = ".parquet", ".part.csv"
 
-EngineMaker = Callable[[Equipment], Engine]
+EngineMaker = Callable[[WorkerConfig], Engine]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BatchSpec:
     """What a batch is to do.
 
     Attributes:
@@ -45,15 +45,15 @@ class Order:
     relative_to: tuple[Path, ...] = ()
 
 
-def carry_out(
-    order: Order,
+def run_batch(
+    order: BatchSpec,
     settings: Settings,
     *,
     engine: EngineMaker = LocalEngine,
     stdin: BinaryIO | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
-) -> Tally:
+) -> BatchProgress:
     """Carry out a batch.
 
     Args:
@@ -80,7 +80,7 @@ def carry_out(
     with ExitStack() as stack:
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=temp.prefix("batch"))))
         kept = order.reports is not None, order.thumbnails is not None
-        hands = engine(Equipment(settings, weights_folder(), *kept, spool))
+        hands = engine(WorkerConfig(settings, weights_folder(), *kept, spool))
         stack.callback(hands.close)
         table = Table(growing, resume=order.resume)
         stack.callback(table.close)
@@ -89,7 +89,7 @@ def carry_out(
         def listing() -> Iterator[Input]:
             return inputs(order, stdin=stdin, skip=lambda found: (found.st_dev, found.st_ino) in own)
 
-        tally = run(
+        batch_progress = run(
             listing,
             table,
             hands,
@@ -106,10 +106,10 @@ def carry_out(
 
             write(table, order.out)
             growing.unlink()
-        return tally
+        return batch_progress
 
 
-def inputs(order: Order, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
+def inputs(order: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
     """The files that an order is of; see ``listed``."""
     folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in order.relative_to)
     for one in listed(order.paths, stdin=stdin, skip=skip):

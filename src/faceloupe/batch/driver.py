@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faceloupe import __version__
-from faceloupe.batch.duplicates import Seen, Written
+from faceloupe.batch.duplicates import DuplicateIndex, Written
 from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import Row, Table, cell
@@ -28,7 +28,7 @@ Listing = Callable[[], Iterator[Input]]
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class BatchProgress:
     """How far a batch is.
 
     Attributes:
@@ -62,7 +62,7 @@ class Tally:
         return None if self.total is None or not self.rate else max(self.total - self.done, 0) / self.rate
 
 
-Progress = Callable[[Tally], None]
+Progress = Callable[[BatchProgress], None]
 Cancel = Callable[[], bool]
 
 
@@ -101,7 +101,7 @@ class _Counts:
         self.duplicates += bool(row.duplicate_of)
         self.near += bool(row.near_duplicate_of)
 
-    def tally(self) -> Tally:
+    def batch_progress(self) -> BatchProgress:
         now = self.clock()
         self.marks.append((now, self.rows))
         while now - self.marks[0][0] > _RATE_S:
@@ -111,7 +111,7 @@ class _Counts:
             rate = (self.rows - rows) / (now - before)
         outcomes = {outcome: self.outcomes[outcome.value] for outcome in Outcome}
         seconds = now - self.began
-        return Tally(self.rows, self.total, outcomes, self.duplicates, self.near, self.resumed, seconds, rate)
+        return BatchProgress(self.rows, self.total, outcomes, self.duplicates, self.near, self.resumed, seconds, rate)
 
 
 def run(
@@ -127,7 +127,7 @@ def run(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Tally:
+) -> BatchProgress:
     """Examine every input that the table holds no row of, and write one row each, in the order of the listing.
 
     Args:
@@ -149,7 +149,7 @@ def run(
         UsageError: the table cannot be written, or is of another model or effort.
         Cancelled: ``cancel`` said so.
     """
-    seen, written, reader = Seen(), Written(), Reader()
+    seen, written, reader = DuplicateIndex(), Written(), Reader()
     try:
         counts, folders = _Counts(clock, clock()), (reports, thumbnails)
         driver = _Driver(table, engine, record, cell(effort), seen, reader, counts, folders, progress, cancel)
@@ -157,7 +157,7 @@ def run(
         if total is not None and progress is not None:
             threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
         driver.work(one for one in listing() if not written.take(cell(one.shown)))
-        return driver.counts.tally()
+        return driver.counts.batch_progress()
     finally:
         for one in (reader, seen, written):
             one.close()
@@ -169,7 +169,7 @@ class _Driver:
     engine: Engine
     record: ModelRecord
     effort: str
-    seen: Seen
+    seen: DuplicateIndex
     reader: Reader
     counts: _Counts
     folders: tuple[Path | None, Path | None]  # of the reports and of the thumbnails
@@ -297,7 +297,7 @@ class _Driver:
         now = self.counts.clock()
         if self.progress and (last or now - self.told >= _WAIT_S):
             self.told = now
-            self.progress(self.counts.tally())
+            self.progress(self.counts.batch_progress())
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ NEAR_BITS = 6  # of 64 that may differ; chosen by hand, false marks were not mea
 _FIRST_HASHES = 1024
 
 
-class Seen:
+class DuplicateIndex:
     """What was written so far, by content."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Seen:
 
 
 class Written:
-    """The inputs that a table holds already, each as often as it stands there; on disk like ``Seen``."""
+    """The inputs that a table holds already, each as often as it stands there; on disk like ``DuplicateIndex``."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)

@@ -11,7 +11,14 @@ from pathlib import Path
 from faceloupe.batch.archives import MAGICS, LastArchive
 from faceloupe.batch.tasks import Input, Task
 from faceloupe.errors import EvidenceError, UsageError
-from faceloupe.media.evidence_file import VIDEO_FORMATS, Intake, printable_name, sniff, take_in, take_in_bytes
+from faceloupe.media.evidence_file import (
+    VIDEO_FORMATS,
+    EvidenceFile,
+    evidence_from_bytes,
+    open_evidence,
+    printable_name,
+    sniff,
+)
 
 _CHUNK = 1024 * 1024
 _HEAD = 256  # bytes that tell the format
@@ -58,7 +65,7 @@ class Reader:
             return Identity(problem=one.problem)
         try:
             if one.member is None:
-                evidence = take_in(Path(one.path), max_bytes=0, step=lambda _: step()).evidence
+                evidence = open_evidence(Path(one.path), max_bytes=0, step=lambda _: step()).evidence
                 return Identity(evidence.sha256, evidence.media_type)
             return self._identify_member(one, step)
         except (UsageError, EvidenceError) as problem:
@@ -100,20 +107,20 @@ class Reader:
         one, name = task.input, task.input.name
         if task.content is not None:
             limit = max_bytes if task.media_type == "image" else MOST_SENT
-            return Taken(task, _held(take_in_bytes(task.content, name, max_bytes=limit), task))
+            return Taken(task, _held(evidence_from_bytes(task.content, name, max_bytes=limit), task))
         if one.member is None:
-            return Taken(task, _held(take_in(Path(one.path), max_bytes=max_bytes), task))
+            return Taken(task, _held(open_evidence(Path(one.path), max_bytes=max_bytes), task))
         archive = self._archives(one.path)
         with archive.open(one.member) as stream:
             if task.media_type == "image" and archive.size(one.member) <= max_bytes:
-                return Taken(task, _held(take_in_bytes(stream.read(), name, max_bytes=max_bytes), task))
+                return Taken(task, _held(evidence_from_bytes(stream.read(), name, max_bytes=max_bytes), task))
             descriptor, spooled = tempfile.mkstemp(prefix="faceloupe-", dir=self._spool)
             try:
                 with os.fdopen(descriptor, "wb") as writing:
                     shutil.copyfileobj(stream, writing, _CHUNK)
-                intake = _held(take_in(Path(spooled), max_bytes=max_bytes), task)
-                evidence = replace(intake.evidence, name=printable_name(name))
-                return Taken(task, replace(intake, evidence=evidence), Path(spooled))
+                evidence_file = _held(open_evidence(Path(spooled), max_bytes=max_bytes), task)
+                evidence = replace(evidence_file.evidence, name=printable_name(name))
+                return Taken(task, replace(evidence_file, evidence=evidence), Path(spooled))
             except BaseException:
                 os.unlink(spooled)
                 raise
@@ -128,7 +135,7 @@ class Taken:
     """
 
     task: Task
-    intake: Intake
+    evidence_file: EvidenceFile
     spooled: Path | None = field(default=None)
 
     def release(self) -> None:
@@ -137,7 +144,7 @@ class Taken:
             self.spooled.unlink(missing_ok=True)
 
 
-def _held(intake: Intake, task: Task) -> Intake:
-    if intake.evidence.sha256 != task.sha256:
+def _held(evidence_file: EvidenceFile, task: Task) -> EvidenceFile:
+    if evidence_file.evidence.sha256 != task.sha256:
         raise EvidenceError(CHANGED)
-    return intake
+    return evidence_file

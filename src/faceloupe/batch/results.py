@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from faceloupe.batch.api import Order, inputs
+from faceloupe.batch.api import BatchSpec, inputs
 from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import cell, line
 from faceloupe.batch.tasks import Input, Task
 from faceloupe.errors import UsageError
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.types import Outcome
 
 MOST_ROWS = 200_000  # that are read back: what a page can hold; the CSV holds all
@@ -30,7 +30,7 @@ _NUMBERS = ("score", "log10_lr", "faces", "duration_s")
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class BatchResults:
     """Rows of a table as they were at one moment.
 
     Attributes:
@@ -42,7 +42,7 @@ class Found:
     whole: bool
 
     @classmethod
-    def read(cls, table: Path) -> "Found":
+    def read(cls, table: Path) -> "BatchResults":
         """Read a table; one that is being written gives the rows written so far.
 
         Raises:
@@ -67,10 +67,10 @@ class Found:
         rows = rows[rows["outcome"].isin([outcome.value for outcome in Outcome])]
         return cls(rows.iloc[:MOST_ROWS].reset_index(drop=True), len(rows) <= MOST_ROWS)
 
-    def without(self, hashes: Collection[str]) -> "Found":
+    def without(self, hashes: Collection[str]) -> "BatchResults":
         """The same without the rows of some evidence."""
         kept = ~self.rows["sha256"].isin(hashes)
-        return self if kept.all() else Found(self.rows[kept].reset_index(drop=True), self.whole)
+        return self if kept.all() else BatchResults(self.rows[kept].reset_index(drop=True), self.whole)
 
     @property
     def model(self) -> str | None:
@@ -120,7 +120,7 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
 class Sources:
     """The files behind rows of a table, taken in once more; where they lie is listed once for all of them."""
 
-    def __init__(self, order: Order, paths: Collection[str]) -> None:
+    def __init__(self, order: BatchSpec, paths: Collection[str]) -> None:
         """
         Args:
             order: of the batch.
@@ -138,7 +138,7 @@ class Sources:
                     break
         return behind
 
-    def take(self, path: str, sha256: str, media_type: str, *, max_bytes: int) -> Intake:
+    def take(self, path: str, sha256: str, media_type: str, *, max_bytes: int) -> EvidenceFile:
         """Take in the file behind a row.
 
         Args:
@@ -157,6 +157,6 @@ class Sources:
             raise UsageError(f"{path} lies in a ZIP, where a video cannot be looked at more closely; unpack it.")
         reader = Reader()
         try:
-            return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).intake
+            return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).evidence_file
         finally:
             reader.close()

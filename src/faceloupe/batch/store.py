@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from faceloupe.batch.api import Order
+from faceloupe.batch.api import BatchSpec
 from faceloupe.config import Settings, private_folder
 from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import printable_name
@@ -66,9 +66,9 @@ class Batch:
         """
         return replace(others, effort=self.effort, model=self.model) if self.effort else others
 
-    def order(self) -> Order:
+    def order(self) -> BatchSpec:
         """What is to be done, or to be gone on with."""
-        return Order(
+        return BatchSpec(
             self.paths,
             self.table,
             resume=True,
@@ -77,7 +77,7 @@ class Batch:
         )
 
 
-class Shelf:
+class BatchStore:
     """The folder of all batches. Any thread and process may use it."""
 
     def __init__(self, folder: Path) -> None:

@@ -82,7 +82,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Equipment:
+class WorkerConfig:
     """What a worker needs to start.
 
     Attributes:

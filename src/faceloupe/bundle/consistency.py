@@ -9,7 +9,7 @@ from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.reader import Archive
 from faceloupe.bundle.stream import Item, LogEntry, Rest, parts
 from faceloupe.cases.audit_log import Action, Entry, Head, canonical
-from faceloupe.cases.audit_verify import Witness, check
+from faceloupe.cases.audit_verify import ExpectedHeads, check
 from faceloupe.errors import BundleError
 
 Report = Mapping[str, Any]
@@ -26,7 +26,7 @@ def log_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
     Raises:
         BundleError: it cannot be read, or a line of it is no entry.
     """
-    found = check(_entries(archive, manifest), Witness(Head(manifest.case_id, *_end(manifest))))
+    found = check(_entries(archive, manifest), ExpectedHeads(Head(manifest.case_id, *_end(manifest))))
     if not found.ok:
         yield f"{format.LOG}: {found.reason}"
 
@@ -57,12 +57,12 @@ def case_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
         BundleError: a member cannot be read, or does not have the form it should.
     """
     try:
-        yield from _Agreement(archive, manifest).problems()
+        yield from _Consistency(archive, manifest).problems()
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise BundleError(f"{format.CASE} does not have the form of a case report.") from None
 
 
-class _Agreement:
+class _Consistency:
     """What the log tells, and what was found of it so far in the case report."""
 
     def __init__(self, archive: Archive, manifest: Manifest) -> None:

@@ -228,7 +228,7 @@ def _write_parts(
     def step() -> None:
         nonlocal done
         done += 1
-        progress("Writing", done / total)
+        progress("Transaction", done / total)
 
     for run_id in contents.runs:
         writer.add(format.report_name(run_id), store.report_text(run_id).encode())

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from faceloupe.analysis.pipeline import Instruments, Progress, analyze
+from faceloupe.analysis.pipeline import Analyzer, Progress, analyze
 from faceloupe.bundle import format
 from faceloupe.bundle import stream as case_text
 from faceloupe.bundle.reader import Archive
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.document.exhibits import finding_run
 from faceloupe.system import temp
 
@@ -62,7 +62,7 @@ def reproduce(
     """
     archive = Archive(stream)
     found = {} if folder is None else _hashed(folder, progress)
-    loaded: dict[Settings, Instruments] = {}
+    loaded: dict[Settings, Analyzer] = {}
     for part in case_text.parts(archive.lines(format.CASE)):
         if not isinstance(part, case_text.Item) or not part.value["runs"]:
             continue
@@ -108,20 +108,20 @@ def _evidence(archive: Archive, sha256: str, found: Mapping[str, Path], folder: 
     return path
 
 
-def _one(item: Report, path: Path, loaded: dict[Settings, Instruments], progress: Progress | None) -> Reproduction:
+def _one(item: Report, path: Path, loaded: dict[Settings, Analyzer], progress: Progress | None) -> Reproduction:
     run = finding_run(item["runs"])
     before = run["report"]
     settings = _settings(before)
     networks = replace(settings, frames=0, from_s=0.0, to_s=0.0)  # these do not depend on the stretch
     if networks not in loaded:
         loaded.clear()
-        loaded[networks] = Instruments.load(settings)
-    intake = take_in(path, max_bytes=settings.max_bytes)
-    if intake.evidence.sha256 != item["sha256"]:
+        loaded[networks] = Analyzer.load(settings)
+    evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
+    if evidence_file.evidence.sha256 != item["sha256"]:
         raise UsageError("Its evidence changed while it was read; repeat this.")
     # A pass that explains adds up in another order than one that does not: the last digits would differ.
     explain = any("heatmap" in name for name in run["pictures"])
-    after = analyze(intake, loaded[networks], settings=settings, explain=explain, progress=progress).report
+    after = analyze(evidence_file, loaded[networks], settings=settings, explain=explain, progress=progress).report
     return _compared(item, before, after)
 
 

@@ -1,7 +1,7 @@
 """``case.json`` read an item and an entry at a time: a case can hold more of them than the memory.
 
-The text is that of ``cases.case_record``: of every value it is known by its line and its indentation where it ends. JSON
-escapes line breaks within texts, so that no line can pass for another.
+The text is that of ``cases.case_record``: line and indentation tell where every value ends.
+JSON escapes line breaks within texts, so that no line can pass for another.
 """
 
 import json

@@ -15,7 +15,7 @@ from faceloupe.cases.audit_log import Head
 _LINE = re.compile(r"(\S+) (\d{1,18}) ([0-9a-f]{64})")
 
 
-class HeadsFile:
+class AnchorFile:
     """The file. Any thread of any process may append to it."""
 
     def __init__(self, path: Path) -> None:

@@ -27,7 +27,7 @@ class LogCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class ExpectedHeads:
     """What is known about a chain from outside of it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Witness:
     hashes: Mapping[int, str] = field(default_factory=dict)
 
 
-def check(chain: Iterable[Entry], witness: Witness) -> LogCheck:
+def check(chain: Iterable[Entry], witness: ExpectedHeads) -> LogCheck:
     """Follow a chain from its start, and hold it against what is known from outside.
 
     Args:
@@ -73,7 +73,7 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
     Args:
         noted: number -> SHA-256 of heads that the file of heads has; None where that file is gone.
     """
-    known = Witness(head(connection, chain) or Head(chain, 0, START), noted or {})
+    known = ExpectedHeads(head(connection, chain) or Head(chain, 0, START), noted or {})
     found = check(entries(connection, chain), known)
     if noted is None and found.ok:
         reason = "The file of heads is gone, so that entries could be missing at the end."
@@ -81,7 +81,7 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
     return found
 
 
-def _problem(entry: Entry, number: int, previous: str, witness: Witness) -> str:
+def _problem(entry: Entry, number: int, previous: str, witness: ExpectedHeads) -> str:
     """What is wrong with the entry that should be this one; empty where nothing is."""
     if entry.seq != number:
         return f"Entry {number} is missing: entry {entry.seq} is in its place."

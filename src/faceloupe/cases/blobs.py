@@ -37,7 +37,7 @@ def in_words(folder: Path) -> Iterator[None]:
         ) from problem
 
 
-class Vault:
+class BlobStore:
     """A folder of files named by their SHA-256: ``ab/cdef...``. Any thread of any process may use it."""
 
     def __init__(self, folder: Path, incoming: Path) -> None:

@@ -12,7 +12,7 @@ from faceloupe.cases.records import Case, Item, Page, name_of, person_key, plain
 from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
 from faceloupe.errors import CaseError, FaceLoupeError, UsageError
-from faceloupe.media.evidence_file import Intake, printable_name, take_in
+from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 
 
 class Filing(Journal):
@@ -56,7 +56,7 @@ class Filing(Journal):
         with self._database.transaction(write=False) as connection:
             return queries.cases(connection)
 
-    def file_evidence(self, case_id: str, intake: Intake, *, actor: str, step: Step | None = None) -> Item:
+    def file_evidence(self, case_id: str, evidence_file: EvidenceFile, *, actor: str, step: Step | None = None) -> Item:
         """Keep the bytes of a file, and file them to a case. The same bytes are one item, under its first name.
 
         Args:
@@ -66,13 +66,13 @@ class Filing(Journal):
             EvidenceError: the file is gone, or not what it was when it was hashed.
             CaseError: there is no such case, or the store cannot be written.
         """
-        actor, found = name_of(actor, "actor"), intake.evidence
+        actor, found = name_of(actor, "actor"), evidence_file.evidence
         name = printable_name(found.name)
         facts = {"sha256": found.sha256, "name": name, "size_bytes": found.size_bytes}
         with self._writing(case_id, Action.INTAKE, actor, **facts) as writing:
             writing.begin(case_id, Action.INTAKE, actor, found.sha256, name)
         try:
-            with intake.open() as stream:
+            with evidence_file.open() as stream:
                 self._evidence.keep(stream, found.sha256, found.size_bytes, step)
         except FaceLoupeError as problem:
             with contextlib.suppress(CaseError):  # the first problem is the one to tell
@@ -141,26 +141,26 @@ class Filing(Journal):
 
     def open_evidence(
         self, sha256: str, *, name: str = "", max_bytes: int | None = None, step: Step | None = None
-    ) -> Intake:
+    ) -> EvidenceFile:
         """Take kept evidence in again; its hash is checked on the way.
 
         Args:
             name: under which it was filed; the first digits of the hash where empty.
-            max_bytes: see ``take_in``; that of the default settings where None.
+            max_bytes: see ``open_evidence``; that of the default settings where None.
 
         Raises:
             CaseError: it is missing, unreadable or damaged; this is logged.
         """
         path = self._evidence.path(sha256)
         try:
-            intake = take_in(path, max_bytes=max_bytes or Settings().max_bytes, step=step)
+            evidence_file = open_evidence(path, max_bytes=max_bytes or Settings().max_bytes, step=step)
         except UsageError:
-            intake = None
-        if intake is None or intake.evidence.sha256 != sha256:
+            evidence_file = None
+        if evidence_file is None or evidence_file.evidence.sha256 != sha256:
             self.verify_evidence(sha256)  # says and logs what is wrong
             raise CaseError(f"The kept file {sha256[:12]} cannot be read now; repeat this.")
-        named = dataclasses.replace(intake.evidence, name=printable_name(name) or sha256[:12])
-        return dataclasses.replace(intake, evidence=named)
+        named = dataclasses.replace(evidence_file.evidence, name=printable_name(name) or sha256[:12])
+        return dataclasses.replace(evidence_file, evidence=named)
 
     def verify_evidence(self, sha256: str, step: Step | None = None) -> None:
         """Hash kept evidence anew.

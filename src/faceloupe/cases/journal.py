@@ -8,12 +8,12 @@ from sqlite3 import Connection
 from typing import Any
 
 from faceloupe.cases import audit_log, blobs, migrations, queries
-from faceloupe.cases.audit_anchors import HeadsFile
+from faceloupe.cases.audit_anchors import AnchorFile
 from faceloupe.cases.audit_log import START, STORE, Action, Entry, Head
 from faceloupe.cases.audit_verify import LogCheck, check_stored
 from faceloupe.cases.database import Database
 from faceloupe.cases.records import Unfinished, name_of, plain, stamp, utc_now
-from faceloupe.cases.transaction import Refusal, Writing
+from faceloupe.cases.transaction import PolicyViolation, Transaction
 from faceloupe.config import private_folder
 from faceloupe.media.evidence_file import printable_name
 
@@ -38,10 +38,10 @@ class Journal:
         """
         self.folder, self.clock = folder, clock
         self._database = Database(folder / _DATABASE)
-        self._heads = HeadsFile(folder / "heads.txt")
+        self._heads = AnchorFile(folder / "heads.txt")
         incoming = folder / "incoming"
-        self._evidence = blobs.Vault(folder / "evidence", incoming)
-        self._pictures = blobs.Vault(folder / "pictures", incoming)
+        self._evidence = blobs.BlobStore(folder / "evidence", incoming)
+        self._pictures = blobs.BlobStore(folder / "pictures", incoming)
         with blobs.in_words(folder):
             private_folder(folder)
             if self._database.lacks():
@@ -65,22 +65,22 @@ class Journal:
                 writing.log(STORE, SELF, Action.STORE_CREATED, {})
 
     @contextmanager
-    def _transaction(self) -> Iterator[Writing]:
+    def _transaction(self) -> Iterator[Transaction]:
         with self._database.transaction(write=True) as connection:
-            writing = Writing(connection, stamp(self.clock()))
+            writing = Transaction(connection, stamp(self.clock()))
             yield writing
         self._heads.append(writing.heads.values())
 
     @contextmanager
-    def _writing(self, case_id: str, attempt: str, actor: str, **parameters: Any) -> Iterator[Writing]:
-        """A write transaction on a case. Where the block raises a ``Refusal``, nothing but the attempt is logged.
+    def _writing(self, case_id: str, attempt: str, actor: str, **parameters: Any) -> Iterator[Transaction]:
+        """A write transaction on a case. After a ``PolicyViolation`` in the block, only the attempt is logged.
 
         Args:
             attempt: what is to be done, as ``Action`` names it.
             parameters: what it is to be done with, for the entry of a refusal.
 
         Raises:
-            Refusal: there is no such case.
+            PolicyViolation: there is no such case.
         """
         chain = case_id
         try:
@@ -89,7 +89,7 @@ class Journal:
                     chain, parameters = STORE, {"case": _shown(case_id)}
                     raise _unknown(case_id)
                 yield writing
-        except Refusal as refusal:
+        except PolicyViolation as refusal:
             with self._transaction() as writing:
                 tried = {name: plain(value) if isinstance(value, str) else value for name, value in parameters.items()}
                 writing.log(chain, actor, f"{attempt} refused", tried | {"reason": str(refusal)})
@@ -106,7 +106,7 @@ class Journal:
         """A read transaction on a case: all that is read is of one moment.
 
         Raises:
-            Refusal: there is no such case.
+            PolicyViolation: there is no such case.
         """
         with self._database.transaction(write=False) as connection:
             if queries.case(connection, case_id) is None:
@@ -218,5 +218,5 @@ def _shown(case_id: str) -> str:
     return printable_name(case_id)[:_SHOWN_ID]
 
 
-def _unknown(case_id: str) -> Refusal:
-    return Refusal(f"There is no case {_shown(case_id)}; `faceloupe case list` names those that there are.")
+def _unknown(case_id: str) -> PolicyViolation:
+    return PolicyViolation(f"There is no case {_shown(case_id)}; `faceloupe case list` names those that there are.")

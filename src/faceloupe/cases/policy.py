@@ -10,13 +10,13 @@ from sqlite3 import Connection
 
 from faceloupe.cases import queries
 from faceloupe.cases.records import Item, person_key
-from faceloupe.cases.transaction import Refusal, find_item
+from faceloupe.cases.transaction import PolicyViolation, find_item
 
 _NEWEST_RUN = "SELECT id FROM runs WHERE item_id = ? ORDER BY number DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Visibility:
     """What a person may see.
 
     Attributes:
@@ -43,11 +43,11 @@ def seen_runs(connection: Connection, case_id: str, person: str, sha256: str) ->
     return {json.loads(parameters)["run"] for actor, parameters in views if person_key(actor) == person}
 
 
-def sight(connection: Connection, case_id: str, hashes: Iterable[str], person: str) -> Sight:
+def sight(connection: Connection, case_id: str, hashes: Iterable[str], person: str) -> Visibility:
     """What a person may see of some items, and what of it is new.
 
     Raises:
-        Refusal: one of them is not in the case.
+        PolicyViolation: one of them is not in the case.
     """
     items = [find_item(connection, case_id, prefix) for prefix in hashes]
     allowed, new = [], []
@@ -57,17 +57,19 @@ def sight(connection: Connection, case_id: str, hashes: Iterable[str], person: s
             newest = connection.execute(_NEWEST_RUN, (item.id,)).fetchone()
             if newest and newest[0] not in seen_runs(connection, case_id, person, item.sha256):
                 new.append((item.sha256, newest[0]))
-    return Sight(tuple(allowed), tuple(new))
+    return Visibility(tuple(allowed), tuple(new))
 
 
 def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item, name: str) -> None:
     """
     Raises:
-        Refusal: the person has signed the item or the case, and would now decide what was signed.
+        PolicyViolation: the person has signed the item or the case, and would now decide what was signed.
     """
     signed = "SELECT 1 FROM sign_offs WHERE case_id = ? AND (item_id = ? OR item_id IS NULL) AND reviewer_key = ?"
     if connection.execute(signed, (case_id, item.id, person_key(name))).fetchone():
-        raise Refusal(f"{name} has signed this as its reviewer, and cannot decide it as well; ask somebody else.")
+        raise PolicyViolation(
+            f"{name} has signed this as its reviewer, and cannot decide it as well; ask somebody else."
+        )
 
 
 def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item | None, name: str) -> None:
@@ -76,16 +78,16 @@ def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item
         item: to be signed; None for the case itself.
 
     Raises:
-        Refusal: the item is not decided, or the person is the case's examiner or has decided what is to be signed.
+        PolicyViolation: the item is not decided, or the person is the case's examiner or made the decision.
     """
     if item is not None and item.decision is None:
-        raise Refusal("There is no decision on the item that could be signed; enter one first.")
+        raise PolicyViolation("There is no decision on the item that could be signed; enter one first.")
     person = person_key(name)
     if person == person_key(queries.case(connection, case_id).examiner):
-        raise Refusal(f"{name} is the examiner of the case, and cannot review it; ask somebody else.")
+        raise PolicyViolation(f"{name} is the examiner of the case, and cannot review it; ask somebody else.")
     decided = "SELECT 1 FROM decisions JOIN items ON items.id = item_id WHERE case_id = ? AND examiner_key = ?"
     values: tuple[object, ...] = (case_id, person)
     if item is not None:
         decided, values = f"{decided} AND item_id = ?", (*values, item.id)
     if connection.execute(decided, values).fetchone():
-        raise Refusal(f"{name} has decided what is to be signed, and cannot review it; ask somebody else.")
+        raise PolicyViolation(f"{name} has decided what is to be signed, and cannot review it; ask somebody else.")

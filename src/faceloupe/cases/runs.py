@@ -12,7 +12,7 @@ from faceloupe.cases import queries
 from faceloupe.cases.audit_log import Action
 from faceloupe.cases.filing import Filing
 from faceloupe.cases.records import Run, name_of, plain
-from faceloupe.cases.transaction import Refusal
+from faceloupe.cases.transaction import PolicyViolation
 from faceloupe.errors import CaseError
 from faceloupe.types import Outcome
 
@@ -68,7 +68,7 @@ class Runs(Filing):
         Raises:
             CaseError: there is no such case or item, the report is of other evidence, or the store cannot be written.
         """
-        from faceloupe.report.build import of_stretch, to_json  # OpenCV, which listing and reviewing do without
+        from faceloupe.report.build import of_segment, to_json  # OpenCV, which listing and reviewing do without
 
         actor, text = name_of(actor, "actor"), to_json(dict(report))
         odd = [name for name in pictures if not _PICTURE.fullmatch(name)]
@@ -80,7 +80,7 @@ class Runs(Filing):
         with self._writing(case_id, Action.RUN, actor, sha256=sha256) as writing:
             item, connection = writing.item(case_id, sha256), writing.connection
             if report["evidence"]["sha256"] != sha256:
-                raise Refusal("The report is of other evidence than the item; file it to the item it is of.")
+                raise PolicyViolation("The report is of other evidence than the item; file it to the item it is of.")
             connection.execute(
                 "INSERT INTO runs (id, item_id, created_utc, actor, outcome, score, report_sha256, report)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -91,7 +91,7 @@ class Runs(Filing):
                 [(run_id, name, picture) for name, picture in kept.items()],
             )
             earlier = connection.execute("SELECT report FROM runs WHERE item_id = ? AND id != ?", (item.id, run_id))
-            if not of_stretch(report) or all(of_stretch(json.loads(one)) for (one,) in earlier):
+            if not of_segment(report) or all(of_segment(json.loads(one)) for (one,) in earlier):
                 connection.execute("UPDATE items SET outcome = ?, score = ? WHERE id = ?", (outcome, score, item.id))
             writing.end(case_id, Action.RUN, sha256)
             # Without the outcome: the log is open to examiners from whom a blind case keeps it.

@@ -6,7 +6,7 @@ from faceloupe.cases import policy, queries
 from faceloupe.cases.audit_log import Action
 from faceloupe.cases.records import Case, Confidence, Decision, Note, SignOff, name_of, person_key, text_of
 from faceloupe.cases.runs import Runs
-from faceloupe.cases.transaction import Refusal
+from faceloupe.cases.transaction import PolicyViolation
 from faceloupe.errors import UsageError
 from faceloupe.types import Outcome
 
@@ -123,7 +123,7 @@ class CaseStore(Runs):
         """
         if not self.view_scores(case_id, [sha256], examiner=examiner):
             with self._writing(case_id, Action.SCORE_VIEWED, name_of(examiner, "examiner"), sha256=sha256):
-                raise Refusal("The case is blind: the score is shown once the examiner has entered a decision.")
+                raise PolicyViolation("The case is blind: the score is shown once the examiner has entered a decision.")
 
     def view_scores(self, case_id: str, hashes: Sequence[str], *, examiner: str) -> tuple[str, ...]:
         """The same for many items at once, such as a list.

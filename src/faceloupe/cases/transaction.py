@@ -15,7 +15,7 @@ from faceloupe.media.evidence_file import printable_name
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")  # fewer digits would soon fit several items
 
 
-class Refusal(CaseError):
+class PolicyViolation(CaseError):
     """The request breaks a rule of the store; the attempt is logged."""
 
 
@@ -26,12 +26,12 @@ def find_item(connection: Connection, case_id: str, prefix: str, viewer: str | N
         viewer: key of the person's name from whom a blind case keeps results; None hides nothing.
 
     Raises:
-        Refusal: no item, or several, begin so.
+        PolicyViolation: no item, or several, begin so.
     """
     digits = prefix.strip().lower()
     found = queries.items_beginning(connection, case_id, digits, viewer) if _PREFIX.fullmatch(digits) else ()
     if len(found) != 1:
-        raise Refusal(
+        raise PolicyViolation(
             f"{'Several items' if found else 'No item'} of the case can be meant by {printable_name(digits)[:64]!r}; "
             "give the first digits of its SHA-256, four or more."
         )
@@ -39,7 +39,7 @@ def find_item(connection: Connection, case_id: str, prefix: str, viewer: str | N
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class Transaction:
     """A write transaction.
 
     Attributes:

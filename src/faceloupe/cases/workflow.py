@@ -10,16 +10,18 @@ from faceloupe.cases.records import Item, Run
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis, Cancel, Instruments, Progress
+    from faceloupe.analysis.pipeline import Analysis, Analyzer, Cancel, Progress
 
-Take = Callable[[Callable[[float], None]], Intake]  # takes a file in; is told whom to tell the share that is hashed
+Take = Callable[
+    [Callable[[float], None]], EvidenceFile
+]  # takes a file in; is told whom to tell the share that is hashed
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CaseWorkflow:
     """One person's work on one case.
 
     The networks are loaded by whoever analyzes: filing and listing do without them.
@@ -45,19 +47,17 @@ class Desk:
             FaceLoupeError: the file cannot be read or kept; it is not filed, and the attempt is logged.
         """
         try:
-            intake = take(lambda share: progress("Hashing", share))
+            evidence_file = take(lambda share: progress("Hashing", share))
         except UsageError as problem:
             self.store.record_failure(self.case_id, Action.INTAKE, actor=self.actor, reason=str(problem), name=name)
             raise
-        return self.keep(intake, step=lambda share: progress("Filing", share))
+        return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
-    def keep(self, intake: Intake, *, step: Callable[[float], None] | None = None) -> Item:
+    def keep(self, evidence_file: EvidenceFile, *, step: Callable[[float], None] | None = None) -> Item:
         """File what was taken in already; see ``CaseStore.file_evidence``."""
-        return self.store.file_evidence(self.case_id, intake, actor=self.actor, step=step)
+        return self.store.file_evidence(self.case_id, evidence_file, actor=self.actor, step=step)
 
-    def analyze(
-        self, item: Item, instruments: "Instruments", *, progress: "Progress", cancel: "Cancel | None" = None
-    ) -> Run:
+    def analyze(self, item: Item, analyzer: "Analyzer", *, progress: "Progress", cancel: "Cancel | None" = None) -> Run:
         """Run the pipeline over the bytes that are kept, and file what it found.
 
         Raises:
@@ -67,14 +67,16 @@ class Desk:
 
         self.store.begin_run(self.case_id, item.sha256, actor=self.actor)
         try:
-            intake = self.store.open_evidence(item.sha256, name=item.name, max_bytes=self.settings.max_bytes)
-            analysis = pipeline.analyze(intake, instruments, settings=self.settings, progress=progress, cancel=cancel)
+            evidence_file = self.store.open_evidence(item.sha256, name=item.name, max_bytes=self.settings.max_bytes)
+            analysis = pipeline.analyze(
+                evidence_file, analyzer, settings=self.settings, progress=progress, cancel=cancel
+            )
             return self._add_run(analysis)
         except FaceLoupeError as problem:
             self.store.fail_run(self.case_id, item.sha256, actor=self.actor, reason=str(problem))
             raise
 
-    def file_analysis(self, intake: Intake, analysis: "Analysis") -> Run:
+    def file_analysis(self, evidence_file: EvidenceFile, analysis: "Analysis") -> Run:
         """File a file and an analysis of it that was made already; one and the same analysis is filed once.
 
         Raises:
@@ -83,7 +85,7 @@ class Desk:
         filed = self.filed(analysis)
         if filed is not None:
             return filed
-        self.keep(intake)
+        self.keep(evidence_file)
         return self._add_run(analysis)
 
     def filed(self, analysis: "Analysis") -> Run | None:

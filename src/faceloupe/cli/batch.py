@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceloupe.cli.console import Console
 from faceloupe.config import Settings
 from faceloupe.errors import UsageError
 
 if TYPE_CHECKING:
     from faceloupe.batch.api import EngineMaker
-    from faceloupe.batch.driver import Tally
-    from faceloupe.cli.case import Console
+    from faceloupe.batch.driver import BatchProgress
 
 _SUFFIXES = (".csv", ".parquet")
 
@@ -34,20 +34,20 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
 
 def batch(options: argparse.Namespace, settings: Settings, console: "Console") -> int:
     """``faceloupe batch``."""
-    from faceloupe.batch.api import Order, carry_out
+    from faceloupe.batch.api import BatchSpec, run_batch
 
     if options.csv.suffix not in _SUFFIXES:
         raise UsageError(f"The table must end in {' or '.join(_SUFFIXES)}, not {options.csv.name!r}.")
-    order = Order(tuple(options.paths), options.csv, options.resume, options.json_dir)
+    order = BatchSpec(tuple(options.paths), options.csv, options.resume, options.json_dir)
     progress = partial(_show, console) if sys.stderr.isatty() else None
     try:
-        tally = carry_out(
+        batch_progress = run_batch(
             order, settings, engine=_engine(options), stdin=getattr(sys.stdin, "buffer", None), progress=progress
         )
     finally:
         console.clear()
-    console.emit(summary(tally, options.csv))
-    if not tally.done:
+    console.emit(summary(batch_progress, options.csv))
+    if not batch_progress.done:
         console.complain("there are no files at the paths given; the table holds its header alone.")
     return 0
 
@@ -64,15 +64,19 @@ def _engine(options: argparse.Namespace) -> "EngineMaker":
     return partial(LocalEngine, workers=options.workers)
 
 
-def _show(console: "Console", tally: "Tally") -> None:
-    whole = "" if tally.total is None else f" of {max(tally.total, tally.done):,}"
-    rate = "" if tally.rate is None else f", {tally.rate:.1f} a second"
-    left = "" if tally.seconds_left is None else f", {_duration(tally.seconds_left)} left"
-    console.progress(f"{tally.done:,} files{whole}{rate}{left}: {_outcomes(tally)}", tally.share or 0.0)
+def _show(console: "Console", batch_progress: "BatchProgress") -> None:
+    whole = "" if batch_progress.total is None else f" of {max(batch_progress.total, batch_progress.done):,}"
+    rate = "" if batch_progress.rate is None else f", {batch_progress.rate:.1f} a second"
+    left = "" if batch_progress.seconds_left is None else f", {_duration(batch_progress.seconds_left)} left"
+    console.progress(
+        f"{batch_progress.done:,} files{whole}{rate}{left}: {_outcomes(batch_progress)}", batch_progress.share or 0.0
+    )
 
 
-def _outcomes(tally: "Tally") -> str:
-    counts = [f"{count:,} {outcome.value.replace('_', ' ')}" for outcome, count in tally.outcomes.items() if count]
+def _outcomes(batch_progress: "BatchProgress") -> str:
+    counts = [
+        f"{count:,} {outcome.value.replace('_', ' ')}" for outcome, count in batch_progress.outcomes.items() if count
+    ]
     return ", ".join(counts) or "none yet"
 
 
@@ -82,19 +86,19 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def summary(tally: "Tally", out: Path) -> str:
+def summary(batch_progress: "BatchProgress", out: Path) -> str:
     """What a batch came to, as lines to read."""
     lines = [f"Table      {out}"]
-    before = f", {tally.resumed:,} of them before" if tally.resumed else ""
-    lines.append(f"Files      {tally.done:,}{before}")
+    before = f", {batch_progress.resumed:,} of them before" if batch_progress.resumed else ""
+    lines.append(f"Files      {batch_progress.done:,}{before}")
     lines += [
         f"{'Outcomes' if not number else '':<10} {count:>8,}  {outcome.value.replace('_', ' ')}"
-        for number, (outcome, count) in enumerate(tally.outcomes.items())
+        for number, (outcome, count) in enumerate(batch_progress.outcomes.items())
     ]
     lines.append(
-        f"Alike      {tally.duplicates:,} of the same bytes as an earlier file, {tally.near_duplicates:,} much like one"
+        f"Duplicates: {batch_progress.duplicates:,} identical, {batch_progress.near_duplicates:,} near-identical"
     )
-    fresh = tally.done - tally.resumed
-    pace = f", {fresh / tally.seconds:.1f} files a second" if fresh and tally.seconds else ""
-    lines.append(f"Time       {_duration(tally.seconds)}{pace}")
+    fresh = batch_progress.done - batch_progress.resumed
+    pace = f", {fresh / batch_progress.seconds:.1f} files a second" if fresh and batch_progress.seconds else ""
+    lines.append(f"Time       {_duration(batch_progress.seconds)}{pace}")
     return "\n".join(lines)

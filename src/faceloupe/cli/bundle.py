@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from faceloupe.cases.store import CaseStore
+from faceloupe.cli.console import Console
 from faceloupe.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from faceloupe.bundle.verify import Verification
-    from faceloupe.cli.case import Console
 
 
 def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "Console") -> int:

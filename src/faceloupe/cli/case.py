@@ -4,39 +4,24 @@ import argparse
 import getpass
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.records import Case, Confidence, Item
 from faceloupe.cases.store import CaseStore
-from faceloupe.cases.workflow import Desk
+from faceloupe.cases.workflow import CaseWorkflow
 from faceloupe.cli import bundle
+from faceloupe.cli.console import Console
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import FaceLoupeError
-from faceloupe.media.evidence_file import printable_name, take_in
+from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.report.columns import columns
 from faceloupe.types import Outcome
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Instruments
+    from faceloupe.analysis.pipeline import Analyzer
 
 _PAGE = 1000  # items read at a time
-
-
-class Console(Protocol):
-    """Where a command's words go."""
-
-    def emit(self, text: str, end: str = "\n") -> None:
-        """Print a result on stdout."""
-
-    def complain(self, text: str) -> None:
-        """Print one sentence on stderr."""
-
-    def progress(self, stage: str, share: float) -> None:
-        """Show how far the work is, 0..1, where a person looks on."""
-
-    def clear(self) -> None:
-        """Take the progress away."""
 
 
 def _store() -> CaseStore:
@@ -61,26 +46,26 @@ def _create(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _instruments(settings: Settings) -> "Instruments":
+def _analyzer(settings: Settings) -> "Analyzer":
     from faceloupe.analysis import pipeline
 
-    return pipeline.Instruments.load(settings)
+    return pipeline.Analyzer.load(settings)
 
 
 def _add(options: argparse.Namespace, console: Console) -> int:
     settings = Settings.from_environment({"effort": options.effort} if options.effort else None)
-    code, instruments = 0, None
+    code, analyzer = 0, None
     if not options.no_analysis:
         try:
-            instruments = _instruments(settings)
+            analyzer = _analyzer(settings)
         except FaceLoupeError as problem:  # evidence comes first: it is filed all the same
             console.complain(str(problem))
             code = 2
-    desk = Desk(_store(), options.case, _who(options.examiner), settings)
+    workflow = CaseWorkflow(_store(), options.case, _who(options.examiner), settings)
     for path in options.files:
         try:
-            item = desk.file(
-                lambda step, path=path: take_in(path, max_bytes=settings.max_bytes, step=step),
+            item = workflow.file(
+                lambda step, path=path: open_evidence(path, max_bytes=settings.max_bytes, step=step),
                 path.name,
                 progress=console.progress,
             )
@@ -90,21 +75,21 @@ def _add(options: argparse.Namespace, console: Console) -> int:
             code = 2
             continue
         try:
-            if instruments is not None:
-                desk.analyze(item, instruments, progress=console.progress)
+            if analyzer is not None:
+                workflow.analyze(item, analyzer, progress=console.progress)
         except FaceLoupeError as problem:
             console.clear()
             console.complain(f"{path.name} was filed, but not analyzed: {problem}")
             code = 2
         console.clear()
-        console.emit("  ".join((item.sha256, f"{_result(_shown(desk, item.sha256)):<14}", item.name)))
+        console.emit("  ".join((item.sha256, f"{_result(_shown(workflow, item.sha256)):<14}", item.name)))
     return code
 
 
-def _shown(desk: Desk, sha256: str) -> Item:
+def _shown(workflow: CaseWorkflow, sha256: str) -> Item:
     """An item as the person may see it, and, from now on, is known to have seen it."""
-    desk.store.view_scores(desk.case_id, [sha256], examiner=desk.actor)
-    return desk.store.item(desk.case_id, sha256, viewer=desk.actor)
+    workflow.store.view_scores(workflow.case_id, [sha256], examiner=workflow.actor)
+    return workflow.store.item(workflow.case_id, sha256, viewer=workflow.actor)
 
 
 def _result(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""The command line: its arguments, and the commands about single files; the others stand in ``cli_*``."""
+"""The command line: its arguments, and the commands about single files; the others stand beside it."""
 
 import argparse
 import contextlib
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from faceloupe import __version__
-from faceloupe.cli import batch as cli_batch
+from faceloupe.cli import batch as batch_command
 from faceloupe.cli import bundle
-from faceloupe.cli import case as cli_cases
+from faceloupe.cli import case as case_command
+from faceloupe.cli.console import Console
 from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
-from faceloupe.media.evidence_file import printable_name, take_in
+from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.system.logging import keep_log
 from faceloupe.types import Evidence
 
@@ -104,11 +105,11 @@ def _analyze(options: argparse.Namespace) -> int:
     settings = _settings(options)
     progress = _progress if sys.stderr.isatty() else None
     step = partial(progress, "Hashing") if progress else None
-    intake = take_in(options.file, max_bytes=settings.max_bytes, step=step)
-    _refuse_for_stills(options, intake.evidence)
-    instruments = pipeline.Instruments.load(settings)
+    evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
+    _refuse_for_images(options, evidence_file.evidence)
+    analyzer = pipeline.Analyzer.load(settings)
     analysis = pipeline.analyze(
-        intake, instruments, settings=settings, explain=options.out is not None, progress=progress
+        evidence_file, analyzer, settings=settings, explain=options.out is not None, progress=progress
     )
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
@@ -122,7 +123,7 @@ def _analyze(options: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_for_stills(options: argparse.Namespace, evidence: Evidence) -> None:
+def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
     named = [
         name
         for name, value in (("--frames", options.frames), ("--from", options.from_s), ("--to", options.to_s))
@@ -142,9 +143,9 @@ def _validate(options: argparse.Namespace) -> int:
     settings = _settings(options)
     if options.out is not None:
         refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
-    instruments = pipeline.Instruments.load(settings)
+    analyzer = pipeline.Analyzer.load(settings)
     progress = _progress if sys.stderr.isatty() else None
-    validation = labeled_folder.validate(options.folder, instruments, settings=settings, progress=progress)
+    validation = labeled_folder.validate(options.folder, analyzer, settings=settings, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     _emit(to_json(validation.as_dict()) if options.json else labeled_folder.table(validation))
@@ -159,10 +160,10 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from faceloupe.cli import models as cli_models
+    from faceloupe.cli import models as models_command
 
     console = _Console()
-    answer = cli_models.ANSWERS[options.action](options, console.progress)
+    answer = models_command.ANSWERS[options.action](options, console.progress)
     console.clear()
     if answer.text:
         _emit(answer.text)
@@ -223,8 +224,8 @@ def _parser() -> argparse.ArgumentParser:
     analyze.set_defaults(run=_analyze)
     about = "examine folders, files and ZIPs, one row of a table for each file"
     batch = commands.add_parser("batch", parents=[scoring], help=about, description=f"{about.capitalize()}.")
-    cli_batch.add_batch(batch)
-    batch.set_defaults(run=lambda options: cli_batch.batch(options, _settings(options), _Console()))
+    batch_command.add_batch(batch)
+    batch.set_defaults(run=lambda options: batch_command.batch(options, _settings(options), _Console()))
     about = "measure your own error rates on a folder with the subfolders real and fake"
     labeled_folder = commands.add_parser(
         "validate", parents=[scoring], help=about, description=f"{about.capitalize()}."
@@ -237,8 +238,8 @@ def _parser() -> argparse.ArgumentParser:
     labeled_folder.set_defaults(run=_validate)
     about = "cases: evidence, what was found in it, notes, decisions, signatures, and a log of it all"
     case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
-    cli_cases.add_actions(case, effort)
-    case.set_defaults(run=lambda options: cli_cases.ANSWERS[options.action](options, _Console()))
+    case_command.add_actions(case, effort)
+    case.set_defaults(run=lambda options: case_command.ANSWERS[options.action](options, _Console()))
     for name, about, add, answer in (
         ("verify", "check an exported bundle", bundle.add_verify, bundle.verify),
         ("reproduce", "score the evidence of a bundle anew", bundle.add_reproduce, bundle.reproduce),
@@ -267,7 +268,7 @@ def _password(options: argparse.Namespace) -> int:
     return 0
 
 
-def _of_bundle(answer: Callable[[argparse.Namespace, cli_cases.Console], int], options: argparse.Namespace) -> int:
+def _of_bundle(answer: Callable[[argparse.Namespace, Console], int], options: argparse.Namespace) -> int:
     return answer(options, _Console())
 
 
@@ -324,7 +325,7 @@ def _complain(text: str) -> None:
 
 
 class _Console:
-    """The terminal, as ``cli_cases`` sees it."""
+    """The terminal, as the commands see it."""
 
     emit, complain = staticmethod(_emit), staticmethod(_complain)
 

@@ -11,7 +11,7 @@ from faceloupe.models import fetch as fetching
 from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
 from faceloupe.models.download import Progress
 from faceloupe.models.record import ModelRecord, read_registry
-from faceloupe.models.registry import parts_of, read_entries, read_verified, state_of
+from faceloupe.models.registry import components_of, read_entries, read_verified, weights_status
 from faceloupe.report.build import to_json
 from faceloupe.report.columns import columns
 
@@ -39,7 +39,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
                 "parameters": record.parameters,
                 "weights_file": printable_name(record.weights_file),
                 "weights_sha256": record.weights_sha256,
-                "weights": state_of(record, folder),
+                "weights": weights_status(record, folder),
                 "default": record.id == DEFAULT_MODEL,
                 "size_bytes": entry.size_bytes if entry else None,
                 "url": entry.url if entry else None,
@@ -77,7 +77,7 @@ def _verify(options: argparse.Namespace, _: Progress | None) -> Answer:
     lines, complaints = [], []
     for record in _named(options.ids or registry, registry):
         try:
-            for part in parts_of(record, folder):
+            for part in components_of(record, folder):
                 read_verified(part, folder)
             lines.append(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
         except WeightsError as problem:

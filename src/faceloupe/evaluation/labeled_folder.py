@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.evaluation import plots
 from faceloupe.evaluation.measures import NAMES, Decisions, Measures, curves_of, measure
-from faceloupe.media.evidence_file import Intake, printable_name, take_in
+from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.report.spreadsheet import to_csv
 from faceloupe.report.write import publish
 from faceloupe.types import Outcome
@@ -123,7 +123,7 @@ def _refuse(problem: OSError) -> None:
 
 def validate(
     folder: Path,
-    instruments: Instruments,
+    analyzer: Analyzer,
     *,
     settings: Settings,
     progress: Callable[[str, float], None] | None = None,
@@ -143,33 +143,33 @@ def validate(
     copies: dict[Path, Path] = {}
     for number, (path, label) in enumerate(listed):  # all are hashed first: a wrong label shows before hours of work
         _step(progress, cancel, f"Hashing file {number + 1} of {len(listed)}", 0.1 * number / len(listed))
-        intake = _taken(folder / path, settings)
-        if not isinstance(intake, str):
-            before, its_label = first.setdefault(intake.evidence.sha256, (path, label))
+        evidence_file = _taken(folder / path, settings)
+        if not isinstance(evidence_file, str):
+            before, its_label = first.setdefault(evidence_file.evidence.sha256, (path, label))
             if its_label != label:
                 raise UsageError(f"{path} and {before} are the same file under both labels; one of them is wrong.")
             if before != path:
                 copies[path] = before
     for number, (path, label) in enumerate(listed):
         _step(progress, cancel, f"File {number + 1} of {len(listed)}", 0.1 + 0.9 * number / len(listed))
-        intake = _taken(folder / path, settings)
-        if isinstance(intake, str):
-            files.append(Judged(path, label, "", Outcome.ERROR, None, intake))
+        evidence_file = _taken(folder / path, settings)
+        if isinstance(evidence_file, str):
+            files.append(Judged(path, label, "", Outcome.ERROR, None, evidence_file))
             continue
-        digest = intake.evidence.sha256
+        digest = evidence_file.evidence.sha256
         if path in copies:
             why = f"the same file as {copies[path]}, counted there"
             files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
             continue
-        report = analyze(intake, instruments, settings=settings, explain=False).report
+        report = analyze(evidence_file, analyzer, settings=settings, explain=False).report
         files.append(Judged(path, label, digest, Outcome(report["outcome"]), report["score"], report["reason"]))
-    return _measured(files, instruments, settings)
+    return _measured(files, analyzer, settings)
 
 
-def _taken(path: Path, settings: Settings) -> Intake | str:
+def _taken(path: Path, settings: Settings) -> EvidenceFile | str:
     """The file, or why it cannot be read."""
     try:
-        return take_in(path, max_bytes=settings.max_bytes)
+        return open_evidence(path, max_bytes=settings.max_bytes)
     except UsageError as problem:
         return str(problem)
 
@@ -183,12 +183,12 @@ def _step(
         progress(stage, share)
 
 
-def _measured(files: Sequence[Judged], instruments: Instruments, settings: Settings) -> Validation:
+def _measured(files: Sequence[Judged], analyzer: Analyzer, settings: Settings) -> Validation:
     scored = [file for file in files if file.score is not None]
     for name, label in FOLDERS.items():
         if not any(file.label == label for file in scored):
             raise UsageError(f"No file in {name} could be scored, so there is no error rate; see their reasons.")
-    record = instruments.scorer.record
+    record = analyzer.scorer.record
     thresholds = record.thresholds
     return Validation(
         settings.stated_effort,

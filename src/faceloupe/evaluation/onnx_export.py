@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from faceloupe.analysis.pipeline import Instruments
+from faceloupe.analysis.pipeline import Analyzer
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError, WeightsError
 from faceloupe.evaluation import labeled_folder
-from faceloupe.media.evidence_file import printable_name, take_in
+from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.media.sandbox.image import decode
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import ModelRecord
@@ -125,8 +125,8 @@ def export(
     _require()
     say("Loading", 0.0)
     settings = replace(settings, model=record.id, device="cpu")
-    instruments = Instruments.load(settings, folder=folder)
-    faces, described = _faces(pictures, instruments, settings)
+    analyzer = Analyzer.load(settings, folder=folder)
+    faces, described = _faces(pictures, analyzer, settings)
     say("Exporting", 0.1)
     network = load_network(record, folder).to(memory_format=torch.contiguous_format)
     content = _float32(network, record.input)
@@ -138,9 +138,9 @@ def export(
     values = _described(record, content, names[0], int8)
     values["parity"] = asdict(_parity(network, content, record, faces, described))
     if labeled is not None:
-        for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", instruments.scorer)):
+        for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", analyzer.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
-            found = labeled_folder.validate(labeled, replace(instruments, scorer=scorer), settings=settings)
+            found = labeled_folder.validate(labeled, replace(analyzer, scorer=scorer), settings=settings)
             values[name] = found.as_dict() | {"measured_on": "a folder of labeled pictures, through the whole pipeline"}
     publish({names[0]: content, names[1]: to_json(values).encode()}, target.parent)
     say("Exported", 1.0)
@@ -197,7 +197,7 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
         raise WeightsError("The ONNX file holds no network that can be run; export it anew.") from problem
 
 
-def _faces(pictures: Path | None, instruments: Instruments, settings: Settings) -> tuple[list[FaceViews], str]:
+def _faces(pictures: Path | None, analyzer: Analyzer, settings: Settings) -> tuple[list[FaceViews], str]:
     """Views of the faces in some pictures, and which pictures those were."""
     paths = [sample.path for sample in SAMPLES]
     if pictures is not None:
@@ -208,9 +208,9 @@ def _faces(pictures: Path | None, instruments: Instruments, settings: Settings) 
         if len(views) >= _MOST_FACES:
             break
         with contextlib.suppress(EvidenceError):  # what cannot be read has no face
-            intake = take_in(path, max_bytes=settings.max_bytes)
-            rgb = decode(intake, settings=settings).rgb
-            found = [instruments.scorer.view(rgb, face.box) for face in instruments.detector.detect(rgb)]
+            evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
+            rgb = decode(evidence_file, settings=settings).rgb
+            found = [analyzer.scorer.view(rgb, face.box) for face in analyzer.detector.detect(rgb)]
             views, used = views + found, used + bool(found)
     if not views:
         raise UsageError(f"{pictures} holds no picture with a face; name a folder that does.")

@@ -88,7 +88,7 @@ class Cascade:
         boxes = areas.shown(boxes)
         if not len(boxes):
             return boxes
-        shifts, scores = self._look(self._second, areas, boxes, _CROP_PX[0])
+        shifts, scores = self._observation(self._second, areas, boxes, _CROP_PX[0])
         passed = np.flatnonzero(scores[:, 1] > self._thresholds[1])
         passed = passed[_distinct(boxes[passed], scores[passed, 1], _SAME)]
         return _squared(_moved(boxes[passed], shifts[passed]))
@@ -98,7 +98,7 @@ class Cascade:
         boxes = areas.shown(boxes)
         if not len(boxes):
             return []
-        shifts, points, scores = self._look(self._third, areas, boxes, _CROP_PX[1])
+        shifts, points, scores = self._observation(self._third, areas, boxes, _CROP_PX[1])
         corners = _moved(boxes, shifts)
         start, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + 1
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sides + start - 1
@@ -106,7 +106,7 @@ class Cascade:
         passed = passed[_distinct(corners[passed], scores[passed, 1], _SAME, of_smaller=True)]
         return [Candidate(corners[one], float(scores[one, 1]), landmarks[one]) for one in passed]
 
-    def _look(self, network: nn.Module, areas: "_Areas", boxes: np.ndarray, side: int) -> list[np.ndarray]:
+    def _observation(self, network: nn.Module, areas: "_Areas", boxes: np.ndarray, side: int) -> list[np.ndarray]:
         """A network's outputs for boxes (N, 4), some at a time: noise has thousands of windows to look into."""
         parts = [
             self._run(network, areas.crops(boxes[start : start + _LOOKS], side))

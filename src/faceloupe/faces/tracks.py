@@ -32,12 +32,12 @@ class Appearance:
     face: np.ndarray
     colors: np.ndarray
 
-    def likeness(self, other: "Appearance") -> float:
+    def similarity(self, other: "Appearance") -> float:
         """0 (nothing in common) .. 1 (the same pictures)."""
-        return float(_likeness(np.maximum(self.face @ other.face, 0.0), self.colors, other.colors))
+        return float(_similarity(np.maximum(self.face @ other.face, 0.0), self.colors, other.colors))
 
 
-def _likeness(layout: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _similarity(layout: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Of likeness in layout (...,) and colors (..., 2, 64): 0..1."""
     colors = np.minimum(one, other).sum(-1)  # histogram intersection, Swain and Ballard 1991
     return 0.5 * layout + 0.2 * colors[..., 0] + 0.3 * colors[..., 1]
@@ -79,14 +79,14 @@ class Track:
         shot: number of the shot, from 0.
         frames: positions, among the frames looked at, in which the face was found.
         faces: one for each of them.
-        looks: its appearances, one for each of them.
+        observations: its appearances, one for each of them.
     """
 
     id: int
     shot: int
     frames: list[int] = field(default_factory=list)
     faces: list[DetectedFace] = field(default_factory=list)
-    looks: list[Appearance] = field(default_factory=list)
+    observations: list[Appearance] = field(default_factory=list)
 
 
 class Tracker:
@@ -114,37 +114,40 @@ class Tracker:
         from scipy.optimize import linear_sum_assignment  # half a second to load: not before there is a video
 
         self._position += 1
-        looks = [appearance(rgb, face) for face in faces]
+        observations = [appearance(rgb, face) for face in faces]
         open_tracks = [
             track
             for track in self.tracks
             if track.shot == shot and self._position - track.frames[-1] <= _LONGEST_GAP + 1
         ]
         fits = np.array(
-            [[self._fit(track, face, look) for face, look in zip(faces, looks, strict=True)] for track in open_tracks]
+            [
+                [self._fit(track, face, observation) for face, observation in zip(faces, observations, strict=True)]
+                for track in open_tracks
+            ]
         ).reshape(len(open_tracks), len(faces))
         owners: dict[int, Track] = {}
         for row, column in zip(*linear_sum_assignment(fits, maximize=True), strict=True):
             if fits[row, column] >= _LEAST_FIT:
                 owners[int(column)] = open_tracks[row]
-        for number, (face, look) in enumerate(zip(faces, looks, strict=True)):
+        for number, (face, observation) in enumerate(zip(faces, observations, strict=True)):
             if number not in owners:
                 owners[number] = Track(len(self.tracks) + 1, shot)
                 self.tracks.append(owners[number])
             track = owners[number]
             track.frames.append(self._position)
             track.faces.append(face)
-            track.looks.append(look)
+            track.observations.append(observation)
         return [owners[number].id for number in range(len(faces))]
 
-    def _fit(self, track: Track, face: DetectedFace, look: Appearance) -> float:
+    def _fit(self, track: Track, face: DetectedFace, observation: Appearance) -> float:
         """How well a face of this frame continues a track: 0 (it cannot) .. 1."""
         last, box = track.faces[-1].box, face.box
         size = (last.width + last.height + box.width + box.height) / 4
         apart = np.hypot(last.x0 + last.x1 - box.x0 - box.x1, last.y0 + last.y1 - box.y0 - box.y1) / 2 / size
         farthest = _FARTHEST * np.sqrt(self._position - track.frames[-1])
         growth = max(box.height / last.height, last.height / box.height)
-        alike = look.likeness(track.looks[-1])
+        alike = observation.similarity(track.observations[-1])
         if apart > farthest or growth > _LARGEST_GROWTH or alike < _LEAST_ALIKE:
             return 0.0
         return float(0.4 * (1.0 - apart / farthest) + 0.6 * alike)
@@ -157,12 +160,12 @@ class Person:
     Attributes:
         id: from 1, in order of first appearance.
         tracks: ids.
-        likeness: the least by which any of them was linked to one before it, 0..1; 1 for a lone track.
+        similarity: the least by which any of them was linked to one before it, 0..1; 1 for a lone track.
     """
 
     id: int
     tracks: tuple[int, ...]
-    likeness: float
+    similarity: float
 
 
 def link(tracks: Sequence[Track], *, check: Callable[[], None] = lambda: None) -> tuple[Person, ...]:
@@ -196,18 +199,21 @@ def _alike(tracks: Sequence[Track], check: Callable[[], None]) -> Iterator[tuple
 
     It is that of their two most alike looks, of about eight of each track; a video of many shots has millions of pairs.
     """
-    compared = [track.looks[:: max(1, len(track.looks) // _COMPARED)] for track in tracks]
-    looks = [look for some in compared for look in some]
-    if not looks:
+    compared = [track.observations[:: max(1, len(track.observations) // _COMPARED)] for track in tracks]
+    observations = [observation for some in compared for observation in some]
+    if not observations:
         return
     owners = np.repeat(np.arange(len(tracks)), [len(some) for some in compared])
-    faces, colors = np.stack([look.face for look in looks]), np.stack([look.colors for look in looks])
+    faces, colors = (
+        np.stack([observation.face for observation in observations]),
+        np.stack([observation.colors for observation in observations]),
+    )
     for number in range(1, len(tracks)):
         check()
         mine, before = np.flatnonzero(owners == number), int(np.searchsorted(owners, number))
         layouts = faces[mine] @ faces[:before].T
         rows, columns = np.nonzero(layouts >= _LEAST_LAYOUT)
-        alike = _likeness(layouts[rows, columns], colors[mine[rows]], colors[columns])
+        alike = _similarity(layouts[rows, columns], colors[mine[rows]], colors[columns])
         best = np.zeros(number)
         np.maximum.at(best, owners[columns], alike)
         for other in np.flatnonzero(best >= _LINKED_ALIKE):

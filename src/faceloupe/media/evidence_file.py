@@ -1,4 +1,4 @@
-"""Intake: identity first. A file is hashed before anything decodes it, and its type is read from its bytes."""
+"""EvidenceFile: identity first. A file is hashed before anything decodes it, and its type is read from its bytes."""
 
 import hashlib
 import io
@@ -50,7 +50,7 @@ class _Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class EvidenceFile:
     """A file taken in: its identity, and a way to the very bytes that were hashed.
 
     Attributes:
@@ -152,7 +152,7 @@ def printable_name(name: str) -> str:
     return "".join("\ufffd" if unicodedata.category(character) in _UNSHOWN else character for character in text)
 
 
-def take_in(path: Path, *, max_bytes: int, step: Callable[[float], None] | None = None) -> Intake:
+def open_evidence(path: Path, *, max_bytes: int, step: Callable[[float], None] | None = None) -> EvidenceFile:
     """Read a file once: hash it, and keep the bytes of a still within the limit. The file is only ever read.
 
     Args:
@@ -178,13 +178,15 @@ def take_in(path: Path, *, max_bytes: int, step: Callable[[float], None] | None 
         raise UsageError(f"{shown} cannot be read ({cause}); check its permissions and the disk.") from problem
 
 
-def take_in_bytes(content: bytes, name: str, *, max_bytes: int) -> Intake:
-    """Take in an upload: the same as ``take_in`` for bytes that are in memory already."""
+def evidence_from_bytes(content: bytes, name: str, *, max_bytes: int) -> EvidenceFile:
+    """Take in an upload: the same as ``open_evidence`` for bytes that are in memory already."""
     evidence = _identity(hashlib.sha256(content).hexdigest(), len(content), content[:_HEAD], printable_name(name))
-    return Intake(evidence, content if len(content) <= max_bytes else None)
+    return EvidenceFile(evidence, content if len(content) <= max_bytes else None)
 
 
-def _read(stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Callable[[float], None] | None) -> Intake:
+def _read(
+    stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Callable[[float], None] | None
+) -> EvidenceFile:
     origin = _Origin(path, _state(stream))
     digest, size, kept, head = hashlib.sha256(), 0, bytearray(), b""
     while chunk := stream.read(_CHUNK):
@@ -199,7 +201,7 @@ def _read(stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Callabl
             step(min(size / max(origin.state[2], 1), 1.0))
     evidence = _identity(digest.hexdigest(), size, head, name)
     content = bytes(kept) if evidence.media_type == "image" and size <= max_bytes else None
-    return Intake(evidence, content, origin)
+    return EvidenceFile(evidence, content, origin)
 
 
 def _identity(sha256: str, size: int, head: bytes, name: str) -> Evidence:

@@ -12,7 +12,7 @@ from PIL.Image import Transpose
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media import boxes, jpeg, profiles
-from faceloupe.media.evidence_file import VIDEO_FORMATS, Intake
+from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile
 from faceloupe.types import Picture, Shown
 
 pillow_heif.register_heif_opener()
@@ -92,15 +92,15 @@ def _to_base(image: Image.Image) -> tuple[Image.Image, str]:
     return convert(image), note
 
 
-def refuse_unfit(intake: Intake, *, max_bytes: int) -> None:
+def refuse_unfit(evidence_file: EvidenceFile, *, max_bytes: int) -> None:
     """
     Raises:
         EvidenceError: nothing to decode, or not a still.
     """
-    evidence = intake.evidence
-    if intake.content is None:
+    evidence = evidence_file.evidence
+    if evidence_file.content is None:
         raise EvidenceError(f"The file is {evidence.size_bytes:,} bytes; the limit is {max_bytes:,}.")
-    if not intake.content:
+    if not evidence_file.content:
         raise EvidenceError("The file is empty (0 bytes); get a complete copy.")
     if evidence.format is None:
         raise EvidenceError(
@@ -111,14 +111,14 @@ def refuse_unfit(intake: Intake, *, max_bytes: int) -> None:
         raise EvidenceError(f"The content is a video ({evidence.format}); this version examines still pictures only.")
 
 
-def decode(intake: Intake, *, max_bytes: int, max_pixels: int) -> Picture:
+def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> Picture:
     """Decode a still in this process, from the bytes that were hashed: for files that are trusted.
 
     Raises:
         EvidenceError: see ``refuse_unfit`` and ``decode_content``.
     """
-    refuse_unfit(intake, max_bytes=max_bytes)
-    return decode_content(intake.content, intake.evidence.format, max_pixels=max_pixels)
+    refuse_unfit(evidence_file, max_bytes=max_bytes)
+    return decode_content(evidence_file.content, evidence_file.evidence.format, max_pixels=max_pixels)
 
 
 def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:

@@ -139,15 +139,15 @@ class Sampler:
         first, last = self.planned[0], self.planned[-1]
         spacing = max(1, (last - first) // max(len(self.planned) - 1, 1))
         finder, before, extra, extras_left = CutFinder(), first, None, len(self.planned)
-        for glimpse in self._video.walk(self.planned, every=self._every):
-            index = glimpse.index
-            if finder.is_cut(glimpse.luma) and index > first:
-                self.cuts.append(Cut(before, index, float(glimpse.time)))
+        for decoded_frame in self._video.walk(self.planned, every=self._every):
+            index = decoded_frame.index
+            if finder.is_cut(decoded_frame.luma) and index > first:
+                self.cuts.append(Cut(before, index, float(decoded_frame.time)))
                 following = next((one for one in self.planned if one >= index), index)
                 extra = index + _SETTLED if extras_left and following - index > spacing // 3 else None
             before = index
             is_extra = extra is not None and index >= extra
-            if glimpse.wanted or is_extra:
-                extras_left -= not glimpse.wanted
+            if decoded_frame.wanted or is_extra:
+                extras_left -= not decoded_frame.wanted
                 extra = None
-                yield Sample(index, float(glimpse.time), len(self.cuts), glimpse.rgb())
+                yield Sample(index, float(decoded_frame.time), len(self.cuts), decoded_frame.rgb())

@@ -74,7 +74,7 @@ class VideoFacts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Glimpse:
+class DecodedFrame:
     """One decoded frame. It holds the frame's memory: keep few, and none longer than its walk goes on.
 
     Attributes:
@@ -137,7 +137,7 @@ class Video:
         raw = found == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
         self._file, self._found, self._demuxer = stream, found, "mpegvideo" if raw else _DEMUXERS[found]
         self._max_pixels, self._check = max_pixels, check
-        self._walking: Generator[Glimpse] | None = None
+        self._walking: Generator[DecodedFrame] | None = None
         self.unreadable: list[int] = []
         self.damaged_packets = 0
         with _guarded(found):
@@ -182,7 +182,7 @@ class Video:
         """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
         return self._index.at(seconds)
 
-    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[Glimpse]:
+    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display. A new walk ends the one before.
 
         Args:
@@ -202,7 +202,7 @@ class Video:
         self._walking = self._walk(deque(targets), every)
         return self._walking
 
-    def _walk(self, pending: deque[int], every: bool) -> Generator[Glimpse]:
+    def _walk(self, pending: deque[int], every: bool) -> Generator[DecodedFrame]:
         seeking = self._demuxer in _SEEKABLE and not self._index.counted
         reached = -1  # the last frame that was passed
         with _guarded(self._found):
@@ -219,7 +219,7 @@ class Video:
                         wanted = self._take(pending, index, sound)
                         if sound and (wanted or (every and pending)):
                             upright = partial(_upright, frame, *self._turn)
-                            yield Glimpse(index, self.time(index), _luma(frame), wanted, upright)
+                            yield DecodedFrame(index, self.time(index), _luma(frame), wanted, upright)
                         if not pending:
                             return
                         far = self._index.key_before(pending[0]) > index + _WORTH_A_SEEK

@@ -15,7 +15,7 @@ from types import NoneType
 from typing import Any
 
 from faceloupe.errors import UsageError, WeightsError
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.models.containers import LONGEST_TEXT, cut, read
 from faceloupe.models.pickles import Call, Findings, Global, Mapping, Storage, Tensor
 
@@ -118,7 +118,7 @@ def inspect_checkpoint(path: Path) -> Inspection:
         UsageError: the path is missing, no regular file, or unreadable.
         WeightsError: it is no checkpoint of a known kind, or so damaged that no more can be said of it.
     """
-    identity = take_in(path, max_bytes=0).evidence
+    identity = open_evidence(path, max_bytes=0).evidence
     if not identity.size_bytes:
         raise WeightsError(f"{identity.name} is empty; give a checkpoint file.")
     try:

@@ -13,7 +13,7 @@ import urllib3
 from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, WeightsError
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.models.http import OFFLINE, MayPass, Patience, Session, ask, host_of
+from faceloupe.models.http import OFFLINE, RetryPolicy, Session, TransientError, ask, host_of
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -25,7 +25,7 @@ def download(
     part: Path,
     size: int,
     *,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> None:
@@ -37,7 +37,7 @@ def download(
         address: https, or plain http of this machine.
         part: file that is written; it stays for the next time where this fails half-way.
         size: bytes of the whole file.
-        patience: with slow and failing servers.
+        retry_policy: with slow and failing servers.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between the steps.
 
@@ -48,21 +48,21 @@ def download(
     name = part.name.partition(".safetensors")[0]
     stage = f"Fetching {printable_name(name)} from {host_of(address)}"
     with Session() as session:
-        for attempt in range(1, patience.attempts + 1):
+        for attempt in range(1, retry_policy.attempts + 1):
             if _size(part) == size:
                 break
             try:
-                answer = ask(session, address, part, size, patience)
+                answer = ask(session, address, part, size, retry_policy)
                 with answer:
-                    _receive(answer, part, size, patience, _step(progress, cancel, stage))
+                    _receive(answer, part, size, retry_policy, _step(progress, cancel, stage))
                 break
-            except MayPass as problem:
-                if attempt == patience.attempts:
+            except TransientError as problem:
+                if attempt == retry_policy.attempts:
                     raise WeightsError(
                         f"{printable_name(address)} could not be fetched in {attempt} attempts ({problem}); "
                         f"try again later, it goes on where it stopped, {OFFLINE}."
                     ) from problem
-                _wait(patience.pause_s * 2 ** (attempt - 1), cancel)
+                _wait(retry_policy.pause_s * 2 ** (attempt - 1), cancel)
     _step(progress, cancel, stage)(1.0)
 
 
@@ -84,12 +84,12 @@ def _wait(seconds: float, cancel: Cancel | None) -> None:
 
 
 def _receive(
-    answer: requests.Response, part: Path, size: int, patience: Patience, step: Callable[[float], None]
+    answer: requests.Response, part: Path, size: int, retry_policy: RetryPolicy, step: Callable[[float], None]
 ) -> None:
     """Write the body of an answer to the file.
 
     Raises:
-        MayPass, WeightsError, Cancelled: the file is not whole; what came of it is kept.
+        TransientError, WeightsError, Cancelled: the file is not whole; what came of it is kept.
     """
     have = _size(part) if answer.status_code == 206 else 0
     window, before = time.monotonic(), have
@@ -101,12 +101,12 @@ def _receive(
                 break
             write(chunk)
             have += len(chunk)
-            if (lasted := time.monotonic() - window) >= patience.window_s and have < size:
-                if have - before < patience.least_bytes_s * lasted:
-                    raise MayPass(f"it came slower than {patience.least_bytes_s:,.0f} bytes a second")
+            if (lasted := time.monotonic() - window) >= retry_policy.window_s and have < size:
+                if have - before < retry_policy.least_bytes_s * lasted:
+                    raise TransientError(f"it came slower than {retry_policy.least_bytes_s:,.0f} bytes a second")
                 window, before = time.monotonic(), have
     if have < size:
-        raise MayPass(f"the connection ended after {have:,} of {size:,} bytes")
+        raise TransientError(f"the connection ended after {have:,} of {size:,} bytes")
 
 
 def _next(answer: requests.Response, most: int) -> bytes:
@@ -114,7 +114,7 @@ def _next(answer: requests.Response, most: int) -> bytes:
     try:
         return answer.raw.read1(most, decode_content=False)
     except urllib3.exceptions.ReadTimeoutError as problem:
-        raise MayPass("nothing came any more") from problem
+        raise TransientError("nothing came any more") from problem
     except (urllib3.exceptions.HTTPError, OSError):  # cut off: what came counts
         return b""
 

@@ -15,9 +15,9 @@ from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, UsageError, WeightsError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.models.download import Cancel, Progress, download, writing
-from faceloupe.models.http import OFFLINE, Patience
+from faceloupe.models.http import OFFLINE, RetryPolicy
 from faceloupe.models.record import ModelRecord, read_registry
-from faceloupe.models.registry import Part, ReleaseEntry, parts_of, place_of, read_entries, state_of
+from faceloupe.models.registry import Part, ReleaseEntry, components_of, read_entries, weights_path, weights_status
 
 _LONGEST_WAIT_S = 1800.0
 _POLL_S = 0.5
@@ -32,7 +32,7 @@ def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEnt
     """
     entries = read_entries(folder)
     found = []
-    for part in parts_of(record, folder):
+    for part in components_of(record, folder):
         entry = entries.get(part.id)
         if entry is None or (entry.sha256, entry.file) != (part.weights_sha256, part.weights_file):
             raise WeightsError(
@@ -45,14 +45,14 @@ def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEnt
 
 def missing(record: ModelRecord, folder: Path) -> bool:
     """Whether a weights file of the model is not there at all; one that was altered is not missing."""
-    return any(not os.path.lexists(place_of(part, folder)) for part in parts_of(record, folder))
+    return any(not os.path.lexists(weights_path(part, folder)) for part in components_of(record, folder))
 
 
 def fetch(
     record: ModelRecord,
     folder: Path,
     *,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> list[Path]:
@@ -61,7 +61,7 @@ def fetch(
     Args:
         record: of the model.
         folder: of the records.
-        patience: with the server.
+        retry_policy: with the server.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between the steps.
 
@@ -75,17 +75,17 @@ def fetch(
     """
     paths = []
     for part, entry in entries_of(record, folder):
-        place = place_of(part, folder)
+        place = weights_path(part, folder)
         paths.append(place)
-        if state_of(part, folder) == "verified":
+        if weights_status(part, folder) == "verified":
             continue
         address = entry.address()
         with _alone(place, entry, cancel, progress):
-            if state_of(part, folder) == "verified":  # another process was faster
+            if weights_status(part, folder) == "verified":  # another process was faster
                 continue
             partial = _partial(place, entry)
             resumed = partial.exists()
-            how = {"patience": patience or Patience(), "progress": progress, "cancel": cancel}
+            how = {"patience": retry_policy or RetryPolicy(), "progress": progress, "cancel": cancel}
             download(address, partial, entry.size_bytes, **how)
             if resumed and _sha256(partial) != entry.sha256:  # the older bytes may be the wrong ones
                 partial.unlink()
@@ -123,7 +123,7 @@ def take_file(source: Path, folder: Path) -> ModelRecord:
     entry, records = matches[0], read_registry(folder)
     if entry.id not in records:
         raise WeightsError(f"The record of {entry.id} is missing from the weights folder; restore it.")
-    place = place_of(records[entry.id], folder)
+    place = weights_path(records[entry.id], folder)
     with _alone(place, entry, None, None):
         partial = _partial(place, entry)
         if not (partial.exists() and partial.samefile(source)):  # else it is what a killed process left, and whole

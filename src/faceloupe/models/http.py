@@ -19,7 +19,7 @@ OFFLINE = "or hand in the file with `faceloupe models fetch --from FILE`"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long is waited for what, and how often it is tried.
 
     Attributes:
@@ -39,7 +39,7 @@ class Patience:
     pause_s: float = 1.0
 
 
-class MayPass(Exception):
+class TransientError(Exception):
     """What went wrong may go right at the next attempt; its text is the middle of a sentence."""
 
 
@@ -58,7 +58,7 @@ def loopback(host: str) -> bool:
         return False
 
 
-def ask(session: requests.Session, address: str, part: Path, size: int, patience: Patience) -> requests.Response:
+def ask(session: requests.Session, address: str, part: Path, size: int, retry_policy: RetryPolicy) -> requests.Response:
     """The answer whose body is the rest of the file, or the whole of it."""
     have = part.stat().st_size if part.exists() else 0
     if have > size:
@@ -75,7 +75,7 @@ def ask(session: requests.Session, address: str, part: Path, size: int, patience
                 url,
                 headers=headers,
                 stream=True,
-                timeout=(patience.connect_s, patience.silence_s),
+                timeout=(retry_policy.connect_s, retry_policy.silence_s),
                 allow_redirects=False,
             )
         except requests.exceptions.SSLError as problem:
@@ -84,11 +84,11 @@ def ask(session: requests.Session, address: str, part: Path, size: int, patience
                 f"own, name its file in REQUESTS_CA_BUNDLE, {OFFLINE}."
             ) from problem
         except requests.Timeout as problem:
-            raise MayPass(f"{host_of(url)} did not answer in time") from problem
+            raise TransientError(f"{host_of(url)} did not answer in time") from problem
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as problem:
             raise WeightsError(f"{printable_name(url)} is no address that can be fetched; {OFFLINE[3:]}.") from problem
         except requests.RequestException as problem:
-            raise MayPass(f"{host_of(url)} cannot be reached") from problem
+            raise TransientError(f"{host_of(url)} cannot be reached") from problem
         target = requests.Session.get_redirect_target(session, answer)
         if target is None:
             return _accepted(answer, url, part, have, size)
@@ -131,17 +131,17 @@ def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: 
     """An answer that carries the file; its body is yet to be read.
 
     Raises:
-        MayPass, WeightsError: it does not.
+        TransientError, WeightsError: it does not.
     """
     status, kind = answer.status_code, answer.headers.get("Content-Type", "")
     said = printable_name(f"{status} {answer.reason}"[:_LONGEST_WORD])
     if status in _PASSING or status >= 500:
         answer.close()
-        raise MayPass(f"{host_of(url)} answered {said}")
+        raise TransientError(f"{host_of(url)} answered {said}")
     if status == 416 or (status == 206 and not _goes_on(answer, have, size)):
         answer.close()
         part.unlink(missing_ok=True)
-        raise MayPass(f"{host_of(url)} does not go on at byte {have:,}")
+        raise TransientError(f"{host_of(url)} does not go on at byte {have:,}")
     if status not in (200, 206):
         answer.close()
         raise WeightsError(

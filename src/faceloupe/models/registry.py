@@ -94,7 +94,7 @@ def write_entries(entries: list[ReleaseEntry], folder: Path) -> None:
     temporary.replace(folder / REGISTRY)
 
 
-def place_of(record: Part, folder: Path) -> Path:
+def weights_path(record: Part, folder: Path) -> Path:
     """Where a record's weights lie, or are put when they are fetched.
 
     That is beside the record; where that folder cannot be written (an image, a shared installation) and does not hold
@@ -104,7 +104,7 @@ def place_of(record: Part, folder: Path) -> Path:
     return path if os.path.lexists(path) or os.access(folder, os.W_OK) else data_folder() / "weights" / path.name
 
 
-def parts_of(record: Part, folder: Path) -> tuple[Part, ...]:
+def components_of(record: Part, folder: Path) -> tuple[Part, ...]:
     """The records with weights, each once: those of its members, else the record itself, and the encoder of a head.
 
     Raises:
@@ -126,7 +126,7 @@ def read_verified(record: Part, folder: Path) -> bytes:
     Raises:
         WeightsError: the file is missing or unreadable, or its SHA-256 is not the record's.
     """
-    path = place_of(record, folder)
+    path = weights_path(record, folder)
     try:
         content = path.read_bytes()
     except OSError as problem:
@@ -143,12 +143,12 @@ def read_verified(record: Part, folder: Path) -> bytes:
     return content
 
 
-def state_of(record: Part, folder: Path) -> str:
+def weights_status(record: Part, folder: Path) -> str:
     """One word for a model's weights: verified, missing, unreadable or altered."""
     path = folder
     try:
-        for part in parts_of(record, folder):
-            path = place_of(part, folder)
+        for part in components_of(record, folder):
+            path = weights_path(part, folder)
             read_verified(part, folder)
     except WeightsError:
         if not path.exists():

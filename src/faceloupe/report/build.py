@@ -128,7 +128,7 @@ def _face(face: FaceFinding) -> dict[str, Any]:
         "raw_logit": face.raw_logit,
         "log10_lr": face.log10_lr,
         **build_video.by_parts(face),
-        "heat_peak": None if face.heat is None else float(face.heat.max()),
+        "heat_peak": None if face.heatmap is None else float(face.heatmap.max()),
         "first_s": None,
         "last_s": None,
         "frames_scored": 0 if face.score is None else 1,
@@ -158,7 +158,7 @@ def build(
     notes: Sequence[str],
     timing: Timing,
     shown: Shown = AS_STORED,
-    seen: build_video.Seen | None = None,
+    seen: build_video.VideoAnalysis | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
     """Build a report.
@@ -204,12 +204,12 @@ def build(
     }
 
 
-def of_stretch(report: Mapping[str, Any]) -> bool:
+def of_segment(report: Mapping[str, Any]) -> bool:
     """Whether a report is of a part of a video alone, as its settings asked for."""
     if "frames" not in report:
         return False
     settings = report["settings"]
-    return build_video.stretch(settings["from_s"], settings["to_s"], report["evidence"]["duration_s"]) is not None
+    return build_video.segment(settings["from_s"], settings["to_s"], report["evidence"]["duration_s"]) is not None
 
 
 def to_json(report: dict[str, Any]) -> str:

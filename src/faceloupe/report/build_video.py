@@ -10,11 +10,11 @@ from faceloupe.faces.tracks import Person
 from faceloupe.media.sampling import Cut
 from faceloupe.media.video import VideoFacts
 from faceloupe.scoring import aggregation
-from faceloupe.types import FaceFinding, FaceLook, Pooled, TrackFinding, corners
+from faceloupe.types import FaceFinding, FaceObservation, Pooled, TrackFinding, corners
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class VideoAnalysis:
     """What was looked at in a video.
 
     Attributes:
@@ -24,7 +24,7 @@ class Seen:
         people: to whom the tracks were linked.
         tracks: findings.
         unread: index -> time in seconds, of frames that should have been looked at, but could not be decoded.
-        stretch: start and end in seconds of the part that was asked for; None for the whole video.
+        segment: start and end in seconds of the part that was asked for; None for the whole video.
     """
 
     facts: VideoFacts
@@ -33,7 +33,7 @@ class Seen:
     people: Sequence[Person]
     tracks: Sequence[TrackFinding]
     unread: Mapping[int, float]
-    stretch: tuple[float, float] | None = None
+    segment: tuple[float, float] | None = None
 
 
 def _pooled(pooled: Pooled | None) -> dict[str, Any] | None:
@@ -49,17 +49,17 @@ def _pooled(pooled: Pooled | None) -> dict[str, Any] | None:
     }
 
 
-def _look(look: FaceLook, track: int) -> dict[str, Any]:
+def _observation(observation: FaceObservation, track: int) -> dict[str, Any]:
     return {
         "id": track,
-        "box": corners(look.face.box),
-        "score": look.score,
-        "raw_logit": look.raw_logit,
-        "detection_confidence": round(look.face.confidence, 6),
-        "size_px": round(look.face.size_px, 1),
-        "sharpness": round(look.quality.sharpness, 2),
-        "problem": look.quality.problem or None,
-        "by_expert": look.by_expert,
+        "box": corners(observation.face.box),
+        "score": observation.score,
+        "raw_logit": observation.raw_logit,
+        "detection_confidence": round(observation.face.confidence, 6),
+        "size_px": round(observation.face.size_px, 1),
+        "sharpness": round(observation.quality.sharpness, 2),
+        "problem": observation.quality.problem or None,
+        "by_expert": observation.by_expert,
     }
 
 
@@ -90,22 +90,22 @@ def track_entry(track: TrackFinding) -> dict[str, Any]:
         "log10_lr": track.log10_lr,
         **by_parts(track),
         "whole": _pooled(track.pooled),
-        "stretch": _pooled(track.stretch),
+        "stretch": _pooled(track.segment),
         "shown_frame": {"index": shown.frame, "time_s": round(shown.time_s, 6), "score": shown.score},
-        "heat_peak": None if track.heat is None else float(track.heat.max()),
-        "first_s": round(track.looks[0].time_s, 6),
-        "last_s": round(track.looks[-1].time_s, 6),
-        "frames_found": len(track.looks),
+        "heat_peak": None if track.heatmap is None else float(track.heatmap.max()),
+        "first_s": round(track.observations[0].time_s, 6),
+        "last_s": round(track.observations[-1].time_s, 6),
+        "frames_found": len(track.observations),
         "frames_scored": len(track.scored),
     }
 
 
-def sections(seen: Seen) -> dict[str, Any]:
+def sections(seen: VideoAnalysis) -> dict[str, Any]:
     """``video``, ``frames``, ``cuts``, ``people`` and ``unread_frames`` of the report."""
     faces: dict[int, list[dict[str, Any]]] = {index: [] for index in seen.frames}
     for track in seen.tracks:
-        for look in track.looks:
-            faces[look.frame].append(_look(look, track.id))
+        for observation in track.observations:
+            faces[observation.frame].append(_observation(observation, track.id))
     facts = asdict(seen.facts)
     rate = seen.facts.frame_rate
     return {
@@ -123,14 +123,14 @@ def sections(seen: Seen) -> dict[str, Any]:
             {"after_index": cut.after, "before_index": cut.before, "time_s": round(cut.time_s, 6)} for cut in seen.cuts
         ],
         "people": [
-            {"id": person.id, "tracks": list(person.tracks), "likeness": round(person.likeness, 3)}
+            {"id": person.id, "tracks": list(person.tracks), "likeness": round(person.similarity, 3)}
             for person in seen.people
         ],
         "unread_frames": [{"index": index, "time_s": round(time_s, 6)} for index, time_s in seen.unread.items()],
     }
 
 
-def stretch(from_s: float, to_s: float, lasts: float | None) -> tuple[float, float] | None:
+def segment(from_s: float, to_s: float, lasts: float | None) -> tuple[float, float] | None:
     """Start and end of the part of a video that its settings asked for, seconds; None where that is all of it.
 
     Args:
@@ -141,11 +141,11 @@ def stretch(from_s: float, to_s: float, lasts: float | None) -> tuple[float, flo
     return (from_s, min(end, whole)) if from_s > 0.0 or end < whole else None
 
 
-def scope(seen: Seen) -> list[str]:
+def scope(seen: VideoAnalysis) -> list[str]:
     """What the report of a video does not say."""
     where, unseen = "", "what lies between"
-    if seen.stretch:
-        begin, end = seen.stretch
+    if seen.segment:
+        begin, end = seen.segment
         where, unseen = f", all from {begin:.2f} s to {end:.2f} s", "the rest of the video"
     lines = [
         f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were looked at{where}; {unseen} was not examined.",

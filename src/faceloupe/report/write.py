@@ -93,12 +93,12 @@ def pictures_of(analysis: "Analysis") -> dict[str, bytes]:
     pictures: dict[str, np.ndarray] = {}
     if analysis.canvas is not None and analysis.faces:
         pictures["boxes.png"] = overlays.boxes(analysis.canvas, analysis.faces)
-        if any(face.heat is not None for face in analysis.faces):
+        if any(face.heatmap is not None for face in analysis.faces):
             overlay = overlays.source_overlay(analysis.canvas, analysis.faces, maximum, OPACITY)
             pictures["heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
     for kind, found in (("face", analysis.faces), ("track", analysis.tracks)):
         for one in sorted(found, key=lambda one: one.score != analysis.report["score"]):  # first what decided
-            if one.heat is not None:
+            if one.heatmap is not None:
                 pictures[f"{kind}-{one.id}-crop.png"] = one.crop
                 overlay = overlays.face_overlay(one, maximum, OPACITY)
                 pictures[f"{kind}-{one.id}-heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri  # normal quantile; scipy.stats takes half a second to load
 
 from faceloupe.scoring.calibration import Calibrator
-from faceloupe.types import FaceLook, Pooled
+from faceloupe.types import FaceObservation, Pooled
 
 MEMORY_S = 0.5  # frames this far apart in time keep 1/e of their correlation; measured on validation clips
 TYPICAL_SPREAD = 0.5  # standard deviation of the log-odds of one face within a clip, measured likewise
@@ -40,14 +40,21 @@ def weight(size_px: float, sharpness: float, confidence: float, *, typical_sharp
     return by_size * by_sharpness * confidence
 
 
-def series(looks: Sequence[FaceLook], calibrator: Calibrator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def series(
+    observations: Sequence[FaceObservation], calibrator: Calibrator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times in seconds, calibrated natural log-odds, and weights of the scored frames of one face: (N,) each."""
-    typical = float(np.median([look.quality.sharpness for look in looks]))
-    times = np.array([look.time_s for look in looks])
-    log_odds = calibrator.log_odds(np.array([look.raw_logit for look in looks]))
+    typical = float(np.median([observation.quality.sharpness for observation in observations]))
+    times = np.array([observation.time_s for observation in observations])
+    log_odds = calibrator.log_odds(np.array([observation.raw_logit for observation in observations]))
     weights = [
-        weight(look.face.size_px, look.quality.sharpness, look.face.confidence, typical_sharpness=typical)
-        for look in looks
+        weight(
+            observation.face.size_px,
+            observation.quality.sharpness,
+            observation.face.confidence,
+            typical_sharpness=typical,
+        )
+        for observation in observations
     ]
     return times, np.asarray(log_odds), np.array(weights)
 
@@ -100,8 +107,8 @@ def _spread(times: np.ndarray, log_odds: np.ndarray) -> float:
         return TYPICAL_SPREAD
     steps = np.diff(log_odds) / np.sqrt(2.0 * -np.expm1(-np.maximum(np.diff(times), _SHORTEST_S) / MEMORY_S))
     found = float(np.median(np.abs(steps)) / ndtri(0.75))
-    looks = effective_size(times, np.ones(len(times))) - 1.0
-    return float(np.sqrt((looks * found**2 + _PRIOR_LOOKS * TYPICAL_SPREAD**2) / (looks + _PRIOR_LOOKS)))
+    observations = effective_size(times, np.ones(len(times))) - 1.0
+    return float(np.sqrt((observations * found**2 + _PRIOR_LOOKS * TYPICAL_SPREAD**2) / (observations + _PRIOR_LOOKS)))
 
 
 def _center(log_odds: np.ndarray, weights: np.ndarray, spread: float) -> float:
@@ -132,7 +139,7 @@ def _pooled(center: float, reach: float, size: float, times: np.ndarray) -> Pool
     return Pooled(score, low, high, float(size), float(times[0]), float(times[-1]), len(times))
 
 
-def strongest_stretch(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled | None:
+def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled | None:
     """The stretch of a track that speaks loudest for manipulation: the one whose interval starts highest.
 
     A short manipulated stretch drowns in the mean over a long pristine one. Windows of four frames, six, nine and so on

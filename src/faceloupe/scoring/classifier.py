@@ -19,7 +19,7 @@ from faceloupe.models.expert import ARCHITECTURE as HEAD
 from faceloupe.models.expert import Head
 from faceloupe.models.loading import load_expert, load_network
 from faceloupe.models.record import Fusion, ModelRecord, find_record, members_of
-from faceloupe.models.registry import parts_of
+from faceloupe.models.registry import components_of
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
 from faceloupe.types import Box, Familiarity, PropositionFinding
@@ -257,9 +257,9 @@ class JointScorer:
             return self._decisive(face)
         readings, maps, side = [], [], face.crops.shape[1]
         for member, views in zip(self.members, face.members, strict=True):
-            reading, heat = member.scorer.explained(views)
+            reading, heatmap = member.scorer.explained(views)
             readings.append(reading)
-            maps.append(cv2.resize(heat, (side, side), interpolation=cv2.INTER_LINEAR))
+            maps.append(cv2.resize(heatmap, (side, side), interpolation=cv2.INTER_LINEAR))
         return self.joined(readings), np.mean(maps, axis=0, dtype=np.float32)
 
     def _decisive(self, face: MemberViews) -> tuple[Reading, np.ndarray]:
@@ -271,9 +271,9 @@ class JointScorer:
         steps = [self._slope(log_odds, number, reading) for number, reading in enumerate(readings)]
         loudest = int(np.argmax([step * value for (step, _), value in zip(steps, log_odds, strict=True)]))
         member, views = self.members[loudest], face.members[loudest]
-        _, heat = member.scorer.explained(views)
+        _, heatmap = member.scorer.explained(views)
         weight = np.prod(steps[loudest])
-        return joined, (weight * lay(heat, views.squares[-1], face.squares[-1])).astype(np.float32)
+        return joined, (weight * lay(heatmap, views.squares[-1], face.squares[-1])).astype(np.float32)
 
     def _slope(self, log_odds: np.ndarray, number: int, reading: Reading) -> tuple[float, float]:
         """How much the joined logit grows with a member's log-odds, and these with its logit, numerically."""
@@ -354,7 +354,7 @@ class FaceScorer:
         """
         self.record = record
         self.members = members_of(record, folder)
-        self.components = parts_of(record, folder)
+        self.components = components_of(record, folder)
         made = [
             Member(one.id, _single(one, folder, device), one.calibrator, one.proposition)
             for one in (self.members or (record,))

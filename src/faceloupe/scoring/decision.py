@@ -117,13 +117,13 @@ FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, where that 
 
 
 def of_track(
-    whole: Pooled, stretch: Pooled | None, thresholds: Thresholds, *, enough: int
+    whole: Pooled, segment: Pooled | None, thresholds: Thresholds, *, enough: int
 ) -> tuple[Outcome, str, Pooled]:
     """Outcome of one face track, the sentence that says why, and what decided.
 
     Args:
         whole: what all scored frames say.
-        stretch: the part that speaks loudest for manipulation, if the track is long enough to have one.
+        segment: the part that speaks loudest for manipulation, if the track is long enough to have one.
         thresholds: of the model record.
         enough: scored frames needed for a verdict.
     """
@@ -131,16 +131,16 @@ def of_track(
         frames = "1 frame" if whole.frames == 1 else f"{whole.frames} frames"
         return Outcome.INCONCLUSIVE, f"cannot say: only {frames} of this face can be scored; {enough} are needed", whole
     outcome, reason = of_score(whole.score, thresholds)
-    if outcome is Outcome.MANIPULATED or stretch is None or stretch.score < thresholds.upper:
+    if outcome is Outcome.MANIPULATED or segment is None or segment.score < thresholds.upper:
         return outcome, reason, whole
-    when = f"from {stretch.first_s:.2f} s to {stretch.last_s:.2f} s"
-    part, upper = apart(stretch.score, thresholds.upper)
-    if stretch.low >= thresholds.upper:
+    when = f"from {segment.first_s:.2f} s to {segment.last_s:.2f} s"
+    part, upper = apart(segment.score, thresholds.upper)
+    if segment.low >= thresholds.upper:
         return (
             Outcome.MANIPULATED,
             f"supports manipulation {when}: score {part} there, {whole.score:.2f} over the whole track; "
             f"the threshold is {upper}",
-            stretch,
+            segment,
         )
     if outcome is Outcome.AUTHENTIC:
         return (
@@ -176,7 +176,7 @@ def of_video(
     if not tracks:
         found = f"cannot say: no face of {smallest_px:.0f} px or more was found in the {frames} frames looked at"
         return Outcome.NOT_APPLICABLE, found + lost, None
-    longest = max(tracks, key=lambda track: (len(track.looks), track.largest.face.size_px))
+    longest = max(tracks, key=lambda track: (len(track.observations), track.largest.face.size_px))
     why = longest.reason.removeprefix("cannot say: ")
     if not scored:
         which = "" if len(tracks) == 1 else f"none of the {len(tracks)} faces can be scored; of the longest seen, "

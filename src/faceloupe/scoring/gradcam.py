@@ -95,13 +95,13 @@ def merge(maps: np.ndarray, squares: Sequence[Box]) -> np.ndarray:
     return merged / len(maps)
 
 
-def lay(heat: np.ndarray, square: Box, frame: Box) -> np.ndarray:
+def lay(heatmap: np.ndarray, square: Box, frame: Box) -> np.ndarray:
     """Lay the map of one square over a frame that holds it; 0 outside.
 
     Args:
-        heat: (S, S) float32.
+        heatmap: (S, S) float32.
 
     Returns:
         (S, S) float32 in the frame.
     """
-    return 2.0 * merge(np.stack([heat, np.zeros_like(heat)]), (square, frame))
+    return 2.0 * merge(np.stack([heatmap, np.zeros_like(heatmap)]), (square, frame))

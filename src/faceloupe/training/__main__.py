@@ -234,13 +234,13 @@ def _exported(options: argparse.Namespace) -> None:
 
 
 def _pooling(options: argparse.Namespace) -> None:
-    from faceloupe.analysis.pipeline import Instruments
+    from faceloupe.analysis.pipeline import Analyzer
     from faceloupe.config import Settings
     from faceloupe.training import data, pooling
 
-    instruments = Instruments.load(Settings(), folder=options.registry)
-    clips = pooling.of_clips(options.data, instruments)
-    people = pooling.of_people(options.data, data.read_index(options.work / FACES), instruments)
+    analyzer = Analyzer.load(Settings(), folder=options.registry)
+    clips = pooling.of_clips(options.data, analyzer)
+    people = pooling.of_people(options.data, data.read_index(options.work / FACES), analyzer)
     print(pooling.compare({"validation clips": clips, "people of ffpp_faces": people}))
 
 

@@ -101,9 +101,9 @@ def _mask(random: np.random.Generator, face: Region) -> np.ndarray:
     for _ in range(_ATTEMPTS):
         polygons, _ = _PARTS[names[random.choice(len(names), p=shares / shares.sum())]]
         mask = np.zeros(face.rgb.shape[:2], np.float32)
-        stretch, shift = random.uniform(0.85, 1.12, 2), random.normal(0.0, 0.04, 2)
+        segment, shift = random.uniform(0.85, 1.12, 2), random.normal(0.0, 0.04, 2)
         for polygon in polygons:
-            points = np.array(polygon) * stretch + shift + random.normal(0.0, 0.03, (len(polygon), 2))
+            points = np.array(polygon) * segment + shift + random.normal(0.0, 0.03, (len(polygon), 2))
             placed = points @ fit[:, :2].T + fit[:, 2]
             cv2.fillPoly(mask, [np.round(placed * 8).astype(np.int32)], 1.0, lineType=cv2.LINE_8, shift=3)
         if _COVERED[0] <= float(mask.mean()) <= _COVERED[1]:
@@ -185,8 +185,8 @@ def blend(random: np.random.Generator, face: Region, donor: Region | None = None
     inner, outer = face.rgb, face.rgb
     fit = None if donor is None else _affine(donor.landmarks, face.landmarks)
     if fit is not None:
-        stretch = np.linalg.svd(fit[:, :2], compute_uv=False)
-        fit = fit if stretch[0] <= _DISTORTION * max(stretch[1], 1e-6) else None
+        segment = np.linalg.svd(fit[:, :2], compute_uv=False)
+        fit = fit if segment[0] <= _DISTORTION * max(segment[1], 1e-6) else None
     if fit is not None:
         inner, mask = _donated(face, donor, fit, mask)
         if random.random() < 0.5:

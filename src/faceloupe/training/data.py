@@ -14,7 +14,7 @@ import numpy as np
 from faceloupe.config import Settings
 from faceloupe.errors import DatasetError, EvidenceError, UsageError
 from faceloupe.faces.detector import SURE, FaceDetector
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.image import decode
 from faceloupe.types import Box
 
@@ -80,7 +80,7 @@ def read_rgb(path: Path) -> np.ndarray:
     """
     limits = {"max_bytes": Settings().max_bytes}
     try:
-        return decode(take_in(path, **limits), **limits, max_pixels=Settings().max_pixels).rgb
+        return decode(open_evidence(path, **limits), **limits, max_pixels=Settings().max_pixels).rgb
     except (UsageError, EvidenceError) as problem:
         raise DatasetError(f"{path} is listed in the index, but cannot be used: {problem}") from problem
 

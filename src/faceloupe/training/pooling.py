@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from faceloupe.analysis.pipeline import Instruments, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.config import Settings
 from faceloupe.evaluation import metrics
-from faceloupe.scoring.aggregation import pool, series, strongest_stretch
+from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.training.clips import read_videos
 from faceloupe.training.data import Item
 from faceloupe.training.scoring import score_all
@@ -30,7 +30,7 @@ def _top_quarter(values: np.ndarray) -> float:
 
 
 def _stretch(one: Series) -> float:
-    found = strongest_stretch(*one)
+    found = strongest_segment(*one)
     return pool(*one).score if found is None else found.score
 
 
@@ -45,14 +45,14 @@ RULES: dict[str, Callable[[Series], float]] = {
 }
 
 
-def of_clips(root: Path, instruments: Instruments) -> tuple[list[Series], list[int]]:
+def of_clips(root: Path, analyzer: Analyzer) -> tuple[list[Series], list[int]]:
     """The most suspicious track of each validation clip, examined as the app does, and the labels of the clips."""
     over_time, labels = [], []
-    calibrator = instruments.scorer.record.calibrator
+    calibrator = analyzer.scorer.record.calibrator
     for clip in read_videos(root / "videos.csv"):
         if clip.split != "val":
             continue
-        analysis = analyze(root / clip.path, instruments, settings=Settings(), explain=False)
+        analysis = analyze(root / clip.path, analyzer, settings=Settings(), explain=False)
         track = max((one for one in analysis.tracks if one.scored), key=lambda one: one.score, default=None)
         if track is not None:
             over_time.append(series(track.scored, calibrator))
@@ -60,14 +60,14 @@ def of_clips(root: Path, instruments: Instruments) -> tuple[list[Series], list[i
     return over_time, labels
 
 
-def of_people(root: Path, items: list[Item], instruments: Instruments) -> tuple[list[Series], list[int]]:
+def of_people(root: Path, items: list[Item], analyzer: Analyzer) -> tuple[list[Series], list[int]]:
     """The frames of each person of the validation stills, authentic and manipulated ones apart, and the labels."""
     mine = [item for item in items if item.split == "val" and item.found and item.source == _PEOPLE_SOURCE]
-    faces = score_all({"": instruments.scorer}, root, mine)[""]
+    faces = score_all({"": analyzer.scorer}, root, mine)[""]
     people = defaultdict(list)
     for item, logit in zip(faces.items, faces.logits, strict=True):
         people[Path(item.path).stem.partition("_")[0], item.label].append(logit)
-    calibrator = instruments.scorer.record.calibrator
+    calibrator = analyzer.scorer.record.calibrator
     over_time = [
         (np.arange(len(logits)) * _ASSUMED_SPACING_S, np.asarray(calibrator.log_odds(logits)), np.ones(len(logits)))
         for logits in people.values()

@@ -9,7 +9,7 @@ from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.models.record import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, read_registry
-from faceloupe.models.registry import Part, ReleaseEntry, parts_of, read_entries, read_verified, write_entries
+from faceloupe.models.registry import Part, ReleaseEntry, components_of, read_entries, read_verified, write_entries
 from faceloupe.training import tracking
 
 CARD = "docs/model-card.md"  # written by the stage before, of all models together
@@ -69,7 +69,7 @@ def _expert(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:
         name: one for name, one in read_registry(folder).items() if one.component or one.fusion
     }
     parts: dict[str, Part] = {
-        part.id: part for one in records.values() if one.component for part in parts_of(one, folder)
+        part.id: part for one in records.values() if one.component for part in components_of(one, folder)
     }
     entries = read_entries(folder)
     return {f"{name}.json" for name in records}, [entries[name] for name in parts if name in entries]

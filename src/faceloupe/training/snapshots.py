@@ -21,7 +21,7 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.errors import DatasetError, EvidenceError, UsageError
-from faceloupe.media.evidence_file import Intake, take_in, take_in_bytes
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.image import decode
 from faceloupe.training.material import Entry
 
@@ -205,16 +205,16 @@ def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why
         if isinstance(content, Why):
             return content
         try:
-            rgb = _decoded(take_in_bytes(content, Path(entry.path).name, **limits))
+            rgb = _decoded(evidence_from_bytes(content, Path(entry.path).name, **limits))
         except EvidenceError:
             return Why.NO_PICTURE
     else:
         try:
-            intake = take_in(folder / entry.path, **limits)
-            rgb = _decoded(intake)
+            evidence_file = open_evidence(folder / entry.path, **limits)
+            rgb = _decoded(evidence_file)
         except (UsageError, EvidenceError) as problem:
             raise DatasetError(f"{folder / entry.path} is listed, but cannot be used: {problem}") from problem
-        entry = replace(entry, blob=blob_of(intake.content))
+        entry = replace(entry, blob=blob_of(evidence_file.content))
     if entry.tile:
         x0, y0, x1, y1 = entry.tile
         if x1 > rgb.shape[1] or y1 > rgb.shape[0]:
@@ -223,8 +223,8 @@ def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why
     return Read(entry, rgb)
 
 
-def _decoded(intake: Intake) -> np.ndarray:
-    return decode(intake, max_bytes=Settings().max_bytes, max_pixels=Settings().max_pixels).rgb
+def _decoded(evidence_file: EvidenceFile) -> np.ndarray:
+    return decode(evidence_file, max_bytes=Settings().max_bytes, max_pixels=Settings().max_pixels).rgb
 
 
 def survey(repositories: Iterable[str], folder: Path | None) -> dict[str, str]:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from faceloupe.analysis.pipeline import Analysis, FrameView, Glance
-from faceloupe.batch.results import Found
+from faceloupe.analysis.pipeline import Analysis, FrameExplanation, Preview
+from faceloupe.batch.results import BatchResults
 from faceloupe.batch.store import Batch
 from faceloupe.cases.audit_log import Head
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.document.case import Letterhead
 
 Key = TypeVar("Key")
@@ -63,29 +63,29 @@ class AnalysisStore:
     """Recent analyses; beside that of a video the file, so that its frames can be decoded again."""
 
     def __init__(self, capacity_bytes: int = _ANALYSES_BYTES) -> None:
-        self._recent: Recent[AnalysisKey, tuple[Analysis, Intake | None]] = Recent(_examined_size, capacity_bytes)
+        self._recent: Recent[AnalysisKey, tuple[Analysis, EvidenceFile | None]] = Recent(_examined_size, capacity_bytes)
 
     def get(self, key: AnalysisKey) -> Analysis | None:
         """The analysis, or None where it is not kept any more."""
         return (self._recent.get(key) or (None, None))[0]
 
-    def intake(self, key: AnalysisKey) -> Intake | None:
+    def evidence_file(self, key: AnalysisKey) -> EvidenceFile | None:
         """The file of a kept analysis, where it was kept beside it."""
         return (self._recent.get(key) or (None, None))[1]
 
-    def put(self, key: AnalysisKey, analysis: Analysis, intake: Intake | None = None) -> None:
+    def put(self, key: AnalysisKey, analysis: Analysis, evidence_file: EvidenceFile | None = None) -> None:
         """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
-        self._recent.put(key, (analysis, intake))
+        self._recent.put(key, (analysis, evidence_file))
 
 
-class GlanceStore(Recent[str, tuple[Glance, ...]]):
+class PreviewStore(Recent[str, tuple[Preview, ...]]):
     """Evidence of cases as it looks, by its SHA-256."""
 
     def __init__(self, capacity_bytes: int = _GLANCES_BYTES) -> None:
         super().__init__(lambda seen: sum(one.rgb.nbytes for one in seen), capacity_bytes)
 
 
-class FrameStore(Recent[tuple[AnalysisKey, int], FrameView]):
+class FrameStore(Recent[tuple[AnalysisKey, int], FrameExplanation]):
     """Frames that were looked at closely, by analysis and index."""
 
     def __init__(self, capacity_bytes: int = _FRAMES_BYTES) -> None:
@@ -113,9 +113,9 @@ class TableStore:
     """Tables of batches, each as it was at the size that its file had: rows are only ever added to one."""
 
     def __init__(self, capacity_bytes: int = _TABLES_BYTES) -> None:
-        self._recent: Recent[tuple[str, int], Found] = Recent(_table_size, capacity_bytes)
+        self._recent: Recent[tuple[str, int], BatchResults] = Recent(_table_size, capacity_bytes)
 
-    def get(self, batch: Batch) -> Found:
+    def get(self, batch: Batch) -> BatchResults:
         """The table of a batch as it is now.
 
         Raises:
@@ -124,26 +124,30 @@ class TableStore:
         key = batch.id, batch.table.stat().st_size if batch.table.exists() else 0
         found = self._recent.get(key)
         if found is None:
-            found = Found.read(batch.table)
+            found = BatchResults.read(batch.table)
             self._recent.put(key, found)
         return found
 
 
-def _table_size(found: Found) -> int:
+def _table_size(found: BatchResults) -> int:
     return int(found.rows.memory_usage(deep=True).sum())
 
 
-def _examined_size(examined: tuple[Analysis, Intake | None]) -> int:
+def _examined_size(examined: tuple[Analysis, EvidenceFile | None]) -> int:
     """Bytes of the pixels that an analysis holds, and of an upload kept beside it."""
-    analysis, intake = examined
-    arrays = [array for found in (*analysis.faces, *analysis.tracks) for array in (found.crop, found.heat)]
+    analysis, evidence_file = examined
+    arrays = [array for found in (*analysis.faces, *analysis.tracks) for array in (found.crop, found.heatmap)]
     if analysis.canvas is not None:
         arrays.append(analysis.canvas.rgb)
     pixels = sum(array.nbytes for array in arrays if array is not None)
-    thumbs = sum(len(look.thumb) for track in analysis.tracks for look in track.looks)
-    return pixels + thumbs + (len(intake.content) if intake is not None and intake.content is not None else 0)
+    thumbs = sum(len(observation.thumb) for track in analysis.tracks for observation in track.observations)
+    return (
+        pixels
+        + thumbs
+        + (len(evidence_file.content) if evidence_file is not None and evidence_file.content is not None else 0)
+    )
 
 
-def _frame_size(view: FrameView) -> int:
-    arrays = [view.rgb, *(array for face in view.faces for array in (face.crop, face.heat) if array is not None)]
+def _frame_size(view: FrameExplanation) -> int:
+    arrays = [view.rgb, *(array for face in view.faces for array in (face.crop, face.heatmap) if array is not None)]
     return sum(array.nbytes for array in arrays)

@@ -58,7 +58,7 @@ def status_line() -> None:
     """One line at the top of every page: the open case, the examiner, what scores, and whether it is verified."""
     state.start()
     try:
-        record, problem = resources.instruments().scorer.record, ""
+        record, problem = resources.analyzer().scorer.record, ""
         effort = resources.settings().stated_effort
         model = f"Model {plain(record.id)}{f', effort {effort}' if effort else ''}"
         model += f"  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
@@ -154,13 +154,13 @@ def _face_row(face: FaceFinding, entry: dict[str, Any], maximum: float) -> None:
             if face.crop is None:
                 st.caption("not scored")
             else:
-                crop, heat = st.columns(2, gap="small")
+                crop, heatmap = st.columns(2, gap="small")
                 crop.image(face.crop, caption="crop, as scored")
-                heat.image(overlays.face_overlay(face, maximum, 0.7), caption=f"heatmap, 0 to {maximum:.2f}+")
+                heatmap.image(overlays.face_overlay(face, maximum, 0.7), caption=f"heatmap, 0 to {maximum:.2f}+")
         with words:
             st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
             st.caption(_face_facts(entry))
-            if face.heat is not None:
+            if face.heatmap is not None:
                 st.button("Look closer", key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
 
 
@@ -180,7 +180,7 @@ def _face_facts(entry: dict[str, Any]) -> str:
 def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
     """The picture with numbered boxes colored by outcome, with or without the heatmaps."""
     maximum, canvas = analysis.report["model"]["explanation_max"], analysis.canvas
-    explained = [face for face in analysis.faces if face.heat is not None]
+    explained = [face for face in analysis.faces if face.heatmap is not None]
     with_heat = bool(explained) and st.toggle("Lay the heatmaps over the picture", key="with_heat")
     if with_heat:
         picture = overlays.with_scale(overlays.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
@@ -208,7 +208,8 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
         f"Grad-CAM of the last block. The scale is the same for every picture, so that a weak map looks weak; "
-        f"this face peaks at {float(face.heat.max()):.2f}, the scale ends at {maximum:.2f}. It shows where the model "
+        f"this face peaks at {float(face.heatmap.max()):.2f}, the scale ends at {maximum:.2f}. "
+        f"It shows where the model "
         "looked, not where a manipulation is."
     )
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from faceloupe.analysis.pipeline import Instruments
-from faceloupe.batch.store import Shelf
+from faceloupe.analysis.pipeline import Analyzer
+from faceloupe.batch.store import BatchStore
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import DEFAULT_EFFORT, Settings, data_folder, weights_folder
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.models.record import ModelRecord, find_record
 from faceloupe.system import temp
 from faceloupe.ui import state
-from faceloupe.ui.caches import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, GlanceStore, TableStore
+from faceloupe.ui.caches import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, PreviewStore, TableStore
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.queue import Job, JobQueue, Work
 
@@ -46,27 +46,27 @@ def choose_model(model: str) -> None:
     Raises:
         WeightsError: no verified weights; the model stays as it was.
     """
-    instruments(model)
+    analyzer(model)
     _server().settings = replace(_server().settings, model=model)
     st.session_state[state.EFFORT] = None
 
 
 @st.cache_resource(show_spinner="Loading the verified model", max_entries=4)  # of the three efforts, and one more
-def loaded(chosen: Settings) -> Instruments:
+def loaded(chosen: Settings) -> Analyzer:
     """The networks of some settings; an error is not cached, so restored weights are found at the next rerun.
 
     Raises:
         WeightsError: no verified weights.
     """
-    instruments = Instruments.load(chosen)
+    analyzer = Analyzer.load(chosen)
     # Streamlit collects garbage after every run of a script, polls included, and would look through all that was loaded
     # each time: a third of a second in which no other thread goes on.
     gc.collect()
     gc.freeze()
-    return instruments
+    return analyzer
 
 
-def instruments(model: str | None = None) -> Instruments:
+def analyzer(model: str | None = None) -> Analyzer:
     """The networks that score, or those of a model that scored before.
 
     Raises:
@@ -90,9 +90,9 @@ def frames() -> FrameStore:
 
 
 @st.cache_resource(show_spinner=False)
-def glances() -> GlanceStore:
+def previews() -> PreviewStore:
     """The shared store of evidence as it looks."""
-    return GlanceStore()
+    return PreviewStore()
 
 
 @st.cache_resource(show_spinner=False)
@@ -120,9 +120,9 @@ def batches() -> JobQueue:
 
 
 @st.cache_resource(show_spinner=False)
-def shelf() -> Shelf:
+def batch_store() -> BatchStore:
     """The batches that are kept."""
-    return Shelf(data_folder() / "batches")
+    return BatchStore(data_folder() / "batches")
 
 
 @st.cache_resource(show_spinner=False)
@@ -136,7 +136,7 @@ def submit(key: Hashable, title: str, work: Work) -> Job:
     return jobs().submit(key, title, tasks, owner=st.session_state[state.OWNER])
 
 
-def submit_still(key: Hashable, title: str, work: Work) -> Job:
+def submit_image(key: Hashable, title: str, work: Work) -> Job:
     """Queue short work of this session, likewise."""
     return stills().submit(key, title, tasks, owner=st.session_state[state.OWNER])
 
@@ -172,6 +172,6 @@ def record(model: str | None = None) -> ModelRecord:
     return find_record(weights_folder(), model or settings().model_id)
 
 
-def key_of(intake: Intake) -> AnalysisKey:
+def key_of(evidence_file: EvidenceFile) -> AnalysisKey:
     """Key of the analysis of a file under the loaded model and the server's settings."""
-    return tasks.key_of(intake, instruments().scorer.record.weights_sha256, settings())
+    return tasks.key_of(evidence_file, analyzer().scorer.record.weights_sha256, settings())

@@ -41,20 +41,22 @@ def main(arguments: list[str]) -> int:
     from starlette.middleware import Middleware
 
     from faceloupe.ui.auth import session
-    from faceloupe.ui.auth.middleware import Doorkeeper, OwnNames
+    from faceloupe.ui.auth.middleware import AuthMiddleware, HostCheck
 
     try:
-        door = session.door()
+        authenticator = session.authenticator()
     except UsageError as problem:  # a gate that cannot work lets nobody in
         print(f"faceloupe: {problem}", file=sys.stderr)
         return 2
-    if door is None and (warning := _exposed(options)):
+    if authenticator is None and (warning := _exposed(options)):
         print(warning, file=sys.stderr)
     stay_inside()
     for number in (signal.SIGINT, signal.SIGTERM):  # the server stops first, then passes them on to these
         signal.signal(number, lambda *_: sys.exit(0))
     sys.argv = [str(_APP)]  # Streamlit puts the folder of what was started among those that modules are looked for in
-    st.App(_APP, middleware=[Middleware(Doorkeeper, door) if door else Middleware(OwnNames)]).run(config=options)
+    st.App(
+        _APP, middleware=[Middleware(AuthMiddleware, authenticator) if authenticator else Middleware(HostCheck)]
+    ).run(config=options)
     return 0
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from faceloupe.batch.api import Order, carry_out
+from faceloupe.batch.api import BatchSpec, run_batch
 from faceloupe.batch.executors.pool import GIVEN_UP
 from faceloupe.config import REPOSITORY
 from faceloupe.errors import FaceLoupeError, UsageError
@@ -31,9 +31,9 @@ def on_ray(tmp_path, settings):
     """Carries out a batch with light workers on Ray; the table is ``ray.csv``."""
 
     def carry(*paths, work=LIGHT, address=None, workers=2, **others):
-        order = Order(tuple(map(str, paths)), tmp_path / "ray.csv")
+        order = BatchSpec(tuple(map(str, paths)), tmp_path / "ray.csv")
         engine = partial(RayEngine, work=work, address=address, workers=workers)
-        return carry_out(order, settings, engine=engine, **others)
+        return run_batch(order, settings, engine=engine, **others)
 
     return carry
 
@@ -56,9 +56,9 @@ def test_the_rows_are_those_of_the_local_engine(on_ray, batch, folder, tmp_path)
     (folder / "1" / "KILL").write_bytes(b"bad, too")
     shutil.copy(folder / "0" / "000.bin", folder / "2" / "copy")
     batch(folder)
-    tally = on_ray(folder)
+    batch_progress = on_ray(folder)
     assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
-    assert tally.outcomes[Outcome.ERROR] == 2
+    assert batch_progress.outcomes[Outcome.ERROR] == 2
     assert {one["reason"] for one in read(tmp_path / "ray.csv") if one["outcome"] == "error"} == {GIVEN_UP}
 
 
@@ -66,7 +66,7 @@ def test_the_pipeline_gives_the_same_rows_on_ray(on_ray, batch, tmp_path):
     for number, path in enumerate((GENERATED, PHOTOGRAPH, PHOTOGRAPH)):
         (tmp_path / "in").mkdir(exist_ok=True)
         shutil.copy(path, tmp_path / "in" / f"{number}{path.suffix}")
-    work = "faceloupe.batch.executors.worker:Examiner"
+    work = "faceloupe.batch.executors.worker:AnalysisWorker"
     batch(tmp_path / "in", work=work, workers=1)
     on_ray(tmp_path / "in", work=work, workers=1)
     assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
@@ -80,14 +80,14 @@ def test_a_node_that_is_lost_costs_no_row(on_ray, batch, folder, tmp_path, clust
     batch(folder)
     removed = []
 
-    def remove(tally):
-        if not removed and tally.done >= 25:
+    def remove(batch_progress):
+        if not removed and batch_progress.done >= 25:
             removed.append(lost)
             made.remove_node(lost, allow_graceful=False)
 
-    tally = on_ray(folder, address=made.address, progress=remove)
+    batch_progress = on_ray(folder, address=made.address, progress=remove)
     assert removed
-    assert tally.outcomes[Outcome.AUTHENTIC] == 80
+    assert batch_progress.outcomes[Outcome.AUTHENTIC] == 80
     assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from faceloupe.config import REPOSITORY, Settings
 from faceloupe.errors import Cancelled, EvidenceError
 from faceloupe.media import image
-from faceloupe.media.evidence_file import Intake, take_in, take_in_bytes
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.sandbox import client
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
@@ -49,8 +49,8 @@ STILLS = {
 }
 
 
-def taken(content: bytes) -> Intake:
-    return take_in_bytes(content, "x", max_bytes=SETTINGS.max_bytes)
+def taken(content: bytes) -> EvidenceFile:
+    return evidence_from_bytes(content, "x", max_bytes=SETTINGS.max_bytes)
 
 
 def processes() -> dict[int, int]:
@@ -92,9 +92,9 @@ def hostile(monkeypatch):
 
 @pytest.mark.parametrize("make", STILLS.values(), ids=STILLS)
 def test_a_still_has_the_pixels_and_notes_that_it_has_without_isolation(make):
-    intake = taken(make())
+    evidence_file = taken(make())
     limits = {"max_bytes": SETTINGS.max_bytes, "max_pixels": SETTINGS.max_pixels}
-    plain, isolated = image.decode(intake, **limits), decode(intake, settings=SETTINGS)
+    plain, isolated = image.decode(evidence_file, **limits), decode(evidence_file, settings=SETTINGS)
     assert np.array_equal(isolated.rgb, plain.rgb)
     assert isolated.notes == plain.notes
     assert not isolated.rgb.flags.writeable
@@ -102,9 +102,13 @@ def test_a_still_has_the_pixels_and_notes_that_it_has_without_isolation(make):
 
 @kinds
 def test_a_video_has_the_facts_times_and_pixels_that_it_has_without_isolation(tmp_path, name, options):
-    intake = take_in(write_clip(tmp_path / name, numbered(30), **options), max_bytes=10**8)
-    found = intake.evidence.format
-    with intake.open() as one, intake.open() as other, IsolatedVideo(intake, other, settings=SETTINGS) as isolated:
+    evidence_file = open_evidence(write_clip(tmp_path / name, numbered(30), **options), max_bytes=10**8)
+    found = evidence_file.evidence.format
+    with (
+        evidence_file.open() as one,
+        evidence_file.open() as other,
+        IsolatedVideo(evidence_file, other, settings=SETTINGS) as isolated,
+    ):
         plain = Video(one, found, max_pixels=10**8)
         assert isolated.facts == plain.facts
         assert [isolated.time(index) for index in range(30)] == [plain.time(index) for index in range(30)]
@@ -122,9 +126,9 @@ def test_what_a_damaged_middle_takes_is_told_as_without_isolation(tmp_path):
     path = write_clip(tmp_path / "a.mov", numbered(60), codec="mjpeg", pix_fmt="yuvj420p")
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 3000] = bytes(3000)
-    intake = taken(bytes(content))
+    evidence_file = taken(bytes(content))
     plain = Video(io.BytesIO(content), "QuickTime", max_pixels=10**8)
-    with intake.open() as stream, IsolatedVideo(intake, stream, settings=SETTINGS) as isolated:
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=SETTINGS) as isolated:
         for video in (plain, isolated):
             assert len(list(video.walk(range(60), every=False))) < 60
         assert isolated.unreadable == plain.unreadable != []
@@ -132,14 +136,14 @@ def test_what_a_damaged_middle_takes_is_told_as_without_isolation(tmp_path):
 
 
 def test_a_walk_that_is_left_half_way_does_not_disturb_the_next(tmp_path):
-    intake = take_in(write_clip(tmp_path / "a.mp4", numbered(60)), max_bytes=10**8)
-    with intake.open() as stream, IsolatedVideo(intake, stream, settings=SETTINGS) as video:
+    evidence_file = open_evidence(write_clip(tmp_path / "a.mp4", numbered(60)), max_bytes=10**8)
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=SETTINGS) as video:
         for stop in (1, 5, 30):
             walk = video.walk(range(60), every=True)
             seen = [read_number(next(walk).rgb()) for _ in range(stop)]
             assert seen == list(range(stop))
         late = next(video.walk([40], every=False))
-        assert [glimpse.index for glimpse in video.walk([50], every=False)] == [50]
+        assert [decoded_frame.index for decoded_frame in video.walk([50], every=False)] == [50]
         with pytest.raises(RuntimeError, match="before the next frame"):
             late.rgb()
         with pytest.raises(IndexError):
@@ -173,17 +177,17 @@ def test_whatever_a_decoder_does_costs_one_file_and_one_sentence(hostile, trick,
 @pytest.mark.parametrize("trick", [*DESCRIBED, *WALKED])
 def test_no_answer_of_a_decoder_about_a_video_is_taken_on_trust(hostile, tmp_path, trick):
     clip = write_clip(tmp_path / "a.mp4", numbered(4)).read_bytes()
-    intake = taken(clip + MARK + trick.encode())
+    evidence_file = taken(clip + MARK + trick.encode())
 
     def walked() -> None:
-        with intake.open() as stream, IsolatedVideo(intake, stream, settings=SETTINGS) as video:
+        with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=SETTINGS) as video:
             assert trick in WALKED
             list(video.walk([1], every=True))
 
     with pytest.raises(EvidenceError, match="no sense"):
         walked()
     with taken(clip).open() as stream, IsolatedVideo(taken(clip), stream, settings=SETTINGS) as video:
-        assert [read_number(glimpse.rgb()) for glimpse in video.walk(range(4), every=True)] == [0, 1, 2, 3]
+        assert [read_number(decoded_frame.rgb()) for decoded_frame in video.walk(range(4), every=True)] == [0, 1, 2, 3]
 
 
 @on_linux
@@ -232,11 +236,11 @@ def test_cancelling_ends_a_decoder_that_hangs(hostile):
 
 
 def test_the_log_names_the_file_by_its_hash_and_quotes_nothing_of_it(hostile, caplog):
-    intake = hostile("raise")
+    evidence_file = hostile("raise")
     with caplog.at_level(logging.WARNING), pytest.raises(EvidenceError):
-        decode(intake, settings=SETTINGS)
+        decode(evidence_file, settings=SETTINGS)
     (record,) = caplog.records
-    assert intake.evidence.sha256 in record.getMessage()
+    assert evidence_file.evidence.sha256 in record.getMessage()
     assert "ZeroDivisionError" in record.getMessage()
     assert "division by zero" not in record.getMessage()
 

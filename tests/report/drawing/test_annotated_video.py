@@ -10,9 +10,9 @@ import pytest
 
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
-from faceloupe.media.evidence_file import take_in
+from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.video import Video
-from faceloupe.report.drawing.annotated_video import LONGEST_SIDE, Sighting, between, sightings, write_annotated
+from faceloupe.report.drawing.annotated_video import LONGEST_SIDE, TrackBox, between, track_boxes, write_annotated
 from tests.clips import numbered, read_number, write_clip
 from tests.ui.reports import report
 
@@ -22,7 +22,7 @@ UNEVEN = [Fraction(number * number + 7 * number, 90) for number in range(30)]
 def examined(path):
     """A clip as it is taken in, and a report as if frames 0, 10 and 20 had been looked at."""
     found = report({1: [0.2, 0.9, 0.9]}, step_s=0.4)
-    return take_in(path, max_bytes=10**8), found
+    return open_evidence(path, max_bytes=10**8), found
 
 
 def times(path):
@@ -45,9 +45,9 @@ def target(tmp_path):
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
 def test_the_copy_has_every_frame_at_its_time(tmp_path, target, name):
     source = write_clip(tmp_path / name, numbered(30, (160, 120)), codec="mpeg4" if name == "clip.avi" else "libx264")
-    intake, found = examined(source)
-    write_annotated(intake, found, target, settings=Settings())
-    with intake.open() as stream, Video(stream, intake.evidence.format, max_pixels=10**8) as video:
+    evidence_file, found = examined(source)
+    write_annotated(evidence_file, found, target, settings=Settings())
+    with evidence_file.open() as stream, Video(stream, evidence_file.evidence.format, max_pixels=10**8) as video:
         assert times(target) == [video.time(index) for index in range(video.count)]
     with av.open(str(target)) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -61,8 +61,8 @@ def test_uneven_times_are_kept_exactly(tmp_path, target):
 
 
 def test_of_a_stretch_only_its_frames_are_copied_at_their_own_times(clip, target):
-    intake, found = examined(clip)
-    write_annotated(intake, found | {"settings": {"from_s": 0.4, "to_s": 0.8}}, target, settings=Settings())
+    evidence_file, found = examined(clip)
+    write_annotated(evidence_file, found | {"settings": {"from_s": 0.4, "to_s": 0.8}}, target, settings=Settings())
     assert times(target) == [Fraction(index, 25) for index in range(10, 21)]
 
 
@@ -90,7 +90,7 @@ def test_the_box_of_a_track_is_drawn_where_it_is(tmp_path, target):
 
 
 def test_between_two_sightings_the_box_is_interpolated_and_the_score_is_not():
-    seen = sightings(report({1: [0.2, 0.6]}))[1]
+    seen = track_boxes(report({1: [0.2, 0.6]}))[1]
     half = between(seen, 5, 0.25)
     assert half.box == pytest.approx((15.0, 10.0, 65.0, 60.0))
     assert half.score == 0.2
@@ -99,7 +99,7 @@ def test_between_two_sightings_the_box_is_interpolated_and_the_score_is_not():
 
 
 def test_no_box_is_drawn_in_a_long_gap_or_before_a_track_begins():
-    seen = [Sighting(place, 10 * place, 0.4 * place, (0.0, 0.0, 9.0, 9.0), 0.5) for place in (1, 5, 10)]
+    seen = [TrackBox(place, 10 * place, 0.4 * place, (0.0, 0.0, 9.0, 9.0), 0.5) for place in (1, 5, 10)]
     assert between(seen, 9, 0.36) is None
     assert between(seen, 30, 1.2) is not None  # four frames that were looked at lie apart
     assert between(seen, 70, 2.8) is None
@@ -118,12 +118,12 @@ def room_for(count):
 
 @pytest.mark.parametrize("missing", [1, 10_000])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(clip, target, missing):
-    intake, found = examined(clip)
-    write_annotated(intake, found, target, settings=Settings())
+    evidence_file, found = examined(clip)
+    write_annotated(evidence_file, found, target, settings=Settings())
     size = target.stat().st_size
     target.unlink()
     with room_for(size - missing), pytest.raises(UsageError, match=r"copy\.mp4 cannot be written .*; make room"):
-        write_annotated(intake, found, target, settings=Settings())
+        write_annotated(evidence_file, found, target, settings=Settings())
     assert list(target.parent.iterdir()) == []
 
 
@@ -149,10 +149,10 @@ def test_nothing_is_overwritten(clip, target):
 
 
 def test_a_video_that_is_no_longer_what_was_examined_is_not_copied(clip, target):
-    intake, found = examined(clip)
+    evidence_file, found = examined(clip)
     clip.write_bytes(clip.read_bytes() + b"more")
     with pytest.raises(EvidenceError, match="changed"):
-        write_annotated(intake, found, target, settings=Settings())
+        write_annotated(evidence_file, found, target, settings=Settings())
     assert list(target.parent.iterdir()) == []
 
 

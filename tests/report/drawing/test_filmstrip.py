@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import ImageColor
 
-from faceloupe.report.drawing.filmstrip import chosen_looks, described, filmstrip
+from faceloupe.report.drawing.filmstrip import chosen_observations, described, filmstrip
 from faceloupe.report.drawing.overlays import COLORS
 from faceloupe.report.tables import called, deciding, frames_csv, track_columns
 from faceloupe.types import Outcome
@@ -14,10 +14,10 @@ from tests.ui.reports import report, track
 
 
 def test_a_strip_runs_from_the_first_to_the_last_look_without_repeats():
-    frames = [look.frame for look in chosen_looks(track([0.2] * 50))]
+    frames = [observation.frame for observation in chosen_observations(track([0.2] * 50))]
     assert (frames[0], frames[-1]) == (0, 490)
     assert len(frames) == len(set(frames)) == 14
-    assert len(chosen_looks(track([0.2] * 3))) == 3
+    assert len(chosen_observations(track([0.2] * 3))) == 3
 
 
 def test_each_picture_is_framed_in_the_color_of_its_own_score():

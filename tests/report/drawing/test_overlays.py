@@ -16,8 +16,8 @@ def test_a_weak_map_looks_weak():
     gray = np.full((64, 64, 3), 128, np.uint8)
     strengths = []
     for share in (0.0, 0.05, 0.3, 1.0):
-        heat = np.full((64, 64), share, np.float32)
-        strengths.append(np.abs(overlays.blend(gray, heat, 1.0, 0.7).astype(int) - 128).mean())
+        heatmap = np.full((64, 64), share, np.float32)
+        strengths.append(np.abs(overlays.blend(gray, heatmap, 1.0, 0.7).astype(int) - 128).mean())
     assert strengths[0] == 0
     assert strengths == sorted(strengths)
     assert strengths[1] < strengths[3] / 2
@@ -25,16 +25,16 @@ def test_a_weak_map_looks_weak():
 
 def test_the_scale_is_fixed_not_the_maps_own():
     gray = np.full((64, 64, 3), 128, np.uint8)
-    heat = np.zeros((64, 64), np.float32)
-    heat[:32] = 0.1
-    alone = overlays.blend(gray, heat, 1.0, 0.7)
-    heat[32:] = 0.9
-    assert np.array_equal(overlays.blend(gray, heat, 1.0, 0.7)[:32], alone[:32])
+    heatmap = np.zeros((64, 64), np.float32)
+    heatmap[:32] = 0.1
+    alone = overlays.blend(gray, heatmap, 1.0, 0.7)
+    heatmap[32:] = 0.9
+    assert np.array_equal(overlays.blend(gray, heatmap, 1.0, 0.7)[:32], alone[:32])
 
 
 def test_opacity_zero_shows_the_picture_itself(portrait):
-    heat = np.full(portrait.shape[:2], 0.5, np.float32)
-    assert np.array_equal(overlays.blend(portrait, heat, 1.0, 0.0), portrait)
+    heatmap = np.full(portrait.shape[:2], 0.5, np.float32)
+    assert np.array_equal(overlays.blend(portrait, heatmap, 1.0, 0.0), portrait)
 
 
 def test_colors_get_lighter_with_the_value_everywhere():
@@ -50,8 +50,8 @@ def test_every_outcome_has_its_own_shape_and_word():
 
 
 @pytest.fixture(scope="module")
-def analysis(instruments, settings):
-    return analyze(GENERATED, instruments, settings=settings)
+def analysis(analyzer, settings):
+    return analyze(GENERATED, analyzer, settings=settings)
 
 
 def test_drawing_boxes_leaves_the_source_alone(analysis):
@@ -62,7 +62,7 @@ def test_drawing_boxes_leaves_the_source_alone(analysis):
 
 
 def test_the_heatmap_lies_on_the_face_and_nowhere_else(analysis):
-    canvas, face = analysis.canvas, next(face for face in analysis.faces if face.heat is not None)
+    canvas, face = analysis.canvas, next(face for face in analysis.faces if face.heatmap is not None)
     plain = overlays.boxes(canvas, analysis.faces)
     laid = overlays.source_overlay(canvas, analysis.faces, analysis.report["model"]["explanation_max"], 0.7)
     changed = (plain != laid).any(2)
@@ -103,10 +103,10 @@ def test_a_huge_picture_is_shrunk_before_it_is_drawn_on(analysis):
     assert max(drawn.shape) == overlays.DISPLAY_SIDE
 
 
-def test_an_analysis_holds_no_more_of_a_large_picture_than_is_drawn(analysis, instruments, settings, tmp_path):
+def test_an_analysis_holds_no_more_of_a_large_picture_than_is_drawn(analysis, analyzer, settings, tmp_path):
     with Image.open(GENERATED) as small:
         small.convert("RGB").resize((3000, 3000)).save(tmp_path / "large.png")
-    large = analyze(tmp_path / "large.png", instruments, settings=settings)
+    large = analyze(tmp_path / "large.png", analyzer, settings=settings)
     assert large.canvas.rgb.shape == (overlays.DISPLAY_SIDE, overlays.DISPLAY_SIDE, 3)
     assert large.canvas.rgb.base is None  # no view that keeps the whole alive
     unlike = (overlays.boxes(large.canvas, large.faces) != large.canvas.rgb).any(2)

@@ -38,7 +38,7 @@ def test_the_same_report_gives_the_same_picture_and_another_score_another_one(re
         lambda report: report["frames"][3]["faces"][0].update(score=None),
         lambda report: report["settings"].update(from_s=0.2, to_s=0.7),
         lambda report: report["faces"][0]["whole"].update(score_interval_95=[0.1, 0.9]),
-        lambda report: report["faces"][0].update(stretch=report["faces"][0]["whole"] | {"score": 0.2}),
+        lambda report: report["faces"][0].update(segment=report["faces"][0]["whole"] | {"score": 0.2}),
     ],
     ids=["threshold", "cut", "unread", "unscored", "outside", "interval", "stretch"],
 )

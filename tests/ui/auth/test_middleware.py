@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from faceloupe.config import REPOSITORY
 from faceloupe.ui.auth import session as gate
-from faceloupe.ui.auth.middleware import Door, Doorkeeper, OwnNames
+from faceloupe.ui.auth.middleware import Authenticator, AuthMiddleware, HostCheck
 from faceloupe.ui.auth.password import PasswordHash
 
 PASSWORD = "correct horse"  # pragma: allowlist secret
@@ -78,13 +78,13 @@ def hashed():
 
 
 @pytest.fixture
-def door(hashed):
-    return Door(hashed)
+def authenticator(hashed):
+    return Authenticator(hashed)
 
 
 @pytest.fixture
-def keeper(door):
-    return Doorkeeper(server, door)
+def keeper(authenticator):
+    return AuthMiddleware(server, authenticator)
 
 
 def give(keeper, body=RIGHT, path="/", **headers) -> Answer:
@@ -159,7 +159,7 @@ def test_a_form_without_end_is_not_read_to_its_end(keeper):
 
 def test_the_longest_password_fits_the_form():
     password = 256 * "密"
-    keeper = Doorkeeper(server, Door(PasswordHash.of(password)))
+    keeper = AuthMiddleware(server, Authenticator(PasswordHash.of(password)))
     assert give(keeper, urlencode({"password": password}).encode()).status == 303
 
 
@@ -186,7 +186,7 @@ def test_the_query_of_the_page_that_was_asked_for_is_kept(keeper):
     assert give(keeper, query=b"item=1&x=%0d").headers["location"] == "/?item=1&x=%0d"
 
 
-def test_a_connection_ends_at_the_first_word_after_the_door_was_locked(door):
+def test_a_connection_ends_at_the_first_word_after_the_door_was_locked(authenticator):
     heard, told = [], []
 
     async def session(scope, receive, send):
@@ -198,14 +198,14 @@ def test_a_connection_ends_at_the_first_word_after_the_door_was_locked(door):
             if message["type"] == "websocket.disconnect":
                 return
 
-    keeper = Doorkeeper(session, door)
-    token = door.admit(PASSWORD)
+    keeper = AuthMiddleware(session, authenticator)
+    token = authenticator.admit(PASSWORD)
     words = iter(["first", "second", "third"])
 
     async def receive():
         word = next(words)
         if word == "second":
-            door.lock({"faceloupe-door-8501": token})
+            authenticator.lock({"faceloupe-door-8501": token})
         return {"type": "websocket.receive", "text": word}
 
     async def send(message):
@@ -235,10 +235,10 @@ def test_servers_on_two_ports_of_a_machine_do_not_take_each_others_cookies_away(
     assert len(names) == 2
 
 
-def test_a_locked_browser_is_asked_again_and_others_are_not(keeper, door):
+def test_a_locked_browser_is_asked_again_and_others_are_not(keeper, authenticator):
     one, other = give(keeper).cookie, give(keeper).cookie
     name, _, token = one.partition("=")
-    door.lock({name: token, "x": "y"})
+    authenticator.lock({name: token, "x": "y"})
     assert ask(keeper, cookie=one).status == 401
     assert ask(keeper, cookie=other).status == 200
 
@@ -247,8 +247,8 @@ def test_a_locked_browser_is_asked_again_and_others_are_not(keeper, door):
     "host", ["127.0.0.1:8501", "localhost:8501", "[::1]:8501", "192.168.1.7", "me.localhost", "LOCALHOST:1"]
 )
 def test_without_a_password_the_machine_answers_to_its_own_names(host):
-    assert ask(OwnNames(server), host=host).text == "the workbench"
-    assert ask(OwnNames(server), kind="websocket", host=host).status == 101
+    assert ask(HostCheck(server), host=host).text == "the workbench"
+    assert ask(HostCheck(server), kind="websocket", host=host).status == 101
 
 
 @pytest.mark.parametrize(
@@ -273,10 +273,10 @@ def test_without_a_password_the_machine_answers_to_its_own_names(host):
     ],
 )
 def test_a_strangers_name_that_leads_here_gets_nothing(host):
-    answer = ask(OwnNames(server), host=host)
+    answer = ask(HostCheck(server), host=host)
     assert answer.status == 421
     assert "answers to localhost and to addresses alone" in answer.text
-    assert ask(OwnNames(server), kind="websocket", host=host).status == 403
+    assert ask(HostCheck(server), kind="websocket", host=host).status == 403
 
 
 def app():
@@ -287,9 +287,9 @@ def app():
 def behind(monkeypatch, hashed):
     """The door of a server that was given a password, as pages see it."""
     monkeypatch.setenv("FACELOUPE_PASSWORD_HASH", str(hashed))
-    gate.door.cache_clear()
-    yield gate.door()
-    gate.door.cache_clear()
+    gate.authenticator.cache_clear()
+    yield gate.authenticator()
+    gate.authenticator.cache_clear()
 
 
 def test_pages_that_no_door_stands_before_are_not_drawn(behind):
@@ -301,7 +301,7 @@ def test_pages_that_no_door_stands_before_are_not_drawn(behind):
 
 def test_a_gate_that_cannot_work_lets_nobody_in(monkeypatch):
     monkeypatch.setenv("FACELOUPE_PASSWORD_HASH", PASSWORD)
-    gate.door.cache_clear()
+    gate.authenticator.cache_clear()
     at = app()
     assert not at.exception
     assert len(at.file_uploader) == 0
@@ -309,14 +309,14 @@ def test_a_gate_that_cannot_work_lets_nobody_in(monkeypatch):
 
 
 def test_a_session_that_was_locked_or_stayed_too_long_sees_nothing_more(behind):
-    Doorkeeper(server, behind)
+    AuthMiddleware(server, behind)
     at = app()
     assert (len(at.file_uploader), len(at.error)) == (0, 0)
     assert "reload this page" in at.info[0].value
 
 
 def test_a_session_that_came_through_the_door_works_and_can_lock_it(behind, monkeypatch):
-    Doorkeeper(server, behind)
+    AuthMiddleware(server, behind)
     cookies = {"faceloupe-door-8501": behind.admit(PASSWORD)}
     monkeypatch.setattr("streamlit.runtime.context.ContextProxy.cookies", cookies)
     at = app()

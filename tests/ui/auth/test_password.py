@@ -6,7 +6,7 @@ import pytest
 
 from faceloupe.cli import main
 from faceloupe.errors import UsageError
-from faceloupe.ui.auth.password import Admissions, Gate, PasswordHash
+from faceloupe.ui.auth.password import PasswordHash, RateLimiter, SessionTokens
 
 PASSWORD = "correct horse"  # pragma: allowlist secret
 
@@ -49,7 +49,7 @@ def test_what_is_no_hash_is_refused_and_not_repeated(text):
 
 def test_wrong_guesses_make_everyone_wait_longer_each_time_and_the_right_one_ends_that(hashed):
     now = [0.0]
-    gate = Gate(hashed, clock=lambda: now[0])
+    gate = RateLimiter(hashed, clock=lambda: now[0])
     for _ in range(3):
         assert not gate.admits("wrong")
     waits = []
@@ -74,7 +74,7 @@ def test_wrong_guesses_make_everyone_wait_longer_each_time_and_the_right_one_end
 
 def test_who_guesses_on_for_days_still_waits(hashed):
     now = [0.0]
-    gate = Gate(hashed, clock=lambda: now[0])
+    gate = RateLimiter(hashed, clock=lambda: now[0])
     gate._wrong = 5000  # each would take a minute
     assert not gate.admits("wrong")
     now[0] = 59.0
@@ -92,7 +92,7 @@ def test_the_command_prints_a_hash_of_the_line_it_reads(capsys, monkeypatch):
 
 def test_a_token_holds_for_a_working_day_and_until_it_is_revoked():
     now = [0.0]
-    admissions = Admissions(clock=lambda: now[0])
+    admissions = SessionTokens(clock=lambda: now[0])
     first, second = admissions.admit(), admissions.admit()
     assert first != second
     assert (admissions.holds(first), admissions.holds(second), admissions.holds("guessed")) == (True, True, False)
@@ -108,7 +108,7 @@ def test_a_token_holds_for_a_working_day_and_until_it_is_revoked():
 
 def test_so_many_tokens_are_kept_and_the_oldest_go_first():
     now = [0.0]
-    admissions = Admissions(clock=lambda: now[0])
+    admissions = SessionTokens(clock=lambda: now[0])
     tokens = []
     for _ in range(1001):
         now[0] += 1.0

@@ -74,7 +74,7 @@ def test_the_band_is_the_interval_of_the_whole_track_over_its_time():
 @pytest.mark.parametrize(("score", "drawn"), [(0.9, True), (0.5, False)])
 def test_the_loudest_stretch_is_drawn_where_it_reaches_the_upper_threshold(score, drawn):
     loudest = {1: {"score": score, "first_s": 0.5, "last_s": 1.0}}
-    figure = timeline(report({1: [0.2, 0.9, 0.9, 0.2]}, stretch=loudest), {})
+    figure = timeline(report({1: [0.2, 0.9, 0.9, 0.2]}, segment=loudest), {})
     bars = [shape for shape in figure.layout.shapes if shape.type == "line" and shape.line.width == 7]
     assert [(bar.x0, bar.x1, bar.y0) for bar in bars] == ([(0.5, 1.0, score)] if drawn else [])
 

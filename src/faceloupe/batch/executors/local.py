@@ -9,12 +9,12 @@ import sys
 from functools import partial
 from multiprocessing.connection import Connection, wait
 
-from faceloupe.batch.executors.pool import PER_WORKER, Crew, Worker
-from faceloupe.batch.tasks import Equipment, Result, Task
+from faceloupe.batch.executors.pool import PER_WORKER, Worker, WorkerPool
+from faceloupe.batch.tasks import Result, Task, WorkerConfig
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.system import memory
 
-WORK = "faceloupe.batch.executors.worker:Examiner"
+WORK = "faceloupe.batch.executors.worker:AnalysisWorker"
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | memory.ENVIRONMENT
 _MOST_WORKERS = 1024
 _LEAVING_S = 10.0
@@ -37,7 +37,7 @@ def refuse_number(workers: int) -> None:
 class _Process(Worker):
     """One process and the line to it."""
 
-    def __init__(self, work: str, equipment: Equipment) -> None:
+    def __init__(self, work: str, worker_config: WorkerConfig) -> None:
         super().__init__()
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -50,7 +50,7 @@ class _Process(Worker):
                 env={**os.environ, **_ENVIRONMENT},
             )
             self.line = Connection(ours.detach())
-        self._say((work, equipment))
+        self._say((work, worker_config))
 
     def send(self, task: Task) -> None:
         """See ``Worker``."""
@@ -70,7 +70,7 @@ class _Process(Worker):
 class LocalEngine:
     """See ``Engine``."""
 
-    def __init__(self, equipment: Equipment, *, workers: int | None = None, work: str = WORK) -> None:
+    def __init__(self, worker_config: WorkerConfig, *, workers: int | None = None, work: str = WORK) -> None:
         """
         Args:
             workers: processes, from 1; as many as there are cores where None.
@@ -82,36 +82,36 @@ class LocalEngine:
         count = cores() if workers is None else workers
         refuse_number(count)
         self.capacity = PER_WORKER * count
-        self._crew = Crew(partial(_Process, work, equipment), count, attempts=1)
+        self._pool = WorkerPool(partial(_Process, work, worker_config), count, attempts=1)
 
     def submit(self, task: Task) -> None:
         """See ``Engine``."""
-        self._crew.submit(task)
+        self._pool.submit(task)
 
     def results(self, timeout_s: float) -> list[tuple[int, Result]]:
         """See ``Engine``."""
-        lines = {worker.line: worker for worker in self._crew.workers}
+        lines = {worker.line: worker for worker in self._pool.workers}
         found = [self._heard(lines[line]) for line in wait(list(lines), timeout_s)]
-        self._crew.hand_out()
+        self._pool.hand_out()
         return [one for one in found if one is not None]
 
     def close(self) -> None:
         """See ``Engine``."""
-        for worker in self._crew.workers:
+        for worker in self._pool.workers:
             worker.end()
-        self._crew.workers = []
+        self._pool.workers = []
 
     def _heard(self, worker: _Process) -> tuple[int, Result] | None:
         try:
             message = worker.line.recv()
         except (EOFError, OSError):
-            return self._crew.lost(worker, _death(worker.end()))
+            return self._pool.lost(worker, _death(worker.end()))
         if worker.ready:
-            self._crew.answered(worker, message[0])
+            self._pool.answered(worker, message[0])
             return message
         if message is not None:
             raise FaceLoupeError(message)
-        self._crew.ready(worker)
+        self._pool.ready(worker)
         return None
 
 

@@ -1,4 +1,6 @@
-"""A worker process of the local engine: ``python -m faceloupe.batch.executors.local_worker DESCRIPTOR``, started by ``local``.
+"""A worker process of the local engine, started by ``local``.
+
+``python -m faceloupe.batch.executors.local_worker DESCRIPTOR``
 
 Messages on the socket are pickles between two processes of one user: in, the name of the work and its equipment, then
 tasks; out, None once the work can begin or the sentence that says why it cannot, then results. End of file means that
@@ -24,10 +26,10 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when the work ends
     warnings.simplefilter("ignore")
     line = Connection(descriptor)
-    name, equipment = line.recv()
+    name, worker_config = line.recv()
     module, _, attribute = name.partition(":")
     try:
-        work = getattr(importlib.import_module(module), attribute)(equipment)
+        work = getattr(importlib.import_module(module), attribute)(worker_config)
     except FaceLoupeError as problem:
         line.send(str(problem))
         return

@@ -42,7 +42,7 @@ class Worker(ABC):
 W = TypeVar("W", bound=Worker)
 
 
-class Crew(Generic[W]):
+class WorkerPool(Generic[W]):
     """The workers of an engine, and the tasks.
 
     Attributes:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from faceloupe import __version__
 from faceloupe.batch.executors.local import WORK, cores, refuse_number
-from faceloupe.batch.executors.pool import PER_WORKER, Crew, Worker
+from faceloupe.batch.executors.pool import PER_WORKER, Worker, WorkerPool
 from faceloupe.batch.executors.worker import Work
 from faceloupe.batch.readers import Reader
-from faceloupe.batch.tasks import Equipment, Result, Task, failed
+from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.models.record import find_record, members_of
 from faceloupe.system import temp
@@ -50,14 +50,14 @@ def _installed() -> "_ray":
     return ray
 
 
-class _Station:
+class RayActor:
     """A worker, in a process that Ray starts: networks of its own, from weights that were sent.
 
     It is given two tasks at a time, each in a thread of Ray's that waits for its result; one thread of its own works.
     """
 
-    def __init__(self, work: str, equipment: Equipment, version: str) -> None:
-        self._work_name, self._equipment, self._version = work, equipment, version
+    def __init__(self, work: str, worker_config: WorkerConfig, version: str) -> None:
+        self._work_name, self._equipment, self._version = work, worker_config, version
         self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._awaited: dict[int, Future[Result]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix=temp.prefix("worker"))
@@ -78,8 +78,8 @@ class _Station:
             (folder / name).write_bytes(content)
         module, _, attribute = self._work_name.partition(":")
         try:
-            equipment = replace(self._equipment, weights=folder, spool=folder)
-            work = getattr(importlib.import_module(module), attribute)(equipment)
+            worker_config = replace(self._equipment, weights=folder, spool=folder)
+            work = getattr(importlib.import_module(module), attribute)(worker_config)
         except FaceLoupeError as problem:
             return str(problem)
         threading.Thread(target=self._go, args=(work,), daemon=True).start()
@@ -127,7 +127,7 @@ class RayEngine:
     """See ``Engine``."""
 
     def __init__(
-        self, equipment: Equipment, *, address: str | None = None, workers: int | None = None, work: str = WORK
+        self, worker_config: WorkerConfig, *, address: str | None = None, workers: int | None = None, work: str = WORK
     ) -> None:
         """
         Args:
@@ -142,9 +142,9 @@ class RayEngine:
         if workers is not None:
             refuse_number(workers)
         self._ray = _installed()
-        weights = _files_of(equipment)
+        weights = _files_of(worker_config)
         self._connect(address, workers)
-        kind = "GPU" if equipment.settings.device.startswith("cuda") else "CPU"
+        kind = "GPU" if worker_config.settings.device.startswith("cuda") else "CPU"
         count = workers or int(self._ray.cluster_resources().get(kind, 0))
         if not count:
             self._ray.shutdown()
@@ -155,33 +155,33 @@ class RayEngine:
             "max_restarts": 0,
             "max_concurrency": PER_WORKER,
         }
-        station = self._ray.remote(_Station).options(**needs)
-        make = partial(station.remote, work, replace(equipment, spool=None), __version__)
+        station = self._ray.remote(RayActor).options(**needs)
+        make = partial(station.remote, work, replace(worker_config, spool=None), __version__)
         self.capacity = PER_WORKER * count
         self._reader = Reader()
-        self._crew = Crew(
+        self._pool = WorkerPool(
             partial(_Actor, make, self._ray.put(weights), self._reader.sendable), count, attempts=_ATTEMPTS
         )
 
     def submit(self, task: Task) -> None:
         """See ``Engine``."""
-        self._crew.submit(task)
+        self._pool.submit(task)
 
     def results(self, timeout_s: float) -> list[tuple[int, Result]]:
         """See ``Engine``."""
-        owners = {reference: worker for worker in self._crew.workers for reference in worker.expected}
+        owners = {reference: worker for worker in self._pool.workers for reference in worker.expected}
         came, rest = self._ray.wait(list(owners), num_returns=1, timeout=timeout_s)
         if came and rest:
             came += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
-        found = [self._heard(owners[one], one) for one in came if owners[one] in self._crew.workers]
-        self._crew.hand_out()
+        found = [self._heard(owners[one], one) for one in came if owners[one] in self._pool.workers]
+        self._pool.hand_out()
         return [one for one in found if one is not None]
 
     def close(self) -> None:
         """See ``Engine``."""
-        for worker in self._crew.workers:
+        for worker in self._pool.workers:
             self._ray.kill(worker.station)
-        self._crew.workers = []
+        self._pool.workers = []
         self._reader.close()
         self._ray.shutdown()
 
@@ -210,24 +210,24 @@ class RayEngine:
             answer = failed(task.media_type, "It could not be examined for a reason that was not foreseen.")
         except errors.RayError as problem:
             self._ray.kill(worker.station)  # where only an answer was lost, its worker goes with it
-            return self._crew.lost(worker, f"was lost ({type(problem).__name__})")
+            return self._pool.lost(worker, f"was lost ({type(problem).__name__})")
         if worker.ready:
             task = worker.answers.pop(reference)
-            self._crew.answered(worker, task.index)
+            self._pool.answered(worker, task.index)
             return task.index, answer
         if answer:
             raise FaceLoupeError(answer)
-        self._crew.ready(worker)
+        self._pool.ready(worker)
         return None
 
 
-def _files_of(equipment: Equipment) -> dict[str, bytes]:
+def _files_of(worker_config: WorkerConfig) -> dict[str, bytes]:
     """The record of the model and its weights, by file name."""
-    record = find_record(equipment.weights, equipment.settings.model_id)
-    members = members_of(record, equipment.weights)
+    record = find_record(worker_config.weights, worker_config.settings.model_id)
+    members = members_of(record, worker_config.weights)
     names = [f"{one.id}.json" for one in (record, *members)]
     names += [one.weights_file for one in members or (record,)]
     try:
-        return {name: (equipment.weights / name).read_bytes() for name in names}
+        return {name: (worker_config.weights / name).read_bytes() for name in names}
     except OSError as problem:
         raise UsageError(f"The weights cannot be read ({problem.strerror}); restore them.") from problem

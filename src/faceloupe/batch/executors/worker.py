@@ -7,10 +7,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from faceloupe.batch.readers import TOO_MUCH_MEMORY, Reader, Taken
-from faceloupe.batch.tasks import Equipment, Result, Task, failed
+from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.system import memory
 from faceloupe.system.logging import keep_log
 from faceloupe.types import Outcome, Picture
@@ -29,24 +29,24 @@ class Work(Protocol):
         """Results in the order of the tasks; the next task or two may be drawn before the result of one is yielded."""
 
 
-class Examiner:
+class AnalysisWorker:
     """The pipeline over the files of a batch: networks loaded once, the next file decoded while one is examined.
 
     Each file goes through ``analyze`` alone. Faces of several files in one pass of a network would save little on a
     CPU, and would change the last digits of a score with the company that a file happens to be in.
     """
 
-    def __init__(self, equipment: Equipment) -> None:
+    def __init__(self, worker_config: WorkerConfig) -> None:
         """
         Raises:
             FaceLoupeError: the networks cannot be loaded.
         """
-        from faceloupe.analysis.pipeline import Instruments
+        from faceloupe.analysis.pipeline import Analyzer
 
         keep_log("batch")
-        self._settings, self._spool = equipment.settings, equipment.spool
-        self._reports, self._thumbnails = equipment.reports, equipment.thumbnails
-        self._instruments = Instruments.load(equipment.settings, folder=equipment.weights)
+        self._settings, self._spool = worker_config.settings, worker_config.spool
+        self._reports, self._thumbnails = worker_config.reports, worker_config.thumbnails
+        self._analyzer = Analyzer.load(worker_config.settings, folder=worker_config.weights)
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """See ``Work``."""
@@ -79,9 +79,11 @@ class Examiner:
     def _examined(self, one: "_Ready") -> Result:
         from faceloupe.analysis.pipeline import analyze
 
-        task, intake = one.taken.task, one.taken.intake
+        task, evidence_file = one.taken.task, one.taken.evidence_file
         try:
-            analysis = analyze(intake, self._instruments, settings=self._settings, explain=False, decode=one.decoded)
+            analysis = analyze(
+                evidence_file, self._analyzer, settings=self._settings, explain=False, decode=one.decoded
+            )
             return self._result(analysis, one.picture)
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))
@@ -93,7 +95,7 @@ class Examiner:
             one.taken.release()
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
-        from faceloupe.batch.likeness import perceptual_hash
+        from faceloupe.batch.similarity import perceptual_hash
         from faceloupe.report.build import to_json
 
         report = analysis.report
@@ -121,16 +123,16 @@ class _Ready:
         self.taken = taken
         self.picture: Picture | None = None
         self._problem: EvidenceError | None = None
-        if taken.intake.evidence.media_type != "video":
+        if taken.evidence_file.evidence.media_type != "video":
             try:
-                self.picture = decode(taken.intake, settings=settings)
+                self.picture = decode(taken.evidence_file, settings=settings)
             except EvidenceError as problem:
                 self._problem = problem
             except BaseException:
                 taken.release()
                 raise
 
-    def decoded(self, _: Intake, **__: object) -> Picture:
+    def decoded(self, _: EvidenceFile, **__: object) -> Picture:
         """What came of it; see ``media.sandbox.image.Decode``."""
         if self._problem is not None:
             raise self._problem

@@ -213,8 +213,8 @@ class Worker:
             if "failed" in message.facts:
                 self._log(message.text("trace"))
                 raise EvidenceError(self._sentence(message))
-        except protocol.Nonsense as problem:
-            raise self.nonsense(problem) from None
+        except protocol.ProtocolError as problem:
+            raise self.protocol_error(problem) from None
         except OSError:
             raise self._ended() from None
         return message
@@ -233,7 +233,7 @@ class Worker:
         """Whether the next message, if there is one, must be waited for."""
         return self._reader.empty
 
-    def nonsense(self, problem: protocol.Nonsense) -> EvidenceError:
+    def protocol_error(self, problem: protocol.ProtocolError) -> EvidenceError:
         """End a decoder that answers what it never should; the error to raise."""
         return self._given_up(_NONSENSE, f"nonsense: {problem}")
 

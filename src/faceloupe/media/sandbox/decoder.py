@@ -12,7 +12,7 @@ import numpy as np
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.image import decode_content
 from faceloupe.media.sandbox import confinement, protocol
-from faceloupe.media.video import Glimpse, Video, VideoFacts
+from faceloupe.media.video import DecodedFrame, Video, VideoFacts
 from faceloupe.system.logging import trace
 
 LOOK_AHEAD = 8  # decoded frames that are held until the other side has done with them
@@ -98,21 +98,24 @@ class _Walk:
     def __init__(self, session: socket.socket, video: Video, slots: list[np.ndarray]) -> None:
         self._session, self._video, self._slots = session, video, slots
         self._free = list(range(SLOTS - 1))
-        self._held: dict[int, tuple[Glimpse, int | None]] = {}
+        self._held: dict[int, tuple[DecodedFrame, int | None]] = {}
         self._lost = 0
 
     def go(self, wanted: list[int], every: bool) -> None:
         """Send a message for each glimpse, and one at the end."""
         end: dict[str, Any] = {"end": True}
         try:
-            for number, glimpse in enumerate(self._video.walk(wanted, every=every)):
+            for number, decoded_frame in enumerate(self._video.walk(wanted, every=every)):
                 slot = None
-                if glimpse.wanted:
+                if decoded_frame.wanted:
                     self._attend(while_=lambda: not self._free)
                     slot = self._free.pop()
-                    self._slots[slot][:] = glimpse.rgb()
-                self._held[number] = glimpse, slot
-                self._tell({"glimpse": glimpse.index, "wanted": glimpse.wanted, "slot": slot}, glimpse.luma.tobytes())
+                    self._slots[slot][:] = decoded_frame.rgb()
+                self._held[number] = decoded_frame, slot
+                self._tell(
+                    {"glimpse": decoded_frame.index, "wanted": decoded_frame.wanted, "slot": slot},
+                    decoded_frame.luma.tobytes(),
+                )
                 self._attend(while_=lambda: len(self._held) >= LOOK_AHEAD)
             self._attend(while_=lambda: bool(self._held))  # their pixels may still be asked for
         except _Stopped:

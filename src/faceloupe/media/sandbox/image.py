@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from faceloupe.config import Settings
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.image import refuse_unfit
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
@@ -18,10 +18,10 @@ from faceloupe.types import Picture
 class Decode(Protocol):
     """See ``decode``."""
 
-    def __call__(self, intake: Intake, *, settings: Settings, check: Callable[[], None]) -> Picture: ...
+    def __call__(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture: ...
 
 
-def decode(intake: Intake, *, settings: Settings, check: Callable[[], None] = lambda: None) -> Picture:
+def decode(evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None] = lambda: None) -> Picture:
     """Decode a still from the bytes that were hashed; see ``media.image.decode``.
 
     Args:
@@ -31,11 +31,11 @@ def decode(intake: Intake, *, settings: Settings, check: Callable[[], None] = la
     Raises:
         EvidenceError: see there; or its decoder crashed, hung, or needed too much memory.
     """
-    refuse_unfit(intake, max_bytes=settings.max_bytes)
-    evidence = protocol.filled(intake.content)
+    refuse_unfit(evidence_file, max_bytes=settings.max_bytes)
+    evidence = protocol.filled(evidence_file.content)
     try:
-        request = {"kind": "still", "format": intake.evidence.format}
-        with Worker(request, evidence, settings=settings, sha256=intake.evidence.sha256, check=check) as worker:
+        request = {"kind": "still", "format": evidence_file.evidence.format}
+        with Worker(request, evidence, settings=settings, sha256=evidence_file.evidence.sha256, check=check) as worker:
             return _picture(worker, settings.max_pixels)
     finally:
         os.close(evidence)
@@ -48,9 +48,9 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
         notes, shown = promised.texts("notes"), promised.shown()
         unshown, damage = promised.text("unshown"), promised.text("damage")
         if width * height > max_pixels:
-            raise protocol.Nonsense("too many pixels")
-    except protocol.Nonsense as problem:
-        raise worker.nonsense(problem) from None
+            raise protocol.ProtocolError("too many pixels")
+    except protocol.ProtocolError as problem:
+        raise worker.protocol_error(problem) from None
     shared = protocol.memory(3 * width * height)
     try:
         worker.send({}, descriptors=[shared])

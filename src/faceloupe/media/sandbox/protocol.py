@@ -24,7 +24,7 @@ SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # mapping page by p
 _LONGEST_TEXT = 2000
 
 
-class Nonsense(Exception):
+class ProtocolError(Exception):
     """The other side sent what it never should."""
 
 
@@ -46,7 +46,7 @@ class Message:
         """A whole number from ``least`` to ``most``.
 
         Raises:
-            Nonsense: there is none.
+            ProtocolError: there is none.
         """
         return _number(self.facts.get(name), least, most)
 
@@ -54,29 +54,29 @@ class Message:
         """Whole numbers from 0 to ``most``.
 
         Raises:
-            Nonsense: there are none.
+            ProtocolError: there are none.
         """
         values = self.facts.get(name)
         if type(values) is not list:
-            raise Nonsense(f"{name} is no list")
+            raise ProtocolError(f"{name} is no list")
         return [_number(value, 0, most) for value in values]
 
     def seconds(self, name: str, *, most: float) -> float:
         """A number from ``-most`` to ``most``.
 
         Raises:
-            Nonsense: there is none.
+            ProtocolError: there is none.
         """
         value = self.facts.get(name)
         if type(value) not in (int, float) or not abs(value) <= most:  # not a number is not, either
-            raise Nonsense(f"no number within {most}")
+            raise ProtocolError(f"no number within {most}")
         return float(value)
 
     def text(self, name: str) -> str:
         """A text of decent length.
 
         Raises:
-            Nonsense: there is none.
+            ProtocolError: there is none.
         """
         return _text(self.facts.get(name))
 
@@ -84,35 +84,35 @@ class Message:
         """Texts of decent length.
 
         Raises:
-            Nonsense: there are none.
+            ProtocolError: there are none.
         """
         values = self.facts.get(name)
         if type(values) is not list:
-            raise Nonsense(f"{name} is no list")
+            raise ProtocolError(f"{name} is no list")
         return tuple(_text(value) for value in values)
 
     def shown(self) -> Shown:
         """What was done to show the file as a viewer would.
 
         Raises:
-            Nonsense: it is not told.
+            ProtocolError: it is not told.
         """
         values = self.facts.get("shown")
         names = {field.name for field in fields(Shown)}
         if type(values) is not dict or values.keys() != names:
-            raise Nonsense("not what was done")
+            raise ProtocolError("not what was done")
         return Shown(**{name: None if value is None else _text(value) for name, value in values.items()})
 
 
 def _number(value: object, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
-        raise Nonsense(f"no whole number from {least} to {most}")
+        raise ProtocolError(f"no whole number from {least} to {most}")
     return value
 
 
 def _text(value: object) -> str:
     if type(value) is not str or len(value) > _LONGEST_TEXT or not value.isprintable():
-        raise Nonsense("no text")
+        raise ProtocolError("no text")
     return value
 
 
@@ -136,7 +136,7 @@ def receive(channel: socket.socket, *, most_raw: int = 0) -> Message | None:
         most_raw: raw bytes that are taken.
 
     Raises:
-        Nonsense: it is no message, or cut short, or larger than one may be.
+        ProtocolError: it is no message, or cut short, or larger than one may be.
         OSError: nothing can be received.
     """
     head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, _MOST_DESCRIPTORS)
@@ -171,7 +171,7 @@ class Reader:
 
         Raises:
             TimeoutError: it has not come.
-            Nonsense: see ``wire.receive``.
+            ProtocolError: see ``wire.receive``.
             OSError: likewise.
         """
         until = time.monotonic() + seconds
@@ -180,7 +180,7 @@ class Reader:
             part = self._channel.recv(_CHUNK)
             if not part:
                 if self._buffer:
-                    raise Nonsense("a message that is cut short")
+                    raise ProtocolError("a message that is cut short")
                 return None
             self._buffer += part
         return message
@@ -200,7 +200,7 @@ class Reader:
 def _lengths(head: bytes | bytearray, most_raw: int) -> tuple[int, int]:
     of_text, of_raw = _HEAD.unpack(head)
     if of_text > _MOST_JSON or of_raw > most_raw:
-        raise Nonsense("too large a message")
+        raise ProtocolError("too large a message")
     return of_text, of_raw
 
 
@@ -208,9 +208,9 @@ def _facts(text: bytes | bytearray) -> dict[str, Any]:
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise Nonsense("no JSON") from problem
+        raise ProtocolError("no JSON") from problem
     if type(facts) is not dict:
-        raise Nonsense("no object")
+        raise ProtocolError("no object")
     return facts
 
 
@@ -226,7 +226,7 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     while len(parts) < size:
         part = channel.recv(min(size - len(parts), _CHUNK))
         if not part:
-            raise Nonsense("a message that is cut short")
+            raise ProtocolError("a message that is cut short")
         parts += part
     return bytes(parts)
 

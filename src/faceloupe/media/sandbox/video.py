@@ -13,12 +13,12 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.frame_index import FrameIndex
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
 from faceloupe.media.sandbox.decoder import LOOK_AHEAD, SLOTS
-from faceloupe.media.video import LUMA_SHAPE, Glimpse, VideoFacts
+from faceloupe.media.video import LUMA_SHAPE, DecodedFrame, VideoFacts
 
 _LUMA_BYTES = LUMA_SHAPE[0] * LUMA_SHAPE[1]
 _S_PER_FRAME, _S_PER_PIXEL = 0.1, 1e-7  # allowed for each frame that is delivered
@@ -38,7 +38,7 @@ class IsolatedVideo:
 
     def __init__(
         self,
-        intake: Intake,
+        evidence_file: EvidenceFile,
         stream: BinaryIO,
         *,
         settings: Settings,
@@ -47,8 +47,8 @@ class IsolatedVideo:
         """Open a video.
 
         Args:
-            intake: the file.
-            stream: of ``intake.open()``; it stays the caller's, who must not move it.
+            evidence_file: the file.
+            stream: of ``evidence_file.open()``; it stays the caller's, who must not move it.
             settings: with the limits.
             check: called while the decoder is waited for; what it raises ends the work.
 
@@ -57,22 +57,24 @@ class IsolatedVideo:
         """
         self.unreadable: list[int] = []
         self.damaged_packets = 0
-        self._walking: Generator[Glimpse] | None = None
+        self._walking: Generator[DecodedFrame] | None = None
         self._slots: np.ndarray | None = None
         self._max_pixels = settings.max_pixels
         self._under_way, self._current = False, -1  # whether a walk is, and the number of its glimpse that is looked at
         self._backlog: deque[protocol.Message] = deque()  # came while pixels were waited for
-        evidence = _descriptor(intake, stream)
+        evidence = _descriptor(evidence_file, stream)
         try:
-            request = {"kind": "video", "format": intake.evidence.format}
+            request = {"kind": "video", "format": evidence_file.evidence.format}
             size = os.fstat(evidence).st_size
-            self._worker = Worker(request, evidence, settings=settings, sha256=intake.evidence.sha256, check=check)
+            self._worker = Worker(
+                request, evidence, settings=settings, sha256=evidence_file.evidence.sha256, check=check
+            )
         finally:
             os.close(evidence)
         try:
             self.facts, self._index = self._described(size)
-        except protocol.Nonsense as problem:
-            raise self._worker.nonsense(problem) from None
+        except protocol.ProtocolError as problem:
+            raise self._worker.protocol_error(problem) from None
         except BaseException:
             self.close()
             raise
@@ -100,7 +102,7 @@ class IsolatedVideo:
         """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
         return self._index.at(seconds)
 
-    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[Glimpse]:
+    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.
 
         The pixels of a glimpse must be asked for before the next one is.
@@ -118,7 +120,7 @@ class IsolatedVideo:
         self._walking = self._walk(targets, every)
         return self._walking
 
-    def _walk(self, targets: list[int], every: bool) -> Generator[Glimpse]:
+    def _walk(self, targets: list[int], every: bool) -> Generator[DecodedFrame]:
         self._end_last()
         if not targets:
             return
@@ -132,18 +134,18 @@ class IsolatedVideo:
                 message = self._backlog.popleft() if self._backlog else self._receive()
                 lost = _integers(message.raw[0 if "end" in message.facts else _LUMA_BYTES :])
                 if len(lost) and not 0 <= lost.min() <= lost.max() < self.count:
-                    raise protocol.Nonsense("lost frames that there are not")
+                    raise protocol.ProtocolError("lost frames that there are not")
                 self.unreadable += lost.tolist()
                 self.damaged_packets = message.number("damaged", most=_MOST)
                 if "end" in message.facts:
                     break
                 self._current = number
-                glimpse = self._glimpse(message, number, last, sought)
-                last, slot_held = glimpse.index, glimpse.wanted
-                yield glimpse
+                decoded_frame = self._decoded_frame(message, number, last, sought)
+                last, slot_held = decoded_frame.index, decoded_frame.wanted
+                yield decoded_frame
                 self._current = -1
-        except protocol.Nonsense as problem:
-            raise self._worker.nonsense(problem) from None
+        except protocol.ProtocolError as problem:
+            raise self._worker.protocol_error(problem) from None
         self._under_way = False
         _raise_broken(message)
 
@@ -160,17 +162,17 @@ class IsolatedVideo:
         finally:
             os.close(shared)
 
-    def _glimpse(self, message: protocol.Message, number: int, last: int, sought: frozenset[int]) -> Glimpse:
+    def _decoded_frame(self, message: protocol.Message, number: int, last: int, sought: frozenset[int]) -> DecodedFrame:
         index = message.number("glimpse", least=last + 1, most=self.count - 1)
         wanted = message.facts.get("wanted") is True
         if wanted and index not in sought:
-            raise protocol.Nonsense("a frame that nobody wanted")
+            raise protocol.ProtocolError("a frame that nobody wanted")
         slot = message.number("slot", most=SLOTS - 2) if wanted else None
         if len(message.raw) < _LUMA_BYTES:
-            raise protocol.Nonsense("a glimpse that is cut short")
+            raise protocol.ProtocolError("a glimpse that is cut short")
         luma = np.frombuffer(message.raw[:_LUMA_BYTES], np.uint8).reshape(LUMA_SHAPE)
         self._worker.grant(_S_PER_FRAME + _S_PER_PIXEL * self.facts.width * self.facts.height)
-        return Glimpse(index, self.time(index), luma, wanted, partial(self._pixels, number, slot))
+        return DecodedFrame(index, self.time(index), luma, wanted, partial(self._pixels, number, slot))
 
     def _pixels(self, number: int, slot: int | None) -> np.ndarray:
         if number != self._current:
@@ -181,7 +183,9 @@ class IsolatedVideo:
                 self._backlog.append(message)
                 _raise_broken(message)
                 if len(self._backlog) > _MOST_UNREAD:
-                    raise self._worker.nonsense(protocol.Nonsense("other frames than the one that was asked for"))
+                    raise self._worker.protocol_error(
+                        protocol.ProtocolError("other frames than the one that was asked for")
+                    )
         return self._slots[SLOTS - 1 if slot is None else slot].copy()  # the decoder could write to it at any time
 
     def _receive(self) -> protocol.Message:
@@ -192,7 +196,7 @@ class IsolatedVideo:
         if self._under_way:
             self._worker.send({"stop": True})
             if not any("end" in self._receive().facts for _ in range(_MOST_UNREAD)):
-                raise self._worker.nonsense(protocol.Nonsense("no end"))
+                raise self._worker.protocol_error(protocol.ProtocolError("no end"))
             self._under_way = False
 
     def _described(self, size: int) -> tuple[VideoFacts, FrameIndex]:
@@ -200,23 +204,23 @@ class IsolatedVideo:
         message = self._worker.receive(min(8 * (size + 1024), _MOST_INDEX))
         ticks = _integers(message.raw)
         if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]) or int(ticks[-1]) - int(ticks[0]) > _MOST_TICKS:
-            raise protocol.Nonsense("no ascending times")
+            raise protocol.ProtocolError("no ascending times")
         facts = _facts(message, self._max_pixels)
         if facts.frame_count != len(ticks):
-            raise protocol.Nonsense("another number of times than of frames")
+            raise protocol.ProtocolError("another number of times than of frames")
         time_base = Fraction(*(message.number(part, least=1, most=_MOST) for part in ("time_base", "ticks_per")))
         return facts, FrameIndex(ticks, np.empty(0, np.int64), time_base)
 
 
 def _integers(raw: bytes) -> np.ndarray:
     if len(raw) % 8:
-        raise protocol.Nonsense("no whole numbers")
+        raise protocol.ProtocolError("no whole numbers")
     return np.frombuffer(raw, "<i8").astype(np.int64)
 
 
-def _descriptor(intake: Intake, stream: BinaryIO) -> int:
+def _descriptor(evidence_file: EvidenceFile, stream: BinaryIO) -> int:
     """A descriptor of the file, as a new one: a decoder is never told a path."""
-    return os.dup(stream.fileno()) if intake.content is None else protocol.filled(intake.content)
+    return os.dup(stream.fileno()) if evidence_file.content is None else protocol.filled(evidence_file.content)
 
 
 def _raise_broken(end: protocol.Message) -> None:
@@ -227,10 +231,10 @@ def _raise_broken(end: protocol.Message) -> None:
 def _facts(message: protocol.Message, max_pixels: int) -> VideoFacts:
     width, height = (message.number(side, least=1, most=max_pixels) for side in ("width", "height"))
     if width * height > max_pixels:
-        raise protocol.Nonsense("too many pixels")
+        raise protocol.ProtocolError("too many pixels")
     rate = message.numbers("frame_rate", most=2**63)
     if rate and (len(rate) != 2 or not all(rate)):
-        raise protocol.Nonsense("no frame rate")
+        raise protocol.ProtocolError("no frame rate")
     return VideoFacts(
         container=message.text("container"),
         codec=message.text("codec"),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceloupe.errors import UsageError
-from faceloupe.report.build import SCHEMA_VERSION, of_stretch
+from faceloupe.report.build import SCHEMA_VERSION, of_segment
 from faceloupe.report.document.format import runs_of
 
 Record = Mapping[str, Any]
@@ -60,7 +60,7 @@ def finding_run(runs: Sequence[Record]) -> Record | None:
 
     None where there are no runs.
     """
-    return next((run for run in reversed(runs) if not of_stretch(run["report"])), runs[-1] if runs else None)
+    return next((run for run in reversed(runs) if not of_segment(run["report"])), runs[-1] if runs else None)
 
 
 def exhibits(case: Record) -> tuple[Exhibit, ...]:

@@ -5,20 +5,20 @@ from collections.abc import Iterator, Mapping
 from faceloupe.report.document.blocks import Block, Cell, Facts, Figure, Finding, Heading, Picture, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit, Record
 from faceloupe.report.document.format import number, number_cell, quoted, score_and_thresholds, verdict
-from faceloupe.report.document.images import Album, fitted, side_by_side
+from faceloupe.report.document.images import ImageSet, fitted, side_by_side
 
 Texts = Mapping[str, str]
 _FACE_MM = 50.0  # width of a face's heatmap on paper
 
 
-def blocks(exhibit: Exhibit, album: Album, texts: Texts) -> Iterator[Block]:
+def blocks(exhibit: Exhibit, images: ImageSet, texts: Texts) -> Iterator[Block]:
     """The picture with its boxes, the table of faces, and each face beside its heatmap."""
     report = exhibit.report
     faces = report["faces"]
     if not faces:
         return
     yield Heading(3, texts["faces"], f"{exhibit.anchor}-faces")
-    if (boxes := album.get("boxes.png")) is not None:
+    if (boxes := images.get("boxes.png")) is not None:
         alt = texts["alt_boxes"].format(number=exhibit.number, count=len(faces))
         yield Figure(fitted(boxes, alt), texts["caption_boxes"])
     yield Table(
@@ -37,7 +37,7 @@ def blocks(exhibit: Exhibit, album: Album, texts: Texts) -> Iterator[Block]:
             (texts["sharpness"], Text(number(face["sharpness"]))),
             (texts["box"], Text(", ".join(f"{value:.1f}" for value in face["box"]))),
         )
-        yield from finding(title, f"face-{face['id']}", face, rows, album=album, texts=texts)
+        yield from finding(title, f"face-{face['id']}", face, rows, images=images, texts=texts)
 
 
 def _face_row(face: Record, report: Record) -> tuple[Cell, ...]:
@@ -65,7 +65,7 @@ def finding(
     found: Record,
     rows: tuple[tuple[str, Cell], ...],
     *,
-    album: Album,
+    images: ImageSet,
     texts: Texts,
 ) -> Iterator[Finding]:
     """The pictures of a face or a track, and its numbers beside them; nothing where none were made.
@@ -74,13 +74,13 @@ def finding(
         stem: of the names of its pictures.
         found: its entry in the report.
         rows: its numbers; the peak of a heatmap is added.
-        album: pictures of the run.
+        images: pictures of the run.
     """
-    strip, crop, heat = (album.get(f"{stem}-{kind}.png") for kind in ("filmstrip", "crop", "heatmap"))
+    strip, crop, heatmap = (images.get(f"{stem}-{kind}.png") for kind in ("filmstrip", "crop", "heatmap"))
     figure = None if strip is None else Figure(fitted(strip, texts["alt_strip"].format(what=title)), texts["strip"])
     pictures: tuple[Picture, ...] = ()
-    if crop is not None and heat is not None:
-        contents = {texts["alt_crop"].format(what=title): crop, texts["alt_face_heatmap"].format(what=title): heat}
+    if crop is not None and heatmap is not None:
+        contents = {texts["alt_crop"].format(what=title): crop, texts["alt_face_heatmap"].format(what=title): heatmap}
         pictures = side_by_side(contents, _FACE_MM)
         rows = (*rows, (texts["peak"], Text(texts["peak_value"].format(value=number(found["heat_peak"], 3)))))
     if figure or pictures:

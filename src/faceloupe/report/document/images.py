@@ -18,7 +18,7 @@ _QUALITY = 90  # of the JPEGs that they become
 
 
 @dataclass(frozen=True, slots=True)
-class Album:
+class ImageSet:
     """The pictures of a run.
 
     Attributes:

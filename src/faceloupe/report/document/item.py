@@ -29,7 +29,7 @@ from faceloupe.report.document.format import (
     verdict_or_words,
 )
 from faceloupe.report.document.image import Texts, score_text
-from faceloupe.report.document.images import Album, Fetch
+from faceloupe.report.document.images import Fetch, ImageSet
 from faceloupe.report.document.method import error_rates, lr_bounds
 
 
@@ -50,7 +50,7 @@ def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
     else:
         yield _card(report, texts)
         part = video.blocks if "frames" in report else image.blocks
-        yield from part(exhibit, Album(exhibit.run["pictures"], fetch), texts)
+        yield from part(exhibit, ImageSet(exhibit.run["pictures"], fetch), texts)
     yield Heading(3, texts["view"], f"{exhibit.anchor}-view")
     decided = [one["utc"] for one in item["decisions"]]
     yield from statements(item["notes"], item["decisions"], item["sign_offs"], texts, decided)

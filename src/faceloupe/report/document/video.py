@@ -6,7 +6,7 @@ from faceloupe.report.document.blocks import Block, Cell, Figure, Heading, Style
 from faceloupe.report.document.exhibits import Exhibit, Record
 from faceloupe.report.document.format import number, number_cell, quoted, shown, verdict
 from faceloupe.report.document.image import Texts, finding, score_text
-from faceloupe.report.document.images import Album, drawing
+from faceloupe.report.document.images import ImageSet, drawing
 from faceloupe.report.drawing import timeline_print
 
 
@@ -24,7 +24,7 @@ def identity(report: Record, texts: Texts) -> list[tuple[str, Cell]]:
     ]
 
 
-def blocks(exhibit: Exhibit, album: Album, texts: Texts) -> Iterator[Block]:
+def blocks(exhibit: Exhibit, images: ImageSet, texts: Texts) -> Iterator[Block]:
     """Timeline, table of tracks, and each track with its filmstrip and its strongest frame."""
     report = exhibit.report
     tracks = report["faces"]
@@ -44,7 +44,7 @@ def blocks(exhibit: Exhibit, album: Album, texts: Texts) -> Iterator[Block]:
     for track in tracks:
         title = texts["track_title"].format(number=track["id"], person=track["person"])
         rows = _facts(track, report, texts)
-        yield from finding(title, f"track-{track['id']}", track, rows, album=album, texts=texts)
+        yield from finding(title, f"track-{track['id']}", track, rows, images=images, texts=texts)
 
 
 def _interval(track: Record) -> str:
@@ -69,7 +69,7 @@ def _row(track: Record, report: Record) -> tuple[Cell, ...]:
 
 
 def _facts(track: Record, report: Record, texts: Texts) -> tuple[tuple[str, Cell], ...]:
-    frame, whole, stretch = track["shown_frame"], track["whole"], track["stretch"]
+    frame, whole, segment = track["shown_frame"], track["whole"], track["stretch"]
     words = texts["shown_frame_value"].format(
         index=frame["index"], time=number(frame["time_s"]), score=number(frame["score"])
     )
@@ -82,9 +82,9 @@ def _facts(track: Record, report: Record, texts: Texts) -> tuple[tuple[str, Cell
     ]
     if whole:
         rows.append((texts["effective_frames"], Text(number(whole["effective_frames"]))))
-    if stretch:
+    if segment:
         words = texts["stretch_value"].format(
-            score=number(stretch["score"]), first=number(stretch["first_s"]), last=number(stretch["last_s"])
+            score=number(segment["score"]), first=number(segment["first_s"]), last=number(segment["last_s"])
         )
         rows.append((texts["stretch"], Text(words)))
     return tuple(rows)

@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.video import IsolatedVideo
-from faceloupe.media.video import Glimpse
+from faceloupe.media.video import DecodedFrame
 from faceloupe.report.drawing import glyphs
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.tables import deciding
@@ -39,7 +39,7 @@ _PIXELS = {"libx264": "yuv420p", "mjpeg": "yuvj420p"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class TrackBox:
     """A face in one of the frames that were looked at.
 
     Attributes:
@@ -57,16 +57,16 @@ class Sighting:
     score: float | None
 
 
-def sightings(report: Mapping[str, Any]) -> dict[int, list[Sighting]]:
+def track_boxes(report: Mapping[str, Any]) -> dict[int, list[TrackBox]]:
     """Id of each track -> where it was seen, in order."""
-    seen: dict[int, list[Sighting]] = {track["id"]: [] for track in report["faces"]}
+    seen: dict[int, list[TrackBox]] = {track["id"]: [] for track in report["faces"]}
     for place, frame in enumerate(report["frames"]):
         for face in frame["faces"]:
-            seen[face["id"]].append(Sighting(place, frame["index"], frame["time_s"], tuple(face["box"]), face["score"]))
+            seen[face["id"]].append(TrackBox(place, frame["index"], frame["time_s"], tuple(face["box"]), face["score"]))
     return seen
 
 
-def between(seen: list[Sighting], index: int, time_s: float) -> Sighting | None:
+def between(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
     """Where the face of a track is in any frame: as seen, or on the straight way between two sightings.
 
     A track lies within one shot, so that this never leads across a cut. The score stays that of the last sighting.
@@ -85,11 +85,11 @@ def between(seen: list[Sighting], index: int, time_s: float) -> Sighting | None:
     coming = seen[following]
     way = min(max((time_s - last.time_s) / (coming.time_s - last.time_s), 0.0), 1.0)
     box = tuple(a + (b - a) * way for a, b in zip(last.box, coming.box, strict=True))
-    return Sighting(last.place, index, time_s, box, last.score)
+    return TrackBox(last.place, index, time_s, box, last.score)
 
 
 def write_annotated(
-    intake: Intake,
+    evidence_file: EvidenceFile,
     report: Mapping[str, Any],
     path: Path,
     *,
@@ -103,7 +103,7 @@ def write_annotated(
     is no sound in the copy. Frames that cannot be decoded are left out.
 
     Args:
-        intake: the very file that was examined.
+        evidence_file: the very file that was examined.
         report: of it.
         path: of the copy; nothing is overwritten, and it is there whole or not at all.
         settings: with the limits.
@@ -116,7 +116,7 @@ def write_annotated(
         Cancelled: ``cancel`` said so.
     """
 
-    def watched(frames: Iterable[Glimpse], count: int) -> Iterator[Glimpse]:
+    def watched(frames: Iterable[DecodedFrame], count: int) -> Iterator[DecodedFrame]:
         for number, frame in enumerate(frames):
             if cancel and cancel():
                 raise Cancelled("The annotated copy was cancelled.")
@@ -130,15 +130,15 @@ def write_annotated(
             stream, time_base = _stream(container, video, indices)
             painter = _Painter(report, video.facts.width, video.facts.height)
             stream.width, stream.height = painter.size
-            for glimpse in watched(video.walk(indices, every=False), len(indices)):
-                drawn = painter.paint(glimpse.rgb(), glimpse.index, float(glimpse.time))
+            for decoded_frame in watched(video.walk(indices, every=False), len(indices)):
+                drawn = painter.paint(decoded_frame.rgb(), decoded_frame.index, float(decoded_frame.time))
                 frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
-                frame.pts, frame.time_base = int(glimpse.time / time_base), time_base
+                frame.pts, frame.time_base = int(decoded_frame.time / time_base), time_base
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-            intake.refuse_changed(source)
+            evidence_file.refuse_changed(source)
 
-    with intake.open() as source, IsolatedVideo(intake, source, settings=settings) as video:
+    with evidence_file.open() as source, IsolatedVideo(evidence_file, source, settings=settings) as video:
         publish_file(fill, path)
 
 
@@ -168,7 +168,7 @@ class _Painter:
         self._picture = tuple(max(2, round(side * self._scale) // 2 * 2) for side in (width, height))
         self.size = self._picture[0], self._picture[1] + _STRIP
         self._tracks = {track["id"]: Outcome(track["outcome"]) for track in report["faces"]}
-        self._seen = sightings(report)
+        self._seen = track_boxes(report)
         self._font = ImageFont.load_default(max(12, max(self._picture) // 60))
         self._small = ImageFont.load_default(12)
         from_s = report["settings"]["from_s"]
@@ -202,7 +202,7 @@ class _Painter:
             pen.text((self.size[0] - 8, self.size[1] - 5), now, fill=_INK, font=self._small, anchor="rb")
         return np.asarray(canvas)
 
-    def _box(self, pen: ImageDraw.ImageDraw, track: int, outcome: Outcome, here: Sighting) -> None:
+    def _box(self, pen: ImageDraw.ImageDraw, track: int, outcome: Outcome, here: TrackBox) -> None:
         color, line = COLORS[outcome], max(2, max(self._picture) // 400)
         x0, y0, x1, y1 = (value * self._scale for value in here.box)
         pen.rectangle((x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)), outline=color, width=line)

@@ -9,18 +9,18 @@ from PIL import Image, ImageDraw, ImageFont
 from faceloupe.report.drawing import glyphs
 from faceloupe.report.drawing.overlays import COLORS
 from faceloupe.report.tables import called
-from faceloupe.types import FaceLook, TrackFinding
+from faceloupe.types import FaceObservation, TrackFinding
 
 _MOST = 14  # pictures in a strip
 _SIDE, _BORDER, _GAP, _WORDS = 64, 4, 3, 36  # pixels; the last is the room for two lines of words
 _INK = "#808080"  # read on white and on black
 
 
-def chosen_looks(track: TrackFinding, most: int = _MOST) -> list[FaceLook]:
+def chosen_observations(track: TrackFinding, most: int = _MOST) -> list[FaceObservation]:
     """Looks of a track, spread evenly over it, the first and the last among them."""
-    count = len(track.looks)
+    count = len(track.observations)
     places = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
-    return [track.looks[place] for place in places]
+    return [track.observations[place] for place in places]
 
 
 def filmstrip(track: TrackFinding, report: dict[str, Any]) -> np.ndarray:
@@ -33,16 +33,16 @@ def filmstrip(track: TrackFinding, report: dict[str, Any]) -> np.ndarray:
     Returns:
         (h, w, 4) uint8 RGBA, transparent around the pictures.
     """
-    looks = chosen_looks(track)
+    observations = chosen_observations(track)
     cell = _SIDE + 2 * _BORDER
     strip = Image.new("RGBA", (_MOST * (cell + _GAP) - _GAP, cell + _WORDS), (0, 0, 0, 0))
     pen, font = ImageDraw.Draw(strip), ImageFont.load_default(13)
-    for place, look in enumerate(looks):
-        left, outcome = place * (cell + _GAP), called(look.score, report)
+    for place, observation in enumerate(observations):
+        left, outcome = place * (cell + _GAP), called(observation.score, report)
         pen.rectangle((left, 0, left + cell - 1, cell - 1), fill=COLORS[outcome])
-        strip.paste(Image.open(io.BytesIO(look.thumb)).resize((_SIDE, _SIDE)), (left + _BORDER, _BORDER))
-        pen.text((left + cell / 2, cell + 4), f"{look.time_s:.2f} s", fill=_INK, font=font, anchor="mt")
-        score = "-" if look.score is None else f"{look.score:.2f}"
+        strip.paste(Image.open(io.BytesIO(observation.thumb)).resize((_SIDE, _SIDE)), (left + _BORDER, _BORDER))
+        pen.text((left + cell / 2, cell + 4), f"{observation.time_s:.2f} s", fill=_INK, font=font, anchor="mt")
+        score = "-" if observation.score is None else f"{observation.score:.2f}"
         middle = cell + 27
         glyphs.draw(pen, outcome, (left + cell / 2 - 18, middle), 5, COLORS[outcome])
         pen.text((left + cell / 2 + 6, middle), score, fill=_INK, font=font, anchor="mm")
@@ -51,9 +51,12 @@ def filmstrip(track: TrackFinding, report: dict[str, Any]) -> np.ndarray:
 
 def described(track: TrackFinding) -> str:
     """The strip in words."""
-    looks = chosen_looks(track)
-    scores = ", ".join("not scored" if look.score is None else f"{look.score:.2f}" for look in looks)
+    observations = chosen_observations(track)
+    scores = ", ".join(
+        "not scored" if observation.score is None else f"{observation.score:.2f}" for observation in observations
+    )
     return (
-        f"{len(looks)} small pictures of track {track.id}, from {looks[0].time_s:.2f} s to {looks[-1].time_s:.2f} s, "
+        f"{len(observations)} small pictures of track {track.id}, from {observations[0].time_s:.2f} s "
+        f"to {observations[-1].time_s:.2f} s, "
         f"with the scores {scores}"
     )

@@ -99,25 +99,25 @@ def color_map(share: np.ndarray) -> np.ndarray:
     )
 
 
-def blend(rgb: np.ndarray, heat: np.ndarray, maximum: float, opacity: float) -> np.ndarray:
+def blend(rgb: np.ndarray, heatmap: np.ndarray, maximum: float, opacity: float) -> np.ndarray:
     """Lay a heatmap over pixels of the same size.
 
     The scale is fixed: 0 is transparent, ``maximum`` logits per cell fully opaque at opacity 1. A weak map stays weak.
 
     Args:
         rgb: (H, W, 3) uint8.
-        heat: (H, W) float32, logits per cell, >= 0.
+        heatmap: (H, W) float32, logits per cell, >= 0.
         maximum: upper end of the scale, from the model record.
         opacity: 0..1.
     """
-    share = np.clip(heat / maximum, 0.0, 1.0)
+    share = np.clip(heatmap / maximum, 0.0, 1.0)
     alpha = (opacity * share)[..., None]
     return (rgb * (1.0 - alpha) + color_map(0.2 + 0.8 * share) * alpha).round().astype(np.uint8)
 
 
 def face_overlay(face: FaceFinding | TrackFinding, maximum: float, opacity: float) -> np.ndarray:
     """The scored crop with its heatmap: (S, S, 3) uint8."""
-    return blend(face.crop, face.heat, maximum, opacity)
+    return blend(face.crop, face.heatmap, maximum, opacity)
 
 
 def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
@@ -129,30 +129,32 @@ def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
 def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: float, opacity: float) -> np.ndarray:
     """Lay every face's heatmap over the source picture, with numbered boxes: (h, w, 3) uint8, see ``boxes``."""
     drawn, scale = canvas.rgb, canvas.scale
-    heat = np.zeros(drawn.shape[:2], np.float32)
+    heatmap = np.zeros(drawn.shape[:2], np.float32)
     for face in faces:
-        if face.heat is None:
+        if face.heatmap is None:
             continue
         if face.turned_deg:
-            heat = np.maximum(heat, _turned_back(face, scale, heat.shape))
+            heatmap = np.maximum(heatmap, _turned_back(face, scale, heatmap.shape))
             continue
         x0, y0, x1, y1 = (round(value * scale) for value in face.crop_box.corners)
         if x1 > x0 and y1 > y0:
-            local = cv2.resize(face.heat, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-            heat[y0:y1, x0:x1] = np.maximum(heat[y0:y1, x0:x1], local[: heat.shape[0] - y0, : heat.shape[1] - x0])
-    return _draw_boxes(blend(drawn, heat, maximum, opacity), scale, faces, None)
+            local = cv2.resize(face.heatmap, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+            heatmap[y0:y1, x0:x1] = np.maximum(
+                heatmap[y0:y1, x0:x1], local[: heatmap.shape[0] - y0, : heatmap.shape[1] - x0]
+            )
+    return _draw_boxes(blend(drawn, heatmap, maximum, opacity), scale, faces, None)
 
 
 def _turned_back(face: FaceFinding, scale: float, shape: tuple[int, int]) -> np.ndarray:
     """The heatmap of a face that was turned upright, as it lies in the picture: of that shape, float32."""
     angle = np.radians(-face.turned_deg)
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))
-    bounds, cells = face.crop_box, face.heat.shape[0]
+    bounds, cells = face.crop_box, face.heatmap.shape[0]
     step = scale * bounds.width / (abs(cosine) + abs(sine)) / cells  # of a cell, pixels: the box bounds a turned square
     turn = step * np.array([[cosine, -sine], [sine, cosine]])
     middle = scale * np.array([bounds.x0 + bounds.x1, bounds.y0 + bounds.y1]) / 2 - 0.5
     matrix = np.column_stack([turn, middle - turn @ np.full(2, (cells - 1) / 2)])
-    return cv2.warpAffine(face.heat, matrix, shape[::-1], flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(face.heatmap, matrix, shape[::-1], flags=cv2.INTER_LINEAR)
 
 
 def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:

@@ -86,16 +86,16 @@ def _lane(axes: "Axes", report: Report, tracks: set[int]) -> None:
     last_label = -1.0
     for track in (one for one in report["faces"] if one["id"] in tracks):
         outcome = Outcome(track["outcome"])
-        color, whole, stretch = COLORS[outcome], track["whole"], track["stretch"]
+        color, whole, segment = COLORS[outcome], track["whole"], track["stretch"]
         if whole:
             ends = [whole["first_s"], whole["last_s"]]
             axes.fill_between(ends, *whole["score_interval_95"], color=color, alpha=0.22, linewidth=0)
             axes.hlines(whole["score_interval_95"], *ends, color=_FAINT, linewidth=0.6, linestyle=":")
             axes.plot(ends, [whole["score"]] * 2, color=_INK, linewidth=1.0)
-        if stretch:
-            ends = [stretch["first_s"], stretch["last_s"]]
-            axes.plot(ends, [stretch["score"]] * 2, color=_INK, linewidth=2.4, solid_capstyle="butt")
-        for times, scores in _stretches_scored(report, track["id"]):
+        if segment:
+            ends = [segment["first_s"], segment["last_s"]]
+            axes.plot(ends, [segment["score"]] * 2, color=_INK, linewidth=2.4, solid_capstyle="butt")
+        for times, scores in _segments_scored(report, track["id"]):
             axes.plot(times, scores, color=color, linewidth=0.9, marker="o", markersize=2.6, markeredgewidth=0.0)
         for begin, end in _unscored(report, track["id"]):
             _hatch(axes, begin, end, "unscored")
@@ -111,7 +111,7 @@ def _label(axes: "Axes", words: str, time_s: float) -> None:
     )
 
 
-def _looks(report: Report, track: int) -> list[tuple[int, float | None]]:
+def _observations(report: Report, track: int) -> list[tuple[int, float | None]]:
     """Place among the frames looked at, and score, of every frame in which the track was found."""
     return [
         (place, face["score"])
@@ -121,12 +121,12 @@ def _looks(report: Report, track: int) -> list[tuple[int, float | None]]:
     ]
 
 
-def _stretches_scored(report: Report, track: int) -> Iterator[tuple[list[float], list[float]]]:
+def _segments_scored(report: Report, track: int) -> Iterator[tuple[list[float], list[float]]]:
     """Times and scores of frames that were scored one after the other: no line leads over what was not."""
     times: list[float] = []
     scores: list[float] = []
     before = None
-    for place, score in _looks(report, track):
+    for place, score in _observations(report, track):
         if times and (score is None or place - before > 1):
             yield times, scores
             times, scores = [], []
@@ -140,7 +140,7 @@ def _stretches_scored(report: Report, track: int) -> Iterator[tuple[list[float],
 
 def _unscored(report: Report, track: int) -> Iterator[Span]:
     """Stretches for which frames stand in which the face was found, but not scored."""
-    for place, score in _looks(report, track):
+    for place, score in _observations(report, track):
         if score is None:
             yield _around(report, place)
 

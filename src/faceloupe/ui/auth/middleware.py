@@ -1,6 +1,6 @@
 """Layers around the whole server (ASGI 3): pages, uploads, downloads and the pages' connections alike.
 
-With a password, ``Doorkeeper``; without one, ``OwnNames``.
+With a password, ``AuthMiddleware``; without one, ``HostCheck``.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceloupe.errors import UsageError
-from faceloupe.ui.auth.password import LONGEST, Admissions, Gate, PasswordHash
+from faceloupe.ui.auth.password import LONGEST, PasswordHash, RateLimiter, SessionTokens
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = "/_stcore/health"  # says that the server runs, and nothing else
@@ -41,7 +41,7 @@ _GUARDS = {
 }
 
 
-class Door:
+class Authenticator:
     """Who may pass: whoever shows the cookie that the right password was answered with.
 
     Attributes:
@@ -53,7 +53,7 @@ class Door:
         Args:
             expected: hash of the password.
         """
-        self._gate, self._admissions = Gate(expected), Admissions()
+        self._gate, self._admissions = RateLimiter(expected), SessionTokens()
         self.stands = False
 
     def admit(self, password: str) -> str | None:
@@ -74,17 +74,17 @@ class Door:
             self._admissions.revoke(token)
 
 
-class Doorkeeper:
+class AuthMiddleware:
     """Answers, in the server's place, everyone who has not given the password."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         """
         Args:
             app: the server.
-            door: who may pass.
+            authenticator: who may pass.
         """
-        self._app, self._door = app, door
-        door.stands = True
+        self._app, self._authenticator = app, authenticator
+        authenticator.stands = True
         templates = Environment(loader=PackageLoader("faceloupe", "ui"), autoescape=True, undefined=StrictUndefined)
         self._page = templates.get_template("door.html.j2")
 
@@ -96,7 +96,7 @@ class Doorkeeper:
             await self._connect(scope, receive, send)
         else:
             request = Request(scope, receive)
-            inside = self._door.lets_in(request.cookies)
+            inside = self._authenticator.lets_in(request.cookies)
             if inside and not _is_form(request):
                 await self._app(scope, receive, send)
                 return
@@ -111,7 +111,7 @@ class Doorkeeper:
         async def hear() -> Message:
             nonlocal ended
             message = await receive()
-            if message["type"] != "websocket.receive" or self._door.lets_in(cookies):
+            if message["type"] != "websocket.receive" or self._authenticator.lets_in(cookies):
                 return message
             ended = True
             await send(_REFUSAL)
@@ -121,7 +121,7 @@ class Doorkeeper:
             if not ended:  # what is under way may not know yet
                 await send(message)
 
-        if self._door.lets_in(cookies):
+        if self._authenticator.lets_in(cookies):
             await self._app(scope, hear, tell)
         else:
             await send(_REFUSAL)
@@ -134,7 +134,7 @@ class Doorkeeper:
         try:
             async with asyncio.timeout(_FORM_S):
                 password = await _password(request)
-            token = await run_in_threadpool(self._door.admit, password)
+            token = await run_in_threadpool(self._authenticator.admit, password)
         except (TimeoutError, ClientDisconnect):
             return Response(status_code=HTTPStatus.REQUEST_TIMEOUT, headers=_GUARDS)
         except UsageError as problem:
@@ -151,7 +151,7 @@ class Doorkeeper:
         return HTMLResponse(self._page.render(problem=problem), HTTPStatus.UNAUTHORIZED, headers=_GUARDS)
 
 
-class OwnNames:
+class HostCheck:
     """Answers only where it is called by an address or localhost.
 
     A stranger's web page can have its own name lead here (DNS rebinding), and would then be taken for one of the

@@ -74,7 +74,7 @@ class PasswordHash:
         return hmac.compare_digest(_scrypt(password, self.cost, self.salt), self.digest)
 
 
-class Gate:
+class RateLimiter:
     """Lets in who knows the password. After three wrong guesses each further one costs everyone a longer wait.
 
     The wait is the server's, not a visitor's: who opens a hundred sessions guesses no faster.
@@ -110,7 +110,7 @@ class Gate:
             return False
 
 
-class Admissions:
+class SessionTokens:
     """Who has given the password: random tokens, each good for some hours, known here by their hashes alone."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

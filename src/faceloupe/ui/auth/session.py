@@ -6,20 +6,20 @@ import streamlit as st
 
 from faceloupe.config import password_hash
 from faceloupe.errors import UsageError
-from faceloupe.ui.auth.middleware import Door
+from faceloupe.ui.auth.middleware import Authenticator
 from faceloupe.ui.auth.password import PasswordHash
 from faceloupe.ui.panels import plain
 
 
 @cache
-def door() -> Door | None:
+def authenticator() -> Authenticator | None:
     """The door of this server; None where it was given no password.
 
     Raises:
         UsageError: what it was given is no hash.
     """
     text = password_hash()
-    return Door(PasswordHash.parse(text)) if text else None
+    return Authenticator(PasswordHash.parse(text)) if text else None
 
 
 def passed() -> bool:
@@ -28,7 +28,7 @@ def passed() -> bool:
     The door lets nobody come so far without the password; who did may have locked it since, or have stayed too long.
     """
     try:
-        keeper = door()
+        keeper = authenticator()
     except UsageError as problem:  # a gate that cannot work lets nobody in
         st.error(plain(str(problem)), icon=":material/error:")
         return False

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from faceloupe.batch.results import Found
+from faceloupe.batch.results import BatchResults
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
 from faceloupe.types import Outcome
@@ -20,7 +20,7 @@ _SHAPES = {  # told apart without color, too; authentic is plain
 _ROOM = 0.07  # share of the bar that a number needs
 
 
-def counts_bar(found: Found) -> go.Figure:
+def counts_bar(found: BatchResults) -> go.Figure:
     """All rows as one stacked bar, a part for each outcome; a click on a part can filter by its ``customdata``."""
     figure, total = go.Figure(), max(len(found.rows), 1)
     for outcome, count in found.counts.items():
@@ -56,7 +56,7 @@ def counts_bar(found: Found) -> go.Figure:
     return figure
 
 
-def score_histogram(found: Found, record: ModelRecord | None) -> go.Figure:
+def score_histogram(found: BatchResults, record: ModelRecord | None) -> go.Figure:
     """How many files have which score, stacked by outcome, with both thresholds of the model where it is known."""
     figure, edges = go.Figure(), np.linspace(0.0, 1.0, _BINS + 1)
     for outcome in (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED):

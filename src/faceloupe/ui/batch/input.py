@@ -52,7 +52,9 @@ def _start(uploads: list, path: str) -> None:
         folder = root.name or str(root) if paths == [root] else path.strip()
         name = folder if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")
         contents = ((one.name, one) for one in uploads)
-        batch = resources.shelf().add(name, settings=resources.settings(), paths=paths, root=root, uploads=contents)
+        batch = resources.batch_store().add(
+            name, settings=resources.settings(), paths=paths, root=root, uploads=contents
+        )
         go_on(batch)
         show(batch.id)
     except FaceLoupeError as problem:
@@ -68,9 +70,9 @@ def go_on(batch: Batch) -> Job:
     """
     settings = batch.settings(resources.settings())
     resources.record(settings.model_id)
-    carry_out = partial(tasks.carry_out_batch, batch, settings)
+    run_batch = partial(tasks.run_batch_job, batch, settings)
     queue, owner = resources.batches(), st.session_state[state.OWNER]
-    return queue.submit(batch.id, f"Batch {batch.name}", carry_out, owner=owner)
+    return queue.submit(batch.id, f"Batch {batch.name}", run_batch, owner=owner)
 
 
 def show(batch_id: str | None) -> None:
@@ -82,4 +84,4 @@ def show(batch_id: str | None) -> None:
 def shown() -> Batch | None:
     """The batch on show, if any."""
     batch_id = st.session_state[state.BATCH]
-    return resources.shelf().get(batch_id) if batch_id else None
+    return resources.batch_store().get(batch_id) if batch_id else None

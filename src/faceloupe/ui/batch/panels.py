@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from faceloupe.batch.results import Found
+from faceloupe.batch.results import BatchResults
 from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
 from faceloupe.models.record import ModelRecord
@@ -18,9 +18,9 @@ from faceloupe.ui.panels import NO_BAR, plain, short
 _LISTED = 30  # batches
 
 
-def shelf_list() -> None:
+def batch_list() -> None:
     """The batches that are kept, the newest first; a click puts one on show."""
-    batches = resources.shelf().all()
+    batches = resources.batch_store().all()
     if not batches:
         return
     st.subheader("Batches")
@@ -74,7 +74,7 @@ def header(batch: Batch) -> bool:
 
 
 def _remove(batch: Batch) -> None:
-    resources.shelf().remove(batch)
+    resources.batch_store().remove(batch)
     input.show(None)
 
 
@@ -93,7 +93,7 @@ def notice() -> None:
         (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
 
 
-def overview(found: Found) -> None:
+def overview(found: BatchResults) -> None:
     """Counts by outcome, which filter when clicked, and the scores."""
     left, right = st.columns([1.3, 1.0], gap="medium")
     with left:
@@ -124,7 +124,7 @@ def overview(found: Found) -> None:
         )
 
 
-def _record(found: Found) -> ModelRecord | None:
+def _record(found: BatchResults) -> ModelRecord | None:
     """Record of the model that gave the scores; None where it is not here any more."""
     try:
         return resources.record(found.model)

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from faceloupe.batch.results import SORTS, Found, Sources, csv_without
+from faceloupe.batch.results import SORTS, BatchResults, Sources, csv_without
 from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import printable_name
@@ -15,19 +15,19 @@ from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
-from faceloupe.ui.image import input
+from faceloupe.ui.image import input as image_input
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.jobs.queue import State
 from faceloupe.ui.panels import plain
-from faceloupe.ui.video import input
+from faceloupe.ui.video import input as video_input
 
 _ROWS = 100  # a page
 MARKS = {outcome.value: f"{SHAPES[outcome]} {outcome_words(outcome)}" for outcome in Outcome}
 _TINT = {mark: f"background-color: {COLORS[Outcome(value)]}40; font-weight: 600" for value, mark in MARKS.items()}
 
 
-def table(batch: Batch, found: Found) -> pd.DataFrame:
+def table(batch: Batch, found: BatchResults) -> pd.DataFrame:
     """The rows, a page at a time; those that are selected."""
     search, sort = st.columns([2, 1])
     wanted = search.text_input("Search in path, SHA-256 and reason", key="batch_search", icon=":material/search:")
@@ -100,7 +100,7 @@ def _turn(page: int) -> None:
     st.session_state[state.BATCH_PAGE] = page
 
 
-def actions(batch: Batch, found: Found, selected: pd.DataFrame, withheld: frozenset[str]) -> None:
+def actions(batch: Batch, found: BatchResults, selected: pd.DataFrame, withheld: frozenset[str]) -> None:
     """What can be done with the selected rows and the table."""
     case = open_case.case()
     ready = case is not None and bool(open_case.examiner())
@@ -133,11 +133,11 @@ def actions(batch: Batch, found: Found, selected: pd.DataFrame, withheld: frozen
 def _open(batch: Batch, row: pd.Series) -> None:
     """Put one file on the page that examines its kind."""
     source = Sources(batch.order(), [row["path"]])
-    intake = source.take(row["path"], row["sha256"], row["media_type"], max_bytes=resources.settings().max_bytes)
+    evidence_file = source.take(row["path"], row["sha256"], row["media_type"], max_bytes=resources.settings().max_bytes)
     if row["media_type"] == "video":
-        input.start(input.of_intake(intake))
+        video_input.start(video_input.of_evidence(evidence_file))
         st.switch_page("../pages/video.py")
-    input.start(intake)
+    image_input.start(evidence_file)
     st.switch_page("../pages/image.py")
 
 
@@ -147,9 +147,9 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
         (row.path, partial(sources.take, row.path, row.sha256, row.media_type, max_bytes=limit))
         for row in rows.itertuples()
     ]
-    desk = open_case.desk_of(open_case.case())
+    workflow = open_case.workflow_of(open_case.case())
     try:
-        work_of = partial(tasks.file_rows, takes, desk, resources.instruments(desk.settings.model_id))
+        work_of = partial(tasks.file_rows, takes, workflow, resources.analyzer(workflow.settings.model_id))
         resources.submit(_filing_key(batch), f"Filing {len(takes):,} files of {batch.name}", work_of)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))

@@ -10,7 +10,7 @@ from faceloupe.cases.records import Case
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import Intake
+from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
@@ -40,9 +40,11 @@ class Chosen:
     settings: Settings
 
 
-def of_intake(intake: Intake) -> Chosen:
+def of_evidence(evidence_file: EvidenceFile) -> Chosen:
     """A file that was taken in already."""
-    return Chosen(intake.evidence.sha256, intake.evidence.name, lambda _: intake, resources.settings())
+    return Chosen(
+        evidence_file.evidence.sha256, evidence_file.evidence.name, lambda _: evidence_file, resources.settings()
+    )
 
 
 def of_video(chosen: input.Chosen) -> Chosen:
@@ -60,10 +62,10 @@ def panel(key: AnalysisKey) -> None:
     if case is None or not open_case.examiner():
         st.caption(_NOT_FILED)
         return
-    desk = open_case.desk_of(case)
-    run = desk.filed(analysis)
+    workflow = open_case.workflow_of(case)
+    run = workflow.filed(analysis)
     if run is not None:
-        desk.store.view_score(case.id, key.evidence_sha256, examiner=desk.actor)  # it is on show here
+        workflow.store.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
         st.caption(
             f":material/check: Filed already in case {plain(case.name)} as run `{run.id}`, by {plain(run.actor)}, "
             f"{run.created_utc[:19]}Z; the page Case shows it."
@@ -73,12 +75,12 @@ def panel(key: AnalysisKey) -> None:
         pressed = st.button("File to the case", key="file", icon=":material/create_new_folder:")
         st.caption(f"Not filed in case {plain(case.name)} yet; {_UNTIL}.", width="content")
     if pressed:
-        intake = resources.analyses().intake(key)
-        if intake is None:
+        evidence_file = resources.analyses().evidence_file(key)
+        if evidence_file is None:
             raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
         with st.spinner("Filing"):
-            desk.file_analysis(intake, analysis)
-            desk.store.view_score(case.id, key.evidence_sha256, examiner=desk.actor)  # it is on show here
+            workflow.file_analysis(evidence_file, analysis)
+            workflow.store.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
         st.rerun()
 
 
@@ -157,11 +159,11 @@ def blind_panel(case: Case, chosen: Chosen | None) -> None:
 
 
 def _submit(case: Case, chosen: Chosen) -> None:
-    desk = replace(open_case.desk_of(case), settings=chosen.settings)
+    workflow = replace(open_case.workflow_of(case), settings=chosen.settings)
     key = ("filing", case.id, chosen.source)
     try:
-        instruments = resources.instruments(desk.settings.model_id)
-        filing = partial(tasks.file_unseen, chosen.take, chosen.name, desk, instruments)
+        analyzer = resources.analyzer(workflow.settings.model_id)
+        filing = partial(tasks.file_unseen, chosen.take, chosen.name, workflow, analyzer)
         st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:

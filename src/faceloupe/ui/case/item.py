@@ -4,7 +4,7 @@ import json
 
 import streamlit as st
 
-from faceloupe.analysis.pipeline import glances
+from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError
 from faceloupe.ui import panels, resources
@@ -46,13 +46,15 @@ def findings(case: Case, sha256: str) -> None:
 def _evidence(item: Item) -> None:
     """The evidence itself: the picture, or frames of the video."""
     try:
-        seen = resources.glances().get(item.sha256)
+        seen = resources.previews().get(item.sha256)
         if seen is None:
             settings = resources.settings()
             with st.spinner("Decoding"):
-                intake = resources.cases().open_evidence(item.sha256, name=item.name, max_bytes=settings.max_bytes)
-                seen = glances(intake, settings=settings)
-            resources.glances().put(item.sha256, seen)
+                evidence_file = resources.cases().open_evidence(
+                    item.sha256, name=item.name, max_bytes=settings.max_bytes
+                )
+                seen = previews(evidence_file, settings=settings)
+            resources.previews().put(item.sha256, seen)
     except EvidenceError as problem:
         st.caption(plain(str(problem)))
         return

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.cases.records import Case
-from faceloupe.cases.workflow import Desk
+from faceloupe.cases.workflow import CaseWorkflow
 from faceloupe.ui import resources, state
 
 
@@ -30,6 +30,6 @@ def switch_to(case_id: str | None) -> None:
         st.session_state[key] = None
 
 
-def desk_of(found: Case) -> Desk:
+def workflow_of(found: Case) -> CaseWorkflow:
     """The examiner's desk for a case."""
-    return Desk(resources.cases(), found.id, examiner(), resources.settings())
+    return CaseWorkflow(resources.cases(), found.id, examiner(), resources.settings())

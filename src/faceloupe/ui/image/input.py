@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from faceloupe.media.evidence_file import Intake, take_in, take_in_bytes
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.samples import SAMPLES
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui.jobs import tasks
@@ -14,7 +14,7 @@ from faceloupe.ui.panels import plain
 _LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
 
 
-def choose(*, folded: bool) -> Intake | None:
+def choose(*, folded: bool) -> EvidenceFile | None:
     """The drop zone and the samples; the file that was chosen in this run, if any."""
     limit = resources.settings().max_bytes
     with st.expander("Another photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
@@ -30,16 +30,16 @@ def choose(*, folded: bool) -> Intake | None:
                 )
             ]
     if pressed:
-        return take_in(pressed[0].path, max_bytes=limit)
+        return open_evidence(pressed[0].path, max_bytes=limit)
     if upload is None:
         st.session_state[state.LAST_UPLOAD] = None
     elif upload.file_id != st.session_state[state.LAST_UPLOAD]:
         st.session_state[state.LAST_UPLOAD] = upload.file_id
-        return take_in_bytes(upload.getvalue(), upload.name, max_bytes=limit)
+        return evidence_from_bytes(upload.getvalue(), upload.name, max_bytes=limit)
     return None
 
 
-def start(intake: Intake) -> None:
+def start(evidence_file: EvidenceFile) -> None:
     """Queue the analysis of a newly chosen photo; nothing old stays beside it.
 
     Raises:
@@ -47,10 +47,14 @@ def start(intake: Intake) -> None:
     """
     st.session_state[state.RESULT] = st.session_state[state.FACE] = st.session_state[state.NOTICE] = None
     settings = resources.settings()
-    instruments = resources.instruments(settings.model_id)
-    examine = partial(tasks.examine_still, intake, instruments, resources.analyses(), settings=settings)
-    key = ("still", st.session_state[state.OWNER], resources.key_of(intake))  # one's own: another's cancel ends theirs
-    st.session_state[state.IMAGE_JOB] = resources.submit_still(key, intake.evidence.name, examine).key
+    analyzer = resources.analyzer(settings.model_id)
+    examine = partial(tasks.analyze_image_job, evidence_file, analyzer, resources.analyses(), settings=settings)
+    key = (
+        "still",
+        st.session_state[state.OWNER],
+        resources.key_of(evidence_file),
+    )  # one's own: another's cancel ends theirs
+    st.session_state[state.IMAGE_JOB] = resources.submit_image(key, evidence_file.evidence.name, examine).key
 
 
 def under_way() -> Job | None:

@@ -107,7 +107,7 @@ class Job:
         """End the job for everyone who looks at it, at once; the work itself ends at its next step."""
         self._end(State.CANCELLED)
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         """Do the work, in the calling thread; what it raises becomes the job's end."""
         with self._lock:
             if not self.live:
@@ -251,7 +251,7 @@ class JobQueue:
                 self._running.append(job)
                 self._served[job.owner] = self._turns
                 self._turns += 1
-            job.carry_out()
+            job.execute()
             memory.trim()
             with self._changed:
                 self._running.remove(job)

@@ -5,17 +5,17 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from faceloupe.analysis.pipeline import Cancel, Instruments, Progress, analyze
+from faceloupe.analysis.pipeline import Analyzer, Cancel, Progress, analyze
 from faceloupe.analysis.prefetch import one_network_thread
-from faceloupe.batch.api import carry_out
-from faceloupe.batch.driver import Tally
+from faceloupe.batch.api import run_batch
+from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
-from faceloupe.cases.workflow import Desk, Take
+from faceloupe.cases.workflow import CaseWorkflow, Take
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import VIDEO_FORMATS, Intake, take_in, take_in_bytes
+from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
@@ -24,25 +24,25 @@ _COPIES = 8  # annotated copies that are kept
 _NAMED = 3  # problems that are told in full
 
 
-def key_of(intake: Intake, weights_sha256: str, settings: Settings) -> AnalysisKey:
+def key_of(evidence_file: EvidenceFile, weights_sha256: str, settings: Settings) -> AnalysisKey:
     """Key of the analysis of a file."""
     digest = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()
-    return AnalysisKey(intake.evidence.sha256, intake.evidence.name, weights_sha256, digest)
+    return AnalysisKey(evidence_file.evidence.sha256, evidence_file.evidence.name, weights_sha256, digest)
 
 
 def take_path(path: Path, max_bytes: int) -> Take:
     """Take in a file on disk."""
-    return lambda step: take_in(path, max_bytes=max_bytes, step=step)
+    return lambda step: open_evidence(path, max_bytes=max_bytes, step=step)
 
 
 def take_upload(content: bytes, name: str, max_bytes: int) -> Take:
     """Take in an upload."""
-    return lambda _: take_in_bytes(content, name, max_bytes=max_bytes)
+    return lambda _: evidence_from_bytes(content, name, max_bytes=max_bytes)
 
 
-def examine_still(
-    intake: Intake,
-    instruments: Instruments,
+def analyze_image_job(
+    evidence_file: EvidenceFile,
+    analyzer: Analyzer,
     store: AnalysisStore,
     *,
     settings: Settings,
@@ -55,23 +55,23 @@ def examine_still(
         EvidenceError: the file holds a video.
         FaceLoupeError: see ``pipeline.analyze``.
     """
-    name, found = intake.evidence.name, intake.evidence.format
-    if intake.evidence.media_type == "video":
+    name, found = evidence_file.evidence.name, evidence_file.evidence.format
+    if evidence_file.evidence.media_type == "video":
         raise EvidenceError(f"{name} is a video ({found}), not a still picture; examine it on the page Video.")
-    key = key_of(intake, instruments.scorer.record.weights_sha256, settings)
+    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings)
     analysis = store.get(key)
     if analysis is None:
         with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
-            analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
+            analysis = analyze(evidence_file, analyzer, settings=settings, progress=progress, cancel=cancel)
     store.put(
-        key, analysis, intake
+        key, analysis, evidence_file
     )  # also what was there: of the same bytes, this file is the one that can be read now
     return key
 
 
 def examine(
     take: Take,
-    instruments: Instruments,
+    analyzer: Analyzer,
     store: AnalysisStore,
     *,
     settings: Settings,
@@ -90,22 +90,22 @@ def examine(
             raise Cancelled("The analysis was cancelled.")
         progress("Hashing", 0.1 * share)
 
-    intake = take(hashed)
-    _refuse_stills(intake)
-    key = key_of(intake, instruments.scorer.record.weights_sha256, settings)
+    evidence_file = take(hashed)
+    _refuse_images(evidence_file)
+    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings)
     analysis = store.get(key)
     if analysis is None:
-        analysis = analyze(intake, instruments, settings=settings, progress=progress, cancel=cancel)
-    store.put(key, analysis, intake)  # likewise
+        analysis = analyze(evidence_file, analyzer, settings=settings, progress=progress, cancel=cancel)
+    store.put(key, analysis, evidence_file)  # likewise
     return key
 
 
-def _refuse_stills(intake: Intake) -> None:
-    name, found = intake.evidence.name, intake.evidence.format
+def _refuse_images(evidence_file: EvidenceFile) -> None:
+    name, found = evidence_file.evidence.name, evidence_file.evidence.format
     if found is None:
         kinds = ", ".join(sorted(VIDEO_FORMATS))
         raise EvidenceError(f"{name} holds no video of a kind that can be read here ({kinds}); export it as MP4.")
-    if intake.evidence.media_type != "video":
+    if evidence_file.evidence.media_type != "video":
         raise EvidenceError(f"{name} is a still picture ({found}), not a video; examine it on the page Image.")
 
 
@@ -124,14 +124,14 @@ def annotate(
         EvidenceError: the analysis is not kept any more, or the video is not what it was.
         UsageError: the copy cannot be written.
     """
-    analysis, intake, path = store.get(key), store.intake(key), copy_path(folder, key)
-    if analysis is None or intake is None:
+    analysis, evidence_file, path = store.get(key), store.evidence_file(key), copy_path(folder, key)
+    if analysis is None or evidence_file is None:
         raise EvidenceError(f"The result of {key.name} is not in memory any more; examine it anew.")
     if not path.exists():
         kept = sorted(folder.glob("*.mp4"), key=lambda one: one.stat().st_mtime_ns)
         for old in kept[: max(0, len(kept) + 1 - _COPIES)]:
             old.unlink()
-        write_annotated(intake, analysis.report, path, progress=progress, cancel=cancel, settings=settings)
+        write_annotated(evidence_file, analysis.report, path, progress=progress, cancel=cancel, settings=settings)
     return path
 
 
@@ -171,7 +171,7 @@ def write_bundle(
 
 
 def file_unseen(
-    take: Take, name: str, desk: Desk, instruments: Instruments, *, progress: Progress, cancel: Cancel
+    take: Take, name: str, workflow: CaseWorkflow, analyzer: Analyzer, *, progress: Progress, cancel: Cancel
 ) -> str:
     """File a file to a case and analyze it there, telling nothing of what is found.
 
@@ -191,9 +191,9 @@ def file_unseen(
             raise Cancelled("The filing was cancelled.")
         progress(stage, 0.1 * share)
 
-    item = desk.file(take, name, progress=told)
+    item = workflow.file(take, name, progress=told)
     try:
-        desk.analyze(item, instruments, progress=progress, cancel=cancel)
+        workflow.analyze(item, analyzer, progress=progress, cancel=cancel)
     except Cancelled:
         raise
     except FaceLoupeError as problem:
@@ -201,25 +201,25 @@ def file_unseen(
     return f"{item.name} was filed and analyzed; enter your decision on the page Case to see what was found."
 
 
-def carry_out_batch(batch: Batch, settings: Settings, *, progress: Progress, cancel: Cancel) -> None:
+def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cancel: Cancel) -> None:
     """Carry out a batch, or go on with it.
 
     Raises:
-        FaceLoupeError: see ``batch.api.carry_out``.
+        FaceLoupeError: see ``batch.api.run_batch``.
     """
 
-    def told(tally: Tally) -> None:
-        whole = "" if tally.total is None else f" of {max(tally.total, tally.done):,}"
-        rate = "" if tally.rate is None else f", {tally.rate:.1f} files a second"
-        progress(f"{tally.done:,}{whole} done{rate}", tally.share or 0.0)
+    def told(batch_progress: BatchProgress) -> None:
+        whole = "" if batch_progress.total is None else f" of {max(batch_progress.total, batch_progress.done):,}"
+        rate = "" if batch_progress.rate is None else f", {batch_progress.rate:.1f} files a second"
+        progress(f"{batch_progress.done:,}{whole} done{rate}", batch_progress.share or 0.0)
 
-    carry_out(batch.order(), settings, progress=told, cancel=cancel)
+    run_batch(batch.order(), settings, progress=told, cancel=cancel)
 
 
 def file_rows(
-    takes: Sequence[tuple[str, Callable[[], Intake]]],
-    desk: Desk,
-    instruments: Instruments,
+    takes: Sequence[tuple[str, Callable[[], EvidenceFile]]],
+    workflow: CaseWorkflow,
+    analyzer: Analyzer,
     *,
     progress: Progress,
     cancel: Cancel,
@@ -244,10 +244,12 @@ def file_rows(
             progress(f"{name}: {stage}", (number + share) / len(takes))
 
         try:
-            item = desk.file(lambda _, take=take: take(), name, progress=told)
+            item = workflow.file(lambda _, take=take: take(), name, progress=told)
             filed += 1
-            desk.analyze(item, instruments, progress=told, cancel=cancel)
-            desk.store.view_score(desk.case_id, item.sha256, examiner=desk.actor)  # the table of the batch showed it
+            workflow.analyze(item, analyzer, progress=told, cancel=cancel)
+            workflow.store.view_score(
+                workflow.case_id, item.sha256, examiner=workflow.actor
+            )  # the table of the batch showed it
         except Cancelled:
             raise
         except FaceLoupeError as problem:

@@ -9,7 +9,7 @@ import streamlit as st
 from faceloupe.config import weights_folder
 from faceloupe.models.fetch import fetch
 from faceloupe.models.record import ModelRecord
-from faceloupe.models.registry import ReleaseEntry, read_entries, state_of
+from faceloupe.models.registry import ReleaseEntry, read_entries, weights_status
 from faceloupe.ui import resources
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.jobs.queue import Job, State
@@ -53,7 +53,7 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
     return {
         "model": record.id,
         "scores here": "yes" if record.id == active else "",
-        "weights": _STATES[state_of(record, folder)],
+        "weights": _STATES[weights_status(record, folder)],
         "SHA-256": record.weights_sha256[:8],
         "size": f"{sum(sizes) / 1e6:.1f} MB" if sizes else "not known",
         "FPR": f"{rates.fpr:.1%}",
@@ -67,7 +67,7 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
 def _actions(record: ModelRecord, folder: Path, active: str) -> None:
     """What can be done with a model: score with it, or fetch it where it is not here as it should be."""
     st.caption(plain(f"License: {record.license}."))
-    if state_of(record, folder) == "verified":
+    if weights_status(record, folder) == "verified":
         if record.id == active:
             st.caption("It scores here. What was examined before keeps the model that it names.")
         elif st.button("Score with this model", key="choose-model", icon=":material/done:"):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from faceloupe.config import Settings, evidence_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import Intake, printable_name
+from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.caches import AnalysisKey
@@ -72,10 +72,10 @@ def _chosen(source: Hashable, name: str, settings: Settings, take: tasks.Take) -
     return Chosen(Examination(source, settings), name, f"Examining {name}", take)
 
 
-def of_intake(intake: Intake) -> Chosen:
+def of_evidence(evidence_file: EvidenceFile) -> Chosen:
     """A video that was taken in already."""
-    evidence, settings = intake.evidence, resources.settings()
-    return _chosen((evidence.sha256, evidence.name), evidence.name, settings, lambda _: intake)
+    evidence, settings = evidence_file.evidence, resources.settings()
+    return _chosen((evidence.sha256, evidence.name), evidence.name, settings, lambda _: evidence_file)
 
 
 def _from_folder() -> str | None:
@@ -126,13 +126,15 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> No
         to_s: its end.
         frames: to look at in it; 0 leaves it to the duration.
     """
-    intake = resources.analyses().intake(key)
+    evidence_file = resources.analyses().evidence_file(key)
     try:
-        if intake is None:
+        if evidence_file is None:
             raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
         settings = replace(resources.settings(), from_s=from_s, to_s=to_s, frames=frames)
         title = f"Looking closer at {from_s:.2f} s to {to_s:.2f} s of {key.name}"
-        _submit(Chosen(Examination((key.evidence_sha256, key.name), settings), key.name, title, lambda _: intake))
+        _submit(
+            Chosen(Examination((key.evidence_sha256, key.name), settings), key.name, title, lambda _: evidence_file)
+        )
         st.session_state[state.VIDEO_WHOLE] = st.session_state[state.VIDEO_WHOLE] or key
     except FaceLoupeError as problem:
         st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))
@@ -151,8 +153,8 @@ def follow(key: Examination) -> None:
 
 def _submit(chosen: Chosen) -> None:
     settings = chosen.key.settings
-    instruments = resources.instruments(settings.model_id)  # another may have been chosen since
-    examine = partial(tasks.examine, chosen.take, instruments, resources.analyses(), settings=settings)
+    analyzer = resources.analyzer(settings.model_id)  # another may have been chosen since
+    examine = partial(tasks.examine, chosen.take, analyzer, resources.analyses(), settings=settings)
     st.session_state[state.VIDEO_NOTICE] = None
     st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from faceloupe.analysis.pipeline import Analysis, FrameView, view_frame
+from faceloupe.analysis.pipeline import Analysis, FrameExplanation, explain_frame
 from faceloupe.errors import EvidenceError, UsageError
-from faceloupe.report.build import of_stretch
+from faceloupe.report.build import of_segment
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
 from faceloupe.report.tables import deciding, frames_csv, track_columns
@@ -49,7 +49,7 @@ def timeline_panel(analysis: Analysis) -> None:
 def _thumbs(analysis: Analysis) -> dict[int, bytes]:
     """A picture of each person: of the track seen longest, in its strongest or largest frame."""
     longest = {}
-    for track in sorted(analysis.tracks, key=lambda track: len(track.looks)):
+    for track in sorted(analysis.tracks, key=lambda track: len(track.observations)):
         longest[track.person] = (track.strongest or track.largest).thumb
     return longest
 
@@ -96,16 +96,16 @@ def frame_panel(key: AnalysisKey, analysis: Analysis) -> None:
             _face(face, analysis.report["model"]["explanation_max"])
 
 
-def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameView:
+def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameExplanation:
     frames = resources.frames()
     view = frames.get((key, index))
     if view is None:
-        intake = resources.analyses().intake(key)
-        if intake is None:
+        evidence_file = resources.analyses().evidence_file(key)
+        if evidence_file is None:
             raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
         with st.spinner("Decoding and explaining the frame"):
-            instruments = resources.instruments(analysis.report["model"]["id"])  # another may score by now
-            view = view_frame(intake, analysis, index, instruments, settings=resources.settings())
+            analyzer = resources.analyzer(analysis.report["model"]["id"])  # another may score by now
+            view = explain_frame(evidence_file, analysis, index, analyzer, settings=resources.settings())
         frames.put((key, index), view)
     return view
 
@@ -134,10 +134,10 @@ def _face(face: FaceFinding, maximum: float) -> None:
         if face.score is None:
             st.caption(plain(f"{face.reason[:1].upper()}{face.reason[1:]}. {facts}."))
             return
-        crop, heat = st.columns(2, gap="small")
+        crop, heatmap = st.columns(2, gap="small")
         crop.image(overlays.enlarged(face.crop, _FACE_SIDE), width="stretch")
         overlay = overlays.enlarged(overlays.face_overlay(face, maximum, _OPACITY), _FACE_SIDE)
-        heat.image(overlays.with_scale(overlay, maximum, _OPACITY), width="stretch")
+        heatmap.image(overlays.with_scale(overlay, maximum, _OPACITY), width="stretch")
         st.caption(
             f"The crop, as scored, and its heatmap. Score {face.score:.2f}, log10 LR {face.log10_lr:+.2f}. {facts}."
         )
@@ -178,9 +178,9 @@ def tracks_panel(analysis: Analysis) -> None:
     )
 
 
-def stretch_line(key: AnalysisKey, report: dict[str, Any]) -> None:
+def segment_line(key: AnalysisKey, report: dict[str, Any]) -> None:
     """Where only a stretch of a video was examined: which one, and the way back."""
-    if not of_stretch(report):
+    if not of_segment(report):
         return
     whole = st.session_state[state.VIDEO_WHOLE]
     begin, end = span(report)

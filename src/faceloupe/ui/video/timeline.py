@@ -164,16 +164,16 @@ def _thresholds(figure: go.Figure, report: Mapping[str, Any], row: int) -> None:
 def _track(figure: go.Figure, report: Mapping[str, Any], track: Track, row: int) -> None:
     """Interval, loudest stretch, line and points of one track."""
     outcome = Outcome(track["outcome"])
-    color, whole, stretch = COLORS[outcome], track["whole"], track["stretch"]
+    color, whole, segment = COLORS[outcome], track["whole"], track["stretch"]
     if whole:
         low, high = whole["score_interval_95"]
         sides = {"x0": whole["first_s"], "x1": whole["last_s"], "line_width": 0, "fillcolor": color, "layer": "below"}
         figure.add_shape(type="rect", y0=low, y1=high, opacity=0.18, row=row, col=1, **sides)
         middle = {"y0": whole["score"], "y1": whole["score"], "line": {"color": color, "width": 1}}
         figure.add_shape(type="line", x0=whole["first_s"], x1=whole["last_s"], row=row, col=1, **middle)
-    if stretch and stretch["score"] >= report["model"]["thresholds"]["upper"]:
-        bar = {"y0": stretch["score"], "y1": stretch["score"], "line": {"color": color, "width": 7}, "opacity": 0.45}
-        figure.add_shape(type="line", x0=stretch["first_s"], x1=stretch["last_s"], row=row, col=1, **bar)
+    if segment and segment["score"] >= report["model"]["thresholds"]["upper"]:
+        bar = {"y0": segment["score"], "y1": segment["score"], "line": {"color": color, "width": 7}, "opacity": 0.45}
+        figure.add_shape(type="line", x0=segment["first_s"], x1=segment["last_s"], row=row, col=1, **bar)
     _points(figure, report, track, row)
 
 
@@ -205,11 +205,11 @@ def _names(figure: go.Figure, report: Mapping[str, Any], tracks: Sequence[Track]
 def _points(figure: go.Figure, report: Mapping[str, Any], track: Track, row: int) -> None:
     outcome = Outcome(track["outcome"])
     color = COLORS[outcome]
-    looks = _scores(report, track["id"])
+    observations = _scores(report, track["id"])
     figure.add_trace(
         go.Scatter(
-            x=[time_s for _, time_s, _ in looks],
-            y=[score for _, _, score in looks],  # the line is broken where a frame in between was not scored
+            x=[time_s for _, time_s, _ in observations],
+            y=[score for _, _, score in observations],  # the line is broken where a frame in between was not scored
             mode="lines",
             line={"color": color, "width": 1.5},
             hoverinfo="skip",
@@ -217,7 +217,7 @@ def _points(figure: go.Figure, report: Mapping[str, Any], track: Track, row: int
         row=row,
         col=1,
     )
-    scored = [(index, time_s, score) for index, time_s, score in looks if score is not None]
+    scored = [(index, time_s, score) for index, time_s, score in observations if score is not None]
     figure.add_trace(
         go.Scatter(
             x=[time_s for _, time_s, _ in scored],
@@ -255,13 +255,13 @@ def _unscored(report: Mapping[str, Any], track_ids: Sequence[int]) -> list[tuple
     states += [(frame["time_s"], True) for frame in report["unread_frames"]]
     states.sort()
     times = [begin, *((one[0] + other[0]) / 2 for one, other in pairwise(states)), end]
-    stretches: list[tuple[float, float]] = []
+    segments: list[tuple[float, float]] = []
     for (_, unscored), (start, stop) in zip(states, pairwise(times), strict=True):
-        if unscored and stretches and stretches[-1][1] == start:
-            stretches[-1] = stretches[-1][0], stop
+        if unscored and segments and segments[-1][1] == start:
+            segments[-1] = segments[-1][0], stop
         elif unscored:
-            stretches.append((start, stop))
-    return stretches
+            segments.append((start, stop))
+    return segments
 
 
 def _has_unscored(frame: Mapping[str, Any], track_ids: Sequence[int]) -> bool:
@@ -269,8 +269,8 @@ def _has_unscored(frame: Mapping[str, Any], track_ids: Sequence[int]) -> bool:
     return bool(mine) and all(face["score"] is None for face in mine)
 
 
-def _hatched(figure: go.Figure, stretches: Sequence[tuple[float, float]], row: int) -> None:
-    for start, stop in stretches:
+def _hatched(figure: go.Figure, segments: Sequence[tuple[float, float]], row: int) -> None:
+    for start, stop in segments:
         figure.add_trace(
             go.Scatter(
                 x=[start, start, stop, stop],
