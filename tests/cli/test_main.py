@@ -60,7 +60,7 @@ def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, eff
     assert (report["settings"]["effort"], report["settings"]["model"]) == (effort, model)
     assert report["model"]["id"] == model
     lines = dict(line.split(maxsplit=1) for line in run(capsys, "analyze", GENERATED, *options)[1].splitlines()[:5])
-    assert lines["Effort"] == (effort or "none of the three, as the model was named")
+    assert lines["Effort"] == (effort or "none (a model was named)")
     assert lines["Model"].startswith(f"{model} ")
 
 
@@ -69,7 +69,7 @@ def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, eff
     [
         (("--effort", "fast"), "invalid choice: 'fast'"),
         (("--effort", "standard", "--model", OTHER_MODEL), f"and not for {OTHER_MODEL}; name one of the two."),
-        (("--model", ""), "a model must be named"),
+        (("--model", ""), "a model id was expected"),
     ],
     ids=["unknown", "at odds", "empty"],
 )

@@ -86,7 +86,7 @@ def test_hostile_text_is_shown_not_run(app):
     click(app, "file")
     click(go(app, "case"), ITEM)
     app.text_area(key=f"text-{SHA256[:12]}-0").set_value(hostile)
-    press(app, "Add the note")
+    press(app, "Add note")
     decide(app, hostile)
     for page in ("case", "cases"):
         text = words(go(app, page)) + "".join(button.label for button in app.button)
@@ -98,7 +98,7 @@ def test_hostile_text_is_shown_not_run(app):
 def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(filed):
     go(filed, "case")
     filed.text_area(key="text-case-0").set_value("Received from the harbor office.")
-    press(filed, "Add the note")
+    press(filed, "Add note")
     filed.text_input(key="reviewer-case-0").set_value("ada example")
     press(filed, "Sign off")
     assert "cannot review it" in words(filed).replace("\\", "")
@@ -155,11 +155,11 @@ def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_fo
     monkeypatch.setattr(panels, "_CHECKED_AT_ONCE", 3)
     break_log(data_folder)
     text = words(go(filed, "case"))
-    assert "not verified in this visit" in text
+    assert "not verified in this session" in text
     assert "broken" not in text
     assert "is broken at entry 3" in words(click(filed, "verify_log"))
     filed.text_area(key="text-case-0").set_value("A note")
-    assert "not verified in this visit" in words(press(filed, "Add the note"))
+    assert "not verified in this session" in words(press(filed, "Add note"))
 
 
 def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):

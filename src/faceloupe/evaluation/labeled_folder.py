@@ -217,7 +217,7 @@ def table(validation: Validation) -> str:
     """The result as a table to read."""
     measures, facts = validation.measures, validation.as_dict()
     lines = [
-        f"Effort     {validation.effort or 'none of the three, as the model was named'}",
+        f"Effort     {validation.effort or 'none (a model was named)'}",
         f"Model      {validation.model_id} (weights {validation.weights_sha256[:8]}, verified)",
         f"Files      {facts['files']}: {measures.n_real} authentic and {measures.n_fake} manipulated were scored, "
         f"{facts['units']} independent units",

@@ -51,7 +51,7 @@ def reliability(curves: Curves) -> bytes:
             axes.scatter(promised, found, [12 + 500 * p["weight"] for p in points], color=color, alpha=0.7, label=model)
         axes.plot([0, 1], [0, 1], **_GUIDE)
 
-    return _figure("score: promised share of manipulated faces", "found share, at even prior odds", draw)
+    return _figure("score: predicted share of manipulated faces", "found share, at even prior odds", draw)
 
 
 def tippett(curves: Curves) -> bytes:

@@ -67,14 +67,14 @@ def _exposed(options: Mapping[str, str | int]) -> str:
     if address in _LOOPBACK:
         return ""
     return (
-        f"FaceLoupe is served on {address} without a password: whoever reaches this machine sees its cases. "
-        "`faceloupe password` makes a hash for FACELOUPE_PASSWORD_HASH."
+        f"FaceLoupe is served on {address} without a password: anyone who can reach this machine can see its cases. "
+        "Run `faceloupe password` to make a hash for FACELOUPE_PASSWORD_HASH."
     )
 
 
 def _options(arguments: list[str]) -> dict[str, str | int]:
     """Settings of Streamlit's, as far as they were named."""
-    parser = argparse.ArgumentParser(prog="python -m faceloupe.ui.serve", description="Check, and serve the app.")
+    parser = argparse.ArgumentParser(prog="python -m faceloupe.ui.serve", description="Run the self-check and serve the app.")
     parser.add_argument("--server.port", metavar="PORT", type=int, default=argparse.SUPPRESS)
     parser.add_argument("--server.address", metavar="ADDRESS", default=argparse.SUPPRESS)
     return vars(parser.parse_args(arguments))

@@ -134,13 +134,13 @@ def test_a_wrong_password_is_said_and_logged_and_opens_nothing(keeper, caplog):
     with caplog.at_level(logging.WARNING):
         answer = give(keeper, WRONG)
     assert (answer.status, answer.cookie) == (401, "")
-    assert "That is not the password." in answer.text
+    assert "The password is wrong." in answer.text
     assert [record.getMessage() for record in caplog.records] == ["A wrong password from 127.0.0.1"]
 
 
 @pytest.mark.parametrize("body", [b"", b"password", b"other=correct+horse", b"\xff\xfe", b"password=" + bytes(200)])
 def test_a_form_of_any_other_kind_is_a_wrong_password(keeper, body):
-    assert "That is not the password." in give(keeper, body).text
+    assert "The password is wrong." in give(keeper, body).text
 
 
 def test_who_guesses_on_is_not_heard_for_a_while(keeper):

@@ -234,7 +234,7 @@ def _facts(message: protocol.Message, max_pixels: int) -> VideoFacts:
         raise protocol.ProtocolError("too many pixels")
     rate = message.numbers("frame_rate", most=2**63)
     if rate and (len(rate) != 2 or not all(rate)):
-        raise protocol.ProtocolError("no frame rate")
+        raise protocol.ProtocolError("frame rate unknown")
     return VideoFacts(
         container=message.text("container"),
         codec=message.text("codec"),
