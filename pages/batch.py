@@ -25,8 +25,7 @@ def results(batch) -> None:
     found = whole.without(withheld)
     if hidden := len(whole.rows) - len(found.rows):
         st.info(
-            f"{hidden:,} rows belong to blind cases that you have not decided; they are left out here and in "
-            "the CSV.",
+            f"{hidden:,} rows belong to blind cases that you have not decided; they are left out here and in the CSV.",
             icon=":material/visibility_off:",
         )
     if not len(found.rows):
@@ -42,7 +41,8 @@ try:
     blind = filing.blind_case()
     if blind is not None:
         st.markdown(
-            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, no batch is shown, because a table "
+            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, no batch is shown, because a "
+            "table "
             "contains scores. Add its evidence on the pages Image and Video."
         )
         st.stop()

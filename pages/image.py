@@ -52,7 +52,8 @@ def examine() -> None:
         st.markdown(
             "1. The file is hashed before anything reads it, and it stays on this machine.\n"
             "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
-            "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of what the network used."
+            "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of what the "
+            "network used."
         )
 
 

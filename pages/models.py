@@ -34,9 +34,17 @@ def plots(evaluation: dict, model: str) -> None:
     """Curves of all models, and the Tippett plot and the confusion matrix of this one."""
     own = {one["id"]: evaluation["curves"][one["id"]] for one in evaluation["models"] if one["parameters"]}
     pairs = (
-        ("ROC", charts.roc_chart(evaluation["curves"]), "Error rates at every threshold: higher is better, further right is worse."),
+        (
+            "ROC",
+            charts.roc_chart(evaluation["curves"]),
+            "Error rates at every threshold: higher is better, further right is worse.",
+        ),
         ("Reliability", charts.reliability_chart(own), "Well-calibrated scores lie on the diagonal."),
-        ("Tippett", charts.tippett_chart(own[model]), "The further apart the two curves are at 0, the more informative the ratios."),
+        (
+            "Tippett",
+            charts.tippett_chart(own[model]),
+            "The further apart the two curves are at 0, the more informative the ratios.",
+        ),
         ("Outcomes", charts.confusion_chart(own[model]), "Outcomes of authentic and manipulated faces."),
     )
     for column, (title, figure, caption) in zip((*st.columns(2), *st.columns(2)), pairs, strict=True):
@@ -64,9 +72,13 @@ def measured(evaluation: dict, model: str) -> None:
     with left_out:
         study = evaluation["studies"]["left_out"]
         if study:
-            st.caption(f"Short runs of {study['pictures']:,} pictures, each trained without the sources it is tested on.")
+            st.caption(
+                f"Short runs of {study['pictures']:,} pictures, each trained without the sources it is tested on."
+            )
             st.dataframe(tables.full(study["rows"], "source", first="source"), **WIDE)
-    heatmaps.caption("Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part.")
+    heatmaps.caption(
+        "Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part."
+    )
     heatmaps.dataframe(evaluation["tables"]["heatmaps"], **WIDE)
     path = REPOSITORY / "docs" / "model-card.md"
     card.markdown(path.read_text(encoding="utf-8").partition("## Figures")[0] if path.is_file() else "Not here.")

@@ -51,7 +51,8 @@ def examine() -> None:
         st.markdown(
             "1. The file is hashed before anything reads it, and it stays on this machine.\n"
             "2. Frames are sampled over its time, faces are tracked from frame to frame, and each one scored.\n"
-            "3. You see the score of each person over time, which segment stands out, and a heatmap of what the network used."
+            "3. You see the score of each person over time, which segment stands out, and a heatmap of what the "
+            "network used."
         )
 
 

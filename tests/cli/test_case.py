@@ -213,7 +213,11 @@ def test_a_broken_log_fails_the_check_and_the_others_pass(capsys, folder, case):
 
 
 def test_no_case_yet_is_said(capsys):
-    assert run(capsys, "case", "list") == (0, "There are no cases yet; create one with `faceloupe case create NAME`.\n", "")
+    assert run(capsys, "case", "list") == (
+        0,
+        "There are no cases yet; create one with `faceloupe case create NAME`.\n",
+        "",
+    )
     assert run(capsys, "case", "verify-log") == (0, "", "")
 
 

@@ -23,13 +23,21 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
         "paths", metavar="PATH", nargs="+", help="a folder, a file, a ZIP, or - for a list of them on stdin"
     )
     parser.add_argument(
-        "--csv", metavar="OUT", type=Path, required=True, help="table to write: CSV, or Parquet if the name ends in .parquet"
+        "--csv",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help="table to write: CSV, or Parquet if the name ends in .parquet",
     )
     parser.add_argument("--workers", metavar="N", type=int, help="number of worker processes (default: one per core)")
     parser.add_argument("--resume", action="store_true", help="continue a table that is not finished")
     parser.add_argument("--json-dir", metavar="DIR", type=Path, help="also write the full reports to this folder")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where the workers run (default: local)")
-    parser.add_argument("--ray-address", metavar="ADDRESS", help="address of a Ray cluster (default: this machine alone)")
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="where the workers run (default: local)"
+    )
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster (default: this machine alone)"
+    )
 
 
 def batch(options: argparse.Namespace, settings: Settings, console: "Console") -> int:

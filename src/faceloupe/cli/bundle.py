@@ -43,7 +43,8 @@ def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "
         )
     if not exported.drawn:
         console.complain(
-            f"The bundle contains no HTML and PDF report: these are made for up to {MOST_DRAWN} items, and only if no result is withheld."
+            f"The bundle contains no HTML and PDF report: these are made for up to {MOST_DRAWN} items, and only if no "
+            "result is withheld."
         )
     if not exported.log_good:
         console.complain("The log of the case is broken; `faceloupe verify` will report it for this bundle.")
@@ -122,20 +123,30 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``faceloupe case export``, after the case."""
-    parser.add_argument("--out", metavar="BUNDLE.zip", type=Path, required=True, help="file to write; it must not exist")
+    parser.add_argument(
+        "--out", metavar="BUNDLE.zip", type=Path, required=True, help="file to write; it must not exist"
+    )
     parser.add_argument("--with-evidence", action="store_true", help="include the evidence files")
     parser.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: the user who is logged in)")
-    parser.add_argument("--language", metavar="CODE", default="en", help="language of the report: en or de (default: en)")
-    parser.add_argument("--organization", metavar="TEXT", default="", help="organization that issues the report (default: none)")
+    parser.add_argument(
+        "--language", metavar="CODE", default="en", help="language of the report: en or de (default: en)"
+    )
+    parser.add_argument(
+        "--organization", metavar="TEXT", default="", help="organization that issues the report (default: none)"
+    )
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``faceloupe verify``."""
     parser.add_argument("bundle", metavar="BUNDLE", type=Path)
-    parser.add_argument("--key", metavar="PUBLIC.pem", type=Path, help="public key that the bundle must be signed with (default: any)")
+    parser.add_argument(
+        "--key", metavar="PUBLIC.pem", type=Path, help="public key that the bundle must be signed with (default: any)"
+    )
 
 
 def add_reproduce(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``faceloupe reproduce``."""
     add_verify(parser)
-    parser.add_argument("--evidence", metavar="FOLDER", type=Path, help="folder with the evidence that is not in the bundle")
+    parser.add_argument(
+        "--evidence", metavar="FOLDER", type=Path, help="folder with the evidence that is not in the bundle"
+    )

@@ -246,7 +246,9 @@ def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) 
     create = action("create", "create a case and print its id", of_case=False)
     create.add_argument("name", metavar="NAME")
     create.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: none)")
-    create.add_argument("--blind", action="store_true", help="hide results from each examiner until that examiner has decided")
+    create.add_argument(
+        "--blind", action="store_true", help="hide results from each examiner until that examiner has decided"
+    )
     add = action("add", "add evidence to a case and analyze it", parents=[effort])
     add.add_argument("files", metavar="FILE", type=Path, nargs="+")
     add.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: the user who is logged in)")

@@ -194,14 +194,17 @@ def _model(text: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="faceloupe", description="Examine faces in images and videos for manipulation, offline and on a CPU.")
+    parser = _Parser(
+        prog="faceloupe", description="Examine faces in images and videos for manipulation, offline and on a CPU."
+    )
     parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument(
         "--effort",
         choices=tuple(EFFORTS),
-        help="amount of computation per score: quick (core network only), standard (core and expert) or thorough (both, "
+        help="amount of computation per score: quick (core network only), standard (core and expert) or thorough "
+        "(both, "
         f"on more framings and frames) (default: {DEFAULT_EFFORT})",
     )
     scoring = argparse.ArgumentParser(add_help=False, parents=[effort])
@@ -218,9 +221,15 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument(
         "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
     )
-    analyze.add_argument("--frames", metavar="N", type=int, help="number of video frames to analyze (default: chosen from the duration)")
-    analyze.add_argument("--from", dest="from_s", metavar="S", type=float, help="analyze a video from this second (default: its start)")
-    analyze.add_argument("--to", dest="to_s", metavar="S", type=float, help="analyze a video up to this second (default: its end)")
+    analyze.add_argument(
+        "--frames", metavar="N", type=int, help="number of video frames to analyze (default: chosen from the duration)"
+    )
+    analyze.add_argument(
+        "--from", dest="from_s", metavar="S", type=float, help="analyze a video from this second (default: its start)"
+    )
+    analyze.add_argument(
+        "--to", dest="to_s", metavar="S", type=float, help="analyze a video up to this second (default: its end)"
+    )
     analyze.set_defaults(run=_analyze)
     about = "analyze folders, files and ZIPs into a table with one row per file"
     batch = commands.add_parser("batch", parents=[scoring], help=about, description=f"{about.capitalize()}.")
@@ -249,7 +258,9 @@ def _parser() -> argparse.ArgumentParser:
         of_bundle.set_defaults(run=partial(_of_bundle, answer))
     _add_models(commands)
     about = "make the password hash for an app on a shared workstation"
-    hashing = commands.add_parser("password", help=about, description=f"{about.capitalize()}; the password is read from the terminal or stdin.")
+    hashing = commands.add_parser(
+        "password", help=about, description=f"{about.capitalize()}; the password is read from the terminal or stdin."
+    )
     hashing.set_defaults(run=_password)
     return parser
 
@@ -285,19 +296,34 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fetch = actions.add_parser("fetch", help=about, description=f"{about.capitalize()}, from FACELOUPE_RELEASES.")
     fetch.add_argument("ids", metavar="ID", nargs="*", help="id of a model (default: the model in use)")
     fetch.add_argument(
-        "--from", dest="file", metavar="FILE", type=Path, help="install this file instead of downloading; its content identifies the model"
+        "--from",
+        dest="file",
+        metavar="FILE",
+        type=Path,
+        help="install this file instead of downloading; its content identifies the model",
     )
     about = "export a network as ONNX, with its own record"
     export = actions.add_parser("export", help=about, description=f"{about.capitalize()}.")
     export.add_argument("id", metavar="ID", help="id of a model")
     export.add_argument("--onnx", metavar="OUT.onnx", type=Path, required=True, help="file to write")
     export.add_argument("--int8", action="store_true", help="quantize the weights to 8 bits")
-    export.add_argument("--pictures", metavar="DIR", type=_folder, help="folder of images with faces for the comparison (default: the bundled samples)")
     export.add_argument(
-        "--validate", dest="labeled", metavar="DIR", type=_folder, help="measure the exported network's error rates on the subfolders real and fake"
+        "--pictures",
+        metavar="DIR",
+        type=_folder,
+        help="folder of images with faces for the comparison (default: the bundled samples)",
+    )
+    export.add_argument(
+        "--validate",
+        dest="labeled",
+        metavar="DIR",
+        type=_folder,
+        help="measure the exported network's error rates on the subfolders real and fake",
     )
     about = "show what a checkpoint file contains and what loading it would do"
-    inspect = actions.add_parser("inspect", help=about, description=f"{about.capitalize()}, without running anything in it.")
+    inspect = actions.add_parser(
+        "inspect", help=about, description=f"{about.capitalize()}, without running anything in it."
+    )
     inspect.add_argument("file", metavar="FILE", type=Path)
     inspect.add_argument("--json", action="store_true", help="print only the findings as JSON")
 

@@ -133,7 +133,9 @@ def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
             shares = ", ".join(f"{name} {_share(rates[name]['value'])}" for name in ("fpr", "fnr", "coverage"))
             lines.append(f"Errors     {whose}: {shares}, {rates['n_real']} authentic and {rates['n_fake']} manipulated")
     if not values["error_rates"]:
-        lines.append("Errors     not measured: the error rates of the original do not apply; measure them with --validate DIR")
+        lines.append(
+            "Errors     not measured: the error rates of the original do not apply; measure them with --validate DIR"
+        )
     return Answer("\n".join(lines))
 
 

@@ -133,7 +133,8 @@ def _strength(report: dict[str, Any]) -> None:
     st.caption(
         f"Error rates of single faces at these thresholds: {rates['fpr']:.1%} of {rates['n_real']} authentic ones were "
         f"called manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates['fnr']:.1%} of {rates['n_fake']} "
-        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates['inconclusive']:.0%} of all were inconclusive.",
+        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates['inconclusive']:.0%} of all were "
+        "inconclusive.",
         help=f"Measured on {plain(rates['measured_on'])}.",
     )
 

@@ -74,7 +74,9 @@ def _exposed(options: Mapping[str, str | int]) -> str:
 
 def _options(arguments: list[str]) -> dict[str, str | int]:
     """Settings of Streamlit's, as far as they were named."""
-    parser = argparse.ArgumentParser(prog="python -m faceloupe.ui.serve", description="Run the self-check and serve the app.")
+    parser = argparse.ArgumentParser(
+        prog="python -m faceloupe.ui.serve", description="Run the self-check and serve the app."
+    )
     parser.add_argument("--server.port", metavar="PORT", type=int, default=argparse.SUPPRESS)
     parser.add_argument("--server.address", metavar="ADDRESS", default=argparse.SUPPRESS)
     return vars(parser.parse_args(arguments))

@@ -57,7 +57,9 @@ def table(batch: Batch, found: BatchResults) -> pd.DataFrame:
     )
     _pages(page, last, len(rows))
     if not found.whole:
-        st.caption(f"The table has more rows than the {len(found.rows):,} that this page can show; the CSV has all of them.")
+        st.caption(
+            f"The table has more rows than the {len(found.rows):,} that this page can show; the CSV has all of them."
+        )
     return part.iloc[event.selection.rows]
 
 

@@ -99,8 +99,7 @@ def withheld(sha256: str) -> bool:
         return False
     who = f"{plain(examiner)} has entered a decision" if examiner else "an examiner who has decided it is named"
     st.info(
-        f"This file is evidence of the blind case {plain(case.name)} (`{case.id}`): its result is shown once "
-        f"{who}.",
+        f"This file is evidence of the blind case {plain(case.name)} (`{case.id}`): its result is shown once {who}.",
         icon=":material/visibility_off:",
     )
     return True

@@ -82,4 +82,6 @@ def _pictures(digests: dict[str, str]) -> None:
             for name in small[:_MOST_CROPS]:
                 st.image(fetch(digests[name]), caption=name, width=_CROP)
         if len(small) > _MOST_CROPS or len(strips) > _MOST_STRIPS:
-            st.caption(f"Only some of the {len(digests):,} pictures are shown; an exported bundle contains all of them.")
+            st.caption(
+                f"Only some of the {len(digests):,} pictures are shown; an exported bundle contains all of them."
+            )

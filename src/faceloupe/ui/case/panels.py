@@ -62,7 +62,11 @@ def evidence_table(case: Case) -> None:
         st.session_state[state.CASE_PAGE] = 0
         page = store.items(case.id, search=search, viewer=examiner, limit=_ROWS)
     if not page.items:
-        st.markdown("No evidence matches the search." if search else "No evidence yet. Add evidence on the pages Image, Video and Batch.")
+        st.markdown(
+            "No evidence matches the search."
+            if search
+            else "No evidence yet. Add evidence on the pages Image, Video and Batch."
+        )
         return
     seen = [item.sha256 for item in page.items if item.outcome]
     store.view_scores(case.id, seen, examiner=examiner)  # before they are shown

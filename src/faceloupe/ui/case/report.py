@@ -99,7 +99,8 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
 def large(case: Case, letterhead: Letterhead) -> None:
     """A case of more items than are drawn: its bundle is written to the disk of the server, piece by piece."""
     st.markdown(
-        f"The case has {case.items:,} items. A document is created for up to {MOST_DRAWN} items; a bundle contains the data of all "
+        f"The case has {case.items:,} items. A document is created for up to {MOST_DRAWN} items; a bundle contains "
+        "the data of all "
         "of them. It is written to the data folder and not downloaded, to save memory."
     )
     _on_disk(case, letterhead, with_evidence=st.checkbox("with the evidence", key="bundle_evidence"))

@@ -91,7 +91,8 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
         icon=":material/download:",
         on_click=_submit,
         args=(record, folder),
-        help="Downloaded from the release that FACELOUPE_RELEASES names, and used only if their SHA-256 matches the record.",
+        help="Downloaded from the release that FACELOUPE_RELEASES names, and used only if their SHA-256 matches the "
+        "record.",
     )
     st.caption("Offline: `faceloupe models fetch --from FILE` with a file from the release.")
 

@@ -47,9 +47,7 @@ class Chosen:
 
 def choose(*, folded: bool) -> Chosen | None:
     """The drop zone, the evidence folder and the options; what was chosen in this run, if anything."""
-    with st.expander(
-        "New video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"
-    ):
+    with st.expander("New video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"):
         effort_input.choose()
         upload = st.file_uploader("A video: MP4, MOV, AVI, MKV, WebM, MPG or TS", key="video_upload_widget")
         named = _from_folder()

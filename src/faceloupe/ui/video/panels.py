@@ -147,7 +147,8 @@ def tracks_panel(analysis: Analysis) -> None:
     """A filmstrip of each track, and all of them in a table."""
     st.subheader("Tracks")
     st.caption(
-        "A track is one person in one shot. The frames have the color of their own score, the text that of the whole track."
+        "A track is one person in one shot. The frames have the color of their own score, the text that of the whole "
+        "track."
     )
     many = len(analysis.tracks) > _STRIPS_UNFOLDED
     with st.container(height=_STRIPS_HEIGHT if many else "content", border=False):
