@@ -206,7 +206,7 @@ def test_the_work_can_be_stopped_on_the_way_and_nothing_goes_on_behind_it(two_pe
         )
     assert seen == sorted(seen)
     assert seen[-1] < 0.9
-    assert "decoding ahead" not in {thread.name for thread in threading.enumerate()}
+    assert "prefetch" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_evidence_is_only_ever_read(two_people, analyzer, settings):

@@ -102,7 +102,7 @@ def test_an_encrypted_member_is_named(tmp_path):
 
 
 def test_an_empty_zip_is_an_input_with_its_problem(tmp_path):
-    assert problems(zipped(tmp_path / "a.zip", {})) == ["The ZIP holds no files."]
+    assert problems(zipped(tmp_path / "a.zip", {})) == ["The ZIP contains no files."]
 
 
 @pytest.mark.parametrize("keep", [4, 30, 0.5, 0.99])

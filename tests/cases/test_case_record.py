@@ -112,7 +112,7 @@ def test_a_report_says_that_the_log_is_broken(store, case, folder):
         connection.execute("UPDATE log SET parameters = 'no JSON' WHERE action = 'note'")
     report = case_report(store, case.id)
     assert report["log"]["verified"] is False
-    assert report["log"]["entries"][-1]["parameters"] == "no JSON"
+    assert report["log"]["entries"][-1]["parameters"] == "not valid JSON"
 
 
 def test_no_report_is_made_from_an_altered_run(store, case, worked, folder):

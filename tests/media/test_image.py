@@ -246,7 +246,7 @@ def test_the_limit_holds_for_the_page_that_is_decoded():
 def test_a_lone_preview_is_called_one():
     picture = decode(encode(gradient(), "TIFF", tiffinfo={254: 1}))
     assert picture.notes == (
-        "The file calls its picture a preview of reduced size; the full one was not found, nor examined.",
+        "The file marks its picture as a reduced preview; the full picture was not found and not analyzed.",
     )
 
 

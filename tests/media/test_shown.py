@@ -297,7 +297,7 @@ def test_a_jpeg_without_its_end_marker_is_examined_with_a_note():
     assert whole.endswith(b"\xff\xd9")
     picture = decode(whole[:-2])
     assert np.array_equal(picture.rgb, decode(whole).rgb)
-    assert picture.notes == ("The JPEG data has no end marker; its picture is complete.",)
+    assert picture.notes == ("The JPEG data has no end marker, but the picture is complete.",)
     for missing in (12, 500, 50_000):
         with pytest.raises(EvidenceError, match="damaged or incomplete"):
             decode(whole[:-missing])

@@ -21,7 +21,7 @@ THRESHOLDS = Thresholds(0.3, 0.7)
 
 def finding(number: int, score: float | None) -> FaceFinding:
     outcome, reason = (
-        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
+        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "not applicable: small")
     )
     quality = FaceQuality(20, 10, 1.0, "" if score is not None else "small")
     return FaceFinding(number, Box(0, 0, 1, 1), 1.0, 20, quality, outcome, reason, score=score)
@@ -45,7 +45,7 @@ def test_the_thresholds_belong_to_the_verdicts(score, outcome):
 def test_no_face_is_not_applicable_and_never_authentic():
     assert of_image([], smallest_px=20) == (
         Outcome.NOT_APPLICABLE,
-        "cannot say: no face of 20 px or more was found",
+        "not applicable: no face of 20 px or more was found",
         None,
     )
 
@@ -115,7 +115,7 @@ def track(number: int, score: float | None, *, frames: int = 5, size: float = 80
     face = DetectedFace(box, 1.0, np.zeros((5, 2)))
     observations = tuple(FaceObservation(n, n / 25, face, quality, score and 0.0, score, b"") for n in range(frames))
     outcome, reason = (
-        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
+        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "not applicable: small")
     )
     return TrackFinding(number, number, 0, observations, outcome, reason, score=score)
 

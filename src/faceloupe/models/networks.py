@@ -45,7 +45,7 @@ def build(architecture: str) -> nn.Module:
     except KeyError:
         known = ", ".join(sorted(ARCHITECTURES))
         raise WeightsError(
-            f"The model record asks for the architecture {architecture!r}; this version knows {known}."
+            f"The model record requires the architecture {architecture!r}; this version knows {known}."
         ) from None
     network = factory()
     # torchvision starts a lone output of EfficientNet at weights of up to 1: logits of 10 before the first step.
