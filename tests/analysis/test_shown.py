@@ -112,5 +112,5 @@ def test_what_verdicts_a_picture_can_carry(outcome, unshown, damage):
 def test_each_turn_is_told():
     turned = replace(finding(Outcome.AUTHENTIC), roll_deg=91.2, turned_deg=-90.0)
     assert _turns([finding(Outcome.AUTHENTIC), turned]) == [
-        "Face 1 is tilted by 91 degrees (clockwise counts as more than 0); it was turned upright to be scored."
+        "Face 1 is tilted by 91 degrees (clockwise is positive); it was turned upright before scoring."
     ]

@@ -121,7 +121,7 @@ def test_where_no_more_can_be_written_every_row_is_whole_and_the_sentence_says_s
     path = tmp_path / "t.csv"
     command = [sys.executable, "-c", FILL, str(path), str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert "every row in it is whole" in done.stdout
+    assert "all rows in it are complete" in done.stdout
     content = path.read_bytes()
     assert limit - 40 < len(content) <= limit
     assert content.endswith(b"\r\n")

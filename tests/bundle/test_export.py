@@ -217,6 +217,6 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])  # pragma: allowlist secret
 def test_a_damaged_key_is_never_replaced(tmp_path, content):
     (tmp_path / "signing_key.pem").write_bytes(content)
-    with pytest.raises(UsageError, match="no Ed25519 key"):
+    with pytest.raises(UsageError, match="not an Ed25519 key"):
         signing.signing_key(tmp_path)
     assert (tmp_path / "signing_key.pem").read_bytes() == content

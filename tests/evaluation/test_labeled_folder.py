@@ -106,7 +106,7 @@ def test_one_class_alone_has_no_error_rates(folder, analyzer, settings):
 
 def test_one_file_under_both_labels_is_refused(folder, analyzer, settings):
     shutil.copy(PHOTOGRAPH, folder / "fake" / "the-same.jpg")
-    with pytest.raises(UsageError, match="same file under both labels"):
+    with pytest.raises(UsageError, match="same file with different labels"):
         labeled_folder.validate(folder, analyzer, settings=settings)
 
 

@@ -142,7 +142,7 @@ def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_pat
     with taken.open() as stream:
         path.unlink()
         taken.refuse_changed(stream)  # deleted while it is open: still whole
-    with pytest.raises(EvidenceError, match="put it back"):
+    with pytest.raises(EvidenceError, match="restore it"):
         taken.open()
     path.write_bytes(MP4_HEAD + b"more")
     with pytest.raises(EvidenceError, match="changed while it was examined"):

@@ -134,10 +134,10 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"not a picture\n", "no picture"),
-        (GENERATED.read_bytes()[:900], "damaged or incomplete"),
-        (GENERATED.read_bytes()[:-5000], "damaged or incomplete"),
-        (png_header(10, 10), "damaged or incomplete"),
+        (b"not a picture\n", "neither a supported image"),
+        (GENERATED.read_bytes()[:900], "damaged, incomplete"),
+        (GENERATED.read_bytes()[:-5000], "damaged, incomplete"),
+        (png_header(10, 10), "damaged, incomplete"),
         (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1", "video"),
     ],
     ids=["empty", "text", "truncated early", "truncated late", "no pixel data", "video"],
@@ -194,7 +194,7 @@ def test_a_real_photograph_decodes():
 def test_a_cut_jpeg_with_a_false_end_marker_is_told_from_a_whole_one():
     whole = GENERATED.read_bytes()
     for share in (0.5, 0.8, 0.97):
-        with pytest.raises(EvidenceError, match="damaged or incomplete"):
+        with pytest.raises(EvidenceError, match="damaged, incomplete"):
             decode(whole[: int(len(whole) * share)] + b"\xff\xd9")
 
 

@@ -24,7 +24,7 @@ def filed(app):
 def test_the_first_visit_has_no_case_and_no_examiner_and_the_pages_say_where_to_start(app):
     assert "no case open" in words(app)
     assert "no examiner" in words(app)
-    assert "There is no case yet" in words(go(app, "cases"))
+    assert "There are no cases yet" in words(go(app, "cases"))
     for page in ("case", "report"):
         assert "Open a case and name the examiner" in words(go(app, page))
 
@@ -67,7 +67,7 @@ def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
 
 
 def test_without_a_case_the_page_says_how_long_a_result_is_kept(app):
-    assert "kept until newer results need the room" in words(click(app, "sample-photograph"))
+    assert "kept until newer results need the memory" in words(click(app, "sample-photograph"))
 
 
 def test_the_examiner_cannot_sign_and_a_second_person_can(filed):
@@ -133,7 +133,7 @@ def test_many_items_are_shown_a_page_at_a_time_and_found_by_a_search(app):
     app.text_input(key="item_search").set_value("FRAME 07").run()
     assert names() == ["frame 07.jpg"]  # from the third page, of which the search has none
     app.text_input(key="item_search").set_value("frame 99").run()
-    assert "No such evidence" in words(app)
+    assert "No evidence matches" in words(app)
 
 
 def break_log(data_folder):
