@@ -324,7 +324,7 @@ def test_parquet_holds_the_same_with_types(batch, folder, tmp_path):
     assert {type(one["faces"]) for one in table} == {int}
     assert {one["duration_s"] for one in table} == {None}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.csv", "out.parquet"]
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         batch(folder, out="out.parquet")
 
 

@@ -71,7 +71,7 @@ def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, 
 def test_an_output_that_exists_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         Table(path, resume=False)
     for content in (b"mine", b"mine\r\n", b"path,sha\r\nx,y\r\n", b"\0" * 5000):
         path.write_bytes(content)

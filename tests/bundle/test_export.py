@@ -140,7 +140,7 @@ def test_a_broken_log_is_exported_and_fails_the_check(store, tmp_path):
 def test_an_existing_file_is_never_overwritten(store, tmp_path):
     case_id = filled(store, 1)
     (tmp_path / "b.zip").write_bytes(b"evidence")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         export_case(store, case_id, tmp_path / "b.zip", actor="Ann", most_drawn=0)
     assert (tmp_path / "b.zip").read_bytes() == b"evidence"
     assert "export" not in {entry.action for entry in store.log(case_id)}

@@ -82,7 +82,7 @@ def test_a_bundle_cut_short_is_damaged(made, share):
 
 @pytest.mark.parametrize("content", [b"", b"not a ZIP at all", b"\x89PNG\r\n\x1a\n" * 100])
 def test_what_is_no_zip_is_bad_usage(content):
-    with pytest.raises(UsageError, match="no ZIP"):
+    with pytest.raises(UsageError, match="not a ZIP file"):
         verify(io.BytesIO(content))
 
 
@@ -112,7 +112,7 @@ def test_a_name_that_no_bundle_has_is_refused(made, name):
 
 def test_a_member_that_comes_twice_is_refused(made):
     (text,) = problems(zipped([*made.members.items(), (format.CASE, b"{}")]))
-    assert text == "The ZIP has a member 'case.json' that comes twice."
+    assert text == "The ZIP has a member 'case.json' that occurs twice."
 
 
 def test_a_link_is_refused(made):

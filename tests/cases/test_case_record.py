@@ -119,7 +119,7 @@ def test_no_report_is_made_from_an_altered_run(store, case, worked, folder):
     with closing(sqlite3.connect(folder / "cases.sqlite", isolation_level=None)) as connection:
         connection.execute("DROP TRIGGER runs_no_update")
         connection.execute("UPDATE runs SET report = replace(report, '0.9', '0.1')")
-    with pytest.raises(CaseError, match="not what was filed"):
+    with pytest.raises(CaseError, match="differs from what was filed"):
         case_report(store, case.id)
 
 

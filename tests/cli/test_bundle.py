@@ -158,7 +158,7 @@ def test_a_bundle_that_is_no_regular_file_is_named(capsys, in_use, tmp_path):
     code, _, err = run(capsys, "verify", tmp_path / "pipe")
     os.close(both)
     assert code == 2
-    assert "no regular file" in err
+    assert "not a regular file" in err
 
 
 @pytest.mark.slow

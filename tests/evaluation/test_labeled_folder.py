@@ -75,7 +75,7 @@ def test_the_command_prints_a_table_and_writes_what_it_says(folder, tmp_path, ca
     assert main(["validate", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == kept
     assert main(["validate", str(folder), "--out", str(tmp_path / "out")]) == 2
-    assert "nothing is overwritten" in capsys.readouterr().err
+    assert "not overwritten" in capsys.readouterr().err
 
 
 def test_the_effort_is_named_in_the_result_and_in_the_table(folder, monkeypatch, capsys):

@@ -224,7 +224,7 @@ def test_a_transparent_color_is_laid_over_mid_gray(mode):
     clear = Image.new(mode, (8, 8), 200 if mode == "L" else (200, 10, 10))
     picture = decode(encode(clear, "PNG", transparency=200 if mode == "L" else (200, 10, 10)))
     assert (picture.rgb == 128).all()
-    assert "Transparency" in picture.notes[0]
+    assert "Transparent areas" in picture.notes[0]
 
 
 def test_a_preview_page_of_a_tiff_is_not_a_second_picture():

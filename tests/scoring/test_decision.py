@@ -166,13 +166,13 @@ def test_an_inconclusive_track_outranks_an_authentic_one():
 def test_a_video_without_a_face_is_not_applicable():
     outcome, reason, decisive = of_video([], smallest_px=40, frames=32, unread=2)
     assert (outcome, decisive) == ("not_applicable", None)
-    assert "no face of 40 px or more was found in the 32 frames looked at; 2 of 34 frames could not be read" in reason
+    assert "no face of 40 px or more was found in the 32 analyzed frames; 2 of 34 frames could not be read" in reason
 
 
 def test_a_video_of_faces_that_cannot_be_scored_is_not_applicable_and_says_why():
     outcome, reason, _ = of_video([track(1, None), track(2, None)], smallest_px=40, frames=32, unread=0)
     assert outcome == "not_applicable"
-    assert "none of the 2 faces can be scored; of the longest seen, small" in reason
+    assert "none of the 2 faces can be scored; the one seen longest: small" in reason
 
 
 def test_a_video_whose_longest_seen_face_was_not_scored_is_not_authentic():

@@ -143,7 +143,7 @@ def test_cancelling_leaves_nothing(clip, target):
 
 def test_nothing_is_overwritten(clip, target):
     target.write_bytes(b"a result")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         write_annotated(*examined(clip), target, settings=Settings())
     assert target.read_bytes() == b"a result"
 
