@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faceloupe.errors import UsageError
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from faceloupe.installation import WEIGHTS
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
 STANDARD_MODEL = "faceloupe-standard-1"
@@ -24,8 +23,8 @@ DEFAULT_MODEL = EFFORTS[DEFAULT_EFFORT]
 
 
 def weights_folder() -> Path:
-    """Folder of the model records and weights: ``FACELOUPE_WEIGHTS``, or ``weights/`` of the checkout."""
-    return Path(os.environ.get("FACELOUPE_WEIGHTS") or REPOSITORY / "weights")
+    """Folder of the model records and weights: ``FACELOUPE_WEIGHTS``, or the one that comes with FaceLoupe."""
+    return Path(os.environ.get("FACELOUPE_WEIGHTS") or WEIGHTS)
 
 
 def evidence_folder() -> Path | None:

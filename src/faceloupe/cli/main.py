@@ -248,10 +248,21 @@ def _parser() -> argparse.ArgumentParser:
         add(of_bundle)
         of_bundle.set_defaults(run=partial(_of_bundle, answer))
     _add_models(commands)
+    about = "check the weights and a sample, and serve the app"
+    app = commands.add_parser("app", help=about, description=f"{about.capitalize()}.")
+    app.add_argument("--port", metavar="PORT", type=int, help="port to listen on (default: 8501)")
+    app.add_argument("--address", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    app.set_defaults(run=_app, log="app")
     about = "hash a password for the app of a shared workstation"
     hashing = commands.add_parser("password", help=about, description=f"{about.capitalize()}; it is asked for.")
     hashing.set_defaults(run=_password)
     return parser
+
+
+def _app(options: argparse.Namespace) -> int:
+    from faceloupe.ui.serve import serve  # torch, of which no other command here needs to know
+
+    return serve(port=options.port, address=options.address)
 
 
 def _password(options: argparse.Namespace) -> int:
@@ -347,7 +358,7 @@ def _discard(stream: TextIO) -> None:
 def _run(arguments: list[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
-        keep_log("command-line")
+        keep_log(getattr(options, "log", "command-line"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
             return options.run(options)
