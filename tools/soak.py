@@ -107,7 +107,7 @@ def alone(folder: Path) -> list[Question]:
     questions = []
     for page, ending, content in files(folder):
         evidence_file = evidence_from_bytes(content, f"alone.{ending}", max_bytes=settings.max_bytes)
-        report = pipeline.analyze(evidence_file, analyzer, settings=settings).report
+        report = pipeline.analyze(evidence_file, analyzer).report
         ratio = "" if report["log10_lr"] is None else f"{report['log10_lr']:+.2f}"
         questions.append(Question(page, ending, content, overlays.outcome_words(Outcome(report["outcome"])), ratio))
     return questions

@@ -60,7 +60,7 @@ def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, analyzer, s
     for path in sorted(mixed.iterdir()):
         if path.suffix == ".zip":
             continue
-        row, report = rows[f"in/{path.name}"], analyze(path, analyzer, settings=settings, explain=False).report
+        row, report = rows[f"in/{path.name}"], analyze(path, analyzer, explain=False).report
         assert row["outcome"] == report["outcome"]
         assert row["reason"] == report["reason"]
         assert row["media_type"] == report["evidence"]["media_type"]

@@ -108,9 +108,7 @@ def _analyze(options: argparse.Namespace) -> int:
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
     _refuse_for_images(options, evidence_file.evidence)
     analyzer = pipeline.Analyzer.load(settings)
-    analysis = pipeline.analyze(
-        evidence_file, analyzer, settings=settings, explain=options.out is not None, progress=progress
-    )
+    analysis = pipeline.analyze(evidence_file, analyzer, explain=options.out is not None, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     if options.out is not None:
@@ -145,7 +143,7 @@ def _validate(options: argparse.Namespace) -> int:
         refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
     analyzer = pipeline.Analyzer.load(settings)
     progress = _progress if sys.stderr.isatty() else None
-    validation = labeled_folder.validate(options.folder, analyzer, settings=settings, progress=progress)
+    validation = labeled_folder.validate(options.folder, analyzer, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     _emit(to_json(validation.as_dict()) if options.json else labeled_folder.table(validation))
