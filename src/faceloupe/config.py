@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from faceloupe.errors import UsageError
-from faceloupe.installation import WEIGHTS
+from faceloupe.installation import ROOT, WEIGHTS
+
+REPOSITORY = ROOT  # until tests/media/sandbox/test_sandbox.py asks installation.ROOT
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
 STANDARD_MODEL = "faceloupe-standard-1"
