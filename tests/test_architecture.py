@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import ROOT
 
-SOURCE = REPOSITORY / "src" / "faceloupe"
+SOURCE = ROOT / "src" / "faceloupe"
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
-PAGES = sorted((REPOSITORY / "pages").glob("*.py"))
+PAGES = sorted((ROOT / "pages").glob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
