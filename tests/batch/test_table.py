@@ -75,7 +75,7 @@ def test_an_output_that_exists_is_refused_and_left_as_it_is(tmp_path):
         Table(path, resume=False)
     for content in (b"mine", b"mine\r\n", b"path,sha\r\nx,y\r\n", b"\0" * 5000):
         path.write_bytes(content)
-        with pytest.raises(UsageError, match="no table"):
+        with pytest.raises(UsageError, match="not a batch table"):
             Table(path, resume=True)
         assert path.read_bytes() == content
 
