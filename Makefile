@@ -11,6 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 TRAINING := .venv/.training
 BROWSER := .venv/.browser
+DOCS := build/docs-venv
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -70,6 +71,14 @@ evaluate: trainsetup ## measure the committed models anew; build/model-card.md s
 trainquick: trainsetup ## every stage of training on a tenth of the material, into build/quick; a quarter of an hour or so
 	$(BIN)/dvc repro quick/dvc.yaml
 
+docs: $(DOCS)/.installed ## build the documentation into build/docs; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+
+$(DOCS)/.installed: requirements-docs.txt
+	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-docs.txt
+	touch $@
+
 $(BROWSER): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
 	touch $(BROWSER)
@@ -84,4 +93,4 @@ walk: $(BROWSER) ## walk a case and a batch through a browser, from their files 
 	$(BIN)/python -m tools.walks.case_walk
 	$(BIN)/python -m tools.walks.batch_walk
 
-.PHONY: help setup fuzz trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk
+.PHONY: docs help setup fuzz trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk

@@ -13,20 +13,21 @@ from faceloupe.models.record import EVALUATION, ModelRecord, find_record, member
 from faceloupe.training import card, expert_card
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEVELOPMENT, OPERATION = (ROOT.joinpath("docs", f"{page}.md").read_text("utf-8") for page in ("development", "operation"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
     p for p in ROOT.rglob("*.md") if not {".venv", "build", ".pytest_cache"} & set(p.relative_to(ROOT).parts)
 )
 
 
-def test_every_make_target_in_the_readme_exists():
-    named = set(re.findall(r"`make ([a-z]+)", README))
+def test_every_documented_make_target_exists():
+    named = set(re.findall(r"`make ([a-z]+)", README + DEVELOPMENT + OPERATION))
     targets = set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.M))
     assert {"run", "test"} <= named <= targets
 
 
 def test_the_settings_table_is_the_settings():
-    rows = dict(re.findall(r"^\| `FACELOUPE_([A-Z_]+)` \| ([^|]+?) \|", README, re.M))
+    rows = dict(re.findall(r"^\| `FACELOUPE_([A-Z_]+)` \| ([^|]+?) \|", OPERATION, re.M))
     for other in ("WEIGHTS", "EVIDENCE", "DATA", "PASSWORD_HASH", "RELEASES"):  # of the server, not of an analysis
         rows.pop(other)
     documented = {name.lower(): value for name, value in rows.items()}

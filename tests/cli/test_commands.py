@@ -1,4 +1,4 @@
-"""Every command that the README shows, run as it stands there."""
+"""Every command in docs/command-line.md, run as written there."""
 
 import hashlib
 import io
@@ -18,8 +18,8 @@ from faceloupe.installation import ROOT
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line.removeprefix(".venv/bin/faceloupe ") for line in README.splitlines() if line.startswith(".venv/bin/f")]
+PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+COMMANDS = [line.removeprefix(".venv/bin/faceloupe ") for line in PAGE.splitlines() if line.startswith(".venv/bin/f")]
 CASE_ACTIONS = {  # what stands behind "case list|show|note|sign-off ..."
     "list": "",
     "show": "{case}",
@@ -29,13 +29,13 @@ CASE_ACTIONS = {  # what stands behind "case list|show|note|sign-off ..."
 
 
 def words(line: str) -> list[str]:
-    """A line of the README without its explanation, and without what may be left out."""
+    """A line of the page without its explanation, and without what may be left out."""
     return shlex.split(re.sub(r"\[[^]]*\]|\.\.\.", "", re.split(r"\s{2,}", line)[0]))
 
 
 @pytest.fixture
 def workflow(tmp_path, monkeypatch):
-    """A folder that holds the files that the README speaks of."""
+    """A folder that holds the files that the commands name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
     Image.open(GENERATED).save("photo.jpg", quality=95)
@@ -52,7 +52,7 @@ def workflow(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_does_what_it_says(workflow, capsys, monkeypatch):
+def test_every_documented_command_does_what_it_says(workflow, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a long password\n")))
     case, done = "", []
 
