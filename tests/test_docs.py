@@ -13,7 +13,8 @@ from faceloupe.models.record import EVALUATION, ModelRecord, find_record, member
 from faceloupe.training import card, expert_card
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEVELOPMENT, OPERATION = (ROOT.joinpath("docs", f"{page}.md").read_text("utf-8") for page in ("development", "operation"))
+DEVELOPMENT = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
+OPERATION = (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
     p for p in ROOT.rglob("*.md") if not {".venv", "build", ".pytest_cache"} & set(p.relative_to(ROOT).parts)
