@@ -22,7 +22,7 @@ from faceloupe.installation import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRA_FILES = {"cluster": "requirements-cluster.txt", "export": "requirements-export.txt"}
 PATIENCE_S = 600
-NO_HOME = "/dev/null/home"  # nobody can make it, not even root
+NO_HOME = "/proc/home"  # nobody can make it, not even root
 
 
 def pins(name: str) -> dict[str, str]:
