@@ -92,6 +92,7 @@ def examine(
         reason=reason,
         decisive=decisive,
         notes=notes,
+        shown=facts.shown,
         timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, context.total),
         seen=VideoAnalysis(facts, followed.frames, sampler.cuts, people, findings, unread, part),
     )

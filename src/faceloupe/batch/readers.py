@@ -11,17 +11,10 @@ from pathlib import Path
 from faceloupe.batch.archives import MAGICS, LastArchive
 from faceloupe.batch.tasks import Input, Task
 from faceloupe.errors import EvidenceError, UsageError
-from faceloupe.media.evidence_file import (
-    VIDEO_FORMATS,
-    EvidenceFile,
-    evidence_from_bytes,
-    open_evidence,
-    printable_name,
-    sniff,
-)
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence, printable_name
+from faceloupe.media.formats import HEAD_BYTES, media_type, sniff
 
 _CHUNK = 1024 * 1024
-_HEAD = 256  # bytes that tell the format
 MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
 TOO_MUCH_MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
 NESTED = "It is a ZIP inside a ZIP, which was not opened; unpack it and give the inner one."
@@ -88,14 +81,15 @@ class Reader:
         return replace(task, content=content) if len(content) <= MOST_SENT else task
 
     def _identify_member(self, one: Input, step: Callable[[], None]) -> Identity:
-        digest, head = hashlib.sha256(), b""
+        digest, head = hashlib.sha256(), bytearray()
         with self._archives(one.path).open(one.member) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-                head = head or chunk[:_HEAD]
+                head += chunk[: HEAD_BYTES - len(head)]
                 step()
-        media_type = "video" if sniff(head) in VIDEO_FORMATS else "image"
-        return Identity(digest.hexdigest(), media_type, NESTED if head.startswith(MAGICS) else "")
+        known = bytes(head)
+        kind = media_type(known, sniff(known))
+        return Identity(digest.hexdigest(), kind, NESTED if head.startswith(MAGICS) else "")
 
     def take(self, task: Task, *, max_bytes: int) -> "Taken":
         """Take in the bytes of a task.

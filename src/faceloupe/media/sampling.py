@@ -138,10 +138,12 @@ class Sampler:
         """Decode, and give the frames that are looked at, in order of display."""
         first, last = self.planned[0], self.planned[-1]
         spacing = max(1, (last - first) // max(len(self.planned) - 1, 1))
-        finder, before, extra, extras_left = CutFinder(), first, None, len(self.planned)
+        finder, before, extra, extras_left, size = CutFinder(), first, None, len(self.planned), None
         for decoded_frame in self._video.walk(self.planned, every=self._every):
             index = decoded_frame.index
-            if finder.is_cut(decoded_frame.luma) and index > first:
+            resized = size is not None and decoded_frame.size != size  # boxes of another size do not go on in this one
+            size = decoded_frame.size
+            if (finder.is_cut(decoded_frame.luma) or resized) and index > first:
                 self.cuts.append(Cut(before, index, float(decoded_frame.time)))
                 following = next((one for one in self.planned if one >= index), index)
                 extra = index + _SETTLED if extras_left and following - index > spacing // 3 else None
