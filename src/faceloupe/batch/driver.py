@@ -231,6 +231,9 @@ class _Driver:
         pending = self.pending[index] = _Pending(cell(one.shown), task)
         if identity.problem:
             pending.result = failed(identity.media_type, identity.problem)
+        elif identity.system_file:
+            why = f"cannot say: this is {identity.system_file}, which holds no picture or video of its own"
+            pending.result = Result("", Outcome.NOT_APPLICABLE, why)
         elif task.sha256 in self.under_way or self.seen.exact(task.sha256):
             pending.copy = True
         else:
