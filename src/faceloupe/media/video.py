@@ -22,6 +22,7 @@ from faceloupe.media.frame_index import FrameIndex, Scan, index_by_number, packe
 from faceloupe.types import AS_STORED, Shown
 
 LUMA_SHAPE = (36, 64)
+KEYS_APART_S = Fraction(1, 2)  # of those that a quick look gives
 _DEMUXERS = {
     "MP4": "mov",
     "QuickTime": "mov",
@@ -217,13 +218,15 @@ class Video:
         """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
         return self._index.at(seconds)
 
-    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[DecodedFrame]:
+    def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display. A new walk ends the one before.
 
         Args:
             wanted: indices of frames.
             every: yield also what is decoded on the way, which then is every frame from the key frame before the first
                 wanted one to the last wanted one; else what can be skipped is skipped, and only wanted ones are given.
+            keys_only: yield nothing but frames that decoding can start at, from the first wanted one to the last, at
+                least ``KEYS_APART_S`` apart: a quick look through a long video.
 
         Raises:
             IndexError: there is no such frame.
@@ -234,8 +237,33 @@ class Video:
             raise IndexError(f"frames 0 to {self.count - 1} exist; {targets[0]} to {targets[-1]} were asked for")
         self.close()
         self.unreadable, self.damaged_packets = [], 0
-        self._walking = self._walk(deque(targets), every)
+        self._walking = self._walk_keys(targets) if keys_only else self._walk(deque(targets), every)
         return self._walking
+
+    def _walk_keys(self, targets: list[int]) -> Generator[DecodedFrame]:
+        """Decode key frames alone; what cannot be decoded is passed over."""
+        if not targets:
+            return
+        first, last = (int(self._index.ticks[target]) for target in (targets[0], targets[-1]))
+        apart, due = KEYS_APART_S / self._index.time_base, first
+        with guarded(self._found), self._opened() as (container, video):
+            video.codec_context.skip_frame = "NONKEY"
+            for packet in packets_of(container, video, self._check):
+                if packet.size:
+                    if not packet.is_keyframe or packet.pts is None or not due <= packet.pts <= last:
+                        continue
+                    due = packet.pts + math.ceil(apart)
+                try:
+                    frames = video.codec_context.decode(packet)
+                except MemoryError:
+                    raise
+                except av.FFmpegError:
+                    continue
+                for frame in frames:
+                    index = self._index.find(frame.pts)
+                    if index is not None and not frame.is_corrupt and targets[0] <= index <= targets[-1]:
+                        size, pixels = self._shown_size(frame), partial(self._shown, frame)
+                        yield DecodedFrame(index, self.time(index), _luma(frame), False, size, pixels)
 
     def _walk(self, pending: deque[int], every: bool) -> Generator[DecodedFrame]:
         seeking = self._demuxer in _SEEKABLE and not self._index.counted

@@ -94,7 +94,8 @@ def _video(session: socket.socket, request: protocol.Message) -> None:
                 shared = mmap.mmap(message.descriptors[0], 0, mmap.MAP_SHARED)
                 slots = list(np.frombuffer(shared, np.uint8).reshape(SLOTS, -1))
             if "every" in message.facts:  # anything else comes late from a walk that has ended
-                _Walk(session, video, slots).go(np.frombuffer(message.raw, "<i8").tolist(), message.facts["every"])
+                wanted = np.frombuffer(message.raw, "<i8").tolist()
+                _Walk(session, video, slots).go(wanted, message.facts["every"], message.facts["keys"])
 
 
 def _described(facts: VideoFacts) -> dict[str, Any]:
@@ -119,11 +120,11 @@ class _Walk:
         self._held: dict[int, tuple[DecodedFrame, int | None]] = {}
         self._lost = 0
 
-    def go(self, wanted: list[int], every: bool) -> None:
+    def go(self, wanted: list[int], every: bool, keys_only: bool) -> None:
         """Send a message for each frame, and one at the end."""
         end: dict[str, Any] = {"end": True}
         try:
-            for number, decoded_frame in enumerate(self._video.walk(wanted, every=every)):
+            for number, decoded_frame in enumerate(self._video.walk(wanted, every=every, keys_only=keys_only)):
                 slot = None
                 if decoded_frame.wanted:
                     self._attend(while_=lambda: not self._free)

@@ -103,7 +103,7 @@ class IsolatedVideo:
         """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
         return self._index.at(seconds)
 
-    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[DecodedFrame]:
+    def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.
 
         The pixels of a frame must be asked for before the next one is.
@@ -118,17 +118,17 @@ class IsolatedVideo:
         if self._walking is not None:
             self._walking.close()
         self.unreadable, self.damaged_packets = [], 0
-        self._walking = self._walk(targets, every)
+        self._walking = self._walk(targets, every, keys_only)
         return self._walking
 
-    def _walk(self, targets: list[int], every: bool) -> Generator[DecodedFrame]:
+    def _walk(self, targets: list[int], every: bool, keys_only: bool) -> Generator[DecodedFrame]:
         self._end_last()
         if not targets:
             return
         self._under_way, last, slot_held, sought = True, -1, False, frozenset(targets)
         self._backlog.clear()
         try:
-            self._ask(targets, every)
+            self._ask(targets, {"every": every, "keys": keys_only})
             for number in count():
                 if number and (slot_held or (not self._backlog and self._worker.silent)):
                     self._worker.send({"release": number - 1})
@@ -150,15 +150,15 @@ class IsolatedVideo:
         self._under_way = False
         _raise_broken(message)
 
-    def _ask(self, targets: list[int], every: bool) -> None:
+    def _ask(self, targets: list[int], request: dict[str, bool]) -> None:
         wanted = np.array(targets, "<i8").tobytes()
         if self._slots is not None:
-            self._worker.send({"every": every}, wanted)
+            self._worker.send(request, wanted)
             return
         shared = protocol.memory(3 * SLOTS * self._slot_pixels)
         try:
             self._slots = np.frombuffer(mmap.mmap(shared, 0, prot=mmap.PROT_READ), np.uint8).reshape(SLOTS, -1)
-            self._worker.send({"every": every}, wanted, descriptors=[shared])
+            self._worker.send(request, wanted, descriptors=[shared])
         finally:
             os.close(shared)
 
