@@ -23,7 +23,16 @@ from faceloupe.report.build_video import VideoAnalysis, segment
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import Consulted, FaceScorer
-from faceloupe.scoring.decision import FEWEST_FRAMES, in_company, in_scope, of_person, of_track, of_video, which_kind
+from faceloupe.scoring.decision import (
+    FEWEST_FRAMES,
+    in_company,
+    in_scope,
+    of_person,
+    of_track,
+    of_video,
+    which_kind,
+    withheld,
+)
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, PersonFinding, Pooled, TrackFinding
 
@@ -63,6 +72,7 @@ def examine(
         findings.append(_finding(track, people, followed, analyzer.scorer, context))
     persons = [_person(person, findings, analyzer.scorer, enough=_enough(followed)) for person in people]
     findings = _in_company(findings, persons, analyzer.scorer)
+    findings = [withheld(track, unshown=facts.unshown) for track in findings]
     followed.score_s += context.now() - began
     context.lap()
     if explain:

@@ -150,7 +150,7 @@ def lower_end(pooled: Pooled, comparisons: int) -> float:
     low, center = (
         float(np.log(value / (1.0 - value))) for value in np.clip([pooled.low, pooled.score], 1e-12, 1 - 1e-12)
     )
-    wider = float(ndtri(1.0 - (1.0 - _LEVEL) / 2.0 / comparisons) / ndtri((1.0 + _LEVEL) / 2.0))
+    wider = float(_normal_quantile(1.0 - (1.0 - _LEVEL) / 2.0 / comparisons) / _normal_quantile((1.0 + _LEVEL) / 2.0))
     return float(1.0 / (1.0 + np.exp(-(center - wider * (center - low)))))
 
 

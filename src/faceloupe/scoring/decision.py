@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from faceloupe.models.record import Thresholds
 from faceloupe.scoring.aggregation import lower_end
@@ -74,8 +75,11 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
     )
 
 
-def withheld(face: FaceFinding, *, unshown: str, damage: str) -> FaceFinding:
-    """The finding on a face of a picture that not every verdict can rest on.
+Finding = TypeVar("Finding", FaceFinding, TrackFinding)
+
+
+def withheld(face: Finding, *, unshown: str, damage: str = "") -> Finding:
+    """The finding on a face of a picture or video that not every verdict can rest on.
 
     Args:
         unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.
