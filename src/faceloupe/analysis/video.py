@@ -25,6 +25,7 @@ from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import Consulted, FaceScorer
 from faceloupe.scoring.decision import (
     FEWEST_FRAMES,
+    UNSCORED,
     in_company,
     in_scope,
     of_person,
@@ -61,14 +62,14 @@ def examine(
             notes = [*facts.notes, *_losses(unread, video.damaged_packets)]
         evidence_file.refuse_changed(stream)
     if not followed.frames:
-        raise EvidenceError("None of the frames to look at can be decoded; get a complete copy.")
+        raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
     if blips := followed.settle(analyzer.scorer.record.gates):
-        notes.append(f"{blips} candidates for a face that were met in one frame only, none for sure, were left out.")
+        notes.append(f"{blips} uncertain face candidates that occurred in a single frame were left out.")
     people = link(followed.tracks, check=context.check)
     explain_s, began = 0.0, context.now()
     findings = []
     for number, track in enumerate(followed.tracks):
-        context.step(f"Judging face {number + 1} of {len(followed.tracks)}", 0.9)
+        context.step(f"Scoring face {number + 1} of {len(followed.tracks)}", 0.9)
         findings.append(_finding(track, people, followed, analyzer.scorer, context))
     persons = [_person(person, findings, analyzer.scorer, enough=_enough(followed)) for person in people]
     findings = _in_company(findings, persons, analyzer.scorer)
@@ -86,7 +87,7 @@ def examine(
     )
     part = segment(settings.from_s, settings.to_s, facts.duration_s)
     if part:
-        reason += f"; nothing but {part[0]:.2f} s to {part[1]:.2f} s of the video was examined"
+        reason += f"; only {part[0]:.2f} s to {part[1]:.2f} s of the video were analyzed"
     evidence = replace(
         evidence_file.evidence,
         width=facts.width,
@@ -116,9 +117,9 @@ def _losses(unread: dict[int, float], damaged: int) -> list[str]:
     if unread:
         count = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
         when = f"between {min(unread.values()):.2f} s and {max(unread.values()):.2f} s"
-        return [f"{count} to look at, {when}, could not be decoded."]
+        return [f"{count} selected for analysis, {when}, could not be decoded."]
     if damaged:
-        return [f"Damage was met in {damaged} places; every frame to look at could be decoded."]
+        return [f"The video is damaged in {damaged} places; all selected frames could be decoded."]
     return []
 
 
@@ -288,7 +289,7 @@ def _finding(
     scored = [observation for observation in observations if observation.score is not None]
     if not scored:
         why = problem or max(observations, key=lambda observation: observation.face.size_px).quality.problem
-        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"cannot say: {why}")
+        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"{UNSCORED}{why}")
     times, log_odds, weights = series(scored, record.calibrator)
     whole, segment = pool(times, log_odds, weights), strongest_segment(times, log_odds, weights)
     outcome, reason, decided = of_track(whole, segment, record.thresholds, enough=_enough(followed))
@@ -322,7 +323,13 @@ def _enough(followed: _Followed) -> int:
 def _person(person: Person, findings: Sequence[TrackFinding], scorer: FaceScorer, *, enough: int) -> PersonFinding:
     """What the shots of a person say together."""
     record = scorer.record
-    scored = [track for track in findings if track.id in person.tracks and track.pooled is not None]
+    scored = [
+        track
+        for track in findings
+        if track.id in person.tracks
+        and track.pooled is not None
+        and in_scope(Outcome.MANIPULATED, "", track.familiarity, record.scope_limit)[0] is Outcome.MANIPULATED
+    ]
     if not scored:
         return PersonFinding(person.id, (), Outcome.NOT_APPLICABLE)
     strongest = max(scored, key=lambda track: track.pooled.score if track.pooled else 0.0)

@@ -17,6 +17,7 @@ from faceloupe.batch.table import Row, Table, cell
 from faceloupe.batch.tasks import Input, Result, Task, failed
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.models.record import ModelRecord
+from faceloupe.scoring.decision import UNSCORED
 from faceloupe.types import Outcome
 
 _WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass,
@@ -190,7 +191,7 @@ class _Driver:
                     f"{model}{f' (effort {effort})' if effort else ''} by version {version}"
                     for model, _, effort, version in (theirs, mine)
                 )
-                raise UsageError(f"The table was begun with {then}, and this is {now}; begin a new table.")
+                raise UsageError(f"The table was started with {then}, and this is {now}; start a new table.")
             written.add(row.path)
             self.seen.add(row, place)
             self.counts.add(row)
@@ -232,7 +233,7 @@ class _Driver:
         if identity.problem:
             pending.result = failed(identity.media_type, identity.problem)
         elif identity.system_file:
-            why = f"cannot say: this is {identity.system_file}, which holds no picture or video of its own"
+            why = f"{UNSCORED}this is {identity.system_file}, which holds no picture or video of its own"
             pending.result = Result("", Outcome.NOT_APPLICABLE, why)
         elif task.sha256 in self.under_way or self.seen.exact(task.sha256):
             pending.copy = True
@@ -296,7 +297,7 @@ class _Driver:
 
     def _step(self, *, last: bool = False) -> None:
         if self.cancel and self.cancel():
-            raise Cancelled("The batch was cancelled; go on with --resume.")
+            raise Cancelled("The batch was cancelled; continue it with --resume.")
         now = self.counts.clock()
         if self.progress and (last or now - self.told >= _WAIT_S):
             self.told = now
@@ -318,6 +319,7 @@ def _put(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise UsageError(
-            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); make room and go on with "
+            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); free some space and "
+            "continue with "
             "--resume."
         ) from problem
