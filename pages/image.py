@@ -31,7 +31,7 @@ def show(key: AnalysisKey) -> None:
         with right:
             panels.face_rows(analysis)
             if chosen:
-                panels.closer_look(chosen, report["model"]["explanation_max"])
+                panels.closer_look(chosen, report.model.explanation_max)
     panels.file_facts(report)
     panels.downloads(report)
 

@@ -1,12 +1,10 @@
 """The runs of the pipeline over the items of the cases: their reports and pictures."""
 
 import hashlib
-import json
 import re
 import secrets
 from collections.abc import Mapping
 from sqlite3 import Connection
-from typing import Any
 
 from faceloupe.cases import queries
 from faceloupe.cases.audit_log import Action
@@ -14,8 +12,8 @@ from faceloupe.cases.blobs import BlobStore
 from faceloupe.cases.case_log import CaseLog
 from faceloupe.cases.records import Run, name_of, plain
 from faceloupe.cases.transaction import PolicyViolation, find_item
-from faceloupe.errors import CaseError
-from faceloupe.types import Outcome
+from faceloupe.errors import CaseError, ReportError
+from faceloupe.report.schema import Report
 
 _PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -32,6 +30,14 @@ def report_text(connection: Connection, run_id: str) -> str:
     if hashlib.sha256(report.text.encode()).hexdigest() != report.sha256:
         raise CaseError(f"The report of run {run_id} is not what was filed; restore the data folder from a backup.")
     return report.text
+
+
+def _is_of_whole_file(text: str) -> bool:
+    """Tell whether a report is of all of its file; one that cannot be read says nothing about it."""
+    try:
+        return Report.from_json(text).segment is None
+    except ReportError:
+        return False
 
 
 class Runs:
@@ -61,29 +67,30 @@ class Runs:
         self._log.fail(case_id, Action.RUN, name_of(actor, "actor"), sha256, plain(reason))
 
     def add(
-        self, case_id: str, sha256: str, report: Mapping[str, Any], pictures: Mapping[str, bytes], *, actor: str
+        self, case_id: str, sha256: str, report: Report, pictures: Mapping[str, bytes], *, actor: str
     ) -> Run:
         """Keep a canonical report, and the pictures that belong to it.
 
         Args:
-            report: see ``report.build``; of this very evidence.
+            case_id: of the case.
+            sha256: of the evidence.
+            report: of this very evidence.
             pictures: file name -> PNG.
+            actor: who had it analyzed.
 
         Raises:
             CaseError: there is no such case or item, the report is of other evidence, or the store cannot be written.
         """
-        from faceloupe.report.build import of_segment, to_json  # OpenCV, which listing and reviewing do without
-
-        actor, text = name_of(actor, "actor"), to_json(dict(report))
+        actor, text = name_of(actor, "actor"), report.to_json()
         odd = [name for name in pictures if not _PICTURE.fullmatch(name)]
         if odd:
             raise ValueError(f"a picture needs a plain file name, not {odd[0]!r}")
         digests = {name: self._pictures.keep_bytes(content) for name, content in pictures.items()}
         run_id, report_sha256 = secrets.token_hex(6), hashlib.sha256(text.encode()).hexdigest()
-        outcome, score = Outcome(report["outcome"]).value, report["score"]
+        outcome, score = report.outcome.value, report.score
         with self._log.write_case(case_id, Action.RUN, actor, sha256=sha256) as transaction:
             item, connection = transaction.item(case_id, sha256), transaction.connection
-            if report["evidence"]["sha256"] != sha256:
+            if report.evidence.sha256 != sha256:
                 raise PolicyViolation("The report is of other evidence than the item; file it to the item it is of.")
             connection.execute(
                 "INSERT INTO runs (id, item_id, created_utc, actor, outcome, score, report_sha256, report)"
@@ -94,8 +101,8 @@ class Runs:
                 "INSERT INTO pictures (run_id, name, sha256) VALUES (?, ?, ?)",
                 [(run_id, name, picture) for name, picture in digests.items()],
             )
-            earlier = connection.execute("SELECT report FROM runs WHERE item_id = ? AND id != ?", (item.id, run_id))
-            if not of_segment(report) or all(of_segment(json.loads(one)) for (one,) in earlier):
+            others = queries.other_reports(connection, item.id, run_id)
+            if report.segment is None or not any(map(_is_of_whole_file, others)):
                 connection.execute("UPDATE items SET outcome = ?, score = ? WHERE id = ?", (outcome, score, item.id))
             transaction.end(case_id, Action.RUN, sha256)
             # Without the outcome: the log is open to examiners from whom a blind case keeps it.
@@ -113,6 +120,15 @@ class Runs:
         """
         with self._log.read_case(case_id) as connection:
             return queries.runs(connection, find_item(connection, case_id, sha256).id)
+
+    def report(self, run_id: str) -> Report:
+        """Return the report of a run.
+
+        Raises:
+            CaseError: there is no such run, or the text is not what was filed.
+            ReportError: what was filed is not a report that this release can read.
+        """
+        return Report.from_json(self.report_text(run_id))
 
     def report_text(self, run_id: str) -> str:
         """Return the report of a run as it was filed: canonical JSON.

@@ -13,7 +13,8 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis, Analyzer, Cancel, Progress
+    from faceloupe.analysis.pipeline import Analyzer, Cancel, Progress
+    from faceloupe.report.build import ReportedAnalysis
 
 OpenFile = Callable[[Callable[[float], None]], EvidenceFile]  # is given what to call with the share hashed, 0..1
 
@@ -62,6 +63,7 @@ class CaseWorkflow:
             FaceLoupeError: it came to no report, or the report cannot be kept; the log says so.
         """
         from faceloupe.analysis import pipeline
+        from faceloupe.report.build import ReportedAnalysis
 
         self.store.runs.begin(self.case_id, item.sha256, actor=self.actor)
         try:
@@ -71,12 +73,12 @@ class CaseWorkflow:
             analysis = pipeline.analyze(
                 evidence_file, analyzer, settings=self.settings, progress=progress, cancel=cancel
             )
-            return self._add_run(analysis)
+            return self._add_run(ReportedAnalysis.of(analysis))
         except FaceLoupeError as problem:
             self.store.runs.fail(self.case_id, item.sha256, actor=self.actor, reason=str(problem))
             raise
 
-    def file_analysis(self, evidence_file: EvidenceFile, analysis: "Analysis") -> Run:
+    def file_analysis(self, evidence_file: EvidenceFile, analysis: "ReportedAnalysis") -> Run:
         """File a file and an analysis of it that was made already; one and the same analysis is filed once.
 
         Raises:
@@ -88,23 +90,20 @@ class CaseWorkflow:
         self.keep(evidence_file)
         return self._add_run(analysis)
 
-    def filed(self, analysis: "Analysis") -> Run | None:
+    def filed(self, analysis: "ReportedAnalysis") -> Run | None:
         """The run of the case that is this very analysis; None where it is not filed.
 
         Raises:
             CaseError: there is no such case, or the store cannot be read.
         """
-        from faceloupe.report.build import to_json
-
-        sha256 = analysis.report["evidence"]["sha256"]
+        sha256 = analysis.report.evidence.sha256
         if not self.store.items.page(self.case_id, search=sha256, limit=1).items:
             return None
-        wanted = hashlib.sha256(to_json(analysis.report).encode()).hexdigest()
+        wanted = hashlib.sha256(analysis.report.to_json().encode()).hexdigest()
         return next((run for run in self.store.runs.of_item(self.case_id, sha256) if run.report_sha256 == wanted), None)
 
-    def _add_run(self, analysis: "Analysis") -> Run:
+    def _add_run(self, analysis: "ReportedAnalysis") -> Run:
         from faceloupe.report.write import pictures_of
 
-        report = analysis.report
-        pictures = pictures_of(analysis)
-        return self.store.runs.add(self.case_id, report["evidence"]["sha256"], report, pictures, actor=self.actor)
+        report, pictures = analysis.report, pictures_of(analysis.analysis)
+        return self.store.runs.add(self.case_id, report.evidence.sha256, report, pictures, actor=self.actor)

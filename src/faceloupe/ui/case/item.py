@@ -1,12 +1,12 @@
 """One item of a case: what was found in it."""
 
-import json
+from collections.abc import Mapping
 
 import streamlit as st
 
 from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
-from faceloupe.errors import EvidenceError
+from faceloupe.errors import EvidenceError, ReportError
 from faceloupe.ui import panels, resources
 from faceloupe.ui.case import open_case
 from faceloupe.ui.panels import plain
@@ -37,10 +37,17 @@ def findings(case: Case, sha256: str) -> None:
     chosen = next(iter(runs))
     if len(runs) > 1:
         chosen = st.selectbox(
-            "Run", list(runs), format_func=lambda one: f"{one}, {runs[one].created_utc[:19]}Z", key=f"run-{sha256}"
+            "Run", list(runs), format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z", key=f"run-{sha256}"
         )
-    panels.verdict_card(json.loads(store.runs.report_text(chosen)))
-    _pictures(dict(runs[chosen].pictures))
+    try:
+        report = store.runs.report(chosen)
+    except ReportError as problem:  # the decisions, notes and signatures are shown all the same
+        st.error(plain(f"The report of run {chosen} cannot be shown: {problem}"), icon=":material/error:")
+        return
+    panels.verdict_card(report)
+    if report.unknown:
+        st.caption(f"Fields of the report that this release does not know: {plain(', '.join(report.unknown))}.")
+    _pictures(runs[chosen].pictures)
 
 
 def _evidence(item: Item) -> None:
@@ -62,12 +69,12 @@ def _evidence(item: Item) -> None:
         st.image(seen[0].rgb, caption="The evidence, as it was decoded", width=_EVIDENCE)
         return
     cells = st.columns(_FRAMES_A_ROW)
-    for number, one in enumerate(seen):
-        cells[number % _FRAMES_A_ROW].image(one.rgb, caption=f"{one.time_s:.2f} s", width="stretch")
+    for number, preview in enumerate(seen):
+        cells[number % _FRAMES_A_ROW].image(preview.rgb, caption=f"{preview.time_s:.2f} s", width="stretch")
     st.caption(f"{len(seen)} frames of the evidence, evenly spread over the video.")
 
 
-def _pictures(digests: dict[str, str]) -> None:
+def _pictures(digests: Mapping[str, str]) -> None:
     fetch = resources.cases().runs.picture
     small = [name for name in digests if name.endswith(("-crop.png", "-heatmap.png"))]  # of single faces
     strips = [name for name in digests if name.endswith("-filmstrip.png")]

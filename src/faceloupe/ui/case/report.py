@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from faceloupe.bundle.export import MOST_DRAWN
-from faceloupe.cases.case_record import case_report
+from faceloupe.cases.case_record import case_record
 from faceloupe.cases.records import Case, person_key
 from faceloupe.errors import UsageError
 from faceloupe.report.document.case import Letterhead
@@ -36,12 +36,12 @@ def letterhead() -> Letterhead:
         field = getattr(place, kind)
         widget = f"{key}_input"
         field(label, value=st.session_state[key], key=widget, on_change=partial(state.keep, key, widget))
-    languages = list(LANGUAGES)
+    languages: list[str] = list(LANGUAGES)
     language.selectbox(
         "Language",
         languages,
         index=languages.index(st.session_state[state.LANGUAGE]),
-        format_func=_NAMES.get,
+        format_func=_NAMES.__getitem__,
         key="language_input",
         on_change=partial(state.keep, state.LANGUAGE, "language_input"),
     )
@@ -60,7 +60,7 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
     html = resources.documents().get(key)
     if html is None:
         with st.spinner("Drawing the report"):
-            record = case_report(store, case.id, viewer=examiner)
+            record = case_record(store, case.id, viewer=examiner)
             html = render_html(record, store.runs.picture, letterhead=letterhead, language=language).encode()
         resources.documents().put(key, html)
     return html
