@@ -2,14 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from faceloupe.models.record import Thresholds
 from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, PropositionFinding, TrackFinding, apart
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
 
 
-def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
+class ScoreBounds(Protocol):
+    """Thresholds of a score, from a model record or from a report."""
+
+    @property
+    def lower(self) -> float:
+        """Scores at or below it are authentic, 0..1."""
+
+    @property
+    def upper(self) -> float:
+        """Scores at or above it are manipulated, 0..1."""
+
+
+def of_frame(score: float | None, thresholds: ScoreBounds) -> Outcome:
+    """What the score of a single frame alone would be called; a frame that was not scored is not applicable."""
+    return Outcome.NOT_APPLICABLE if score is None else of_score(score, thresholds)[0]
+
+
+def of_score(score: float, thresholds: ScoreBounds) -> tuple[Outcome, str]:
     """Outcome and reason of one scored face.
 
     Args:
@@ -25,7 +42,7 @@ def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
 
 
 def of_face(
-    score: float, thresholds: Thresholds, familiarity: Familiarity | None, scope_limit: float
+    score: float, thresholds: ScoreBounds, familiarity: Familiarity | None, scope_limit: float
 ) -> tuple[Outcome, str]:
     """Outcome and reason of one scored face; there is no verdict on one that is unlike all that are known.
 
@@ -117,7 +134,7 @@ FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, where that 
 
 
 def of_track(
-    whole: Pooled, segment: Pooled | None, thresholds: Thresholds, *, enough: int
+    whole: Pooled, segment: Pooled | None, thresholds: ScoreBounds, *, enough: int
 ) -> tuple[Outcome, str, Pooled]:
     """Outcome of one face track, the sentence that says why, and what decided.
 

@@ -1,11 +1,10 @@
 """Pictures drawn from an analysis: numbered boxes, and heatmaps on one fixed scale."""
 
-from dataclasses import dataclass, field
-
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from faceloupe.analysis.results import Canvas
 from faceloupe.types import FaceFinding, Outcome, TrackFinding
 
 # Okabe and Ito (2008): told apart by color-blind eyes.
@@ -25,34 +24,11 @@ SHAPES: dict[Outcome, str] = {
     Outcome.ERROR: "✕",
 }
 _WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
-DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
 
 
 def outcome_words(outcome: Outcome) -> str:
     """The outcome as it is shown to people."""
     return _WORDS.get(outcome, outcome.value)
-
-
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """A picture as large as it is ever drawn.
-
-    Attributes:
-        rgb: (h, w, 3) uint8, RGB, at most ``DISPLAY_SIDE`` long; nothing draws into it.
-        scale: its pixels for each pixel of the picture, at most 1.
-    """
-
-    rgb: np.ndarray = field(repr=False)
-    scale: float
-
-    @classmethod
-    def of(cls, rgb: np.ndarray) -> "Canvas":
-        """The canvas of a picture, (H, W, 3) uint8."""
-        scale = min(1.0, DISPLAY_SIDE / max(rgb.shape[:2]))
-        if scale == 1.0:
-            return cls(rgb, scale)
-        size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-        return cls(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), scale)
 
 
 def boxes(canvas: Canvas, faces: tuple[FaceFinding, ...], *, chosen: int | None = None) -> np.ndarray:
