@@ -41,15 +41,17 @@ def filled(store: CaseStore, items: int) -> str:
     crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
     case = store.create_case(f"A case of {items:,}", examiner=WHO)
     for number in range(items):
-        item = store.file_evidence(
+        item = store.items.file(
             case.id, evidence_from_bytes(b"%d" % number, f"frame-{number:05}.jpg", max_bytes=100), actor=WHO
         )
         report = copy.deepcopy(analysis.report)
         report["evidence"] |= {"sha256": item.sha256, "name": item.name, "size_bytes": item.size_bytes}
-        store.begin_run(case.id, item.sha256, actor=WHO)
+        store.runs.begin(case.id, item.sha256, actor=WHO)
         # What follows the end of a PNG is no part of the picture, and makes it one of its own.
-        store.add_run(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)
-        store.decide(case.id, item.sha256, outcome="inconclusive", reason="Seen", confidence="low", examiner=WHO)
+        store.runs.add(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)
+        store.reviews.decide(
+            case.id, item.sha256, outcome="inconclusive", reason="Seen", confidence="low", examiner=WHO
+        )
     return case.id
 
 
@@ -111,7 +113,7 @@ def main() -> int:
         for items in (FEW, MANY):
             began = time.perf_counter()
             case_id, bundle = filled(store, items), Path(name, f"{items}.zip")
-            entries = store.log_head(case_id).seq
+            entries = store.log.head(case_id).seq
             print(f"a case of {items:,} items, {entries:,} log entries, made in {time.perf_counter() - began:.0f} s")
             for part in ("export", "verify"):
                 command = [sys.executable, "-m", "benchmarks.cases", part, name, case_id, str(bundle)]

@@ -31,10 +31,10 @@ def report_of(sha256: str, outcome: str = "manipulated", score: float | None = 0
 
 def filed(store: CaseStore, case: Case, content: bytes = b"content", name: str = "face.jpg", **result: Any) -> Item:
     """An item with a run."""
-    item = store.file_evidence(case.id, upload(content, name), actor="Clerk")
-    store.begin_run(case.id, item.sha256, actor="Clerk")
-    store.add_run(case.id, item.sha256, report_of(item.sha256, **result), {"boxes.png": PICTURE}, actor="Clerk")
-    return store.item(case.id, item.sha256)
+    item = store.items.file(case.id, upload(content, name), actor="Clerk")
+    store.runs.begin(case.id, item.sha256, actor="Clerk")
+    store.runs.add(case.id, item.sha256, report_of(item.sha256, **result), {"boxes.png": PICTURE}, actor="Clerk")
+    return store.items.get(case.id, item.sha256)
 
 
 @pytest.fixture
@@ -59,4 +59,4 @@ def blind(store) -> Case:
 
 def actions(store: CaseStore, chain: str) -> list[str]:
     """What the log of a case says was done."""
-    return [entry.action for entry in store.log(chain)]
+    return [entry.action for entry in store.log.entries(chain)]

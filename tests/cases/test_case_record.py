@@ -14,11 +14,11 @@ from tests.cases.conftest import PICTURE, filed, report_of
 def worked(store, case):
     """A case in which everything was done once."""
     item = filed(store, case, name='odd "items": [] name.jpg')
-    store.add_note(case.id, 'A "word"\nand another', author="Ann", sha256=item.sha256)
-    store.add_note(case.id, "On the case", author="Ann")
-    store.decide(case.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Ann")
-    store.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
-    store.sign_off(case.id, reviewer="Bob")
+    store.reviews.add_note(case.id, 'A "word"\nand another', author="Ann", sha256=item.sha256)
+    store.reviews.add_note(case.id, "On the case", author="Ann")
+    store.reviews.decide(case.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Ann")
+    store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
+    store.reviews.sign_off(case.id, reviewer="Bob")
     return item
 
 
@@ -41,8 +41,8 @@ def test_a_case_report_holds_everything_and_only_json(store, case, worked):
     (run,) = item.pop("runs")
     assert run["report"] == report_of(worked.sha256)
     assert set(run) == {"id", "created_utc", "actor", "report_sha256", "report", "pictures"}
-    assert store.picture(run["pictures"]["boxes.png"]) == PICTURE
-    utc = {entry.action: entry.utc for entry in store.log(case.id)}
+    assert store.runs.picture(run["pictures"]["boxes.png"]) == PICTURE
+    utc = {entry.action: entry.utc for entry in store.log.entries(case.id)}
     assert item == {
         "sha256": worked.sha256,
         "name": worked.name,
@@ -67,7 +67,7 @@ def test_a_case_report_holds_everything_and_only_json(store, case, worked):
     }
     assert [note["text"] for note in report["notes"]] == ["On the case"]
     assert [sign_off["reviewer"] for sign_off in report["sign_offs"]] == ["Bob"]
-    entries = store.log(case.id)
+    entries = store.log.entries(case.id)
     assert report["log"] == {
         "entries": [entry.as_dict() for entry in entries],
         "head_sha256": entries[-1].sha256,
@@ -91,7 +91,7 @@ def test_a_report_shows_one_moment_whatever_is_written_meanwhile(store, case):
     with open_case_report(store, case.id) as report:
         first = next(report.items)
         filed(store, case, b"late")
-        store.add_note(case.id, "late", author="Ann", sha256=first["sha256"])
+        store.reviews.add_note(case.id, "late", author="Ann", sha256=first["sha256"])
         assert len(list(report.items)) == 2
         assert len(list(report.entries())) == 13
     assert len(case_report(store, case.id)["items"]) == 4
@@ -101,12 +101,12 @@ def test_a_report_for_an_examiner_leaves_out_what_a_blind_case_hides(store, blin
     item = filed(store, blind)
     assert case_report(store, blind.id, viewer="Ann")["items"][0]["runs"] == []
     assert len(case_report(store, blind.id)["items"][0]["runs"]) == 1
-    store.decide(blind.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Ann")
+    store.reviews.decide(blind.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Ann")
     assert len(case_report(store, blind.id, viewer="Ann")["items"][0]["runs"]) == 1
 
 
 def test_a_report_says_that_the_log_is_broken(store, case, folder):
-    store.add_note(case.id, "text", author="Ann")
+    store.reviews.add_note(case.id, "text", author="Ann")
     with closing(sqlite3.connect(folder / "cases.sqlite", isolation_level=None)) as connection:
         connection.execute("DROP TRIGGER log_no_update")
         connection.execute("UPDATE log SET parameters = 'no JSON' WHERE action = 'note'")

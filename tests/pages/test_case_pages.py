@@ -58,12 +58,12 @@ def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
     assert "Filed already in case Harbor" in words(filed)
     assert "file" not in {button.key for button in filed.button}
     case_id = filed.session_state[state.CASE]
-    assert len(resources.cases().runs(case_id, SHA256)) == 1
+    assert len(resources.cases().runs.of_item(case_id, SHA256)) == 1
     click(go(filed, "case"), ITEM)
     text = words(filed)
     assert "log verified" in text
     assert "Error rates of single faces" in text
-    assert "score viewed" in [entry.action for entry in resources.cases().log(case_id)]
+    assert "score viewed" in [entry.action for entry in resources.cases().log.entries(case_id)]
 
 
 def test_without_a_case_the_page_says_how_long_a_result_is_kept(app):
@@ -108,17 +108,17 @@ def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(file
     assert "Received from the harbor office." in text
     assert ":material/check: Bo Second" in text
     store, case_id = resources.cases(), filed.session_state[state.CASE]
-    assert [note.text for note in store.notes(case_id)] == ["Received from the harbor office."]
-    assert store.notes(case_id, SHA256) == ()
-    assert [signed.reviewer for signed in store.sign_offs(case_id)] == ["Bo Second"]
-    assert {"note", "sign-off", "sign-off refused"} <= {entry.action for entry in store.log(case_id)}
+    assert [note.text for note in store.reviews.notes(case_id)] == ["Received from the harbor office."]
+    assert store.reviews.notes(case_id, SHA256) == ()
+    assert [signed.reviewer for signed in store.reviews.sign_offs(case_id)] == ["Bo Second"]
+    assert {"note", "sign-off", "sign-off refused"} <= {entry.action for entry in store.log.entries(case_id)}
 
 
 def test_many_items_are_shown_a_page_at_a_time_and_found_by_a_search(app):
     case_id = create(app).session_state[state.CASE]
     for number in range(45):
         evidence_file = evidence_from_bytes(b"%d" % number, f"frame {number:02}.jpg", max_bytes=100)
-        resources.cases().file_evidence(case_id, evidence_file, actor=ADA)
+        resources.cases().items.file(case_id, evidence_file, actor=ADA)
 
     def names():
         return [button.label.replace("\\", "") for button in app.button if button.key.startswith("item-")]
@@ -165,7 +165,7 @@ def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_fo
 def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
     monkeypatch.setattr(panels, "_ENTRIES", 2)
     table = go(filed, "case").dataframe[0].value
-    entries = resources.cases().log(filed.session_state[state.CASE])
+    entries = resources.cases().log.entries(filed.session_state[state.CASE])
     assert list(table["seq"]) == [len(entries), len(entries) - 1]
     assert f"The newest 2 of {len(entries)} entries" in words(filed)
 
@@ -173,6 +173,6 @@ def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
 def test_another_examiner_who_sees_a_filed_result_on_the_page_image_is_logged(filed):
     name_examiner(filed, "Cy Third")
     assert "Error rates" in words(go(filed, "image"))
-    log = resources.cases().log(filed.session_state[state.CASE])
+    log = resources.cases().log.entries(filed.session_state[state.CASE])
     views = [(entry.actor, json.loads(entry.parameters)["sha256"]) for entry in log if entry.action == "score viewed"]
     assert views == [(ADA, SHA256), ("Cy Third", SHA256)]

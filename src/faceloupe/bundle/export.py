@@ -153,7 +153,7 @@ def export_case(
     texts_in(language)
     total = store.case(case_id).items  # before a key is made for it
     key = signing_key(store.folder)
-    store.view_all(case_id, examiner=actor)
+    store.reviews.view_all(case_id, examiner=actor)
     tell = progress or (lambda _stage, _share: None)
     found: list[Exported] = []
 
@@ -173,7 +173,7 @@ def export_case(
             _write_parts(writer, store, contents, with_evidence, tell)
             if record is not None:
                 style = {"letterhead": letterhead or Letterhead(""), "language": language}
-                _draw(writer, record, store.picture, tell, **style)
+                _draw(writer, record, store.runs.picture, tell, **style)
             writer.add(format.PUBLIC_KEY, public_pem(key.public_key()))
             manifest = Manifest(
                 created_utc=stamp(store.clock()),
@@ -197,7 +197,7 @@ def export_case(
         with path.open("rb") as stream:
             facts = {"file": target.name, "file_sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
         facts |= {"manifest_sha256": exported.manifest_sha256, "key_sha256": exported.fingerprint}
-        store.record_export(case_id, actor=actor, parameters=facts | {"with_evidence": with_evidence})
+        store.log.record_export(case_id, actor=actor, parameters=facts | {"with_evidence": with_evidence})
         found.append(exported)
 
     publish_file(fill, target)
@@ -231,13 +231,13 @@ def _write_parts(
         progress("Transaction", done / total)
 
     for run_id in contents.runs:
-        writer.add(format.report_name(run_id), store.report_text(run_id).encode())
+        writer.add(format.report_name(run_id), store.runs.report_text(run_id).encode())
         step()
     for sha256 in sorted(contents.pictures):
-        writer.add(format.picture_name(sha256), store.picture(sha256))
+        writer.add(format.picture_name(sha256), store.runs.picture(sha256))
         step()
     for sha256 in evidence:
-        with store.open_evidence(sha256).open() as kept, writer.member(format.evidence_name(sha256)) as stream:
+        with store.items.open_evidence(sha256).open() as kept, writer.member(format.evidence_name(sha256)) as stream:
             while chunk := kept.read(format.CHUNK):
                 stream.write(chunk)
         if writer.members[-1].sha256 != sha256:

@@ -27,6 +27,7 @@ from faceloupe.cases.audit_verify import LogCheck
 from faceloupe.cases.records import Item, Run, person_key, stamp
 from faceloupe.cases.runs import report_text
 from faceloupe.cases.store import CaseStore
+from faceloupe.cases.transaction import find_case
 from faceloupe.report.build import tool
 
 SCHEMA_VERSION = "1"
@@ -79,8 +80,8 @@ def open_case_report(store: CaseStore, case_id: str, *, viewer: str | None = Non
     Raises:
         CaseError: there is no such case, or a report in it is not what was filed.
     """
-    with store.snapshot(case_id) as (connection, check):
-        case = asdict(queries.case(connection, case_id))
+    with store.log.snapshot(case_id) as (connection, check):
+        case = asdict(find_case(connection, case_id))
         del case["items"]
         before = {
             "schema_version": SCHEMA_VERSION,

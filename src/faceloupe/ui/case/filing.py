@@ -36,7 +36,7 @@ class Chosen:
 
     source: Hashable
     name: str
-    take: tasks.Take
+    take: tasks.OpenFile
     settings: Settings
 
 
@@ -65,7 +65,7 @@ def panel(key: AnalysisKey) -> None:
     workflow = open_case.workflow_of(case)
     run = workflow.filed(analysis)
     if run is not None:
-        workflow.store.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
+        workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
         st.caption(
             f":material/check: Filed already in case {plain(case.name)} as run `{run.id}`, by {plain(run.actor)}, "
             f"{run.created_utc[:19]}Z; the page Case shows it."
@@ -80,7 +80,9 @@ def panel(key: AnalysisKey) -> None:
             raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
         with st.spinner("Filing"):
             workflow.file_analysis(evidence_file, analysis)
-            workflow.store.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
+            workflow.store.reviews.view_score(
+                case.id, key.evidence_sha256, examiner=workflow.actor
+            )  # it is on show here
         st.rerun()
 
 
@@ -94,7 +96,7 @@ def withheld(sha256: str) -> bool:
     if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
         return False
     examiner = open_case.examiner()
-    case = resources.cases().withheld_in(sha256, examiner)
+    case = resources.cases().reviews.withheld_in(sha256, examiner)
     if case is None:
         return False
     who = f"{plain(examiner)} has entered a decision there" if examiner else "an examiner is named who has decided it"
@@ -112,7 +114,7 @@ def all_withheld() -> frozenset[str]:
     Raises:
         CaseError: the cases cannot be read, so that this cannot be told.
     """
-    return resources.cases().withheld(open_case.examiner()) if CaseStore.is_in(data_folder()) else frozenset()
+    return resources.cases().reviews.withheld(open_case.examiner()) if CaseStore.is_in(data_folder()) else frozenset()
 
 
 def blind_case() -> Case | None:

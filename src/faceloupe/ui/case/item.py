@@ -18,28 +18,28 @@ _MOST_CROPS, _MOST_STRIPS = 24, 8
 def findings(case: Case, sha256: str) -> None:
     """The runs of an item, where the examiner may see them."""
     store, examiner = resources.cases(), open_case.examiner()
-    item = store.item(case.id, sha256, viewer=examiner)
+    item = store.items.get(case.id, sha256, viewer=examiner)
     st.subheader(plain(item.name))
     st.caption(f"SHA-256 `{item.sha256}`  ·  {item.size_bytes:,} bytes  ·  filed by {plain(item.added_by)}")
-    if not store.may_see_score(case.id, sha256, examiner):
+    if not store.reviews.may_see_score(case.id, sha256, examiner):
         st.info(
             "The case is blind: what was found is shown once you have entered your decision.",
             icon=":material/visibility_off:",
         )
         _evidence(item)
         return
-    runs = {run.id: run for run in reversed(store.runs(case.id, sha256))}
+    runs = {run.id: run for run in reversed(store.runs.of_item(case.id, sha256))}
     if not runs:
         st.markdown("This item was filed, and not analyzed.")
         _evidence(item)
         return
-    store.view_score(case.id, sha256, examiner=examiner)  # before it is shown
+    store.reviews.view_score(case.id, sha256, examiner=examiner)  # before it is shown
     chosen = next(iter(runs))
     if len(runs) > 1:
         chosen = st.selectbox(
             "Run", list(runs), format_func=lambda one: f"{one}, {runs[one].created_utc[:19]}Z", key=f"run-{sha256}"
         )
-    panels.verdict_card(json.loads(store.report_text(chosen)))
+    panels.verdict_card(json.loads(store.runs.report_text(chosen)))
     _pictures(dict(runs[chosen].pictures))
 
 
@@ -50,7 +50,7 @@ def _evidence(item: Item) -> None:
         if seen is None:
             settings = resources.settings()
             with st.spinner("Decoding"):
-                evidence_file = resources.cases().open_evidence(
+                evidence_file = resources.cases().items.open_evidence(
                     item.sha256, name=item.name, max_bytes=settings.max_bytes
                 )
                 seen = previews(evidence_file, settings=settings)
@@ -68,7 +68,7 @@ def _evidence(item: Item) -> None:
 
 
 def _pictures(digests: dict[str, str]) -> None:
-    fetch = resources.cases().picture
+    fetch = resources.cases().runs.picture
     small = [name for name in digests if name.endswith(("-crop.png", "-heatmap.png"))]  # of single faces
     strips = [name for name in digests if name.endswith("-filmstrip.png")]
     with st.expander("Pictures of the run", expanded=bool(digests)):

@@ -55,13 +55,13 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
     It is drawn anew only where the log has grown: whatever changes a case is in its log.
     """
     store, examiner, language = resources.cases(), open_case.examiner(), st.session_state[state.LANGUAGE]
-    store.view_all(case.id, examiner=examiner)
-    key = DocumentKey(store.log_head(case.id), person_key(examiner), letterhead, language)
+    store.reviews.view_all(case.id, examiner=examiner)
+    key = DocumentKey(store.log.head(case.id), person_key(examiner), letterhead, language)
     html = resources.documents().get(key)
     if html is None:
         with st.spinner("Drawing the report"):
             record = case_report(store, case.id, viewer=examiner)
-            html = render_html(record, store.picture, letterhead=letterhead, language=language).encode()
+            html = render_html(record, store.runs.picture, letterhead=letterhead, language=language).encode()
         resources.documents().put(key, html)
     return html
 

@@ -35,13 +35,13 @@ class Source:
         """
         content = make()
         facts = {"file": name, "file_sha256": hashlib.sha256(content).hexdigest()}
-        self.store.record_export(self.case_id, actor=self.examiner, parameters=facts)
+        self.store.log.record_export(self.case_id, actor=self.examiner, parameters=facts)
         return content
 
     def pdf(self) -> bytes:
         """The report as PDF."""
         stream, letterhead = io.BytesIO(), self.letterhead
-        write_pdf(self._record(), self.store.picture, stream, letterhead=letterhead, language=self.language)
+        write_pdf(self._record(), self.store.runs.picture, stream, letterhead=letterhead, language=self.language)
         return stream.getvalue()
 
     def json(self) -> bytes:
@@ -58,5 +58,5 @@ class Source:
 
     def _record(self) -> dict[str, Any]:
         """The record of the case as the examiner may see it; what it shows is logged as seen."""
-        self.store.view_all(self.case_id, examiner=self.examiner)
+        self.store.reviews.view_all(self.case_id, examiner=self.examiner)
         return case_report(self.store, self.case_id, viewer=self.examiner)

@@ -12,7 +12,7 @@ from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
-from faceloupe.cases.workflow import CaseWorkflow, Take
+from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile, evidence_from_bytes, open_evidence
@@ -30,12 +30,12 @@ def key_of(evidence_file: EvidenceFile, weights_sha256: str, settings: Settings)
     return AnalysisKey(evidence_file.evidence.sha256, evidence_file.evidence.name, weights_sha256, digest)
 
 
-def take_path(path: Path, max_bytes: int) -> Take:
+def take_path(path: Path, max_bytes: int) -> OpenFile:
     """Take in a file on disk."""
     return lambda step: open_evidence(path, max_bytes=max_bytes, step=step)
 
 
-def take_upload(content: bytes, name: str, max_bytes: int) -> Take:
+def take_upload(content: bytes, name: str, max_bytes: int) -> OpenFile:
     """Take in an upload."""
     return lambda _: evidence_from_bytes(content, name, max_bytes=max_bytes)
 
@@ -70,7 +70,7 @@ def analyze_image_job(
 
 
 def examine(
-    take: Take,
+    take: OpenFile,
     analyzer: Analyzer,
     store: AnalysisStore,
     *,
@@ -171,7 +171,7 @@ def write_bundle(
 
 
 def file_unseen(
-    take: Take, name: str, workflow: CaseWorkflow, analyzer: Analyzer, *, progress: Progress, cancel: Cancel
+    take: OpenFile, name: str, workflow: CaseWorkflow, analyzer: Analyzer, *, progress: Progress, cancel: Cancel
 ) -> str:
     """File a file to a case and analyze it there, telling nothing of what is found.
 
@@ -247,7 +247,7 @@ def file_rows(
             item = workflow.file(lambda _, take=take: take(), name, progress=told)
             filed += 1
             workflow.analyze(item, analyzer, progress=told, cancel=cancel)
-            workflow.store.view_score(
+            workflow.store.reviews.view_score(
                 workflow.case_id, item.sha256, examiner=workflow.actor
             )  # the table of the batch showed it
         except Cancelled:

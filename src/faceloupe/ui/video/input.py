@@ -42,7 +42,7 @@ class Chosen:
     key: Examination
     name: str
     title: str
-    take: tasks.Take
+    take: tasks.OpenFile
 
 
 def choose(*, folded: bool) -> Chosen | None:
@@ -67,7 +67,7 @@ def choose(*, folded: bool) -> Chosen | None:
     return None
 
 
-def _chosen(source: Hashable, name: str, settings: Settings, take: tasks.Take) -> Chosen:
+def _chosen(source: Hashable, name: str, settings: Settings, take: tasks.OpenFile) -> Chosen:
     name = printable_name(name)
     return Chosen(Examination(source, settings), name, f"Examining {name}", take)
 
