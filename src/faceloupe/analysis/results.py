@@ -112,3 +112,13 @@ class Analysis:
     tracks: tuple[TrackFinding, ...] = ()
     video: VideoAnalysis | None = None
     ended: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def score(self) -> float | None:
+        """Calibrated P(manipulated) of the file, 0..1; None where nothing was scored."""
+        return self.decisive.score if self.decisive else None
+
+    @property
+    def log10_lr(self) -> float | None:
+        """Bounded log10 of the likelihood ratio of that score; None likewise."""
+        return self.decisive.log10_lr if self.decisive else None

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC
 from functools import cache
 from importlib import metadata
+from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from faceloupe import __version__
 from faceloupe.analysis.results import Analysis, Canvas
@@ -162,24 +164,22 @@ def _image_scope(faces: Sequence[FaceFinding]) -> list[str]:
 
 def _settings(analysis: Analysis) -> SettingsInfo:
     record = analysis.record
-    of_videos = {
-        "frame_memory_s": aggregation.MEMORY_S,
-        "typical_spread": aggregation.TYPICAL_SPREAD,
-        "track_confidence": TRACK_CONFIDENCE,
-    }
+    stated: dict[str, Any] = analysis.settings.as_dict()  # the names are those of the fields
     return SettingsInfo(
-        **analysis.settings.as_dict(),
+        **stated,
         crop_margins=record.input.views,
         input_size=record.input.size,
         gates=Gates(**asdict(record.gates)),
-        **of_videos if analysis.video else {},
+        frame_memory_s=aggregation.MEMORY_S if analysis.video else UNSET,
+        typical_spread=aggregation.TYPICAL_SPREAD if analysis.video else UNSET,
+        track_confidence=TRACK_CONFIDENCE if analysis.video else UNSET,
     )
 
 
 def build(analysis: Analysis) -> Report:
     """Build the report of an analysis."""
     decisive, record, video = analysis.decisive, analysis.record, analysis.video
-    log10_lr = decisive.log10_lr if decisive else None
+    log10_lr = analysis.log10_lr
     scope = video_scope(video, analysis.tracks) if video else _image_scope(analysis.faces)
     report = Report(
         schema_version=SCHEMA_VERSION,
@@ -189,7 +189,7 @@ def build(analysis: Analysis) -> Report:
         evidence=Evidence(**asdict(analysis.evidence), notes=tuple(analysis.notes)),
         outcome=analysis.outcome,
         reason=analysis.reason,
-        score=decisive.score if decisive else None,
+        score=analysis.score,
         log10_lr=log10_lr,
         verbal=None if log10_lr is None else verbal_equivalent(log10_lr),
         decisive_id=decisive.id if decisive else None,

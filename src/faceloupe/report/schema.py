@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field, inspect
 from faceloupe.errors import ReportError
 from faceloupe.types import Outcome, Segment
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION: Literal["1"] = "1"
 MAX_BYTES = 256 * 1024 * 1024  # of a report that is read; a video with 10,000 frames and ten faces in each has a third
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]

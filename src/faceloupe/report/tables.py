@@ -31,8 +31,10 @@ def track_columns(report: Report) -> dict[str, list[Cell]]:
     return columns
 
 
-_FRAME_COLUMNS = ("frame", "time_s", "shot", "track", "person", "x0", "y0", "x1", "y1", "score", "raw_logit")
-_FRAME_COLUMNS += ("size_px", "sharpness", "detection_confidence", "problem")
+_FRAME_COLUMNS = (
+    *("frame", "time_s", "shot", "track", "person", "x0", "y0", "x1", "y1", "score", "raw_logit"),
+    *("size_px", "sharpness", "detection_confidence", "problem"),
+)
 
 
 def frames_csv(report: Report) -> str:

@@ -18,6 +18,7 @@ from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import filmstrip
 from faceloupe.report.schema import Report
 from faceloupe.report.tables import frames_csv
+from faceloupe.types import FaceFinding, TrackFinding
 
 OPACITY = 0.7  # of the heatmaps in the written pictures
 
@@ -92,12 +93,13 @@ def pictures_of(analysis: Analysis) -> dict[str, bytes]:
         if any(face.heatmap is not None for face in analysis.faces):
             overlay = overlays.source_overlay(analysis.canvas, analysis.faces, maximum, OPACITY)
             pictures["heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
-    for kind, faces in (("face", analysis.faces), ("track", analysis.tracks)):
-        for face in sorted(faces, key=lambda face: decisive is None or face.id != decisive.id):  # first what decided
-            if face.heatmap is not None and face.crop is not None:
-                pictures[f"{kind}-{face.id}-crop.png"] = face.crop
-                overlay = overlays.face_overlay(face, maximum, OPACITY)
-                pictures[f"{kind}-{face.id}-heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
+    faces: list[FaceFinding | TrackFinding] = [*analysis.faces, *analysis.tracks]
+    for face in sorted(faces, key=lambda face: decisive is None or face.id != decisive.id):  # first what decided
+        if face.heatmap is not None and face.crop is not None:
+            stem = f"{'face' if isinstance(face, FaceFinding) else 'track'}-{face.id}"
+            pictures[f"{stem}-crop.png"] = face.crop
+            overlay = overlays.face_overlay(face, maximum, OPACITY)
+            pictures[f"{stem}-heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
     for track in analysis.tracks:
         pictures[f"track-{track.id}-filmstrip.png"] = filmstrip(track, analysis.record.thresholds)
     return {name: _png(picture) for name, picture in pictures.items()}

@@ -83,13 +83,15 @@ def _lane(axes: "Axes", report: Report, person: PersonInfo) -> None:
         if whole:
             ends = [whole.first_s, whole.last_s]
             axes.fill_between(ends, *whole.score_interval_95, color=color, alpha=0.22, linewidth=0)
-            axes.hlines(whole.score_interval_95, *ends, color=_FAINT, linewidth=0.6, linestyle=":")
+            axes.hlines(
+                whole.score_interval_95, whole.first_s, whole.last_s, color=_FAINT, linewidth=0.6, linestyle=":"
+            )
             axes.plot(ends, [whole.score] * 2, color=_INK, linewidth=1.0)
         if segment:
             ends = [segment.first_s, segment.last_s]
             axes.plot(ends, [segment.score] * 2, color=_INK, linewidth=2.4, solid_capstyle="butt")
         for line in lines(series(report, track.id)):
-            times, scores = [point.time_s for point in line], [point.score for point in line]
+            times, scores = [point.time_s for point in line], [point.score for point in line if point.score is not None]
             axes.plot(times, scores, color=color, linewidth=0.9, marker="o", markersize=2.6, markeredgewidth=0.0)
         label_at = track.first_s / length_s(report)
         if label_at - last_label >= _ROOM or last_label < 0:
@@ -112,7 +114,7 @@ def _legend(figure: "Figure", report: Report, people: Sequence[PersonInfo], text
     shown = [track for track in report.tracks if track.id in track_ids]
     hatched = {gap.kind for person in people for gap in gaps(report, person.tracks)}
     hatched |= {gap.kind for gap in gaps(report, ())}
-    entries = []
+    entries: list[Line2D | Patch] = []
     if any(track.frames_scored for track in shown):
         line = Line2D([], [], color=_FAINT, linewidth=0.9, marker="o", markersize=2.6, label=texts["legend_score"])
         entries += [line, Line2D([], [], color=_INK, linewidth=1.0, label=texts["legend_pooled"])]
