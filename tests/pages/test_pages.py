@@ -166,7 +166,7 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
     from faceloupe.analysis.pipeline import Analysis
-    from faceloupe.report.drawing.overlays import Canvas
+    from faceloupe.analysis.results import Canvas
     from faceloupe.ui.resources import AnalysisKey, AnalysisStore
 
     canvas = Canvas.of(np.zeros((100, 100, 3), np.uint8))

@@ -9,7 +9,7 @@ from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
-from faceloupe.report.drawing.overlays import Canvas
+from faceloupe.analysis.results import Canvas
 
 _FRAMES = 8  # of a video
 

@@ -98,19 +98,19 @@ def test_a_second_result_does_not_mix_with_the_first(analysis, tmp_path):
 
 
 def test_a_huge_picture_is_shrunk_before_it_is_drawn_on(analysis):
-    canvas = overlays.Canvas.of(np.zeros((4000, 6000, 3), np.uint8))
+    canvas = Canvas.of(np.zeros((4000, 6000, 3), np.uint8))
     drawn = overlays.source_overlay(canvas, analysis.faces, 1.0, 0.7)
-    assert max(drawn.shape) == overlays.DISPLAY_SIDE
+    assert max(drawn.shape) == DISPLAY_SIDE
 
 
 def test_an_analysis_holds_no_more_of_a_large_picture_than_is_drawn(analysis, analyzer, settings, tmp_path):
     with Image.open(GENERATED) as small:
         small.convert("RGB").resize((3000, 3000)).save(tmp_path / "large.png")
     large = analyze(tmp_path / "large.png", analyzer, settings=settings)
-    assert large.canvas.rgb.shape == (overlays.DISPLAY_SIDE, overlays.DISPLAY_SIDE, 3)
+    assert large.canvas.rgb.shape == (DISPLAY_SIDE, DISPLAY_SIDE, 3)
     assert large.canvas.rgb.base is None  # no view that keeps the whole alive
     unlike = (overlays.boxes(large.canvas, large.faces) != large.canvas.rgb).any(2)
-    x0, y0, x1, y1 = (round(value * overlays.DISPLAY_SIDE / 3000) for value in large.faces[0].box.corners)
+    x0, y0, x1, y1 = (round(value * DISPLAY_SIDE / 3000) for value in large.faces[0].box.corners)
     assert unlike[y0, x0:x1].all()
     assert unlike[y1, x0:x1].all()
     assert not unlike[y1 + 20 :].any()

@@ -91,10 +91,10 @@ class CaseDocument:
         self._exhibits = exhibits(case)
         self.case_name, self.case_id = shown(case.case.name), shown(case.case.id)
         self.created_utc = shown(case.created_utc)
-        self.head = shown(case.log.head_sha256 or self.texts.none)
+        self.head = shown(case.log.head_sha256 or self.texts["none"])
         self.organization = shown(letterhead.organization)
         self.address_lines = tuple(shown(line) for line in letterhead.address_lines)
-        self.tool = shown(f"{case.tool['name']} {case.tool['version']}")
+        self.tool = shown(f"{case.tool.name} {case.tool.version}")
         self.items = len(self._exhibits)
 
     def blocks(self, *, most_entries: int | None) -> Iterator[Block]:
@@ -163,7 +163,7 @@ def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
                 Lines((Text(shown(one.item.name)), code(one.item.sha256))),
                 Text(texts[f"type_{kind}" if kind in ("image", "video") else "type_unknown"]),
                 *_outcome_and_score(one, texts),
-                verdict_or_words(decisions[-1]["outcome"]) if decisions else Text(texts["not_decided"], Style.FAINT),
+                verdict_or_words(decisions[-1].outcome) if decisions else Text(texts["not_decided"], Style.FAINT),
             )
         )
     yield Table(

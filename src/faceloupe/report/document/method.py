@@ -121,8 +121,8 @@ def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
     by_items: dict[tuple[int, ...], list[str]] = {}
     for line, numbers in lines:
         by_items.setdefault(tuple(numbers), []).append(line)
-    for place, (numbers, sentences) in enumerate(sorted(by_items.items(), key=lambda entry: -len(entry[0])), 1):
-        yield Heading(3, texts["scope_of"].format(items=items_text(numbers, texts)), f"scope-{place}")
+    for place, (items_in, sentences) in enumerate(sorted(by_items.items(), key=lambda entry: -len(entry[0])), 1):
+        yield Heading(3, texts["scope_of"].format(items=items_text(items_in, texts)), f"scope-{place}")
         yield Bullets(tuple(quoted(line) for line in sentences))
 
 

@@ -84,8 +84,8 @@ def between(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
         return None
     coming = seen[following]
     way = min(max((time_s - last.time_s) / (coming.time_s - last.time_s), 0.0), 1.0)
-    box = tuple(a + (b - a) * way for a, b in zip(last.box, coming.box, strict=True))
-    return TrackBox(last.place, index, time_s, box, last.score)
+    x0, y0, x1, y1 = (start + (end - start) * way for start, end in zip(last.box, coming.box, strict=True))
+    return TrackBox(last.place, index, time_s, (x0, y0, x1, y1), last.score)
 
 
 def write_annotated(
@@ -154,6 +154,7 @@ def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) ->
     name = next(name for name in _ENCODERS if name in av.codecs_available)
     rate = (video.facts.frame_rate or Fraction(25)).limit_denominator(10_000)
     stream = container.add_stream(name, rate=rate, options=_ENCODERS[name])
+    assert isinstance(stream, VideoStream)  # both encoders are of videos
     time_base = Fraction(1, lcm(*(video.time(index).denominator for index in indices)))
     stream.pix_fmt = _PIXELS[name]
     stream.codec_context.time_base = time_base
