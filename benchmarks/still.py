@@ -57,7 +57,7 @@ def main() -> int:
     weights = weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file
 
     def warm() -> None:
-        analysis = analyze(photo, analyzer, settings=settings)
+        analysis = analyze(photo, analyzer)
         if analysis.score is None or analysis.faces[0].heatmap is None:
             raise SystemExit("the benchmark's face was not scored and explained")
 

@@ -13,8 +13,8 @@ from msgspec import UNSET
 
 from faceloupe import __version__
 from faceloupe.analysis.results import Analysis, Canvas
-from faceloupe.config import REPOSITORY
 from faceloupe.faces.quality import TRACK_CONFIDENCE
+from faceloupe.installation import git_checkout
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.build_video import frames_of, rounded_box, track_of, video_scope
 from faceloupe.report.schema import (
@@ -65,10 +65,11 @@ NOT_A_POSTERIOR = (
 
 
 def _git(*arguments: str) -> str | None:
-    if not (REPOSITORY / ".git").exists():
+    checkout = git_checkout()
+    if checkout is None:
         return None
     try:
-        command = ["git", "-C", str(REPOSITORY), *arguments]
+        command = ["git", "-C", str(checkout), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
