@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 from tests.clips import write_clip
+from tests.torchvision_compat import torchvision
 
 from faceloupe.analysis.analyzer import candidate
 from faceloupe.analysis.pipeline import Analyzer, analyze
@@ -30,7 +31,6 @@ from faceloupe.media.sampling import Sampler
 from faceloupe.media.video import Video
 from faceloupe.models.networks import build
 from faceloupe.samples import SAMPLES
-from faceloupe.system.torchvision_compat import torchvision
 
 SIZE, SECONDS, FPS = (1280, 720), 15, 30
 ROUNDS, BATCH = 5, 8

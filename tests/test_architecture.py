@@ -71,11 +71,6 @@ def test_the_app_never_imports_training():
         assert not any(name.startswith("faceloupe.training") for name in imports(path)), path
 
 
-def test_one_module_alone_touches_each_third_party_network_library():
-    for library, home in (("facenet_pytorch", "detector.py"), ("pytorch_grad_cam", "gradcam.py")):
-        assert [path.name for path in MODULES if library in roots(path)] == [home]
-
-
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_page_is_wiring(path):
     assert not roots(path) & {"torch", "cv2", "numpy", "requests", "facenet_pytorch", "sqlite3"}
