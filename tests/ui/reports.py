@@ -202,7 +202,7 @@ def _entry(number: int, person: int, scores: list, segment: dict, step_s: float)
         "raw_logit": top,
         "heat_peak": None,
         "outcome": "inconclusive" if scored else "not_applicable",
-        "reason": "cannot say: made up",
+        "reason": "inconclusive: made up",
         "score": top,
         "log10_lr": 0.0 if scored else None,
         "whole": whole,
