@@ -11,7 +11,7 @@ from faceloupe.config import Settings
 from faceloupe.faces.tracks import Person
 from faceloupe.media.sampling import Cut
 from faceloupe.media.video import VideoFacts
-from faceloupe.models.record import ModelRecord
+from faceloupe.models.record import ComponentRecord, ModelRecord
 from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, Segment, Shown, TrackFinding
 
 DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
@@ -99,7 +99,7 @@ class Analysis:
 
     evidence: Evidence
     record: ModelRecord
-    components: Sequence[ModelRecord]
+    components: Sequence[ModelRecord | ComponentRecord]
     settings: Settings
     outcome: Outcome
     reason: str

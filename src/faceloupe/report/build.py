@@ -15,7 +15,7 @@ from faceloupe import __version__
 from faceloupe.analysis.results import Analysis, Canvas
 from faceloupe.faces.quality import TRACK_CONFIDENCE
 from faceloupe.installation import git_checkout
-from faceloupe.models.record import ModelRecord
+from faceloupe.models.record import ComponentRecord, ModelRecord
 from faceloupe.report.build_video import frames_of, rounded_box, track_of, video_scope
 from faceloupe.report.schema import (
     SCHEMA_VERSION,
@@ -104,7 +104,7 @@ def tool() -> Tool:
     )
 
 
-def model(record: ModelRecord, components: Sequence[ModelRecord]) -> ModelInfo:
+def model(record: ModelRecord, components: Sequence[ModelRecord | ComponentRecord]) -> ModelInfo:
     """The model block of a report.
 
     Args:

@@ -171,7 +171,8 @@ class _Painter:
         self.size = self._picture[0], self._picture[1] + _STRIP
         self._tracks = {track.id: track.outcome for track in report.tracks}
         self._seen = track_boxes(report)
-        self._font = ImageFont.load_default(max(12, max(self._picture) // 60))
+        self._font_px = max(12, max(self._picture) // 60)
+        self._font = ImageFont.load_default(self._font_px)
         self._small = ImageFont.load_default(12)
         self._span = analyzed_span(report)
         self._strip = self._empty_strip(report)
@@ -210,7 +211,7 @@ class _Painter:
         words = outcome_words(outcome)
         if outcome is not Outcome.NOT_APPLICABLE:
             words += ", not scored here" if here.score is None else f", here {here.score:.2f}"
-        unit = self._font.size
+        unit = self._font_px
         number = f"{track}"
         number_width = pen.textlength(number, font=self._font)
         width = number_width + 2.2 * unit + pen.textlength(words, font=self._font)
