@@ -24,7 +24,7 @@ $(STAMP): requirements.txt pyproject.toml
 	touch $(STAMP)
 
 run: setup ## set up, check the weights and a sample, start the app on http://127.0.0.1:8501 (PORT=, ADDRESS=)
-	@$(BIN)/python -m faceloupe.ui.serve --server.port $(PORT) --server.address $(ADDRESS)
+	@$(BIN)/faceloupe app --port $(PORT) --address $(ADDRESS)
 
 test: setup ## set up and run the whole test suite
 	$(BIN)/python -m pytest
@@ -32,9 +32,11 @@ test: setup ## set up and run the whole test suite
 quick: setup ## run the tests that take about a minute
 	$(BIN)/python -m pytest -m "not slow"
 
-lint: setup ## check style, formatting, the Dockerfile and the workflows, and look for secrets
+lint: setup ## check style, formatting, types, layers, the Dockerfile and the workflows, and look for secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/zizmor --offline --no-progress --quiet .github/workflows
 	git ls-files -z -- . ':!weights' ':!*.png' ':!*.jpg' \

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from faceloupe.analysis.pipeline import previews
+from faceloupe.analysis.results import DISPLAY_SIDE
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
-from faceloupe.report.drawing.overlays import DISPLAY_SIDE
 from tests.clips import numbered, read_number, write_clip
 from tests.conftest import PHOTOGRAPH
 
@@ -31,5 +31,5 @@ def test_of_a_video_frames_from_the_first_to_the_last_are_seen(settings, tmp_pat
 
 
 def test_what_cannot_be_decoded_is_one_sentence(settings):
-    with pytest.raises(EvidenceError, match="no picture of a kind"):
+    with pytest.raises(EvidenceError, match="neither a supported image"):
         previews(evidence_from_bytes(b"words", "a.jpg", max_bytes=100), settings=settings)

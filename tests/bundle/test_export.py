@@ -22,8 +22,8 @@ from faceloupe.bundle.export import export_case
 from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import CaseError, UsageError
+from faceloupe.installation import ROOT
 from tests.bundle.conftest import problems
 from tests.cases.conftest import PICTURE, report_of, upload
 
@@ -140,7 +140,7 @@ def test_a_broken_log_is_exported_and_fails_the_check(store, tmp_path):
 def test_an_existing_file_is_never_overwritten(store, tmp_path):
     case_id = filled(store, 1)
     (tmp_path / "b.zip").write_bytes(b"evidence")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         export_case(store, case_id, tmp_path / "b.zip", actor="Ann", most_drawn=0)
     assert (tmp_path / "b.zip").read_bytes() == b"evidence"
     assert "export" not in {entry.action for entry in store.log.entries(case_id)}
@@ -180,7 +180,7 @@ def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp
     for number in range(20):
         store.items.file(case.id, upload(b"%d" % number * 500_000, f"{number}.jpg"), actor="Clerk")
     command = [sys.executable, "-W", "error", "-m", "tests.bundle.killed", store.folder, case.id, str(trials)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     whole, none = map(int, done.stdout.split())
     assert min(whole, none) >= 2  # the moments were before and after the end
@@ -217,6 +217,6 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])  # pragma: allowlist secret
 def test_a_damaged_key_is_never_replaced(tmp_path, content):
     (tmp_path / "signing_key.pem").write_bytes(content)
-    with pytest.raises(UsageError, match="no Ed25519 key"):
+    with pytest.raises(UsageError, match="not an Ed25519 key"):
         signing.signing_key(tmp_path)
     assert (tmp_path / "signing_key.pem").read_bytes() == content

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe.cases.audit_log import Action
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import APP
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -27,7 +27,7 @@ def app(tmp_path, monkeypatch):
         (tmp_path / "evidence" / "desk" / name).write_bytes(content)
     for shared in (resources.batch_store, resources.cases):
         shared.clear()
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     yield at.switch_page("../pages/batch.py").run()
     for shared in (resources.batch_store, resources.cases):
         shared.clear()
@@ -75,7 +75,7 @@ def test_a_folder_becomes_a_table_with_a_row_for_every_file(app):
 @pytest.mark.slow
 def test_a_batch_is_found_again_after_a_refresh_and_filtered(app):
     batch = examined(app).session_state[state.BATCH]
-    other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    other = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     other.switch_page("../pages/batch.py").run()
     other.button(key=f"batch-{batch}").click().run()
     assert not other.exception
@@ -136,7 +136,7 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
     case = store.create_case("blind", examiner="Ann", blind=True)
     store.items.file(case.id, open_evidence(GENERATED, max_bytes=10**8), actor="Ann")
     app.run()
-    assert "1 rows are of evidence of blind cases" in words(app)
+    assert "1 rows belong to blind cases" in words(app)
     assert list(app.dataframe[0].value["path"]) == ["desk/=cmd.jpg", "desk/photo.png"]
     table = resources.batch_store().get(app.session_state[state.BATCH]).table
     left = csv_without(table, store.reviews.withheld(""))
@@ -145,7 +145,9 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
     assert csv_without(table, frozenset()) == table.read_bytes()
 
 
-@pytest.mark.parametrize(("path", "sentence"), [("../..", "leads out"), ("no such", "There is nothing at")])
+@pytest.mark.parametrize(
+    ("path", "sentence"), [("../..", "outside the evidence folder"), ("no such", "There is nothing at")]
+)
 def test_a_path_outside_or_missing_gets_a_sentence(app, path, sentence):
     examine(app, path)
     assert sentence in words(app)

@@ -10,9 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe.cli import main
-from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import Cancelled
 from faceloupe.evaluation.published import read_evaluation
+from faceloupe.installation import APP
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.ui import state
 from faceloupe.ui.panels import plain
@@ -23,7 +24,7 @@ TIMEOUT = 60
 
 @pytest.fixture
 def app():
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT)
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
     at.run()
     assert not at.exception
     return at
@@ -82,7 +83,7 @@ def test_a_result_survives_a_change_of_page(app):
     key = app.session_state[state.RESULT]
     app.switch_page("../pages/about.py").run()
     assert not app.exception
-    assert "page Models holds the error rates" in words(app)
+    assert "page Models shows the error rates" in words(app)
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT] == key
@@ -92,9 +93,9 @@ def test_a_result_survives_a_change_of_page(app):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("text.jpg", b"not a picture\n", "no picture of a kind"),
+        ("text.jpg", b"not a picture\n", "neither a supported image"),
         ("empty.png", b"", "empty"),
-        ("half.jpg", GENERATED.read_bytes()[:-9000], "damaged or incomplete"),
+        ("half.jpg", GENERATED.read_bytes()[:-9000], "damaged, incomplete"),
     ],
     ids=["no picture", "empty", "cut"],
 )
@@ -116,9 +117,9 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
 
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path))
     resources.loaded.clear()
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     assert not at.exception
-    assert "nothing is scored" in words(at)
+    assert "nothing can be scored" in words(at)
     at.button(key="sample-photograph").click().run()
     assert not at.exception
     assert at.session_state[state.RESULT] is None
@@ -166,7 +167,7 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
     from faceloupe.analysis.pipeline import Analysis
-    from faceloupe.report.drawing.overlays import Canvas
+    from faceloupe.analysis.results import Canvas
     from faceloupe.ui.resources import AnalysisKey, AnalysisStore
 
     canvas = Canvas.of(np.zeros((100, 100, 3), np.uint8))
@@ -203,9 +204,9 @@ def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkey
     values["thresholds"]["upper"] = 0.999
     path.write_text(json.dumps(values), encoding="utf-8")
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/models.py").run()
-    assert any("no tables of this record" in warning.value for warning in at.warning)
+    assert any("no tables for this record" in warning.value for warning in at.warning)
     (tmp_path / "weights" / "evaluation.json").unlink()
     at.run()
     assert any("there are no tables" in error.value for error in at.error)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import Cancelled
+from faceloupe.installation import APP
 from faceloupe.media.video import Video
 from faceloupe.ui import resources, state
 from faceloupe.ui.video import panels
@@ -32,7 +32,7 @@ def clip(tmp_path_factory):
 @pytest.fixture
 def page(monkeypatch):
     monkeypatch.delenv("FACELOUPE_EVIDENCE", raising=False)
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/video.py").run()
     assert not at.exception
     return at
@@ -138,10 +138,10 @@ def test_a_closer_look_is_a_result_of_its_own_with_a_way_back(examined):
     report = shown(examined)
     assert (report["settings"]["from_s"], report["settings"]["to_s"]) == (0.5, 1.5)
     assert all(0.5 <= frame["time_s"] <= 1.5 for frame in report["frames"])
-    assert "A closer look at 0.50 s to 1.50 s" in words(examined)
+    assert "Only 0.50 s to 1.50 s were analyzed" in words(examined)
     examined.button(key="back").click().run()
     assert examined.session_state[state.VIDEO_RESULT] == whole
-    assert "A closer look" not in words(examined)
+    assert "the verdict applies to this segment alone" not in words(examined)
 
 
 def test_an_annotated_copy_is_made_on_request_and_offered(examined):
@@ -182,8 +182,8 @@ def test_cancel_ends_the_wait_at_once_and_says_so(page, clip, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("renamed.mp4", GENERATED.read_bytes(), "examine it on the page Image"),
-        ("notes.mkv", b"not a video\n", "holds no video of a kind that can be read here"),
+        ("renamed.mp4", GENERATED.read_bytes(), "analyze it on the page Image"),
+        ("notes.mkv", b"not a video\n", "contains no video in a supported format"),
     ],
 )
 def test_what_is_no_video_gets_a_sentence(page, tmp_path, name, content, expected):
@@ -202,7 +202,7 @@ def test_a_damaged_video_gets_a_verdict_of_its_own(page, clip, tmp_path):
 
 def test_a_file_of_the_evidence_folder_is_examined_where_it_lies(clip, monkeypatch):
     monkeypatch.setenv("FACELOUPE_EVIDENCE", str(clip.parent))
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/video.py").run()
     at.number_input(key="frames").set_value(FRAMES)
     at.selectbox(key="evidence").select("panned.mp4").run()
@@ -214,7 +214,7 @@ def test_a_file_of_the_evidence_folder_is_examined_where_it_lies(clip, monkeypat
 
 def test_one_file_under_one_set_of_settings_is_examined_once(examined, clip, monkeypatch):
     monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", lambda *_, **__: pytest.fail("examined again"))
-    again = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    again = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     again.switch_page("../pages/video.py").run()
     settled(upload(again, clip))
     assert again.session_state[state.VIDEO_RESULT] == examined.session_state[state.VIDEO_RESULT]
@@ -229,7 +229,7 @@ def test_a_visit_that_lost_its_job_can_follow_it(page, clip, monkeypatch):
 
     monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", waiting)
     upload(page, clip, "followed.mp4")
-    other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    other = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     other.switch_page("../pages/video.py").run()
     assert "Under way: Examining followed" in words(other)
     other.button(key="follow-0").click().run()

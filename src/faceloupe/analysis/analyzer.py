@@ -1,10 +1,9 @@
-"""What every examination needs: the loaded networks, a watch over the work, and the shape of the result."""
+"""What every analysis needs: the loaded networks, and a watch over the work."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +14,11 @@ from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.quality import assess
 from faceloupe.faces.upright import roll, upright
 from faceloupe.media.sandbox.client import start
-from faceloupe.report.drawing.overlays import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer, Reading
-from faceloupe.scoring.decision import of_face, which_kind
+from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
+from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome
 
 Progress = Callable[[str, float], None]
 Cancel = Callable[[], bool]
@@ -28,14 +26,23 @@ Cancel = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Analyzer:
-    """The loaded networks; safe to share between threads, costly to make."""
+    """The loaded networks, and the settings that they were loaded with; safe to share between threads, costly to make.
+
+    Attributes:
+        settings: of every analysis by these networks; a call may replace the sampling of a video alone.
+    """
 
     detector: FaceDetector
     scorer: FaceScorer
+    settings: Settings
 
     @classmethod
     def load(cls, settings: Settings, *, folder: Path | None = None) -> "Analyzer":
         """Load and verify.
+
+        Args:
+            settings: of the analyses to come.
+            folder: of the weights; ``config.weights_folder()`` where None.
 
         Raises:
             WeightsError: no verified weights; nothing may be scored.
@@ -49,24 +56,7 @@ class Analyzer:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
         start()  # of what decodes, meanwhile
         scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
-        return cls(FaceDetector(settings), scorer)
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """An analysis: the canonical report, and the pixels that drawings are made of.
-
-    Attributes:
-        report: see ``report.build``.
-        canvas: of the picture; None for a video, and where the file could not be decoded.
-        faces: findings in a still, in the order of the report.
-        tracks: findings in a video, likewise.
-    """
-
-    report: dict[str, Any]
-    canvas: Canvas | None = field(repr=False)
-    faces: tuple[FaceFinding, ...] = ()
-    tracks: tuple[TrackFinding, ...] = ()
+        return cls(FaceDetector(settings), scorer, settings)
 
 
 class RunContext:
@@ -151,7 +141,7 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     common = (number, face.box, face.confidence, face.size_px, quality)
     angles = {"roll_deg": roll(face), "turned_deg": candidate.turned_deg}
     if done is None:
-        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}", **angles)
+        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"{UNSCORED}{quality.problem}", **angles)
     reading, heatmap = done
     _, crop = candidate.views.widest
     score = scorer.probability(reading.logit)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from faceloupe.analysis.analyzer import Analysis, Analyzer, Candidate, RunContext, candidate, finding
+from faceloupe.analysis.analyzer import Analyzer, Candidate, RunContext, candidate, finding
 from faceloupe.analysis.prefetch import ahead, one_network_thread
+from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.quality import QualityGates, doubt
@@ -17,14 +18,12 @@ from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
 from faceloupe.media.sandbox.video import IsolatedVideo
-from faceloupe.report.build import Timing, build
-from faceloupe.report.build_video import VideoAnalysis, segment
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import Consulted, FaceScorer
-from faceloupe.scoring.decision import FEWEST_FRAMES, in_scope, of_track, of_video, which_kind
+from faceloupe.scoring.decision import FEWEST_FRAMES, UNSCORED, in_scope, of_track, of_video, which_kind
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, TrackFinding
+from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, Segment, TrackFinding
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
 _BATCHES_AHEAD = 1  # decoded while those before are examined
@@ -51,14 +50,14 @@ def examine(
             notes = [*facts.notes, *_losses(unread, video.damaged_packets)]
         evidence_file.refuse_changed(stream)
     if not followed.frames:
-        raise EvidenceError("None of the frames to look at can be decoded; get a complete copy.")
+        raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
     if blips := followed.settle(analyzer.scorer.record.gates):
-        notes.append(f"{blips} candidates for a face that were met in one frame only, none for sure, were left out.")
+        notes.append(f"{blips} uncertain face candidates that occurred in a single frame were left out.")
     people = link(followed.tracks, check=context.check)
     explain_s, began = 0.0, context.now()
     findings = []
     for number, track in enumerate(followed.tracks):
-        context.step(f"Judging face {number + 1} of {len(followed.tracks)}", 0.9)
+        context.step(f"Scoring face {number + 1} of {len(followed.tracks)}", 0.9)
         findings.append(_finding(track, people, followed, analyzer.scorer, context))
     followed.score_s += context.now() - began
     context.lap()
@@ -71,9 +70,10 @@ def examine(
         frames=len(followed.frames),
         unread=len(unread),
     )
-    part = segment(settings.from_s, settings.to_s, facts.duration_s)
+    last_s = max(time_s for time_s, _ in followed.frames.values())
+    part = Segment.asked_for(settings.from_s, settings.to_s, duration_s=facts.duration_s, last_s=last_s)
     if part:
-        reason += f"; nothing but {part[0]:.2f} s to {part[1]:.2f} s of the video was examined"
+        reason += f"; only {part.start_s:.2f} s to {part.end_s:.2f} s of the video were analyzed"
     evidence = replace(
         evidence_file.evidence,
         width=facts.width,
@@ -82,29 +82,28 @@ def examine(
         frame_rate=None if facts.frame_rate is None else float(facts.frame_rate),
         frame_count=facts.frame_count,
     )
-    report = build(
+    return Analysis(
         evidence,
         analyzer.scorer.record,
+        analyzer.scorer.components,
         settings,
-        (),
-        components=analyzer.scorer.components,
-        outcome=outcome,
-        reason=reason,
+        outcome,
+        reason,
+        Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, context.total),
         decisive=decisive,
         notes=notes,
-        timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, context.total),
-        seen=VideoAnalysis(facts, followed.frames, sampler.cuts, people, findings, unread, part),
+        tracks=tuple(findings),
+        video=VideoAnalysis(facts, followed.frames, sampler.cuts, people, unread, part),
     )
-    return Analysis(report, None, tracks=tuple(findings))
 
 
 def _losses(unread: dict[int, float], damaged: int) -> list[str]:
     if unread:
         count = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
         when = f"between {min(unread.values()):.2f} s and {max(unread.values()):.2f} s"
-        return [f"{count} to look at, {when}, could not be decoded."]
+        return [f"{count} selected for analysis, {when}, could not be decoded."]
     if damaged:
-        return [f"Damage was met in {damaged} places; every frame to look at could be decoded."]
+        return [f"The video is damaged in {damaged} places; all selected frames could be decoded."]
     return []
 
 
@@ -274,7 +273,7 @@ def _finding(
     scored = [observation for observation in observations if observation.score is not None]
     if not scored:
         why = problem or max(observations, key=lambda observation: observation.face.size_px).quality.problem
-        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"cannot say: {why}")
+        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"{UNSCORED}{why}")
     times, log_odds, weights = series(scored, record.calibrator)
     whole, segment = pool(times, log_odds, weights), strongest_segment(times, log_odds, weights)
     enough = min(FEWEST_FRAMES, len(followed.frames))
@@ -339,9 +338,7 @@ class FrameExplanation:
     faces: tuple[FaceFinding, ...]
 
 
-def explain_frame(
-    evidence_file: EvidenceFile, analysis: Analysis, index: int, analyzer: Analyzer, *, settings: Settings
-) -> FrameExplanation:
+def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, analyzer: Analyzer) -> FrameExplanation:
     """Decode one of the frames that were looked at again, and explain each of its faces.
 
     Args:
@@ -352,7 +349,7 @@ def explain_frame(
     Raises:
         EvidenceError: the file changed since, or the frame cannot be decoded any more.
     """
-    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=settings) as video:
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=analyzer.settings) as video:
         decoded_frame = next(iter(video.walk([index], every=False)), None)
         if decoded_frame is None:
             raise EvidenceError(f"Frame {index} cannot be decoded.")

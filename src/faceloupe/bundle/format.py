@@ -111,7 +111,7 @@ class Manifest:
         values = parsed(content, MANIFEST)
         form = values.get("format") if isinstance(values, dict) else None
         if form != FORMAT:
-            raise BundleError(f"{MANIFEST} is of format {form!r}, and this release reads format {FORMAT!r} only.")
+            raise BundleError(f"{MANIFEST} has the format {form!r}; this version reads only format {FORMAT!r}.")
         try:
             manifest = cls(
                 created_utc=values["created_utc"],
@@ -134,7 +134,9 @@ class Manifest:
         texts = (self.created_utc, self.tool_version, self.case_id, self.log_head_sha256)
         numbers = (self.log_entries, self.withheld_runs, *(member.size for member in self.members))
         named = (*(member.name for member in self.members), *(member.sha256 for member in self.members))
-        return all(isinstance(text, str) for text in (*texts, *named)) and all(type(number) is int for number in numbers)
+        return all(isinstance(text, str) for text in (*texts, *named)) and all(
+            type(number) is int for number in numbers
+        )
 
 
 def parsed(content: bytes, name: str) -> Any:
@@ -150,4 +152,4 @@ def parsed(content: bytes, name: str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        raise BundleError(f"{name} is not JSON.") from None
+        raise BundleError(f"{name} is not valid JSON.") from None

@@ -13,7 +13,7 @@ from faceloupe.analysis.pipeline import Analyzer, Progress, analyze
 from faceloupe.bundle import format
 from faceloupe.bundle.reader import Archive
 from faceloupe.bundle.stream import Item, parts
-from faceloupe.config import Settings
+from faceloupe.config import Sampling, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.build import build
@@ -90,7 +90,7 @@ def reproduce(
 def _hashed(folder: Path, progress: Progress | None) -> dict[str, Path]:
     """The files of a folder by their SHA-256."""
     if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}; name the one that holds the evidence.")
+        raise UsageError(f"There is no folder {folder}; give the folder that contains the evidence.")
     paths, hashes = [path for path in sorted(folder.rglob("*")) if path.is_file()], {}
     for number, path in enumerate(paths, 1):
         try:
@@ -108,7 +108,7 @@ def _evidence(archive: Archive, sha256: str, files: Mapping[str, Path], folder: 
     name = format.evidence_name(sha256)
     if name not in archive.sizes:
         if sha256 not in files:
-            raise UsageError("Its evidence is not in the bundle, nor in a folder given with --evidence.")
+            raise UsageError("Its evidence is neither in the bundle nor in a folder given with --evidence.")
         return files[sha256]
     path = folder / sha256
     try:
@@ -116,7 +116,9 @@ def _evidence(archive: Archive, sha256: str, files: Mapping[str, Path], folder: 
             for chunk in archive.chunks(name):
                 stream.write(chunk)
     except OSError as problem:
-        raise UsageError(f"Its evidence cannot be written to {folder} ({problem.strerror}); make room there.") from None
+        raise UsageError(
+            f"Its evidence cannot be written to {folder} ({problem.strerror}); free some space there."
+        ) from None
     return path
 
 
@@ -126,16 +128,16 @@ def _reproduce_item(
     run = item.finding_run or item.runs[-1]
     before = run.report
     settings = _settings(before)
-    networks = replace(settings, frames=0, from_s=0.0, to_s=0.0)  # these do not depend on the segment
+    networks = settings.sampled(Sampling())  # these do not depend on the frames
     if networks not in loaded:
         loaded.clear()
-        loaded[networks] = Analyzer.load(settings)
+        loaded[networks] = Analyzer.load(networks)
     evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
     if evidence_file.evidence.sha256 != item.sha256:
-        raise UsageError("Its evidence changed while it was read; repeat this.")
+        raise UsageError("Its evidence changed while it was read; try again.")
     # A pass that explains adds up in another order than one that does not: the last digits would differ.
     explain = any("heatmap" in name for name in run.pictures)
-    analysis = analyze(evidence_file, loaded[networks], settings=settings, explain=explain, progress=progress)
+    analysis = analyze(evidence_file, loaded[networks], sampling=settings.sampling, explain=explain, progress=progress)
     return _compared(item, before, build(analysis))
 
 
@@ -144,7 +146,7 @@ def _settings(report: Report) -> Settings:
     try:
         then = Settings.of_report(msgspec.to_builtins(report.settings))
     except (KeyError, TypeError, ValueError):
-        raise UsageError("The settings of its report are not those of this release.") from None
+        raise UsageError("The settings of its report are not those of this version.") from None
     here = Settings.from_environment()
     return replace(then, **{name: min(getattr(then, name), getattr(here, name)) for name in _LIMITS})
 
@@ -152,10 +154,10 @@ def _settings(report: Report) -> Settings:
 def _compared(item: ItemRecord, before: Report, after: Report) -> Reproduction:
     same = Reproduction(item.sha256, item.name, versions=tuple(_differences(before, after)))
     if before.outcome != after.outcome:
-        return replace(same, problem=f"Its outcome was {before.outcome}, and is {after.outcome}.")
+        return replace(same, problem=f"Its outcome was {before.outcome} and is now {after.outcome}.")
     then, now = _scores(before), _scores(after)
     if then.keys() != now.keys():
-        return replace(same, problem="Other faces are found in it, or in other frames.")
+        return replace(same, problem="Other faces were found, or faces in other frames.")
     pairs = [(score, now[name]) for name, score in then.items()]
     if any(old.outcome != new.outcome or (old.score is None) != (new.score is None) for old, new in pairs):
         return replace(same, problem="The outcome of one of its faces differs.")

@@ -66,9 +66,7 @@ def parts(lines: Iterable[bytes]) -> Iterator[Item | LogEntry | Rest]:
     yield Rest(text)
 
 
-def _values(
-    lines: Iterator[bytes], kind: type[Item] | type[LogEntry]
-) -> Generator[Item | LogEntry, None, bytes]:
+def _values(lines: Iterator[bytes], kind: type[Item] | type[LogEntry]) -> Generator[Item | LogEntry, None, bytes]:
     """Split an array into its values, up to the line that ends it, of which the end is returned."""
     indent = 2 if kind is Item else 4
     bracket = b" " * indent + b"]"

@@ -26,9 +26,11 @@ def report_text(connection: Connection, run_id: str) -> str:
     """
     report = queries.report(connection, run_id)
     if report is None:
-        raise CaseError("There is no such run in the store; list the runs of the item.")
+        raise CaseError("There is no such run in the store.")
     if hashlib.sha256(report.text.encode()).hexdigest() != report.sha256:
-        raise CaseError(f"The report of run {run_id} is not what was filed; restore the data folder from a backup.")
+        raise CaseError(
+            f"The report of run {run_id} differs from what was filed; restore the data folder from a backup."
+        )
     return report.text
 
 
@@ -66,9 +68,7 @@ class Runs:
         """
         self._log.fail(case_id, Action.RUN, name_of(actor, "actor"), sha256, plain(reason))
 
-    def add(
-        self, case_id: str, sha256: str, report: Report, pictures: Mapping[str, bytes], *, actor: str
-    ) -> Run:
+    def add(self, case_id: str, sha256: str, report: Report, pictures: Mapping[str, bytes], *, actor: str) -> Run:
         """Keep a canonical report, and the pictures that belong to it.
 
         Args:
@@ -91,7 +91,7 @@ class Runs:
         with self._log.write_case(case_id, Action.RUN, actor, sha256=sha256) as transaction:
             item, connection = transaction.item(case_id, sha256), transaction.connection
             if report.evidence.sha256 != sha256:
-                raise PolicyViolation("The report is of other evidence than the item; file it to the item it is of.")
+                raise PolicyViolation("The report belongs to other evidence than the item; file it to its own item.")
             connection.execute(
                 "INSERT INTO runs (id, item_id, created_utc, actor, outcome, score, report_sha256, report)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -26,7 +26,7 @@ def shown_id(case_id: str) -> str:
 
 def unknown_case(case_id: str) -> PolicyViolation:
     """Return the refusal of a case that there is not."""
-    return PolicyViolation(f"There is no case {shown_id(case_id)}; `faceloupe case list` names those that there are.")
+    return PolicyViolation(f"There is no case {shown_id(case_id)}; see `faceloupe case list`.")
 
 
 def find_case(connection: Connection, case_id: str) -> Case:
@@ -57,8 +57,8 @@ def find_item(connection: Connection, case_id: str, prefix: str, viewer: str | N
     matches = queries.items_beginning(connection, case_id, digits, viewer) if _PREFIX.fullmatch(digits) else ()
     if len(matches) != 1:
         raise PolicyViolation(
-            f"{'Several items' if matches else 'No item'} of the case can be meant by {printable_name(digits)[:64]!r}; "
-            "give the first digits of its SHA-256, four or more."
+            f"{'Several items' if matches else 'No item'} of the case matches {printable_name(digits)[:64]!r}; "
+            "give at least the first four digits of its SHA-256."
         )
     return matches[0]
 

@@ -67,12 +67,9 @@ class CaseWorkflow:
 
         self.store.runs.begin(self.case_id, item.sha256, actor=self.actor)
         try:
-            evidence_file = self.store.items.open_evidence(
-                item.sha256, name=item.name, max_bytes=self.settings.max_bytes
-            )
-            analysis = pipeline.analyze(
-                evidence_file, analyzer, settings=self.settings, progress=progress, cancel=cancel
-            )
+            limit = analyzer.settings.max_bytes
+            evidence_file = self.store.items.open_evidence(item.sha256, name=item.name, max_bytes=limit)
+            analysis = pipeline.analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
             return self._add_run(ReportedAnalysis.of(analysis))
         except FaceLoupeError as problem:
             self.store.runs.fail(self.case_id, item.sha256, actor=self.actor, reason=str(problem))

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from faceloupe import __version__
 from faceloupe.cli import batch as batch_command
@@ -21,7 +21,10 @@ from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.system.logging import keep_log
-from faceloupe.types import Evidence
+from faceloupe.types import Evidence, Outcome
+
+if TYPE_CHECKING:
+    from faceloupe.report.schema import Report
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,76 +33,78 @@ def _number(value: float | None, form: str = ".2f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def _table(report: dict[str, Any]) -> str:
+def _table(report: "Report") -> str:
     """The report as a table that a person can read; every number is one of the report's."""
-    evidence, rates = report["evidence"], report["model"]["error_rates"]
-    size = f"{evidence['width']} x {evidence['height']} px, " if evidence["width"] else ""
-    if "video" in report:
-        size += _clip_facts(report)
+    evidence, rates = report.evidence, report.model.error_rates
+    size = f"{evidence.width} x {evidence.height} px, " if evidence.width else ""
+    if report.is_video:
+        size += _video_facts(report)
     lines = [
-        f"File       {evidence['name']}",
-        f"SHA-256    {evidence['sha256']}",
-        f"Content    {evidence['format'] or 'unknown'}, {size}{evidence['size_bytes']:,} bytes",
-        f"Effort     {report['settings']['effort'] or 'none of the three, as the model was named'}",
-        f"Model      {report['model']['id']} (weights {report['model']['weights_sha256'][:8]}, verified)",
-        f"Outcome    {report['outcome'].replace('_', ' ')}",
-        f"Reason     {report['reason']}",
+        f"File       {evidence.name}",
+        f"SHA-256    {evidence.sha256}",
+        f"Content    {evidence.format or 'unknown'}, {size}{evidence.size_bytes:,} bytes",
+        f"Effort     {report.settings.effort or 'none (a model was named)'}",
+        f"Model      {report.model.id} (weights {report.model.weights_sha256[:8]}, verified)",
+        f"Outcome    {report.outcome.replace('_', ' ')}",
+        f"Reason     {report.reason}",
     ]
-    if report["score"] is not None:
-        low, high = rates["interval_95"]["fpr"]
+    if report.score is not None:
+        low, high = rates.interval_95.fpr
         lines += [
-            f"Score      {report['score']:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
-            f"log10 LR   {report['log10_lr']:+.2f}: {report['verbal']}",
-            f"Errors     of single faces: {rates['fpr']:.1%} of {rates['n_real']} authentic were called manipulated "
+            f"Score      {report.score:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
+            f"log10 LR   {report.log10_lr:+.2f}: {report.verbal}",
+            f"Errors     of single faces: {rates.fpr:.1%} of {rates.n_real} authentic were called manipulated "
             f"(95 % interval {low:.1%} to {high:.1%}),",
-            f"           {rates['fnr']:.1%} of {rates['n_fake']} manipulated ones authentic, "
-            f"{rates['inconclusive']:.0%} of all neither; measured on",
-            f"           {rates['measured_on']}",
+            f"           {rates.fnr:.1%} of {rates.n_fake} manipulated were called authentic, "
+            f"{rates.inconclusive:.0%} of all were inconclusive; measured on",
+            f"           {rates.measured_on}",
         ]
-    if "video" in report:
+    if report.is_video:
         lines += _tracks(report)
-    elif report["faces"]:
+    elif report.image_faces:
         lines += [
             "",
             f"{'Face':>4}  {'Outcome':<14}  {'Score':>5}  {'log10 LR':>8}  {'Size px':>7}  Box x0, y0, x1, y1",
         ]
-        for face in report["faces"]:
-            corners = ", ".join(f"{value:.0f}" for value in face["box"])
+        for face in report.image_faces:
+            corners = ", ".join(f"{value:.0f}" for value in face.box)
             lines.append(
-                f"{face['id']:>4}  {face['outcome'].replace('_', ' '):<14}  {_number(face['score']):>5}  "
-                f"{_number(face['log10_lr'], '+.2f'):>8}  {face['size_px']:>7.0f}  {corners}"
+                f"{face.id:>4}  {face.outcome.replace('_', ' '):<14}  {_number(face.score):>5}  "
+                f"{_number(face.log10_lr, '+.2f'):>8}  {face.size_px:>7.0f}  {corners}"
             )
     return "\n".join(lines)
 
 
-def _clip_facts(report: dict[str, Any]) -> str:
-    evidence, video = report["evidence"], report["video"]
-    rate = "no frame rate" if evidence["frame_rate"] is None else f"{evidence['frame_rate']:.5g} frames/s"
-    varying = " on average" if video["variable_frame_rate"] else ""
-    return f"{video['codec']}, {_number(evidence['duration_s'])} s, {rate}{varying}, "
+def _video_facts(report: "Report") -> str:
+    evidence, video = report.evidence, report.video
+    if video is None:
+        return ""
+    rate = "frame rate unknown" if evidence.frame_rate is None else f"{evidence.frame_rate:.5g} frames/s"
+    varying = " on average" if video.variable_frame_rate else ""
+    return f"{video.codec}, {_number(evidence.duration_s)} s, {rate}{varying}, "
 
 
-def _tracks(report: dict[str, Any]) -> list[str]:
-    looked, cuts = len(report["frames"]), len(report["cuts"])
+def _tracks(report: "Report") -> list[str]:
+    analyzed, cuts = len(report.frames), len(report.cuts)
     between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
-    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} looked at, {between}"]
-    if report["faces"]:
+    lines = [f"Frames     {analyzed} of {report.evidence.frame_count:,} analyzed, {between}"]
+    if report.tracks:
         columns = f"{'Track':>5}  {'Person':>6}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
         lines += ["", f"{columns}  Seen (frames scored)"]
-    for track in report["faces"]:
-        low, high = track["whole"]["score_interval_95"] if track["whole"] else (None, None)
+    for track in report.tracks:
+        low, high = track.whole.score_interval_95 if track.whole else (None, None)
         interval = "-" if low is None else f"{low:.2f} .. {high:.2f}"
         lines.append(
-            f"{track['id']:>5}  {track['person']:>6}  {track['outcome'].replace('_', ' '):<14}  "
-            f"{_number(track['score']):>5}  {interval:<13}  "
-            f"{track['first_s']:.2f} s to {track['last_s']:.2f} s ({track['frames_scored']})"
+            f"{track.id:>5}  {track.person:>6}  {track.outcome.replace('_', ' '):<14}  "
+            f"{_number(track.score):>5}  {interval:<13}  "
+            f"{track.first_s:.2f} s to {track.last_s:.2f} s ({track.frames_scored})"
         )
     return lines
 
 
 def _analyze(options: argparse.Namespace) -> int:
     from faceloupe.analysis import pipeline  # heavy imports wait until the arguments are known to be good
-    from faceloupe.report.build import to_json
+    from faceloupe.report.build import build
     from faceloupe.report.write import write
 
     settings = _settings(options)
@@ -108,17 +113,15 @@ def _analyze(options: argparse.Namespace) -> int:
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
     _refuse_for_images(options, evidence_file.evidence)
     analyzer = pipeline.Analyzer.load(settings)
-    analysis = pipeline.analyze(
-        evidence_file, analyzer, settings=settings, explain=options.out is not None, progress=progress
-    )
+    analysis = pipeline.analyze(evidence_file, analyzer, explain=options.out is not None, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
+    report = build(analysis)
     if options.out is not None:
-        write(analysis, options.out)
-    report = analysis.report
-    _emit(to_json(report) if options.json else _table(report))
-    if report["outcome"] == "error":
-        _complain(f"{report['evidence']['name']} cannot be analyzed: {report['reason']}")
+        write(analysis, report, options.out)
+    _emit(report.to_json() if options.json else _table(report))
+    if report.outcome is Outcome.ERROR:
+        _complain(f"{report.evidence.name} cannot be analyzed: {report.reason}")
         return 2
     return 0
 
@@ -130,14 +133,14 @@ def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
         if value is not None
     ]
     if named and evidence.media_type == "image" and evidence.format is not None:
-        what = f"{printable_name(evidence.name)} is a still picture ({evidence.format})"
-        raise UsageError(f"{what}; {', '.join(named)} {'is' if len(named) == 1 else 'are'} for videos.")
+        what = f"{printable_name(evidence.name)}is an image ({evidence.format})"
+        raise UsageError(f"{what}; {', '.join(named)} can only be used with videos.")
 
 
 def _validate(options: argparse.Namespace) -> int:
     from faceloupe.analysis import pipeline
     from faceloupe.evaluation import labeled_folder
-    from faceloupe.report.build import to_json
+    from faceloupe.report.schema import json_text
     from faceloupe.report.write import refuse_taken
 
     settings = _settings(options)
@@ -145,10 +148,10 @@ def _validate(options: argparse.Namespace) -> int:
         refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
     analyzer = pipeline.Analyzer.load(settings)
     progress = _progress if sys.stderr.isatty() else None
-    validation = labeled_folder.validate(options.folder, analyzer, settings=settings, progress=progress)
+    validation = labeled_folder.validate(options.folder, analyzer, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    _emit(to_json(validation.as_dict()) if options.json else labeled_folder.table(validation))
+    _emit(json_text(validation.as_dict()) if options.json else labeled_folder.table(validation))
     if options.out is not None:
         labeled_folder.write(validation, options.out)
     return 0
@@ -183,46 +186,55 @@ class _Parser(argparse.ArgumentParser):
 
 def _folder(text: str) -> Path:
     if not text:  # an unset variable of a script, most likely
-        raise argparse.ArgumentTypeError("a folder must be named")
+        raise argparse.ArgumentTypeError("a folder was expected")
     return Path(text)
 
 
 def _model(text: str) -> str:
     if not text:  # likewise
-        raise argparse.ArgumentTypeError("a model must be named")
+        raise argparse.ArgumentTypeError("a model id was expected")
     return text
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="faceloupe", description="Forensic examination of faces, offline and on a CPU.")
+    parser = _Parser(
+        prog="faceloupe", description="Examine faces in images and videos for manipulation, offline and on a CPU."
+    )
     parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument(
         "--effort",
         choices=tuple(EFFORTS),
-        help="how much is computed for a score: the core network alone, an expert beside it, or both with more "
-        f"framings and frames ({DEFAULT_EFFORT})",
+        help="amount of computation per score: quick (core network only), standard (core and expert) or thorough "
+        "(both, "
+        f"on more framings and frames) (default: {DEFAULT_EFFORT})",
     )
     scoring = argparse.ArgumentParser(add_help=False, parents=[effort])
     scoring.add_argument(
         "--model",
         metavar="ID",
         type=_model,
-        help="model that scores, in place of an effort; `faceloupe models list` names them",
+        help="id of the model to use instead of an effort; see `faceloupe models list`",
     )
-    about = "examine one image or video"
+    about = "analyze one image or video"
     analyze = commands.add_parser("analyze", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     analyze.add_argument("file", metavar="FILE", type=Path)
-    analyze.add_argument("--json", action="store_true", help="print the JSON report and nothing else")
+    analyze.add_argument("--json", action="store_true", help="print only the report as JSON")
     analyze.add_argument(
         "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
     )
-    analyze.add_argument("--frames", metavar="N", type=int, help="frames of a video to look at; by its duration else")
-    analyze.add_argument("--from", dest="from_s", metavar="S", type=float, help="look at a video from this second on")
-    analyze.add_argument("--to", dest="to_s", metavar="S", type=float, help="and up to this one")
+    analyze.add_argument(
+        "--frames", metavar="N", type=int, help="number of video frames to analyze (default: chosen from the duration)"
+    )
+    analyze.add_argument(
+        "--from", dest="from_s", metavar="S", type=float, help="analyze a video from this second (default: its start)"
+    )
+    analyze.add_argument(
+        "--to", dest="to_s", metavar="S", type=float, help="analyze a video up to this second (default: its end)"
+    )
     analyze.set_defaults(run=_analyze)
-    about = "examine folders, files and ZIPs, one row of a table for each file"
+    about = "analyze folders, files and ZIPs into a table with one row per file"
     batch = commands.add_parser("batch", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     batch_command.add_batch(batch)
     batch.set_defaults(run=lambda options: batch_command.batch(options, _settings(options), _Console()))
@@ -231,27 +243,40 @@ def _parser() -> argparse.ArgumentParser:
         "validate", parents=[scoring], help=about, description=f"{about.capitalize()}."
     )
     labeled_folder.add_argument("folder", metavar="DIR", type=_folder)
-    labeled_folder.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+    labeled_folder.add_argument("--json", action="store_true", help="print only the result as JSON")
     labeled_folder.add_argument(
-        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots there"
+        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots to this folder"
     )
     labeled_folder.set_defaults(run=_validate)
-    about = "cases: evidence, what was found in it, notes, decisions, signatures, and a log of it all"
+    about = "manage cases: evidence, results, notes, decisions, signatures and their log"
     case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
     case_command.add_actions(case, effort)
     case.set_defaults(run=lambda options: case_command.ANSWERS[options.action](options, _Console()))
     for name, about, add, answer in (
         ("verify", "check an exported bundle", bundle.add_verify, bundle.verify),
-        ("reproduce", "score the evidence of a bundle anew", bundle.add_reproduce, bundle.reproduce),
+        ("reproduce", "score the evidence of a bundle again and compare", bundle.add_reproduce, bundle.reproduce),
     ):
         of_bundle = commands.add_parser(name, help=about, description=f"{about.capitalize()}.")
         add(of_bundle)
         of_bundle.set_defaults(run=partial(_of_bundle, answer))
     _add_models(commands)
-    about = "hash a password for the app of a shared workstation"
-    hashing = commands.add_parser("password", help=about, description=f"{about.capitalize()}; it is asked for.")
+    about = "check the weights and a sample, and serve the app"
+    app = commands.add_parser("app", help=about, description=f"{about.capitalize()}.")
+    app.add_argument("--port", metavar="PORT", type=int, help="port to listen on (default: 8501)")
+    app.add_argument("--address", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    app.set_defaults(run=_app, log="app")
+    about = "make the password hash for an app on a shared workstation"
+    hashing = commands.add_parser(
+        "password", help=about, description=f"{about.capitalize()}; the password is read from the terminal or stdin."
+    )
     hashing.set_defaults(run=_password)
     return parser
+
+
+def _app(options: argparse.Namespace) -> int:
+    from faceloupe.ui.serve import serve  # torch, of which no other command here needs to know
+
+    return serve(port=options.port, address=options.address)
 
 
 def _password(options: argparse.Namespace) -> int:
@@ -259,7 +284,7 @@ def _password(options: argparse.Namespace) -> int:
     from faceloupe.ui.auth.password import PasswordHash
 
     if sys.stdin.isatty():
-        first, second = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+        first, second = getpass.getpass("Password: "), getpass.getpass("Repeat the password: ")
         if first != second:
             raise UsageError("The two passwords differ; try again.")
     else:
@@ -273,33 +298,48 @@ def _of_bundle(answer: Callable[[argparse.Namespace, Console], int], options: ar
 
 
 def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    about = "the models and their weights, and what a checkpoint file is"
-    models = commands.add_parser("models", help=about, description=f"Show {about}.")
+    about = "manage models and their weights, and inspect checkpoint files"
+    models = commands.add_parser("models", help=about, description=f"{about.capitalize()}.")
     models.set_defaults(run=_models)
     actions = models.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     listing = actions.add_parser("list", help="list the models", description="List the models of the weights folder.")
-    listing.add_argument("--json", action="store_true", help="print the list as JSON and nothing else")
+    listing.add_argument("--json", action="store_true", help="print only the list as JSON")
     verify = actions.add_parser("verify", help="check weights", description="Check weights against their records.")
-    verify.add_argument("ids", metavar="ID", nargs="*", help="a model's id; all models where none is given")
-    about = "fetch weights that are missing"
+    verify.add_argument("ids", metavar="ID", nargs="*", help="id of a model (default: all models)")
+    about = "fetch missing weights"
     fetch = actions.add_parser("fetch", help=about, description=f"{about.capitalize()}, from FACELOUPE_RELEASES.")
-    fetch.add_argument("ids", metavar="ID", nargs="*", help="a model's id; the one that scores where none is given")
+    fetch.add_argument("ids", metavar="ID", nargs="*", help="id of a model (default: the model in use)")
     fetch.add_argument(
-        "--from", dest="file", metavar="FILE", type=Path, help="take this file instead; its content says which it is"
+        "--from",
+        dest="file",
+        metavar="FILE",
+        type=Path,
+        help="install this file instead of downloading; its content identifies the model",
     )
-    about = "write a network as ONNX, with a record of its own"
+    about = "export a network as ONNX, with its own record"
     export = actions.add_parser("export", help=about, description=f"{about.capitalize()}.")
-    export.add_argument("id", metavar="ID", help="a model's id")
+    export.add_argument("id", metavar="ID", help="id of a model")
     export.add_argument("--onnx", metavar="OUT.onnx", type=Path, required=True, help="file to write")
     export.add_argument("--int8", action="store_true", help="quantize the weights to 8 bits")
-    export.add_argument("--pictures", metavar="DIR", type=_folder, help="pictures with faces to compare on")
     export.add_argument(
-        "--validate", dest="labeled", metavar="DIR", type=_folder, help="measure its own error rates on real/ and fake/"
+        "--pictures",
+        metavar="DIR",
+        type=_folder,
+        help="folder of images with faces for the comparison (default: the bundled samples)",
     )
-    about = "say what a checkpoint file holds and what loading it would do"
-    inspect = actions.add_parser("inspect", help=about, description=f"{about.capitalize()}; nothing in it is run.")
+    export.add_argument(
+        "--validate",
+        dest="labeled",
+        metavar="DIR",
+        type=_folder,
+        help="measure the exported network's error rates on the subfolders real and fake",
+    )
+    about = "show what a checkpoint file contains and what loading it would do"
+    inspect = actions.add_parser(
+        "inspect", help=about, description=f"{about.capitalize()}, without running anything in it."
+    )
     inspect.add_argument("file", metavar="FILE", type=Path)
-    inspect.add_argument("--json", action="store_true", help="print the findings as JSON and nothing else")
+    inspect.add_argument("--json", action="store_true", help="print only the findings as JSON")
 
 
 class _OutputLost(Exception):
@@ -347,7 +387,7 @@ def _discard(stream: TextIO) -> None:
 def _run(arguments: list[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
-        keep_log("command-line")
+        keep_log(getattr(options, "log", "command-line"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
             return options.run(options)
@@ -361,7 +401,7 @@ def _run(arguments: list[str] | None) -> int:
         raise
     except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is shown a traceback
         _LOG.exception("A command failed")
-        _complain(f"something went wrong that was not foreseen ({type(problem).__name__}); the log has the details.")
+        _complain(f"an unexpected error occurred ({type(problem).__name__}); see the log for details.")
         return 2
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)

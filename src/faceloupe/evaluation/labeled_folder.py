@@ -98,7 +98,7 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
         UsageError: a folder is missing, empty, unreadable, or a link: what it leads to would not be counted.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; one with the subfolders real and fake was expected.")
+        raise UsageError(f"{folder} is not a folder; expected a folder with the subfolders real and fake.")
     files = []
     for name, label in FOLDERS.items():
         found = []
@@ -110,7 +110,7 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
             found += [Path(place, one).relative_to(folder) for one in sorted(names) if not one.startswith(".")]
         if not found:
             raise UsageError(
-                f"{folder / name} holds no files; authentic ones were expected in real and manipulated ones in fake."
+                f"{folder / name} contains no files; expected authentic files in real and manipulated files in fake."
             )
         files += [(path, label) for path in sorted(found)]
     return files
@@ -125,7 +125,6 @@ def validate(
     folder: Path,
     analyzer: Analyzer,
     *,
-    settings: Settings,
     progress: Callable[[str, float], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Validation:
@@ -143,27 +142,27 @@ def validate(
     copies: dict[Path, Path] = {}
     for number, (path, label) in enumerate(listed):  # all are hashed first: a wrong label shows before hours of work
         _step(progress, cancel, f"Hashing file {number + 1} of {len(listed)}", 0.1 * number / len(listed))
-        evidence_file = _taken(folder / path, settings)
+        evidence_file = _taken(folder / path, analyzer.settings)
         if not isinstance(evidence_file, str):
             before, its_label = first.setdefault(evidence_file.evidence.sha256, (path, label))
             if its_label != label:
-                raise UsageError(f"{path} and {before} are the same file under both labels; one of them is wrong.")
+                raise UsageError(f"{path} and {before} are the same file with different labels; remove the wrong one.")
             if before != path:
                 copies[path] = before
     for number, (path, label) in enumerate(listed):
         _step(progress, cancel, f"File {number + 1} of {len(listed)}", 0.1 + 0.9 * number / len(listed))
-        evidence_file = _taken(folder / path, settings)
+        evidence_file = _taken(folder / path, analyzer.settings)
         if isinstance(evidence_file, str):
             files.append(Judged(path, label, "", Outcome.ERROR, None, evidence_file))
             continue
         digest = evidence_file.evidence.sha256
         if path in copies:
-            why = f"the same file as {copies[path]}, counted there"
+            why = f"duplicate of {copies[path]}, counted there"
             files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
             continue
-        report = analyze(evidence_file, analyzer, settings=settings, explain=False).report
-        files.append(Judged(path, label, digest, Outcome(report["outcome"]), report["score"], report["reason"]))
-    return _measured(files, analyzer, settings)
+        analysis = analyze(evidence_file, analyzer, explain=False)
+        files.append(Judged(path, label, digest, analysis.outcome, analysis.score, analysis.reason))
+    return _measured(files, analyzer)
 
 
 def _taken(path: Path, settings: Settings) -> EvidenceFile | str:
@@ -183,15 +182,17 @@ def _step(
         progress(stage, share)
 
 
-def _measured(files: Sequence[Judged], analyzer: Analyzer, settings: Settings) -> Validation:
+def _measured(files: Sequence[Judged], analyzer: Analyzer) -> Validation:
     scored = [file for file in files if file.score is not None]
     for name, label in FOLDERS.items():
         if not any(file.label == label for file in scored):
-            raise UsageError(f"No file in {name} could be scored, so there is no error rate; see their reasons.")
+            raise UsageError(
+                f"No file in {name} could be scored, so there are no error rates; see the reasons of the files."
+            )
     record = analyzer.scorer.record
     thresholds = record.thresholds
     return Validation(
-        settings.stated_effort,
+        analyzer.settings.stated_effort,
         record.id,
         record.weights_sha256,
         (thresholds.lower, thresholds.upper),
@@ -217,7 +218,7 @@ def table(validation: Validation) -> str:
     """The result as a table to read."""
     measures, facts = validation.measures, validation.as_dict()
     lines = [
-        f"Effort     {validation.effort or 'none of the three, as the model was named'}",
+        f"Effort     {validation.effort or 'none (a model was named)'}",
         f"Model      {validation.model_id} (weights {validation.weights_sha256[:8]}, verified)",
         f"Files      {facts['files']}: {measures.n_real} authentic and {measures.n_fake} manipulated were scored, "
         f"{facts['units']} independent units",

@@ -38,7 +38,7 @@ SUFFIX = ".onnx"
 INPUT, OUTPUT = "faces", "logits"
 _OPSET = 18  # the oldest that torch's exporter writes without a conversion
 _MOST_FACES = 256  # for parity
-_EXTRA = "install what exporting needs: pip install --requirement requirements-export.txt"
+_EXTRA = "install the requirements of the export: pip install --requirement requirements-export.txt"
 
 
 class ExportedScorer:
@@ -119,14 +119,16 @@ def export(
     if target.suffix != SUFFIX:
         raise UsageError(f"{printable_name(target.name)} must end in {SUFFIX}.")
     if target.parent.resolve() == folder.resolve():
-        raise UsageError(f"{target.parent} holds the model records, and an export is none; choose another folder.")
+        raise UsageError(
+            f"{target.parent} contains the model records, where exports do not belong; choose another folder."
+        )
     names = target.name, target.with_suffix(".json").name
     refuse_taken(names, target.parent)
     _require()
     say("Loading", 0.0)
     settings = replace(settings, model=record.id, device="cpu")
     analyzer = Analyzer.load(settings, folder=folder)
-    faces, described = _faces(pictures, analyzer, settings)
+    faces, described = _faces(pictures, analyzer)
     say("Exporting", 0.1)
     network = load_network(record, folder).to(memory_format=torch.contiguous_format)
     content = _float32(network, record.input)
@@ -140,7 +142,7 @@ def export(
     if labeled is not None:
         for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", analyzer.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
-            found = labeled_folder.validate(labeled, replace(analyzer, scorer=scorer), settings=settings)
+            found = labeled_folder.validate(labeled, replace(analyzer, scorer=scorer))
             values[name] = found.as_dict() | {"measured_on": "a folder of labeled pictures, through the whole pipeline"}
     publish({names[0]: content, names[1]: to_json(values).encode()}, target.parent)
     say("Exported", 1.0)
@@ -164,10 +166,10 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], Expo
         fits = (values["onnx"]["sha256"], values["of"]["record_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise WeightsError(
-            f"{printable_name(path.name)} or its record is missing or damaged; export it anew."
+            f"{printable_name(path.name)} or its record is missing or damaged; export it again."
         ) from problem
     if fits != (hashlib.sha256(content).hexdigest(), record.sha256):
-        raise WeightsError(f"{printable_name(path.name)} is not what its record says; export it anew.")
+        raise WeightsError(f"{printable_name(path.name)} does not match its record; export it again.")
     return values, ExportedScorer(record, content)
 
 
@@ -194,10 +196,10 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
     try:
         return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as problem:
-        raise WeightsError("The ONNX file holds no network that can be run; export it anew.") from problem
+        raise WeightsError("The ONNX file contains no network that can be run; export it again.") from problem
 
 
-def _faces(pictures: Path | None, analyzer: Analyzer, settings: Settings) -> tuple[list[FaceViews], str]:
+def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], str]:
     """Views of the faces in some pictures, and which pictures those were."""
     paths = [sample.path for sample in SAMPLES]
     if pictures is not None:
@@ -208,12 +210,12 @@ def _faces(pictures: Path | None, analyzer: Analyzer, settings: Settings) -> tup
         if len(views) >= _MOST_FACES:
             break
         with contextlib.suppress(EvidenceError):  # what cannot be read has no face
-            evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
-            rgb = decode(evidence_file, settings=settings).rgb
+            evidence_file = open_evidence(path, max_bytes=analyzer.settings.max_bytes)
+            rgb = decode(evidence_file, settings=analyzer.settings).rgb
             found = [analyzer.scorer.view(rgb, face.box) for face in analyzer.detector.detect(rgb)]
             views, used = views + found, used + bool(found)
     if not views:
-        raise UsageError(f"{pictures} holds no picture with a face; name a folder that does.")
+        raise UsageError(f"{pictures} contains no image with a face; give another folder.")
     source = "the bundled samples" if pictures is None else "a folder of pictures"
     return views[:_MOST_FACES], f"{len(views[:_MOST_FACES])} faces of {used} pictures: {source}"
 
@@ -251,9 +253,7 @@ def _int8(content: bytes) -> bytes:
     users = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
     for node in users:
         if node.op_type == "Gemm" and not any(one.name == "transB" and one.i == 1 for one in node.attribute):
-            raise WeightsError(
-                "The exported classifier has another layout than is quantized here; export it in float32."
-            )
+            raise WeightsError("The exported classifier has a layout that cannot be quantized; export it in float32.")
     names = {node.input[1] for node in users}
     made, added = [], []
     for tensor in list(model.graph.initializer):

@@ -64,7 +64,9 @@ class AnalysisStore:
     """Recent analyses; beside that of a video the file, so that its frames can be decoded again."""
 
     def __init__(self, capacity_bytes: int = _ANALYSES_BYTES) -> None:
-        self._recent: Recent[AnalysisKey, tuple[ReportedAnalysis, EvidenceFile | None]] = Recent(_examined_size, capacity_bytes)
+        self._recent: Recent[AnalysisKey, tuple[ReportedAnalysis, EvidenceFile | None]] = Recent(
+            _examined_size, capacity_bytes
+        )
 
     def get(self, key: AnalysisKey) -> ReportedAnalysis | None:
         """The analysis, or None where it is not kept any more."""

@@ -154,12 +154,12 @@ SENTENCES = {
     "crash": r"crashed its decoder \(SIGSEGV\)",
     "abort": r"crashed its decoder \(SIGABRT\)",
     "leave": r"crashed its decoder \(it ended early\)",
-    "raise": r"crashed its decoder \(an unforeseen error\)",
-    "hang": "kept its decoder busy for 1 s",
-    "spin": "kept its decoder busy for 1 s",
-    "greed": "more memory than a decoder may have",
-    "hoard": "more memory than a decoder may have",
-    **dict.fromkeys(("noise", "flood", "nesting", "infinity", "bool", "vast", "control", "novel"), "no sense"),
+    "raise": r"crashed its decoder \(an unexpected error\)",
+    "hang": "at the limit of 1 s",
+    "spin": "at the limit of 1 s",
+    "greed": "more memory than a decoder may use",
+    "hoard": "more memory than a decoder may use",
+    **dict.fromkeys(("noise", "flood", "nesting", "infinity", "bool", "vast", "control", "novel"), "invalid data"),
 }
 
 
@@ -184,7 +184,7 @@ def test_no_answer_of_a_decoder_about_a_video_is_taken_on_trust(hostile, tmp_pat
             assert trick in WALKED
             list(video.walk([1], every=True))
 
-    with pytest.raises(EvidenceError, match="no sense"):
+    with pytest.raises(EvidenceError, match="invalid data"):
         walked()
     with taken(clip).open() as stream, IsolatedVideo(taken(clip), stream, settings=SETTINGS) as video:
         assert [read_number(decoded_frame.rgb()) for decoded_frame in video.walk(range(4), every=True)] == [0, 1, 2, 3]
@@ -253,10 +253,10 @@ def test_decoders_end_with_a_parent_that_is_killed_and_leave_nothing(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from faceloupe.config import Settings\n"
-        "from faceloupe.media.evidence_file import take_in\n"
-        "from faceloupe.media.sandbox import still, worker\n"
-        "worker._MODULE = 'tests.media.sandbox.hostile_server'\n"
-        "still.decode(take_in(Path(sys.argv[1]), max_bytes=10**8), settings=Settings())\n"
+        "from faceloupe.media.evidence_file import open_evidence\n"
+        "from faceloupe.media.sandbox import client, image\n"
+        "client._MODULE = 'tests.media.sandbox.hostile_server'\n"
+        "image.decode(open_evidence(Path(sys.argv[1]), max_bytes=10**8), settings=Settings())\n"
     )
     before = {folder: set(os.listdir(folder)) for folder in ("/tmp", "/dev/shm")}
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
@@ -291,13 +291,13 @@ def test_a_forked_process_has_a_server_of_its_own():
         "import os, sys\n"
         "from pathlib import Path\n"
         "from faceloupe.config import Settings\n"
-        "from faceloupe.media.evidence_file import take_in\n"
-        "from faceloupe.media.sandbox import still, worker\n"
-        "intake = take_in(Path(sys.argv[1]), max_bytes=10**8)\n"
-        "still.decode(intake, settings=Settings())\n"
+        "from faceloupe.media.evidence_file import open_evidence\n"
+        "from faceloupe.media.sandbox import client, image\n"
+        "intake = open_evidence(Path(sys.argv[1]), max_bytes=10**8)\n"
+        "image.decode(intake, settings=Settings())\n"
         "process = os.fork()\n"
-        "still.decode(intake, settings=Settings())\n"
-        "worker.stop()\n"
+        "image.decode(intake, settings=Settings())\n"
+        "client.stop()\n"
         "if process == 0: os._exit(7)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))\n"
     )

@@ -7,6 +7,7 @@ from pypdf import PdfReader
 from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from faceloupe.errors import UsageError
+from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.pdf import MOST_ENTRIES, write_pdf
 from tests.report.case_records import NAME, case, chain, decision, item, note, sign_off
@@ -17,7 +18,8 @@ RIGHT = (18 + 174) * 72 / 25.4  # end of the text, points
 
 def drawn(record, pictures, **options) -> bytes:
     stream = io.BytesIO()
-    write_pdf(record, pictures.__getitem__, stream, letterhead=options.pop("letterhead", LETTERHEAD), **options)
+    letterhead = options.pop("letterhead", LETTERHEAD)
+    write_pdf(CaseRecord.from_values(record), pictures.__getitem__, stream, letterhead=letterhead, **options)
     return stream.getvalue()
 
 
@@ -188,7 +190,7 @@ def test_a_file_is_written_whole_and_never_over_another(record, content, runs, t
     path = tmp_path / "case.pdf"
     write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
     assert path.read_bytes() == content
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
 
 

@@ -13,10 +13,10 @@ from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.system import memory
 from faceloupe.system.logging import keep_log
-from faceloupe.types import Outcome, Picture
+from faceloupe.types import Outcome, Picture, TrackFinding
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis
+    from faceloupe.analysis.results import Analysis
 
 
 _LOG = logging.getLogger(__name__)
@@ -81,9 +81,7 @@ class AnalysisWorker:
 
         task, evidence_file = one.taken.task, one.taken.evidence_file
         try:
-            analysis = analyze(
-                evidence_file, self._analyzer, settings=self._settings, explain=False, decode=one.decoded
-            )
+            analysis = analyze(evidence_file, self._analyzer, explain=False, decode=one.decoded)
             return self._result(analysis, one.picture)
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))
@@ -96,20 +94,18 @@ class AnalysisWorker:
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
         from faceloupe.batch.similarity import perceptual_hash
-        from faceloupe.report.build import to_json
+        from faceloupe.report.build import build
 
-        report = analysis.report
-        outcome = Outcome(report["outcome"])
         return Result(
-            report["evidence"]["media_type"],
-            outcome,
-            report["reason"],
-            report["score"],
-            report["log10_lr"],
-            None if outcome is Outcome.ERROR else len(report["faces"]),
-            report["evidence"]["duration_s"],
+            analysis.evidence.media_type,
+            analysis.outcome,
+            analysis.reason,
+            analysis.score,
+            analysis.log10_lr,
+            None if analysis.outcome is Outcome.ERROR else len(analysis.faces) + len(analysis.tracks),
+            analysis.evidence.duration_s,
             "" if picture is None else perceptual_hash(picture.rgb),
-            to_json(report) if self._reports else "",
+            build(analysis).to_json() if self._reports else "",
             _thumbnail(analysis, picture) if self._thumbnails else b"",
         )
 
@@ -144,8 +140,9 @@ def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
     from PIL import Image
 
     if picture is None:
-        deciding = sorted(analysis.tracks, key=lambda track: track.score != analysis.report["score"])
-        return next(((track.strongest or track.largest).thumb for track in deciding), b"")
+        decisive = analysis.decisive
+        shown = decisive if isinstance(decisive, TrackFinding) else next(iter(analysis.tracks), None)
+        return b"" if shown is None else (shown.strongest or shown.largest).thumb
     rgb = picture.rgb
     step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
     image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()
@@ -159,6 +156,9 @@ _TRIM_EVERY = 64  # files
 
 
 def _unforeseen(task: Task, problem: Exception) -> Result:
-    _LOG.error("A file of a batch was not examined: %s", task.sha256, exc_info=problem)
-    words = f"It could not be examined for a reason that was not foreseen ({type(problem).__name__}); the log has more."
+    _LOG.error("A file of a batch was not analyzed: %s", task.sha256, exc_info=problem)
+    words = (
+        f"An unexpected error occurred while this file was analyzed ({type(problem).__name__}); see the log for "
+        "details."
+    )
     return failed(task.media_type, words)

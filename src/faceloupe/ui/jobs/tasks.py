@@ -47,7 +47,6 @@ def analyze_image_job(
     analyzer: Analyzer,
     store: AnalysisStore,
     *,
-    settings: Settings,
     progress: Progress,
     cancel: Cancel,
 ) -> AnalysisKey:
@@ -59,14 +58,12 @@ def analyze_image_job(
     """
     name, found = evidence_file.evidence.name, evidence_file.evidence.format
     if evidence_file.evidence.media_type == "video":
-        raise EvidenceError(f"{name} is a video ({found}), not a still picture; examine it on the page Video.")
-    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings)
+        raise EvidenceError(f"{name} is a video ({found}), not an image; analyze it on the page Video.")
+    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
         with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
-            analysis = ReportedAnalysis.of(
-                analyze(evidence_file, analyzer, settings=settings, progress=progress, cancel=cancel)
-            )
+            analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
     store.put(key, analysis, evidence_file)  # of the same bytes, this file is the one that can be read now
     return key
 
@@ -76,7 +73,6 @@ def examine(
     analyzer: Analyzer,
     store: AnalysisStore,
     *,
-    settings: Settings,
     progress: Progress,
     cancel: Cancel,
 ) -> AnalysisKey:
@@ -94,12 +90,10 @@ def examine(
 
     evidence_file = open_file(hashed)
     _refuse_images(evidence_file)
-    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings)
+    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
-        analysis = ReportedAnalysis.of(
-            analyze(evidence_file, analyzer, settings=settings, progress=progress, cancel=cancel)
-        )
+        analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
     store.put(key, analysis, evidence_file)  # likewise
     return key
 
@@ -108,9 +102,9 @@ def _refuse_images(evidence_file: EvidenceFile) -> None:
     name, found = evidence_file.evidence.name, evidence_file.evidence.format
     if found is None:
         kinds = ", ".join(sorted(VIDEO_FORMATS))
-        raise EvidenceError(f"{name} holds no video of a kind that can be read here ({kinds}); export it as MP4.")
+        raise EvidenceError(f"{name} contains no video in a supported format ({kinds}); export it as MP4.")
     if evidence_file.evidence.media_type != "video":
-        raise EvidenceError(f"{name} is a still picture ({found}), not a video; examine it on the page Image.")
+        raise EvidenceError(f"{name} is an image ({found}), not a video; analyze it on the page Image.")
 
 
 def copy_path(folder: Path, key: AnalysisKey) -> Path:
@@ -130,7 +124,7 @@ def annotate(
     """
     analysis, evidence_file, path = store.get(key), store.evidence_file(key), copy_path(folder, key)
     if analysis is None or evidence_file is None:
-        raise EvidenceError(f"The result of {key.name} is not in memory any more; examine it anew.")
+        raise EvidenceError(f"The result of {key.name} is no longer in memory; analyze it again.")
     if not path.exists():
         copies = sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime_ns)
         for old in copies[: max(0, len(copies) + 1 - _COPIES)]:
@@ -179,7 +173,7 @@ def write_bundle(
         language=language,
         with_evidence=with_evidence,
     )
-    return f"The bundle is at {path}; the SHA-256 of its manifest is {exported.manifest_sha256}."
+    return f"The bundle was written to {path}; the SHA-256 of its manifest is {exported.manifest_sha256}."
 
 
 def file_unseen(
@@ -200,7 +194,7 @@ def file_unseen(
 
     def report_progress(stage: str, share: float) -> None:
         if cancel():
-            raise Cancelled("The filing was cancelled.")
+            raise Cancelled("Filing was cancelled.")
         progress(stage, 0.1 * share)
 
     item = workflow.file(open_file, name, progress=report_progress)
@@ -209,8 +203,8 @@ def file_unseen(
     except Cancelled:
         raise
     except FaceLoupeError as problem:
-        return f"{item.name} was filed, but not analyzed: {problem}"
-    return f"{item.name} was filed and analyzed; enter your decision on the page Case to see what was found."
+        return f"{item.name} was filed but not analyzed: {problem}"
+    return f"{item.name} was filed and analyzed; enter your decision on the page Case to see the result."
 
 
 def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cancel: Cancel) -> None:
@@ -255,7 +249,7 @@ def file_rows(
     problems: list[str] = []
     for number, (name, open_file) in enumerate(files):
         if cancel():
-            raise Cancelled("The filing was cancelled.")
+            raise Cancelled("Filing was cancelled.")
 
         def report_progress(stage: str, share: float, number: int = number, name: str = name) -> None:
             progress(f"{name}: {stage}", (number + share) / len(files))
@@ -272,7 +266,7 @@ def file_rows(
             problems.append(f"{name}: {problem}")
     sentence = f"{filed} of {len(files)} files were filed and analyzed."
     if problems:
-        sentence += f" Not filed or not analyzed: {' '.join(problems[:_NAMED])}"
+        sentence += f" Not filed: {' '.join(problems[:_NAMED])}"
     if len(problems) > _NAMED:
         sentence += f" And {len(problems) - _NAMED} more."
     return sentence

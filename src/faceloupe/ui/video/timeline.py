@@ -22,6 +22,7 @@ _CLOCK_S = 180.0  # videos from this length on are read in minutes and seconds
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # seconds between two labels
 _LABELS = 8
 
+
 def clock(seconds: float) -> str:
     """A time in a long video: minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)
@@ -35,9 +36,7 @@ def height(report: Report) -> int:
     return lanes * _LANE + (lanes - 1) * _BETWEEN + _ABOVE + _BELOW
 
 
-def timeline(
-    report: Report, thumbs: Mapping[int, bytes], *, chosen: tuple[int, int] | None = None
-) -> go.Figure:
+def timeline(report: Report, thumbs: Mapping[int, bytes], *, chosen: tuple[int, int] | None = None) -> go.Figure:
     """Draw the timeline.
 
     Args:
