@@ -176,7 +176,7 @@ def export_case(
                 log = streamed.frame.log
             _write_parts(writer, store, contents, with_evidence, progress)
             if record is not None:
-                _draw(writer, record, store.runs.picture, letterhead or Letterhead(""), language, progress)
+                _draw(writer, record, store.runs.picture, progress, letterhead or Letterhead(""), language=language)
             writer.add(format.PUBLIC_KEY, public_pem(key.public_key()))
             manifest = Manifest(
                 created_utc=stamp(store.clock()),
@@ -249,7 +249,7 @@ def _write_parts(
 
 
 def _draw(
-    writer: _Writer, record: CaseRecord, picture: Fetch, letterhead: Letterhead, language: str, progress: Progress
+    writer: _Writer, record: CaseRecord, picture: Fetch, progress: Progress, letterhead: Letterhead, *, language: str
 ) -> None:
     writer.add(format.PAGE, render_html(record, picture, letterhead=letterhead, language=language).encode())
     document = io.BytesIO()

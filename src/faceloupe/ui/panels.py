@@ -180,6 +180,8 @@ def _face_facts(entry: ImageFace) -> str:
 def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> None:
     """The picture with numbered boxes colored by outcome, with or without the heatmaps."""
     maximum, canvas = analysis.report.model.explanation_max, analysis.canvas
+    if canvas is None:  # the file could not be decoded
+        return
     explained = [face for face in analysis.faces if face.heatmap is not None]
     with_heat = bool(explained) and st.toggle("Show the heatmaps over the picture", key="with_heat")
     if with_heat:
@@ -208,7 +210,7 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
         f"Grad-CAM of the last block. The scale is the same for every picture, so a weak heatmap looks weak; "
-        f"this face peaks at {float(face.heatmap.max()):.2f}, the scale ends at {maximum:.2f}. "
+        f"this face peaks at {0.0 if face.heatmap is None else float(face.heatmap.max()):.2f}, the scale ends at {maximum:.2f}. "
         f"It shows where the model "
         "looked, not where a manipulation is."
     )

@@ -8,6 +8,7 @@ import streamlit as st
 
 from faceloupe.cases.records import Case
 from faceloupe.cases.store import CaseStore
+from faceloupe.cases.workflow import OpenFile
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
@@ -30,13 +31,13 @@ class Chosen:
 
     Attributes:
         source: tells it from other files.
-        take: takes it in, in the job.
+        open_file: opens it, in the job.
         settings: of its analysis.
     """
 
     source: Hashable
     name: str
-    take: tasks.OpenFile
+    open_file: OpenFile
     settings: Settings
 
 
@@ -49,7 +50,7 @@ def of_evidence(evidence_file: EvidenceFile) -> Chosen:
 
 def of_video(chosen: input.Chosen) -> Chosen:
     """A video that was chosen to be examined."""
-    return Chosen(chosen.key, chosen.name, chosen.take, chosen.key.settings)
+    return Chosen(chosen.key, chosen.name, chosen.open_file, chosen.key.settings)
 
 
 def panel(key: AnalysisKey) -> None:
@@ -59,7 +60,7 @@ def panel(key: AnalysisKey) -> None:
         FaceLoupeError: it cannot be filed.
     """
     case, analysis = open_case.case(), resources.analyses().get(key)
-    if case is None or not open_case.examiner():
+    if case is None or analysis is None or not open_case.examiner():
         st.caption(_NOT_FILED)
         return
     workflow = open_case.workflow_of(case)
@@ -80,9 +81,8 @@ def panel(key: AnalysisKey) -> None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         with st.spinner("Filing"):
             workflow.file_analysis(evidence_file, analysis)
-            workflow.store.reviews.view_score(
-                case.id, key.evidence_sha256, examiner=workflow.actor
-            )  # it is on show here
+            # It is on show here.
+            workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)
         st.rerun()
 
 
@@ -164,7 +164,7 @@ def _submit(case: Case, chosen: Chosen) -> None:
     key = ("filing", case.id, chosen.source)
     try:
         analyzer = resources.analyzer(workflow.settings)
-        filing = partial(tasks.file_unseen, chosen.take, chosen.name, workflow, analyzer)
+        filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, analyzer)
         st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:

@@ -46,10 +46,12 @@ def decisions(case: Case, sha256: str) -> None:
     store, examiner = resources.cases(), open_case.examiner()
     made = store.reviews.decisions(case.id, sha256)
     st.markdown("**Decision**")
-    for one in made:
-        before = "after seeing the score" if one.score_seen_before else "the log shows no view of the score before"
-        st.markdown(f"{outcome_mark(Outcome(one.outcome))}, confidence {one.confidence}: {plain(one.reason)}")
-        st.caption(f"{plain(one.examiner)}, {one.utc[:19]}Z, {before}")
+    for decision in made:
+        before = "after seeing the score" if decision.score_seen_before else "the log shows no view of the score before"
+        st.markdown(
+            f"{outcome_mark(Outcome(decision.outcome))}, confidence {decision.confidence}: {plain(decision.reason)}"
+        )
+        st.caption(f"{plain(decision.examiner)}, {decision.utc[:19]}Z, {before}")
     fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
     with st.form(f"decide-{fresh}"):
         outcome = st.selectbox("Outcome", list(Outcome), index=None, format_func=outcome_words, key=f"outcome-{fresh}")
@@ -58,14 +60,13 @@ def decisions(case: Case, sha256: str) -> None:
             "Confidence", list(Confidence), default=Confidence.MEDIUM, key=f"confidence-{fresh}"
         )
         pressed = st.form_submit_button("Enter decision", key=f"decide_{_of(sha256)}")
-    if pressed and (outcome is None or confidence is None):
+    if not pressed:
+        return
+    if outcome is None or confidence is None:
         st.error("Choose an outcome and a confidence.", icon=":material/error:")
-    elif pressed:
-        _enter(
-            lambda: store.reviews.decide(
-                case.id, sha256, outcome=outcome, reason=reason, confidence=confidence, examiner=examiner
-            )
-        )
+        return
+    view = {"outcome": outcome.value, "reason": reason, "confidence": confidence.value}
+    _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=examiner))
 
 
 def notes(case: Case, sha256: str | None) -> None:
@@ -73,9 +74,9 @@ def notes(case: Case, sha256: str | None) -> None:
     store = resources.cases()
     written = store.reviews.notes(case.id, sha256)
     st.markdown("**Notes**")
-    for one in written:
-        st.markdown(plain(one.text))
-        st.caption(f"{plain(one.author)}, {one.utc[:19]}Z")
+    for note in written:
+        st.markdown(plain(note.text))
+        st.caption(f"{plain(note.author)}, {note.utc[:19]}Z")
     fresh = f"{_of(sha256)}-{len(written)}"
     with st.form(f"note-{fresh}"):
         text = st.text_area("Note", key=f"text-{fresh}", height=80)

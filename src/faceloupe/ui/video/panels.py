@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 
 from faceloupe.analysis.pipeline import FrameExplanation, explain_frame
+from faceloupe.analysis.results import Canvas
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
@@ -91,7 +92,7 @@ def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
         return
     left, right = st.columns([1.05, 1.0] if view.faces else [1.0, 0.001], gap="medium")
     left.image(
-        overlays.boxes(overlays.Canvas.of(view.rgb), view.faces, chosen=track),
+        overlays.boxes(Canvas.of(view.rgb), view.faces, chosen=track),
         width="stretch",
         caption=f"Frame {index} at {view.time_s:.3f} s; boxes are colored by the score of this frame alone",
     )
