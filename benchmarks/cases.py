@@ -5,7 +5,6 @@ made by the store itself. Measured are the answers of the page Case, in a sessio
 and check of its bundle take, in a process each, beside a case of 1,000 items.
 """
 
-import copy
 import os
 import resource
 import statistics
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +25,7 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.installation import APP, ROOT
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
+from faceloupe.report.build import build
 from faceloupe.report.write import pictures_of
 from faceloupe.samples import SAMPLES
 
@@ -45,8 +46,8 @@ def filled(store: CaseStore, items: int) -> str:
         item = store.items.file(
             case.id, evidence_from_bytes(b"%d" % number, f"frame-{number:05}.jpg", max_bytes=100), actor=WHO
         )
-        report = copy.deepcopy(analysis.report)
-        report["evidence"] |= {"sha256": item.sha256, "name": item.name, "size_bytes": item.size_bytes}
+        evidence = replace(analysis.evidence, sha256=item.sha256, name=item.name, size_bytes=item.size_bytes)
+        report = build(replace(analysis, evidence=evidence))
         store.runs.begin(case.id, item.sha256, actor=WHO)
         # What follows the end of a PNG is no part of the picture, and makes it one of its own.
         store.runs.add(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)
