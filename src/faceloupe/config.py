@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from faceloupe.errors import UsageError
-from faceloupe.installation import ROOT, WEIGHTS
-
-REPOSITORY = ROOT  # until tests/media/sandbox/test_sandbox.py asks installation.ROOT
+from faceloupe.installation import WEIGHTS
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
 STANDARD_MODEL = "faceloupe-standard-1"

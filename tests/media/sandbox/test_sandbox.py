@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceloupe.config import REPOSITORY, Settings
+from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError
+from faceloupe.installation import ROOT
 from faceloupe.media import image
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.sandbox import client
@@ -259,7 +260,7 @@ def test_decoders_end_with_a_parent_that_is_killed_and_leave_nothing(tmp_path):
         "image.decode(open_evidence(Path(sys.argv[1]), max_bytes=10**8), settings=Settings())\n"
     )
     before = {folder: set(os.listdir(folder)) for folder in ("/tmp", "/dev/shm")}
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     parent = subprocess.Popen([sys.executable, "-c", code, str(evidence)], env=environment)
     try:
         assert eventually(lambda: len(descendants(parent.pid)) == 3)
