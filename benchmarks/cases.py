@@ -12,10 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
 from faceloupe.analysis import pipeline
@@ -40,15 +40,14 @@ def filled(store: CaseStore, items: int) -> str:
     evidence_file = open_evidence(SAMPLES[0].path, max_bytes=10**9)
     settings = Settings(effort="quick")
     analysis = pipeline.analyze(evidence_file, pipeline.Analyzer.load(settings))
-    base = build(analysis)
     crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
     case = store.create_case(f"A case of {items:,}", examiner=WHO)
     for number in range(items):
         item = store.items.file(
             case.id, evidence_from_bytes(b"%d" % number, f"frame-{number:05}.jpg", max_bytes=100), actor=WHO
         )
-        evidence = {"sha256": item.sha256, "name": item.name, "size_bytes": item.size_bytes}
-        report = replace(base, evidence=replace(base.evidence, **evidence))
+        evidence = replace(analysis.evidence, sha256=item.sha256, name=item.name, size_bytes=item.size_bytes)
+        report = build(replace(analysis, evidence=evidence))
         store.runs.begin(case.id, item.sha256, actor=WHO)
         # What follows the end of a PNG is no part of the picture, and makes it one of its own.
         store.runs.add(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)

@@ -33,18 +33,14 @@ def store(tmp_path) -> CaseStore:
     return CaseStore(tmp_path / "data")
 
 
-def reported(sha256: str, padding: str) -> dict:
-    """As much of a canonical report as an undrawn bundle reads, and something to make it long."""
-    identity = {"model": {"id": "m", "weights_sha256": "0" * 64}, "tool": {"version": "1"}}
-    return report_of(sha256) | identity | {"log10_lr": 0.5, "faces": [], "reason": "-", "padding": padding}
-
-
 def filled(store: CaseStore, items: int, *, blind: bool = False, padding: str = "") -> str:
     """A case with so many examined items."""
     case = store.create_case("Many", examiner="Ann", blind=blind)
     for number in range(items):
         item = store.items.file(case.id, upload(b"%d" % number, f"{number}.jpg"), actor="Clerk")
-        store.runs.add(case.id, item.sha256, reported(item.sha256, padding), {"boxes.png": PICTURE}, actor="Clerk")
+        store.runs.add(
+            case.id, item.sha256, report_of(item.sha256, padding=padding), {"boxes.png": PICTURE}, actor="Clerk"
+        )
     return case.id
 
 

@@ -13,7 +13,6 @@ from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, EvidenceError, UsageError
 from faceloupe.media.evidence_file import open_evidence
-from faceloupe.report.build import to_json
 from tests.cases.conftest import PICTURE, actions, filed, report_of, ticking, upload
 from tests.conftest import PHOTOGRAPH
 
@@ -143,13 +142,20 @@ def test_a_disk_that_fails_while_a_file_is_read_is_not_taken_for_ours(store, cas
 
 def test_a_run_keeps_the_report_as_it_was_written(store, case):
     item = store.items.file(case.id, upload(), actor="Ann")
-    report = report_of(item.sha256) | {"reason": "Ähnlich <b>", "number": 0.1 + 0.2}
+    report = report_of(item.sha256, reason="Ähnlich <b>", number=0.1 + 0.2)
     run = store.runs.add(case.id, item.sha256, report, {"boxes.png": PICTURE}, actor="Ann")
-    assert store.runs.report_text(run.id) == to_json(report)
-    assert run.report_sha256 == hashlib.sha256(to_json(report).encode()).hexdigest()
+    assert store.runs.report_text(run.id) == report.to_json()
+    assert run.report_sha256 == hashlib.sha256(report.to_json().encode()).hexdigest()
     assert store.runs.picture(run.pictures["boxes.png"]) == PICTURE
     assert store.runs.of_item(case.id, item.sha256) == (run,)
     assert store.items.get(case.id, item.sha256).score == 0.9
+
+
+def test_a_report_is_read_as_it_was_filed_with_fields_of_a_later_release(store, case):
+    item = store.items.file(case.id, upload(), actor="Ann")
+    run = store.runs.add(case.id, item.sha256, report_of(item.sha256, number=3), {}, actor="Ann")
+    report = store.runs.report(run.id)
+    assert (report.score, report.unknown) == (0.9, ("number",))
 
 
 def test_the_newest_run_is_the_one_that_lists_show(store, case):

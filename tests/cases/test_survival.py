@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.cases import blobs, database
+from faceloupe.cases import blobs, database, migrations
 from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, FaceLoupeError
@@ -122,6 +122,21 @@ def test_a_store_of_a_newer_version_is_left_untouched(store, case, folder):
     with pytest.raises(CaseError, match="newer version"):
         CaseStore(folder)
     assert state(folder) == before
+
+
+def test_a_later_version_migrates_the_store_and_the_earlier_one_then_refuses_it(store, case, folder, monkeypatch):
+    item = filed(store, case)
+    later = {"002_later": lambda: iter(["CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT"])}
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS | later)
+        upgraded = CaseStore(folder)
+        assert (upgraded.case(case.id), upgraded.items.get(case.id, item.sha256)) == (store.case(case.id), item)
+        assert upgraded.log.verify(case.id).ok
+        assert CaseStore(folder).cases() == upgraded.cases()  # what was applied is not applied again
+    with pytest.raises(CaseError) as refusal:
+        CaseStore(folder)
+    assert str(refusal.value).count(".") == 1
+    assert "newer version" in str(refusal.value)
 
 
 @pytest.mark.parametrize("content", [b"no database " * 500, b"SQLite format 3\x00" + bytes(5000)])

@@ -1,14 +1,17 @@
 """The pages of the group Record, and filing from those that examine, driven as a user would."""
 
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from faceloupe.media.evidence_file import evidence_from_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import panels
+from tests.cases.conftest import report_of
+from tests.conftest import PHOTOGRAPH
 from tests.pages.record import ADA, ITEM, SHA256, click, create, decide, go, name_examiner, press, sign
 from tests.pages.test_pages import words
 
@@ -19,6 +22,46 @@ def filed(app):
     go(create(app), "image")
     click(app, "sample-photograph")
     return click(app, "file")
+
+
+def case_with_report(report) -> None:
+    """A case of Ada's with the photograph and a filed report of it, made without the pages."""
+    store = resources.cases()
+    case = store.create_case("Harbor", examiner=ADA)
+    store.items.file(case.id, open_evidence(PHOTOGRAPH, max_bytes=10**9), actor=ADA)
+    store.runs.add(case.id, SHA256, report, {}, actor=ADA)
+
+
+def open_item(app):
+    """The page Case with the one item of the one case chosen."""
+    name_examiner(app)
+    (case,) = resources.cases().cases()
+    click(app, f"open-{case.id}")
+    go(app, "case")
+    return click(app, ITEM)
+
+
+def test_a_filed_report_with_fields_of_a_later_release_is_shown_and_they_are_named(app):
+    case_with_report(report_of(SHA256, mood="calm", reason="the score is high"))
+    text = words(open_item(app))
+    assert "The score is high" in text
+    assert "does not know: mood" in text
+
+
+def test_a_filed_report_with_a_wrong_type_is_one_sentence_and_the_decisions_stay(app, data_folder):
+    case_with_report(report_of(SHA256))
+    with closing(sqlite3.connect(data_folder / "cases.sqlite")) as connection:
+        (text,) = connection.execute("SELECT report FROM runs").fetchone()
+        wrong = text.replace('"score": 0.9', '"score": "high"')
+        connection.execute("DROP TRIGGER runs_no_update")
+        digest = hashlib.sha256(wrong.encode()).hexdigest()
+        connection.execute("UPDATE runs SET report = ?, report_sha256 = ?", (wrong, digest))
+        connection.commit()
+    at = open_item(app)
+    (problem,) = [error.value for error in at.error]
+    assert "cannot be shown" in problem
+    assert "score" in problem
+    assert "**Decision**" in words(at)
 
 
 def test_the_first_visit_has_no_case_and_no_examiner_and_the_pages_say_where_to_start(app):

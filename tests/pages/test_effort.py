@@ -46,7 +46,7 @@ def words(at) -> str:
 
 
 def report(at):
-    return resources.analyses().get(at.session_state[state.RESULT]).report
+    return resources.analyses().get(at.session_state[state.RESULT]).report.to_builtins()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -63,7 +63,7 @@ def test_a_video_is_filed_as_it_was_examined(app, clip):
     click(app, "file")
     assert "Filed already in case Harbor" in words(app)
     item, run = only_run(app)
-    report = resources.analyses().get(app.session_state[state.VIDEO_RESULT]).report
+    report = resources.analyses().get(app.session_state[state.VIDEO_RESULT]).report.to_builtins()
     assert (item.name, item.media_type, run.outcome) == ("still.mp4", "video", report["outcome"])
     assert any(name.endswith("-filmstrip.png") for name in run.pictures)
 

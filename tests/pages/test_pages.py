@@ -59,7 +59,7 @@ def test_page_and_command_line_give_one_score(app, capsys, path):
     assert not app.exception
     from faceloupe.ui import resources
 
-    shown = resources.analyses().get(app.session_state[state.RESULT]).report
+    shown = resources.analyses().get(app.session_state[state.RESULT]).report.to_builtins()
     assert main.main(["analyze", str(path), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert shown["score"] == pytest.approx(report["score"], abs=1e-6)

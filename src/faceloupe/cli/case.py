@@ -121,9 +121,9 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     items = list(_all_items(store, case, viewer))
     hidden = sum(item.hidden for item in items)
     if options.json:
-        from faceloupe.cases.case_record import open_case_report
+        from faceloupe.cases.case_record import open_case_record
 
-        with open_case_report(store, case.id, viewer=viewer) as report:
+        with open_case_record(store, case.id, viewer=viewer) as report:
             for piece in report.pieces():
                 console.emit(piece, end="")
         console.emit("")

@@ -207,12 +207,12 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
         on_change=_keep_opacity,
     )
     overlay = overlays.face_overlay(face, maximum, opacity)
-    st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
     peak = 0.0 if face.heatmap is None else float(face.heatmap.max())
+    st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
-        "Grad-CAM of the last block. The scale is the same for every picture, so a weak heatmap looks weak; "
-        f"this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. "
-        "It shows where the model looked, not where a manipulation is."
+        f"Grad-CAM of the last block. The scale is the same for every picture, so a weak heatmap looks weak; "
+        f"this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. It shows where the model looked, not where a "
+        "manipulation is."
     )
 
 

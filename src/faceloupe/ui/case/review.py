@@ -47,7 +47,8 @@ def decisions(case: Case, sha256: str) -> None:
     made = store.reviews.decisions(case.id, sha256)
     st.markdown("**Decision**")
     for decision in made:
-        before = "after seeing the score" if decision.score_seen_before else "the log shows no view of the score before"
+        seen = decision.score_seen_before
+        before = "after seeing the score" if seen else "the log shows no view of the score before"
         st.markdown(
             f"{outcome_mark(Outcome(decision.outcome))}, confidence {decision.confidence}: {plain(decision.reason)}"
         )
