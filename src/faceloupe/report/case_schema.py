@@ -42,7 +42,8 @@ class _Readable(Struct, frozen=True, kw_only=True):
         return cls.from_json(json.dumps(values, ensure_ascii=False))
 
 
-class NoteRecord(Struct, frozen=True, kw_only=True):
+# What people say has no fields beside these: the check of a bundle compares all of it with the log.
+class NoteRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody wrote; ``text`` is text, whatever markup it seems to hold."""
 
     utc: str
@@ -50,7 +51,7 @@ class NoteRecord(Struct, frozen=True, kw_only=True):
     text: str
 
 
-class DecisionRecord(Struct, frozen=True, kw_only=True):
+class DecisionRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An examiner's own view of an item.
 
     Attributes:
@@ -65,7 +66,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     score_seen_before: bool
 
 
-class SignOffRecord(Struct, frozen=True, kw_only=True):
+class SignOffRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A second person's signature under an item or a case."""
 
     utc: str
@@ -135,9 +136,9 @@ class CaseInfo(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    created_utc: str
     examiner: str
     blind: bool
+    created_utc: str
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):
