@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from faceloupe.analysis.analyzer import Analyzer, Candidate, RunContext, candidate, finding
-from faceloupe.analysis.prefetch import ahead, one_network_thread
+from faceloupe.analysis.prefetch import ahead
 from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
@@ -151,7 +151,7 @@ def _follow(sampler: Sampler, analyzer: Analyzer, context: RunContext) -> _Follo
     """Go through a video in three stages, each in a thread: frames are decoded, faces found, tracked and scored."""
     followed = _Followed()
     detected = _detected(ahead(_batches(sampler, followed, context), _BATCHES_AHEAD), followed, analyzer, context)
-    with one_network_thread(), closing(ahead(detected, _BATCHES_AHEAD)) as found:
+    with closing(ahead(detected, _BATCHES_AHEAD)) as found:
         for batch in found:
             done = len(followed.frames)
             whole = max(len(sampler.planned), done)  # one more for some shots

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from faceloupe.analysis.pipeline import Analyzer, Cancel, Progress, analyze
-from faceloupe.analysis.prefetch import one_network_thread
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
@@ -62,8 +61,7 @@ def analyze_image_job(
     key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
-        with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
-            analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
+        analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
     store.put(key, analysis, evidence_file)  # of the same bytes, this file is the one that can be read now
     return key
 
