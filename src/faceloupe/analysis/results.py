@@ -12,7 +12,7 @@ from faceloupe.faces.tracks import Person
 from faceloupe.media.sampling import Cut
 from faceloupe.media.video import VideoFacts
 from faceloupe.models.record import ComponentRecord, ModelRecord
-from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, Segment, Shown, TrackFinding
+from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, PersonFinding, Segment, Shown, TrackFinding
 
 DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
 
@@ -65,6 +65,7 @@ class VideoAnalysis:
         people: to whom the tracks were linked.
         unread: index -> time in seconds, of frames that should have been analyzed, but could not be decoded.
         segment: the part that was asked for; None for the whole video.
+        persons: what the tracks of each of the people say together.
     """
 
     facts: VideoFacts
@@ -73,6 +74,7 @@ class VideoAnalysis:
     people: Sequence[Person]
     unread: Mapping[int, float]
     segment: Segment | None = None
+    persons: Sequence[PersonFinding] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from faceloupe.analysis.results import Analysis, Canvas
 from faceloupe.faces.quality import TRACK_CONFIDENCE
 from faceloupe.installation import git_checkout
 from faceloupe.models.record import ComponentRecord, ModelRecord
-from faceloupe.report.build_video import frames_of, rounded_box, track_of, video_scope
+from faceloupe.report.build_video import frames_of, people_of, rounded_box, track_of, video_scope
 from faceloupe.report.schema import (
     SCHEMA_VERSION,
     Bounds,
@@ -29,7 +29,6 @@ from faceloupe.report.schema import (
     Gates,
     ImageFace,
     ModelInfo,
-    PersonInfo,
     PropositionRatio,
     Propositions,
     RateIntervals,
@@ -221,10 +220,7 @@ def build(analysis: Analysis) -> Report:
         cuts=tuple(
             CutInfo(after_index=cut.after, before_index=cut.before, time_s=round(cut.time_s, 6)) for cut in video.cuts
         ),
-        people=tuple(
-            PersonInfo(id=person.id, tracks=tuple(person.tracks), similarity=round(person.similarity, 3))
-            for person in video.people
-        ),
+        people=people_of(video),
         unread_frames=tuple(
             UnreadFrame(index=index, time_s=round(time_s, 6)) for index, time_s in video.unread.items()
         ),

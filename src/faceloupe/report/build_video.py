@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import msgspec
+
 from faceloupe.analysis.results import VideoAnalysis
 from faceloupe.report.schema import (
     BoxCorners,
     FaceInFrame,
     FamiliarityInfo,
     Frame,
+    PersonInfo,
     PooledScore,
     PropositionRatio,
     ShownFrame,
@@ -92,6 +95,25 @@ def frames_of(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> tuple[Fra
     )
 
 
+def people_of(video: VideoAnalysis) -> tuple[PersonInfo, ...]:
+    """The people that tracks were linked to, with what their tracks say together where that was asked."""
+    findings = {finding.id: finding for finding in video.persons}
+    people: list[PersonInfo] = []
+    for person in video.people:
+        linked = PersonInfo(id=person.id, tracks=tuple(person.tracks), similarity=round(person.similarity, 3))
+        finding = findings.get(person.id)
+        if finding is not None:
+            linked = msgspec.structs.replace(
+                linked,
+                outcome=finding.outcome,
+                reason=finding.reason,
+                pooled=_pooled(finding.pooled),
+                agreeing_tracks=finding.agreeing,
+            )
+        people.append(linked)
+    return tuple(people)
+
+
 def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> list[str]:
     """What the report of a video does not say."""
     where, unseen = "", "the time between them"
@@ -108,8 +130,7 @@ def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> list[st
     if any(len(person.tracks) > 1 for person in video.people):
         lines.append(
             "Tracks were linked to one person by similar appearance (layout and colors of face and shoulders); this "
-            "does "
-            "not identify anyone, and no outcome depends on it."
+            "does not identify anyone. An outcome depends on it only where the shots, each for itself, agree."
         )
     scored = sum(track.score is not None for track in tracks)
     if scored > 1:

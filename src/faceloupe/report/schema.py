@@ -333,11 +333,19 @@ class PersonInfo(Struct, frozen=True, kw_only=True):
 
     Attributes:
         similarity: of the least similar link, -1..1; 1 for a single track.
+        outcome: see ``scoring.decision.of_person``; this and what follows is not stated by reports of version 0.4.0.
+        reason: of the outcome; empty where a single track was scored, which speaks for itself.
+        pooled: what the scored frames of all tracks say together; None where none was scored.
+        agreeing_tracks: ids of the tracks that the outcome rests on; empty where there is no verdict.
     """
 
     id: int
     tracks: tuple[int, ...]
     similarity: float = field(name="likeness")
+    outcome: Outcome | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    pooled: PooledScore | None | UnsetType = UNSET
+    agreeing_tracks: tuple[int, ...] | UnsetType = UNSET
 
 
 class UnreadFrame(Struct, frozen=True, kw_only=True):

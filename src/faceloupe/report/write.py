@@ -17,6 +17,7 @@ from faceloupe.errors import UsageError
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import filmstrip
 from faceloupe.report.schema import Report
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv
 from faceloupe.types import FaceFinding, TrackFinding
 
@@ -152,6 +153,6 @@ def write(analysis: Analysis, report: Report, folder: Path) -> list[Path]:
     """
     contents = pictures_of(analysis)
     if report.is_video:
-        contents["frames.csv"] = frames_csv(report).encode()
+        contents["frames.csv"] = frames_csv(report).encode(ENCODING)
     contents["report.json"] = f"{report.to_json()}\n".encode()
     return publish(contents, folder)

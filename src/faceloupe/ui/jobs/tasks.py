@@ -15,7 +15,8 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile, evidence_from_bytes, open_evidence
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
+from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated

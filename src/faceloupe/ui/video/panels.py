@@ -12,6 +12,7 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
 from faceloupe.report.schema import Report
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
 from faceloupe.report.timeline import analyzed_span
 from faceloupe.types import FaceFinding
@@ -231,7 +232,7 @@ def downloads(key: AnalysisKey, report: Report) -> None:
             return
         st.download_button(
             "Download the frames as CSV",
-            data=lambda: frames_csv(report).encode(),
+            data=lambda: frames_csv(report).encode(ENCODING),
             file_name=f"faceloupe-{key.evidence_sha256[:12]}-frames.csv",
             mime="text/csv",
             icon=":material/download:",
