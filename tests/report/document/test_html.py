@@ -365,5 +365,5 @@ def test_fields_that_this_version_does_not_know_are_named_as_such(runs):
     run = copy.deepcopy(runs.named["generated"])
     run["report"] |= {"lenses": [1, 2]}
     run["report"]["faces"][0]["age"] = 30
-    assert "Fields unknown to this version lenses, faces[].age" in page(case([item([run])]), runs.pictures).text
+    assert "Fields unknown to this version faces[].age, lenses" in page(case([item([run])]), runs.pictures).text
     assert "unknown to this version" not in page(case([item([runs.named["generated"]])]), runs.pictures).text

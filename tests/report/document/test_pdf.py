@@ -188,14 +188,14 @@ def test_progress_rises_to_the_end(record, runs):
 
 def test_a_file_is_written_whole_and_never_over_another(record, content, runs, tmp_path):
     path = tmp_path / "case.pdf"
-    write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
+    write_pdf(CaseRecord.from_values(record), runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
     assert path.read_bytes() == content
     with pytest.raises(UsageError, match="not overwritten"):
-        write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
+        write_pdf(CaseRecord.from_values(record), runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
 
 
 def test_the_language_can_be_set_and_an_unknown_one_writes_nothing(record, runs, tmp_path):
     assert "Übersicht der Asservate" in texts(drawn(record, runs.pictures, language="de"))[0]
     with pytest.raises(UsageError, match="not in 'fr'"):
-        write_pdf(record, runs.pictures.__getitem__, tmp_path / "x.pdf", letterhead=LETTERHEAD, language="fr")
+        write_pdf(CaseRecord.from_values(record), runs.pictures.__getitem__, tmp_path / "x.pdf", letterhead=LETTERHEAD, language="fr")
     assert not list(tmp_path.iterdir())
