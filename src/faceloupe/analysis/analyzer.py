@@ -17,9 +17,10 @@ from faceloupe.faces.upright import roll, upright
 from faceloupe.media.sandbox.client import start
 from faceloupe.report.drawing.overlays import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
-from faceloupe.scoring.classifier import FaceScorer, Reading
+from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
+from faceloupe.scoring.single import Reading
 from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
 
 Progress = Callable[[str, float], None]

@@ -12,11 +12,12 @@ from faceloupe.analysis.analyzer import Analysis, Analyzer, Candidate, RunContex
 from faceloupe.analysis.prefetch import ahead, one_network_thread
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.faces.quality import QualityGates, doubt
+from faceloupe.faces.quality import doubt
 from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
 from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.models.contract import QualityGates
 from faceloupe.report.build import Timing, build
 from faceloupe.report.build_video import VideoAnalysis, segment
 from faceloupe.scoring.aggregation import pool, series, strongest_segment

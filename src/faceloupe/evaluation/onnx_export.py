@@ -24,11 +24,12 @@ from faceloupe.errors import EvidenceError, UsageError, WeightsError
 from faceloupe.evaluation import labeled_folder
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.media.sandbox.image import decode
+from faceloupe.models.contract import InputContract
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.write import publish, refuse_taken
 from faceloupe.samples import SAMPLES
-from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
+from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
 from faceloupe.types import Box
 
 if TYPE_CHECKING:

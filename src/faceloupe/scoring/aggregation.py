@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from faceloupe.scoring.calibration import Calibrator
+from faceloupe.models.contract import Calibrator
 from faceloupe.types import FaceObservation, Pooled
 
 MEMORY_S = 0.5  # frames this far apart in time keep 1/e of their correlation; measured on validation clips
