@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceloupe.models.contract import Calibrator, FloatArray
 from faceloupe.models.record import Fusion, ModelRecord
@@ -46,37 +47,39 @@ class JointScorer:
         self._fusion = fusion
 
     def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
+        """See ``Scorer``: the face as every member sees it; what is shown of it is the widest view of all."""
         views = tuple(member.scorer.view(rgb, box) for member in self.members)
-        widest = views[0] if self._fusion is None else max(views, key=lambda one: one.widest[0].width)
+        widest = views[0] if self._fusion is None else max(views, key=lambda view: view.widest[0].width)
         return FaceViews(widest.squares, widest.crops, widest.context, views)
 
-    def part(self, faces: Sequence[FaceViews], *, telling: bool) -> list[list[Reading]]:
+    def readings_of_part(self, faces: Sequence[FaceViews], *, slow: bool) -> list[list[Reading]]:
         """Readings of N faces by some of the members alone: M' lists of N, in the order of the members.
 
         Args:
-            telling: by those that look at telling frames of a video only; else by the others.
+            slow: by the slow members; else by the others. See ``Scorer``.
         """
         return [
             member.scorer.readings([face.members[number] for face in faces])
             for number, member in enumerate(self.members)
-            if isinstance(member.scorer, HeadScorer) is telling
+            if member.scorer.slow is slow
         ]
 
     @property
-    def telling(self) -> np.ndarray:
-        """(M,) bool: the members that look at telling frames of a video only, as they are slow."""
-        return np.array([isinstance(member.scorer, HeadScorer) for member in self.members])
+    def slow_members(self) -> NDArray[np.bool_]:
+        """(M,) bool: which members are slow."""
+        return np.array([member.scorer.slow for member in self.members])
 
-    def join(self, log_odds: np.ndarray) -> FloatArray:
+    def join(self, log_odds: FloatArray) -> FloatArray:
         """Logits of N faces from the calibrated natural log-odds of their M members: (N, M) to (N,)."""
         return join(log_odds, self._fusion, self.members)
 
-    def readings(self, faces: Sequence[MemberViews]) -> list[Reading]:
+    def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
+        """See ``Scorer``."""
         by_member = [
             member.scorer.readings([face.members[number] for face in faces])
             for number, member in enumerate(self.members)
         ]
-        return [self.joined(one) for one in zip(*by_member, strict=True)]
+        return [self.joined(readings) for readings in zip(*by_member, strict=True)]
 
     def joined(self, readings: Sequence[Reading]) -> Reading:
         """What the members' readings of one face come to."""
@@ -85,12 +88,16 @@ class JointScorer:
         names = [member.id for member in self.members]
         return Reading(float(self.join(np.array([log_odds]))[0]), dict(zip(names, log_odds, strict=True)), known)
 
-    def logits(self, faces: Sequence[MemberViews]) -> FloatArray:
+    def logits(self, faces: Sequence[FaceViews]) -> FloatArray:
+        """See ``Scorer``."""
         return np.array([reading.logit for reading in self.readings(faces)], np.float64)
 
-    def explained(self, face: MemberViews) -> tuple[Reading, np.ndarray]:
-        """An ensemble's heatmap is the mean of its members' maps. A fusion's is the map of the member that spoke the
-        loudest for manipulation, with the weight that it has, in the frame of the widest view."""
+    def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
+        """See ``Scorer``.
+
+        An ensemble's heatmap is the mean of its members' maps. A fusion's is the map of the member that spoke the
+        loudest for manipulation, with the weight that it has, in the frame of the widest view.
+        """
         if self._fusion is not None:
             return self._decisive(face)
         readings, maps, side = [], [], face.crops.shape[1]
@@ -100,9 +107,9 @@ class JointScorer:
             maps.append(cv2.resize(heatmap, (side, side), interpolation=cv2.INTER_LINEAR))
         return self.joined(readings), np.mean(maps, axis=0, dtype=np.float32)
 
-    def _decisive(self, face: MemberViews) -> tuple[Reading, np.ndarray]:
-
-        readings = [one for (one,) in (m.scorer.readings([v]) for m, v in zip(self.members, face.members, strict=True))]
+    def _decisive(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
+        pairs = zip(self.members, face.members, strict=True)
+        readings = [reading for member, views in pairs for reading in member.scorer.readings([views])]
         joined = self.joined(readings)
         log_odds = np.array([member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)])
         steps = [self._slope(log_odds, number, reading) for number, reading in enumerate(readings)]
@@ -112,7 +119,7 @@ class JointScorer:
         weight = np.prod(steps[loudest])
         return joined, (weight * lay(heatmap, views.squares[-1], face.squares[-1])).astype(np.float32)
 
-    def _slope(self, log_odds: np.ndarray, number: int, reading: Reading) -> tuple[float, float]:
+    def _slope(self, log_odds: FloatArray, number: int, reading: Reading) -> tuple[float, float]:
         """How much the joined logit grows with a member's log-odds, and these with its logit, numerically."""
         if reading.silent:
             return 0.0, 0.0

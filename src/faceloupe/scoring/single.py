@@ -172,8 +172,8 @@ class HeadScorer(_SingleScorer):
     def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
         """See ``Scorer``.
 
-        The heatmap is the gradient of the logit times the patch tokens behind one block, less their mean, cut at 0: what
-        each patch adds to the logit, to first order.
+        The heatmap is the gradient of the logit times the patch tokens behind one block, less their mean, cut at 0:
+        what each patch adds to the logit, to first order.
         """
         features, maps = [], []
         for crop in face.crops:
