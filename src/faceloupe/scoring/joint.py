@@ -105,7 +105,7 @@ class JointScorer:
             reading, heatmap = member.scorer.explained(views)
             readings.append(reading)
             maps.append(cv2.resize(heatmap, (side, side), interpolation=cv2.INTER_LINEAR))
-        return self.joined(readings), np.mean(maps, axis=0, dtype=np.float32)
+        return self.joined(readings), np.stack(maps).mean(axis=0, dtype=np.float32)
 
     def _decisive(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
         pairs = zip(self.members, face.members, strict=True)

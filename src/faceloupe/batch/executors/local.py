@@ -139,8 +139,8 @@ class LocalEngine:
 
     def results(self, timeout_s: float) -> list[tuple[int, Result]]:
         """See ``Engine``."""
-        lines = {worker.line: worker for worker in self._pool.workers}
-        answers = [self._heard(lines[line]) for line in wait(list(lines), timeout_s)]
+        ready = wait([worker.line for worker in self._pool.workers], timeout_s)
+        answers = [self._heard(worker) for worker in list(self._pool.workers) if worker.line in ready]
         self._pool.hand_out()
         return [answer for answer in answers if answer is not None]
 
@@ -163,8 +163,9 @@ class LocalEngine:
         except (EOFError, OSError):
             return self._pool.lost(worker, _death(worker.end()))
         if worker.ready:
-            self._pool.answered(worker, message[0])
-            return message
+            index, result = message
+            self._pool.answered(worker, index)
+            return index, result
         worker.process, problem = message
         if problem is not None:
             raise FaceLoupeError(problem)

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
@@ -136,10 +136,10 @@ class _Ready:
                 taken.release()
                 raise
 
-    def decoded(self, _: EvidenceFile, **__: object) -> Picture:
+    def decoded(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
         """What came of it; see ``media.sandbox.image.Decode``."""
-        if self._problem is not None:
-            raise self._problem
+        if self.picture is None:
+            raise self._problem or EvidenceError("A video was asked for as a still.")
         return self.picture
 
 
