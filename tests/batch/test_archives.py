@@ -78,7 +78,7 @@ def test_a_bomb_is_left_packed(tmp_path):
         for _ in range(archives.HARMLESS_BYTES // 2**20 + 1):
             member.write(bytes(2**20))
     assert path.stat().st_size < 2**20
-    assert "was left packed" in problems(path)[0]
+    assert "was not unpacked" in problems(path)[0]
 
 
 def test_a_member_that_is_larger_than_its_directory_says_is_never_read_further(tmp_path):
@@ -102,7 +102,7 @@ def test_an_encrypted_member_is_named(tmp_path):
 
 
 def test_an_empty_zip_is_an_input_with_its_problem(tmp_path):
-    assert problems(zipped(tmp_path / "a.zip", {})) == ["The ZIP holds no files."]
+    assert problems(zipped(tmp_path / "a.zip", {})) == ["The ZIP contains no files."]
 
 
 @pytest.mark.parametrize("keep", [4, 30, 0.5, 0.99])

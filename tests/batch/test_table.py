@@ -71,11 +71,11 @@ def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, 
 def test_an_output_that_exists_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         Table(path, resume=False)
     for content in (b"mine", b"mine\r\n", b"path,sha\r\nx,y\r\n", b"\0" * 5000):
         path.write_bytes(content)
-        with pytest.raises(UsageError, match="no table"):
+        with pytest.raises(UsageError, match="not a batch table"):
             Table(path, resume=True)
         assert path.read_bytes() == content
 
@@ -121,7 +121,7 @@ def test_where_no_more_can_be_written_every_row_is_whole_and_the_sentence_says_s
     path = tmp_path / "t.csv"
     command = [sys.executable, "-c", FILL, str(path), str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert "every row in it is whole" in done.stdout
+    assert "all rows in it are complete" in done.stdout
     content = path.read_bytes()
     assert limit - 40 < len(content) <= limit
     assert content.endswith(b"\r\n")

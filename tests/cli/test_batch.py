@@ -112,7 +112,7 @@ def test_names_come_from_a_list_on_stdin_and_any_reader_of_csv_reads_them(tmp_pa
     [
         (["none.jpg", "--csv", "out.csv"], "no file or folder"),
         (["x.jpg", "--csv", "out.txt"], "must end in"),
-        (["x.jpg", "--csv", "taken.csv"], "there already"),
+        (["x.jpg", "--csv", "taken.csv"], "already exists"),
         (["x.jpg", "--csv", "taken.csv", "--resume"], "no table"),
         (["x.jpg", "--csv", "out.csv", "--workers", "0"], "number of workers"),
         (["x.jpg", "--csv", "out.csv", "--model", "none"], "none"),

@@ -142,10 +142,10 @@ def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_pat
     with taken.open() as stream:
         path.unlink()
         taken.refuse_changed(stream)  # deleted while it is open: still whole
-    with pytest.raises(EvidenceError, match="put it back"):
+    with pytest.raises(EvidenceError, match="restore it"):
         taken.open()
     path.write_bytes(MP4_HEAD + b"more")
-    with pytest.raises(EvidenceError, match="changed while it was examined"):
+    with pytest.raises(EvidenceError, match="changed during the analysis"):
         taken.open()
 
 
@@ -156,7 +156,7 @@ def test_bytes_that_are_not_those_that_were_hashed_are_found_out_though_size_and
     before = path.stat()
     path.write_bytes(MP4_HEAD[::-1])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with pytest.raises(EvidenceError, match="changed while it was examined"):
+    with pytest.raises(EvidenceError, match="changed during the analysis"):
         taken.open()
 
 
@@ -171,7 +171,7 @@ def test_a_further_name_of_a_file_is_no_change_of_it_unless_its_bytes_changed_to
         taken.refuse_changed(stream)
         path.write_bytes(MP4_HEAD[::-1])
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        with pytest.raises(EvidenceError, match="changed while it was examined"):
+        with pytest.raises(EvidenceError, match="changed during the analysis"):
             taken.refuse_changed(stream)
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_written_to_while_it_is_open_is_found_out(tmp_path):
     with taken.open() as stream:
         with path.open("ab") as writer:
             writer.write(b"more")
-        with pytest.raises(EvidenceError, match="changed while it was examined"):
+        with pytest.raises(EvidenceError, match="changed during the analysis"):
             taken.refuse_changed(stream)
 
 

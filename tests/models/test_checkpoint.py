@@ -322,10 +322,10 @@ def entry(shape, start, end, dtype="U8"):
 PICTURE = GENERATED.read_bytes()[:5000]
 REFUSED = {
     "empty": (b"", "is empty"),
-    "text": (b"copyright, all rights\nreserved\n", "no checkpoint"),
-    "more text": (b"(c) someone\n", "no checkpoint"),
-    "picture": (PICTURE, "no checkpoint"),
-    "other zip": (zip_of("a/b.txt", "a/code.py"), "no checkpoint"),
+    "text": (b"copyright, all rights\nreserved\n", "not a checkpoint"),
+    "more text": (b"(c) someone\n", "not a checkpoint"),
+    "picture": (PICTURE, "not a checkpoint"),
+    "other zip": (zip_of("a/b.txt", "a/code.py"), "not a checkpoint"),
     "one byte": (b"\x80", "ends in the middle"),
     "cut zip": (zip_of("a/data.pkl")[:-1], "directory"),
     "zip with a comment": (zip_of("a/data.pkl")[:-2] + b"\x01\x00x", "directory"),
@@ -378,7 +378,7 @@ def test_what_is_no_sound_checkpoint_gets_one_sentence(tmp_path, name):
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_torch_file_is_refused(tmp_path, form, share):
     content = saved(tmp_path, checkpoint(), form).read_bytes()
-    with pytest.raises(WeightsError, match="cannot be followed to its end"):
+    with pytest.raises(WeightsError, match="cannot be read to its end"):
         inspect_checkpoint(written(tmp_path, content[: int(len(content) * share)]))
 
 

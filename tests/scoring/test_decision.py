@@ -21,7 +21,7 @@ THRESHOLDS = Thresholds(0.3, 0.7)
 
 def finding(number: int, score: float | None) -> FaceFinding:
     outcome, reason = (
-        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
+        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "not applicable: small")
     )
     quality = FaceQuality(20, 10, 1.0, "" if score is not None else "small")
     return FaceFinding(number, Box(0, 0, 1, 1), 1.0, 20, quality, outcome, reason, score=score)
@@ -45,7 +45,7 @@ def test_the_thresholds_belong_to_the_verdicts(score, outcome):
 def test_no_face_is_not_applicable_and_never_authentic():
     assert of_image([], smallest_px=20) == (
         Outcome.NOT_APPLICABLE,
-        "cannot say: no face of 20 px or more was found",
+        "not applicable: no face of 20 px or more was found",
         None,
     )
 
@@ -115,7 +115,7 @@ def track(number: int, score: float | None, *, frames: int = 5, size: float = 80
     face = DetectedFace(box, 1.0, np.zeros((5, 2)))
     observations = tuple(FaceObservation(n, n / 25, face, quality, score and 0.0, score, b"") for n in range(frames))
     outcome, reason = (
-        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
+        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "not applicable: small")
     )
     return TrackFinding(number, number, 0, observations, outcome, reason, score=score)
 
@@ -136,7 +136,7 @@ def test_a_stretch_that_surely_lies_above_the_threshold_makes_the_track_manipula
 def test_a_stretch_that_may_lie_above_it_keeps_the_track_from_being_called_authentic():
     found, reason, decided = of_track(pooled(0.1), pooled(0.8, 0.6), THRESHOLDS, enough=3)
     assert (found, decided.score) == ("inconclusive", 0.1)
-    assert "look closer there" in reason
+    assert "analyze that segment" in reason
 
 
 def test_a_stretch_below_the_threshold_changes_nothing():
@@ -166,13 +166,13 @@ def test_an_inconclusive_track_outranks_an_authentic_one():
 def test_a_video_without_a_face_is_not_applicable():
     outcome, reason, decisive = of_video([], smallest_px=40, frames=32, unread=2)
     assert (outcome, decisive) == ("not_applicable", None)
-    assert "no face of 40 px or more was found in the 32 frames looked at; 2 of 34 frames could not be read" in reason
+    assert "no face of 40 px or more was found in the 32 analyzed frames; 2 of 34 frames could not be read" in reason
 
 
 def test_a_video_of_faces_that_cannot_be_scored_is_not_applicable_and_says_why():
     outcome, reason, _ = of_video([track(1, None), track(2, None)], smallest_px=40, frames=32, unread=0)
     assert outcome == "not_applicable"
-    assert "none of the 2 faces can be scored; of the longest seen, small" in reason
+    assert "none of the 2 faces can be scored; the one seen longest: small" in reason
 
 
 def test_a_video_whose_longest_seen_face_was_not_scored_is_not_authentic():

@@ -18,7 +18,7 @@ from faceloupe.media.sandbox.client import start
 from faceloupe.report.drawing.overlays import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer
-from faceloupe.scoring.decision import of_face, which_kind
+from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.single import Reading
 from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
@@ -163,7 +163,7 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     common = (number, face.box, face.confidence, face.size_px, quality)
     angles = {"roll_deg": roll(face), "turned_deg": candidate.turned_deg}
     if done is None:
-        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}", **angles)
+        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"{UNSCORED}{quality.problem}", **angles)
     reading, heatmap = done
     _, crop = candidate.views.widest
     score = scorer.probability(reading.logit)

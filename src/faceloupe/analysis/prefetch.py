@@ -53,7 +53,7 @@ def ahead(source: Generator[T], depth: int) -> Generator[T | None]:
         finally:
             source.close()
 
-    thread = threading.Thread(target=work, name="decoding ahead", daemon=True)
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:

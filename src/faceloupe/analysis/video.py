@@ -23,7 +23,7 @@ from faceloupe.report.build_video import VideoAnalysis, segment
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import Consulted, FaceScorer
-from faceloupe.scoring.decision import FEWEST_FRAMES, in_scope, of_track, of_video, which_kind
+from faceloupe.scoring.decision import FEWEST_FRAMES, UNSCORED, in_scope, of_track, of_video, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, TrackFinding
 
@@ -52,14 +52,14 @@ def examine(
             notes = [*facts.notes, *_losses(unread, video.damaged_packets)]
         evidence_file.refuse_changed(stream)
     if not followed.frames:
-        raise EvidenceError("None of the frames to look at can be decoded; get a complete copy.")
+        raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
     if blips := followed.settle(analyzer.scorer.record.gates):
-        notes.append(f"{blips} candidates for a face that were met in one frame only, none for sure, were left out.")
+        notes.append(f"{blips} uncertain face candidates that occurred in a single frame were left out.")
     people = link(followed.tracks, check=context.check)
     explain_s, began = 0.0, context.now()
     findings = []
     for number, track in enumerate(followed.tracks):
-        context.step(f"Judging face {number + 1} of {len(followed.tracks)}", 0.9)
+        context.step(f"Scoring face {number + 1} of {len(followed.tracks)}", 0.9)
         findings.append(_finding(track, people, followed, analyzer.scorer, context))
     followed.score_s += context.now() - began
     context.lap()
@@ -74,7 +74,7 @@ def examine(
     )
     part = segment(settings.from_s, settings.to_s, facts.duration_s)
     if part:
-        reason += f"; nothing but {part[0]:.2f} s to {part[1]:.2f} s of the video was examined"
+        reason += f"; only {part[0]:.2f} s to {part[1]:.2f} s of the video were analyzed"
     evidence = replace(
         evidence_file.evidence,
         width=facts.width,
@@ -103,9 +103,9 @@ def _losses(unread: dict[int, float], damaged: int) -> list[str]:
     if unread:
         count = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
         when = f"between {min(unread.values()):.2f} s and {max(unread.values()):.2f} s"
-        return [f"{count} to look at, {when}, could not be decoded."]
+        return [f"{count} selected for analysis, {when}, could not be decoded."]
     if damaged:
-        return [f"Damage was met in {damaged} places; every frame to look at could be decoded."]
+        return [f"The video is damaged in {damaged} places; all selected frames could be decoded."]
     return []
 
 
@@ -275,7 +275,7 @@ def _finding(
     scored = [observation for observation in observations if observation.score is not None]
     if not scored:
         why = problem or max(observations, key=lambda observation: observation.face.size_px).quality.problem
-        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"cannot say: {why}")
+        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"{UNSCORED}{why}")
     times, log_odds, weights = series(scored, record.calibrator)
     whole, segment = pool(times, log_odds, weights), strongest_segment(times, log_odds, weights)
     enough = min(FEWEST_FRAMES, len(followed.frames))

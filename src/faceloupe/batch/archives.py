@@ -42,7 +42,7 @@ class _Stream(io.BufferedReader):
     def read(self, size: int | None = -1) -> bytes:
         if self.opening and size is not None and size > MOST_DIRECTORY_BYTES:
             raise EvidenceError(
-                f"The directory of the ZIP takes {size:,} bytes; the limit is {MOST_DIRECTORY_BYTES:,}, so unpack it."
+                f"The directory of the ZIP has {size:,} bytes; the limit is {MOST_DIRECTORY_BYTES:,}. Unpack it first."
             )
         return super().read(size)
 
@@ -91,19 +91,19 @@ class Archive:
             raise EvidenceError("The member of the ZIP is encrypted; unpack it with its password.")
         if member.file_size > MOST_MEMBER_BYTES:
             raise EvidenceError(
-                f"The member of the ZIP unpacks to {member.file_size:,} bytes; the limit is {MOST_MEMBER_BYTES:,}, "
-                "so unpack it."
+                f"The member of the ZIP unpacks to {member.file_size:,} bytes; the limit is {MOST_MEMBER_BYTES:,}. "
+                "Unpack it first."
             )
         if member.file_size > max(HARMLESS_BYTES, MOST_EXPANDED * member.compress_size):
             raise EvidenceError(
-                f"The member of the ZIP unpacks from {member.compress_size:,} bytes to {member.file_size:,}, as no "
-                "picture or video does; it was left packed."
+                f"The member of the ZIP unpacks from {member.compress_size:,} bytes to {member.file_size:,}, which no "
+                "image or video does; it was not unpacked."
             )
         try:
             with self._zip.open(member) as stream:
                 yield stream
         except (NotImplementedError, RuntimeError) as problem:
-            raise EvidenceError(f"The member of the ZIP is packed in a way that cannot be read ({problem}).") from None
+            raise EvidenceError(f"The member of the ZIP uses an unsupported compression ({problem}).") from None
         except _BROKEN as problem:
             raise EvidenceError(f"The member of the ZIP is damaged ({_cause(problem)}).") from problem
 
@@ -127,7 +127,7 @@ class LastArchive:
         try:
             state = os.stat(path)
         except OSError as problem:
-            raise EvidenceError(f"The ZIP cannot be read any more ({problem.strerror}).") from problem
+            raise EvidenceError(f"The ZIP can no longer be read ({problem.strerror}).") from problem
         key = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
         if key != self._key:
             self.close()

@@ -190,7 +190,7 @@ class _Driver:
                     f"{model}{f' (effort {effort})' if effort else ''} by version {version}"
                     for model, _, effort, version in (theirs, mine)
                 )
-                raise UsageError(f"The table was begun with {then}, and this is {now}; begin a new table.")
+                raise UsageError(f"The table was started with {then}, and this is {now}; start a new table.")
             written.add(row.path)
             self.seen.add(row, place)
             self.counts.add(row)
@@ -293,7 +293,7 @@ class _Driver:
 
     def _step(self, *, last: bool = False) -> None:
         if self.cancel and self.cancel():
-            raise Cancelled("The batch was cancelled; go on with --resume.")
+            raise Cancelled("The batch was cancelled; continue it with --resume.")
         now = self.counts.clock()
         if self.progress and (last or now - self.told >= _WAIT_S):
             self.told = now
@@ -315,6 +315,7 @@ def _put(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise UsageError(
-            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); make room and go on with "
+            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); free some space and "
+            "continue with "
             "--resume."
         ) from problem

@@ -23,9 +23,9 @@ from faceloupe.media.evidence_file import (
 _CHUNK = 1024 * 1024
 _HEAD = 256  # bytes that tell the format
 MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
-TOO_MUCH_MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
-NESTED = "It is a ZIP inside a ZIP, which was not opened; unpack it and give the inner one."
-CHANGED = "The file changed while the batch ran, so that no result would belong to the hash; examine it anew."
+TOO_MUCH_MEMORY = "The file needs more memory than there is; analyze it alone or on a larger machine."
+NESTED = "This is a ZIP inside a ZIP and was not opened; unpack the outer one and give the inner one."
+CHANGED = "The file changed while the batch ran, so no result would match its hash; analyze it again."
 
 
 @dataclass(frozen=True, slots=True)

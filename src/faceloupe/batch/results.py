@@ -20,7 +20,7 @@ from faceloupe.types import Outcome
 
 MOST_ROWS = 200_000  # that are read back: what a page can hold; the CSV holds all
 SORTS: dict[str, tuple[str, bool]] = {  # for people -> column and whether it ascends
-    "Order of the files": ("", True),
+    "File order": ("", True),
     "Score, highest first": ("score", False),
     "Score, lowest first": ("score", True),
     "Path": ("path", True),
@@ -63,7 +63,7 @@ class BatchResults:
         except (FileNotFoundError, pd.errors.EmptyDataError):  # it is only just being begun
             return cls(pd.DataFrame({name: [] for name in types}), True)
         except (OSError, ValueError) as problem:
-            raise UsageError(f"The table of the batch cannot be read ({problem}); run the batch anew.") from problem
+            raise UsageError(f"The table of the batch cannot be read ({problem}); run the batch again.") from problem
         rows = rows[rows["outcome"].isin([outcome.value for outcome in Outcome])]
         return cls(rows.iloc[:MOST_ROWS].reset_index(drop=True), len(rows) <= MOST_ROWS)
 
@@ -152,9 +152,9 @@ class Sources:
         """
         one = self._inputs.get(path)
         if one is None or one.problem:
-            raise UsageError(f"{path} is not there any more, or cannot be read; put it back.")
+            raise UsageError(f"{path} is missing or cannot be read; restore it.")
         if one.member is not None and media_type == "video":
-            raise UsageError(f"{path} lies in a ZIP, where a video cannot be looked at more closely; unpack it.")
+            raise UsageError(f"{path} is inside a ZIP, where a segment of a video cannot be analyzed; unpack it.")
         reader = Reader()
         try:
             return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).evidence_file

@@ -38,7 +38,7 @@ _OLD_QUICKTIME = {b"moov", b"mdat", b"wide", b"free", b"skip"}  # first atoms of
 _TS_PACKET, _TS_SYNC = 188, b"G"  # bytes between the marks of a transport stream
 _UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, format marks, surrogates, line separators
 VIDEO_FORMATS = frozenset({"MP4", "QuickTime", "Matroska", "MPEG", "MPEG-TS", "AVI"})
-_CHANGED = "The file changed while it was examined, so that no result would belong to the hash; examine it anew."
+_CHANGED = "The file changed during the analysis, so no result would match its hash; analyze it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ class EvidenceFile:
         if self.content is not None:
             return io.BytesIO(self.content)
         if self.origin is None:
-            raise EvidenceError("The file is larger than the limit for uploads; examine it by its path.")
+            raise EvidenceError("The file is larger than the limit for uploads; analyze it by its path.")
         try:
             stream = self.origin.path.open("rb")
         except OSError as problem:
             raise EvidenceError(
-                f"The file cannot be opened any more ({problem.strerror}); put it back and examine it anew."
+                f"The file can no longer be opened ({problem.strerror}); restore it and analyze it again."
             ) from problem
         try:
             self.refuse_changed(stream)
@@ -166,13 +166,13 @@ def open_evidence(path: Path, *, max_bytes: int, step: Callable[[float], None] |
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise UsageError(f"{shown} is a folder; give one file.")
+            raise UsageError(f"{shown} is a folder; give a file.")
         if not stat.S_ISREG(mode):
-            raise UsageError(f"{shown} is not a regular file; copy its content to one.")
+            raise UsageError(f"{shown} is not a regular file; copy its content to a regular file.")
         with path.open("rb") as stream:
             return _read(stream, shown, max_bytes, path, step)
     except FileNotFoundError:
-        raise UsageError(f"There is no file {shown} at the path given; check the path.") from None
+        raise UsageError(f"There is no file {shown}; check the path.") from None
     except (OSError, ValueError) as problem:
         cause = getattr(problem, "strerror", None) or str(problem)
         raise UsageError(f"{shown} cannot be read ({cause}); check its permissions and the disk.") from problem

@@ -124,7 +124,7 @@ class Sampler:
         duration_s = video.facts.duration_s or last_s
         if from_s > last_s or (to_s and to_s <= from_s):
             raise UsageError(
-                f"The stretch from {from_s:g} s to {to_s or duration_s:g} s is not in the video, "
+                f"The segment from {from_s:g} s to {to_s or duration_s:g} s is not in the video, "
                 f"which lasts {duration_s:.2f} s."
             )
         end_s = min(to_s or duration_s, duration_s)

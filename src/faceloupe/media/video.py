@@ -33,7 +33,7 @@ _TIMELESS = {"avi", "mpegvideo"}  # these store no times; FFmpeg makes some up, 
 _BUFFER_BYTES = 1 << 20
 _WORTH_A_SEEK = 8  # frames skipped; a seek throws away about as many that the decoder holds already
 _HDR_TRANSFERS = {16, 18}  # PQ and HLG, ITU-T H.273
-_DAMAGED = "The {} data is damaged or incomplete, or a variant that cannot be read; get a complete copy."
+_DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get a complete copy."
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,17 +326,18 @@ class Video:
         announced = (container.duration or 0) / av.time_base if "matroska" in container.format.name else 0
         alpha = any(part.is_alpha for part in first.format.components) or video.metadata.get("alpha_mode") == "1"
         notes = {
-            f"The rotation that the file states ({90 * quarters} degrees clockwise) was applied.": quarters,
-            "The mirroring that the file states was applied.": mirrored,
-            f"The file holds {len(streams)} video streams; its main one was examined.": len(streams) > 1,
-            f"The file announces {video.frames} frames and holds {scan.packets}.": video.frames > scan.packets,
-            f"The file announces {announced:.1f} s, and its video ends after {float(ends):.1f} s.": announced
+            f"The rotation stated in the file ({90 * quarters} degrees clockwise) was applied.": quarters,
+            "The mirroring stated in the file was applied.": mirrored,
+            f"The file contains {len(streams)} video streams; the main one was analyzed.": len(streams) > 1,
+            f"The file announces {video.frames} frames but contains {scan.packets}.": video.frames > scan.packets,
+            f"The file announces {announced:.1f} s, but its video ends after {float(ends):.1f} s.": announced
             > ends + 1,
-            "The file stores frames that its edit list leaves out; what a player shows was examined.": scan.left_out,
-            "The file states no usable times; they were derived from the order of its frames.": index.counted,
-            f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}) and were left so.": aspect != 1,
-            "The video is interlaced; a frame may show two moments.": first.interlaced_frame,
-            "Transparency was ignored; the stored colors were examined.": alpha,
+            "The file contains frames that its edit list leaves out; the frames that a player shows were "
+            "analyzed.": scan.left_out,
+            "The file has no usable timestamps; they were derived from the order of the frames.": index.counted,
+            f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}) and were not resized.": aspect != 1,
+            "The video is interlaced, so a frame may show two moments.": first.interlaced_frame,
+            "Transparency was ignored; the stored colors were analyzed.": alpha,
             "Its brightness range (HDR) was not adapted to a standard screen.": first.color_trc in _HDR_TRANSFERS,
         }
         return VideoFacts(
@@ -368,10 +369,10 @@ def _main_stream(container: InputContainer, found: str) -> VideoStream:
     streams = _video_streams(container)
     if not streams:
         content = "sound, but no video" if container.streams.audio else "no video"
-        raise EvidenceError(f"The {found} file holds {content}; give the file that holds the moving picture.")
+        raise EvidenceError(f"The {found} file contains {content}; give the file that contains the video.")
     main = next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
     if main.codec_context is None:
-        raise EvidenceError("The video is encoded in a way that cannot be decoded here; export it as H.264.")
+        raise EvidenceError("The video uses a codec that cannot be decoded here; export it as H.264.")
     return main
 
 

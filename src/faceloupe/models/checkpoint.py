@@ -128,14 +128,14 @@ def inspect_checkpoint(path: Path) -> Inspection:
         raise UsageError(f"{identity.name} cannot be read ({problem.strerror}); check the disk.") from problem
     if reading is None:
         raise WeightsError(
-            f"{identity.name} is no checkpoint of a kind this version knows (safetensors, PyTorch, pickle, Keras/HDF5)."
+            f"{identity.name} is not a checkpoint that this version knows (safetensors, PyTorch, pickle, Keras/HDF5)."
         )
     foreign = [*reading.programs, *(note.name for note in reading.findings.calls.values() if not note.harmless)]
     imports = [name for name, found in reading.findings.globals.items() if not found.harmless and name not in foreign]
     if reading.damage and not foreign and not imports:
         raise WeightsError(
-            f"{identity.name} is a {reading.container} that cannot be followed to its end ({reading.damage}); "
-            "it is damaged or made to mislead: do not load it."
+            f"{identity.name} is a {reading.container} that cannot be read to its end ({reading.damage}); "
+            "it is damaged or made to mislead; do not load it."
         )
     contents = _Contents()
     contents.walk(reading.value, "")

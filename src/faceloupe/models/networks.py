@@ -29,7 +29,7 @@ def build(architecture: str) -> backbones.Backbone:
     except KeyError:
         known = ", ".join(sorted(ARCHITECTURES))
         raise WeightsError(
-            f"The model record asks for the architecture {architecture!r}; this version knows {known}."
+            f"The model record requires the architecture {architecture!r}; this version knows {known}."
         ) from None
     network = factory()
     # As torchvision defines it, a lone output of EfficientNet starts at weights of up to 1: logits of 10 at the start.

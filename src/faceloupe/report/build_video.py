@@ -143,19 +143,20 @@ def segment(from_s: float, to_s: float, lasts: float | None) -> tuple[float, flo
 
 def scope(seen: VideoAnalysis) -> list[str]:
     """What the report of a video does not say."""
-    where, unseen = "", "what lies between"
+    where, unseen = "", "the time between them"
     if seen.segment:
         begin, end = seen.segment
         where, unseen = f", all from {begin:.2f} s to {end:.2f} s", "the rest of the video"
     lines = [
-        f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were looked at{where}; {unseen} was not examined.",
-        "The interval of a track's score is over which of its frames were looked at; the model's own errors are not in "
-        "it, and the error rates and the bounds of the likelihood ratio are those of single faces.",
+        f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were analyzed{where}; {unseen} was not.",
+        "The interval of a track's score covers the choice of its frames and not the errors of the model; "
+        "the error rates and the bounds of the likelihood ratio are those of single faces.",
     ]
     if any(len(person.tracks) > 1 for person in seen.people):
         lines.append(
-            "Tracks were linked to one person because they look alike (layout and colors of face and shoulders); that "
-            "identifies nobody, and no outcome rests on it."
+            "Tracks were linked to one person by similar appearance (layout and colors of face and shoulders); this "
+            "does "
+            "not identify anyone, and no outcome depends on it."
         )
     scored = sum(track.score is not None for track in seen.tracks)
     if scored > 1:

@@ -83,7 +83,7 @@ def publish_file(fill: Callable[[Path], object], path: Path) -> None:
     except OSError as problem:
         raise UsageError(
             f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); "
-            "make room there, or choose another folder."
+            "free some space there or choose another folder."
         ) from problem
 
 
@@ -114,7 +114,7 @@ def refuse_taken(names: Iterable[str], folder: Path) -> None:
     """
     taken = [name for name in names if os.path.lexists(folder / name)]
     if taken:
-        raise UsageError(f"{folder} holds {taken[0]} already, and nothing is overwritten; choose another folder.")
+        raise UsageError(f"{folder} already contains {taken[0]}, which is not overwritten; choose another folder.")
 
 
 def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:

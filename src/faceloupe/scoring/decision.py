@@ -7,6 +7,7 @@ from faceloupe.models.record import Thresholds
 from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, PropositionFinding, TrackFinding, apart
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
+UNSCORED = "not applicable: "  # begins the reason where nothing was scored
 
 
 def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
@@ -18,10 +19,10 @@ def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
     """
     shown, lower, upper = apart(score, thresholds.lower, thresholds.upper)
     if score >= thresholds.upper:
-        return Outcome.MANIPULATED, f"supports manipulation: score {shown} is at or above the threshold {upper}"
+        return Outcome.MANIPULATED, f"supports manipulation: the score {shown} is at or above the threshold {upper}"
     if score <= thresholds.lower:
-        return Outcome.AUTHENTIC, f"{NO_SIGN}: score {shown} is at or below the threshold {lower}"
-    return Outcome.INCONCLUSIVE, f"cannot say: score {shown} lies between the thresholds {lower} and {upper}"
+        return Outcome.AUTHENTIC, f"{NO_SIGN}: the score {shown} is at or below the threshold {lower}"
+    return Outcome.INCONCLUSIVE, f"inconclusive: the score {shown} lies between the thresholds {lower} and {upper}"
 
 
 def of_face(
@@ -38,7 +39,7 @@ def of_face(
 
 
 APART = 0.5  # log10 of the ratio of two likelihood ratios, from which on one proposition is called the likelier one
-_KINDS = {"generated": "generated whole", "changed": "changed in part (swapped, reenacted or composed)"}
+_KINDS = {"generated": "fully generated", "changed": "changed in part (swapped, reenacted or composed)"}
 
 
 def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> str:
@@ -48,7 +49,7 @@ def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> 
     first, second = sorted(propositions, key=lambda one: -one.log10_lr)
     ratios = ", ".join(f"log10 LR {one.log10_lr:+.2f} for {one.name}" for one in propositions)
     if first.log10_lr - second.log10_lr < APART:
-        return f"; whether the face was generated whole or changed in part cannot be told ({ratios})"
+        return f"; the scores do not tell whether the face was fully generated or changed in part ({ratios})"
     return f"; more likely {_KINDS[first.name]} than {_KINDS[second.name]} ({ratios})"
 
 
@@ -59,8 +60,8 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
         return outcome, reason
     shown, limit = apart(familiarity.distance, scope_limit, decimals=3)
     return Outcome.INCONCLUSIVE, (
-        f"cannot say: the face is unlike those that this model was calibrated on (distance {shown}; up to {limit} is "
-        f"known; nearest are the faces of {familiarity.nearest})"
+        f"inconclusive: the face is unlike those that this model was calibrated on (distance {shown}, limit {limit}; "
+        f"the nearest known faces are those of {familiarity.nearest})"
     )
 
 
@@ -72,10 +73,10 @@ def withheld(face: FaceFinding, *, unshown: str, damage: str) -> FaceFinding:
         damage: what the picture's data lacks: a sign of manipulation may lie under it. Empty where nothing.
     """
     if unshown and face.outcome in (Outcome.AUTHENTIC, Outcome.MANIPULATED):
-        why = f"cannot say: viewers may show other colors than those that were examined, as {unshown}"
+        why = f"inconclusive: viewers may show other colors than those analyzed, because {unshown}"
         return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
     if damage and face.outcome is Outcome.AUTHENTIC:
-        why = f"cannot say: the picture is damaged, and what is lost may hide a manipulation ({damage})"
+        why = f"inconclusive: the picture is damaged, and the lost part may hide a manipulation ({damage})"
         return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
     return face
 
@@ -94,16 +95,16 @@ def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outco
     """
     scored = [face for face in faces if face.score is not None]
     if not faces:
-        return Outcome.NOT_APPLICABLE, f"cannot say: no face of {smallest_px:.0f} px or more was found", None
+        return Outcome.NOT_APPLICABLE, f"{UNSCORED}no face of {smallest_px:.0f} px or more was found", None
     if not scored:
-        why = faces[0].reason.removeprefix("cannot say: ")
-        which = "" if len(faces) == 1 else f"none of the {len(faces)} faces found can be scored; of the largest one, "
-        return Outcome.NOT_APPLICABLE, f"cannot say: {which}{why}", None
+        why = faces[0].reason.removeprefix(UNSCORED)
+        which = "" if len(faces) == 1 else f"none of the {len(faces)} faces found can be scored; the largest one: "
+        return Outcome.NOT_APPLICABLE, f"{UNSCORED}{which}{why}", None
     decisive = max(scored, key=lambda face: face.score or 0.0)
     outcome, reason = decisive.outcome, decisive.reason
     if outcome is Outcome.AUTHENTIC and faces[0].score is None:
-        hidden = faces[0].reason.removeprefix("cannot say: ")
-        return Outcome.INCONCLUSIVE, f"cannot say: the largest face could not be scored ({hidden})", decisive
+        hidden = faces[0].reason.removeprefix(UNSCORED)
+        return Outcome.INCONCLUSIVE, f"inconclusive: the largest face could not be scored ({hidden})", decisive
     if len(scored) > 1:
         reason = f"face {decisive.id} has the highest of {len(scored)} scores: {reason}"
     elif len(faces) > 1:
@@ -129,7 +130,11 @@ def of_track(
     """
     if whole.frames < enough:
         frames = "1 frame" if whole.frames == 1 else f"{whole.frames} frames"
-        return Outcome.INCONCLUSIVE, f"cannot say: only {frames} of this face can be scored; {enough} are needed", whole
+        return (
+            Outcome.INCONCLUSIVE,
+            f"inconclusive: only {frames} of this face can be scored; {enough} are needed",
+            whole,
+        )
     outcome, reason = of_score(whole.score, thresholds)
     if outcome is Outcome.MANIPULATED or segment is None or segment.score < thresholds.upper:
         return outcome, reason, whole
@@ -138,17 +143,17 @@ def of_track(
     if segment.low >= thresholds.upper:
         return (
             Outcome.MANIPULATED,
-            f"supports manipulation {when}: score {part} there, {whole.score:.2f} over the whole track; "
+            f"supports manipulation {when}: the score is {part} there and {whole.score:.2f} over the whole track; "
             f"the threshold is {upper}",
             segment,
         )
     if outcome is Outcome.AUTHENTIC:
         return (
             Outcome.INCONCLUSIVE,
-            f"cannot say: the track as a whole scores {whole.score:.2f}, but {part} {when}; look closer there",
+            f"inconclusive: the score of the whole track is {whole.score:.2f}, but {part} {when}; analyze that segment",
             whole,
         )
-    return outcome, f"{reason}; it is highest {when}, {part}", whole
+    return outcome, f"{reason}; it is highest {when} ({part})", whole
 
 
 _ORDER = {Outcome.MANIPULATED: 2, Outcome.INCONCLUSIVE: 1, Outcome.AUTHENTIC: 0}
@@ -174,23 +179,23 @@ def of_video(
     lost = f"; {unread} of {frames + unread} frames could not be read" if unread else ""
     scored = [track for track in tracks if track.score is not None]
     if not tracks:
-        found = f"cannot say: no face of {smallest_px:.0f} px or more was found in the {frames} frames looked at"
+        found = f"{UNSCORED}no face of {smallest_px:.0f} px or more was found in the {frames} analyzed frames"
         return Outcome.NOT_APPLICABLE, found + lost, None
     longest = max(tracks, key=lambda track: (len(track.observations), track.largest.face.size_px))
-    why = longest.reason.removeprefix("cannot say: ")
+    why = longest.reason.removeprefix(UNSCORED)
     if not scored:
-        which = "" if len(tracks) == 1 else f"none of the {len(tracks)} faces can be scored; of the longest seen, "
-        return Outcome.NOT_APPLICABLE, f"cannot say: {which}{why}{lost}", None
+        which = "" if len(tracks) == 1 else f"none of the {len(tracks)} faces can be scored; the one seen longest: "
+        return Outcome.NOT_APPLICABLE, f"{UNSCORED}{which}{why}{lost}", None
     decisive = max(scored, key=lambda track: (_ORDER[track.outcome], len(track.scored) >= FEWEST_FRAMES, track.score))
     outcome, reason = decisive.outcome, decisive.reason
     if outcome is Outcome.AUTHENTIC and longest.score is None:
         return (
             Outcome.INCONCLUSIVE,
-            f"cannot say: the face seen longest, track {longest.id}, could not be scored ({why}){lost}",
+            f"inconclusive: the face seen longest, track {longest.id}, could not be scored ({why}){lost}",
             decisive,
         )
     if outcome is Outcome.AUTHENTIC and unread > frames:
-        return Outcome.INCONCLUSIVE, f"cannot say: too little of the video could be read{lost}", decisive
+        return Outcome.INCONCLUSIVE, f"inconclusive: too little of the video could be read{lost}", decisive
     if len(scored) > 1:
         reason = f"track {decisive.id} is the most suspicious of {len(scored)}: {reason}"
     elif len(tracks) > 1:

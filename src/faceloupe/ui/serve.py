@@ -68,8 +68,8 @@ def exposure_warning(address: str | None) -> str:
     if address in _LOOPBACK:
         return ""
     return (
-        f"FaceLoupe is served on {address} without a password: whoever reaches this machine sees its cases. "
-        "`faceloupe password` makes a hash for FACELOUPE_PASSWORD_HASH."
+        f"FaceLoupe is served on {address} without a password: anyone who can reach this machine can see its cases. "
+        "Run `faceloupe password` to make a hash for FACELOUPE_PASSWORD_HASH."
     )
 
 

@@ -134,7 +134,7 @@ class IsolatedVideo:
                 message = self._backlog.popleft() if self._backlog else self._receive()
                 lost = _integers(message.raw[0 if "end" in message.facts else _LUMA_BYTES :])
                 if len(lost) and not 0 <= lost.min() <= lost.max() < self.count:
-                    raise protocol.ProtocolError("lost frames that there are not")
+                    raise protocol.ProtocolError("lost frames that do not exist")
                 self.unreadable += lost.tolist()
                 self.damaged_packets = message.number("damaged", most=_MOST)
                 if "end" in message.facts:
@@ -166,10 +166,10 @@ class IsolatedVideo:
         index = message.number("glimpse", least=last + 1, most=self.count - 1)
         wanted = message.facts.get("wanted") is True
         if wanted and index not in sought:
-            raise protocol.ProtocolError("a frame that nobody wanted")
+            raise protocol.ProtocolError("a frame that was not requested")
         slot = message.number("slot", most=SLOTS - 2) if wanted else None
         if len(message.raw) < _LUMA_BYTES:
-            raise protocol.ProtocolError("a glimpse that is cut short")
+            raise protocol.ProtocolError("an incomplete frame")
         luma = np.frombuffer(message.raw[:_LUMA_BYTES], np.uint8).reshape(LUMA_SHAPE)
         self._worker.grant(_S_PER_FRAME + _S_PER_PIXEL * self.facts.width * self.facts.height)
         return DecodedFrame(index, self.time(index), luma, wanted, partial(self._pixels, number, slot))
@@ -183,9 +183,7 @@ class IsolatedVideo:
                 self._backlog.append(message)
                 _raise_broken(message)
                 if len(self._backlog) > _MOST_UNREAD:
-                    raise self._worker.protocol_error(
-                        protocol.ProtocolError("other frames than the one that was asked for")
-                    )
+                    raise self._worker.protocol_error(protocol.ProtocolError("other frames than the requested one"))
         return self._slots[SLOTS - 1 if slot is None else slot].copy()  # the decoder could write to it at any time
 
     def _receive(self) -> protocol.Message:
@@ -204,17 +202,17 @@ class IsolatedVideo:
         message = self._worker.receive(min(8 * (size + 1024), _MOST_INDEX))
         ticks = _integers(message.raw)
         if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]) or int(ticks[-1]) - int(ticks[0]) > _MOST_TICKS:
-            raise protocol.ProtocolError("no ascending times")
+            raise protocol.ProtocolError("times are not ascending")
         facts = _facts(message, self._max_pixels)
         if facts.frame_count != len(ticks):
-            raise protocol.ProtocolError("another number of times than of frames")
+            raise protocol.ProtocolError("the numbers of times and frames differ")
         time_base = Fraction(*(message.number(part, least=1, most=_MOST) for part in ("time_base", "ticks_per")))
         return facts, FrameIndex(ticks, np.empty(0, np.int64), time_base)
 
 
 def _integers(raw: bytes) -> np.ndarray:
     if len(raw) % 8:
-        raise protocol.ProtocolError("no whole numbers")
+        raise protocol.ProtocolError("expected whole numbers")
     return np.frombuffer(raw, "<i8").astype(np.int64)
 
 
@@ -234,7 +232,7 @@ def _facts(message: protocol.Message, max_pixels: int) -> VideoFacts:
         raise protocol.ProtocolError("too many pixels")
     rate = message.numbers("frame_rate", most=2**63)
     if rate and (len(rate) != 2 or not all(rate)):
-        raise protocol.ProtocolError("no frame rate")
+        raise protocol.ProtocolError("frame rate unknown")
     return VideoFacts(
         container=message.text("container"),
         codec=message.text("codec"),
