@@ -18,6 +18,7 @@ WORK = "faceloupe.batch.executors.worker:AnalysisWorker"
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | memory.ENVIRONMENT
 _MOST_WORKERS = 1024
 _LEAVING_S, _DYING_S = 10.0, 1.0
+_ATTEMPTS = 2  # workers that a file may end alone: one may have been killed from outside, and a fork costs little
 
 
 def cores() -> int:
@@ -131,7 +132,7 @@ class LocalEngine:
         self.capacity = PER_WORKER * count
         self._work, self._worker_config = work, worker_config
         self._template = _Template(work, worker_config)
-        self._pool = WorkerPool(self._forked, count, attempts=1)
+        self._pool = WorkerPool(self._forked, count, attempts=_ATTEMPTS)
 
     def submit(self, task: Task) -> None:
         """See ``Engine``."""
