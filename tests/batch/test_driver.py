@@ -121,7 +121,7 @@ def lives(process: int) -> bool:
 def test_an_empty_folder_leaves_the_header(batch, tmp_path):
     (tmp_path / "in").mkdir()
     assert batch(tmp_path / "in").done == 0
-    assert (tmp_path / "out.csv").read_text().splitlines() == [",".join(COLUMNS)]
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines() == [",".join(COLUMNS)]
 
 
 def test_a_file_that_vanishes_or_cannot_be_read_has_a_row(batch, folder, tmp_path):

@@ -64,7 +64,7 @@ def test_the_command_prints_a_table_and_writes_what_it_says(folder, tmp_path, ca
     assert "Authentic called manipulated" in shown.out
     assert "in real: 1 not applicable, 1 errors" in shown.out
     assert shown.err == ""
-    text = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8")
+    text = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(text.splitlines()))
     assert len(rows) == 6
     assert {row["label"] for row in rows} == {"real", "fake"}

@@ -6,6 +6,7 @@ import pytest
 
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media import evidence_file
+from faceloupe.media.formats import sniff
 from tests.conftest import GENERATED
 
 
@@ -38,13 +39,13 @@ def test_upload_and_file_give_one_identity():
         (b"\x89PNG\r\n\x1a\n", "PNG"),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "WebP"),
         (b"RIFF\x00\x00\x00\x00AVI LIST", "AVI"),
-        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "WAVE"),
         (b"II*\x00", "TIFF"),
         (b"MM\x00*", "TIFF"),
         (b"BM" + bytes(12) + b"\x28\x00\x00\x00", "BMP"),
         (b"BMW is a car maker", None),
-        (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "MP4"),
-        (b"\x00\x00\x00\x14ftypcrx \x00\x00\x00\x01crx ", None),
+        (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "CR3"),
+        (b"\x00\x00\x00\x14ftypcrx \x00\x00\x00\x01crx ", "CR3"),
         (b"GIF89a", "GIF"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC"),
         (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", "HEIC"),
@@ -63,7 +64,7 @@ def test_upload_and_file_give_one_identity():
     ],
 )
 def test_the_type_is_read_from_the_content(head, expected):
-    assert evidence_file.sniff(head) == expected
+    assert sniff(head) == expected
 
 
 def test_a_video_is_told_from_a_still_whatever_its_name(tmp_path):

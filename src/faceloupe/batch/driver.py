@@ -17,6 +17,7 @@ from faceloupe.batch.table import Row, Table, cell
 from faceloupe.batch.tasks import Input, Result, Task, failed
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.models.record import ModelRecord
+from faceloupe.scoring.decision import UNSCORED
 from faceloupe.types import Outcome
 
 _WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass,
@@ -231,6 +232,9 @@ class _Driver:
         pending = self.pending[index] = _Pending(cell(one.shown), task)
         if identity.problem:
             pending.result = failed(identity.media_type, identity.problem)
+        elif identity.system_file:
+            why = f"{UNSCORED}this is {identity.system_file}, which holds no picture or video of its own"
+            pending.result = Result("", Outcome.NOT_APPLICABLE, why)
         elif task.sha256 in self.under_way or self.seen.exact(task.sha256):
             pending.copy = True
         else:

@@ -16,6 +16,7 @@ from faceloupe.batch.table import cell, line
 from faceloupe.batch.tasks import Input, Task
 from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.types import Outcome
 
 MOST_ROWS = 200_000  # that are read back: what a page can hold; the CSV holds all
@@ -112,9 +113,10 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
         raise UsageError(f"The table of the batch cannot be read ({problem.strerror}).") from problem
     if not hashes or not content:
         return content
-    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    header, *rows = csv.reader(io.StringIO(content.decode(ENCODING), newline=""))
     place = header.index("sha256")
-    return b"".join(line(row) for row in (header, *rows) if len(row) == len(header) and row[place] not in hashes)
+    left = (line(row) for row in (header, *rows) if len(row) == len(header) and row[place] not in hashes)
+    return b"".join(left).decode().encode(ENCODING)
 
 
 class Sources:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faceloupe.errors import UsageError
-from faceloupe.report.spreadsheet import neutral
+from faceloupe.report.spreadsheet import ENCODING, neutral
 
 CONTRACT = (
     "path",
@@ -73,6 +73,11 @@ def line(cells: Sequence[str]) -> bytes:
     return stream.getvalue().encode()
 
 
+def header() -> bytes:
+    """The first line of a table, behind the byte order mark by which spreadsheets know the encoding."""
+    return line(COLUMNS).decode().encode(ENCODING)
+
+
 class Table:
     """A CSV open for appending; no other batch may write it meanwhile.
 
@@ -102,7 +107,7 @@ class Table:
             self._lock()
             self._size = self._whole_rows()
             if self._size == 0:
-                self._append(line(COLUMNS))
+                self._append(header())
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -159,14 +164,15 @@ class Table:
         """
         end = 0
         for number, (content, place) in enumerate(self._records()):
-            if number == 0 and content != line(COLUMNS):
+            if number == 0 and content not in (header(), line(COLUMNS)):  # older tables have no byte order mark
                 raise UsageError(
                     f"{self._path} is not a batch table of this version (its first line differs), so it cannot be "
                     "continued; "
                     "choose another name."
                 )
             end = place.offset + place.length
-        if end == 0 and os.pread(self._descriptor, len(line(COLUMNS)), 0) != line(COLUMNS)[: self._length()]:
+        begun = os.pread(self._descriptor, len(header()), 0)
+        if end == 0 and not (header().startswith(begun) or line(COLUMNS).startswith(begun)):
             raise UsageError(f"{self._path} is not a batch table, so it cannot be continued; choose another name.")
         if end < self._length():
             os.ftruncate(self._descriptor, end)

@@ -24,6 +24,17 @@ from faceloupe.system.logging import keep_log
 from faceloupe.types import Evidence
 
 _LOG = logging.getLogger(__name__)
+_EXTRAS = {  # module -> extra of the package that installs it
+    "imagehash": "batch",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "pandas": "batch",
+    "plotly": "app",
+    "pyarrow": "batch",
+    "reportlab": "report",
+    "starlette": "app",
+    "streamlit": "app",
+}
 
 
 def _number(value: float | None, form: str = ".2f") -> str:
@@ -99,6 +110,7 @@ def _tracks(report: dict[str, Any]) -> list[str]:
 
 def _analyze(options: argparse.Namespace) -> int:
     from faceloupe.analysis import pipeline  # heavy imports wait until the arguments are known to be good
+    from faceloupe.analysis.prefetch import use_one_network_thread
     from faceloupe.report.build import to_json
     from faceloupe.report.write import write
 
@@ -107,6 +119,8 @@ def _analyze(options: argparse.Namespace) -> int:
     step = partial(progress, "Hashing") if progress else None
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
     _refuse_for_images(options, evidence_file.evidence)
+    if evidence_file.evidence.media_type == "video":
+        use_one_network_thread()
     analyzer = pipeline.Analyzer.load(settings)
     analysis = pipeline.analyze(evidence_file, analyzer, explain=options.out is not None, progress=progress)
     if progress:
@@ -395,6 +409,9 @@ def _run(arguments: list[str] | None) -> int:
     except (_OutputLost, OSError):  # see main
         raise
     except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is shown a traceback
+        if isinstance(problem, ModuleNotFoundError) and (extra := _EXTRAS.get(problem.name or "")):
+            _complain(f"this command needs {problem.name}; install it with pip install 'faceloupe[{extra}]'.")
+            return 2
         _LOG.exception("A command failed")
         _complain(f"an unexpected error occurred ({type(problem).__name__}); see the log for details.")
         return 2

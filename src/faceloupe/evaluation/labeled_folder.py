@@ -15,7 +15,7 @@ from faceloupe.errors import Cancelled, UsageError
 from faceloupe.evaluation import plots
 from faceloupe.evaluation.measures import NAMES, Decisions, Measures, curves_of, measure
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
-from faceloupe.report.spreadsheet import to_csv
+from faceloupe.report.spreadsheet import ENCODING, to_csv
 from faceloupe.report.write import publish
 from faceloupe.types import Outcome
 
@@ -257,7 +257,7 @@ def write(validation: Validation, folder: Path) -> list[Path]:
     ]
     curves = {validation.model_id: curves_of(_decisions(validation.scored))}
     contents = (
-        to_csv(("path", "sha256", "label", "outcome", "score", "reason"), rows).encode(),
+        to_csv(("path", "sha256", "label", "outcome", "score", "reason"), rows).encode(ENCODING),
         plots.roc(curves),
         plots.reliability(curves),
         plots.tippett(curves),

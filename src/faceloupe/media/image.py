@@ -12,7 +12,8 @@ from PIL.Image import Transpose
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media import boxes, jpeg, profiles
-from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile
+from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.formats import unreadable
 from faceloupe.types import Picture, Shown
 
 pillow_heif.register_heif_opener()
@@ -99,6 +100,10 @@ def refuse_unfit(evidence_file: EvidenceFile, *, max_bytes: int) -> None:
         EvidenceError: nothing to decode, or not a still.
     """
     evidence = evidence_file.evidence
+    if what := unreadable(evidence.format):
+        raise EvidenceError(f"The file is {what}.")
+    if evidence.media_type == "video":
+        raise EvidenceError(f"The content is a video ({evidence.format}), not a picture; examine it as a video.")
     if evidence_file.content is None:
         raise EvidenceError(f"The file is {evidence.size_bytes:,} bytes; the limit is {max_bytes:,}.")
     if not evidence_file.content:
@@ -108,8 +113,6 @@ def refuse_unfit(evidence_file: EvidenceFile, *, max_bytes: int) -> None:
             "The content is neither a supported image (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC) nor a video, "
             "whatever the file name says."
         )
-    if evidence.format in VIDEO_FORMATS:
-        raise EvidenceError(f"The content is a video ({evidence.format}), not an image.")
 
 
 def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> Picture:
@@ -184,6 +187,31 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
         }
         said = tuple(text for text, holds in notes.items() if holds)
         return Picture(np.asarray(rgb), said, shown, unshown=unshown, damage=damage)
+
+
+def shown_frame(image: Image.Image, content: bytes, found: str) -> tuple[np.ndarray, tuple[str, ...], Shown, str]:
+    """Show one decoded frame of an animation as a browser does: sRGB, over mid gray where it is transparent.
+
+    Args:
+        image: the frame, decoded.
+        content: of the file.
+        found: its format.
+
+    Returns:
+        (H, W, 3) uint8 RGB; notes, what was done, and why the colors are not as stated; see ``Picture``.
+
+    Raises:
+        EvidenceError: its pixels have no defined brightness.
+    """
+    base, note = _to_base(image)
+    try:
+        main = boxes.read(content) if found == "AVIF" else None
+    except boxes.Malformed:
+        main = None
+    treated, unshown = _treated(base, image, content, main)
+    rgb = (_over_gray(treated.image) if treated.image.mode in ("LA", "RGBA") else treated.image).convert("RGB")
+    shown = Shown(None, treated.color, treated.transfer)
+    return np.asarray(rgb), tuple(filter(None, [note])), shown, unshown
 
 
 def _treated(

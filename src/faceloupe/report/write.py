@@ -17,6 +17,7 @@ from faceloupe.errors import UsageError
 from faceloupe.report.build import to_json
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import filmstrip
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv
 
 if TYPE_CHECKING:
@@ -154,6 +155,6 @@ def write(analysis: "Analysis", folder: Path) -> list[Path]:
     """
     contents = pictures_of(analysis)
     if "frames" in analysis.report:
-        contents["frames.csv"] = frames_csv(analysis.report).encode()
+        contents["frames.csv"] = frames_csv(analysis.report).encode(ENCODING)
     contents["report.json"] = (to_json(analysis.report) + "\n").encode()
     return publish(contents, folder)

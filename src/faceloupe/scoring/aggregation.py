@@ -142,6 +142,20 @@ def _pooled(center: float, reach: float, size: float, times: np.ndarray) -> Pool
     return Pooled(score, low, high, float(size), float(times[0]), float(times[-1]), len(times))
 
 
+def lower_end(pooled: Pooled, comparisons: int) -> float:
+    """The lower end of a score's interval, widened to hold for so many intervals together (Bonferroni).
+
+    Args:
+        pooled: with its interval for itself.
+        comparisons: intervals in all, 1 or more.
+    """
+    low, center = (
+        float(np.log(value / (1.0 - value))) for value in np.clip([pooled.low, pooled.score], 1e-12, 1 - 1e-12)
+    )
+    wider = float(_normal_quantile(1.0 - (1.0 - _LEVEL) / 2.0 / comparisons) / _normal_quantile((1.0 + _LEVEL) / 2.0))
+    return float(1.0 / (1.0 + np.exp(-(center - wider * (center - low)))))
+
+
 def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled | None:
     """The stretch of a track that speaks loudest for manipulation: the one whose interval starts highest.
 

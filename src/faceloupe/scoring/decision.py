@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from faceloupe.models.record import Thresholds
-from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, PropositionFinding, TrackFinding, apart
+from faceloupe.scoring.aggregation import lower_end
+from faceloupe.types import (
+    FaceFinding,
+    Familiarity,
+    Outcome,
+    PersonFinding,
+    Pooled,
+    PropositionFinding,
+    TrackFinding,
+    apart,
+)
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
 UNSCORED = "not applicable: "  # begins the reason where nothing was scored
@@ -65,8 +76,11 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
     )
 
 
-def withheld(face: FaceFinding, *, unshown: str, damage: str) -> FaceFinding:
-    """The finding on a face of a picture that not every verdict can rest on.
+Finding = TypeVar("Finding", FaceFinding, TrackFinding)
+
+
+def withheld(face: Finding, *, unshown: str, damage: str = "") -> Finding:
+    """The finding on a face of a picture or video that not every verdict can rest on.
 
     Args:
         unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.
@@ -154,6 +168,113 @@ def of_track(
             whole,
         )
     return outcome, f"{reason}; it is highest {when} ({part})", whole
+
+
+AGREEMENT = 2 / 3  # of a person's shots that a verdict on the person needs
+_FEWEST_CONTRADICTED = 4  # scored shots of a person from which on a single one does not carry a verdict for sure
+_MOST_NAMED = 6  # shots in a reason
+
+
+def of_person(
+    number: int,
+    tracks: Sequence[TrackFinding],
+    pooled: Pooled,
+    without_strongest: Pooled | None,
+    thresholds: Thresholds,
+    *,
+    enough: int,
+) -> PersonFinding:
+    """Judge a person by the shots that were linked to it; a wrong link must not make a verdict.
+
+    ``manipulated`` needs two shots or more, of which at least two thirds score at or above the upper threshold, each
+    for itself, and a pooled score that stays there without the strongest of them. ``authentic`` needs the same of the
+    lower threshold, and no shot at or above the upper one.
+
+    Args:
+        number: of the person.
+        tracks: the scored ones, one for each shot.
+        pooled: what the scored frames of all of them say together.
+        without_strongest: the same without the track of the highest score; None where there is one track only.
+        thresholds: of the model record.
+        enough: scored frames needed for a verdict.
+    """
+    ids = tuple(track.id for track in tracks)
+    if len(tracks) < 2 or without_strongest is None:
+        return PersonFinding(number, ids, tracks[0].outcome, "", pooled, ids)
+    scores = {track.id: track.pooled.score for track in tracks if track.pooled is not None}
+    above = [track for track in tracks if scores[track.id] >= thresholds.upper]
+    below = [track for track in tracks if scores[track.id] <= thresholds.lower]
+    count = len(tracks)
+    if (
+        pooled.score >= thresholds.upper
+        and without_strongest.score >= thresholds.upper
+        and len(above) >= max(2, AGREEMENT * count)
+        and pooled.frames >= enough
+    ):
+        outcome, agreeing, words = Outcome.MANIPULATED, above, "support manipulation"
+    elif (
+        pooled.score <= thresholds.lower
+        and len(below) >= max(2, AGREEMENT * count)
+        and not above
+        and not any(track.outcome is Outcome.MANIPULATED for track in tracks)
+        and pooled.frames >= enough
+    ):
+        outcome, agreeing, words = Outcome.AUTHENTIC, below, f"show {NO_SIGN}"
+    else:
+        why = (
+            f"inconclusive: {len(above)} of the {count} scored shots of person {number} score at or above the upper "
+            f"threshold, {len(below)} at or below the lower one; together they score {pooled.score:.2f}"
+        )
+        return PersonFinding(number, ids, Outcome.INCONCLUSIVE, why, pooled)
+    reason = (
+        f"{len(agreeing)} of the {count} scored shots of person {number} {words}, together with the score "
+        f"{pooled.score:.2f}: {_shots(agreeing)}"
+    )
+    return PersonFinding(number, ids, outcome, reason, pooled, tuple(track.id for track in agreeing))
+
+
+def _shots(tracks: Sequence[TrackFinding]) -> str:
+    """Numbers and times of shots, in words."""
+    named = [
+        f"shot {track.shot} ({track.observations[0].time_s:.1f} to {track.observations[-1].time_s:.1f} s)"
+        for track in tracks[:_MOST_NAMED]
+    ]
+    more = f" and {len(tracks) - len(named)} more" if len(tracks) > len(named) else ""
+    return ", ".join(named) + more
+
+
+def in_company(track: TrackFinding, person: PersonFinding, thresholds: Thresholds, *, scored: int) -> TrackFinding:
+    """The finding on a track in the light of the other shots of its person.
+
+    A track that is too short for a verdict of its own takes that of its person where it agrees with it. A verdict
+    ``manipulated`` that most of many other shots contradict must be sure: its interval, which counts all scored tracks
+    (Bonferroni), lies above the threshold; else the track says where to look closer.
+
+    Args:
+        track: as it was judged for itself.
+        person: to whom it belongs.
+        thresholds: of the model record.
+        scored: tracks of the video that were scored.
+    """
+    if track.pooled is None or not person.reason:
+        return track
+    short = track.outcome is Outcome.INCONCLUSIVE and track.pooled.frames < FEWEST_FRAMES
+    if short and track.id in person.agreeing and person.outcome in (Outcome.MANIPULATED, Outcome.AUTHENTIC):
+        return replace(track, outcome=person.outcome, reason=person.reason)
+    decisive = track.pooled if track.segment is None or track.score == track.pooled.score else track.segment
+    if (
+        track.outcome is Outcome.MANIPULATED
+        and person.outcome is not Outcome.MANIPULATED
+        and len(person.tracks) >= _FEWEST_CONTRADICTED
+        and lower_end(decisive, scored) < thresholds.upper
+    ):
+        part, upper = apart(decisive.score, thresholds.upper)
+        reason = (
+            f"inconclusive: shot {track.shot} alone scores {part}, not surely above the threshold {upper} as one of "
+            f"{scored} tracks; {person.reason.removeprefix('inconclusive: ')}; look closer there"
+        )
+        return replace(track, outcome=Outcome.INCONCLUSIVE, reason=reason)
+    return track
 
 
 _ORDER = {Outcome.MANIPULATED: 2, Outcome.INCONCLUSIVE: 1, Outcome.AUTHENTIC: 0}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from faceloupe.analysis.pipeline import Analyzer, Cancel, Progress, analyze
-from faceloupe.analysis.prefetch import one_network_thread
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
@@ -15,7 +14,8 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, Take
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile, evidence_from_bytes, open_evidence
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
+from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
@@ -60,8 +60,7 @@ def analyze_image_job(
     key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
-        with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
-            analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
+        analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
     store.put(
         key, analysis, evidence_file
     )  # also what was there: of the same bytes, this file is the one that can be read now

@@ -49,7 +49,8 @@ def choose(*, folded: bool) -> Chosen | None:
     """The drop zone, the evidence folder and the options; what was chosen in this run, if anything."""
     with st.expander("New video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"):
         effort_input.choose()
-        upload = st.file_uploader("A video: MP4, MOV, AVI, MKV, WebM, MPG or TS", key="video_upload_widget")
+        kinds = "MP4, MOV, MKV, WebM, TS, AVI, WMV, FLV, MXF and others, animated GIF, WebP, PNG or AVIF"
+        upload = st.file_uploader(f"A video: {kinds}", key="video_upload_widget")
         named = _from_folder()
         frames = _frames_option()
     settings = replace(resources.settings(), frames=frames) if frames else resources.settings()

@@ -11,6 +11,7 @@ from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.build import of_segment
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import deciding, frames_csv, track_columns
 from faceloupe.types import FaceFinding
 from faceloupe.ui import panels, resources, state
@@ -227,7 +228,7 @@ def downloads(key: AnalysisKey, report: dict[str, Any]) -> None:
             return
         st.download_button(
             "Download the frames as CSV",
-            data=lambda: frames_csv(report).encode(),
+            data=lambda: frames_csv(report).encode(ENCODING),
             file_name=f"faceloupe-{key.evidence_sha256[:12]}-frames.csv",
             mime="text/csv",
             icon=":material/download:",
