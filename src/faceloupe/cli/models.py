@@ -12,8 +12,8 @@ from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
 from faceloupe.models.download import Progress
 from faceloupe.models.record import ModelRecord, read_registry
 from faceloupe.models.registry import components_of, read_entries, read_verified, weights_status
-from faceloupe.report.build import to_json
 from faceloupe.report.columns import columns
+from faceloupe.report.schema import json_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
     folder = weights_folder()
     registry = read_registry(folder)
     entries = read_entries(folder) if registry else {}
+    verified: set[str] = set()
     models = []
     for record in registry.values():
         entry = entries.get(record.id)
@@ -39,7 +40,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
                 "parameters": record.parameters,
                 "weights_file": printable_name(record.weights_file),
                 "weights_sha256": record.weights_sha256,
-                "weights": weights_status(record, folder),
+                "weights": weights_status(record, folder, verified),
                 "default": record.id == DEFAULT_MODEL,
                 "size_bytes": entry.size_bytes if entry else None,
                 "url": entry.url if entry else None,
@@ -48,7 +49,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
             }
         )
     if options.json:
-        return Answer(to_json(models))
+        return Answer(json_text(models))
     if not models:
         return Answer("There are no model records in the weights folder; restore them from the repository.")
     rows = [("Model", "Architecture", "Parameters", "Size", "Weights", "")]
@@ -145,7 +146,7 @@ def _share(value: float | None) -> str:
 
 def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
     found = inspect_checkpoint(options.file)
-    return Answer(to_json(found.as_dict()) if options.json else "\n".join(_description(found)))
+    return Answer(json_text(found.as_dict()) if options.json else "\n".join(_description(found)))
 
 
 def _description(found: Inspection) -> list[str]:

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,19 +11,23 @@ from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.sandbox.client import start
 from faceloupe.system import memory
 from faceloupe.system.logging import keep_log
-from faceloupe.types import Outcome, Picture
+from faceloupe.types import Outcome, Picture, TrackFinding
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis
+    from faceloupe.analysis.results import Analysis
 
 
 _LOG = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """Examines tasks one after another."""
+    """Examines tasks one after another.
+
+    It may be made in one process and called in another that was forked from it: making it starts no thread.
+    """
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """Results in the order of the tasks; the next task or two may be drawn before the result of one is yielded."""
@@ -37,21 +41,23 @@ class AnalysisWorker:
     """
 
     def __init__(self, worker_config: WorkerConfig) -> None:
-        """
+        """Load the networks.
+
         Raises:
-            FaceLoupeError: the networks cannot be loaded.
+            FaceLoupeError: they cannot be loaded.
         """
         from faceloupe.analysis.pipeline import Analyzer
 
         keep_log("batch")
         self._settings, self._spool = worker_config.settings, worker_config.spool
         self._reports, self._thumbnails = worker_config.reports, worker_config.thumbnails
-        self._analyzer = Analyzer.load(worker_config.settings, folder=worker_config.weights)
+        self._analyzer = Analyzer.load(worker_config.settings, folder=worker_config.weights, decoder=False)
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """See ``Work``."""
         from faceloupe.analysis.prefetch import ahead
 
+        start()  # of what decodes, in this very process
         with closing(ahead(self._ready(tasks), 1)) as ready:
             for number, one in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
@@ -94,20 +100,18 @@ class AnalysisWorker:
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
         from faceloupe.batch.similarity import perceptual_hash
-        from faceloupe.report.build import to_json
+        from faceloupe.report.build import build
 
-        report = analysis.report
-        outcome = Outcome(report["outcome"])
         return Result(
-            report["evidence"]["media_type"],
-            outcome,
-            report["reason"],
-            report["score"],
-            report["log10_lr"],
-            None if outcome is Outcome.ERROR else len(report["faces"]),
-            report["evidence"]["duration_s"],
+            analysis.evidence.media_type,
+            analysis.outcome,
+            analysis.reason,
+            analysis.score,
+            analysis.log10_lr,
+            None if analysis.outcome is Outcome.ERROR else len(analysis.faces) + len(analysis.tracks),
+            analysis.evidence.duration_s,
             "" if picture is None else perceptual_hash(picture.rgb),
-            to_json(report) if self._reports else "",
+            build(analysis).to_json() if self._reports else "",
             _thumbnail(analysis, picture) if self._thumbnails else b"",
         )
 
@@ -130,10 +134,10 @@ class _Ready:
                 taken.release()
                 raise
 
-    def decoded(self, _: EvidenceFile, **__: object) -> Picture:
+    def decoded(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
         """What came of it; see ``media.sandbox.image.Decode``."""
-        if self._problem is not None:
-            raise self._problem
+        if self.picture is None:
+            raise self._problem or EvidenceError("A video was asked for as a still.")
         return self.picture
 
 
@@ -142,8 +146,9 @@ def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
     from PIL import Image
 
     if picture is None:
-        deciding = sorted(analysis.tracks, key=lambda track: track.score != analysis.report["score"])
-        return next(((track.strongest or track.largest).thumb for track in deciding), b"")
+        decisive = analysis.decisive
+        shown = decisive if isinstance(decisive, TrackFinding) else next(iter(analysis.tracks), None)
+        return b"" if shown is None else (shown.strongest or shown.largest).thumb
     rgb = picture.rgb
     step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
     image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()
