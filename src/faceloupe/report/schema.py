@@ -344,7 +344,7 @@ class PersonInfo(Struct, frozen=True, kw_only=True):
     similarity: float = field(name="likeness")
     outcome: Outcome | UnsetType = UNSET
     reason: str | UnsetType = UNSET
-    pooled: PooledScore | None | UnsetType = UNSET
+    pooled: PooledScore | UnsetType | None = UNSET
     agreeing_tracks: tuple[int, ...] | UnsetType = UNSET
 
 
