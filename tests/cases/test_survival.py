@@ -19,7 +19,7 @@ from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, FaceLoupeError
 from faceloupe.installation import ROOT
-from tests.cases.conftest import actions, filed, upload
+from tests.cases.conftest import actions, filed, report_of, upload
 
 WRITER = """
 import sys
@@ -200,9 +200,7 @@ def test_a_disk_that_fills_while_bytes_are_kept_loses_nothing(store, case, folde
         with pytest.raises(CaseError, match="No space left"):
             store.items.file(case.id, upload(b"more"), actor="Ann")
         with pytest.raises(CaseError, match="No space left"):
-            store.runs.add(
-                case.id, item.sha256, {"evidence": {}, "outcome": "error", "score": None}, {"b.png": b"b"}, actor="A"
-            )
+            store.runs.add(case.id, item.sha256, report_of(item.sha256), {"b.png": b"b"}, actor="A")
     assert not list((folder / "incoming").iterdir())
     assert actions(store, case.id)[-1] == "intake failed"
     assert store.items.page(case.id).items == (item,)

@@ -30,9 +30,8 @@ def test_each_person_has_a_lane_and_their_tracks_share_it():
 def test_every_lane_shows_both_thresholds_with_their_words():
     figure = timeline(report({1: [0.2], 2: [0.4]}), {})
     drawn = [(shape.yref, shape.y0) for shape in shapes(figure, "threshold")]
-    assert sorted(drawn) == sorted(
-        (axis, value) for axis in ("y", "y2") for value in (THRESHOLDS.lower, THRESHOLDS.upper)
-    )
+    values = (THRESHOLDS.lower, THRESHOLDS.upper)
+    assert sorted(drawn) == sorted((axis, value) for axis in ("y", "y2") for value in values)
     words = [note.text for note in figure.layout.annotations]
     assert words.count("≥ 0.87 manipulated") == words.count("≤ 0.05 authentic") == 2
 
