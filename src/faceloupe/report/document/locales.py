@@ -106,6 +106,7 @@ _ENGLISH = {
     "taken_in": "Taken in",
     "when_by": "{when} by {who}",
     "decoding_notes": "Notes on decoding",
+    "unknown_fields": "Fields unknown to this version",
     "finding": "Finding of the tool",
     "no_run": "This item has not been examined by the tool.",
     "withheld_note": "The case is in blind mode: what the tool found in this item is withheld until the person whom "
@@ -329,6 +330,7 @@ _GERMAN = {
     "taken_in": "Aufgenommen",
     "when_by": "{when} durch {who}",
     "decoding_notes": "Hinweise zur Decodierung",
+    "unknown_fields": "Dieser Version unbekannte Felder",
     "finding": "Befund des Werkzeugs",
     "no_run": "Dieses Asservat wurde vom Werkzeug nicht untersucht.",
     "withheld_note": "Der Fall wird blind geführt: Was das Werkzeug hierzu gefunden hat, wird zurückgehalten, bis die "
