@@ -52,9 +52,8 @@ def test_the_command_line_starts_without_the_heavy_libraries():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_run_one_way(path):
-    rank = {"errors": 0, "config": 1, "types": 1, "vision_ops": 1, "pipeline": 4, "desk": 5, "batch": 5, "ui": 6}
-    rank |= dict.fromkeys(("validate", "selfcheck", "training", "reproduce", "edge", "__main__"), 5)
-    rank |= dict.fromkeys(("cli", "cli_batch", "cli_bundle", "cli_cases", "cli_models"), 5)
+    rank = {"errors": 0, "config": 1, "types": 1, "system": 1, "analysis": 4, "cases": 5, "batch": 5, "ui": 6}
+    rank |= {"bundle": 5, "evaluation": 5, "training": 6, "cli": 7, "__main__": 7}
     mine = rank.get(part(path), 3)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):

@@ -26,7 +26,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from faceloupe.cases.store import CaseStore
-from faceloupe.media.intake import take_in_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes
 
 folder, case_id, process = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 
@@ -34,7 +34,7 @@ def write(thread):
     for number in range(4):
         store = CaseStore(folder)
         store.add_note(case_id, f"{process} {thread} {number}", author="Writer")
-        intake = take_in_bytes(f"shared {number}".encode(), f"{process}-{thread}-{number}.jpg", max_bytes=100)
+        intake = evidence_from_bytes(f"shared {number}".encode(), f"{process}-{thread}-{number}.jpg", max_bytes=100)
         store.file_evidence(case_id, intake, actor=process)
 
 with ThreadPoolExecutor(8) as pool:

@@ -46,7 +46,7 @@ def test_a_trace_says_where_and_what_type_and_repeats_no_words(logged):
     except OSError:
         logger.exception("A job failed")
     (line,) = (folder / "test.log").read_text().splitlines()
-    for part in ("A job failed", "test_log.py", "fail", "PermissionError 13", "ValueError"):
+    for part in ("A job failed", "test_logging.py", "fail", "PermissionError 13", "ValueError"):
         assert part in line
     for part in SECRET.split():
         assert part in ("is", "of") or part not in line

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceloupe.batch.likeness import perceptual_hash
+from faceloupe.batch.similarity import perceptual_hash
 from faceloupe.errors import DatasetError
 from faceloupe.training import choosing, gather, material, sheets
 from faceloupe.training.choosing import Cap, Caps

@@ -47,7 +47,7 @@ class CaseReport:
     before: dict[str, Any]
     items: Iterator[dict[str, Any]]
     after: dict[str, Any]
-    audit_log: LogCheck
+    log: LogCheck
     entries: Callable[[], Iterator[dict[str, Any]]]
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from faceloupe.batch.likeness import perceptual_hash
+from faceloupe.batch.similarity import perceptual_hash
 from faceloupe.errors import DatasetError
 from faceloupe.training import choosing, data, material
 from faceloupe.training.ingest import thin_out

@@ -43,7 +43,7 @@ def render_html(case: Record, picture: Fetch, *, letterhead: Letterhead, languag
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("faceloupe.report", ""),
+        loader=PackageLoader("faceloupe.report.document", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -85,8 +85,9 @@ class AuthMiddleware:
         """
         self._app, self._authenticator = app, authenticator
         authenticator.stands = True
-        templates = Environment(loader=PackageLoader("faceloupe", "ui"), autoescape=True, undefined=StrictUndefined)
-        self._page = templates.get_template("door.html.j2")
+        loader = PackageLoader("faceloupe", "ui/auth")
+        templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+        self._page = templates.get_template("login.html.j2")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""

@@ -1,4 +1,4 @@
-"""Likeness of stills: a perceptual hash that survives rescaling and recompression."""
+"""Similarity of images: a perceptual hash that survives rescaling and recompression."""
 
 import imagehash
 import numpy as np
