@@ -20,10 +20,7 @@ from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer, Reading
 from faceloupe.scoring.decision import of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome, TrackFinding
-
-Progress = Callable[[str, float], None]
-Cancel = Callable[[], bool]
+from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality, Outcome, Progress, TrackFinding
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from faceloupe.analysis.pipeline import Analyzer, Progress, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.bundle import format
 from faceloupe.bundle import stream as case_text
 from faceloupe.bundle.reader import Archive
@@ -16,6 +16,7 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.document.exhibits import finding_run
 from faceloupe.system import temp
+from faceloupe.types import Progress
 
 TOLERANCE = 1e-3  # of a score; other processors and libraries round differently
 

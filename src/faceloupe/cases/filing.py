@@ -6,13 +6,13 @@ import secrets
 
 from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE, Action
-from faceloupe.cases.blobs import Step
 from faceloupe.cases.journal import SELF, Journal
 from faceloupe.cases.records import Case, Item, Page, name_of, person_key, plain
 from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
 from faceloupe.errors import CaseError, FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
+from faceloupe.types import Step
 
 
 class Filing(Journal):

@@ -11,13 +11,12 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.types import Cancel, Progress, Step
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis, Analyzer, Cancel, Progress
+    from faceloupe.analysis.pipeline import Analysis, Analyzer
 
-Take = Callable[
-    [Callable[[float], None]], EvidenceFile
-]  # takes a file in; is told whom to tell the share that is hashed
+Take = Callable[[Step], EvidenceFile]  # takes a file in; is told whom to tell the share that is hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class CaseWorkflow:
     actor: str
     settings: Settings
 
-    def file(self, take: Take, name: str, *, progress: "Progress") -> Item:
+    def file(self, take: Take, name: str, *, progress: Progress) -> Item:
         """Take a file in, and file it.
 
         Args:
@@ -53,11 +52,11 @@ class CaseWorkflow:
             raise
         return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
-    def keep(self, evidence_file: EvidenceFile, *, step: Callable[[float], None] | None = None) -> Item:
+    def keep(self, evidence_file: EvidenceFile, *, step: Step | None = None) -> Item:
         """File what was taken in already; see ``CaseStore.file_evidence``."""
         return self.store.file_evidence(self.case_id, evidence_file, actor=self.actor, step=step)
 
-    def analyze(self, item: Item, analyzer: "Analyzer", *, progress: "Progress", cancel: "Cancel | None" = None) -> Run:
+    def analyze(self, item: Item, analyzer: "Analyzer", *, progress: Progress, cancel: Cancel | None = None) -> Run:
         """Run the pipeline over the bytes that are kept, and file what it found.
 
         Raises:

@@ -10,7 +10,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from faceloupe.models.record import ModelRecord
 from faceloupe.report.write import publish, refuse_taken
 from faceloupe.samples import SAMPLES
 from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
-from faceloupe.types import Box
+from faceloupe.types import Box, Progress
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -93,7 +93,7 @@ def export(
     int8: bool = False,
     pictures: Path | None = None,
     labeled: Path | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write ``target`` and, beside it, its record (the same name with ``.json``).
 

@@ -5,13 +5,12 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from faceloupe.errors import EvidenceError, UsageError
-from faceloupe.types import Evidence
+from faceloupe.types import Evidence, Step
 
 _CHUNK = 1024 * 1024
 _HEAD = 256  # bytes that tell the format
@@ -152,7 +151,7 @@ def printable_name(name: str) -> str:
     return "".join("\ufffd" if unicodedata.category(character) in _UNSHOWN else character for character in text)
 
 
-def open_evidence(path: Path, *, max_bytes: int, step: Callable[[float], None] | None = None) -> EvidenceFile:
+def open_evidence(path: Path, *, max_bytes: int, step: Step | None = None) -> EvidenceFile:
     """Read a file once: hash it, and keep the bytes of a still within the limit. The file is only ever read.
 
     Args:
@@ -184,9 +183,7 @@ def evidence_from_bytes(content: bytes, name: str, *, max_bytes: int) -> Evidenc
     return EvidenceFile(evidence, content if len(content) <= max_bytes else None)
 
 
-def _read(
-    stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Callable[[float], None] | None
-) -> EvidenceFile:
+def _read(stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Step | None) -> EvidenceFile:
     origin = _Origin(path, _state(stream))
     digest, size, kept, head = hashlib.sha256(), 0, bytearray(), b""
     while chunk := stream.read(_CHUNK):

@@ -14,10 +14,11 @@ from filelock import FileLock, Timeout
 from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, UsageError, WeightsError
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.models.download import Cancel, Progress, download, writing
+from faceloupe.models.download import download, writing
 from faceloupe.models.http import OFFLINE, RetryPolicy
 from faceloupe.models.record import ModelRecord, read_registry
 from faceloupe.models.registry import Part, ReleaseEntry, components_of, read_entries, weights_path, weights_status
+from faceloupe.types import Cancel, Progress
 
 _LONGEST_WAIT_S = 1800.0
 _POLL_S = 0.5
@@ -85,7 +86,7 @@ def fetch(
                 continue
             partial = _partial(place, entry)
             resumed = partial.exists()
-            how = {"patience": retry_policy or RetryPolicy(), "progress": progress, "cancel": cancel}
+            how = {"retry_policy": retry_policy or RetryPolicy(), "progress": progress, "cancel": cancel}
             download(address, partial, entry.size_bytes, **how)
             if resumed and _sha256(partial) != entry.sha256:  # the older bytes may be the wrong ones
                 partial.unlink()

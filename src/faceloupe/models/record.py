@@ -18,6 +18,7 @@ from faceloupe.errors import WeightsError
 from faceloupe.faces.quality import QualityGates
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.scoring.preprocess import InputContract
+from faceloupe.system.files import replacing
 
 EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # lie among the records, and are none
 COMPONENTS = "components"  # folder of what several models share, beside the records
@@ -409,6 +410,5 @@ def find_record(folder: Path, model_id: str = DEFAULT_MODEL) -> ModelRecord:
 
 def write_record(record: ModelRecord, path: Path) -> None:
     """Write a record, whole or not at all."""
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(record.to_json(), encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(record.to_json(), encoding="utf-8")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from faceloupe.analysis.pipeline import Analyzer, Cancel, Progress, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.analysis.prefetch import one_network_thread
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
@@ -18,6 +18,7 @@ from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
+from faceloupe.types import Cancel, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 
 _COPIES = 8  # annotated copies that are kept
