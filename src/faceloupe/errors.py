@@ -6,6 +6,7 @@
     ├── WeightsError         weights or their record are missing, altered, or of another architecture
     ├── Cancelled            the caller asked to stop
     ├── CaseError            the case store refuses: no such case, a rule of the review, a store it cannot use or trust
+    ├── ReportError          a report is not one of the schema: damaged, altered, or of another version
     ├── BundleError          a bundle is not what was exported: damaged, altered, or never one
     └── DatasetError         training material does not keep its own rules
 
@@ -35,6 +36,10 @@ class Cancelled(FaceLoupeError):
 
 class CaseError(FaceLoupeError):
     """The case store cannot do this, or must not."""
+
+
+class ReportError(FaceLoupeError):
+    """A report does not have the form of one."""
 
 
 class BundleError(FaceLoupeError):
