@@ -43,7 +43,7 @@ EXPOSE 8501
 USER 10001:10001
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
-CMD ["python", "-m", "faceloupe.ui.serve", "--server.address", "0.0.0.0", "--server.port", "8501"]
+CMD ["faceloupe", "app", "--address", "0.0.0.0", "--port", "8501"]
 
 FROM slim AS full
 COPY weights/*.safetensors weights/

@@ -24,7 +24,7 @@ $(STAMP): requirements.txt pyproject.toml
 	touch $(STAMP)
 
 run: setup ## set up, check the weights and a sample, start the app on http://127.0.0.1:8501 (PORT=, ADDRESS=)
-	@$(BIN)/python -m faceloupe.ui.serve --server.port $(PORT) --server.address $(ADDRESS)
+	@$(BIN)/faceloupe app --port $(PORT) --address $(ADDRESS)
 
 test: setup ## set up and run the whole test suite
 	$(BIN)/python -m pytest

@@ -22,7 +22,8 @@ from PIL import Image
 
 from faceloupe.batch.api import BatchSpec, run_batch
 from faceloupe.batch.executors.local import LocalEngine
-from faceloupe.config import QUICK_MODEL, REPOSITORY, Settings, weights_folder
+from faceloupe.config import QUICK_MODEL, Settings, weights_folder
+from faceloupe.installation import ROOT
 from faceloupe.models.record import find_record
 
 LOOP = Path(__file__).with_name("rival_loop.py")
@@ -179,7 +180,7 @@ def videos(data: Path, folder: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--stills", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--many", type=int, default=10_000, help="files for the memory; 0 leaves it out")

@@ -22,7 +22,8 @@ from faceloupe.analysis import pipeline
 from faceloupe.bundle.export import export_case
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import REPOSITORY, Settings
+from faceloupe.config import Settings
+from faceloupe.installation import APP, ROOT
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.report.write import pictures_of
 from faceloupe.samples import SAMPLES
@@ -37,7 +38,7 @@ def filled(store: CaseStore, items: int) -> str:
     """A case with so many items; returns its id."""
     evidence_file = open_evidence(SAMPLES[0].path, max_bytes=10**9)
     settings = Settings(effort="quick")
-    analysis = pipeline.analyze(evidence_file, pipeline.Analyzer.load(settings), settings=settings)
+    analysis = pipeline.analyze(evidence_file, pipeline.Analyzer.load(settings))
     crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
     case = store.create_case(f"A case of {items:,}", examiner=WHO)
     for number in range(items):
@@ -66,7 +67,7 @@ def _answers(title: str, ask: Callable[[int], AppTest]) -> None:
 
 def page(case_id: str) -> None:
     """How long the page Case takes to answer."""
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=120).run()
+    at = AppTest.from_file(str(APP), default_timeout=120).run()
     at.switch_page("../pages/cases.py").run()
     at.text_input(key="examiner_input").set_value(WHO).run()
     at.button(key=f"open-{case_id}").click().run()
@@ -115,7 +116,7 @@ def main() -> int:
             print(f"a case of {items:,} items, {entries:,} log entries, made in {time.perf_counter() - began:.0f} s")
             for part in ("export", "verify"):
                 command = [sys.executable, "-m", "benchmarks.cases", part, name, case_id, str(bundle)]
-                done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+                done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
                 print(f"{part} of {items:,} items, {bundle.stat().st_size / 1e6:.0f} MB: {done.stdout.strip()}")
             bundle.unlink()
         page(case_id)

@@ -57,7 +57,7 @@ def main() -> int:
     weights = weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file
 
     def warm() -> None:
-        report = analyze(photo, analyzer, settings=settings).report
+        report = analyze(photo, analyzer).report
         if report["score"] is None or report["faces"][0]["heat_peak"] is None:
             raise SystemExit("the benchmark's face was not scored and explained")
 

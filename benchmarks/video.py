@@ -152,7 +152,7 @@ def wall_ratio(path: Path, analyzer: Analyzer, settings: Settings) -> None:
     for turn in range(ROUNDS + 1):
         times = []
         for work in (
-            lambda: analyze(path, analyzer, settings=settings, explain=False),
+            lambda: analyze(path, analyzer, explain=False),
             lambda: _decoded(path, settings, keep=False),
         ):
             began = time.perf_counter()
@@ -195,7 +195,7 @@ def main(paths: list[Path]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
         quick = Settings(effort="quick")
-        analyze(Path(sys.argv[2]), Analyzer.load(quick), settings=quick, explain=False)
+        analyze(Path(sys.argv[2]), Analyzer.load(quick), explain=False)
         print(int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
     else:
         main([Path(name) for name in sys.argv[1:]])

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from faceloupe.config import REPOSITORY, weights_folder
+from faceloupe.config import weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.evaluation.published import is_of, read_evaluation
+from faceloupe.installation import MODEL_CARD
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.ui import charts, panels
 from faceloupe.ui.models import panels as model_panels
@@ -68,8 +69,7 @@ def measured(evaluation: dict, model: str) -> None:
             st.dataframe(tables.full(study["rows"], "source", first="source"), **WIDE)
     heatmaps.caption("Share of the Grad-CAM mass inside the part of a face that was changed, against that part's area.")
     heatmaps.dataframe(evaluation["tables"]["heatmaps"], **WIDE)
-    path = REPOSITORY / "docs" / "model-card.md"
-    card.markdown(path.read_text(encoding="utf-8").partition("## Figures")[0] if path.is_file() else "Not here.")
+    card.markdown(MODEL_CARD.read_text(encoding="utf-8").partition("## Figures")[0])
 
 
 st.header("Models")

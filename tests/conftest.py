@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from faceloupe.analysis.pipeline import Analyzer
-from faceloupe.config import EFFORTS, REPOSITORY, Settings, weights_folder
+from faceloupe.config import EFFORTS, Settings, weights_folder
+from faceloupe.installation import ROOT
 from faceloupe.models.record import read_registry
 from faceloupe.samples import SAMPLES
 
@@ -78,7 +79,7 @@ def drawn_face(tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the training material; tests that need it are skipped without it, and say so."""
-    folder = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or REPOSITORY.parent / "shared" / "data")
+    folder = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or ROOT.parent / "shared" / "data")
     if not (folder / "stills.csv").is_file():
         pytest.skip("the training material is not here; set FACELOUPE_TRAINING_DATA to its folder")
     return folder

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import ROOT
 
-SOURCE = REPOSITORY / "src" / "faceloupe"
+SOURCE = ROOT / "src" / "faceloupe"
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
-PAGES = sorted((REPOSITORY / "pages").glob("*.py"))
+PAGES = sorted((ROOT / "pages").glob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
@@ -67,7 +67,7 @@ def test_imports_run_one_way(path):
 
 
 def test_the_app_never_imports_training():
-    for path in [*(m for m in MODULES if part(m) != "training"), *PAGES, REPOSITORY / "src" / "app.py"]:
+    for path in [*(m for m in MODULES if part(m) != "training"), *PAGES, ROOT / "src" / "app.py"]:
         assert not any(name.startswith("faceloupe.training") for name in imports(path)), path
 
 

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, REPOSITORY, Settings, weights_folder
+from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, Settings, weights_folder
 from faceloupe.evaluation.published import is_of, read_evaluation
+from faceloupe.installation import ROOT
 from faceloupe.models.record import EVALUATION, ModelRecord, find_record, members_of, read_registry
 from faceloupe.training import card, expert_card
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
-    p
-    for p in REPOSITORY.rglob("*.md")
-    if not {".venv", "build", ".pytest_cache"} & set(p.relative_to(REPOSITORY).parts)
+    p for p in ROOT.rglob("*.md") if not {".venv", "build", ".pytest_cache"} & set(p.relative_to(ROOT).parts)
 )
 
 
@@ -31,11 +30,11 @@ def test_the_settings_table_is_the_settings():
     for other in ("WEIGHTS", "EVIDENCE", "DATA", "PASSWORD_HASH", "RELEASES"):  # of the server, not of an analysis
         rows.pop(other)
     documented = {name.lower(): value for name, value in rows.items()}
-    actual = {item.name: str(item.default) or "the effort's" for item in fields(Settings) if item.name != "seed"}
+    actual = {item.name: str(item.default) or "the effort's" for item in fields(Settings)}
     assert documented == actual
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document):
     for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
         if "://" not in target:
@@ -50,7 +49,7 @@ def measured_records() -> dict[str, ModelRecord]:
 
 def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
     fusion = find_record(weights_folder())
-    folder = REPOSITORY / "docs" / "expert"
+    folder = ROOT / "docs" / "expert"
     records = [fusion, *members_of(fusion, weights_folder())]
     expert_card.write(records, folder / expert_card.HELD_OUT, tmp_path / "card.md")
     assert (tmp_path / "card.md").read_text(encoding="utf-8") == (folder / "card.md").read_text(encoding="utf-8")
@@ -62,7 +61,7 @@ def test_the_model_card_is_what_the_records_and_the_evaluation_say(tmp_path):
         list(measured_records().values()),
         tmp_path / "model-card.md",
     )
-    committed = (REPOSITORY / "docs" / "model-card.md").read_text(encoding="utf-8")
+    committed = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
     assert (tmp_path / "model-card.md").read_text(encoding="utf-8") == committed
 
 
@@ -75,7 +74,7 @@ def test_the_evaluation_is_of_the_committed_records():
 
 
 def test_every_pin_carries_its_reason():
-    lines = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert len(pins) > 10
     for pin in pins:
@@ -85,4 +84,4 @@ def test_every_pin_carries_its_reason():
 def test_the_changelog_names_the_version():
     from faceloupe import __version__
 
-    assert f"## {__version__}" in Path(REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {__version__}" in Path(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import ROOT
 from tests.conftest import GENERATED
 
-SOURCES = sorted([*(REPOSITORY / "src").rglob("*.py"), *(REPOSITORY / "pages").glob("*.py")])
-NAMES = [str(path.relative_to(REPOSITORY)) for path in SOURCES]
+SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "pages").glob("*.py")])
+NAMES = [str(path.relative_to(ROOT)) for path in SOURCES]
 FETCHES = {"answers.py", "transfer.py"}
 RUNS_BYTES = {"shelve", "marshal", "dill", "joblib", "cloudpickle", "code", "codeop", "runpy"}
 CALLS_OUT = {
@@ -51,7 +51,7 @@ from pathlib import Path
 from faceloupe.config import Settings
 from faceloupe.pipeline import Analyzer, analyze
 settings = Settings(effort="quick")
-report = analyze(Path(sys.argv[1]), Analyzer.load(settings), settings=settings).report
+report = analyze(Path(sys.argv[1]), Analyzer.load(settings)).report
 print(report["outcome"], attempts)
 """
 APP = """
@@ -102,7 +102,7 @@ def isolated(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         allowed = False
     return subprocess.run(
         [*cut, *command] if allowed else command,
-        cwd=REPOSITORY,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -27,7 +27,8 @@ from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
 
 from faceloupe.analysis import pipeline
-from faceloupe.config import REPOSITORY, Settings
+from faceloupe.config import Settings
+from faceloupe.installation import ROOT
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.report.drawing import overlays
 from faceloupe.types import Outcome
@@ -106,7 +107,7 @@ def alone(folder: Path) -> list[Question]:
     questions = []
     for page, ending, content in files(folder):
         evidence_file = evidence_from_bytes(content, f"alone.{ending}", max_bytes=settings.max_bytes)
-        report = pipeline.analyze(evidence_file, analyzer, settings=settings).report
+        report = pipeline.analyze(evidence_file, analyzer).report
         ratio = "" if report["log10_lr"] is None else f"{report['log10_lr']:+.2f}"
         questions.append(Question(page, ending, content, overlays.outcome_words(Outcome(report["outcome"])), ratio))
     return questions
@@ -203,9 +204,9 @@ async def crowd(sessions: int, address: str, pid: int, questions: list[Question]
 
 def serve(port: int, folder: Path) -> subprocess.Popen:
     """Start the app, and wait until it answers."""
-    command = [sys.executable, "-m", "faceloupe.ui.serve", "--server.port", str(port)]
+    command = [sys.executable, "-m", "faceloupe", "app", "--port", str(port)]
     environment = os.environ | {"FACELOUPE_DATA": str(folder / "data")}
-    app = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL)
+    app = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     for _ in range(240):
         try:
             urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()

@@ -31,8 +31,8 @@ def served(*, checked: bool = True, **environment: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    start = ["faceloupe.ui.serve"] if checked else ["streamlit", "run", "src/app.py"]
-    command = [sys.executable, "-m", *start, "--server.port", str(port)]
+    start = ["faceloupe", "app", "--port"] if checked else ["streamlit", "run", "src/app.py", "--server.port"]
+    command = [sys.executable, "-m", *start, str(port)]
     app = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
     try:
         _await(port)

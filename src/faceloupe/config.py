@@ -3,13 +3,14 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from faceloupe.errors import UsageError
+from faceloupe.installation import ROOT, WEIGHTS
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = ROOT  # until tests/media/sandbox/test_sandbox.py asks installation.ROOT
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
 STANDARD_MODEL = "faceloupe-standard-1"
@@ -24,8 +25,8 @@ DEFAULT_MODEL = EFFORTS[DEFAULT_EFFORT]
 
 
 def weights_folder() -> Path:
-    """Folder of the model records and weights: ``FACELOUPE_WEIGHTS``, or ``weights/`` of the checkout."""
-    return Path(os.environ.get("FACELOUPE_WEIGHTS") or REPOSITORY / "weights")
+    """Folder of the model records and weights: ``FACELOUPE_WEIGHTS``, or the one that comes with FaceLoupe."""
+    return Path(os.environ.get("FACELOUPE_WEIGHTS") or WEIGHTS)
 
 
 def evidence_folder() -> Path | None:
@@ -48,9 +49,9 @@ def private_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    for one in reversed((folder, *folder.parents)):
-        if not one.is_dir():
-            one.mkdir(mode=0o700, exist_ok=True)
+    for path in reversed((folder, *folder.parents)):
+        if not path.is_dir():
+            path.mkdir(mode=0o700, exist_ok=True)
 
 
 def password_hash() -> str | None:
@@ -97,8 +98,40 @@ _RANGES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which frames of a video are analyzed; an image has none of this.
+
+    Attributes:
+        frames: number of frames, 0..10,000; 0 leaves it to the duration: 32, or one a second up to 256.
+        start_s: start of the segment that is analyzed, seconds from the first frame.
+        end_s: its end; 0 is the end of the video.
+
+    Raises:
+        UsageError: a value is out of its range, or the segment ends before it starts.
+    """
+
+    frames: int = 0
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("frames", self.frames), ("from_s", self.start_s), ("to_s", self.end_s)):
+            _refuse_out_of_range(name, value)
+        if self.end_s and self.end_s <= self.start_s:
+            raise UsageError(f"A segment must end after it starts, not {self.start_s:g} s to {self.end_s:g} s.")
+
+
+def _refuse_out_of_range(name: str, value: float) -> None:
+    low, high = _RANGES[name]
+    if not low <= value <= high:  # also where it is not a number
+        raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value}.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Parameters of one analysis. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
+    """Parameters of an analyzer. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
+
+    All but the last three are fixed for an analyzer; those are the ``Sampling`` that a call may replace.
 
     Attributes:
         max_bytes: larger stills are hashed and refused; videos may be of any size.
@@ -108,13 +141,10 @@ class Settings:
         detection_long_side: the picture is shrunk to this many pixels on its longer side for the face finder.
         smallest_sought_px: faces smaller than this, in pixels of the picture the face finder sees, are not looked for.
         detection_confidence: candidates below this are not faces to the face finder, 0..1.
-        seed: of every random number generator; inference draws none today, and says so by keeping it here.
         device: torch device that runs the networks.
         effort: how much is computed for a score, a key of ``EFFORTS``; it says which model scores, and nothing else.
         model: id of the model record that scores, named for itself; empty for the one that the effort stands for.
-        frames: of a video that are looked at; 0 leaves it to the duration: 32, or one a second up to 256.
-        from_s: start of the stretch of a video that is looked at, seconds.
-        to_s: its end; 0 is the end of the video.
+        frames, from_s, to_s: see ``Sampling``.
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -124,7 +154,6 @@ class Settings:
     detection_long_side: int = 1920
     smallest_sought_px: int = 20
     detection_confidence: float = 0.7
-    seed: int = 0
     device: str = "cpu"
     effort: str = DEFAULT_EFFORT
     model: str = ""
@@ -137,22 +166,28 @@ class Settings:
         Raises:
             UsageError: a value is out of its range.
         """
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:  # also where it is not a number
-                raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value}.")
+        for name in _RANGES:
+            _refuse_out_of_range(name, getattr(self, name))
         if self.effort not in EFFORTS:
             *others, last = EFFORTS
             raise UsageError(f"The effort must be {', '.join(others)} or {last}, not {self.effort!r}.")
         if self.smallest_sought_px > self.detection_long_side:
             raise UsageError("smallest_sought_px must not exceed detection_long_side.")
-        if self.to_s and self.to_s <= self.from_s:
-            raise UsageError(f"A stretch must end after it starts, not {self.from_s:g} s to {self.to_s:g} s.")
+        Sampling(self.frames, self.from_s, self.to_s)
 
     @property
     def model_id(self) -> str:
         """Id of the model record that scores."""
         return self.model or EFFORTS[self.effort]
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which frames of a video are analyzed."""
+        return Sampling(self.frames, self.from_s, self.to_s)
+
+    def sampled(self, sampling: Sampling) -> "Settings":
+        """Return the same settings with another sampling."""
+        return replace(self, frames=sampling.frames, from_s=sampling.start_s, to_s=sampling.end_s)
 
     @property
     def stated_effort(self) -> str | None:
@@ -200,22 +235,28 @@ class Settings:
             raise ValueError("a report names its model")
         if known.get("effort") is None:
             known["effort"] = DEFAULT_EFFORT
-        return cls(**{item.name: item.type(known[item.name]) for item in fields(cls)})
+        return cls(**{name: kind(known[name]) for name, kind in get_type_hints(cls).items()})
 
     @classmethod
     def _of_variables(cls) -> dict[str, Any]:
-        values = {}
-        for item in fields(cls):
-            name = f"FACELOUPE_{item.name.upper()}"
-            text = os.environ.get(name)
+        values: dict[str, Any] = {}
+        for name, kind in get_type_hints(cls).items():
+            variable = f"FACELOUPE_{name.upper()}"
+            text = os.environ.get(variable)
             if not text:
                 continue
             try:
-                values[item.name] = item.type(text)
+                values[name] = kind(text)
             except ValueError:
-                raise UsageError(f"{name} must be a {item.type.__name__}, not {text!r}.") from None
+                raise UsageError(f"{variable} must be a {kind.__name__}, not {text!r}.") from None
         return values
 
     def as_dict(self) -> dict[str, int | float | str | None]:
-        """The settings as reports state them: the model by its id, whatever named it, and ``stated_effort``."""
-        return asdict(self) | {"effort": self.stated_effort, "model": self.model_id}
+        """Return the settings as reports of schema version 1 state them.
+
+        They state the model by its id, whatever named it, ``stated_effort``, and a seed: nothing draws random numbers,
+        and the schema has it.
+        """
+        values = asdict(self) | {"effort": self.stated_effort, "model": self.model_id}
+        device = list(values).index("device")
+        return dict([*list(values.items())[:device], ("seed", 0), *list(values.items())[device:]])

@@ -18,9 +18,7 @@ from tests.media.test_shown import gamma, png, pq
 
 
 def report(content: bytes, analyzer, settings) -> dict:
-    return analyze(
-        evidence_from_bytes(content, "x", max_bytes=10**8), analyzer, settings=settings, explain=False
-    ).report
+    return analyze(evidence_from_bytes(content, "x", max_bytes=10**8), analyzer, explain=False).report
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from faceloupe.analysis.pipeline import analyze, explain_frame
 from faceloupe.cli import main
+from faceloupe.config import Sampling
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.report.build import of_segment
@@ -55,7 +56,7 @@ def two_people(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def analysis(two_people, analyzer, settings):
-    return analyze(two_people, analyzer, settings=settings)
+    return analyze(two_people, analyzer)
 
 
 def test_two_people_and_a_cut_give_three_tracks_each_with_its_own_verdict(analysis):
@@ -114,7 +115,7 @@ def test_a_frames_score_is_what_a_still_of_it_gets_within_the_change_of_the_box(
     evidence_file = open_evidence(two_people, max_bytes=settings.max_bytes)
     differences = []
     for entry in analysis.report["frames"][::4]:
-        view = explain_frame(evidence_file, analysis, entry["index"], analyzer, settings=settings)
+        view = explain_frame(evidence_file, analysis, entry["index"], analyzer)
         for face in view.faces:
             here = next(one for one in entry["faces"] if one["id"] == face.id)
             assert here["score"] == pytest.approx(face.score, abs=1e-5)
@@ -130,7 +131,7 @@ def test_a_frames_score_is_what_a_still_of_it_gets_within_the_change_of_the_box(
 def test_a_clicked_frame_comes_with_its_boxes_and_heatmaps(analysis, two_people, analyzer, settings):
     evidence_file = open_evidence(two_people, max_bytes=settings.max_bytes)
     entry = analysis.report["frames"][3]
-    view = explain_frame(evidence_file, analysis, entry["index"], analyzer, settings=settings)
+    view = explain_frame(evidence_file, analysis, entry["index"], analyzer)
     assert view.rgb.shape == (HEIGHT, WIDTH, 3)
     assert float(view.time_s) == pytest.approx(entry["time_s"])
     assert sorted(face.id for face in view.faces) == sorted(face["id"] for face in entry["faces"])
@@ -152,7 +153,7 @@ def test_a_person_on_both_sides_of_a_cut_is_said_to_look_alike_or_not_never_iden
 
 
 def test_a_repeated_analysis_gives_the_same_report(two_people, analysis, analyzer, settings):
-    again = analyze(two_people, analyzer, settings=settings).report
+    again = analyze(two_people, analyzer).report
     drop = {"created_utc", "timing"}
     assert {k: v for k, v in again.items() if k not in drop} == {
         k: v for k, v in analysis.report.items() if k not in drop
@@ -161,7 +162,7 @@ def test_a_repeated_analysis_gives_the_same_report(two_people, analysis, analyze
 
 def test_an_upload_and_a_path_give_the_same_scores(two_people, analysis, analyzer, settings):
     upload = evidence_from_bytes(two_people.read_bytes(), two_people.name, max_bytes=settings.max_bytes)
-    report = analyze(upload, analyzer, settings=settings, explain=False).report
+    report = analyze(upload, analyzer, explain=False).report
     assert report["frames"] == analysis.report["frames"]
     assert report["evidence"] == analysis.report["evidence"]
 
@@ -169,7 +170,7 @@ def test_an_upload_and_a_path_give_the_same_scores(two_people, analysis, analyze
 def test_a_short_stretch_of_another_face_in_a_long_clip_shows_with_its_time(tmp_path, analyzer, settings):
     """A generated face for two seconds of twenty, at the same place: the track or its own shot stands out there."""
     frames = [frame((GENERATED if 200 <= step < 250 else PHOTOGRAPH, 200, 60)) for step in range(500)]
-    report = analyze(write_clip(tmp_path / "a.mp4", frames), analyzer, settings=replace(settings, frames=80)).report
+    report = analyze(write_clip(tmp_path / "a.mp4", frames), analyzer, sampling=Sampling(frames=80)).report
     quiet = max(t["whole"]["score"] for t in report["faces"] if t["last_s"] < 7.9 or t["first_s"] > 10)
     loud = [t for t in report["faces"] if t["whole"]["score"] > quiet + 0.1]
     assert loud
@@ -177,19 +178,19 @@ def test_a_short_stretch_of_another_face_in_a_long_clip_shows_with_its_time(tmp_
 
 
 def test_a_stretch_can_be_looked_at_closer(two_people, analyzer, settings):
-    closer = replace(settings, from_s=1.0, to_s=2.0, frames=25)
-    report = analyze(two_people, analyzer, settings=closer, explain=False).report
+    closer = Sampling(frames=25, start_s=1.0, end_s=2.0)
+    report = analyze(two_people, analyzer, sampling=closer, explain=False).report
     assert [entry["index"] for entry in report["frames"]] == list(range(25, 50))
     assert (report["settings"]["from_s"], report["settings"]["to_s"]) == (1.0, 2.0)
     assert report["reason"].endswith("; nothing but 1.00 s to 2.00 s of the video was examined")
     assert "all from 1.00 s to 2.00 s; the rest of the video was not examined" in " ".join(report["scope"])
     assert of_segment(report)
     with pytest.raises(UsageError, match=r"is not in the video, which lasts 5\.00 s"):
-        analyze(two_people, analyzer, settings=replace(settings, from_s=9.0))
+        analyze(two_people, analyzer, sampling=Sampling(start_s=9.0))
 
 
 def test_a_stretch_that_is_the_whole_video_is_not_called_one(two_people, analyzer, settings):
-    report = analyze(two_people, analyzer, settings=replace(settings, to_s=99.0), explain=False).report
+    report = analyze(two_people, analyzer, sampling=Sampling(end_s=99.0), explain=False).report
     assert not of_segment(report)
     assert "nothing but" not in report["reason"]
 
@@ -200,7 +201,6 @@ def test_the_work_can_be_stopped_on_the_way_and_nothing_goes_on_behind_it(two_pe
         analyze(
             two_people,
             analyzer,
-            settings=settings,
             progress=lambda stage, share: seen.append(share),
             cancel=lambda: len(seen) > 3,
         )
@@ -212,7 +212,7 @@ def test_the_work_can_be_stopped_on_the_way_and_nothing_goes_on_behind_it(two_pe
 def test_the_evidence_is_only_ever_read(two_people, analyzer, settings):
     before = two_people.read_bytes(), two_people.stat().st_mtime_ns
     two_people.chmod(0o444)
-    analyze(two_people, analyzer, settings=settings, explain=False)
+    analyze(two_people, analyzer, explain=False)
     assert (two_people.read_bytes(), two_people.stat().st_mtime_ns) == before
 
 
@@ -262,7 +262,7 @@ def test_what_a_damaged_middle_leaves_is_examined_and_what_it_takes_is_named(tmp
     third = len(content) // 3
     content[third : third + third // 2] = os.urandom(third // 2)
     path.write_bytes(content)
-    report = analyze(path, analyzer, settings=settings, explain=False).report
+    report = analyze(path, analyzer, explain=False).report
     assert report["outcome"] != "error"
     assert report["unread_frames"]
     assert report["frames"]
@@ -272,14 +272,14 @@ def test_what_a_damaged_middle_leaves_is_examined_and_what_it_takes_is_named(tmp
 
 def test_a_still_under_a_video_name_is_examined_as_the_still_it_is(tmp_path, analyzer, settings):
     shutil.copy(GENERATED, tmp_path / "still.mp4")
-    report = analyze(tmp_path / "still.mp4", analyzer, settings=settings, explain=False).report
+    report = analyze(tmp_path / "still.mp4", analyzer, explain=False).report
     assert (report["evidence"]["media_type"], report["evidence"]["format"]) == ("image", "JPEG")
     assert report["score"] is not None
 
 
 def test_a_video_under_a_still_name_is_examined_as_the_video_it_is(tmp_path, analyzer, settings):
     path = write_clip(tmp_path / "a.mp4", portrait(4)).rename(tmp_path / "a.jpg")
-    report = analyze(path, analyzer, settings=settings, explain=False).report
+    report = analyze(path, analyzer, explain=False).report
     assert (report["evidence"]["media_type"], report["evidence"]["format"], len(report["frames"])) == (
         "video",
         "MP4",
@@ -288,7 +288,7 @@ def test_a_video_under_a_still_name_is_examined_as_the_video_it_is(tmp_path, ana
 
 
 def test_one_frame_is_judged_alone_and_says_so_little(tmp_path, analyzer, settings):
-    report = analyze(write_clip(tmp_path / "a.mp4", portrait(1)), analyzer, settings=settings, explain=False).report
+    report = analyze(write_clip(tmp_path / "a.mp4", portrait(1)), analyzer, explain=False).report
     (track,) = report["faces"]
     assert track["frames_scored"] == 1
     assert track["whole"]["effective_frames"] == 1.0
@@ -313,7 +313,7 @@ def test_odd_but_whole_videos_are_examined(tmp_path, analyzer, settings, name, o
     stored = portrait(12)
     if options.get("rotation"):
         stored = [np.rot90(one) for one in stored]  # a quarter turn against the clock, which the container takes back
-    report = analyze(write_clip(tmp_path / name, stored, **options), analyzer, settings=settings, explain=False).report
+    report = analyze(write_clip(tmp_path / name, stored, **options), analyzer, explain=False).report
     assert report["outcome"] != "error", report["reason"]
     assert len(report["frames"]) == 12
     assert len(report["faces"]) == 1
@@ -327,7 +327,7 @@ def test_odd_but_whole_videos_are_examined(tmp_path, analyzer, settings, name, o
 
 def test_a_tiny_video_has_no_face_and_no_score(tmp_path, analyzer, settings):
     path = write_clip(tmp_path / "a.mp4", [np.full((8, 8, 3), 90, np.uint8)] * 5)
-    report = analyze(path, analyzer, settings=settings).report
+    report = analyze(path, analyzer).report
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
     assert "no face of" in report["reason"]
 
@@ -335,13 +335,14 @@ def test_a_tiny_video_has_no_face_and_no_score(tmp_path, analyzer, settings):
 def test_a_4k_video_is_examined(tmp_path, analyzer, settings):
     big = cv2.resize(person(PHOTOGRAPH, 512), (3840, 2160))
     path = write_clip(tmp_path / "a.mp4", [big] * 3, options={"preset": "ultrafast"})
-    report = analyze(path, analyzer, settings=settings, explain=False).report
+    report = analyze(path, analyzer, explain=False).report
     assert (report["evidence"]["width"], report["evidence"]["height"], len(report["frames"])) == (3840, 2160, 3)
 
 
 def test_a_video_larger_than_the_pixel_limit_is_refused_before_it_is_decoded(tmp_path, analyzer, settings):
     path = write_clip(tmp_path / "a.mp4", portrait(3))
-    report = analyze(path, analyzer, settings=replace(settings, max_pixels=1000)).report
+    strict = replace(analyzer, settings=replace(settings, max_pixels=1000))
+    report = analyze(path, strict).report
     assert report["outcome"] == "error"
     assert "limit is 1,000 pixels" in report["reason"]
 
@@ -353,7 +354,7 @@ def test_a_file_that_changes_while_it_is_examined_gets_no_verdict(tmp_path, anal
         if share > 0.5:
             os.utime(path, ns=(1, 1))
 
-    report = analyze(path, analyzer, settings=settings, progress=meddle).report
+    report = analyze(path, analyzer, progress=meddle).report
     assert (report["outcome"], report["score"]) == ("error", None)
     assert "changed while it was examined" in report["reason"]
 
@@ -365,7 +366,7 @@ def test_a_file_that_is_deleted_while_it_is_examined_is_still_examined_whole(tmp
         if share > 0.3:
             path.unlink(missing_ok=True)
 
-    report = analyze(path, analyzer, settings=settings, explain=False, progress=delete).report
+    report = analyze(path, analyzer, explain=False, progress=delete).report
     assert report["outcome"] != "error"
     assert len(report["frames"]) == 20
 
@@ -373,16 +374,16 @@ def test_a_file_that_is_deleted_while_it_is_examined_is_still_examined_whole(tmp
 def test_a_frame_of_a_file_that_changed_since_is_not_shown(tmp_path, analyzer, settings):
     path = write_clip(tmp_path / "a.mp4", portrait(4))
     evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
-    examined = analyze(evidence_file, analyzer, settings=settings, explain=False)
+    examined = analyze(evidence_file, analyzer, explain=False)
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(EvidenceError, match="changed"):
-        explain_frame(evidence_file, examined, 0, analyzer, settings=settings)
+        explain_frame(evidence_file, examined, 0, analyzer)
 
 
 def test_a_cartoon_that_the_face_finder_half_believes_is_not_scored(tmp_path, analyzer, settings):
     """The cat of scikit-image, and a drawn face: whatever is found of them, no verdict comes of it."""
     cat = np.asarray(Image.open(skimage_picture("chelsea.png")).convert("RGB"))[:300, :450]
-    report = analyze(write_clip(tmp_path / "a.mp4", [cat] * 8), analyzer, settings=settings).report
+    report = analyze(write_clip(tmp_path / "a.mp4", [cat] * 8), analyzer).report
     assert report["outcome"] == Outcome.NOT_APPLICABLE
 
 
@@ -391,7 +392,7 @@ def test_sessions_that_examine_at_once_get_their_own_results(two_people, analysi
     results: dict[str, dict] = {}
 
     def work(name: str, path: Path) -> None:
-        results[name] = analyze(path, analyzer, settings=settings, explain=False).report
+        results[name] = analyze(path, analyzer, explain=False).report
 
     threads = [threading.Thread(target=work, args=pair) for pair in (("a", two_people), ("b", other))]
     for thread in threads:

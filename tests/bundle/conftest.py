@@ -89,7 +89,7 @@ def made(tmp_path_factory, analyzer, settings) -> Made:
         Image.open(source).convert("RGB").resize((256, 256)).save(small)
         evidence_file = open_evidence(small, max_bytes=10**8)
         item = store.file_evidence(case.id, evidence_file, actor="Clerk")
-        analysis = pipeline.analyze(evidence_file, analyzer, settings=settings)
+        analysis = pipeline.analyze(evidence_file, analyzer)
         store.add_run(case.id, item.sha256, analysis.report, pictures_of(analysis), actor="Clerk")
     store.add_note(case.id, "Looks <b>odd</b>", author="Ann", sha256=item.sha256)
     store.add_note(case.id, "A first look", author="Ann")

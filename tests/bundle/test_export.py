@@ -22,8 +22,8 @@ from faceloupe.bundle.export import export_case
 from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import CaseError, UsageError
+from faceloupe.installation import ROOT
 from tests.bundle.conftest import problems
 from tests.cases.conftest import PICTURE, report_of, upload
 
@@ -180,7 +180,7 @@ def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp
     for number in range(20):
         store.file_evidence(case.id, upload(b"%d" % number * 500_000, f"{number}.jpg"), actor="Clerk")
     command = [sys.executable, "-W", "error", "-m", "tests.bundle.killed", store.folder, case.id, str(trials)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     whole, none = map(int, done.stdout.split())
     assert min(whole, none) >= 2  # the moments were before and after the end

@@ -17,8 +17,8 @@ import pytest
 from faceloupe.cases import blobs, database
 from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import CaseError, FaceLoupeError
+from faceloupe.installation import ROOT
 from tests.cases.conftest import actions, filed, upload
 
 WRITER = """
@@ -44,7 +44,7 @@ with ThreadPoolExecutor(8) as pool:
 
 def start(*arguments: object) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-W", "error", *map(str, arguments)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-W", "error", *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
 
 

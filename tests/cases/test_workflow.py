@@ -33,7 +33,7 @@ def test_a_file_is_filed_and_what_was_found_beside_it(workflow, analyzer, settin
 
 def test_one_analysis_is_filed_once(workflow, analyzer, settings):
     evidence_file = open_evidence(PHOTOGRAPH, max_bytes=settings.max_bytes)
-    analysis = pipeline.analyze(evidence_file, analyzer, settings=settings)
+    analysis = pipeline.analyze(evidence_file, analyzer)
     assert workflow.filed(analysis) is None
     run = workflow.file_analysis(evidence_file, analysis)
     assert workflow.file_analysis(evidence_file, analysis) == run == workflow.filed(analysis)

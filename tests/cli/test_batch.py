@@ -15,7 +15,7 @@ from PIL import Image
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.batch.table import COLUMNS
 from faceloupe.cli import main
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import ROOT
 from tests.batch.conftest import read
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -60,7 +60,7 @@ def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, analyzer, s
     for path in sorted(mixed.iterdir()):
         if path.suffix == ".zip":
             continue
-        row, report = rows[f"in/{path.name}"], analyze(path, analyzer, settings=settings, explain=False).report
+        row, report = rows[f"in/{path.name}"], analyze(path, analyzer, explain=False).report
         assert row["outcome"] == report["outcome"]
         assert row["reason"] == report["reason"]
         assert row["media_type"] == report["evidence"]["media_type"]
@@ -87,7 +87,7 @@ def test_names_come_from_a_list_on_stdin_and_any_reader_of_csv_reads_them(tmp_pa
             (tmp_path / name).touch()
     command = [sys.executable, "-m", "faceloupe", "batch", "-", "--csv", "out.csv", "--workers", "1"]
     given = "\0".join(names).encode()
-    path = os.pathsep.join([str(REPOSITORY / "src"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         command,
         input=given,

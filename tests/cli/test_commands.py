@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from faceloupe.cli import main
-from faceloupe.config import QUICK_MODEL, REPOSITORY
+from faceloupe.config import QUICK_MODEL
+from faceloupe.installation import ROOT
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line.removeprefix(".venv/bin/faceloupe ") for line in README.splitlines() if line.startswith(".venv/bin/f")]
 CASE_ACTIONS = {  # what stands behind "case list|show|note|sign-off ..."
     "list": "",

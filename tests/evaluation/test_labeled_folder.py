@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def validation(folder, analyzer, settings):
-    return labeled_folder.validate(folder, analyzer, settings=settings)
+    return labeled_folder.validate(folder, analyzer)
 
 
 def test_every_file_is_accounted_for(validation):
@@ -90,24 +90,24 @@ def test_the_effort_is_named_in_the_result_and_in_the_table(folder, monkeypatch,
 
 def test_the_evidence_is_not_touched(folder, analyzer, settings):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    labeled_folder.validate(folder, analyzer, settings=settings)
+    labeled_folder.validate(folder, analyzer)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_one_class_alone_has_no_error_rates(folder, analyzer, settings):
     shutil.rmtree(folder / "fake")
     with pytest.raises(UsageError, match="fake holds no files"):
-        labeled_folder.validate(folder, analyzer, settings=settings)
+        labeled_folder.validate(folder, analyzer)
     (folder / "fake").mkdir()
     shutil.copy(skimage_picture("coffee.png"), folder / "fake")
     with pytest.raises(UsageError, match="No file in fake could be scored"):
-        labeled_folder.validate(folder, analyzer, settings=settings)
+        labeled_folder.validate(folder, analyzer)
 
 
 def test_one_file_under_both_labels_is_refused(folder, analyzer, settings):
     shutil.copy(PHOTOGRAPH, folder / "fake" / "the-same.jpg")
     with pytest.raises(UsageError, match="same file under both labels"):
-        labeled_folder.validate(folder, analyzer, settings=settings)
+        labeled_folder.validate(folder, analyzer)
 
 
 @pytest.mark.parametrize("arguments", [["validate", "nowhere"], ["validate"], ["validate", ".", "--model", "none"]])
@@ -118,7 +118,7 @@ def test_bad_usage_is_one_sentence(arguments, capsys):
 
 def test_a_copy_is_listed_and_not_counted_again(folder, analyzer, settings):
     shutil.copy(GENERATED, folder / "fake" / "copy.jpg")
-    validation = labeled_folder.validate(folder, analyzer, settings=settings)
+    validation = labeled_folder.validate(folder, analyzer)
     assert validation.measures.n_fake == 2
     (copy,) = (file for file in validation.files if "counted there" in file.reason)
     assert copy.score is None
@@ -138,4 +138,4 @@ def test_linked_folders_hidden_files_and_odd_names_are_neither_lost_nor_fatal(fo
 
 def test_it_can_be_cancelled(folder, analyzer, settings):
     with pytest.raises(Cancelled):
-        labeled_folder.validate(folder, analyzer, settings=settings, cancel=lambda: True)
+        labeled_folder.validate(folder, analyzer, cancel=lambda: True)

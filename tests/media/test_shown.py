@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import EvidenceError
+from faceloupe.installation import ROOT
 from faceloupe.media import boxes, color, evidence_file, image, jpeg
 from faceloupe.types import Shown
 from tests.conftest import GENERATED
 from tests.media import icc
 from tests.media.test_image import decode, encode, gradient
 
-TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or REPOSITORY.parent / "shared" / "data") / "trials"
+TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or ROOT.parent / "shared" / "data") / "trials"
 
 
 def noise(seed: int, mode: str = "RGB") -> Image.Image:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
+from faceloupe.installation import ROOT
 from faceloupe.models.fetch import fetch, missing, take_file
 from faceloupe.models.record import read_registry
 from faceloupe.models.registry import components_of, read_entries, weights_path, weights_status
@@ -317,7 +317,7 @@ def test_a_proxy_of_the_environment_is_used(record, folder, monkeypatch):
 
 def run_fetcher(folder, **options) -> subprocess.Popen:
     command = [sys.executable, "-c", FETCHER, str(folder)]
-    return subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
 
 
 @pytest.mark.slow
@@ -381,7 +381,7 @@ def fetch_under(folder, mount: str) -> subprocess.CompletedProcess:
     ).returncode:
         pytest.skip("this machine lets nobody mount in a namespace")
     command = [*namespace, "sh", "-c", f'{mount} && exec "$@"', "sh", *inside]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.slow
@@ -478,7 +478,7 @@ def test_a_registry_of_other_weights_is_refused(record, folder):
 
 
 def test_the_committed_registry_is_what_the_records_and_files_say():
-    folder = REPOSITORY / "weights"
+    folder = ROOT / "weights"
     entries = read_entries(folder)
     records = {part.id: part for record in read_registry(folder).values() for part in components_of(record, folder)}
     assert set(entries) == set(records)
@@ -488,4 +488,4 @@ def test_the_committed_registry_is_what_the_records_and_files_say():
         assert entry.license == records[name].license
         assert entry.size_bytes == path.stat().st_size
         assert entry.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert (REPOSITORY / entry.card).is_file()
+        assert (ROOT / entry.card).is_file()

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import APP
 from faceloupe.ui import resources
 from tests.pages.record import TIMEOUT
 
@@ -18,4 +18,4 @@ def data_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def app():
-    return AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    return AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()

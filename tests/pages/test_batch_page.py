@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe.cases.audit_log import Action
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import APP
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -27,7 +27,7 @@ def app(tmp_path, monkeypatch):
         (tmp_path / "evidence" / "desk" / name).write_bytes(content)
     for shared in (resources.batch_store, resources.cases):
         shared.clear()
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     yield at.switch_page("../pages/batch.py").run()
     for shared in (resources.batch_store, resources.cases):
         shared.clear()
@@ -75,7 +75,7 @@ def test_a_folder_becomes_a_table_with_a_row_for_every_file(app):
 @pytest.mark.slow
 def test_a_batch_is_found_again_after_a_refresh_and_filtered(app):
     batch = examined(app).session_state[state.BATCH]
-    other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    other = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     other.switch_page("../pages/batch.py").run()
     other.button(key=f"batch-{batch}").click().run()
     assert not other.exception

@@ -5,7 +5,8 @@ import io
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import DEFAULT_MODEL, EFFORTS, REPOSITORY, Settings
+from faceloupe.config import DEFAULT_MODEL, EFFORTS, Settings
+from faceloupe.installation import APP
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.pages.record import TIMEOUT, click, ended, go, name_examiner
@@ -79,7 +80,7 @@ def test_the_choice_outlives_its_page_and_a_second_click_on_it(app):
 
 def test_one_session_chooses_for_itself_alone(app):
     choose(app, "quick")
-    other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    other = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     assert choice(other).value == "standard"
     assert choice(app.run()).value == "quick"
 

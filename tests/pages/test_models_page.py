@@ -6,7 +6,8 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.installation import APP, ROOT
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.ui import resources
 from tests.conftest import OTHER_MODEL
@@ -31,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def page():
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/models.py").run()
     assert not at.exception
     return at
@@ -56,7 +57,7 @@ def test_missing_weights_are_fetched_and_then_chosen(folder, monkeypatch):
     assert states(at)[OTHER.id] == "not here"
     assert states(at)[QUICK_MODEL] == "verified"
     at.selectbox(key="model").select(OTHER.id).run()
-    content = (REPOSITORY / "weights" / OTHER.weights_file).read_bytes()
+    content = (ROOT / "weights" / OTHER.weights_file).read_bytes()
     with served(lambda handler: whole(handler, content)) as server:
         monkeypatch.setenv("FACELOUPE_RELEASES", server.address)
         fetched(at)

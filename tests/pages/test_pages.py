@@ -10,9 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe.cli import main
-from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import Cancelled
 from faceloupe.evaluation.published import read_evaluation
+from faceloupe.installation import APP
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.ui import state
 from faceloupe.ui.panels import plain
@@ -23,7 +24,7 @@ TIMEOUT = 60
 
 @pytest.fixture
 def app():
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT)
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
     at.run()
     assert not at.exception
     return at
@@ -116,7 +117,7 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
 
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path))
     resources.loaded.clear()
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     assert not at.exception
     assert "nothing is scored" in words(at)
     at.button(key="sample-photograph").click().run()
@@ -203,7 +204,7 @@ def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkey
     values["thresholds"]["upper"] = 0.999
     path.write_text(json.dumps(values), encoding="utf-8")
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/models.py").run()
     assert any("no tables of this record" in warning.value for warning in at.warning)
     (tmp_path / "weights" / "evaluation.json").unlink()

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import Cancelled
+from faceloupe.installation import APP
 from faceloupe.media.video import Video
 from faceloupe.ui import resources, state
 from faceloupe.ui.video import panels
@@ -32,7 +32,7 @@ def clip(tmp_path_factory):
 @pytest.fixture
 def page(monkeypatch):
     monkeypatch.delenv("FACELOUPE_EVIDENCE", raising=False)
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/video.py").run()
     assert not at.exception
     return at
@@ -202,7 +202,7 @@ def test_a_damaged_video_gets_a_verdict_of_its_own(page, clip, tmp_path):
 
 def test_a_file_of_the_evidence_folder_is_examined_where_it_lies(clip, monkeypatch):
     monkeypatch.setenv("FACELOUPE_EVIDENCE", str(clip.parent))
-    at = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/video.py").run()
     at.number_input(key="frames").set_value(FRAMES)
     at.selectbox(key="evidence").select("panned.mp4").run()
@@ -214,7 +214,7 @@ def test_a_file_of_the_evidence_folder_is_examined_where_it_lies(clip, monkeypat
 
 def test_one_file_under_one_set_of_settings_is_examined_once(examined, clip, monkeypatch):
     monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", lambda *_, **__: pytest.fail("examined again"))
-    again = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    again = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     again.switch_page("../pages/video.py").run()
     settled(upload(again, clip))
     assert again.session_state[state.VIDEO_RESULT] == examined.session_state[state.VIDEO_RESULT]
@@ -229,7 +229,7 @@ def test_a_visit_that_lost_its_job_can_follow_it(page, clip, monkeypatch):
 
     monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", waiting)
     upload(page, clip, "followed.mp4")
-    other = AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=TIMEOUT).run()
+    other = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     other.switch_page("../pages/video.py").run()
     assert "Under way: Examining followed" in words(other)
     other.button(key="follow-0").click().run()

@@ -1,6 +1,6 @@
 """Runs of the real pipeline, for tests of case reports."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from faceloupe.analysis.pipeline import analyze
+from faceloupe.config import Sampling
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.report.case_records import Pictures, run
@@ -47,5 +48,5 @@ def runs(analyzer, settings, tmp_path_factory) -> Runs:
     (folder / "broken.jpg").write_bytes(GENERATED.read_bytes()[:3000])
     files = {"generated": GENERATED} | {path.stem: path for path in sorted(folder.iterdir())}
     pictures: Pictures = {}
-    few = replace(settings, frames=6)
-    return Runs(pictures, {name: run(analyze(path, analyzer, settings=few), pictures) for name, path in files.items()})
+    few = Sampling(frames=6)
+    return Runs(pictures, {name: run(analyze(path, analyzer, sampling=few), pictures) for name, path in files.items()})

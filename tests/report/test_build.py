@@ -56,7 +56,7 @@ RATES = {"fpr", "fnr", "n_real", "n_fake", "interval_95", "measured_on"}
 
 @pytest.fixture(scope="module")
 def report(analyzer, settings):
-    return analyze(GENERATED, analyzer, settings=settings).report
+    return analyze(GENERATED, analyzer).report
 
 
 def test_the_report_holds_every_field_of_the_contract(report):
@@ -101,7 +101,7 @@ def test_the_components_are_the_networks_that_scored_with_their_weights(tmp_path
     assert {bool(record.members) for record in registry.values()} == {True, False}
     for record in registry.values():
         settings = Settings(model=record.id)
-        report = analyze(tmp_path / "text.jpg", Analyzer.load(settings), settings=settings).report
+        report = analyze(tmp_path / "text.jpg", Analyzer.load(settings)).report
         expected = [(part.id, part.weights_sha256) for part in components_of(record, weights_folder())]
         assert [(one["id"], one["weights_sha256"]) for one in report["model"]["components"]] == expected
         assert report["model"]["members"] == list(record.members)
@@ -111,7 +111,8 @@ def test_the_settings_name_the_effort_and_the_model_that_scored(report, analyzer
     assert (report["settings"]["effort"], report["settings"]["model"]) == ("quick", QUICK_MODEL)
     assert report["model"]["id"] == report["settings"]["model"]
     quick = replace(settings, effort="quick", model=EFFORTS["quick"])
-    assert analyze(GENERATED, analyzer, settings=quick, explain=False).report["settings"]["effort"] == "quick"
+    named = replace(analyzer, settings=quick)
+    assert analyze(GENERATED, named, explain=False).report["settings"]["effort"] == "quick"
 
 
 def test_every_report_states_scope_and_both_propositions(report):

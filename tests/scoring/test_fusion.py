@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
-from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, Settings, weights_folder
+from faceloupe.analysis.pipeline import analyze
+from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, weights_folder
 from faceloupe.errors import EvidenceError, WeightsError
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.loading import load_expert
@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 @pytest.fixture(scope="module")
 def report(standard) -> dict:
-    return analyze(GENERATED, standard, settings=Settings(), explain=False).report
+    return analyze(GENERATED, standard, explain=False).report
 
 
 class _Speaks:
@@ -89,9 +89,9 @@ def test_a_processor_without_bfloat16_comes_to_the_same_outcome(standard, monkey
     for member in scorer.scorer.members:
         if isinstance(member.scorer, HeadScorer):
             monkeypatch.setattr(member.scorer, "_encoder", exact)
-    other = Analyzer(standard.detector, scorer)
+    other = replace(standard, scorer=scorer)
     for path in (GENERATED, PHOTOGRAPH):
-        found, expected = (analyze(path, one, settings=Settings(), explain=False).report for one in (other, standard))
+        found, expected = (analyze(path, one, explain=False).report for one in (other, standard))
         assert found["outcome"] == expected["outcome"]
         assert found["score"] == pytest.approx(expected["score"], abs=0.02)
     assert head is not None
@@ -154,7 +154,7 @@ def test_between_frames_that_the_expert_saw_its_word_is_interpolated():
 
 def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard, portrait, tmp_path):
     write_clip(tmp_path / "clip.mp4", [np.roll(portrait[:, 100:900], shift, 1)[::2, ::2] for shift in range(0, 60, 4)])
-    found = analyze(tmp_path / "clip.mp4", standard, settings=Settings(), explain=False).report
+    found = analyze(tmp_path / "clip.mp4", standard, explain=False).report
     observations = [face for frame in found["frames"] for face in frame["faces"]]
     fusion = standard.scorer.record.fusion
     assert 0 < sum(face["by_expert"] for face in observations) <= fusion.frames

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from tools.docker import dockerfile
 
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import ROOT
 
-PATH = REPOSITORY / "Dockerfile"
+PATH = ROOT / "Dockerfile"
 STAGES = {stage.name: stage for stage in dockerfile.read(PATH)}
 FULL = [*STAGES["slim"].steps, *STAGES["full"].steps]
 
@@ -32,9 +32,9 @@ def test_it_runs_as_a_user_that_is_not_root():
 
 def test_the_health_check_asks_what_the_command_serves():
     command, port = last("CMD").listed, last("EXPOSE").rest
-    assert command[command.index("--server.port") + 1] == port
+    assert command[command.index("--port") + 1] == port
     assert f":{port}/_stcore/health" in last("HEALTHCHECK").rest
-    assert command[:3] == ["python", "-m", "faceloupe.ui.serve"]
+    assert command[:2] == ["faceloupe", "app"]
 
 
 def test_what_is_written_goes_to_the_volume_or_to_tmp():
@@ -46,7 +46,7 @@ def test_what_is_written_goes_to_the_volume_or_to_tmp():
 
 
 def test_what_only_tests_need_stays_out():
-    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     assert "/^# Tests and checks/,$d" in PATH.read_text(encoding="utf-8")
     kept, heading, dropped = requirements.partition("# Tests and checks")
     assert heading
@@ -56,12 +56,12 @@ def test_what_only_tests_need_stays_out():
 
 
 def test_every_file_that_is_copied_exists_and_reaches_the_engine():
-    ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     let_through = [Path(line[1:]) for line in ignored if line.startswith("!")]
     for step in [*STAGES["build"].steps, *FULL]:
         if step.word == "COPY" and not step.rest.startswith("--from"):
             for source in step.rest.split()[:-1]:
-                assert list(REPOSITORY.glob(source)), source
+                assert list(ROOT.glob(source)), source
                 assert any(Path(source).is_relative_to(path) for path in let_through), source
 
 
@@ -75,7 +75,7 @@ def test_the_linter_finds_nothing():
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name)
 def test_a_workflow_may_do_no_more_than_it_needs(path):
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
@@ -88,8 +88,8 @@ def test_a_workflow_may_do_no_more_than_it_needs(path):
 def test_what_the_release_uploads_is_what_the_registry_offers():
     from faceloupe.models.registry import read_entries
 
-    text = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
     (command,) = re.findall(r"gh release upload .*", text)
-    for entry in read_entries(REPOSITORY / "weights").values():
+    for entry in read_entries(ROOT / "weights").values():
         assert any(Path("weights", entry.file).match(word) for word in command.split())
         assert entry.url == "{releases}/" + entry.file

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import ROOT
 from faceloupe.training import material, settings, views
 from faceloupe.training.__main__ import _parser
 
-PROFILES = {"full": REPOSITORY, "quick": REPOSITORY / "quick"}
-CONFIGURATION = (REPOSITORY / ".dvc" / "config").read_text(encoding="utf-8")
+PROFILES = {"full": ROOT, "quick": ROOT / "quick"}
+CONFIGURATION = (ROOT / ".dvc" / "config").read_text(encoding="utf-8")
 
 
 def _params(folder: Path) -> dict:
@@ -66,17 +66,17 @@ def profile(request, monkeypatch) -> Path:
 
 
 def test_both_profiles_are_one_pipeline():
-    assert (REPOSITORY / "quick" / "dvc.yaml").resolve() == REPOSITORY / "dvc.yaml"
+    assert (ROOT / "quick" / "dvc.yaml").resolve() == ROOT / "dvc.yaml"
     full, quick = (_params(folder) for folder in PROFILES.values())
     assert set(quick) == set(full)
     assert quick["registered"]["recipes"] == full["registered"]["recipes"]
 
 
 def test_the_quick_profile_writes_under_its_own_folder_only():
-    own = REPOSITORY / "build" / "quick"
-    for name, stage in stages(REPOSITORY / "quick").items():
+    own = ROOT / "build" / "quick"
+    for name, stage in stages(ROOT / "quick").items():
         for path in paths(stage["outs"]):
-            assert (REPOSITORY / "quick" / path).resolve().is_relative_to(own), (name, path)
+            assert (ROOT / "quick" / path).resolve().is_relative_to(own), (name, path)
 
 
 def test_every_stage_is_a_command_of_the_training_package(profile):
@@ -151,7 +151,7 @@ def test_every_parameter_that_a_stage_names_exists(profile):
 
 def test_what_git_carries_is_neither_cached_nor_removed_first():
     carried = ("weights", "docs/model-card", "docs/model-card.md", "docs/robustness.md")
-    listed = [one for stage in stages(REPOSITORY).values() for one in stage["outs"]]
+    listed = [one for stage in stages(ROOT).values() for one in stage["outs"]]
     options = {path: one[path] for one in listed if isinstance(one, dict) for path in one if path in carried}
     assert options == {path: {"cache": False, "persist": True} for path in carried}
     assert all(path.startswith("build/") for path in paths(listed) if path not in carried)
@@ -163,12 +163,12 @@ def test_dvc_sends_nothing():
 
 
 def test_dvc_may_write_the_lock_that_git_ignores():
-    assert "quick/dvc.lock" in (REPOSITORY / ".gitignore").read_text(encoding="utf-8")
+    assert "quick/dvc.lock" in (ROOT / ".gitignore").read_text(encoding="utf-8")
     assert "no_scm = true" in CONFIGURATION  # else it refuses to
 
 
 def test_every_pin_for_training_carries_its_reason():
-    lines = (REPOSITORY / "requirements-training.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "requirements-training.txt").read_text(encoding="utf-8").splitlines()
     first, *pins = [line for line in lines if line and not line.startswith("#")]
     assert first == "-r requirements.txt"
     for pin in pins:

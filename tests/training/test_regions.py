@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceloupe.config import REPOSITORY, Settings
+from faceloupe.config import Settings
 from faceloupe.errors import DatasetError
 from faceloupe.faces.detector import FaceDetector
+from faceloupe.installation import ROOT
 from faceloupe.training import gather, regions
 from faceloupe.training.snapshots import Why
 from faceloupe.types import Box, DetectedFace
@@ -210,7 +211,7 @@ regions.make(stills, data, snapshots, work, find=find, workers=0)
 
 def test_a_process_that_is_killed_outright_loses_nothing_that_was_done(sources, stills, tmp_path):
     arguments = [str(path) for path in (sources.data, sources.snapshots, tmp_path / "work")]
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     done = subprocess.run([sys.executable, "-c", _RUN, *arguments, "4"], env=environment, check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     rest = Counting()

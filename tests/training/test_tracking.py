@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import UsageError
+from faceloupe.installation import ROOT
 from faceloupe.training import tracking
 from faceloupe.training.settings import Draw, Stage, TrainingSettings
 
@@ -109,11 +109,11 @@ def test_what_a_run_tells_is_in_the_store(work, model):
 
 
 @needs_mlflow
-@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a checkout")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
 def test_a_run_names_the_commit(work):
     with tracking.start("toy", SETTINGS, work) as run:
         pass
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     tags = client(work).get_run(run.run_id).data.tags
     assert tags["mlflow.source.git.commit"].removesuffix("-dirty") == head.stdout.strip()
 

@@ -31,7 +31,7 @@ def test_a_video_is_kept_with_its_file_and_both_count():
 def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, content, tmp_path, analyzer, settings):
     """The first may be gone by now, or changed."""
     store, analysis, kept = AnalysisStore(), Analysis({}, None), []
-    steps = {"settings": settings, "progress": lambda *_: None, "cancel": lambda: False}
+    steps = {"progress": lambda *_: None, "cancel": lambda: False}
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "file").write_bytes(content)
@@ -49,8 +49,8 @@ def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, conten
         assert kept[-1] is evidence_file
 
 
-def test_a_video_is_no_still(analyzer, settings):
-    steps = {"settings": settings, "progress": lambda *_: None, "cancel": lambda: False}
+def test_a_video_is_no_still(analyzer):
+    steps = {"progress": lambda *_: None, "cancel": lambda: False}
     with pytest.raises(EvidenceError, match="page Video"):
         tasks.analyze_image_job(evidence_from_bytes(MP4, "a.mp4", max_bytes=100), analyzer, AnalysisStore(), **steps)
 

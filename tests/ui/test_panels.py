@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from faceloupe.batch.results import BatchResults
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import ROOT
 from faceloupe.types import Outcome
 from faceloupe.ui import panels
 from faceloupe.ui.batch import charts
@@ -62,7 +62,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_have_the_contrast_to_be_read(scheme):
-    theme = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
     for ground in ("backgroundColor", "secondaryBackgroundColor"):
         for ink in ("textColor", "linkColor", "codeTextColor"):
             assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground)
@@ -70,7 +70,7 @@ def test_words_have_the_contrast_to_be_read(scheme):
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_the_words_at_the_door_have_it_too(scheme):
-    page = REPOSITORY.joinpath("src", "faceloupe", "ui", "door.html.j2").read_text(encoding="utf-8")
+    page = ROOT.joinpath("src", "faceloupe", "ui", "auth", "login.html.j2").read_text(encoding="utf-8")
     colors = dict(re.findall(r"--([a-z-]+): (#[0-9A-F]{6})", re.findall(r":root {(.+)}", page)[scheme]))
     for ink, ground in (("ink", "ground"), ("pale", "ground"), ("ink", "panel"), ("on-key", "key")):
         assert contrast(colors[ink], colors[ground]) >= 4.5, (ink, ground)

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from faceloupe.config import QUICK_MODEL, REPOSITORY, weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.installation import ROOT
 from tests.models.releases import served, status, whole
 
 
@@ -16,9 +17,7 @@ def launch(folder, releases: str) -> subprocess.CompletedProcess:
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment |= {"FACELOUPE_WEIGHTS": str(folder), "FACELOUPE_RELEASES": releases}
     command = [sys.executable, "-m", "faceloupe.ui.selfcheck"]
-    return subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture
@@ -64,6 +63,6 @@ def test_the_server_asks_nobody_for_its_address(monkeypatch):
     monkeypatch.setattr(net_util, "_external_ip", None)
     monkeypatch.setattr(socket, "create_connection", lambda *address, **_: asked.append(address))
     monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
-    serve.stay_inside()
+    serve.disable_address_lookup()
     assert net_util.get_external_ip() is None
     assert asked == []

@@ -1,4 +1,4 @@
-"""The app as `make run` starts it."""
+"""The app as `faceloupe app` starts it, and so `make run`."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def direct(monkeypatch):
 
 
 def started(folder, *options, **environment) -> subprocess.Popen:
-    command = [sys.executable, "-m", "faceloupe.ui.serve", *options]
+    command = [sys.executable, "-m", "faceloupe", "app", *options]
     named = os.environ | {"FACELOUPE_DATA": str(folder)} | environment
     return subprocess.Popen(command, cwd=folder, env=named, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -42,7 +42,7 @@ def served(folder, **environment):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = started(folder, "--server.port", str(port), **environment)
+    app = started(folder, "--port", str(port), **environment)
     address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE_S
     try:
         while True:
@@ -113,16 +113,16 @@ def test_a_password_in_place_of_its_hash_is_refused_before_anybody_is_served(tmp
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "warned"),
+    ("address", "environment", "warned"),
     [
-        (["--server.address", "0.0.0.0"], {}, True),
-        (["--server.address", "127.0.0.1"], {}, False),
-        ([], {}, False),
-        ([], {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, True),
-        (["--server.address", "localhost"], {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, False),
+        ("0.0.0.0", {}, True),
+        ("127.0.0.1", {}, False),
+        (None, {}, False),
+        (None, {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, True),
+        ("localhost", {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, False),
     ],
 )
-def test_a_server_that_others_reach_without_a_password_says_so(monkeypatch, options, environment, warned):
+def test_a_server_that_others_reach_without_a_password_says_so(monkeypatch, address, environment, warned):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert ("without a password" in serve._exposed(serve._options(options))) == warned
+    assert ("without a password" in serve.exposure_warning(address)) == warned

@@ -25,14 +25,23 @@ from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality,
 
 @dataclass(frozen=True, slots=True)
 class Analyzer:
-    """The loaded networks; safe to share between threads, costly to make."""
+    """The loaded networks, and the settings that they were loaded with; safe to share between threads, costly to make.
+
+    Attributes:
+        settings: of every analysis by these networks; a call may replace the sampling of a video alone.
+    """
 
     detector: FaceDetector
     scorer: FaceScorer
+    settings: Settings
 
     @classmethod
     def load(cls, settings: Settings, *, folder: Path | None = None) -> "Analyzer":
         """Load and verify.
+
+        Args:
+            settings: of the analyses to come.
+            folder: of the weights; ``config.weights_folder()`` where None.
 
         Raises:
             WeightsError: no verified weights; nothing may be scored.
@@ -46,7 +55,7 @@ class Analyzer:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
         start()  # of what decodes, meanwhile
         scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
-        return cls(FaceDetector(settings), scorer)
+        return cls(FaceDetector(settings), scorer, settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from faceloupe.analysis import image, video
 from faceloupe.analysis.analyzer import Analysis, Analyzer, RunContext
 from faceloupe.analysis.preview import Preview, previews
 from faceloupe.analysis.video import FrameExplanation, explain_frame
-from faceloupe.config import Settings
+from faceloupe.config import Sampling
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence
 from faceloupe.media.sandbox.image import Decode, decode
@@ -33,7 +33,7 @@ def analyze(
     source: Path | EvidenceFile,
     analyzer: Analyzer,
     *,
-    settings: Settings,
+    sampling: Sampling | None = None,
     explain: bool = True,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -44,6 +44,8 @@ def analyze(
 
     Args:
         source: a path, or a file that was taken in already (an upload).
+        analyzer: the networks, with the device and the limits that they were loaded for.
+        sampling: of the frames of a video; that of the analyzer's settings where None.
         explain: whether to make heatmaps.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
@@ -56,6 +58,7 @@ def analyze(
         UsageError: there is no such file, it cannot be opened, or the settings ask for what it does not have.
         Cancelled: ``cancel`` said so.
     """
+    settings = analyzer.settings if sampling is None else analyzer.settings.sampled(sampling)
     context = RunContext(progress, cancel, clock)
     context.step("Hashing", 0.0)
     if isinstance(source, EvidenceFile):

@@ -339,9 +339,7 @@ class FrameExplanation:
     faces: tuple[FaceFinding, ...]
 
 
-def explain_frame(
-    evidence_file: EvidenceFile, analysis: Analysis, index: int, analyzer: Analyzer, *, settings: Settings
-) -> FrameExplanation:
+def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, analyzer: Analyzer) -> FrameExplanation:
     """Decode one of the frames that were looked at again, and explain each of its faces.
 
     Args:
@@ -352,7 +350,7 @@ def explain_frame(
     Raises:
         EvidenceError: the file changed since, or the frame cannot be decoded any more.
     """
-    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=settings) as video:
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=analyzer.settings) as video:
         decoded_frame = next(iter(video.walk([index], every=False)), None)
         if decoded_frame is None:
             raise EvidenceError(f"Frame {index} cannot be decoded.")

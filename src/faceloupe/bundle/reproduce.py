@@ -11,7 +11,7 @@ from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.bundle import format
 from faceloupe.bundle import stream as case_text
 from faceloupe.bundle.reader import Archive
-from faceloupe.config import Settings
+from faceloupe.config import Sampling, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.document.exhibits import finding_run
@@ -113,16 +113,18 @@ def _one(item: Report, path: Path, loaded: dict[Settings, Analyzer], progress: P
     run = finding_run(item["runs"])
     before = run["report"]
     settings = _settings(before)
-    networks = replace(settings, frames=0, from_s=0.0, to_s=0.0)  # these do not depend on the stretch
+    networks = settings.sampled(Sampling())  # these do not depend on the frames
     if networks not in loaded:
         loaded.clear()
-        loaded[networks] = Analyzer.load(settings)
+        loaded[networks] = Analyzer.load(networks)
     evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
     if evidence_file.evidence.sha256 != item["sha256"]:
         raise UsageError("Its evidence changed while it was read; repeat this.")
     # A pass that explains adds up in another order than one that does not: the last digits would differ.
     explain = any("heatmap" in name for name in run["pictures"])
-    after = analyze(evidence_file, loaded[networks], settings=settings, explain=explain, progress=progress).report
+    after = analyze(
+        evidence_file, loaded[networks], sampling=settings.sampling, explain=explain, progress=progress
+    ).report
     return _compared(item, before, after)
 
 

@@ -66,10 +66,9 @@ class CaseWorkflow:
 
         self.store.begin_run(self.case_id, item.sha256, actor=self.actor)
         try:
-            evidence_file = self.store.open_evidence(item.sha256, name=item.name, max_bytes=self.settings.max_bytes)
-            analysis = pipeline.analyze(
-                evidence_file, analyzer, settings=self.settings, progress=progress, cancel=cancel
-            )
+            limit = analyzer.settings.max_bytes
+            evidence_file = self.store.open_evidence(item.sha256, name=item.name, max_bytes=limit)
+            analysis = pipeline.analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
             return self._add_run(analysis)
         except FaceLoupeError as problem:
             self.store.fail_run(self.case_id, item.sha256, actor=self.actor, reason=str(problem))

@@ -108,9 +108,7 @@ def _analyze(options: argparse.Namespace) -> int:
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
     _refuse_for_images(options, evidence_file.evidence)
     analyzer = pipeline.Analyzer.load(settings)
-    analysis = pipeline.analyze(
-        evidence_file, analyzer, settings=settings, explain=options.out is not None, progress=progress
-    )
+    analysis = pipeline.analyze(evidence_file, analyzer, explain=options.out is not None, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     if options.out is not None:
@@ -145,7 +143,7 @@ def _validate(options: argparse.Namespace) -> int:
         refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
     analyzer = pipeline.Analyzer.load(settings)
     progress = _progress if sys.stderr.isatty() else None
-    validation = labeled_folder.validate(options.folder, analyzer, settings=settings, progress=progress)
+    validation = labeled_folder.validate(options.folder, analyzer, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     _emit(to_json(validation.as_dict()) if options.json else labeled_folder.table(validation))
@@ -248,10 +246,21 @@ def _parser() -> argparse.ArgumentParser:
         add(of_bundle)
         of_bundle.set_defaults(run=partial(_of_bundle, answer))
     _add_models(commands)
+    about = "check the weights and a sample, and serve the app"
+    app = commands.add_parser("app", help=about, description=f"{about.capitalize()}.")
+    app.add_argument("--port", metavar="PORT", type=int, help="port to listen on (default: 8501)")
+    app.add_argument("--address", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    app.set_defaults(run=_app, log="app")
     about = "hash a password for the app of a shared workstation"
     hashing = commands.add_parser("password", help=about, description=f"{about.capitalize()}; it is asked for.")
     hashing.set_defaults(run=_password)
     return parser
+
+
+def _app(options: argparse.Namespace) -> int:
+    from faceloupe.ui.serve import serve  # torch, of which no other command here needs to know
+
+    return serve(port=options.port, address=options.address)
 
 
 def _password(options: argparse.Namespace) -> int:
@@ -347,7 +356,7 @@ def _discard(stream: TextIO) -> None:
 def _run(arguments: list[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
-        keep_log("command-line")
+        keep_log(getattr(options, "log", "command-line"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
             return options.run(options)

@@ -125,7 +125,6 @@ def validate(
     folder: Path,
     analyzer: Analyzer,
     *,
-    settings: Settings,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Validation:
@@ -143,7 +142,7 @@ def validate(
     copies: dict[Path, Path] = {}
     for number, (path, label) in enumerate(listed):  # all are hashed first: a wrong label shows before hours of work
         _step(progress, cancel, f"Hashing file {number + 1} of {len(listed)}", 0.1 * number / len(listed))
-        evidence_file = _taken(folder / path, settings)
+        evidence_file = _taken(folder / path, analyzer.settings)
         if not isinstance(evidence_file, str):
             before, its_label = first.setdefault(evidence_file.evidence.sha256, (path, label))
             if its_label != label:
@@ -152,7 +151,7 @@ def validate(
                 copies[path] = before
     for number, (path, label) in enumerate(listed):
         _step(progress, cancel, f"File {number + 1} of {len(listed)}", 0.1 + 0.9 * number / len(listed))
-        evidence_file = _taken(folder / path, settings)
+        evidence_file = _taken(folder / path, analyzer.settings)
         if isinstance(evidence_file, str):
             files.append(Judged(path, label, "", Outcome.ERROR, None, evidence_file))
             continue
@@ -161,9 +160,9 @@ def validate(
             why = f"the same file as {copies[path]}, counted there"
             files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
             continue
-        report = analyze(evidence_file, analyzer, settings=settings, explain=False).report
+        report = analyze(evidence_file, analyzer, explain=False).report
         files.append(Judged(path, label, digest, Outcome(report["outcome"]), report["score"], report["reason"]))
-    return _measured(files, analyzer, settings)
+    return _measured(files, analyzer)
 
 
 def _taken(path: Path, settings: Settings) -> EvidenceFile | str:
@@ -181,7 +180,7 @@ def _step(progress: Progress | None, cancel: Cancel | None, stage: str, share: f
         progress(stage, share)
 
 
-def _measured(files: Sequence[Judged], analyzer: Analyzer, settings: Settings) -> Validation:
+def _measured(files: Sequence[Judged], analyzer: Analyzer) -> Validation:
     scored = [file for file in files if file.score is not None]
     for name, label in FOLDERS.items():
         if not any(file.label == label for file in scored):
@@ -189,7 +188,7 @@ def _measured(files: Sequence[Judged], analyzer: Analyzer, settings: Settings) -
     record = analyzer.scorer.record
     thresholds = record.thresholds
     return Validation(
-        settings.stated_effort,
+        analyzer.settings.stated_effort,
         record.id,
         record.weights_sha256,
         (thresholds.lower, thresholds.upper),

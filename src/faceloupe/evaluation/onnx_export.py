@@ -126,7 +126,7 @@ def export(
     say("Loading", 0.0)
     settings = replace(settings, model=record.id, device="cpu")
     analyzer = Analyzer.load(settings, folder=folder)
-    faces, described = _faces(pictures, analyzer, settings)
+    faces, described = _faces(pictures, analyzer)
     say("Exporting", 0.1)
     network = load_network(record, folder).to(memory_format=torch.contiguous_format)
     content = _float32(network, record.input)
@@ -140,7 +140,7 @@ def export(
     if labeled is not None:
         for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", analyzer.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
-            found = labeled_folder.validate(labeled, replace(analyzer, scorer=scorer), settings=settings)
+            found = labeled_folder.validate(labeled, replace(analyzer, scorer=scorer))
             values[name] = found.as_dict() | {"measured_on": "a folder of labeled pictures, through the whole pipeline"}
     publish({names[0]: content, names[1]: to_json(values).encode()}, target.parent)
     say("Exported", 1.0)
@@ -197,7 +197,7 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
         raise WeightsError("The ONNX file holds no network that can be run; export it anew.") from problem
 
 
-def _faces(pictures: Path | None, analyzer: Analyzer, settings: Settings) -> tuple[list[FaceViews], str]:
+def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], str]:
     """Views of the faces in some pictures, and which pictures those were."""
     paths = [sample.path for sample in SAMPLES]
     if pictures is not None:
@@ -208,8 +208,8 @@ def _faces(pictures: Path | None, analyzer: Analyzer, settings: Settings) -> tup
         if len(views) >= _MOST_FACES:
             break
         with contextlib.suppress(EvidenceError):  # what cannot be read has no face
-            evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
-            rgb = decode(evidence_file, settings=settings).rgb
+            evidence_file = open_evidence(path, max_bytes=analyzer.settings.max_bytes)
+            rgb = decode(evidence_file, settings=analyzer.settings).rgb
             found = [analyzer.scorer.view(rgb, face.box) for face in analyzer.detector.detect(rgb)]
             views, used = views + found, used + bool(found)
     if not views:

@@ -10,7 +10,8 @@ from importlib import metadata
 from typing import Any
 
 from faceloupe import __version__
-from faceloupe.config import REPOSITORY, Settings
+from faceloupe.config import Settings
+from faceloupe.installation import git_checkout
 from faceloupe.models.record import ModelRecord
 from faceloupe.report import build_video
 from faceloupe.scoring.calibration import verbal_equivalent
@@ -50,10 +51,11 @@ class Timing:
 
 
 def _git(*arguments: str) -> str | None:
-    if not (REPOSITORY / ".git").exists():
+    checkout = git_checkout()
+    if checkout is None:
         return None
     try:
-        command = ["git", "-C", str(REPOSITORY), *arguments]
+        command = ["git", "-C", str(checkout), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from faceloupe.analysis.pipeline import Analyzer, analyze
-from faceloupe.config import Settings
 from faceloupe.evaluation import metrics
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.training.clips import read_videos
@@ -52,7 +51,7 @@ def of_clips(root: Path, analyzer: Analyzer) -> tuple[list[Series], list[int]]:
     for clip in read_videos(root / "videos.csv"):
         if clip.split != "val":
             continue
-        analysis = analyze(root / clip.path, analyzer, settings=Settings(), explain=False)
+        analysis = analyze(root / clip.path, analyzer, explain=False)
         track = max((one for one in analysis.tracks if one.scored), key=lambda one: one.score, default=None)
         if track is not None:
             over_time.append(series(track.scored, calibrator))

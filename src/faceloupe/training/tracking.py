@@ -16,8 +16,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import UsageError
+from faceloupe.installation import ROOT
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -94,7 +94,7 @@ def _commit() -> dict[str, str]:
     try:
         told = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=REPOSITORY,
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,

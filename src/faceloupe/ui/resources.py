@@ -12,7 +12,7 @@ import streamlit as st
 from faceloupe.analysis.pipeline import Analyzer
 from faceloupe.batch.store import BatchStore
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import DEFAULT_EFFORT, Settings, data_folder, weights_folder
+from faceloupe.config import DEFAULT_EFFORT, Sampling, Settings, data_folder, weights_folder
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.models.record import ModelRecord, find_record
 from faceloupe.system import temp
@@ -46,7 +46,7 @@ def choose_model(model: str) -> None:
     Raises:
         WeightsError: no verified weights; the model stays as it was.
     """
-    analyzer(model)
+    analyzer(replace(settings(), model=model))
     _server().settings = replace(_server().settings, model=model)
     st.session_state[state.EFFORT] = None
 
@@ -66,15 +66,16 @@ def loaded(chosen: Settings) -> Analyzer:
     return analyzer
 
 
-def analyzer(model: str | None = None) -> Analyzer:
-    """The networks that score, or those of a model that scored before.
+def analyzer(chosen: Settings | None = None) -> Analyzer:
+    """Return the networks for some settings, or for those of this server and session.
 
     Raises:
         WeightsError: no verified weights.
     """
-    chosen = settings()
-    # Networks follow from the model alone: efforts that share one share its networks too.
-    return loaded(replace(chosen, effort=DEFAULT_EFFORT, model=model or chosen.model_id))
+    chosen = chosen or settings()
+    # Networks follow from the model alone: efforts that share one, and any samplings, share its networks too.
+    networks = loaded(replace(chosen.sampled(Sampling()), effort=DEFAULT_EFFORT, model=chosen.model_id))
+    return replace(networks, settings=chosen)
 
 
 @st.cache_resource(show_spinner=False)

@@ -18,7 +18,7 @@ def main() -> int:
         if fetch.missing(record, weights_folder()):
             paths = fetch.fetch(record, weights_folder(), progress=_Progress())
             print(f"Fetched and verified: {', '.join(path.name for path in paths)}", flush=True)
-        report = analyze(SAMPLES[0].path, Analyzer.load(settings), settings=settings).report
+        report = analyze(SAMPLES[0].path, Analyzer.load(settings)).report
     except FaceLoupeError as problem:
         print(f"Self-check failed: {problem}", file=sys.stderr)
         return 2

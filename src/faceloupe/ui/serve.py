@@ -1,69 +1,70 @@
-"""Start of the app: the self-check, then the server, in one process, so that the libraries are loaded once."""
+"""Start the app: the self-check first, then the server, in one process, so that the libraries are loaded once."""
 
-import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from types import FrameType
 
-from faceloupe.config import REPOSITORY
-from faceloupe.errors import UsageError
+from faceloupe.installation import APP, ROOT
 from faceloupe.system import memory, temp
-from faceloupe.system.logging import keep_log
 from faceloupe.ui import selfcheck
 
-_APP = REPOSITORY / "src" / "app.py"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_FOLDERS = ("FACELOUPE_DATA", "FACELOUPE_EVIDENCE", "FACELOUPE_WEIGHTS")  # variables that name one
 
 
-def stay_inside() -> None:
-    """Keep Streamlit from asking a server of Amazon's for this machine's address, as it does for a wildcard address and
-    for visits under a name it does not know; it has no setting for that."""
+def disable_address_lookup() -> None:
+    """Keep Streamlit from asking a server on the internet for the address of this machine.
+
+    It does so for a wildcard address and for visits under a host name that it does not know, and has no setting for it.
+    """
     from streamlit import net_util
 
     net_util.get_external_ip = lambda: None
 
 
-def main(arguments: list[str]) -> int:
-    """Serve the app where the self-check passes.
+def serve(*, port: int | None = None, address: str | None = None) -> int:
+    """Serve the app until the process is told to end, if the self-check passes.
 
     Args:
-        arguments: of the command line; see ``--help``.
+        port: to listen on; None leaves it to Streamlit's settings, 8501 where they name none.
+        address: to listen on; None leaves it to Streamlit's settings, 127.0.0.1 where they name none.
+
+    Returns:
+        Exit code: 0 after it was told to end, 2 where the self-check or the password's hash does not allow a start.
+
+    Raises:
+        UsageError: ``FACELOUPE_PASSWORD_HASH`` does not hold a hash.
     """
-    options = _options(arguments)
-    os.chdir(REPOSITORY)  # where Streamlit looks for its settings, among them the address
+    _enter_root()
     memory.hold()
-    keep_log("app")
     temp.remove_leftovers()
     if code := selfcheck.main():
         return code
+    # Streamlit takes a second to load, which a failed self-check should not wait for.
     import streamlit as st
     from starlette.middleware import Middleware
 
     from faceloupe.ui.auth import session
     from faceloupe.ui.auth.middleware import AuthMiddleware, HostCheck
 
-    try:
-        authenticator = session.authenticator()
-    except UsageError as problem:  # a gate that cannot work lets nobody in
-        print(f"faceloupe: {problem}", file=sys.stderr)
-        return 2
-    if authenticator is None and (warning := _exposed(options)):
+    authenticator = session.authenticator()  # raises where it cannot work, so that nobody is let in
+    if authenticator is None and (warning := exposure_warning(address)):
         print(warning, file=sys.stderr)
-    stay_inside()
+    disable_address_lookup()
     for number in (signal.SIGINT, signal.SIGTERM):  # the server stops first, then passes them on to these
-        signal.signal(number, lambda *_: sys.exit(0))
-    sys.argv = [str(_APP)]  # Streamlit puts the folder of what was started among those that modules are looked for in
-    st.App(
-        _APP, middleware=[Middleware(AuthMiddleware, authenticator) if authenticator else Middleware(HostCheck)]
-    ).run(config=options)
+        signal.signal(number, _end)
+    sys.argv = [str(APP)]  # Streamlit puts the folder of what was started among those that modules are looked for in
+    guard = Middleware(AuthMiddleware, authenticator) if authenticator else Middleware(HostCheck)
+    options = {"server.port": port, "server.address": address}
+    st.App(APP, middleware=[guard]).run(config={name: value for name, value in options.items() if value is not None})
     return 0
 
 
-def _exposed(options: Mapping[str, str | int]) -> str:
-    """A warning where others can reach the server; else nothing."""
-    # .streamlit/config.toml has the last; to ask Streamlit would settle its settings before it is started
-    address = options.get("server.address") or os.environ.get("STREAMLIT_SERVER_ADDRESS") or _LOOPBACK[0]
+def exposure_warning(address: str | None) -> str:
+    """Return a warning if others can reach a server without a password on ``address``, else an empty text."""
+    # .streamlit/config.toml comes last; asking Streamlit would settle its settings before it is started
+    address = address or os.environ.get("STREAMLIT_SERVER_ADDRESS") or _LOOPBACK[0]
     if address in _LOOPBACK:
         return ""
     return (
@@ -72,13 +73,13 @@ def _exposed(options: Mapping[str, str | int]) -> str:
     )
 
 
-def _options(arguments: list[str]) -> dict[str, str | int]:
-    """Settings of Streamlit's, as far as they were named."""
-    parser = argparse.ArgumentParser(prog="python -m faceloupe.ui.serve", description="Check, and serve the app.")
-    parser.add_argument("--server.port", metavar="PORT", type=int, default=argparse.SUPPRESS)
-    parser.add_argument("--server.address", metavar="ADDRESS", default=argparse.SUPPRESS)
-    return vars(parser.parse_args(arguments))
+def _enter_root() -> None:
+    """Change to the folder where Streamlit looks for its settings, the address among them."""
+    for name in _FOLDERS:
+        if folder := os.environ.get(name):
+            os.environ[name] = os.path.abspath(folder)  # as it was meant where the command was given
+    os.chdir(ROOT)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

@@ -13,8 +13,8 @@ import pytest
 
 from faceloupe.batch.api import BatchSpec, run_batch
 from faceloupe.batch.executors.pool import GIVEN_UP
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.installation import ROOT
 from faceloupe.types import Outcome
 from tests.batch.conftest import LIGHT, read
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -121,7 +121,7 @@ def listens(port: int) -> None:
 @pytest.fixture
 def started(tmp_path):
     """Starts nodes as docs/scaling.md says, on this machine, with a token; gives the address and the environment."""
-    lines = (REPOSITORY / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
     commands = [line.removeprefix(".venv/bin/") for line in lines if line.startswith(".venv/bin/ray start")]
     assert len(commands) == 2
     with socket.socket() as free:
@@ -157,7 +157,7 @@ def test_a_cluster_as_the_documentation_starts_it_examines_for_those_who_have_it
         return subprocess.run(
             [sys.executable, "-m", "faceloupe", *command],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "src")} | environment,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | environment,
             capture_output=True,
             timeout=180,
             check=False,

@@ -4,13 +4,13 @@ from string import Formatter
 
 import pytest
 
-from faceloupe.config import REPOSITORY
 from faceloupe.errors import UsageError
+from faceloupe.installation import ROOT
 from faceloupe.report.document.case import VERBAL_SCALE
 from faceloupe.report.document.locales import LANGUAGES, read_texts, texts_in
 from faceloupe.scoring.calibration import verbal_equivalent
 
-REPORT = REPOSITORY / "src" / "faceloupe" / "report"
+REPORT = ROOT / "src" / "faceloupe" / "report"
 LOCALES = REPORT / "document" / "locales"
 
 

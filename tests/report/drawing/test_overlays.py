@@ -51,7 +51,7 @@ def test_every_outcome_has_its_own_shape_and_word():
 
 @pytest.fixture(scope="module")
 def analysis(analyzer, settings):
-    return analyze(GENERATED, analyzer, settings=settings)
+    return analyze(GENERATED, analyzer)
 
 
 def test_drawing_boxes_leaves_the_source_alone(analysis):
@@ -106,7 +106,7 @@ def test_a_huge_picture_is_shrunk_before_it_is_drawn_on(analysis):
 def test_an_analysis_holds_no_more_of_a_large_picture_than_is_drawn(analysis, analyzer, settings, tmp_path):
     with Image.open(GENERATED) as small:
         small.convert("RGB").resize((3000, 3000)).save(tmp_path / "large.png")
-    large = analyze(tmp_path / "large.png", analyzer, settings=settings)
+    large = analyze(tmp_path / "large.png", analyzer)
     assert large.canvas.rgb.shape == (overlays.DISPLAY_SIDE, overlays.DISPLAY_SIDE, 3)
     assert large.canvas.rgb.base is None  # no view that keeps the whole alive
     unlike = (overlays.boxes(large.canvas, large.faces) != large.canvas.rgb).any(2)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import REPOSITORY
+from faceloupe.installation import APP
 from faceloupe.ui.auth import session as gate
 from faceloupe.ui.auth.middleware import Authenticator, AuthMiddleware, HostCheck
 from faceloupe.ui.auth.password import PasswordHash
@@ -280,7 +280,7 @@ def test_a_strangers_name_that_leads_here_gets_nothing(host):
 
 
 def app():
-    return AppTest.from_file(str(REPOSITORY / "src" / "app.py"), default_timeout=60).run()
+    return AppTest.from_file(str(APP), default_timeout=60).run()
 
 
 @pytest.fixture

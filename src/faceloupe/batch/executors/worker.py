@@ -81,9 +81,7 @@ class AnalysisWorker:
 
         task, evidence_file = one.taken.task, one.taken.evidence_file
         try:
-            analysis = analyze(
-                evidence_file, self._analyzer, settings=self._settings, explain=False, decode=one.decoded
-            )
+            analysis = analyze(evidence_file, self._analyzer, explain=False, decode=one.decoded)
             return self._result(analysis, one.picture)
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))

@@ -149,7 +149,7 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
     ]
     workflow = open_case.workflow_of(open_case.case())
     try:
-        work_of = partial(tasks.file_rows, takes, workflow, resources.analyzer(workflow.settings.model_id))
+        work_of = partial(tasks.file_rows, takes, workflow, resources.analyzer(workflow.settings))
         resources.submit(_filing_key(batch), f"Filing {len(takes):,} files of {batch.name}", work_of)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))

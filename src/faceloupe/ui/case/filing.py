@@ -162,7 +162,7 @@ def _submit(case: Case, chosen: Chosen) -> None:
     workflow = replace(open_case.workflow_of(case), settings=chosen.settings)
     key = ("filing", case.id, chosen.source)
     try:
-        analyzer = resources.analyzer(workflow.settings.model_id)
+        analyzer = resources.analyzer(workflow.settings)
         filing = partial(tasks.file_unseen, chosen.take, chosen.name, workflow, analyzer)
         st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
         st.session_state[state.FILING_CHOSEN] = None

@@ -47,8 +47,8 @@ def start(evidence_file: EvidenceFile) -> None:
     """
     st.session_state[state.RESULT] = st.session_state[state.FACE] = st.session_state[state.NOTICE] = None
     settings = resources.settings()
-    analyzer = resources.analyzer(settings.model_id)
-    examine = partial(tasks.analyze_image_job, evidence_file, analyzer, resources.analyses(), settings=settings)
+    analyzer = resources.analyzer(settings)
+    examine = partial(tasks.analyze_image_job, evidence_file, analyzer, resources.analyses())
     key = (
         "still",
         st.session_state[state.OWNER],

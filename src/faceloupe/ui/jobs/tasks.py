@@ -46,7 +46,6 @@ def analyze_image_job(
     analyzer: Analyzer,
     store: AnalysisStore,
     *,
-    settings: Settings,
     progress: Progress,
     cancel: Cancel,
 ) -> AnalysisKey:
@@ -59,11 +58,11 @@ def analyze_image_job(
     name, found = evidence_file.evidence.name, evidence_file.evidence.format
     if evidence_file.evidence.media_type == "video":
         raise EvidenceError(f"{name} is a video ({found}), not a still picture; examine it on the page Video.")
-    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings)
+    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
         with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
-            analysis = analyze(evidence_file, analyzer, settings=settings, progress=progress, cancel=cancel)
+            analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
     store.put(
         key, analysis, evidence_file
     )  # also what was there: of the same bytes, this file is the one that can be read now
@@ -75,7 +74,6 @@ def examine(
     analyzer: Analyzer,
     store: AnalysisStore,
     *,
-    settings: Settings,
     progress: Progress,
     cancel: Cancel,
 ) -> AnalysisKey:
@@ -93,10 +91,10 @@ def examine(
 
     evidence_file = take(hashed)
     _refuse_images(evidence_file)
-    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings)
+    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
-        analysis = analyze(evidence_file, analyzer, settings=settings, progress=progress, cancel=cancel)
+        analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
     store.put(key, analysis, evidence_file)  # likewise
     return key
 

@@ -153,8 +153,8 @@ def follow(key: Examination) -> None:
 
 def _submit(chosen: Chosen) -> None:
     settings = chosen.key.settings
-    analyzer = resources.analyzer(settings.model_id)  # another may have been chosen since
-    examine = partial(tasks.examine, chosen.take, analyzer, resources.analyses(), settings=settings)
+    analyzer = resources.analyzer(settings)  # another may have been chosen since
+    examine = partial(tasks.examine, chosen.take, analyzer, resources.analyses())
     st.session_state[state.VIDEO_NOTICE] = None
     st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
 

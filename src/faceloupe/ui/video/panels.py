@@ -1,5 +1,6 @@
 """Panels of the page Video: the timeline, a frame, the tracks, a closer look, and what can be taken away."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -104,8 +105,9 @@ def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameExplanation:
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
         with st.spinner("Decoding and explaining the frame"):
-            analyzer = resources.analyzer(analysis.report["model"]["id"])  # another may score by now
-            view = explain_frame(evidence_file, analysis, index, analyzer, settings=resources.settings())
+            model = analysis.report["model"]["id"]  # another may score by now
+            analyzer = resources.analyzer(replace(resources.settings(), model=model))
+            view = explain_frame(evidence_file, analysis, index, analyzer)
         frames.put((key, index), view)
     return view
 
