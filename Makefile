@@ -32,9 +32,11 @@ test: setup ## set up and run the whole test suite
 quick: setup ## run the tests that take about a minute
 	$(BIN)/python -m pytest -m "not slow"
 
-lint: setup ## check style, formatting, the Dockerfile and the workflows, and look for secrets
+lint: setup ## check style, formatting, types, layers, the Dockerfile and the workflows, and look for secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/zizmor --offline --no-progress --quiet .github/workflows
 	git ls-files -z -- . ':!weights' ':!*.png' ':!*.jpg' \

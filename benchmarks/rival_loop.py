@@ -6,7 +6,7 @@ without which torchvision does not open beside a CPU torch.
 
 import sys
 
-from faceloupe.system.torchvision_compat import torchvision
+from tests.torchvision_compat import torchvision
 
 models = torchvision().models
 

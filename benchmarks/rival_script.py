@@ -6,7 +6,7 @@ its documentation shows. It borrows one thing: the door without which torchvisio
 
 import sys
 
-from faceloupe.system.torchvision_compat import torchvision
+from tests.torchvision_compat import torchvision
 
 models = torchvision().models
 

@@ -10,7 +10,8 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,17 +21,16 @@ import numpy as np
 import torch
 from PIL import Image
 from tests.clips import write_clip
+from tests.torchvision_compat import torchvision
 
 from faceloupe.analysis.analyzer import candidate
 from faceloupe.analysis.pipeline import Analyzer, analyze
-from faceloupe.analysis.prefetch import one_network_thread
 from faceloupe.config import Settings
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sampling import Sampler
 from faceloupe.media.video import Video
 from faceloupe.models.networks import build
 from faceloupe.samples import SAMPLES
-from faceloupe.system.torchvision_compat import torchvision
 
 SIZE, SECONDS, FPS = (1280, 720), 15, 30
 ROUNDS, BATCH = 5, 8
@@ -119,6 +119,17 @@ def _decoded(path: Path, settings: Settings, *, keep: bool) -> list[np.ndarray]:
         planned = Sampler(video, frames=settings.frames, from_s=0.0, to_s=0.0).planned
         pictures = (decoded_frame.rgb() for decoded_frame in video.walk(planned, every=False))
         return list(pictures) if keep else [picture[:1, :1] for picture in pictures]
+
+
+@contextmanager
+def one_network_thread() -> Iterator[None]:
+    """Let networks run in one thread, as the app does; the rival runs them as torch does by default."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def cpu_ratio(path: Path, analyzer: Analyzer, settings: Settings) -> None:

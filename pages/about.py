@@ -15,8 +15,8 @@ st.markdown(
 st.subheader("Method")
 st.markdown(
     "1. The file is hashed (SHA-256) before it is decoded; it is never changed.\n"
-    "2. MTCNN looks for all faces. Those that are too small, too blurred or too uncertain are named and not scored.\n"
-    "3. A MobileNetV3-small and an expert network score each face; what they say is calibrated to a probability at "
+    "2. MTCNN looks for all faces. Faces that are too small, too blurred or too uncertain are listed but not scored.\n"
+    "3. A MobileNetV3-small and an expert network score each face; their output is calibrated to a probability at "
     "even prior odds and to a likelihood ratio, held within bounds that the validation data leave standing.\n"
     "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The picture's "
     "outcome is that of its most suspicious face.\n"
@@ -26,7 +26,7 @@ st.subheader("Scope")
 try:
     record = resources.record()
     st.markdown("\n".join(f"- {panels.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
-    st.caption("The page Models holds the error rates, the figures and the model card.")
+    st.caption("The page Models shows the error rates, the figures and the model card.")
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")
 st.subheader("Versions")

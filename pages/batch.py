@@ -25,12 +25,11 @@ def results(batch) -> None:
     found = whole.without(withheld)
     if hidden := len(whole.rows) - len(found.rows):
         st.info(
-            f"{hidden:,} rows are of evidence of blind cases that you have not decided; they are left out here and in "
-            "the CSV.",
+            f"{hidden:,} rows belong to blind cases that you have not decided; they are left out here and in the CSV.",
             icon=":material/visibility_off:",
         )
     if not len(found.rows):
-        st.caption("No row yet.")
+        st.caption("No rows yet.")
         return
     batch_panels.overview(found)
     selected = table.table(batch, found)
@@ -42,8 +41,9 @@ try:
     blind = filing.blind_case()
     if blind is not None:
         st.markdown(
-            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, no batch is shown, as its table "
-            "holds scores. File its evidence on the pages Image and Video."
+            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, no batch is shown, because a "
+            "table "
+            "contains scores. Add its evidence on the pages Image and Video."
         )
         st.stop()
     batch = input.shown()
@@ -54,8 +54,8 @@ try:
         batch_panels.notice()
         st.markdown(
             "1. Every file is hashed before anything reads it, and stays on this machine.\n"
-            "2. Photos and videos are examined on all cores; each file gets its row, whatever becomes of it.\n"
-            "3. You see outcomes and scores as they come; a row opens on its page, and the table is kept as a CSV."
+            "2. Photos and videos are examined on all cores; every file gets a row, also when it cannot be analyzed.\n"
+            "3. You see outcomes and scores as they arrive; a row opens on its page, and the table is kept as a CSV."
         )
         batch_panels.batch_list()
 except FaceLoupeError as problem:

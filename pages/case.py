@@ -12,7 +12,7 @@ try:
     case = open_case.case()
     if case is None or not open_case.examiner():
         st.markdown("Open a case and name the examiner on the page Cases; both are shown at the top of every page.")
-        st.page_link("../pages/cases.py", label="To the cases", icon=":material/folder_open:")
+        st.page_link("../pages/cases.py", label="Go to the cases", icon=":material/folder_open:")
         st.stop()
     case_panels.header(case)
     case_panels.evidence_table(case)

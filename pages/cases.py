@@ -13,12 +13,12 @@ try:
     if cases:
         list.cases_table(cases)
     else:
-        st.markdown("There is no case yet. A case keeps evidence, what was found in it, and a log of every step.")
+        st.markdown("There are no cases yet. A case keeps evidence, results and a log of every step.")
     if open_case.case() is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link("../pages/case.py", label="To the open case", icon=":material/topic:")
+            st.page_link("../pages/case.py", label="Go to the open case", icon=":material/topic:")
             st.button("Close the case", key="close", on_click=open_case.switch_to, args=(None,))
-    with st.expander("A new case", expanded=not cases):
+    with st.expander("New case", expanded=not cases):
         list.create_form()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -13,7 +13,7 @@ def show(key: AnalysisKey) -> None:
     """Show a kept analysis."""
     analysis = resources.analyses().get(key)
     if analysis is None:
-        st.info("This result is not in memory any more; choose the file again.", icon=":material/history:")
+        st.info("This result is no longer in memory; choose the file again.", icon=":material/history:")
         return
     if filing.withheld(key.evidence_sha256):
         return
@@ -51,8 +51,9 @@ def examine() -> None:
     else:
         st.markdown(
             "1. The file is hashed before anything reads it, and it stays on this machine.\n"
-            "2. Faces are looked for, held against quality gates, and scored by a calibrated network.\n"
-            "3. You see the outcome, the reason, the error rates measured on known faces, and where the network looked."
+            "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
+            "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of what the "
+            "network used."
         )
 
 

@@ -35,10 +35,18 @@ def plots(evaluation: dict, model: str) -> None:
     """Curves of all models, and the Tippett plot and the confusion matrix of this one."""
     own = {one["id"]: evaluation["curves"][one["id"]] for one in evaluation["models"] if one["parameters"]}
     pairs = (
-        ("ROC", charts.roc_chart(evaluation["curves"]), "Every threshold at once: up is better, right is worse."),
-        ("Reliability", charts.reliability_chart(own), "A score that can be taken at its word lies on the diagonal."),
-        ("Tippett", charts.tippett_chart(own[model]), "The further the two curves part at 0, the more a ratio tells."),
-        ("Outcomes", charts.confusion_chart(own[model]), "What authentic and manipulated faces were called."),
+        (
+            "ROC",
+            charts.roc_chart(evaluation["curves"]),
+            "Error rates at every threshold: higher is better, further right is worse.",
+        ),
+        ("Reliability", charts.reliability_chart(own), "Well-calibrated scores lie on the diagonal."),
+        (
+            "Tippett",
+            charts.tippett_chart(own[model]),
+            "The further apart the two curves are at 0, the more informative the ratios.",
+        ),
+        ("Outcomes", charts.confusion_chart(own[model]), "Outcomes of authentic and manipulated faces."),
     )
     for column, (title, figure, caption) in zip((*st.columns(2), *st.columns(2)), pairs, strict=True):
         with column:
@@ -56,7 +64,7 @@ def measured(evaluation: dict, model: str) -> None:
         plots(evaluation, model)
     source.dataframe(tables.full(found["sources"], "source"), **WIDE)
     source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", "AUC by source"), **WIDE)
-    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", "AUC a clip"), **WIDE)
+    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", "AUC per clip"), **WIDE)
     size.dataframe(tables.full(found["sizes"], "face in the stored picture"), **WIDE)
     with condition:
         rows = evaluation["tables"]["conditions"]
@@ -65,9 +73,13 @@ def measured(evaluation: dict, model: str) -> None:
     with left_out:
         study = evaluation["studies"]["left_out"]
         if study:
-            st.caption(f"Short runs of {study['pictures']:,} pictures, each without the sources it is judged by.")
+            st.caption(
+                f"Short runs of {study['pictures']:,} pictures, each trained without the sources it is tested on."
+            )
             st.dataframe(tables.full(study["rows"], "source", first="source"), **WIDE)
-    heatmaps.caption("Share of the Grad-CAM mass inside the part of a face that was changed, against that part's area.")
+    heatmaps.caption(
+        "Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part."
+    )
     heatmaps.dataframe(evaluation["tables"]["heatmaps"], **WIDE)
     card.markdown(MODEL_CARD.read_text(encoding="utf-8").partition("## Figures")[0])
 
@@ -76,13 +88,13 @@ st.header("Models")
 try:
     registered = read_registry(weights_folder())
     if not registered:
-        raise WeightsError("There is no model record in the weights folder; restore it from the repository.")
+        raise WeightsError("There are no model records in the weights folder; restore them from the repository.")
     chosen = model_panels.choose(registered)
     error_rates(registered[chosen])
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     if is_of(evaluation, registered[chosen]):
         measured(evaluation, chosen)
     else:
-        st.warning("There are no tables of this record: it was added or changed since they were measured.")
+        st.warning("There are no tables for this record: it was added or changed after they were measured.")
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

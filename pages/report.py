@@ -10,8 +10,10 @@ st.header("Report")
 try:
     case = open_case.case()
     if case is None or not open_case.examiner():
-        st.markdown("Open a case and name the examiner on the page Cases; the report is of what that person may see.")
-        st.page_link("../pages/cases.py", label="To the cases", icon=":material/folder_open:")
+        st.markdown(
+            "Open a case and name the examiner on the page Cases; the report contains only what that person may see."
+        )
+        st.page_link("../pages/cases.py", label="Go to the cases", icon=":material/folder_open:")
         st.stop()
     letterhead = report.letterhead()
     if case.items > report.MOST_DRAWN:

@@ -15,7 +15,7 @@ def show(key: AnalysisKey) -> None:
     """Show a kept analysis."""
     analysis = resources.analyses().get(key)
     if analysis is None:
-        st.info("This result is not in memory any more; choose the file again.", icon=":material/history:")
+        st.info("This result is no longer in memory; choose the file again.", icon=":material/history:")
         return
     if filing.withheld(key.evidence_sha256):
         return
@@ -50,8 +50,9 @@ def examine() -> None:
         panel.other_examinations()
         st.markdown(
             "1. The file is hashed before anything reads it, and it stays on this machine.\n"
-            "2. Frames are sampled over its time, faces followed from frame to frame, and each one scored.\n"
-            "3. You see the score of each person over time, which stretch stands out, and where the network looked."
+            "2. Frames are sampled over its time, faces are tracked from frame to frame, and each one scored.\n"
+            "3. You see the score of each person over time, which segment stands out, and a heatmap of what the "
+            "network used."
         )
 
 

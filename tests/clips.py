@@ -52,6 +52,7 @@ def write_clip(
     rotation: int = 0,
     mirrored: bool = False,
     audio: str | None = None,
+    container_format: str | None = None,
 ) -> Path:
     """Write a clip in the container that the ending of ``path`` names.
 
@@ -68,11 +69,12 @@ def write_clip(
         rotation: clockwise turn that the container asks a player for, degrees.
         mirrored: whether it asks to mirror the turned picture left to right.
         audio: encoder of one second of silence; none by default.
+        container_format: FFmpeg's name of the container, where the ending of ``path`` names another one.
 
     Returns:
         The path.
     """
-    with av.open(str(path), "w", container_options=container_options or {}) as container:
+    with av.open(str(path), "w", format=container_format, container_options=container_options or {}) as container:
         if len(frames):
             video = container.add_stream(codec, rate=fps, options=_QUIET.get(codec, {}) | (options or {}))
             video.height, video.width = frames[0].shape[:2]

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from faceloupe.analysis.pipeline import Analyzer
+from faceloupe.analysis.prefetch import use_one_network_thread
 from faceloupe.config import EFFORTS, Settings, weights_folder
 from faceloupe.installation import ROOT
 from faceloupe.models.record import read_registry
@@ -35,6 +36,7 @@ def own_data_folder(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACELOUPE_DATA", str(tmp_path_factory.mktemp("data")))
         patch.setenv("FACELOUPE_EFFORT", "quick")  # the core alone, ten times as fast; what needs more says so
+        use_one_network_thread()
         yield
 
 

@@ -48,7 +48,7 @@ def test_the_environment_names_an_effort_or_a_model(own_models, monkeypatch):
     monkeypatch.setenv("FACELOUPE_MODEL", "model-thorough")
     assert Settings.from_environment().stated_effort == "thorough"
     monkeypatch.setenv("FACELOUPE_MODEL", "model-quick")
-    with pytest.raises(UsageError, match="model-thorough and not for model-quick"):
+    with pytest.raises(UsageError, match="model-thorough not model-quick"):
         Settings.from_environment()
     monkeypatch.delenv("FACELOUPE_EFFORT")
     assert Settings.from_environment().model_id == "model-quick"

@@ -286,13 +286,13 @@ def _decoded(path: Path) -> str:
 def _kind(sentence: str) -> str:
     for words, kind in (
         ("crashed its decoder", "refused: the decoder crashed"),
-        ("kept its decoder busy", "refused: out of time"),
+        ("Decoding the file was stopped", "refused: out of time"),
         ("more memory", "refused: out of memory"),
-        ("no sense", "refused: the decoder answered nonsense"),
-        ("damaged or incomplete", "refused: damaged"),
+        ("invalid data", "refused: the decoder returned invalid data"),
+        ("damaged, incomplete", "refused: damaged"),
         ("the limit is", "refused: too large"),
-        ("no picture of a kind", "refused: no known kind"),
-        ("file holds", "refused: several pictures, or no video"),
+        ("neither a supported image", "refused: no known kind"),
+        ("file contains", "refused: several pictures, or no video"),
     ):
         if words in sentence:
             return kind

@@ -105,7 +105,7 @@ def create_case(page: Page, name: str, *, blind: bool = False) -> None:
     go(page, "Cases")
     field = page.get_by_role("textbox", name="Name of the case")
     if not field.is_visible():
-        page.get_by_text("A new case").click()
+        page.get_by_text("New case").click()
     field.fill(name)
     if blind:
         page.get_by_text("Blind mode").click()
@@ -120,5 +120,5 @@ def decide(page: Page, outcome: str, reason: str) -> None:
     field.press_sequentially(outcome)
     page.get_by_role("option", name=outcome).first.click(timeout=PATIENCE_MS)
     page.get_by_role("textbox", name="Reason").fill(reason)
-    press(page, "Enter the decision")
-    see(page, "written to the log")
+    press(page, "Enter decision")
+    see(page, "recorded in the log")

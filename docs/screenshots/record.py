@@ -8,7 +8,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
     """All states, of a store that is empty at first."""
     page.goto(address)
     go(page, "Cases")
-    see(page, "There is no case yet")
+    see(page, "There are no cases yet")
     shoot(page, f"cases-empty-{scheme}")
     name_examiner(page, "A. Weber")
     create_case(page, "Portrait dispute")
@@ -60,9 +60,9 @@ def tour(page: Page, address: str, scheme: str) -> None:
 def sampled(page: Page, title: str) -> None:
     """Choose a sample on the page Image, and wait until it was taken in."""
     button = page.get_by_role("button", name=title)
-    page.get_by_text("Another photo").or_(button).first.wait_for(timeout=PATIENCE_MS)
+    page.get_by_text("New photo").or_(button).first.wait_for(timeout=PATIENCE_MS)
     if not button.is_visible():
-        page.get_by_text("Another photo").click()
+        page.get_by_text("New photo").click()
         page.wait_for_timeout(1000)  # until the fold stands open
     button.click(timeout=PATIENCE_MS)
     see(page, {"Photograph": "photograph.png", "Generated portrait": "generated-portrait.jpg"}[title])

@@ -38,7 +38,7 @@ def write_video(path: Path) -> Path:
 def tour(page: Page, address: str, scheme: str) -> None:
     """Every page in every state."""
     page.goto(address)
-    page.get_by_text("Faces are looked for").wait_for(timeout=PATIENCE_MS)
+    page.get_by_text("Faces are detected").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"image-empty-{scheme}")
     upload(page, SAMPLES / "generated-portrait.jpg")
     page.get_by_role("button", name="Cancel").wait_for(timeout=PATIENCE_MS)
@@ -49,13 +49,13 @@ def tour(page: Page, address: str, scheme: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bad = Path(folder, "holiday.jpg")
         bad.write_bytes((SAMPLES / "generated-portrait.jpg").read_bytes()[:30_000])
-        page.get_by_text("Another photo").click()
+        page.get_by_text("New photo").click()
         upload(page, bad)
-        page.get_by_text("damaged or incomplete").wait_for(timeout=PATIENCE_MS)
+        page.get_by_text("damaged, incomplete").wait_for(timeout=PATIENCE_MS)
         shoot(page, f"image-failing-{scheme}")
     video(page, scheme)
     page.get_by_role("link", name="Models").click()
-    page.get_by_text("Every threshold at once").wait_for(timeout=PATIENCE_MS)
+    page.get_by_text("Error rates at every threshold").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-{scheme}", 1750)
     for tab in ("By source", "After recompression", "Card"):
         page.get_by_role("tab", name=tab).click()
@@ -72,7 +72,7 @@ def video(page: Page, scheme: str) -> None:
     shoot(page, f"video-empty-{scheme}")
     with tempfile.TemporaryDirectory() as folder:
         page.get_by_text("Options").click()
-        page.get_by_label("Frames to look at").fill("64")  # enough to be seen at work
+        page.get_by_label("Number of frames to analyze").fill("64")  # enough to be seen at work
         page.keyboard.press("Enter")
         # The second scheme's file has a name of its own: what was examined already is shown at once.
         upload(page, write_video(Path(folder, f"two-shots-{scheme}.mp4")))
@@ -84,7 +84,7 @@ def video(page: Page, scheme: str) -> None:
     place = points.nth(points.count() // 4).bounding_box()
     page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
     shoot(page, f"video-clicked-{scheme}", 1500)
-    page.get_by_text("Look closer at a stretch").click()
+    page.get_by_text("Analyze a segment").click()
     page.get_by_text("Facts of the file").click()
     shoot(page, f"video-full-{scheme}", 2300)
 
@@ -105,7 +105,7 @@ def main() -> None:
                 page.goto(address)
                 page.get_by_label("Password", exact=True).fill("a guess")
                 page.get_by_role("button", name="Open").click()
-                page.get_by_text("That is not the password").wait_for(timeout=PATIENCE_MS)
+                page.get_by_text("The password is wrong").wait_for(timeout=PATIENCE_MS)
                 shoot(page, f"gate-{scheme}")
             page.close()
 

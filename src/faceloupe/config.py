@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from faceloupe.errors import UsageError
-from faceloupe.installation import ROOT, WEIGHTS
-
-REPOSITORY = ROOT  # until tests/media/sandbox/test_sandbox.py asks installation.ROOT
+from faceloupe.installation import WEIGHTS
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
 STANDARD_MODEL = "faceloupe-standard-1"
@@ -77,8 +75,8 @@ def release_address() -> str:
         return named.rstrip("/")
     came = f"is {named[:200]!r}" if named else "is not set"
     raise UsageError(
-        f"FACELOUPE_RELEASES {came}, so there is nowhere to fetch weights from; owner/repository@tag of a GitHub "
-        "release or the https address of a mirror is expected."
+        f"FACELOUPE_RELEASES {came}, so weights cannot be fetched; expected owner/repository@tag of a GitHub "
+        "release, or the https address of a mirror."
     )
 
 
@@ -215,7 +213,7 @@ class Settings:
         settings = cls(**values)
         if values.keys() >= _WHAT_SCORES and settings.stated_effort is None:
             raise UsageError(
-                f"The effort {settings.effort} stands for the model {EFFORTS[settings.effort]} and not for "
+                f"The effort {settings.effort} uses the model {EFFORTS[settings.effort]}, not "
                 f"{settings.model}; name one of the two."
             )
         return settings

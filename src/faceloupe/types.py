@@ -304,6 +304,27 @@ class Pooled:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonFinding:
+    """What the shots of one person say together.
+
+    Attributes:
+        id: from 1, in order of first appearance.
+        tracks: ids of the linked tracks.
+        outcome: see ``scoring.decision.of_person``.
+        reason: of the outcome; empty where a single track was scored, which speaks for itself.
+        pooled: what the scored frames of all tracks say together; None where none was scored.
+        agreeing: ids of the tracks that the outcome rests on; empty where there is no verdict.
+    """
+
+    id: int
+    tracks: tuple[int, ...]
+    outcome: Outcome
+    reason: str = ""
+    pooled: Pooled | None = None
+    agreeing: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrackFinding:
     """Everything found about one face track: one person in one shot.
 

@@ -31,5 +31,5 @@ def test_of_a_video_frames_from_the_first_to_the_last_are_seen(settings, tmp_pat
 
 
 def test_what_cannot_be_decoded_is_one_sentence(settings):
-    with pytest.raises(EvidenceError, match="no picture of a kind"):
+    with pytest.raises(EvidenceError, match="neither a supported image"):
         previews(evidence_from_bytes(b"words", "a.jpg", max_bytes=100), settings=settings)

@@ -77,7 +77,7 @@ def test_a_plain_picture_says_that_nothing_was_done(reference):
 def test_a_broken_profile_leaves_no_verdict(original, analyzer, settings):
     found = report(encoded(original, icc_profile=b"broken" * 50), analyzer, settings)
     assert found["outcome"] == "inconclusive"
-    assert found["reason"].startswith("cannot say: viewers may show other colors")
+    assert found["reason"].startswith("inconclusive: viewers may show other colors")
     assert found["score"] is not None
 
 
@@ -110,5 +110,5 @@ def test_what_verdicts_a_picture_can_carry(outcome, unshown, damage):
 def test_each_turn_is_told():
     turned = replace(finding(Outcome.AUTHENTIC), roll_deg=91.2, turned_deg=-90.0)
     assert _turns([finding(Outcome.AUTHENTIC), turned]) == [
-        "Face 1 is tilted by 91 degrees (clockwise counts as more than 0); it was turned upright to be scored."
+        "Face 1 is tilted by 91 degrees (clockwise is positive); it was turned upright before scoring."
     ]

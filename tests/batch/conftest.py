@@ -46,5 +46,5 @@ def folder(tmp_path) -> Path:
 
 def read(path: Path) -> list[dict[str, str]]:
     """Rows of a table."""
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         return list(csv.DictReader(stream))

@@ -1,6 +1,7 @@
 import io
 import struct
 import zipfile
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -37,6 +38,63 @@ def problems(path: Path) -> list[str]:
 def test_members_are_listed_under_the_zips_name(tmp_path):
     path = zipped(tmp_path / "a.zip", {"b/x.png": PHOTO.read_bytes(), "b/": b"", "a.jpg": b"a"})
     assert [one.shown for one in listed([str(path)])] == [f"{path}!b/x.png", f"{path}!a.jpg"]
+
+
+def zip_with_name(path: Path, name: bytes, *, extra: bytes = b"") -> Path:
+    """A ZIP whose one member has a name of these bytes, in whatever encoding."""
+    stand_in = "x" * len(name)
+    member = zipfile.ZipInfo(stand_in)
+    member.extra = extra
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, b"a")
+    content = path.read_bytes().replace(stand_in.encode(), name)
+    path.write_bytes(content)
+    return path
+
+
+def unicode_path(stored: bytes, name: str) -> bytes:
+    body = b"\x01" + struct.pack("<I", zlib.crc32(stored)) + name.encode()
+    return struct.pack("<HH", 0x7075, len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("stored", "extra", "expected"),
+    [
+        ("証拠.jpg".encode("cp932"), b"", r"\x8f\xd8\x8b\x92.jpg"),
+        ("Müller.jpg".encode("cp850"), b"", r"M\x81ller.jpg"),
+        ("Müller.jpg".encode(), b"", "Müller.jpg"),
+        ("証拠.jpg".encode("cp932"), unicode_path("証拠.jpg".encode("cp932"), "証拠.jpg"), "証拠.jpg"),
+        ("証拠.jpg".encode("cp932"), unicode_path(b"another.jpg", "wrong.jpg"), r"\x8f\xd8\x8b\x92.jpg"),
+        (b"plain.jpg", b"", "plain.jpg"),
+    ],
+)
+def test_a_members_name_is_read_as_its_encoding_says_or_shown_by_its_bytes(tmp_path, stored, extra, expected):
+    path = zip_with_name(tmp_path / "a.zip", stored, extra=extra)
+    (one,) = listed([str(path)])
+    assert one.shown == f"{path}!{expected}"
+
+
+def test_system_files_are_named_and_a_picture_with_such_a_name_is_examined(tmp_path, reader):
+    members = {
+        ".DS_Store": b"\x00\x00\x00\x01Bud1",
+        "__MACOSX/._a.jpg": b"\x00\x05\x16\x07\x00\x02\x00\x00",
+        "in/Thumbs.db": b"\xd0\xcf\x11\xe0",
+        "in/desktop.ini": b"[.ShellClassInfo]",
+        "Thumbs.db": PHOTO.read_bytes(),
+        "notes.txt": b"words",
+    }
+    path = zipped(tmp_path / "a.zip", members)
+    for name, content in members.items():
+        place = tmp_path / "unpacked" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    packed = [reader.identify(one).system_file for one in listed([str(path)])]
+    plain = {one.shown: reader.identify(one).system_file for one in listed([str(tmp_path / "unpacked")])}
+    systems = ["macOS (.DS_Store", "macOS (AppleDouble", "Windows (Thumbs.db", "Windows (desktop.ini", "", ""]
+    for name, of_zip, system in zip(members, packed, systems, strict=True):
+        assert of_zip == plain[str(tmp_path / "unpacked" / name)]
+        assert system in of_zip
+        assert bool(system) == bool(of_zip)
 
 
 def test_a_zip_is_known_by_its_content(tmp_path):
@@ -78,7 +136,7 @@ def test_a_bomb_is_left_packed(tmp_path):
         for _ in range(archives.HARMLESS_BYTES // 2**20 + 1):
             member.write(bytes(2**20))
     assert path.stat().st_size < 2**20
-    assert "was left packed" in problems(path)[0]
+    assert "was not unpacked" in problems(path)[0]
 
 
 def test_a_member_that_is_larger_than_its_directory_says_is_never_read_further(tmp_path):
@@ -102,7 +160,7 @@ def test_an_encrypted_member_is_named(tmp_path):
 
 
 def test_an_empty_zip_is_an_input_with_its_problem(tmp_path):
-    assert problems(zipped(tmp_path / "a.zip", {})) == ["The ZIP holds no files."]
+    assert problems(zipped(tmp_path / "a.zip", {})) == ["The ZIP contains no files."]
 
 
 @pytest.mark.parametrize("keep", [4, 30, 0.5, 0.99])

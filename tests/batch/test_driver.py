@@ -90,7 +90,7 @@ def test_a_batch_without_weights_says_so(batch, folder):
 
 
 def test_workers_that_never_start_end_the_batch(batch, folder):
-    with pytest.raises(FaceLoupeError, match="could not be started"):
+    with pytest.raises(FaceLoupeError, match="failed to start"):
         batch(folder, work="tests.batch.workers:Stillborn")
 
 
@@ -102,7 +102,7 @@ def test_no_worker_outlives_the_batch(batch, folder):
 def test_an_empty_folder_leaves_the_header(batch, tmp_path):
     (tmp_path / "in").mkdir()
     assert batch(tmp_path / "in").done == 0
-    assert (tmp_path / "out.csv").read_text().splitlines() == [",".join(COLUMNS)]
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines() == [",".join(COLUMNS)]
 
 
 def test_a_file_that_vanishes_or_cannot_be_read_has_a_row(batch, folder, tmp_path):
@@ -169,7 +169,7 @@ def test_the_examiner_says_where_a_file_is_not_what_was_hashed_any_more(settings
 def test_reports_never_lie_among_the_inputs(batch, folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     for path, reports in ((folder, folder), (folder / "1", folder), (tmp_path / "link" / "0", folder)):
-        with pytest.raises(UsageError, match="is for the reports"):
+        with pytest.raises(UsageError, match="the folder for the reports"):
             batch(path, reports=reports, resume=True)
     assert not (tmp_path / "out.csv").exists()
 
@@ -205,7 +205,7 @@ def test_a_table_of_another_model_is_not_gone_on_with(batch, folder, tmp_path):
     batch(folder)
     path = tmp_path / "out.csv"
     path.write_bytes(path.read_bytes().replace(b"faceloupe-mobilenet", b"another-mobilenet"))
-    with pytest.raises(UsageError, match="begun with another-mobilenet"):
+    with pytest.raises(UsageError, match="started with another-mobilenet"):
         batch(folder, resume=True)
 
 
@@ -226,7 +226,7 @@ def test_a_row_states_no_effort_where_another_model_was_named(batch, folder, tmp
 def test_a_table_of_another_effort_is_not_gone_on_with(batch, folder, tmp_path):
     batch(folder, settings=Settings(effort="quick"))
     before = (tmp_path / "out.csv").read_bytes()
-    with pytest.raises(UsageError, match=r"begun with .*\(effort quick\).* this is .*\(effort thorough\)"):
+    with pytest.raises(UsageError, match=r"started with .*\(effort quick\).* this is .*\(effort thorough\)"):
         batch(folder, settings=Settings(effort="thorough"), resume=True)
     assert (tmp_path / "out.csv").read_bytes() == before
     assert batch(folder, settings=Settings(effort="quick"), resume=True).resumed == 60
@@ -324,7 +324,7 @@ def test_parquet_holds_the_same_with_types(batch, folder, tmp_path):
     assert {type(one["faces"]) for one in table} == {int}
     assert {one["duration_s"] for one in table} == {None}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.csv", "out.parquet"]
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         batch(folder, out="out.parquet")
 
 

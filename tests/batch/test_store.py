@@ -201,5 +201,5 @@ def test_a_file_that_changed_or_went_is_not_passed_off_as_the_one_of_the_row(exa
     sources = Sources(examined.order(), ["text.jpg", "gone.jpg"])
     with pytest.raises(FaceLoupeError, match="changed"):
         sources.take("text.jpg", "0" * 64, "image", max_bytes=LIMIT)
-    with pytest.raises(UsageError, match="not there any more"):
+    with pytest.raises(UsageError, match="is missing or cannot be read"):
         sources.take("gone.jpg", "0" * 64, "image", max_bytes=LIMIT)

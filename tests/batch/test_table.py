@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from faceloupe.batch.table import COLUMNS, CONTRACT, Row, Table, cell, line
+from faceloupe.batch.table import COLUMNS, CONTRACT, Row, Table, cell, header, line
 from faceloupe.errors import UsageError
 from tests.batch.conftest import read
 
@@ -46,14 +46,27 @@ def test_what_a_spreadsheet_would_run_is_neutralized_and_numbers_are_not(text):
 
 def test_rows_that_were_cut_are_removed_wherever_the_cut_is(tmp_path):
     rows = [row("first"), row('se\r\n"cond"', reason="a,\r\n"), row("third")]
-    whole = b"".join([line(COLUMNS), *map(line, rows)])
-    ends = [len(b"".join([line(COLUMNS), *map(line, rows[:count])])) for count in range(4)]
+    whole = b"".join([header(), *map(line, rows)])
+    ends = [len(b"".join([header(), *map(line, rows[:count])])) for count in range(4)]
     for cut in range(len(whole) + 1):
         path = tmp_path / "t.csv"
         path.write_bytes(whole[:cut])
         Table(path, resume=True).close()
         left = max((end for end in ends if end <= cut), default=ends[0])  # the header is written anew
         assert path.read_bytes() == whole[:left], cut
+
+
+def test_a_table_begins_with_a_byte_order_mark_and_one_without_it_is_taken_up_as_it_is(tmp_path):
+    new, old = tmp_path / "new.csv", tmp_path / "old.csv"
+    old.write_bytes(line(COLUMNS) + line(row("before")))
+    for path in (new, old):
+        table = Table(path, resume=path is old)
+        table.add(row("ünï"))
+        table.close()
+    assert new.read_bytes() == b"\xef\xbb\xbf" + line(COLUMNS) + line(row("ünï"))
+    assert old.read_bytes() == line(COLUMNS) + line(row("before")) + line(row("ünï"))
+    assert [one["path"] for one in read(new)] == ["ünï"]
+    assert [one["path"] for one in read(old)] == ["before", "ünï"]
 
 
 def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, monkeypatch):
@@ -71,11 +84,11 @@ def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, 
 def test_an_output_that_exists_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         Table(path, resume=False)
     for content in (b"mine", b"mine\r\n", b"path,sha\r\nx,y\r\n", b"\0" * 5000):
         path.write_bytes(content)
-        with pytest.raises(UsageError, match="no table"):
+        with pytest.raises(UsageError, match="not a batch table"):
             Table(path, resume=True)
         assert path.read_bytes() == content
 
@@ -121,11 +134,11 @@ def test_where_no_more_can_be_written_every_row_is_whole_and_the_sentence_says_s
     path = tmp_path / "t.csv"
     command = [sys.executable, "-c", FILL, str(path), str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert "every row in it is whole" in done.stdout
+    assert "all rows in it are complete" in done.stdout
     content = path.read_bytes()
     assert limit - 40 < len(content) <= limit
     assert content.endswith(b"\r\n")
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.reader(stream))
     assert [one[0] for one in rows[1:]] == [f"{number}" for number in range(len(rows) - 1)]
 

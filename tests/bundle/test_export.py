@@ -140,7 +140,7 @@ def test_a_broken_log_is_exported_and_fails_the_check(store, tmp_path):
 def test_an_existing_file_is_never_overwritten(store, tmp_path):
     case_id = filled(store, 1)
     (tmp_path / "b.zip").write_bytes(b"evidence")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         export_case(store, case_id, tmp_path / "b.zip", actor="Ann", most_drawn=0)
     assert (tmp_path / "b.zip").read_bytes() == b"evidence"
     assert "export" not in {entry.action for entry in store.log(case_id)}
@@ -217,6 +217,6 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])  # pragma: allowlist secret
 def test_a_damaged_key_is_never_replaced(tmp_path, content):
     (tmp_path / "signing_key.pem").write_bytes(content)
-    with pytest.raises(UsageError, match="no Ed25519 key"):
+    with pytest.raises(UsageError, match="not an Ed25519 key"):
         signing.signing_key(tmp_path)
     assert (tmp_path / "signing_key.pem").read_bytes() == content

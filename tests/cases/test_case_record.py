@@ -112,14 +112,14 @@ def test_a_report_says_that_the_log_is_broken(store, case, folder):
         connection.execute("UPDATE log SET parameters = 'no JSON' WHERE action = 'note'")
     report = case_report(store, case.id)
     assert report["log"]["verified"] is False
-    assert report["log"]["entries"][-1]["parameters"] == "no JSON"
+    assert report["log"]["entries"][-1]["parameters"] == "not valid JSON"
 
 
 def test_no_report_is_made_from_an_altered_run(store, case, worked, folder):
     with closing(sqlite3.connect(folder / "cases.sqlite", isolation_level=None)) as connection:
         connection.execute("DROP TRIGGER runs_no_update")
         connection.execute("UPDATE runs SET report = replace(report, '0.9', '0.1')")
-    with pytest.raises(CaseError, match="not what was filed"):
+    with pytest.raises(CaseError, match="differs from what was filed"):
         case_report(store, case.id)
 
 

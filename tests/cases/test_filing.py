@@ -177,7 +177,7 @@ def test_no_way_leads_to_another_score(store, case, folder):
         connection.execute("DROP TRIGGER runs_no_update")
         connection.execute("UPDATE runs SET report = replace(report, '0.9', '0.1')")
         connection.commit()
-    with pytest.raises(CaseError, match="not what was filed"):
+    with pytest.raises(CaseError, match="differs from what was filed"):
         store.report_text(run.id)
 
 

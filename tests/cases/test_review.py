@@ -177,7 +177,7 @@ def test_who_signed_cannot_decide_afterwards(store, case):
     item = filed(store, case)
     store.decide(case.id, item.sha256, **VIEW, examiner="Bob")
     store.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
-    with pytest.raises(CaseError, match="cannot decide"):
+    with pytest.raises(CaseError, match="cannot also decide"):
         store.decide(case.id, item.sha256, **VIEW, examiner="cleo")
     assert actions(store, case.id)[-1] == "decision refused"
 

@@ -98,7 +98,7 @@ def test_names_come_from_a_list_on_stdin_and_any_reader_of_csv_reads_them(tmp_pa
         env=os.environ | {"PYTHONPATH": path},
     )
     assert done.stderr == b""
-    text = (tmp_path / "out.csv").read_bytes().decode("utf-8")
+    text = (tmp_path / "out.csv").read_bytes().decode("utf-8-sig")
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     assert header == [*COLUMNS]
     assert [one[0] for one in rows] == ["'=1+1.jpg" if name == "=1+1.jpg" else name for name in names]
@@ -112,7 +112,7 @@ def test_names_come_from_a_list_on_stdin_and_any_reader_of_csv_reads_them(tmp_pa
     [
         (["none.jpg", "--csv", "out.csv"], "no file or folder"),
         (["x.jpg", "--csv", "out.txt"], "must end in"),
-        (["x.jpg", "--csv", "taken.csv"], "there already"),
+        (["x.jpg", "--csv", "taken.csv"], "already exists"),
         (["x.jpg", "--csv", "taken.csv", "--resume"], "no table"),
         (["x.jpg", "--csv", "out.csv", "--workers", "0"], "number of workers"),
         (["x.jpg", "--csv", "out.csv", "--model", "none"], "none"),
@@ -149,4 +149,4 @@ def test_a_folder_without_files_is_said_to_be_one(capsys, tmp_path):
     code, _, err = run(capsys, tmp_path / "in", "--csv", tmp_path / "out.csv")
     assert code == 0
     assert "no files" in err
-    assert (tmp_path / "out.csv").read_text() == ",".join(COLUMNS) + "\n"
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8-sig") == ",".join(COLUMNS) + "\n"

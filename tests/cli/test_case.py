@@ -132,7 +132,7 @@ def test_what_was_filed_and_not_analyzed_is_told_by_the_exit_code(capsys, tmp_pa
     monkeypatch.setenv("FACELOUPE_FROM_S", "100")
     code, out, err = run(capsys, "case", "add", case, clip)
     assert (code, err.count("\n")) == (2, 1)
-    assert "was filed, but not analyzed" in err
+    assert "was filed but not analyzed" in err
     assert out.split()[1:] == ["not", "analyzed", "clip.mp4"]
     monkeypatch.setenv("FACELOUPE_DEVICE", "abacus")
     code, out, _ = run(capsys, "case", "add", case, GENERATED)
@@ -205,15 +205,18 @@ def test_a_broken_log_fails_the_check_and_the_others_pass(capsys, folder, case):
     code, out, err = run(capsys, "case", "verify-log")
     assert (code, out.partition(":")[0]) == (1, other)
     assert err == (
-        f"faceloupe: The log of case {case} is broken: "
-        "Entry 1 was edited: its content is not what its hash was taken over.\n"
+        f"faceloupe: The log of case {case} is broken: Entry 1 was edited: its content does not match its hash.\n"
     )
     assert run(capsys, "case", "verify-log", case)[0] == 1
     assert run(capsys, "case", "verify-log", other)[0] == 0
 
 
 def test_no_case_yet_is_said(capsys):
-    assert run(capsys, "case", "list") == (0, "There is no case yet; `faceloupe case create NAME` opens one.\n", "")
+    assert run(capsys, "case", "list") == (
+        0,
+        "There are no cases yet; create one with `faceloupe case create NAME`.\n",
+        "",
+    )
     assert run(capsys, "case", "verify-log") == (0, "", "")
 
 

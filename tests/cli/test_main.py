@@ -60,7 +60,7 @@ def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, eff
     assert (report["settings"]["effort"], report["settings"]["model"]) == (effort, model)
     assert report["model"]["id"] == model
     lines = dict(line.split(maxsplit=1) for line in run(capsys, "analyze", GENERATED, *options)[1].splitlines()[:5])
-    assert lines["Effort"] == (effort or "none of the three, as the model was named")
+    assert lines["Effort"] == (effort or "none (a model was named)")
     assert lines["Model"].startswith(f"{model} ")
 
 
@@ -68,8 +68,8 @@ def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, eff
     ("options", "told"),
     [
         (("--effort", "fast"), "invalid choice: 'fast'"),
-        (("--effort", "standard", "--model", OTHER_MODEL), f"and not for {OTHER_MODEL}; name one of the two."),
-        (("--model", ""), "a model must be named"),
+        (("--effort", "standard", "--model", OTHER_MODEL), f"not {OTHER_MODEL}; name one of the two."),
+        (("--model", ""), "a model id was expected"),
     ],
     ids=["unknown", "at odds", "empty"],
 )
@@ -119,7 +119,7 @@ def test_results_are_never_written_over_the_evidence(capsys, tmp_path):
     before = evidence.read_bytes()
     code, out, err = run(capsys, "analyze", evidence, "--out", tmp_path)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "nothing is overwritten" in err
+    assert "not overwritten" in err
     assert evidence.read_bytes() == before
 
 

@@ -64,7 +64,7 @@ def test_the_command_prints_a_table_and_writes_what_it_says(folder, tmp_path, ca
     assert "Authentic called manipulated" in shown.out
     assert "in real: 1 not applicable, 1 errors" in shown.out
     assert shown.err == ""
-    text = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8")
+    text = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(text.splitlines()))
     assert len(rows) == 6
     assert {row["label"] for row in rows} == {"real", "fake"}
@@ -75,7 +75,7 @@ def test_the_command_prints_a_table_and_writes_what_it_says(folder, tmp_path, ca
     assert main(["validate", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == kept
     assert main(["validate", str(folder), "--out", str(tmp_path / "out")]) == 2
-    assert "nothing is overwritten" in capsys.readouterr().err
+    assert "not overwritten" in capsys.readouterr().err
 
 
 def test_the_effort_is_named_in_the_result_and_in_the_table(folder, monkeypatch, capsys):
@@ -106,7 +106,7 @@ def test_one_class_alone_has_no_error_rates(folder, analyzer, settings):
 
 def test_one_file_under_both_labels_is_refused(folder, analyzer, settings):
     shutil.copy(PHOTOGRAPH, folder / "fake" / "the-same.jpg")
-    with pytest.raises(UsageError, match="same file under both labels"):
+    with pytest.raises(UsageError, match="same file with different labels"):
         labeled_folder.validate(folder, analyzer)
 
 

@@ -5,8 +5,8 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from faceloupe.faces.mtcnn import STEP, Cascade, _Areas, _distinct
-from faceloupe.system.torchvision_compat import torchvision
 from tests.conftest import skimage_picture
+from tests.torchvision_compat import torchvision
 
 CPU = torch.device("cpu")
 THRESHOLDS = (0.6, 0.7, 0.7)

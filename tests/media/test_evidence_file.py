@@ -6,6 +6,7 @@ import pytest
 
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media import evidence_file
+from faceloupe.media.formats import sniff
 from tests.conftest import GENERATED
 
 
@@ -38,13 +39,13 @@ def test_upload_and_file_give_one_identity():
         (b"\x89PNG\r\n\x1a\n", "PNG"),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "WebP"),
         (b"RIFF\x00\x00\x00\x00AVI LIST", "AVI"),
-        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "WAVE"),
         (b"II*\x00", "TIFF"),
         (b"MM\x00*", "TIFF"),
         (b"BM" + bytes(12) + b"\x28\x00\x00\x00", "BMP"),
         (b"BMW is a car maker", None),
-        (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "MP4"),
-        (b"\x00\x00\x00\x14ftypcrx \x00\x00\x00\x01crx ", None),
+        (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "CR3"),
+        (b"\x00\x00\x00\x14ftypcrx \x00\x00\x00\x01crx ", "CR3"),
         (b"GIF89a", "GIF"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC"),
         (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", "HEIC"),
@@ -63,7 +64,7 @@ def test_upload_and_file_give_one_identity():
     ],
 )
 def test_the_type_is_read_from_the_content(head, expected):
-    assert evidence_file.sniff(head) == expected
+    assert sniff(head) == expected
 
 
 def test_a_video_is_told_from_a_still_whatever_its_name(tmp_path):
@@ -142,10 +143,10 @@ def test_a_file_that_changed_or_went_after_it_was_hashed_is_not_examined(tmp_pat
     with taken.open() as stream:
         path.unlink()
         taken.refuse_changed(stream)  # deleted while it is open: still whole
-    with pytest.raises(EvidenceError, match="put it back"):
+    with pytest.raises(EvidenceError, match="restore it"):
         taken.open()
     path.write_bytes(MP4_HEAD + b"more")
-    with pytest.raises(EvidenceError, match="changed while it was examined"):
+    with pytest.raises(EvidenceError, match="changed during the analysis"):
         taken.open()
 
 
@@ -156,7 +157,7 @@ def test_bytes_that_are_not_those_that_were_hashed_are_found_out_though_size_and
     before = path.stat()
     path.write_bytes(MP4_HEAD[::-1])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with pytest.raises(EvidenceError, match="changed while it was examined"):
+    with pytest.raises(EvidenceError, match="changed during the analysis"):
         taken.open()
 
 
@@ -171,7 +172,7 @@ def test_a_further_name_of_a_file_is_no_change_of_it_unless_its_bytes_changed_to
         taken.refuse_changed(stream)
         path.write_bytes(MP4_HEAD[::-1])
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        with pytest.raises(EvidenceError, match="changed while it was examined"):
+        with pytest.raises(EvidenceError, match="changed during the analysis"):
             taken.refuse_changed(stream)
 
 
@@ -182,7 +183,7 @@ def test_a_file_that_is_written_to_while_it_is_open_is_found_out(tmp_path):
     with taken.open() as stream:
         with path.open("ab") as writer:
             writer.write(b"more")
-        with pytest.raises(EvidenceError, match="changed while it was examined"):
+        with pytest.raises(EvidenceError, match="changed during the analysis"):
             taken.refuse_changed(stream)
 
 

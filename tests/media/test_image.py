@@ -134,10 +134,10 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"not a picture\n", "no picture"),
-        (GENERATED.read_bytes()[:900], "damaged or incomplete"),
-        (GENERATED.read_bytes()[:-5000], "damaged or incomplete"),
-        (png_header(10, 10), "damaged or incomplete"),
+        (b"not a picture\n", "neither a supported image"),
+        (GENERATED.read_bytes()[:900], "damaged, incomplete"),
+        (GENERATED.read_bytes()[:-5000], "damaged, incomplete"),
+        (png_header(10, 10), "damaged, incomplete"),
         (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomavc1", "video"),
     ],
     ids=["empty", "text", "truncated early", "truncated late", "no pixel data", "video"],
@@ -194,7 +194,7 @@ def test_a_real_photograph_decodes():
 def test_a_cut_jpeg_with_a_false_end_marker_is_told_from_a_whole_one():
     whole = GENERATED.read_bytes()
     for share in (0.5, 0.8, 0.97):
-        with pytest.raises(EvidenceError, match="damaged or incomplete"):
+        with pytest.raises(EvidenceError, match="damaged, incomplete"):
             decode(whole[: int(len(whole) * share)] + b"\xff\xd9")
 
 
@@ -224,7 +224,7 @@ def test_a_transparent_color_is_laid_over_mid_gray(mode):
     clear = Image.new(mode, (8, 8), 200 if mode == "L" else (200, 10, 10))
     picture = decode(encode(clear, "PNG", transparency=200 if mode == "L" else (200, 10, 10)))
     assert (picture.rgb == 128).all()
-    assert "Transparency" in picture.notes[0]
+    assert "Transparent areas" in picture.notes[0]
 
 
 def test_a_preview_page_of_a_tiff_is_not_a_second_picture():
@@ -246,7 +246,7 @@ def test_the_limit_holds_for_the_page_that_is_decoded():
 def test_a_lone_preview_is_called_one():
     picture = decode(encode(gradient(), "TIFF", tiffinfo={254: 1}))
     assert picture.notes == (
-        "The file calls its picture a preview of reduced size; the full one was not found, nor examined.",
+        "The file marks its picture as a reduced preview; the full picture was not found and not analyzed.",
     )
 
 

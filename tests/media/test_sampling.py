@@ -1,6 +1,7 @@
 """Claims about which frames are looked at, and where scenes change."""
 
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -116,3 +117,38 @@ def test_a_change_of_light_or_a_shaking_camera_is_no_cut():
 def test_black_frames_are_no_cut_among_themselves():
     finder = CutFinder()
     assert not any(finder.is_cut(np.zeros((36, 64), np.uint8)) for _ in range(5))
+
+
+def test_each_shot_that_lasts_a_second_is_looked_at_three_times(tmp_path):
+    lengths = [400, 30, 26, 200, 27, 300, 5, 60]  # the short ones lie between frames that are spread over the time
+    frames = [frame for seed, length in enumerate(lengths) for frame in scene(seed, length)]
+    with opened(write_clip(tmp_path / "a.mp4", frames, options={"preset": "ultrafast"})) as video:
+        samples, sampler = looked_at(video)
+    assert len(sampler.cuts) == len(lengths) - 1
+    looks = [sum(sample.shot == shot for sample in samples) for shot in range(len(lengths))]
+    assert all(number >= 3 for number, length in zip(looks, lengths, strict=True) if length >= 25)
+    assert len(samples) <= len(sampler.planned) + 3 * len(lengths)
+
+
+def test_of_a_long_video_each_shot_is_looked_at_three_times_by_its_key_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr("faceloupe.media.sampling._LINEAR_FRAMES", 100)
+    monkeypatch.setattr("faceloupe.media.sampling._LINEAR_PIXELS", 0)
+    lengths = [400, 60, 50, 300]
+    frames = [frame for seed, length in enumerate(lengths) for frame in scene(seed, length, pan=0.2)]
+    with opened(write_clip(tmp_path / "a.mp4", frames, gop=250)) as video:  # encoders put key frames at cuts
+        samples, _ = looked_at(video)
+    ends = np.cumsum(lengths)
+    looks = np.bincount([int(np.searchsorted(ends, sample.index, side="right")) for sample in samples])
+    assert looks.min() >= 3
+
+
+def test_a_change_of_size_begins_a_shot_as_boxes_do_not_go_on_in_it(tmp_path):
+    small = write_clip(tmp_path / "1.ts", numbered(20)).read_bytes()
+    times = [10 + Fraction(index, 25) for index in range(20)]
+    large = write_clip(tmp_path / "2.ts", numbered(20, (320, 240)), times=times).read_bytes()
+    (tmp_path / "a.ts").write_bytes(small + large)
+    with (tmp_path / "a.ts").open("rb") as stream, Video(stream, "MPEG-TS", max_pixels=10**7) as video:
+        samples, _ = looked_at(video)
+    assert {sample.shot for sample in samples if sample.rgb.shape[0] == 120}.isdisjoint(
+        sample.shot for sample in samples if sample.rgb.shape[0] == 240
+    )

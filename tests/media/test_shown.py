@@ -102,11 +102,11 @@ def test_a_cmyk_profile_is_applied(kind):
     stored = Image.merge("CMYK", [Image.new("L", (64, 64), value) for value in inks[2]])
     naive = decode(encode(stored, kind))
     assert naive.rgb.mean(axis=(0, 1)) == pytest.approx([0, 255, 255], abs=3)
-    assert any("without a profile" in note for note in naive.notes)
+    assert any("without a color profile" in note for note in naive.notes)
     cyan = decode(encode(stored, kind, icc_profile=icc.cmyk()))
     assert cyan.rgb.min() >= 250  # that ink is none, says the profile
     assert cyan.shown.color == 'ICC profile "ink" to sRGB'
-    assert not any("without a profile" in note for note in cyan.notes)
+    assert not any("without a color profile" in note for note in cyan.notes)
 
 
 def test_transparency_is_kept_while_colors_are_converted():
@@ -297,9 +297,9 @@ def test_a_jpeg_without_its_end_marker_is_examined_with_a_note():
     assert whole.endswith(b"\xff\xd9")
     picture = decode(whole[:-2])
     assert np.array_equal(picture.rgb, decode(whole).rgb)
-    assert picture.notes == ("The JPEG data has no end marker; its picture is complete.",)
+    assert picture.notes == ("The JPEG data has no end marker, but the picture is complete.",)
     for missing in (12, 500, 50_000):
-        with pytest.raises(EvidenceError, match="damaged or incomplete"):
+        with pytest.raises(EvidenceError, match="damaged, incomplete"):
             decode(whole[:-missing])
 
 
@@ -307,7 +307,7 @@ def test_a_preview_in_the_metadata_is_not_the_end_of_the_picture():
     whole = with_segment(GENERATED.read_bytes(), 0xE5, encode(gradient(), "JPEG"))
     assert decode(whole).notes == decode(GENERATED.read_bytes()).notes
     assert "no end marker" in decode(whole[:-2]).notes[-1]
-    with pytest.raises(EvidenceError, match="damaged or incomplete"):
+    with pytest.raises(EvidenceError, match="damaged, incomplete"):
         decode(whole[:-3000])
 
 
@@ -328,7 +328,7 @@ def test_overwritten_data_within_a_row_is_named(row, filler, length):
     damaged[rows[row] + 40 : rows[row] + 40 + length] = bytes((filler,)) * length
     picture = decode(bytes(damaged))
     assert picture.damage
-    assert "damaged inside" in picture.notes[-1]
+    assert "JPEG data is damaged" in picture.notes[-1]
     assert decode(content).damage == ""
 
 
@@ -358,7 +358,7 @@ def test_a_heic_whose_data_ends_early_is_refused():
     whole = encode(noise(11).resize((512, 384)), "HEIF", quality=80)
     assert decode(whole).rgb.shape == (384, 512, 3)
     for missing in (1, 200, len(whole) // 3):
-        with pytest.raises(EvidenceError, match="damaged or incomplete"):
+        with pytest.raises(EvidenceError, match="damaged, incomplete"):
             decode(whole[:-missing])
 
 
@@ -420,7 +420,7 @@ def trial(name: str) -> bytes:
 
 
 def test_a_phone_photo_that_was_cut_is_refused():
-    with pytest.raises(EvidenceError, match="damaged or incomplete"):
+    with pytest.raises(EvidenceError, match="damaged, incomplete"):
         decode(trial("06_truncated_iphone.heic"))
 
 

@@ -377,7 +377,7 @@ def test_what_is_no_sound_checkpoint_gets_one_sentence(tmp_path, name):
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_torch_file_is_refused(tmp_path, form, share):
     content = saved(tmp_path, checkpoint(), form).read_bytes()
-    with pytest.raises(WeightsError, match="cannot be followed to its end"):
+    with pytest.raises(WeightsError, match="cannot be read to its end"):
         inspect_checkpoint(written(tmp_path, content[: int(len(content) * share)]))
 
 

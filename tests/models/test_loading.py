@@ -89,7 +89,7 @@ def test_a_single_changed_bit_is_noticed(folder):
     content = bytearray(path_of(folder).read_bytes())
     content[-100] ^= 1
     path_of(folder).write_bytes(content)
-    with pytest.raises(WeightsError, match="not the verified ones"):
+    with pytest.raises(WeightsError, match="not the verified weights"):
         load_network(find_record(folder, QUICK_MODEL), folder)
 
 

@@ -136,7 +136,7 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
     case = store.create_case("blind", examiner="Ann", blind=True)
     store.file_evidence(case.id, open_evidence(GENERATED, max_bytes=10**8), actor="Ann")
     app.run()
-    assert "1 rows are of evidence of blind cases" in words(app)
+    assert "1 rows belong to blind cases" in words(app)
     assert list(app.dataframe[0].value["path"]) == ["desk/=cmd.jpg", "desk/photo.png"]
     table = resources.batch_store().get(app.session_state[state.BATCH]).table
     left = csv_without(table, store.withheld(""))
@@ -145,7 +145,9 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
     assert csv_without(table, frozenset()) == table.read_bytes()
 
 
-@pytest.mark.parametrize(("path", "sentence"), [("../..", "leads out"), ("no such", "There is nothing at")])
+@pytest.mark.parametrize(
+    ("path", "sentence"), [("../..", "outside the evidence folder"), ("no such", "There is nothing at")]
+)
 def test_a_path_outside_or_missing_gets_a_sentence(app, path, sentence):
     examine(app, path)
     assert sentence in words(app)

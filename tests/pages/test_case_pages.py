@@ -24,7 +24,7 @@ def filed(app):
 def test_the_first_visit_has_no_case_and_no_examiner_and_the_pages_say_where_to_start(app):
     assert "no case open" in words(app)
     assert "no examiner" in words(app)
-    assert "There is no case yet" in words(go(app, "cases"))
+    assert "There are no cases yet" in words(go(app, "cases"))
     for page in ("case", "report"):
         assert "Open a case and name the examiner" in words(go(app, page))
 
@@ -67,7 +67,7 @@ def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
 
 
 def test_without_a_case_the_page_says_how_long_a_result_is_kept(app):
-    assert "kept until newer results need the room" in words(click(app, "sample-photograph"))
+    assert "kept until newer results need the memory" in words(click(app, "sample-photograph"))
 
 
 def test_the_examiner_cannot_sign_and_a_second_person_can(filed):
@@ -86,7 +86,7 @@ def test_hostile_text_is_shown_not_run(app):
     click(app, "file")
     click(go(app, "case"), ITEM)
     app.text_area(key=f"text-{SHA256[:12]}-0").set_value(hostile)
-    press(app, "Add the note")
+    press(app, "Add note")
     decide(app, hostile)
     for page in ("case", "cases"):
         text = words(go(app, page)) + "".join(button.label for button in app.button)
@@ -98,7 +98,7 @@ def test_hostile_text_is_shown_not_run(app):
 def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(filed):
     go(filed, "case")
     filed.text_area(key="text-case-0").set_value("Received from the harbor office.")
-    press(filed, "Add the note")
+    press(filed, "Add note")
     filed.text_input(key="reviewer-case-0").set_value("ada example")
     press(filed, "Sign off")
     assert "cannot review it" in words(filed).replace("\\", "")
@@ -133,7 +133,7 @@ def test_many_items_are_shown_a_page_at_a_time_and_found_by_a_search(app):
     app.text_input(key="item_search").set_value("FRAME 07").run()
     assert names() == ["frame 07.jpg"]  # from the third page, of which the search has none
     app.text_input(key="item_search").set_value("frame 99").run()
-    assert "No such evidence" in words(app)
+    assert "No evidence matches" in words(app)
 
 
 def break_log(data_folder):
@@ -155,11 +155,11 @@ def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_fo
     monkeypatch.setattr(panels, "_CHECKED_AT_ONCE", 3)
     break_log(data_folder)
     text = words(go(filed, "case"))
-    assert "not verified in this visit" in text
+    assert "not verified in this session" in text
     assert "broken" not in text
     assert "is broken at entry 3" in words(click(filed, "verify_log"))
     filed.text_area(key="text-case-0").set_value("A note")
-    assert "not verified in this visit" in words(press(filed, "Add the note"))
+    assert "not verified in this session" in words(press(filed, "Add note"))
 
 
 def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):

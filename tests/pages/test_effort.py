@@ -54,7 +54,11 @@ def test_a_page_that_examines_offers_the_efforts_and_begins_with_the_default_one
     go(app, page)
     assert choice(app).options == ["Quick", "Standard", "Thorough"]
     assert choice(app).value == "standard"
-    for effort, said in (("quick", "first look"), ("standard", "expert network"), ("thorough", "the slowest")):
+    for effort, said in (
+        ("quick", "first impression"),
+        ("standard", "expert network"),
+        ("thorough", "more frames: slowest"),
+    ):
         choose(app, effort)
         assert said in words(app)
         assert f"effort {effort}" in words(app)

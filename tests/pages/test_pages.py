@@ -83,7 +83,7 @@ def test_a_result_survives_a_change_of_page(app):
     key = app.session_state[state.RESULT]
     app.switch_page("../pages/about.py").run()
     assert not app.exception
-    assert "page Models holds the error rates" in words(app)
+    assert "page Models shows the error rates" in words(app)
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT] == key
@@ -93,9 +93,9 @@ def test_a_result_survives_a_change_of_page(app):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("text.jpg", b"not a picture\n", "no picture of a kind"),
+        ("text.jpg", b"not a picture\n", "neither a supported image"),
         ("empty.png", b"", "empty"),
-        ("half.jpg", GENERATED.read_bytes()[:-9000], "damaged or incomplete"),
+        ("half.jpg", GENERATED.read_bytes()[:-9000], "damaged, incomplete"),
     ],
     ids=["no picture", "empty", "cut"],
 )
@@ -119,7 +119,7 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
     resources.loaded.clear()
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     assert not at.exception
-    assert "nothing is scored" in words(at)
+    assert "nothing can be scored" in words(at)
     at.button(key="sample-photograph").click().run()
     assert not at.exception
     assert at.session_state[state.RESULT] is None
@@ -206,7 +206,7 @@ def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkey
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/models.py").run()
-    assert any("no tables of this record" in warning.value for warning in at.warning)
+    assert any("no tables for this record" in warning.value for warning in at.warning)
     (tmp_path / "weights" / "evaluation.json").unlink()
     at.run()
     assert any("there are no tables" in error.value for error in at.error)

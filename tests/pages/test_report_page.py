@@ -87,7 +87,7 @@ def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, d
 
 
 def test_a_bundle_with_the_evidence_is_written_to_the_disk(filed, data_folder):
-    assert "This bundle holds no evidence" in words(go(filed, "report"))
+    assert "This bundle contains no evidence" in words(go(filed, "report"))
     click(filed, "write_bundle")
     with zipfile.ZipFile(written(filed, data_folder, with_evidence=True)) as archive:
         assert any(name.startswith("evidence/") for name in archive.namelist())
@@ -98,7 +98,7 @@ def written(filed, data_folder, *, with_evidence):
     job = resources.jobs().get(("bundle", filed.session_state[state.CASE], "ada example", with_evidence))
     assert job is not None
     ended(job)
-    assert "The bundle lies at" in words(filed.run())
+    assert "The bundle was written to" in words(filed.run())
     (path,) = (data_folder / "exports").iterdir()
     with path.open("rb") as stream:
         assert verify(stream).good

@@ -138,10 +138,10 @@ def test_a_closer_look_is_a_result_of_its_own_with_a_way_back(examined):
     report = shown(examined)
     assert (report["settings"]["from_s"], report["settings"]["to_s"]) == (0.5, 1.5)
     assert all(0.5 <= frame["time_s"] <= 1.5 for frame in report["frames"])
-    assert "A closer look at 0.50 s to 1.50 s" in words(examined)
+    assert "Only 0.50 s to 1.50 s were analyzed" in words(examined)
     examined.button(key="back").click().run()
     assert examined.session_state[state.VIDEO_RESULT] == whole
-    assert "A closer look" not in words(examined)
+    assert "the verdict applies to this segment alone" not in words(examined)
 
 
 def test_an_annotated_copy_is_made_on_request_and_offered(examined):
@@ -182,8 +182,8 @@ def test_cancel_ends_the_wait_at_once_and_says_so(page, clip, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("renamed.mp4", GENERATED.read_bytes(), "examine it on the page Image"),
-        ("notes.mkv", b"not a video\n", "holds no video of a kind that can be read here"),
+        ("renamed.mp4", GENERATED.read_bytes(), "analyze it on the page Image"),
+        ("notes.mkv", b"not a video\n", "contains no video in a supported format"),
     ],
 )
 def test_what_is_no_video_gets_a_sentence(page, tmp_path, name, content, expected):

@@ -1,10 +1,11 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from faceloupe.models.record import Thresholds
-from faceloupe.scoring.decision import of_image, of_score, of_track, of_video
+from faceloupe.scoring.decision import in_company, of_image, of_person, of_score, of_track, of_video
 from faceloupe.types import (
     Box,
     DetectedFace,
@@ -21,7 +22,7 @@ THRESHOLDS = Thresholds(0.3, 0.7)
 
 def finding(number: int, score: float | None) -> FaceFinding:
     outcome, reason = (
-        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
+        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "not applicable: small")
     )
     quality = FaceQuality(20, 10, 1.0, "" if score is not None else "small")
     return FaceFinding(number, Box(0, 0, 1, 1), 1.0, 20, quality, outcome, reason, score=score)
@@ -45,7 +46,7 @@ def test_the_thresholds_belong_to_the_verdicts(score, outcome):
 def test_no_face_is_not_applicable_and_never_authentic():
     assert of_image([], smallest_px=20) == (
         Outcome.NOT_APPLICABLE,
-        "cannot say: no face of 20 px or more was found",
+        "not applicable: no face of 20 px or more was found",
         None,
     )
 
@@ -115,7 +116,7 @@ def track(number: int, score: float | None, *, frames: int = 5, size: float = 80
     face = DetectedFace(box, 1.0, np.zeros((5, 2)))
     observations = tuple(FaceObservation(n, n / 25, face, quality, score and 0.0, score, b"") for n in range(frames))
     outcome, reason = (
-        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "cannot say: small")
+        of_score(score, THRESHOLDS) if score is not None else (Outcome.NOT_APPLICABLE, "not applicable: small")
     )
     return TrackFinding(number, number, 0, observations, outcome, reason, score=score)
 
@@ -136,7 +137,7 @@ def test_a_stretch_that_surely_lies_above_the_threshold_makes_the_track_manipula
 def test_a_stretch_that_may_lie_above_it_keeps_the_track_from_being_called_authentic():
     found, reason, decided = of_track(pooled(0.1), pooled(0.8, 0.6), THRESHOLDS, enough=3)
     assert (found, decided.score) == ("inconclusive", 0.1)
-    assert "look closer there" in reason
+    assert "analyze that segment" in reason
 
 
 def test_a_stretch_below_the_threshold_changes_nothing():
@@ -166,13 +167,13 @@ def test_an_inconclusive_track_outranks_an_authentic_one():
 def test_a_video_without_a_face_is_not_applicable():
     outcome, reason, decisive = of_video([], smallest_px=40, frames=32, unread=2)
     assert (outcome, decisive) == ("not_applicable", None)
-    assert "no face of 40 px or more was found in the 32 frames looked at; 2 of 34 frames could not be read" in reason
+    assert "no face of 40 px or more was found in the 32 analyzed frames; 2 of 34 frames could not be read" in reason
 
 
 def test_a_video_of_faces_that_cannot_be_scored_is_not_applicable_and_says_why():
     outcome, reason, _ = of_video([track(1, None), track(2, None)], smallest_px=40, frames=32, unread=0)
     assert outcome == "not_applicable"
-    assert "none of the 2 faces can be scored; of the longest seen, small" in reason
+    assert "none of the 2 faces can be scored; the one seen longest: small" in reason
 
 
 def test_a_video_whose_longest_seen_face_was_not_scored_is_not_authentic():
@@ -187,3 +188,62 @@ def test_a_video_of_which_most_is_lost_is_not_authentic():
     outcome, reason, _ = of_video([track(1, 0.1)], smallest_px=40, frames=10, unread=22)
     assert outcome == "inconclusive"
     assert "22 of 32 frames could not be read" in reason
+
+
+STRICT = Thresholds(lower=0.2, upper=0.8)
+
+
+def judged(scores: list[float], pooled_score: float, others: float, frames: int = 2):
+    """The tracks of one person as they were judged for themselves, and the person."""
+    tracks = [track(number, score, frames=frames) for number, score in enumerate(scores, 1)]
+    enough = 3
+    tracks = [
+        replace(
+            one,
+            pooled=pooled(score, frames=frames),
+            outcome=of_track(pooled(score, frames=frames), None, STRICT, enough=enough)[0],
+        )
+        for one, score in zip(tracks, scores, strict=True)
+    ]
+    person = of_person(
+        1, tracks, pooled(pooled_score, frames=frames * len(scores)), pooled(others), STRICT, enough=enough
+    )
+    return tracks, person
+
+
+def test_shots_that_agree_carry_a_verdict_that_none_of_them_can_carry_and_it_names_them():
+    tracks, person = judged([0.9, 0.95, 0.9, 0.5], 0.88, 0.86)
+    assert {one.outcome for one in tracks} == {Outcome.INCONCLUSIVE}
+    assert (person.outcome, person.agreeing) == (Outcome.MANIPULATED, (1, 2, 3))
+    assert "3 of the 4 scored shots of person 1" in person.reason
+    judged_again = [in_company(one, person, STRICT, scored=4) for one in tracks]
+    assert [one.outcome for one in judged_again] == [Outcome.MANIPULATED] * 3 + [Outcome.INCONCLUSIVE]
+
+
+@pytest.mark.parametrize(
+    ("scores", "pooled_score", "others"),
+    [
+        ([0.95, 0.5, 0.5], 0.85, 0.5),  # one shot makes the whole
+        ([0.95, 0.9, 0.1, 0.1], 0.85, 0.82),  # a half does not agree, as where two people were linked
+        ([0.9, 0.5], 0.85, 0.5),
+        ([0.99, 0.85], 0.9, 0.7),  # without the strongest it falls
+    ],
+)
+def test_a_wrong_link_makes_no_verdict(scores, pooled_score, others):
+    tracks, person = judged(scores, pooled_score, others)
+    assert person.outcome is Outcome.INCONCLUSIVE
+    assert [in_company(one, person, STRICT, scored=len(tracks)) for one in tracks] == tracks
+
+
+def test_a_person_is_authentic_where_the_shots_agree_and_none_speaks_against_it():
+    assert judged([0.1, 0.15, 0.1], 0.1, 0.1)[1].outcome is Outcome.AUTHENTIC
+    assert judged([0.1, 0.15, 0.9], 0.19, 0.1)[1].outcome is Outcome.INCONCLUSIVE
+
+
+def test_one_shot_among_many_others_that_contradict_it_must_be_sure():
+    tracks, person = judged([0.85, 0.1, 0.1, 0.1, 0.1], 0.2, 0.1, frames=10)
+    assert tracks[0].outcome is Outcome.MANIPULATED
+    unsure, sure = (replace(tracks[0], pooled=replace(tracks[0].pooled, low=low), score=0.85) for low in (0.8, 0.849))
+    assert in_company(unsure, person, STRICT, scored=5).outcome is Outcome.INCONCLUSIVE
+    assert "look closer there" in in_company(unsure, person, STRICT, scored=5).reason
+    assert in_company(sure, person, STRICT, scored=5).outcome is Outcome.MANIPULATED

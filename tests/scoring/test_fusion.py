@@ -167,7 +167,7 @@ def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard
     [
         (1.2, 0.1, "more likely generated whole"),
         (0.0, 0.9, "more likely changed in part"),
-        (0.5, 0.4, "cannot be told"),
+        (0.5, 0.4, "do not tell"),
     ],
 )
 def test_a_verdict_says_which_kind_or_that_it_cannot_be_told(generated, changed, words):

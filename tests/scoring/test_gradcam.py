@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from faceloupe.models.networks import ARCHITECTURES, build
-from faceloupe.scoring.gradcam import explain, merge
+from faceloupe.scoring.gradcam import explain, explained_layer, merge
 from faceloupe.scoring.preprocess import FaceViews, InputContract, view_face
 from faceloupe.types import Box
+from tests.torchvision_compat import torchvision
 
 BOX = Box(330, 200, 620, 600)
 
@@ -44,6 +45,30 @@ def test_the_map_agrees_with_an_independent_grad_cam_and_is_not_rescaled():
     assert (
         max(reference.max() for reference in references) < 0.5
     )  # a fresh network has little to say, and the map says so
+
+
+def test_the_map_is_that_of_pytorch_grad_cam_before_it_rescales():
+    torchvision()
+    from pytorch_grad_cam import GradCAM  # it imports torchvision, which must be made loadable first
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    torch.manual_seed(1)
+    network = build("mobilenet_v3_small").eval()
+    inputs = torch.randn(2, 3, 224, 224)
+    targets = [ClassifierOutputTarget(0)] * len(inputs)
+    with GradCAM(model=network, target_layers=[explained_layer(network)]) as cam:
+        cam(input_tensor=inputs, targets=targets)
+        activations, gradients = (
+            stored[0].detach().numpy()
+            for stored in (cam.activations_and_grads.activations, cam.activations_and_grads.gradients)
+        )
+        cells = cam.get_cam_image(inputs, cam.target_layers[0], targets, activations, gradients)
+    network.requires_grad_(False)
+    _, maps = explain(network, inputs)
+    for reference, heatmap in zip(np.maximum(cells, 0.0), maps, strict=True):
+        expected = cv2.resize(reference, (224, 224), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(heatmap, expected, atol=1e-6)
+        assert heatmap.max() > 0
 
 
 def test_a_map_is_never_negative_and_has_the_crops_size(analyzer, face):
@@ -86,8 +111,8 @@ def test_sessions_that_explain_at_once_get_their_own_maps(analyzer, portrait):
 def test_one_forward_and_one_backward_pass_a_face(analyzer, face, monkeypatch):
     network, calls = analyzer.scorer.scorer._network, []
     handle = network.register_forward_hook(lambda *_: calls.append("forward"))
-    backward = torch.Tensor.backward
-    monkeypatch.setattr(torch.Tensor, "backward", lambda *a, **k: (calls.append("backward"), backward(*a, **k))[1])
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: (calls.append("backward"), grad(*a, **k))[1])
     analyzer.scorer.explained(face)
     handle.remove()
     assert calls == ["forward", "backward"]

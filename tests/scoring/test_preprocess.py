@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from faceloupe.scoring.preprocess import InputContract, crop_square, cut, normalize, view_face
-from faceloupe.system.torchvision_compat import torchvision
 from faceloupe.types import Box
+from tests.torchvision_compat import torchvision
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -97,7 +97,7 @@ def _entry(number: int, person: int, scores: list, segment: dict, step_s: float)
         "id": number,
         "person": person,
         "outcome": "inconclusive" if scored else "not_applicable",
-        "reason": "cannot say: made up",
+        "reason": "inconclusive: made up",
         "score": top,
         "log10_lr": 0.0 if scored else None,
         "whole": whole,

@@ -37,7 +37,9 @@ def test_what_streamlit_would_rewrite_behind_markdowns_back_is_broken(name, show
     assert unescaped(plain(name)) == shown
 
 
-@pytest.mark.parametrize("name", ["photo 1-2.jpg", "12:30:05", "cannot say: too small", "a_b--c.png", "x <y> [z](w)"])
+@pytest.mark.parametrize(
+    "name", ["photo 1-2.jpg", "12:30:05", "not applicable: too small", "a_b--c.png", "x <y> [z](w)"]
+)
 def test_other_names_stay_as_they_are(name):
     assert unescaped(plain(name)) == name
 

@@ -39,7 +39,7 @@ def walk(page: Page, address: str, folder: Path) -> None:
     name_examiner(page, "Ada Example")
     create_case(page, "Harvest")
     go(page, "Batch")
-    page.get_by_role("textbox", name="below the evidence folder").fill("desk")
+    page.get_by_role("textbox", name="in the evidence folder").fill("desk")
     page.keyboard.press("Tab")
     press(page, "Examine")
     see(page, f"{ROWS} rows")

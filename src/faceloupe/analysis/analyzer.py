@@ -18,7 +18,7 @@ from faceloupe.media.sandbox.client import start
 from faceloupe.report.drawing.overlays import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer, Reading
-from faceloupe.scoring.decision import of_face, which_kind
+from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality, Outcome, Progress, TrackFinding
 
@@ -157,7 +157,7 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     common = (number, face.box, face.confidence, face.size_px, quality)
     angles = {"roll_deg": roll(face), "turned_deg": candidate.turned_deg}
     if done is None:
-        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"cannot say: {quality.problem}", **angles)
+        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"{UNSCORED}{quality.problem}", **angles)
     reading, heatmap = done
     _, crop = candidate.views.widest
     score = scorer.probability(reading.logit)

@@ -67,8 +67,8 @@ def examine(
 
 def _turns(faces: Sequence[FaceFinding]) -> list[str]:
     return [
-        f"Face {face.id} is tilted by {face.roll_deg:.0f} degrees (clockwise counts as more than 0); "
-        "it was turned upright to be scored."
+        f"Face {face.id} is tilted by {face.roll_deg:.0f} degrees (clockwise is positive); "
+        "it was turned upright before scoring."
         for face in faces
         if face.turned_deg
     ]

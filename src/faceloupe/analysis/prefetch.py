@@ -3,14 +3,13 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
 _WAIT_S = 0.1  # between two looks whether the other side is still there
-_DEFAULT_THREADS = torch.get_num_threads()
 
 
 class _End:
@@ -53,7 +52,7 @@ def ahead(source: Generator[T], depth: int) -> Generator[T | None]:
         finally:
             source.close()
 
-    thread = threading.Thread(target=work, name="decoding ahead", daemon=True)
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
@@ -72,11 +71,10 @@ def ahead(source: Generator[T], depth: int) -> Generator[T | None]:
         thread.join()
 
 
-@contextlib.contextmanager
-def one_network_thread() -> Iterator[None]:
-    """Run networks in the calling thread alone, as the other cores decode: several would wait for each other."""
+def use_one_network_thread() -> None:
+    """Let each network run in one thread, for the life of this process: the other cores decode, or run other networks.
+
+    Call it at the start of a process that analyzes videos, or several files at once, and never later: torch keeps the
+    number for each thread that ran a network already, so that a job's number would depend on what ran before it.
+    """
     torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(_DEFAULT_THREADS)

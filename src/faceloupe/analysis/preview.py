@@ -40,5 +40,5 @@ def previews(evidence_file: EvidenceFile, *, settings: Settings) -> tuple[Previe
         found = [Preview(Canvas.of(one.rgb()).rgb, float(one.time)) for one in video.walk(wanted, every=False)]
         evidence_file.refuse_changed(stream)
     if not found:
-        raise EvidenceError("None of its frames to look at can be decoded; get a complete copy.")
+        raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
     return tuple(found)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from faceloupe.analysis.analyzer import Analysis, Analyzer, Candidate, RunContext, candidate, finding
-from faceloupe.analysis.prefetch import ahead, one_network_thread
+from faceloupe.analysis.prefetch import ahead
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.quality import QualityGates, doubt
@@ -17,14 +17,25 @@ from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
 from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.models.record import ModelRecord
 from faceloupe.report.build import Timing, build
 from faceloupe.report.build_video import VideoAnalysis, segment
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import Consulted, FaceScorer
-from faceloupe.scoring.decision import FEWEST_FRAMES, in_scope, of_track, of_video, which_kind
+from faceloupe.scoring.decision import (
+    FEWEST_FRAMES,
+    UNSCORED,
+    in_company,
+    in_scope,
+    of_person,
+    of_track,
+    of_video,
+    which_kind,
+    withheld,
+)
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, TrackFinding
+from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, PersonFinding, Pooled, TrackFinding
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
 _BATCHES_AHEAD = 1  # decoded while those before are examined
@@ -51,15 +62,18 @@ def examine(
             notes = [*facts.notes, *_losses(unread, video.damaged_packets)]
         evidence_file.refuse_changed(stream)
     if not followed.frames:
-        raise EvidenceError("None of the frames to look at can be decoded; get a complete copy.")
+        raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
     if blips := followed.settle(analyzer.scorer.record.gates):
-        notes.append(f"{blips} candidates for a face that were met in one frame only, none for sure, were left out.")
+        notes.append(f"{blips} uncertain face candidates that occurred in a single frame were left out.")
     people = link(followed.tracks, check=context.check)
     explain_s, began = 0.0, context.now()
     findings = []
     for number, track in enumerate(followed.tracks):
-        context.step(f"Judging face {number + 1} of {len(followed.tracks)}", 0.9)
+        context.step(f"Scoring face {number + 1} of {len(followed.tracks)}", 0.9)
         findings.append(_finding(track, people, followed, analyzer.scorer, context))
+    persons = [_person(person, findings, analyzer.scorer, enough=_enough(followed)) for person in people]
+    findings = _in_company(findings, persons, analyzer.scorer)
+    findings = [withheld(track, unshown=facts.unshown) for track in findings]
     followed.score_s += context.now() - began
     context.lap()
     if explain:
@@ -73,7 +87,7 @@ def examine(
     )
     part = segment(settings.from_s, settings.to_s, facts.duration_s)
     if part:
-        reason += f"; nothing but {part[0]:.2f} s to {part[1]:.2f} s of the video was examined"
+        reason += f"; only {part[0]:.2f} s to {part[1]:.2f} s of the video were analyzed"
     evidence = replace(
         evidence_file.evidence,
         width=facts.width,
@@ -92,8 +106,9 @@ def examine(
         reason=reason,
         decisive=decisive,
         notes=notes,
+        shown=facts.shown,
         timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, context.total),
-        seen=VideoAnalysis(facts, followed.frames, sampler.cuts, people, findings, unread, part),
+        seen=VideoAnalysis(facts, followed.frames, sampler.cuts, people, findings, unread, part, persons),
     )
     return Analysis(report, None, tracks=tuple(findings))
 
@@ -102,9 +117,9 @@ def _losses(unread: dict[int, float], damaged: int) -> list[str]:
     if unread:
         count = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
         when = f"between {min(unread.values()):.2f} s and {max(unread.values()):.2f} s"
-        return [f"{count} to look at, {when}, could not be decoded."]
+        return [f"{count} selected for analysis, {when}, could not be decoded."]
     if damaged:
-        return [f"Damage was met in {damaged} places; every frame to look at could be decoded."]
+        return [f"The video is damaged in {damaged} places; all selected frames could be decoded."]
     return []
 
 
@@ -152,7 +167,7 @@ def _follow(sampler: Sampler, analyzer: Analyzer, context: RunContext) -> _Follo
     """Go through a video in three stages, each in a thread: frames are decoded, faces found, tracked and scored."""
     followed = _Followed()
     detected = _detected(ahead(_batches(sampler, followed, context), _BATCHES_AHEAD), followed, analyzer, context)
-    with one_network_thread(), closing(ahead(detected, _BATCHES_AHEAD)) as found:
+    with closing(ahead(detected, _BATCHES_AHEAD)) as found:
         for batch in found:
             done = len(followed.frames)
             whole = max(len(sampler.planned), done)  # one more for some shots
@@ -274,11 +289,10 @@ def _finding(
     scored = [observation for observation in observations if observation.score is not None]
     if not scored:
         why = problem or max(observations, key=lambda observation: observation.face.size_px).quality.problem
-        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"cannot say: {why}")
+        return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"{UNSCORED}{why}")
     times, log_odds, weights = series(scored, record.calibrator)
     whole, segment = pool(times, log_odds, weights), strongest_segment(times, log_odds, weights)
-    enough = min(FEWEST_FRAMES, len(followed.frames))
-    outcome, reason, decided = of_track(whole, segment, record.thresholds, enough=enough)
+    outcome, reason, decided = of_track(whole, segment, record.thresholds, enough=_enough(followed))
     familiarity = consulted.familiarity if consulted else None
     outcome, reason = in_scope(outcome, reason, familiarity, record.scope_limit)
     propositions = scorer.propositions(consulted.pooled) if consulted else ()
@@ -299,6 +313,48 @@ def _finding(
         propositions=propositions,
         familiarity=familiarity,
     )
+
+
+def _enough(followed: _Followed) -> int:
+    """Scored frames that a verdict needs."""
+    return min(FEWEST_FRAMES, len(followed.frames))
+
+
+def _person(person: Person, findings: Sequence[TrackFinding], scorer: FaceScorer, *, enough: int) -> PersonFinding:
+    """What the shots of a person say together."""
+    record = scorer.record
+    scored = [
+        track
+        for track in findings
+        if track.id in person.tracks
+        and track.pooled is not None
+        and in_scope(Outcome.MANIPULATED, "", track.familiarity, record.scope_limit)[0] is Outcome.MANIPULATED
+    ]
+    if not scored:
+        return PersonFinding(person.id, (), Outcome.NOT_APPLICABLE)
+    strongest = max(scored, key=lambda track: track.pooled.score if track.pooled else 0.0)
+    pooled = _pooled_over(scored, record)
+    others = [track for track in scored if track is not strongest]
+    without_strongest = _pooled_over(others, record) if others else None
+    return of_person(person.id, scored, pooled, without_strongest, record.thresholds, enough=enough)
+
+
+def _pooled_over(tracks: Sequence[TrackFinding], record: ModelRecord) -> Pooled:
+    observations = sorted((one for track in tracks for one in track.scored), key=lambda observation: observation.time_s)
+    return pool(*series(observations, record.calibrator))
+
+
+def _in_company(
+    findings: Sequence[TrackFinding], persons: Sequence[PersonFinding], scorer: FaceScorer
+) -> list[TrackFinding]:
+    """The findings on tracks in the light of the other shots of each person."""
+    by_track = {number: person for person in persons for number in person.tracks}
+    scored = sum(track.pooled is not None for track in findings)
+    thresholds = scorer.record.thresholds
+    return [
+        in_company(track, by_track[track.id], thresholds, scored=scored) if track.id in by_track else track
+        for track in findings
+    ]
 
 
 def _unscored(observation: FaceObservation, problem: str) -> FaceObservation:

@@ -72,7 +72,7 @@ def run_batch(
     record = find_record(weights_folder(), settings.model_id)
     parquet = order.out.suffix == _PARQUET
     if parquet and os.path.lexists(order.out):
-        raise UsageError(f"{order.out} is there already, and nothing is overwritten; choose another name.")
+        raise UsageError(f"{order.out} already exists and is not overwritten; choose another name.")
     if order.reports is not None:
         _prepare(order.reports, resume=order.resume)
         _refuse_within(order.reports, order.paths)
@@ -126,7 +126,7 @@ def _prepare(folder: Path, *, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not resume and any(folder.iterdir()):
-            raise UsageError(f"{folder} is not empty, and nothing is overwritten; choose another folder.")
+            raise UsageError(f"{folder} is not empty, and files are not overwritten; choose another folder.")
     except OSError as problem:
         raise UsageError(f"{folder} cannot be used ({problem.strerror}); choose another folder.") from problem
 
@@ -138,7 +138,7 @@ def _refuse_within(folder: Path, paths: tuple[str, ...]) -> None:
     """
     for path in paths:
         if path != STANDARD_INPUT and Path(path).resolve().is_relative_to(folder.resolve()):
-            raise UsageError(f"{shown(path)} lies in {folder}, which is for the reports; choose another folder.")
+            raise UsageError(f"{shown(path)} lies in {folder}, the folder for the reports; choose another folder.")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

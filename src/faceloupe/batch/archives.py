@@ -6,6 +6,7 @@ A name in a ZIP is only ever shown, so one that points elsewhere (``../../etc/pa
 import contextlib
 import io
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ MOST_EXPANDED = 200  # bytes that come of one byte of a member: media are compre
 HARMLESS_BYTES = 64 * 1024 * 1024  # members up to this size may be of anything, a plain bitmap for one
 MOST_MEMBER_BYTES = 8 * 1024**3
 MOST_DIRECTORY_BYTES = 64 * 1024 * 1024  # of a ZIP's directory, which is held in memory: about 700,000 members
-_ENCRYPTED = 0x1
+_ENCRYPTED, _NAMES_IN_UTF8 = 0x1, 0x800
+_UNICODE_PATH = 0x7075
 _BROKEN = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, ValueError, OverflowError, IndexError)
 
 
@@ -42,7 +44,7 @@ class _Stream(io.BufferedReader):
     def read(self, size: int | None = -1) -> bytes:
         if self.opening and size is not None and size > MOST_DIRECTORY_BYTES:
             raise EvidenceError(
-                f"The directory of the ZIP takes {size:,} bytes; the limit is {MOST_DIRECTORY_BYTES:,}, so unpack it."
+                f"The directory of the ZIP has {size:,} bytes; the limit is {MOST_DIRECTORY_BYTES:,}. Unpack it first."
             )
         return super().read(size)
 
@@ -51,7 +53,7 @@ class Archive:
     """An open ZIP. Its directory is read once.
 
     Attributes:
-        members: files in the order of the directory, folders aside, by their number in the directory.
+        members: files in the order of the directory, folders aside, by their number in the directory; see ``_name``.
     """
 
     def __init__(self, path: str) -> None:
@@ -69,7 +71,7 @@ class Archive:
         self._stream.opening = False
         self._every = self._zip.infolist()
         # Not is_dir(), which fails on a name that begins with NUL, and so is empty.
-        self.members = {number: one.filename for number, one in enumerate(self._every) if one.filename[-1:] != "/"}
+        self.members = {number: _name(one) for number, one in enumerate(self._every) if one.filename[-1:] != "/"}
 
     def close(self) -> None:
         self._zip.close()
@@ -91,21 +93,48 @@ class Archive:
             raise EvidenceError("The member of the ZIP is encrypted; unpack it with its password.")
         if member.file_size > MOST_MEMBER_BYTES:
             raise EvidenceError(
-                f"The member of the ZIP unpacks to {member.file_size:,} bytes; the limit is {MOST_MEMBER_BYTES:,}, "
-                "so unpack it."
+                f"The member of the ZIP unpacks to {member.file_size:,} bytes; the limit is {MOST_MEMBER_BYTES:,}. "
+                "Unpack it first."
             )
         if member.file_size > max(HARMLESS_BYTES, MOST_EXPANDED * member.compress_size):
             raise EvidenceError(
-                f"The member of the ZIP unpacks from {member.compress_size:,} bytes to {member.file_size:,}, as no "
-                "picture or video does; it was left packed."
+                f"The member of the ZIP unpacks from {member.compress_size:,} bytes to {member.file_size:,}, which no "
+                "image or video does; it was not unpacked."
             )
         try:
             with self._zip.open(member) as stream:
                 yield stream
         except (NotImplementedError, RuntimeError) as problem:
-            raise EvidenceError(f"The member of the ZIP is packed in a way that cannot be read ({problem}).") from None
+            raise EvidenceError(f"The member of the ZIP uses an unsupported compression ({problem}).") from None
         except _BROKEN as problem:
             raise EvidenceError(f"The member of the ZIP is damaged ({_cause(problem)}).") from problem
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    r"""The name of a member as its encoding says: UTF-8 where the archive declares it, or where the bytes are it.
+
+    The encoding of other names is not known (it is that of the computer that packed them), so that their bytes beyond
+    ASCII are shown as ``\x8f``.
+    """
+    if member.flag_bits & _NAMES_IN_UTF8 or member.filename.isascii():
+        return member.filename
+    stored = member.filename.encode("cp437")  # which is what ``zipfile`` takes the bytes for
+    if name := _unicode_path(member.extra, stored):
+        return name
+    try:
+        return stored.decode("utf-8")
+    except UnicodeDecodeError:
+        return stored.decode("ascii", "backslashreplace")
+
+
+def _unicode_path(extra: bytes, stored: bytes) -> str:
+    """The name in the extra field "Info-ZIP Unicode Path", where it belongs to the stored one; else empty."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        body, extra = extra[4 : 4 + length], extra[4 + length :]
+        if kind == _UNICODE_PATH and body[:1] == b"\x01" and body[1:5] == struct.pack("<I", zlib.crc32(stored)):
+            return body[5:].decode("utf-8", "backslashreplace")
+    return ""
 
 
 def _cause(problem: BaseException) -> str:
@@ -127,7 +156,7 @@ class LastArchive:
         try:
             state = os.stat(path)
         except OSError as problem:
-            raise EvidenceError(f"The ZIP cannot be read any more ({problem.strerror}).") from problem
+            raise EvidenceError(f"The ZIP can no longer be read ({problem.strerror}).") from problem
         key = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
         if key != self._key:
             self.close()

@@ -16,6 +16,7 @@ from faceloupe.batch.table import Row, Table, cell
 from faceloupe.batch.tasks import Input, Result, Task, failed
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.models.record import ModelRecord
+from faceloupe.scoring.decision import UNSCORED
 from faceloupe.system.files import replacing
 from faceloupe.types import Cancel, Outcome
 
@@ -189,7 +190,7 @@ class _Driver:
                     f"{model}{f' (effort {effort})' if effort else ''} by version {version}"
                     for model, _, effort, version in (theirs, mine)
                 )
-                raise UsageError(f"The table was begun with {then}, and this is {now}; begin a new table.")
+                raise UsageError(f"The table was started with {then}, and this is {now}; start a new table.")
             written.add(row.path)
             self.seen.add(row, place)
             self.counts.add(row)
@@ -230,6 +231,9 @@ class _Driver:
         pending = self.pending[index] = _Pending(cell(one.shown), task)
         if identity.problem:
             pending.result = failed(identity.media_type, identity.problem)
+        elif identity.system_file:
+            why = f"{UNSCORED}this is {identity.system_file}, which holds no picture or video of its own"
+            pending.result = Result("", Outcome.NOT_APPLICABLE, why)
         elif task.sha256 in self.under_way or self.seen.exact(task.sha256):
             pending.copy = True
         else:
@@ -292,7 +296,7 @@ class _Driver:
 
     def _step(self, *, last: bool = False) -> None:
         if self.cancel and self.cancel():
-            raise Cancelled("The batch was cancelled; go on with --resume.")
+            raise Cancelled("The batch was cancelled; continue it with --resume.")
         now = self.counts.clock()
         if self.progress and (last or now - self.told >= _WAIT_S):
             self.told = now
@@ -310,6 +314,6 @@ def _put(path: Path, content: bytes) -> None:
             temporary.write_bytes(content)
     except OSError as problem:
         raise UsageError(
-            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); make room and go on with "
-            "--resume."
+            f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); free some space and "
+            "continue with --resume."
         ) from problem

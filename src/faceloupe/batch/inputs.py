@@ -84,7 +84,7 @@ def _below(top: str, skip: Skip) -> Iterator[Input]:
             continue
         if stat.S_ISDIR(found.st_mode):
             if path is not top and os.path.islink(path):
-                problem = "It is a link to a folder, which was not followed; give the folder itself."
+                problem = "This is a link to a folder and was not followed; give the folder itself."
                 yield Input(shown(path), path, problem=problem)
                 continue
             try:
@@ -112,7 +112,7 @@ def _members(path: str) -> Iterator[Input]:
         return
     try:
         if not archive.members:
-            yield Input(shown(path), path, problem="The ZIP holds no files.")
+            yield Input(shown(path), path, problem="The ZIP contains no files.")
         for number, name in archive.members.items():
             yield Input(f"{shown(path)}!{name}", path, number, name)
     finally:

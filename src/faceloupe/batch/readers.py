@@ -11,21 +11,14 @@ from pathlib import Path
 from faceloupe.batch.archives import MAGICS, LastArchive
 from faceloupe.batch.tasks import Input, Task
 from faceloupe.errors import EvidenceError, UsageError
-from faceloupe.media.evidence_file import (
-    VIDEO_FORMATS,
-    EvidenceFile,
-    evidence_from_bytes,
-    open_evidence,
-    printable_name,
-    sniff,
-)
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence, printable_name
+from faceloupe.media.formats import HEAD_BYTES, media_type, sniff
 
 _CHUNK = 1024 * 1024
-_HEAD = 256  # bytes that tell the format
 MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
-TOO_MUCH_MEMORY = "It needs more memory than there is; examine it alone, or on a larger machine."
-NESTED = "It is a ZIP inside a ZIP, which was not opened; unpack it and give the inner one."
-CHANGED = "The file changed while the batch ran, so that no result would belong to the hash; examine it anew."
+TOO_MUCH_MEMORY = "The file needs more memory than there is; analyze it alone or on a larger machine."
+NESTED = "This is a ZIP inside a ZIP and was not opened; unpack the outer one and give the inner one."
+CHANGED = "The file changed while the batch ran, so no result would match its hash; analyze it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +27,42 @@ class Identity:
     sha256: of the bytes; empty where they could not be read.
     media_type: ``image`` or ``video``; empty likewise.
     problem: why the file cannot be examined; empty where nothing was found yet.
+    system_file: what it is, where a system wrote it for itself: there is nothing to examine then; else empty.
     """
 
     sha256: str = ""
     media_type: str = ""
     problem: str = ""
+    system_file: str = ""
+
+
+_SYSTEM_FILES = {
+    ".ds_store": "a system file of macOS (.DS_Store: the view of a folder)",
+    "thumbs.db": "a system file of Windows (Thumbs.db: thumbnails of a folder)",
+    "ehthumbs.db": "a system file of Windows (ehthumbs.db: thumbnails of a folder)",
+    "desktop.ini": "a system file of Windows (desktop.ini: the view of a folder)",
+}
+_APPLE_DOUBLE = "a system file of macOS (AppleDouble: metadata of the file named behind ._)"
+_MACOS_ARCHIVE = "a system file of macOS (__MACOSX: metadata of the other files of the archive)"
+
+
+def system_file(path: str, found: str | None) -> str:
+    """Say what a file is that a system wrote for itself; empty for others.
+
+    A picture or a video is none of them, whatever its name.
+
+    Args:
+        path: of the file, or its name in an archive.
+        found: the format that its content shows.
+    """
+    if found not in (None, "Apple metadata"):
+        return ""
+    *folders, name = path.replace("\\", "/").split("/")
+    if found == "Apple metadata" or name.startswith("._"):
+        return _APPLE_DOUBLE
+    if "__MACOSX" in folders:
+        return _MACOS_ARCHIVE
+    return _SYSTEM_FILES.get(name.lower(), "")
 
 
 class Reader:
@@ -66,7 +90,9 @@ class Reader:
         try:
             if one.member is None:
                 evidence = open_evidence(Path(one.path), max_bytes=0, step=lambda _: step()).evidence
-                return Identity(evidence.sha256, evidence.media_type)
+                return Identity(
+                    evidence.sha256, evidence.media_type, system_file=system_file(one.path, evidence.format)
+                )
             return self._identify_member(one, step)
         except (UsageError, EvidenceError) as problem:
             return Identity(problem=str(problem))
@@ -88,14 +114,20 @@ class Reader:
         return replace(task, content=content) if len(content) <= MOST_SENT else task
 
     def _identify_member(self, one: Input, step: Callable[[], None]) -> Identity:
-        digest, head = hashlib.sha256(), b""
+        digest, head = hashlib.sha256(), bytearray()
         with self._archives(one.path).open(one.member) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-                head = head or chunk[:_HEAD]
+                head += chunk[: HEAD_BYTES - len(head)]
                 step()
-        media_type = "video" if sniff(head) in VIDEO_FORMATS else "image"
-        return Identity(digest.hexdigest(), media_type, NESTED if head.startswith(MAGICS) else "")
+        known = bytes(head)
+        found = sniff(known)
+        return Identity(
+            digest.hexdigest(),
+            media_type(known, found),
+            NESTED if head.startswith(MAGICS) else "",
+            system_file(one.member_name, found),
+        )
 
     def take(self, task: Task, *, max_bytes: int) -> "Taken":
         """Take in the bytes of a task.

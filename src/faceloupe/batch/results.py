@@ -16,11 +16,12 @@ from faceloupe.batch.table import cell, line
 from faceloupe.batch.tasks import Input, Task
 from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.types import Outcome
 
 MOST_ROWS = 200_000  # that are read back: what a page can hold; the CSV holds all
 SORTS: dict[str, tuple[str, bool]] = {  # for people -> column and whether it ascends
-    "Order of the files": ("", True),
+    "File order": ("", True),
     "Score, highest first": ("score", False),
     "Score, lowest first": ("score", True),
     "Path": ("path", True),
@@ -63,7 +64,7 @@ class BatchResults:
         except (FileNotFoundError, pd.errors.EmptyDataError):  # it is only just being begun
             return cls(pd.DataFrame({name: [] for name in types}), True)
         except (OSError, ValueError) as problem:
-            raise UsageError(f"The table of the batch cannot be read ({problem}); run the batch anew.") from problem
+            raise UsageError(f"The table of the batch cannot be read ({problem}); run the batch again.") from problem
         rows = rows[rows["outcome"].isin([outcome.value for outcome in Outcome])]
         return cls(rows.iloc[:MOST_ROWS].reset_index(drop=True), len(rows) <= MOST_ROWS)
 
@@ -112,9 +113,10 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
         raise UsageError(f"The table of the batch cannot be read ({problem.strerror}).") from problem
     if not hashes or not content:
         return content
-    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    header, *rows = csv.reader(io.StringIO(content.decode(ENCODING), newline=""))
     place = header.index("sha256")
-    return b"".join(line(row) for row in (header, *rows) if len(row) == len(header) and row[place] not in hashes)
+    left = (line(row) for row in (header, *rows) if len(row) == len(header) and row[place] not in hashes)
+    return b"".join(left).decode().encode(ENCODING)
 
 
 class Sources:
@@ -152,9 +154,9 @@ class Sources:
         """
         one = self._inputs.get(path)
         if one is None or one.problem:
-            raise UsageError(f"{path} is not there any more, or cannot be read; put it back.")
+            raise UsageError(f"{path} is missing or cannot be read; restore it.")
         if one.member is not None and media_type == "video":
-            raise UsageError(f"{path} lies in a ZIP, where a video cannot be looked at more closely; unpack it.")
+            raise UsageError(f"{path} is inside a ZIP, where a segment of a video cannot be analyzed; unpack it.")
         reader = Reader()
         try:
             return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).evidence_file

@@ -117,7 +117,7 @@ class BatchStore:
             private_folder(folder / _THUMBNAILS)
             kept = [str(path) for path in paths] + [str(path) for path in self._keep(folder / _UPLOADS, uploads)]
             if not kept:
-                raise UsageError("A batch needs files: upload some, or name a folder.")
+                raise UsageError("A batch needs files: upload some or name a folder.")
             created = made.isoformat(timespec="seconds")
             scoring = {"effort": settings.effort, "model": settings.model} if settings else {}
             batch = Batch(batch_id, printable_name(name), created, tuple(kept), str(root or ""), folder, **scoring)
@@ -126,7 +126,7 @@ class BatchStore:
         except OSError as problem:
             shutil.rmtree(folder, ignore_errors=True)
             raise UsageError(
-                f"The batch cannot be kept in {self._folder} ({problem.strerror or problem}); make room there."
+                f"The batch cannot be written to {self._folder} ({problem.strerror or problem}); free some space there."
             ) from problem
         except UsageError:
             shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faceloupe.errors import UsageError
-from faceloupe.report.spreadsheet import neutral
+from faceloupe.report.spreadsheet import ENCODING, neutral
 
 CONTRACT = (
     "path",
@@ -73,6 +73,11 @@ def line(cells: Sequence[str]) -> bytes:
     return stream.getvalue().encode()
 
 
+def header() -> bytes:
+    """The first line of a table, behind the byte order mark by which spreadsheets know the encoding."""
+    return line(COLUMNS).decode().encode(ENCODING)
+
+
 class Table:
     """A CSV open for appending; no other batch may write it meanwhile.
 
@@ -94,7 +99,7 @@ class Table:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | (0 if resume else os.O_EXCL), 0o644)
         except FileExistsError:
             raise UsageError(
-                f"{path} is there already, and nothing is overwritten; choose another name, or go on with --resume."
+                f"{path} already exists and is not overwritten; choose another name, or continue with --resume."
             ) from None
         except OSError as problem:
             raise self._unwritable(problem) from problem
@@ -102,7 +107,7 @@ class Table:
             self._lock()
             self._size = self._whole_rows()
             if self._size == 0:
-                self._append(line(COLUMNS))
+                self._append(header())
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -148,7 +153,7 @@ class Table:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
             if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise UsageError(f"Another batch is writing {self._path}; let it finish.") from None
+                raise UsageError(f"Another batch is writing to {self._path}; wait until it has finished.") from None
             # A file system without locks: nothing is lost as long as one batch writes the file.
 
     def _whole_rows(self) -> int:
@@ -159,14 +164,16 @@ class Table:
         """
         end = 0
         for number, (content, place) in enumerate(self._records()):
-            if number == 0 and content != line(COLUMNS):
+            if number == 0 and content not in (header(), line(COLUMNS)):  # older tables have no byte order mark
                 raise UsageError(
-                    f"{self._path} is no table of this version's batch (its first line differs), so it cannot be taken "
-                    "up; choose another name."
+                    f"{self._path} is not a batch table of this version (its first line differs), so it cannot be "
+                    "continued; "
+                    "choose another name."
                 )
             end = place.offset + place.length
-        if end == 0 and os.pread(self._descriptor, len(line(COLUMNS)), 0) != line(COLUMNS)[: self._length()]:
-            raise UsageError(f"{self._path} is no table of a batch, so it cannot be taken up; choose another name.")
+        begun = os.pread(self._descriptor, len(header()), 0)
+        if end == 0 and not (header().startswith(begun) or line(COLUMNS).startswith(begun)):
+            raise UsageError(f"{self._path} is not a batch table, so it cannot be continued; choose another name.")
         if end < self._length():
             os.ftruncate(self._descriptor, end)
         return end
@@ -202,6 +209,6 @@ class Table:
 
     def _unwritable(self, problem: OSError) -> UsageError:
         return UsageError(
-            f"{self._path} cannot be written ({problem.strerror or problem}); every row in it is whole, so "
-            "make room and go on with --resume."
+            f"{self._path} cannot be written ({problem.strerror or problem}); all rows in it are complete, so "
+            "free some space and continue with --resume."
         )

@@ -44,7 +44,7 @@ def _entries(archive: Archive, manifest: Manifest) -> Iterator[Entry]:
         except (KeyError, TypeError, ValueError, RecursionError):
             same = False
         if not same:
-            raise BundleError(f"Line {number} of {format.LOG} is no entry of a log, as it would be written.")
+            raise BundleError(f"Line {number} of {format.LOG} is not a valid entry of a log.")
         yield entry
 
 
@@ -101,9 +101,9 @@ class _Consistency:
                 case Rest(rest):
                     pass
         if rest["case"]["id"] != self._manifest.case_id:
-            yield f"{format.CASE} is of the case {rest['case']['id']}, and the bundle of {self._manifest.case_id}."
+            yield f"{format.CASE} belongs to the case {rest['case']['id']}, but the bundle to {self._manifest.case_id}."
         if (rest["log"]["head_sha256"], not same, next(lines, None)) != (_end(self._manifest)[1], False, None):
-            yield f"The log in {format.CASE} is not that of {format.LOG}."
+            yield f"The log in {format.CASE} differs from {format.LOG}."
         self._hear(rest, None)
         yield from self._whole()
 
@@ -121,30 +121,30 @@ class _Consistency:
         self._strays -= {name, *pictures}
         facts = {"sha256": item["sha256"], "run": run["id"], "report_sha256": run["report_sha256"]}
         if self._logged.get(run["id"]) != canonical(facts | {"pictures": run["pictures"]}):
-            yield f"Run {run['id']} in {format.CASE} is not the one that the log tells of."
+            yield f"Run {run['id']} in {format.CASE} is not the one recorded in the log."
         if self._hashes.get(name) != run["report_sha256"]:
-            yield f"{name} is not the report that was filed: its hash is not that of the case report."
+            yield f"{name} is not the report that was filed: its hash differs from the one in the case report."
         elif canonical(format.parsed(self._archive.read(name), name)) != canonical(run["report"]):
-            yield f"{name} is not the report that stands in {format.CASE}."
+            yield f"{name} is not the report in {format.CASE}."
         for picture, sha256 in pictures.items():
             if self._hashes.get(picture) != sha256:
-                yield f"{picture} is not the picture that was filed: its bytes have another hash, or are missing."
+                yield f"{picture} is not the picture that was filed: its hash differs, or it is missing."
 
     def _whole(self) -> Iterator[str]:
         """What is missing, or more than it should be, once all was read."""
         if self._items != Counter(self._filed):
-            yield f"The items of {format.CASE} are not those that the log says were filed."
+            yield f"The items of {format.CASE} are not those recorded as filed in the log."
         evidence = {format.evidence_name(sha256) for sha256 in self._items} if self._manifest.with_evidence else set()
         present = {name for name in self._hashes if name.startswith("evidence/")}
         for name in sorted(evidence ^ present):
-            yield f"{name} is {'missing' if name in evidence else 'no evidence that belongs in the bundle'}."
+            yield f"{name} is {'missing' if name in evidence else 'not evidence of this bundle'}."
         for name in sorted(evidence & present):
             if format.evidence_name(self._hashes[name]) != name:
-                yield f"{name} is not the evidence that was filed: its bytes have another hash."
+                yield f"{name} is not the evidence that was filed: its hash differs."
         if len(self._logged) - self._runs != self._manifest.withheld_runs:
-            yield f"The log tells of {len(self._logged)} runs, and {format.CASE} has {self._runs}."
+            yield f"The log records {len(self._logged)} runs, but {format.CASE} has {self._runs}."
         for name in sorted(self._strays):
             yield f"{name} belongs to no run of the case."
         for action, counted in self._told.items():
             if counted != self._said[action]:
-                yield f"The {action}s in {format.CASE} are not those that the log tells of."
+                yield f"The {action}s in {format.CASE} are not those recorded in the log."

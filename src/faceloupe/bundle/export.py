@@ -240,7 +240,7 @@ def _write_parts(
             while chunk := kept.read(format.CHUNK):
                 stream.write(chunk)
         if writer.members[-1].sha256 != sha256:
-            raise CaseError(f"The kept file {sha256[:12]} changed while it was exported; repeat the export.")
+            raise CaseError(f"The stored file {sha256[:12]} changed during the export; export it again.")
         step()
 
 

@@ -108,7 +108,7 @@ class Manifest:
         values = parsed(content, MANIFEST)
         form = values.get("format") if isinstance(values, dict) else None
         if form != FORMAT:
-            raise BundleError(f"{MANIFEST} is of format {form!r}, and this release reads format {FORMAT!r} only.")
+            raise BundleError(f"{MANIFEST} has the format {form!r}; this version reads only format {FORMAT!r}.")
         try:
             manifest = cls(
                 created_utc=values["created_utc"],
@@ -143,4 +143,4 @@ def parsed(content: bytes, name: str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        raise BundleError(f"{name} is no JSON.") from None
+        raise BundleError(f"{name} is not valid JSON.") from None

@@ -39,7 +39,7 @@ class Archive:
             self._zip = zipfile.ZipFile(stream)
         except _DAMAGE as problem:
             if head != b"PK":
-                raise UsageError("The file is no ZIP; give a bundle that `faceloupe case export` has made.") from None
+                raise UsageError("The file is not a ZIP file; give a bundle made by `faceloupe case export`.") from None
             raise BundleError(f"The ZIP is damaged or cut short: {_words(problem)}.") from None
         self._members = {info.filename: info for info in self._zip.infolist()}
         seen: set[str] = set()
@@ -51,7 +51,7 @@ class Archive:
         self.sizes = {name: info.file_size for name, info in self._members.items()}
         length = stream.seek(0, os.SEEK_END)
         if sum(self.sizes.values()) > length:  # members that share their bytes
-            raise BundleError("The members of the ZIP are larger than the file that holds them.")
+            raise BundleError("The members of the ZIP are larger than the ZIP itself.")
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The content of a member, a piece at a time.
@@ -96,15 +96,15 @@ class Archive:
 def _odd(info: zipfile.ZipInfo, seen: set[str]) -> str:
     """What a bundle's member never is, and this one is; empty where there is nothing."""
     if not is_name(info.orig_filename):  # absolute, with "..", a backslash, a drive letter, a folder, ...
-        return "no bundle has, and whose name could lead elsewhere"
+        return "has a name that no bundle uses and that could lead outside of it"
     if info.filename.casefold() in seen:
-        return "comes twice"
+        return "occurs twice"
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
         return "is a link or another special file"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted"
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-        return "is compressed, which no member of a bundle is"
+        return "is compressed; members of a bundle are never compressed"
     return ""
 
 

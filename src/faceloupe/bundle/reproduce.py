@@ -79,7 +79,7 @@ def reproduce(
 def _hashed(folder: Path, progress: Progress | None) -> dict[str, Path]:
     """The files of a folder by their SHA-256."""
     if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}; name the one that holds the evidence.")
+        raise UsageError(f"There is no folder {folder}; give the folder that contains the evidence.")
     paths, hashes = [path for path in sorted(folder.rglob("*")) if path.is_file()], {}
     for number, path in enumerate(paths, 1):
         try:
@@ -97,7 +97,7 @@ def _evidence(archive: Archive, sha256: str, found: Mapping[str, Path], folder: 
     name = format.evidence_name(sha256)
     if name not in archive.sizes:
         if sha256 not in found:
-            raise UsageError("Its evidence is not in the bundle, nor in a folder given with --evidence.")
+            raise UsageError("Its evidence is neither in the bundle nor in a folder given with --evidence.")
         return found[sha256]
     path = folder / sha256
     try:
@@ -105,7 +105,9 @@ def _evidence(archive: Archive, sha256: str, found: Mapping[str, Path], folder: 
             for chunk in archive.chunks(name):
                 stream.write(chunk)
     except OSError as problem:
-        raise UsageError(f"Its evidence cannot be written to {folder} ({problem.strerror}); make room there.") from None
+        raise UsageError(
+            f"Its evidence cannot be written to {folder} ({problem.strerror}); free some space there."
+        ) from None
     return path
 
 
@@ -119,7 +121,7 @@ def _one(item: Report, path: Path, loaded: dict[Settings, Analyzer], progress: P
         loaded[networks] = Analyzer.load(networks)
     evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
     if evidence_file.evidence.sha256 != item["sha256"]:
-        raise UsageError("Its evidence changed while it was read; repeat this.")
+        raise UsageError("Its evidence changed while it was read; try again.")
     # A pass that explains adds up in another order than one that does not: the last digits would differ.
     explain = any("heatmap" in name for name in run["pictures"])
     after = analyze(
@@ -133,7 +135,7 @@ def _settings(report: Report) -> Settings:
     try:
         then = Settings.of_report(report["settings"])
     except (KeyError, TypeError, ValueError):
-        raise UsageError("The settings of its report are not those of this release.") from None
+        raise UsageError("The settings of its report are not those of this version.") from None
     here = Settings.from_environment()
     return replace(then, **{name: min(getattr(then, name), getattr(here, name)) for name in _LIMITS})
 
@@ -143,9 +145,9 @@ def _compared(item: Report, before: Report, after: Report) -> Reproduction:
     versions = tuple(_differences(before, after))
     identity = {"sha256": item["sha256"], "name": item["name"], "versions": versions}
     if before["outcome"] != after["outcome"]:
-        return Reproduction(**identity, problem=f"Its outcome was {before['outcome']}, and is {after['outcome']}.")
+        return Reproduction(**identity, problem=f"Its outcome was {before['outcome']} and is now {after['outcome']}.")
     if then.keys() != now.keys():
-        return Reproduction(**identity, problem="Other faces are found in it, or in other frames.")
+        return Reproduction(**identity, problem="Other faces were found, or faces in other frames.")
     pairs = [(one, now[name]) for name, one in then.items()]
     if any(old[0] != new[0] or (old[1] is None) != (new[1] is None) for old, new in pairs):
         return Reproduction(**identity, problem="The outcome of one of its faces differs.")

@@ -40,7 +40,7 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise UsageError(f"{path} is no Ed25519 key; restore it from a backup, or remove it to have a new one made.")
+        raise UsageError(f"{path} is not an Ed25519 key; restore it from a backup, or remove it to create a new one.")
     return key
 
 
@@ -72,7 +72,7 @@ def read_public(pem: bytes, name: str) -> Ed25519PublicKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise BundleError(f"{name} is no Ed25519 public key in PEM.")
+        raise BundleError(f"{name} is not an Ed25519 public key in PEM format.")
     return key
 
 

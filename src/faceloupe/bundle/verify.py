@@ -54,7 +54,7 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
         UsageError: the file is no ZIP.
         BundleError: ``key`` is no public key.
     """
-    expected = None if key is None else fingerprint(read_public(key, "The key given"))
+    expected = None if key is None else fingerprint(read_public(key, "The given key"))
     findings: list[Finding] = []
 
     def checked(good: str, problems: Iterable[str]) -> bool:
@@ -66,7 +66,7 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
         archive = Archive(stream)
     except BundleError as problem:
         return Verification((Finding(good=False, text=str(problem)),), None)
-    findings.append(Finding(good=True, text=f"The ZIP is sound, and has {len(archive.sizes):,} members."))
+    findings.append(Finding(good=True, text=f"The ZIP is valid and has {len(archive.sizes):,} members."))
     mark, problems = _signature(archive, expected)
     checked(f"{format.MANIFEST} is signed by the key {mark}.", problems)
     try:
@@ -74,15 +74,15 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
     except BundleError as problem:
         _add_once(findings, str(problem))
         return Verification(tuple(findings), mark)
-    whole = checked("The members are those of the manifest.", _listing(archive, manifest))
-    whole &= checked("Every member has the size and SHA-256 of the manifest.", _hashes(archive, manifest, step))
+    whole = checked("The members match the manifest.", _listing(archive, manifest))
+    whole &= checked("Every member has the size and SHA-256 in the manifest.", _hashes(archive, manifest, step))
     if whole:
         head = manifest.log_head_sha256
         checked(
-            f"The chain of the log is whole: {manifest.log_entries:,} entries, head {head}.",
+            f"The chain of the log is intact: {manifest.log_entries:,} entries, head {head}.",
             log_problems(archive, manifest),
         )
-        checked("Case report, log, reports, pictures and evidence agree.", case_problems(archive, manifest))
+        checked("Case report, log, reports, pictures and evidence are consistent.", case_problems(archive, manifest))
     return Verification(tuple(findings), mark)
 
 
@@ -110,25 +110,25 @@ def _signature(archive: Archive, expected: str | None) -> tuple[str | None, list
             return mark, [f"The bundle is not signed: {format.SIGNATURE} is missing."]
         if not signed_by(public, archive.read(format.SIGNATURE), content):
             names = f"{format.MANIFEST}, {format.SIGNATURE} or {format.PUBLIC_KEY}"
-            return mark, [f"The signature does not fit: {names} was altered."]
+            return mark, [f"The signature does not match: {names} was altered."]
     except BundleError as problem:
         return mark, [str(problem)]
     if expected not in (None, mark):
-        return mark, [f"The bundle is signed by another key than the one given: by {mark}, not by {expected}."]
+        return mark, [f"The bundle is signed by the key {mark}, not by the given key {expected}."]
     return mark, []
 
 
 def _listing(archive: Archive, manifest: Manifest) -> Iterator[str]:
     names = [member.name for member in manifest.members]
     if names != sorted(set(names)):
-        yield f"{format.MANIFEST} lists a member twice, or not in order."
+        yield f"{format.MANIFEST} lists a member twice or out of order."
     present = set(archive.sizes) - set(format.UNLISTED)
     for name in sorted(present - set(names)):
         yield f"{name} is not listed in {format.MANIFEST}."
     for name in sorted(set(names) - present):
         yield f"{name} is missing."
     for name in sorted({format.CASE, format.LOG, format.ITEMS, format.PUBLIC_KEY} - set(names)):
-        yield f"{format.MANIFEST} does not list {name}, which every bundle has."
+        yield f"{format.MANIFEST} does not list {name}, which every bundle must have."
 
 
 def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator[str]:
@@ -138,7 +138,7 @@ def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator
             continue  # said already
         size = archive.sizes[member.name]
         if size != member.size:  # before it is read: it could be of any size
-            yield f"{member.name} has {size:,} bytes, and {member.size:,} in {format.MANIFEST}."
+            yield f"{member.name} has {size:,} bytes instead of {member.size:,} as in {format.MANIFEST}."
             continue
         digest = hashlib.sha256()
         try:
@@ -151,4 +151,4 @@ def _hashes(archive: Archive, manifest: Manifest, step: Step | None) -> Iterator
             yield str(problem)
             continue
         if digest.hexdigest() != member.sha256:
-            yield f"{member.name} was altered: its SHA-256 is not that of {format.MANIFEST}."
+            yield f"{member.name} was altered: its SHA-256 differs from {format.MANIFEST}."

@@ -63,7 +63,7 @@ def check(chain: Iterable[Entry], witness: ExpectedHeads) -> LogCheck:
     if last > count:
         return broken(count + 1, f"Entry {count + 1} is missing: the chain had {last} or more.")
     if witness.head and witness.head.seq == count and witness.head.sha256 != previous:
-        return broken(count, f"Entry {count} is not the head that was noted.")
+        return broken(count, f"Entry {count} is not the recorded head.")
     return LogCheck(ok=True, entries=count, head_sha256=previous)
 
 
@@ -76,7 +76,7 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
     known = ExpectedHeads(head(connection, chain) or Head(chain, 0, START), noted or {})
     found = check(entries(connection, chain), known)
     if noted is None and found.ok:
-        reason = "The file of heads is gone, so that entries could be missing at the end."
+        reason = "The file of heads is missing, so entries could be missing at the end."
         return replace(found, ok=False, first_broken=found.entries + 1, reason=reason)
     return found
 
@@ -88,9 +88,9 @@ def _problem(entry: Entry, number: int, previous: str, witness: ExpectedHeads) -
     if witness.head and number > witness.head.seq:
         return f"Entry {number} was inserted: the chain ends with entry {witness.head.seq}."
     if not entry.intact:
-        return f"Entry {number} was edited: its content is not what its hash was taken over."
+        return f"Entry {number} was edited: its content does not match its hash."
     if entry.previous_sha256 != previous:
         return f"Entry {number} does not follow the entry before it: one of the two was replaced."
     if witness.hashes.get(number, entry.sha256) != entry.sha256:
-        return f"Entry {number} was replaced: its hash is not the one that was noted."
+        return f"Entry {number} was replaced: its hash is not the recorded one."
     return ""

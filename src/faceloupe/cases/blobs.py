@@ -30,8 +30,9 @@ def in_words(folder: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise CaseError(
-            f"The data folder {folder} cannot be used ({problem.strerror or problem}), so this was not kept; make room "
-            "there, or check its permissions, and repeat it."
+            f"The data folder {folder} cannot be used ({problem.strerror or problem}), so nothing was saved; free "
+            "some space "
+            "there or check its permissions, and try again."
         ) from problem
 
 
@@ -48,7 +49,7 @@ class BlobStore:
     def path(self, sha256: str) -> Path:
         """Where the bytes with this hash lie, or would."""
         if not _SHA256.fullmatch(sha256):
-            raise CaseError("A SHA-256 has 64 hexadecimal digits, in lower case.")
+            raise CaseError("A SHA-256 has 64 lower-case hexadecimal digits.")
         return self._folder / sha256[:2] / sha256[2:]
 
     def holds(self, sha256: str) -> bool:
@@ -75,7 +76,7 @@ class BlobStore:
             try:
                 with temporary.open("xb") as writing:
                     if _digest(_evidence(stream), size, step, writing) != sha256:
-                        raise EvidenceError("The file changed while it was filed; file it anew.")
+                        raise EvidenceError("The file changed while it was filed; file it again.")
                     writing.flush()
                     os.fchmod(writing.fileno(), 0o444)
                     os.fsync(writing.fileno())
@@ -105,7 +106,7 @@ class BlobStore:
         except OSError as problem:
             raise CaseError(f"{_named(sha256)} cannot be read ({problem.strerror}); restore it.") from problem
         if found != sha256:
-            raise CaseError(f"{_named(sha256)} is damaged: its bytes have the hash {found}; restore it.")
+            raise CaseError(f"{_named(sha256)} is damaged: its hash is {found}; restore it.")
 
     def read(self, sha256: str) -> bytes:
         """All bytes, checked.
@@ -118,12 +119,12 @@ class BlobStore:
         except OSError as problem:
             raise CaseError(f"{_named(sha256)} cannot be read ({problem.strerror}); restore it.") from problem
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise CaseError(f"{_named(sha256)} is damaged: its bytes have another hash; restore it.")
+            raise CaseError(f"{_named(sha256)} is damaged: its hash differs; restore it.")
         return content
 
 
 def _named(sha256: str) -> str:
-    return f"The kept file {sha256[:12]}"
+    return f"The stored file {sha256[:12]}"
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:

@@ -9,13 +9,14 @@ from faceloupe.cases import migrations
 from faceloupe.errors import CaseError
 
 _WAIT_S = 60.0  # for another writer to end
-_READONLY = "The data folder {folder} cannot be written; change its permissions, or name another."
+_READONLY = "The data folder {folder} cannot be written; change its permissions or choose another folder."
 _CLOSED = "The case database in {folder} cannot be opened; check the permissions of the folder."
-_BUSY = "The case database in {folder} has been in use for a minute; repeat this in a while."
+_BUSY = "The case database in {folder} has been in use for a minute; try again later."
 _DAMAGED = "The case database in {folder} is damaged; restore the folder from a backup."
 _SENTENCES = {
-    sqlite3.SQLITE_FULL: "The disk of the data folder {folder} is full, and this was not kept; make room, repeat it.",
-    sqlite3.SQLITE_IOERR: "The disk of the data folder {folder} fails, or is full; check it, and repeat this.",
+    sqlite3.SQLITE_FULL: "The disk of the data folder {folder} is full, so nothing was saved; free some space and try "
+    "again.",
+    sqlite3.SQLITE_IOERR: "The disk of the data folder {folder} has failed or is full; check it and try again.",
     sqlite3.SQLITE_READONLY: _READONLY,
     sqlite3.SQLITE_CANTOPEN: _CLOSED,
     sqlite3.SQLITE_PERM: _CLOSED,

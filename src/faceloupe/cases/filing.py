@@ -158,7 +158,7 @@ class Filing(Journal):
             evidence_file = None
         if evidence_file is None or evidence_file.evidence.sha256 != sha256:
             self.verify_evidence(sha256)  # says and logs what is wrong
-            raise CaseError(f"The kept file {sha256[:12]} cannot be read now; repeat this.")
+            raise CaseError(f"The stored file {sha256[:12]} cannot be read; try again.")
         named = dataclasses.replace(evidence_file.evidence, name=printable_name(name) or sha256[:12])
         return dataclasses.replace(evidence_file, evidence=named)
 

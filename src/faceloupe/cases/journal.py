@@ -219,4 +219,4 @@ def _shown(case_id: str) -> str:
 
 
 def _unknown(case_id: str) -> PolicyViolation:
-    return PolicyViolation(f"There is no case {_shown(case_id)}; `faceloupe case list` names those that there are.")
+    return PolicyViolation(f"There is no case {_shown(case_id)}; see `faceloupe case list`.")

@@ -67,9 +67,7 @@ def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item
     """
     signed = "SELECT 1 FROM sign_offs WHERE case_id = ? AND (item_id = ? OR item_id IS NULL) AND reviewer_key = ?"
     if connection.execute(signed, (case_id, item.id, person_key(name))).fetchone():
-        raise PolicyViolation(
-            f"{name} has signed this as its reviewer, and cannot decide it as well; ask somebody else."
-        )
+        raise PolicyViolation(f"{name} has signed this as its reviewer and cannot also decide it; ask another person.")
 
 
 def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item | None, name: str) -> None:
@@ -81,13 +79,13 @@ def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item
         PolicyViolation: the item is not decided, or the person is the case's examiner or made the decision.
     """
     if item is not None and item.decision is None:
-        raise PolicyViolation("There is no decision on the item that could be signed; enter one first.")
+        raise PolicyViolation("The item has no decision to sign; enter one first.")
     person = person_key(name)
     if person == person_key(queries.case(connection, case_id).examiner):
-        raise PolicyViolation(f"{name} is the examiner of the case, and cannot review it; ask somebody else.")
+        raise PolicyViolation(f"{name} is the examiner of the case and cannot review it; ask another person.")
     decided = "SELECT 1 FROM decisions JOIN items ON items.id = item_id WHERE case_id = ? AND examiner_key = ?"
     values: tuple[object, ...] = (case_id, person)
     if item is not None:
         decided, values = f"{decided} AND item_id = ?", (*values, item.id)
     if connection.execute(decided, values).fetchone():
-        raise PolicyViolation(f"{name} has decided what is to be signed, and cannot review it; ask somebody else.")
+        raise PolicyViolation(f"{name} has made the decision to be signed and cannot review it; ask another person.")

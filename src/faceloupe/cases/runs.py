@@ -27,10 +27,12 @@ def report_text(connection: Connection, run_id: str) -> str:
     """
     found = queries.report(connection, run_id)
     if found is None:
-        raise CaseError("There is no such run in the store; list the runs of the item.")
+        raise CaseError("There is no such run in the store.")
     text, sha256 = found
     if hashlib.sha256(text.encode()).hexdigest() != sha256:
-        raise CaseError(f"The report of run {run_id} is not what was filed; restore the data folder from a backup.")
+        raise CaseError(
+            f"The report of run {run_id} differs from what was filed; restore the data folder from a backup."
+        )
     return text
 
 
@@ -80,7 +82,7 @@ class Runs(Filing):
         with self._writing(case_id, Action.RUN, actor, sha256=sha256) as writing:
             item, connection = writing.item(case_id, sha256), writing.connection
             if report["evidence"]["sha256"] != sha256:
-                raise PolicyViolation("The report is of other evidence than the item; file it to the item it is of.")
+                raise PolicyViolation("The report belongs to other evidence than the item; file it to its own item.")
             connection.execute(
                 "INSERT INTO runs (id, item_id, created_utc, actor, outcome, score, report_sha256, report)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

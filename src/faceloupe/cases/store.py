@@ -205,4 +205,4 @@ def _word(text: str, words: type[Outcome] | type[Confidence], what: str) -> str:
     try:
         return words(text.strip().lower()).value
     except ValueError:
-        raise UsageError(f"The {what} is one of {', '.join(words)}, not {text!r}.") from None
+        raise UsageError(f"The {what} must be one of {', '.join(words)}, not {text!r}.") from None

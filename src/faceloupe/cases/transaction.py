@@ -32,8 +32,8 @@ def find_item(connection: Connection, case_id: str, prefix: str, viewer: str | N
     found = queries.items_beginning(connection, case_id, digits, viewer) if _PREFIX.fullmatch(digits) else ()
     if len(found) != 1:
         raise PolicyViolation(
-            f"{'Several items' if found else 'No item'} of the case can be meant by {printable_name(digits)[:64]!r}; "
-            "give the first digits of its SHA-256, four or more."
+            f"{'Several items' if found else 'No item'} of the case matches {printable_name(digits)[:64]!r}; "
+            "give at least the first four digits of its SHA-256."
         )
     return found[0]
 

@@ -23,13 +23,21 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
         "paths", metavar="PATH", nargs="+", help="a folder, a file, a ZIP, or - for a list of them on stdin"
     )
     parser.add_argument(
-        "--csv", metavar="OUT", type=Path, required=True, help="the table; Parquet if it ends in .parquet"
+        "--csv",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help="table to write: CSV, or Parquet if the name ends in .parquet",
     )
-    parser.add_argument("--workers", metavar="N", type=int, help="worker processes; as many as there are cores else")
-    parser.add_argument("--resume", action="store_true", help="go on with a table that was begun")
-    parser.add_argument("--json-dir", metavar="DIR", type=Path, help="also keep the full reports there")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="what carries out the work")
-    parser.add_argument("--ray-address", metavar="ADDRESS", help="of a Ray cluster; this machine alone else")
+    parser.add_argument("--workers", metavar="N", type=int, help="number of worker processes (default: one per core)")
+    parser.add_argument("--resume", action="store_true", help="continue a table that is not finished")
+    parser.add_argument("--json-dir", metavar="DIR", type=Path, help="also write the full reports to this folder")
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="where the workers run (default: local)"
+    )
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster (default: this machine alone)"
+    )
 
 
 def batch(options: argparse.Namespace, settings: Settings, console: "Console") -> int:
@@ -48,7 +56,7 @@ def batch(options: argparse.Namespace, settings: Settings, console: "Console") -
         console.clear()
     console.emit(summary(batch_progress, options.csv))
     if not batch_progress.done:
-        console.complain("there are no files at the paths given; the table holds its header alone.")
+        console.complain("there are no files at the given paths; the table contains only its header.")
     return 0
 
 
@@ -58,7 +66,7 @@ def _engine(options: argparse.Namespace) -> "EngineMaker":
 
         return partial(RayEngine, address=options.ray_address, workers=options.workers)
     if options.ray_address:
-        raise UsageError("--ray-address goes with --engine ray.")
+        raise UsageError("--ray-address needs --engine ray.")
     from faceloupe.batch.executors.local import LocalEngine
 
     return partial(LocalEngine, workers=options.workers)
@@ -66,7 +74,7 @@ def _engine(options: argparse.Namespace) -> "EngineMaker":
 
 def _show(console: "Console", batch_progress: "BatchProgress") -> None:
     whole = "" if batch_progress.total is None else f" of {max(batch_progress.total, batch_progress.done):,}"
-    rate = "" if batch_progress.rate is None else f", {batch_progress.rate:.1f} a second"
+    rate = "" if batch_progress.rate is None else f", {batch_progress.rate:.1f} per second"
     left = "" if batch_progress.seconds_left is None else f", {_duration(batch_progress.seconds_left)} left"
     console.progress(
         f"{batch_progress.done:,} files{whole}{rate}{left}: {_outcomes(batch_progress)}", batch_progress.share or 0.0
@@ -89,14 +97,14 @@ def _duration(seconds: float) -> str:
 def summary(batch_progress: "BatchProgress", out: Path) -> str:
     """What a batch came to, as lines to read."""
     lines = [f"Table      {out}"]
-    before = f", {batch_progress.resumed:,} of them before" if batch_progress.resumed else ""
+    before = f", {batch_progress.resumed:,} of them in earlier runs" if batch_progress.resumed else ""
     lines.append(f"Files      {batch_progress.done:,}{before}")
     lines += [
         f"{'Outcomes' if not number else '':<10} {count:>8,}  {outcome.value.replace('_', ' ')}"
         for number, (outcome, count) in enumerate(batch_progress.outcomes.items())
     ]
     lines.append(
-        f"Duplicates: {batch_progress.duplicates:,} identical, {batch_progress.near_duplicates:,} near-identical"
+        f"Duplicates {batch_progress.duplicates:,} identical, {batch_progress.near_duplicates:,} near-identical"
     )
     fresh = batch_progress.done - batch_progress.resumed
     pace = f", {fresh / batch_progress.seconds:.1f} files a second" if fresh and batch_progress.seconds else ""

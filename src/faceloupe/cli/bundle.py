@@ -43,10 +43,11 @@ def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "
         )
     if not exported.drawn:
         console.complain(
-            f"The report is not in the bundle as HTML and PDF: that is done up to {MOST_DRAWN} items, none withheld."
+            f"The bundle contains no HTML and PDF report: these are made for up to {MOST_DRAWN} items, and only if no "
+            "result is withheld."
         )
     if not exported.log_good:
-        console.complain("The log of the case is broken, and the check of the bundle will say so.")
+        console.complain("The log of the case is broken; `faceloupe verify` will report it for this bundle.")
     return 0
 
 
@@ -73,14 +74,14 @@ def reproduce(options: argparse.Namespace, console: "Console") -> int:
                 logits.append(found.logit_difference)
                 console.emit(f"{label}: differs by {scores[-1]:.3g} in score, {logits[-1]:.3g} in logit")
             elif not found.problem:
-                console.emit(f"{label}: the same outcome; there is no score to compare")
+                console.emit(f"{label}: same outcome, no score to compare")
             compared += found.score_difference is not None or not found.problem
             for version in found.versions:
                 console.emit(f"{label}: {version}")
             if found.problem:
                 problems += 1
-                console.complain(f"{label} is not reproduced: {found.problem}")
-        differences = f"score {max(scores):.3g}, logit {max(logits):.3g}" if scores else "nothing could be compared"
+                console.complain(f"{label}was not reproduced: {found.problem}")
+        differences = f"score {max(scores):.3g}, logit {max(logits):.3g}" if scores else "nothing to compare"
         console.emit(f"Largest difference over {compared:,} of {items:,} examined items: {differences}")
     return 1 if problems else 0
 
@@ -106,7 +107,7 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
     try:
         found = check(stream, key=key, step=partial(console.progress, "Hashing"))
     except OSError as problem:
-        cause = problem.strerror or "it is no regular file"
+        cause = problem.strerror or "it is not a regular file"
         raise UsageError(f"The bundle {options.bundle} cannot be read ({cause}); give a file.") from problem
     except BundleError as problem:  # of the key: what is wrong with the bundle is a finding
         raise UsageError(str(problem)) from problem
@@ -122,20 +123,30 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``faceloupe case export``, after the case."""
-    parser.add_argument("--out", metavar="BUNDLE.zip", type=Path, required=True, help="the file, which must not exist")
-    parser.add_argument("--with-evidence", action="store_true", help="also put the evidence into it")
-    parser.add_argument("--examiner", metavar="WHO", help="who exports; the user who is logged in else")
-    parser.add_argument("--language", metavar="CODE", default="en", help="of the fixed texts: en (default) or de")
-    parser.add_argument("--organization", metavar="TEXT", default="", help="that issues the report")
+    parser.add_argument(
+        "--out", metavar="BUNDLE.zip", type=Path, required=True, help="file to write; it must not exist"
+    )
+    parser.add_argument("--with-evidence", action="store_true", help="include the evidence files")
+    parser.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: the user who is logged in)")
+    parser.add_argument(
+        "--language", metavar="CODE", default="en", help="language of the report: en or de (default: en)"
+    )
+    parser.add_argument(
+        "--organization", metavar="TEXT", default="", help="organization that issues the report (default: none)"
+    )
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``faceloupe verify``."""
     parser.add_argument("bundle", metavar="BUNDLE", type=Path)
-    parser.add_argument("--key", metavar="PUBLIC.pem", type=Path, help="public key that must have signed it")
+    parser.add_argument(
+        "--key", metavar="PUBLIC.pem", type=Path, help="public key that the bundle must be signed with (default: any)"
+    )
 
 
 def add_reproduce(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``faceloupe reproduce``."""
     add_verify(parser)
-    parser.add_argument("--evidence", metavar="FOLDER", type=Path, help="where evidence that it lacks is looked for")
+    parser.add_argument(
+        "--evidence", metavar="FOLDER", type=Path, help="folder with the evidence that is not in the bundle"
+    )

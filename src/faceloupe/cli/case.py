@@ -79,7 +79,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
                 workflow.analyze(item, analyzer, progress=console.progress)
         except FaceLoupeError as problem:
             console.clear()
-            console.complain(f"{path.name} was filed, but not analyzed: {problem}")
+            console.complain(f"{path.name} was filed but not analyzed: {problem}")
             code = 2
         console.clear()
         console.emit("  ".join((item.sha256, f"{_result(_shown(workflow, item.sha256)):<14}", item.name)))
@@ -99,7 +99,7 @@ def _result(item: Item) -> str:
 def _list(options: argparse.Namespace, console: Console) -> int:
     cases = _store().cases()
     if not cases:
-        console.emit("There is no case yet; `faceloupe case create NAME` opens one.")
+        console.emit("There are no cases yet; create one with `faceloupe case create NAME`.")
         return 0
     rows = [("Case", "Opened", "Items", "Blind", "Examiner", "Name")]
     for case in cases:
@@ -130,7 +130,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     else:
         console.emit("\n".join(_description(store, case, items)))
     if hidden:
-        console.complain(f"Items whose results are hidden from {viewer} until {viewer} has decided them: {hidden:,}.")
+        console.complain(f"Items whose results are hidden from {viewer} until {viewer} decides them: {hidden:,}.")
     return 0
 
 
@@ -243,22 +243,24 @@ def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) 
             parser.add_argument("case", metavar="CASE", help="id of the case")
         return parser
 
-    create = action("create", "open a case, and print its id", of_case=False)
+    create = action("create", "create a case and print its id", of_case=False)
     create.add_argument("name", metavar="NAME")
-    create.add_argument("--examiner", metavar="WHO", help="who is in charge")
-    create.add_argument("--blind", action="store_true", help="keep scores from examiners until they have decided")
-    add = action("add", "file evidence to a case, and analyze it", parents=[effort])
+    create.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: none)")
+    create.add_argument(
+        "--blind", action="store_true", help="hide results from each examiner until that examiner has decided"
+    )
+    add = action("add", "add evidence to a case and analyze it", parents=[effort])
     add.add_argument("files", metavar="FILE", type=Path, nargs="+")
-    add.add_argument("--examiner", metavar="WHO", help="who files it; the user who is logged in else")
-    add.add_argument("--no-analysis", action="store_true", help="only file it")
+    add.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: the user who is logged in)")
+    add.add_argument("--no-analysis", action="store_true", help="add the files without analyzing them")
     action("list", "list the cases", of_case=False)
     show = action("show", "show a case")
-    show.add_argument("--json", action="store_true", help="print the data of the case report and nothing else")
-    show.add_argument("--examiner", metavar="WHO", help="who looks; the user who is logged in else")
+    show.add_argument("--json", action="store_true", help="print only the case report as JSON")
+    show.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: the user who is logged in)")
     note = action("note", "write a note on a case or an item")
     note.add_argument("text", metavar="TEXT")
     note.add_argument("--author", metavar="WHO", required=True)
-    decide = action("decide", "enter an examiner's own view of an item")
+    decide = action("decide", "record an examiner's decision on an item")
     decide.add_argument("--outcome", metavar="WORD", required=True, help=", ".join(Outcome))
     decide.add_argument("--reason", metavar="TEXT", required=True)
     decide.add_argument("--confidence", metavar="WORD", required=True, help=", ".join(Confidence))
@@ -269,4 +271,4 @@ def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) 
         parser.add_argument("--item", metavar="SHA", required=required, help="first digits of the item's SHA-256")
     bundle.add_export(action("export", "write a case as one signed bundle"))
     verify = action("verify-log", "check the log of a case, or all logs", of_case=False)
-    verify.add_argument("case", metavar="CASE", nargs="?", help="id of the case; all cases where none is given")
+    verify.add_argument("case", metavar="CASE", nargs="?", help="id of the case (default: all cases)")

@@ -24,6 +24,17 @@ from faceloupe.system.logging import keep_log
 from faceloupe.types import Evidence
 
 _LOG = logging.getLogger(__name__)
+_EXTRAS = {  # module -> extra of the package that installs it
+    "imagehash": "batch",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "pandas": "batch",
+    "plotly": "app",
+    "pyarrow": "batch",
+    "reportlab": "report",
+    "starlette": "app",
+    "streamlit": "app",
+}
 
 
 def _number(value: float | None, form: str = ".2f") -> str:
@@ -40,7 +51,7 @@ def _table(report: dict[str, Any]) -> str:
         f"File       {evidence['name']}",
         f"SHA-256    {evidence['sha256']}",
         f"Content    {evidence['format'] or 'unknown'}, {size}{evidence['size_bytes']:,} bytes",
-        f"Effort     {report['settings']['effort'] or 'none of the three, as the model was named'}",
+        f"Effort     {report['settings']['effort'] or 'none (a model was named)'}",
         f"Model      {report['model']['id']} (weights {report['model']['weights_sha256'][:8]}, verified)",
         f"Outcome    {report['outcome'].replace('_', ' ')}",
         f"Reason     {report['reason']}",
@@ -52,8 +63,8 @@ def _table(report: dict[str, Any]) -> str:
             f"log10 LR   {report['log10_lr']:+.2f}: {report['verbal']}",
             f"Errors     of single faces: {rates['fpr']:.1%} of {rates['n_real']} authentic were called manipulated "
             f"(95 % interval {low:.1%} to {high:.1%}),",
-            f"           {rates['fnr']:.1%} of {rates['n_fake']} manipulated ones authentic, "
-            f"{rates['inconclusive']:.0%} of all neither; measured on",
+            f"           {rates['fnr']:.1%} of {rates['n_fake']}manipulated were called authentic, "
+            f"{rates['inconclusive']:.0%} of all were inconclusive; measured on",
             f"           {rates['measured_on']}",
         ]
     if "video" in report:
@@ -74,7 +85,7 @@ def _table(report: dict[str, Any]) -> str:
 
 def _clip_facts(report: dict[str, Any]) -> str:
     evidence, video = report["evidence"], report["video"]
-    rate = "no frame rate" if evidence["frame_rate"] is None else f"{evidence['frame_rate']:.5g} frames/s"
+    rate = "frame rate unknown" if evidence["frame_rate"] is None else f"{evidence['frame_rate']:.5g} frames/s"
     varying = " on average" if video["variable_frame_rate"] else ""
     return f"{video['codec']}, {_number(evidence['duration_s'])} s, {rate}{varying}, "
 
@@ -82,7 +93,7 @@ def _clip_facts(report: dict[str, Any]) -> str:
 def _tracks(report: dict[str, Any]) -> list[str]:
     looked, cuts = len(report["frames"]), len(report["cuts"])
     between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
-    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} looked at, {between}"]
+    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} analyzed, {between}"]
     if report["faces"]:
         columns = f"{'Track':>5}  {'Person':>6}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
         lines += ["", f"{columns}  Seen (frames scored)"]
@@ -99,6 +110,7 @@ def _tracks(report: dict[str, Any]) -> list[str]:
 
 def _analyze(options: argparse.Namespace) -> int:
     from faceloupe.analysis import pipeline  # heavy imports wait until the arguments are known to be good
+    from faceloupe.analysis.prefetch import use_one_network_thread
     from faceloupe.report.build import to_json
     from faceloupe.report.write import write
 
@@ -107,6 +119,8 @@ def _analyze(options: argparse.Namespace) -> int:
     step = partial(progress, "Hashing") if progress else None
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
     _refuse_for_images(options, evidence_file.evidence)
+    if evidence_file.evidence.media_type == "video":
+        use_one_network_thread()
     analyzer = pipeline.Analyzer.load(settings)
     analysis = pipeline.analyze(evidence_file, analyzer, explain=options.out is not None, progress=progress)
     if progress:
@@ -128,8 +142,8 @@ def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
         if value is not None
     ]
     if named and evidence.media_type == "image" and evidence.format is not None:
-        what = f"{printable_name(evidence.name)} is a still picture ({evidence.format})"
-        raise UsageError(f"{what}; {', '.join(named)} {'is' if len(named) == 1 else 'are'} for videos.")
+        what = f"{printable_name(evidence.name)}is an image ({evidence.format})"
+        raise UsageError(f"{what}; {', '.join(named)} can only be used with videos.")
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -181,46 +195,55 @@ class _Parser(argparse.ArgumentParser):
 
 def _folder(text: str) -> Path:
     if not text:  # an unset variable of a script, most likely
-        raise argparse.ArgumentTypeError("a folder must be named")
+        raise argparse.ArgumentTypeError("a folder was expected")
     return Path(text)
 
 
 def _model(text: str) -> str:
     if not text:  # likewise
-        raise argparse.ArgumentTypeError("a model must be named")
+        raise argparse.ArgumentTypeError("a model id was expected")
     return text
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="faceloupe", description="Forensic examination of faces, offline and on a CPU.")
+    parser = _Parser(
+        prog="faceloupe", description="Examine faces in images and videos for manipulation, offline and on a CPU."
+    )
     parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument(
         "--effort",
         choices=tuple(EFFORTS),
-        help="how much is computed for a score: the core network alone, an expert beside it, or both with more "
-        f"framings and frames ({DEFAULT_EFFORT})",
+        help="amount of computation per score: quick (core network only), standard (core and expert) or thorough "
+        "(both, "
+        f"on more framings and frames) (default: {DEFAULT_EFFORT})",
     )
     scoring = argparse.ArgumentParser(add_help=False, parents=[effort])
     scoring.add_argument(
         "--model",
         metavar="ID",
         type=_model,
-        help="model that scores, in place of an effort; `faceloupe models list` names them",
+        help="id of the model to use instead of an effort; see `faceloupe models list`",
     )
-    about = "examine one image or video"
+    about = "analyze one image or video"
     analyze = commands.add_parser("analyze", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     analyze.add_argument("file", metavar="FILE", type=Path)
-    analyze.add_argument("--json", action="store_true", help="print the JSON report and nothing else")
+    analyze.add_argument("--json", action="store_true", help="print only the report as JSON")
     analyze.add_argument(
         "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
     )
-    analyze.add_argument("--frames", metavar="N", type=int, help="frames of a video to look at; by its duration else")
-    analyze.add_argument("--from", dest="from_s", metavar="S", type=float, help="look at a video from this second on")
-    analyze.add_argument("--to", dest="to_s", metavar="S", type=float, help="and up to this one")
+    analyze.add_argument(
+        "--frames", metavar="N", type=int, help="number of video frames to analyze (default: chosen from the duration)"
+    )
+    analyze.add_argument(
+        "--from", dest="from_s", metavar="S", type=float, help="analyze a video from this second (default: its start)"
+    )
+    analyze.add_argument(
+        "--to", dest="to_s", metavar="S", type=float, help="analyze a video up to this second (default: its end)"
+    )
     analyze.set_defaults(run=_analyze)
-    about = "examine folders, files and ZIPs, one row of a table for each file"
+    about = "analyze folders, files and ZIPs into a table with one row per file"
     batch = commands.add_parser("batch", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     batch_command.add_batch(batch)
     batch.set_defaults(run=lambda options: batch_command.batch(options, _settings(options), _Console()))
@@ -229,18 +252,18 @@ def _parser() -> argparse.ArgumentParser:
         "validate", parents=[scoring], help=about, description=f"{about.capitalize()}."
     )
     labeled_folder.add_argument("folder", metavar="DIR", type=_folder)
-    labeled_folder.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+    labeled_folder.add_argument("--json", action="store_true", help="print only the result as JSON")
     labeled_folder.add_argument(
-        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots there"
+        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots to this folder"
     )
     labeled_folder.set_defaults(run=_validate)
-    about = "cases: evidence, what was found in it, notes, decisions, signatures, and a log of it all"
+    about = "manage cases: evidence, results, notes, decisions, signatures and their log"
     case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
     case_command.add_actions(case, effort)
     case.set_defaults(run=lambda options: case_command.ANSWERS[options.action](options, _Console()))
     for name, about, add, answer in (
         ("verify", "check an exported bundle", bundle.add_verify, bundle.verify),
-        ("reproduce", "score the evidence of a bundle anew", bundle.add_reproduce, bundle.reproduce),
+        ("reproduce", "score the evidence of a bundle again and compare", bundle.add_reproduce, bundle.reproduce),
     ):
         of_bundle = commands.add_parser(name, help=about, description=f"{about.capitalize()}.")
         add(of_bundle)
@@ -251,8 +274,10 @@ def _parser() -> argparse.ArgumentParser:
     app.add_argument("--port", metavar="PORT", type=int, help="port to listen on (default: 8501)")
     app.add_argument("--address", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     app.set_defaults(run=_app, log="app")
-    about = "hash a password for the app of a shared workstation"
-    hashing = commands.add_parser("password", help=about, description=f"{about.capitalize()}; it is asked for.")
+    about = "make the password hash for an app on a shared workstation"
+    hashing = commands.add_parser(
+        "password", help=about, description=f"{about.capitalize()}; the password is read from the terminal or stdin."
+    )
     hashing.set_defaults(run=_password)
     return parser
 
@@ -268,7 +293,7 @@ def _password(options: argparse.Namespace) -> int:
     from faceloupe.ui.auth.password import PasswordHash
 
     if sys.stdin.isatty():
-        first, second = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+        first, second = getpass.getpass("Password: "), getpass.getpass("Repeat the password: ")
         if first != second:
             raise UsageError("The two passwords differ; try again.")
     else:
@@ -282,33 +307,48 @@ def _of_bundle(answer: Callable[[argparse.Namespace, Console], int], options: ar
 
 
 def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    about = "the models and their weights, and what a checkpoint file is"
-    models = commands.add_parser("models", help=about, description=f"Show {about}.")
+    about = "manage models and their weights, and inspect checkpoint files"
+    models = commands.add_parser("models", help=about, description=f"{about.capitalize()}.")
     models.set_defaults(run=_models)
     actions = models.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     listing = actions.add_parser("list", help="list the models", description="List the models of the weights folder.")
-    listing.add_argument("--json", action="store_true", help="print the list as JSON and nothing else")
+    listing.add_argument("--json", action="store_true", help="print only the list as JSON")
     verify = actions.add_parser("verify", help="check weights", description="Check weights against their records.")
-    verify.add_argument("ids", metavar="ID", nargs="*", help="a model's id; all models where none is given")
-    about = "fetch weights that are missing"
+    verify.add_argument("ids", metavar="ID", nargs="*", help="id of a model (default: all models)")
+    about = "fetch missing weights"
     fetch = actions.add_parser("fetch", help=about, description=f"{about.capitalize()}, from FACELOUPE_RELEASES.")
-    fetch.add_argument("ids", metavar="ID", nargs="*", help="a model's id; the one that scores where none is given")
+    fetch.add_argument("ids", metavar="ID", nargs="*", help="id of a model (default: the model in use)")
     fetch.add_argument(
-        "--from", dest="file", metavar="FILE", type=Path, help="take this file instead; its content says which it is"
+        "--from",
+        dest="file",
+        metavar="FILE",
+        type=Path,
+        help="install this file instead of downloading; its content identifies the model",
     )
-    about = "write a network as ONNX, with a record of its own"
+    about = "export a network as ONNX, with its own record"
     export = actions.add_parser("export", help=about, description=f"{about.capitalize()}.")
-    export.add_argument("id", metavar="ID", help="a model's id")
+    export.add_argument("id", metavar="ID", help="id of a model")
     export.add_argument("--onnx", metavar="OUT.onnx", type=Path, required=True, help="file to write")
     export.add_argument("--int8", action="store_true", help="quantize the weights to 8 bits")
-    export.add_argument("--pictures", metavar="DIR", type=_folder, help="pictures with faces to compare on")
     export.add_argument(
-        "--validate", dest="labeled", metavar="DIR", type=_folder, help="measure its own error rates on real/ and fake/"
+        "--pictures",
+        metavar="DIR",
+        type=_folder,
+        help="folder of images with faces for the comparison (default: the bundled samples)",
     )
-    about = "say what a checkpoint file holds and what loading it would do"
-    inspect = actions.add_parser("inspect", help=about, description=f"{about.capitalize()}; nothing in it is run.")
+    export.add_argument(
+        "--validate",
+        dest="labeled",
+        metavar="DIR",
+        type=_folder,
+        help="measure the exported network's error rates on the subfolders real and fake",
+    )
+    about = "show what a checkpoint file contains and what loading it would do"
+    inspect = actions.add_parser(
+        "inspect", help=about, description=f"{about.capitalize()}, without running anything in it."
+    )
     inspect.add_argument("file", metavar="FILE", type=Path)
-    inspect.add_argument("--json", action="store_true", help="print the findings as JSON and nothing else")
+    inspect.add_argument("--json", action="store_true", help="print only the findings as JSON")
 
 
 class _OutputLost(Exception):
@@ -369,8 +409,11 @@ def _run(arguments: list[str] | None) -> int:
     except (_OutputLost, OSError):  # see main
         raise
     except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is shown a traceback
+        if isinstance(problem, ModuleNotFoundError) and (extra := _EXTRAS.get(problem.name or "")):
+            _complain(f"this command needs {problem.name}; install it with pip install 'faceloupe[{extra}]'.")
+            return 2
         _LOG.exception("A command failed")
-        _complain(f"something went wrong that was not foreseen ({type(problem).__name__}); the log has the details.")
+        _complain(f"an unexpected error occurred ({type(problem).__name__}); see the log for details.")
         return 2
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)

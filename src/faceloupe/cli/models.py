@@ -50,7 +50,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
     if options.json:
         return Answer(to_json(models))
     if not models:
-        return Answer("There is no model record in the weights folder; restore it from the repository.")
+        return Answer("There are no model records in the weights folder; restore them from the repository.")
     rows = [("Model", "Architecture", "Parameters", "Size", "Weights", "")]
     for model in models:
         numbers = f"{model['parameters']:,}", f"{model['size_bytes'] / 1e6:.1f} MB" if model["size_bytes"] else "-"
@@ -67,7 +67,7 @@ def _named(ids: Iterable[str], registry: dict[str, ModelRecord]) -> list[ModelRe
     for name in ids:
         if name not in registry:
             known = ", ".join(registry) or "none"
-            raise UsageError(f"There is no model {name} in the weights folder; it holds {known}.")
+            raise UsageError(f"There is no model {name} in the weights folder (found: {known}).")
     return [registry[name] for name in dict.fromkeys(ids)]
 
 
@@ -84,7 +84,7 @@ def _verify(options: argparse.Namespace, _: Progress | None) -> Answer:
             lines.append(f"{printable_name(record.id)}: not verified")
             complaints.append(str(problem))
     if not registry:
-        complaints.append("There is no model record in the weights folder; restore it from the repository.")
+        complaints.append("There are no model records in the weights folder; restore them from the repository.")
     return Answer("\n".join(lines), tuple(complaints), 1 if complaints else 0)
 
 
@@ -92,7 +92,7 @@ def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
     folder = weights_folder()
     if options.file is not None:
         if options.ids:
-            raise UsageError("With --from, no model is named: the file's content says which one it is.")
+            raise UsageError("--from takes no model id: the content of the file identifies the model.")
         record = fetching.take_file(options.file, folder)
         return Answer(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
     ids = options.ids or [Settings.from_environment().model_id]
@@ -123,7 +123,7 @@ def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
         f"Wrote      {printable_name(made['file'])}, {made['size_bytes']:,} bytes, {made['precision']}, and its record",
         f"SHA-256    {made['sha256']}",
         f"Parity     largest logit difference {parity['largest_logit_difference']:.2g}, mean "
-        f"{parity['mean_logit_difference']:.2g}; another outcome for {parity['other_outcomes']} of "
+        f"{parity['mean_logit_difference']:.2g}; different outcome for {parity['other_outcomes']} of "
         f"{parity['faces']} faces",
         f"           on {parity['measured_on']}",
     ]
@@ -133,7 +133,9 @@ def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
             shares = ", ".join(f"{name} {_share(rates[name]['value'])}" for name in ("fpr", "fnr", "coverage"))
             lines.append(f"Errors     {whose}: {shares}, {rates['n_real']} authentic and {rates['n_fake']} manipulated")
     if not values["error_rates"]:
-        lines.append("Errors     not measured: those of the original are not its own; --validate DIR measures them")
+        lines.append(
+            "Errors     not measured: the error rates of the original do not apply; measure them with --validate DIR"
+        )
     return Answer("\n".join(lines))
 
 
@@ -155,16 +157,16 @@ def _description(found: Inspection) -> list[str]:
     ]
     if found.tensor_count:
         place = f" (under {found.architecture_at})" if found.architecture_at else ""
-        known = f"{found.architecture}{place}" if found.architecture else "of no architecture this version knows"
+        known = f"{found.architecture}{place}" if found.architecture else "not an architecture that this version knows"
         lines += [
             f"Tensors    {found.tensor_count:,}, with {found.element_count:,} numbers in all",
             f"Network    {known}",
         ]
     lines.append(f"Verdict    {found.verdict}")
     if found.damage:
-        lines.append(f"Damage     it cannot be followed to its end: {found.damage}")
+        lines.append(f"Damage     cannot be read to its end: {found.damage}")
     if not found.complete:
-        lines.append("Note       it is nested too deep or too often to be counted in full")
+        lines.append("Note       nested too deeply to be counted in full")
     lines += _section(
         "Tensor",
         [(entry.name, entry.dtype, " x ".join(map(str, entry.shape)) or "one number") for entry in found.tensors],

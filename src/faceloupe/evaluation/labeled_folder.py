@@ -15,7 +15,7 @@ from faceloupe.errors import Cancelled, UsageError
 from faceloupe.evaluation import plots
 from faceloupe.evaluation.measures import NAMES, Decisions, Measures, curves_of, measure
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
-from faceloupe.report.spreadsheet import to_csv
+from faceloupe.report.spreadsheet import ENCODING, to_csv
 from faceloupe.report.write import publish
 from faceloupe.types import Cancel, Outcome, Progress
 
@@ -98,7 +98,7 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
         UsageError: a folder is missing, empty, unreadable, or a link: what it leads to would not be counted.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; one with the subfolders real and fake was expected.")
+        raise UsageError(f"{folder} is not a folder; expected a folder with the subfolders real and fake.")
     files = []
     for name, label in FOLDERS.items():
         found = []
@@ -110,7 +110,7 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
             found += [Path(place, one).relative_to(folder) for one in sorted(names) if not one.startswith(".")]
         if not found:
             raise UsageError(
-                f"{folder / name} holds no files; authentic ones were expected in real and manipulated ones in fake."
+                f"{folder / name} contains no files; expected authentic files in real and manipulated files in fake."
             )
         files += [(path, label) for path in sorted(found)]
     return files
@@ -146,7 +146,7 @@ def validate(
         if not isinstance(evidence_file, str):
             before, its_label = first.setdefault(evidence_file.evidence.sha256, (path, label))
             if its_label != label:
-                raise UsageError(f"{path} and {before} are the same file under both labels; one of them is wrong.")
+                raise UsageError(f"{path} and {before} are the same file with different labels; remove the wrong one.")
             if before != path:
                 copies[path] = before
     for number, (path, label) in enumerate(listed):
@@ -157,7 +157,7 @@ def validate(
             continue
         digest = evidence_file.evidence.sha256
         if path in copies:
-            why = f"the same file as {copies[path]}, counted there"
+            why = f"duplicate of {copies[path]}, counted there"
             files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
             continue
         report = analyze(evidence_file, analyzer, explain=False).report
@@ -184,7 +184,9 @@ def _measured(files: Sequence[Judged], analyzer: Analyzer) -> Validation:
     scored = [file for file in files if file.score is not None]
     for name, label in FOLDERS.items():
         if not any(file.label == label for file in scored):
-            raise UsageError(f"No file in {name} could be scored, so there is no error rate; see their reasons.")
+            raise UsageError(
+                f"No file in {name} could be scored, so there are no error rates; see the reasons of the files."
+            )
     record = analyzer.scorer.record
     thresholds = record.thresholds
     return Validation(
@@ -214,7 +216,7 @@ def table(validation: Validation) -> str:
     """The result as a table to read."""
     measures, facts = validation.measures, validation.as_dict()
     lines = [
-        f"Effort     {validation.effort or 'none of the three, as the model was named'}",
+        f"Effort     {validation.effort or 'none (a model was named)'}",
         f"Model      {validation.model_id} (weights {validation.weights_sha256[:8]}, verified)",
         f"Files      {facts['files']}: {measures.n_real} authentic and {measures.n_fake} manipulated were scored, "
         f"{facts['units']} independent units",
@@ -253,7 +255,7 @@ def write(validation: Validation, folder: Path) -> list[Path]:
     ]
     curves = {validation.model_id: curves_of(_decisions(validation.scored))}
     contents = (
-        to_csv(("path", "sha256", "label", "outcome", "score", "reason"), rows).encode(),
+        to_csv(("path", "sha256", "label", "outcome", "score", "reason"), rows).encode(ENCODING),
         plots.roc(curves),
         plots.reliability(curves),
         plots.tippett(curves),

@@ -38,7 +38,7 @@ SUFFIX = ".onnx"
 INPUT, OUTPUT = "faces", "logits"
 _OPSET = 18  # the oldest that torch's exporter writes without a conversion
 _MOST_FACES = 256  # for parity
-_EXTRA = "install what exporting needs: pip install --requirement requirements-export.txt"
+_EXTRA = "install the requirements of the export: pip install --requirement requirements-export.txt"
 
 
 class ExportedScorer:
@@ -119,7 +119,9 @@ def export(
     if target.suffix != SUFFIX:
         raise UsageError(f"{printable_name(target.name)} must end in {SUFFIX}.")
     if target.parent.resolve() == folder.resolve():
-        raise UsageError(f"{target.parent} holds the model records, and an export is none; choose another folder.")
+        raise UsageError(
+            f"{target.parent} contains the model records, where exports do not belong; choose another folder."
+        )
     names = target.name, target.with_suffix(".json").name
     refuse_taken(names, target.parent)
     _require()
@@ -164,10 +166,10 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], Expo
         fits = (values["onnx"]["sha256"], values["of"]["record_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise WeightsError(
-            f"{printable_name(path.name)} or its record is missing or damaged; export it anew."
+            f"{printable_name(path.name)} or its record is missing or damaged; export it again."
         ) from problem
     if fits != (hashlib.sha256(content).hexdigest(), record.sha256):
-        raise WeightsError(f"{printable_name(path.name)} is not what its record says; export it anew.")
+        raise WeightsError(f"{printable_name(path.name)} does not match its record; export it again.")
     return values, ExportedScorer(record, content)
 
 
@@ -194,7 +196,7 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
     try:
         return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as problem:
-        raise WeightsError("The ONNX file holds no network that can be run; export it anew.") from problem
+        raise WeightsError("The ONNX file contains no network that can be run; export it again.") from problem
 
 
 def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], str]:
@@ -213,7 +215,7 @@ def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], 
             found = [analyzer.scorer.view(rgb, face.box) for face in analyzer.detector.detect(rgb)]
             views, used = views + found, used + bool(found)
     if not views:
-        raise UsageError(f"{pictures} holds no picture with a face; name a folder that does.")
+        raise UsageError(f"{pictures} contains no image with a face; give another folder.")
     source = "the bundled samples" if pictures is None else "a folder of pictures"
     return views[:_MOST_FACES], f"{len(views[:_MOST_FACES])} faces of {used} pictures: {source}"
 
@@ -251,9 +253,7 @@ def _int8(content: bytes) -> bytes:
     users = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
     for node in users:
         if node.op_type == "Gemm" and not any(one.name == "transB" and one.i == 1 for one in node.attribute):
-            raise WeightsError(
-                "The exported classifier has another layout than is quantized here; export it in float32."
-            )
+            raise WeightsError("The exported classifier has a layout that cannot be quantized; export it in float32.")
     names = {node.input[1] for node in users}
     made, added = [], []
     for tensor in list(model.graph.initializer):

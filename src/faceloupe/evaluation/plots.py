@@ -51,7 +51,7 @@ def reliability(curves: Curves) -> bytes:
             axes.scatter(promised, found, [12 + 500 * p["weight"] for p in points], color=color, alpha=0.7, label=model)
         axes.plot([0, 1], [0, 1], **_GUIDE)
 
-    return _figure("score: promised share of manipulated faces", "found share, at even prior odds", draw)
+    return _figure("score: predicted share of manipulated faces", "observed share, at even prior odds", draw)
 
 
 def tippett(curves: Curves) -> bytes:
@@ -64,7 +64,7 @@ def tippett(curves: Curves) -> bytes:
                 axes.step(*points, color=color, linestyle=style, where="pre", label=f"{model}, {label}")
         axes.axvline(0.0, **_GUIDE)
 
-    return _figure("log10 LR", "share of the faces with at least that ratio", draw)
+    return _figure("log10 LR", "share of faces with at least this ratio", draw)
 
 
 def history(steps: list[int], curves: dict[str, list[float]]) -> bytes:

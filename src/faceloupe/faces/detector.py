@@ -1,4 +1,4 @@
-"""The face finder: MTCNN behind one adapter. The only module that imports facenet_pytorch."""
+"""The face finder: MTCNN behind one adapter."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import torch
 
 from faceloupe.config import Settings
 from faceloupe.faces.mtcnn import STEP, WINDOW_PX, Candidate, Cascade
-from faceloupe.system.torchvision_compat import torchvision
+from faceloupe.faces.mtcnn_networks import load_networks
 from faceloupe.types import Box, DetectedFace
 
 # A face that fills its picture is larger than MTCNN was trained on. Such a one is looked for in a small copy of the
@@ -36,16 +36,11 @@ class FaceDetector:
     """
 
     def __init__(self, settings: Settings) -> None:
-        torchvision()
-        from facenet_pytorch import MTCNN  # after torchvision(), see there
-
         self._settings = settings
         self._lock = threading.Lock()
         thresholds = (*_EARLY_THRESHOLDS, settings.detection_confidence)
         device = torch.device(settings.device)
-        mtcnn = MTCNN(device=device)
-        parts = mtcnn.pnet, mtcnn.rnet, mtcnn.onet
-        self._cascade = Cascade(*parts, thresholds=thresholds, device=device)
+        self._cascade = Cascade(*load_networks(device), thresholds=thresholds, device=device)
 
     def detect(self, rgb: np.ndarray) -> list[DetectedFace]:
         """Find all faces.

@@ -40,13 +40,13 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
     problem = ""
     if face.confidence < gates.min_confidence:
         found, needed = apart(face.confidence, gates.min_confidence)
-        problem = f"the face finder is not sure that this is a face ({found}; {needed} is needed)"
+        problem = f"the detector is not sure that this is a face (confidence {found}; at least {needed} is needed)"
     elif face.size_px < gates.min_size_px:
         found, needed = apart(face.size_px, gates.min_size_px, decimals=0)
-        problem = f"the face is {found} px wide; {needed} are needed"
+        problem = f"the face is {found} px wide; at least {needed} px are needed"
     elif sharp < gates.min_sharpness:
         found, needed = apart(sharp, gates.min_sharpness, decimals=1)
-        problem = f"the face is too blurred (sharpness {found}; {needed} is needed)"
+        problem = f"the face is too blurred (sharpness {found}; at least {needed} is needed)"
     return FaceQuality(face.size_px, sharp, face.confidence, problem)
 
 
@@ -62,4 +62,7 @@ def doubt(confidences: Sequence[float]) -> str:
         return ""
     shown, needed = apart(found, TRACK_CONFIDENCE, decimals=3)
     frames = "1 frame" if len(confidences) == 1 else f"{len(confidences)} frames"
-    return f"the face finder is not sure that this is a face (median {shown} over {frames}; {needed} is needed)"
+    return (
+        f"the detector is not sure that this is a face (median confidence {shown} over {frames}; at least {needed} "
+        "is needed)"
+    )

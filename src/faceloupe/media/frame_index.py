@@ -103,7 +103,7 @@ def scan_packets(container: InputContainer, video: VideoStream, check: Callable[
         if dts is not None:
             order.append(dts)
     if not packets:
-        raise EvidenceError("The video holds no frames, only their description; get a complete copy.")
+        raise EvidenceError("The video contains no frames, only their description; get a complete copy.")
     ticks = np.unique(np.array(shown, np.int64))
     index = None
     if reliable and 0 < len(ticks) == len(shown):
@@ -124,5 +124,5 @@ def index_by_number(stamps: list[int | None], order: array, video: VideoStream, 
         if len(times) == len(stamps) and None not in times and np.all(np.diff(np.array(times, np.int64)) > 0):
             return FrameIndex(np.array(times, np.int64), np.empty(0, np.int64), video.time_base, counted=True)
     if not video.average_rate:
-        raise EvidenceError("The video states neither times nor a frame rate; export it as MP4.")
+        raise EvidenceError("The video has neither timestamps nor a frame rate; export it as MP4.")
     return FrameIndex(np.arange(len(stamps)), np.empty(0, np.int64), 1 / video.average_rate, counted=True)

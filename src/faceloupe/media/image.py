@@ -12,7 +12,8 @@ from PIL.Image import Transpose
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media import boxes, jpeg, profiles
-from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile
+from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.formats import unreadable
 from faceloupe.types import Picture, Shown
 
 pillow_heif.register_heif_opener()
@@ -43,7 +44,7 @@ _TURNS = {  # by the orientation tag
 }
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
 _MOST_PAGES = 1000
-_DAMAGED = "The {} data is damaged or incomplete, or a variant that cannot be read; get a complete copy."
+_DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get a complete copy."
 
 
 def _sixteen_bit(image: Image.Image) -> Image.Image:
@@ -63,11 +64,12 @@ def _to(mode: str) -> Callable[[Image.Image], Image.Image]:
     return lambda image: image if image.mode == mode else image.convert(mode)
 
 
-_CLEAR = f"Transparency was laid over mid gray ({_BACKGROUND})."
-_UNPROFILED = "The color space was converted without a profile."
+_CLEAR = f"Transparent areas were filled with mid gray ({_BACKGROUND})."
+_UNPROFILED = "The color space was converted without a color profile."
 _BASES: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {  # modes that color profiles know, with a note
     **dict.fromkeys(
-        ("I;16", "I;16B", "I;16L", "I;16N"), (_sixteen_bit, "16-bit gray values were divided by 257 to 8 bits.")
+        ("I;16", "I;16B", "I;16L", "I;16N"),
+        (_sixteen_bit, "16-bit gray values were reduced to 8 bits (divided by 257)."),
     ),
     **dict.fromkeys(("RGBA", "RGBa", "PA"), (_to("RGBA"), _CLEAR)),
     **dict.fromkeys(("LA", "La"), (_to("LA"), _CLEAR)),
@@ -83,7 +85,7 @@ def _to_base(image: Image.Image) -> tuple[Image.Image, str]:
     if "transparency" in image.info and mode in ("P", "1", "L", "RGB"):
         return image.convert("RGBA"), _CLEAR
     if mode == "P":
-        return image.convert("RGB"), "The palette was resolved to its colors."
+        return image.convert("RGB"), "The palette was converted to RGB colors."
     if mode not in _BASES:
         raise EvidenceError(
             f"Its pixels are stored as {mode}, which has no defined brightness; export it as 8-bit RGB."
@@ -98,17 +100,19 @@ def refuse_unfit(evidence_file: EvidenceFile, *, max_bytes: int) -> None:
         EvidenceError: nothing to decode, or not a still.
     """
     evidence = evidence_file.evidence
+    if what := unreadable(evidence.format):
+        raise EvidenceError(f"The file is {what}.")
+    if evidence.media_type == "video":
+        raise EvidenceError(f"The content is a video ({evidence.format}), not a picture; examine it as a video.")
     if evidence_file.content is None:
         raise EvidenceError(f"The file is {evidence.size_bytes:,} bytes; the limit is {max_bytes:,}.")
     if not evidence_file.content:
         raise EvidenceError("The file is empty (0 bytes); get a complete copy.")
     if evidence.format is None:
         raise EvidenceError(
-            "The content is no picture of a kind that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), "
-            "and no video either, whatever the name says."
+            "The content is neither a supported image (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC) nor a video, "
+            "whatever the file name says."
         )
-    if evidence.format in VIDEO_FORMATS:
-        raise EvidenceError(f"The content is a video ({evidence.format}); this version examines still pictures only.")
 
 
 def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> Picture:
@@ -143,8 +147,8 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
         _refuse_large(image, max_pixels)  # another page of it now, maybe
         if found in _ANIMATED and frames > 1:
             raise EvidenceError(
-                f"The file holds {frames} pictures; a verdict on one of them would hide the others, "
-                "so export the ones in question as single files."
+                f"The file contains {frames} pictures, and a verdict on one would hide the others; "
+                "export the relevant ones as single files."
             )
         main = _main_picture(content, found)
         deep = ";16" in str(getattr(image, "tile", ""))
@@ -166,24 +170,48 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
         other = next((one for one in xmp if one is not None), None)
         shown = Shown(turned, treated.color, treated.transfer)
         notes = {
-            f"The file holds {frames} pictures; its main one was examined.": frames > 1,
-            "The file calls its picture a preview of reduced size; the full one was not found, nor examined.": preview,
-            "The orientation that the file states was applied.": turned is not None,
-            "The metadata could not be read; no orientation was applied.": orientation is None,
-            "The XMP metadata state another orientation; viewers pass over it, and it was not applied.": other
+            f"The file contains {frames} pictures; the main one was analyzed.": frames > 1,
+            "The file marks its picture as a reduced preview; the full picture was not found and not "
+            "analyzed.": preview,
+            "The orientation stated in the file was applied.": turned is not None,
+            "The metadata could not be read, so no orientation was applied.": orientation is None,
+            "The XMP metadata states another orientation; viewers ignore it, and it was not applied.": other
             not in (None, orientation),
-            "16-bit colors were cut to their high byte.": deep and upright.mode in ("RGB", "RGBA"),
+            "16-bit colors were reduced to their high byte.": deep and upright.mode in ("RGB", "RGBA"),
             note: bool(note),
-            f"The colors were converted as the file states: {treated.color}.": treated.color is not None,
-            f"The brightness was converted as the file states: {treated.transfer}.": treated.transfer is not None,
-            f"The colors that the file states were not applied: {unshown}.": bool(unshown),
-            "The JPEG data has no end marker; its picture is complete.": unended,
-            f"The JPEG data is damaged inside: {damage}. Part of the picture may not be what was recorded.": bool(
-                damage
-            ),
+            f"The colors were converted as stated in the file: {treated.color}.": treated.color is not None,
+            f"The brightness was converted as stated in the file: {treated.transfer}.": treated.transfer is not None,
+            f"The colors stated in the file were not applied: {unshown}.": bool(unshown),
+            "The JPEG data has no end marker, but the picture is complete.": unended,
+            f"The JPEG data is damaged: {damage}. Part of the picture may differ from what was recorded.": bool(damage),
         }
         said = tuple(text for text, holds in notes.items() if holds)
         return Picture(np.asarray(rgb), said, shown, unshown=unshown, damage=damage)
+
+
+def shown_frame(image: Image.Image, content: bytes, found: str) -> tuple[np.ndarray, tuple[str, ...], Shown, str]:
+    """Show one decoded frame of an animation as a browser does: sRGB, over mid gray where it is transparent.
+
+    Args:
+        image: the frame, decoded.
+        content: of the file.
+        found: its format.
+
+    Returns:
+        (H, W, 3) uint8 RGB; notes, what was done, and why the colors are not as stated; see ``Picture``.
+
+    Raises:
+        EvidenceError: its pixels have no defined brightness.
+    """
+    base, note = _to_base(image)
+    try:
+        main = boxes.read(content) if found == "AVIF" else None
+    except boxes.Malformed:
+        main = None
+    treated, unshown = _treated(base, image, content, main)
+    rgb = (_over_gray(treated.image) if treated.image.mode in ("LA", "RGBA") else treated.image).convert("RGB")
+    shown = Shown(None, treated.color, treated.transfer)
+    return np.asarray(rgb), tuple(filter(None, [note])), shown, unshown
 
 
 def _treated(
@@ -230,7 +258,7 @@ def _jpeg_damage(content: bytes, pixels: np.ndarray) -> str:
     if warning != "" and jpeg.is_cut(content, pixels):
         raise EvidenceError(_DAMAGED.format("JPEG"))
     if run := jpeg.overwritten(content):
-        return f"{run} equal bytes in a row where its pixels are stored"
+        return f"{run} equal bytes in a row in the pixel data"
     return warning or ""
 
 

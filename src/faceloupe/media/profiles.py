@@ -86,7 +86,9 @@ def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) 
         primaries, transfer, matrix, full_range = cicp
         if matrix == 0 and full_range == 1:
             return _encoded(image, primaries, transfer)
-        raise Unusable(f"its cICP chunk states matrix {matrix} and range {full_range}, which viewers take differently")
+        raise Unusable(
+            f"its cICP chunk states matrix {matrix} and range {full_range}, which viewers interpret differently"
+        )
     if b"iCCP" in chunks:
         return _profiled(image, profile)
     gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4])
@@ -98,7 +100,7 @@ def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) 
         try:
             encoding = from_png(exponent, values)
         except (ValueError, np.linalg.LinAlgError) as problem:
-            raise Unusable("its cHRM chunk describes no color space") from problem
+            raise Unusable("its cHRM chunk does not describe a color space") from problem
         return _through(image, encoding)
     if is_screen_gamma(exponent):
         return Treated(image)
@@ -136,7 +138,7 @@ def _profiled(image: Image.Image, content: bytes | None) -> Treated:
     except Exception as problem:  # a broken profile raises anything
         raise Unusable("its embedded color profile is damaged") from problem
     if kind not in _CLASSES or image.mode not in _CHANNELS.get(space, ()):
-        raise Unusable(f"its embedded color profile{name} is for {space} ({kind}), not for such a picture")
+        raise Unusable(f"its embedded color profile{name} is for {space} ({kind}), which does not fit this picture")
     try:
         return _converted(image, profile, space, name, plain=not _TABLES & _tags(content))
     except MemoryError:

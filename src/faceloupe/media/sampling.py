@@ -12,9 +12,12 @@ from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.media.video import Video
 
 _FEWEST, _MOST = 32, 256  # frames looked at where the number is left to the duration: one a second between these
-_LINEAR_FRAMES = (
-    3_000  # of a stretch that is decoded whole, so that every cut in it is found; longer ones are skipped through
-)
+_LINEAR_FRAMES, _LINEAR_PIXELS = 3_000, 6e9  # of a segment that is decoded whole, so that every cut in it is found;
+# a longer one is looked through by its key frames first, where its container can be sought in
+_SEEKABLE = ("mov", "matroska")
+_SHORTEST_SHOT_S, _LOOKS_IN_SHOT = 1.0, 3  # each shot that lasts as long is looked at as often
+_DUE_S = (0.3, 0.55, 0.85)  # after a cut: the latest moments of these looks
+_MOST_EXTRA = 2_048  # looks that shots add to those spread over the time
 _SETTLED = 2  # frames after a cut before the new shot is looked at: encoders are at their worst right behind a cut
 _RECENT = 12  # differences that tell how much a scene moves
 
@@ -124,30 +127,69 @@ class Sampler:
         duration_s = video.facts.duration_s or last_s
         if from_s > last_s or (to_s and to_s <= from_s):
             raise UsageError(
-                f"The stretch from {from_s:g} s to {to_s or duration_s:g} s is not in the video, "
+                f"The segment from {from_s:g} s to {to_s or duration_s:g} s is not in the video, "
                 f"which lasts {duration_s:.2f} s."
             )
         end_s = min(to_s or duration_s, duration_s)
         count = frames or min(max(_FEWEST, int(end_s - from_s)), _MOST)
         self.planned = _spread(video, count, from_s, end_s)
-        self._video = video
-        self._every = self.planned[-1] - self.planned[0] <= _LINEAR_FRAMES
+        self._video, self._by_shots = video, not frames
+        span, seekable = self.planned[-1] - self.planned[0], any(name in video.facts.container for name in _SEEKABLE)
+        pixels = video.facts.width * video.facts.height
+        self._every = not seekable or span <= _LINEAR_FRAMES or span * pixels <= _LINEAR_PIXELS
         self.cuts: list[Cut] = []
+
+    def _with_shots(self) -> list[int]:
+        """The planned frames, and more in each shot that has too few of them, by a quick look through key frames."""
+        finder, starts = CutFinder(), [self.planned[0]]
+        for key in self._video.walk((self.planned[0], self.planned[-1]), every=False, keys_only=True):
+            if finder.is_cut(key.luma) and key.index > starts[-1]:
+                starts.append(key.index)
+        shots = [
+            (first, last)
+            for first, last in zip(starts, [*starts[1:], self.planned[-1] + 1], strict=True)
+            if self._video.time(last - 1) - self._video.time(first) >= _SHORTEST_SHOT_S - _SHORTEST_SHOT_S / 10
+        ]
+        shots.sort(key=lambda shot: self._video.time(shot[1] - 1) - self._video.time(shot[0]), reverse=True)
+        planned, extra = set(self.planned), 0
+        for first, last in shots:
+            if sum(first <= index < last for index in self.planned) >= _LOOKS_IN_SHOT or extra >= _MOST_EXTRA:
+                continue
+            looks = {first + (last - first) * (2 * number + 1) // (2 * _LOOKS_IN_SHOT) for number in range(3)}
+            extra += len(looks - planned)
+            planned |= looks
+        return sorted(planned)
 
     def samples(self) -> Generator[Sample]:
         """Decode, and give the frames that are looked at, in order of display."""
+        if self._by_shots and not self._every:
+            self.planned = self._with_shots()
         first, last = self.planned[0], self.planned[-1]
         spacing = max(1, (last - first) // max(len(self.planned) - 1, 1))
-        finder, before, extra, extras_left = CutFinder(), first, None, len(self.planned)
+        sparse = self._video.time(first + spacing) - self._video.time(first) > 1 if first < last else False
+        finder, before, size = CutFinder(), first, None
+        early, early_left, more_left = None, len(self.planned), _MOST_EXTRA
+        shot_start, looks = self._video.time(first), 0 if sparse else _LOOKS_IN_SHOT  # the first needs no more
         for decoded_frame in self._video.walk(self.planned, every=self._every):
             index = decoded_frame.index
-            if finder.is_cut(decoded_frame.luma) and index > first:
+            resized = size is not None and decoded_frame.size != size  # boxes of another size do not go on in this one
+            size = decoded_frame.size
+            if (finder.is_cut(decoded_frame.luma) or resized) and index > first:
                 self.cuts.append(Cut(before, index, float(decoded_frame.time)))
-                following = next((one for one in self.planned if one >= index), index)
-                extra = index + _SETTLED if extras_left and following - index > spacing // 3 else None
+                following = next((planned for planned in self.planned if planned >= index), index)
+                early = index + _SETTLED if early_left and following - index > spacing // 3 else None
+                shot_start, looks = decoded_frame.time, 0
             before = index
-            is_extra = extra is not None and index >= extra
-            if decoded_frame.wanted or is_extra:
-                extras_left -= not decoded_frame.wanted
-                extra = None
+            is_early = early is not None and index >= early
+            is_due = (
+                self._by_shots
+                and looks < _LOOKS_IN_SHOT
+                and more_left > 0
+                and decoded_frame.time - shot_start >= _DUE_S[looks]
+            )
+            if decoded_frame.wanted or is_early or is_due:
+                early_left -= is_early and not decoded_frame.wanted
+                more_left -= is_due and not is_early and not decoded_frame.wanted
+                early = None
+                looks += 1
                 yield Sample(index, float(decoded_frame.time), len(self.cuts), decoded_frame.rgb())

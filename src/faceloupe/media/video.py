@@ -1,6 +1,7 @@
 """Video: what a container states, and its frames with their exact timestamps, decoded one at a time."""
 
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,24 +17,50 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media.color import Encoding, from_cicp
 from faceloupe.media.frame_index import FrameIndex, Scan, index_by_number, packets_of, scan_packets
+from faceloupe.types import AS_STORED, Shown
 
 LUMA_SHAPE = (36, 64)
+KEYS_APART_S = Fraction(1, 2)  # of those that a quick look gives
 _DEMUXERS = {
     "MP4": "mov",
     "QuickTime": "mov",
+    "HEIC": "mov",
     "Matroska": "matroska",
     "MPEG": "mpeg",
+    "MPEG-4": "m4v",
     "AVI": "avi",
     "MPEG-TS": "mpegts",
+    "ASF": "asf",
+    "FLV": "flv",
+    "Ogg": "ogg",
+    "MXF": "mxf",
+    "DV": "dv",
+    "IVF": "ivf",
+    "H.264": "h264",
+    "H.265": "hevc",
+    "MJPEG": "mjpeg",
 }
 _SEQUENCE_HEADER = b"\x00\x00\x01\xb3"  # MPEG video without a container around it
 _SEEKABLE = {"mov", "matroska"}  # the others find a frame by guessing from its time where it may be in the file
-_TIMELESS = {"avi", "mpegvideo"}  # these store no times; FFmpeg makes some up, wrong ones where frames are reordered
+_BARE = {"mpegvideo", "m4v", "h264", "hevc", "mjpeg"}  # data without a container, and so without times
+_TIMELESS = {"avi", *_BARE}  # these store no times; FFmpeg makes some up, wrong ones where frames are reordered
 _BUFFER_BYTES = 1 << 20
 _WORTH_A_SEEK = 8  # frames skipped; a seek throws away about as many that the decoder holds already
-_HDR_TRANSFERS = {16, 18}  # PQ and HLG, ITU-T H.273
-_DAMAGED = "The {} data is damaged or incomplete, or a variant that cannot be read; get a complete copy."
+_CONVERTED_TRANSFERS = {8, 9, 10, 16, 17, 18}  # ITU-T H.273: linear, logarithmic, PQ, SMPTE 428, HLG
+_CONVERTED_PRIMARIES = {8, 9, 10, 11, 12}  # film, BT.2020, XYZ, P3; players show those of television as they are
+_MOST_STRETCHED = 10  # a pixel's width to its height, or the reverse, that can be meant
+_HEAD_SEARCHED, _MOST_DESCRIPTION = 1 << 16, 64 << 20  # bytes that are searched for signs of encryption
+_ENCRYPTED_MP4 = re.compile(rb"stsd.{12}(?:encv|drmi|drmv)", re.DOTALL)  # the first sample entry of a track
+_ENCRYPTED_MATROSKA = re.compile(rb"\x50\x33\x81\x01.{0,16}\x50\x35", re.DOTALL)  # an encoding of the type encryption
+_ENCRYPTED = "The video is encrypted ({}); decrypt it with its key, or get a copy without protection."
+_CODECS_WITH_PARAMETERS = {"h264": "H.264", "hevc": "H.265"}
+_HEADLESS = (
+    "The {} file holds {} video, but not what its decoding starts from (its parameters and a key frame); "
+    "get the recording from an earlier point on."
+)
+DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get a complete copy."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +83,9 @@ class VideoFacts:
         audio: FFmpeg's names of the codecs of the audio streams.
         start_s: timestamp of the first frame in the container, seconds.
         notes: what was done or left undone, one sentence each.
+        shown: what was done to show its frames as a player would.
+        unshown: the color treatment that a player may apply and that could not be applied here; empty where none is.
+            No verdict can rest on such frames.
     """
 
     container: str
@@ -71,6 +101,8 @@ class VideoFacts:
     audio: tuple[str, ...]
     start_s: float
     notes: tuple[str, ...]
+    shown: Shown = AS_STORED
+    unshown: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +114,14 @@ class DecodedFrame:
         time: seconds since the first frame, exact.
         luma: ``LUMA_SHAPE`` uint8, a coarse gray copy as stored (not turned upright), 0..255.
         wanted: whether it was asked for; else it was decoded on the way.
+        size: width and height in pixels, upright and with square pixels; it may change within a video.
     """
 
     index: int
     time: Fraction
     luma: np.ndarray
     wanted: bool
+    size: tuple[int, int]
     _pixels: Callable[[], np.ndarray] = field(repr=False)
 
     def rgb(self) -> np.ndarray:
@@ -125,13 +159,13 @@ class Video:
 
         Args:
             stream: seekable; it stays the caller's, who must not move it during a walk.
-            found: the format its first bytes show: MP4, QuickTime, Matroska, MPEG, AVI or MPEG-TS. No other demuxer is
-                tried, as some open further files that their input names.
+            found: the format its first bytes show, see ``media.formats``. No other demuxer is tried, as some open
+                further files that their input names.
             max_pixels: largest width times height.
             check: called for every packet, now and in walks; what it raises of our own errors ends the work.
 
         Raises:
-            EvidenceError: no video, no frames, too large, or damaged beyond reading.
+            EvidenceError: no video, no frames, too large, encrypted, or damaged beyond reading.
         """
         stream.seek(0)
         raw = found == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
@@ -140,7 +174,8 @@ class Video:
         self._walking: Generator[DecodedFrame] | None = None
         self.unreadable: list[int] = []
         self.damaged_packets = 0
-        with _guarded(found):
+        with guarded(found):
+            self._refuse_encrypted()
             with self._opened() as (container, video):
                 scan = scan_packets(container, video, self._check, timeless=self._demuxer in _TIMELESS)
             with self._opened() as (container, video):
@@ -148,10 +183,11 @@ class Video:
                 self._index = scan.index or index_by_number(
                     stamps, scan.order, video, timeless=self._demuxer in _TIMELESS
                 )
-                self._size = (first.width, first.height)
-                self._check_size(*self._size)  # the container may have stated another one
                 self._turn = _orientation(first)
-                self.facts = self._describe(container, video, first, scan)
+                self._aspect = _pixel_aspect(video)
+                self._encoding, unshown = _encoding(first)
+                self._check_size(*self._shown_size(first))  # the container may have stated another one
+                self.facts = self._describe(container, video, first, scan, unshown)
 
     def __enter__(self) -> Self:
         return self
@@ -182,13 +218,15 @@ class Video:
         """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
         return self._index.at(seconds)
 
-    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[DecodedFrame]:
+    def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display. A new walk ends the one before.
 
         Args:
             wanted: indices of frames.
             every: yield also what is decoded on the way, which then is every frame from the key frame before the first
                 wanted one to the last wanted one; else what can be skipped is skipped, and only wanted ones are given.
+            keys_only: yield nothing but frames that decoding can start at, from the first wanted one to the last, at
+                least ``KEYS_APART_S`` apart: a quick look through a long video.
 
         Raises:
             IndexError: there is no such frame.
@@ -199,13 +237,38 @@ class Video:
             raise IndexError(f"frames 0 to {self.count - 1} exist; {targets[0]} to {targets[-1]} were asked for")
         self.close()
         self.unreadable, self.damaged_packets = [], 0
-        self._walking = self._walk(deque(targets), every)
+        self._walking = self._walk_keys(targets) if keys_only else self._walk(deque(targets), every)
         return self._walking
+
+    def _walk_keys(self, targets: list[int]) -> Generator[DecodedFrame]:
+        """Decode key frames alone; what cannot be decoded is passed over."""
+        if not targets:
+            return
+        first, last = (int(self._index.ticks[target]) for target in (targets[0], targets[-1]))
+        apart, due = KEYS_APART_S / self._index.time_base, first
+        with guarded(self._found), self._opened() as (container, video):
+            video.codec_context.skip_frame = "NONKEY"
+            for packet in packets_of(container, video, self._check):
+                if packet.size:
+                    if not packet.is_keyframe or packet.pts is None or not due <= packet.pts <= last:
+                        continue
+                    due = packet.pts + math.ceil(apart)
+                try:
+                    frames = video.codec_context.decode(packet)
+                except MemoryError:
+                    raise
+                except av.FFmpegError:
+                    continue
+                for frame in frames:
+                    index = self._index.find(frame.pts)
+                    if index is not None and not frame.is_corrupt and targets[0] <= index <= targets[-1]:
+                        size, pixels = self._shown_size(frame), partial(self._shown, frame)
+                        yield DecodedFrame(index, self.time(index), _luma(frame), False, size, pixels)
 
     def _walk(self, pending: deque[int], every: bool) -> Generator[DecodedFrame]:
         seeking = self._demuxer in _SEEKABLE and not self._index.counted
         reached = -1  # the last frame that was passed
-        with _guarded(self._found):
+        with guarded(self._found):
             while pending:
                 key = self._index.key_before(pending[0]) if seeking else 0
                 with closing(self._decoded(key)) as decoded:
@@ -218,8 +281,8 @@ class Video:
                         reached = index
                         wanted = self._take(pending, index, sound)
                         if sound and (wanted or (every and pending)):
-                            upright = partial(_upright, frame, *self._turn)
-                            yield DecodedFrame(index, self.time(index), _luma(frame), wanted, upright)
+                            size, pixels = self._shown_size(frame), partial(self._shown, frame)
+                            yield DecodedFrame(index, self.time(index), _luma(frame), wanted, size, pixels)
                         if not pending:
                             return
                         far = self._index.key_before(pending[0]) > index + _WORTH_A_SEEK
@@ -251,7 +314,7 @@ class Video:
             for number, (frame, sound) in enumerate(self._frames(container, video)):
                 index = number if self._index.counted else self._index.find(frame.pts)
                 if index is not None and index < self.count:
-                    yield index, frame, sound and (frame.width, frame.height) == self._size
+                    yield index, frame, sound and math.prod(self._shown_size(frame)) <= self._max_pixels
 
     def _frames(self, container: InputContainer, video: VideoStream) -> Iterator[tuple[av.VideoFrame, bool]]:
         """Frames in order of display, and whether nothing was damaged since the last key frame."""
@@ -282,8 +345,38 @@ class Video:
                 break
         self.damaged_packets = 0
         if first is None:
-            raise EvidenceError(_DAMAGED.format(self._found))
+            codec = video.codec_context
+            if codec.name in _CODECS_WITH_PARAMETERS and not codec.extradata:
+                raise EvidenceError(_HEADLESS.format(self._found, _CODECS_WITH_PARAMETERS[codec.name]))
+            raise EvidenceError(DAMAGED.format(self._found))
         return first, stamps
+
+    def _refuse_encrypted(self) -> None:
+        """
+        Raises:
+            EvidenceError: the container says that its video is encrypted.
+        """
+        if self._demuxer == "mov" and _ENCRYPTED_MP4.search(_description(self._file)):
+            raise EvidenceError(_ENCRYPTED.format("Common Encryption or FairPlay"))
+        self._file.seek(0)
+        if self._demuxer == "matroska" and _ENCRYPTED_MATROSKA.search(self._file.read(_HEAD_SEARCHED)):
+            raise EvidenceError(_ENCRYPTED.format("WebM Encryption"))
+
+    def _shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Width and height of a frame with square pixels, upright."""
+        width, height = _square(frame.width, frame.height, self._aspect)
+        return (height, width) if self._turn[0] % 2 else (width, height)
+
+    def _shown(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB as a player shows it: square pixels, sRGB, upright."""
+        quarters, mirrored = self._turn
+        with guarded("video"):
+            width, height = _square(frame.width, frame.height, self._aspect)
+            rgb = frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="BICUBIC")
+            if self._encoding is not None:
+                rgb = self._encoding.to_srgb(np.ascontiguousarray(rgb))
+            turned = np.rot90(rgb, -quarters)
+            return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
@@ -312,32 +405,46 @@ class Video:
         if width * height > self._max_pixels:
             raise EvidenceError(f"The video is {width} x {height} pixels; the limit is {self._max_pixels:,} pixels.")
 
-    def _describe(self, container: InputContainer, video: VideoStream, first: av.VideoFrame, scan: Scan) -> VideoFacts:
+    def _describe(
+        self, container: InputContainer, video: VideoStream, first: av.VideoFrame, scan: Scan, unshown: str
+    ) -> VideoFacts:
         index, (quarters, mirrored), streams = self._index, self._turn, _video_streams(container)
         steps = np.diff(index.ticks)
         span = index.time(self.count - 1)
         rate = video.average_rate or None
         if span and (rate is None or abs(rate * span - (self.count - 1)) >= 1):
             rate = (self.count - 1) / span
-        width, height = self._size[::-1] if quarters % 2 else self._size
-        aspect = video.sample_aspect_ratio or 1
+        (width, height), aspect = self._shown_size(first), self._aspect
+        turned = [f"turned {90 * quarters} degrees clockwise"] * bool(quarters) + ["mirrored left to right"] * mirrored
+        encoding = self._encoding
+        shown = Shown(
+            orientation=", ".join(turned) or None,
+            color=encoding and encoding.color,
+            transfer=encoding and encoding.transfer,
+            pixel_aspect=f"{aspect.numerator}:{aspect.denominator} to square pixels" if aspect != 1 else None,
+        )
         ends = int(index.ticks[0]) * index.time_base + span + (1 / rate if rate else 0)
         # Of Matroska alone: others announce frames, or estimate.
         announced = (container.duration or 0) / av.time_base if "matroska" in container.format.name else 0
         alpha = any(part.is_alpha for part in first.format.components) or video.metadata.get("alpha_mode") == "1"
         notes = {
-            f"The rotation that the file states ({90 * quarters} degrees clockwise) was applied.": quarters,
-            "The mirroring that the file states was applied.": mirrored,
-            f"The file holds {len(streams)} video streams; its main one was examined.": len(streams) > 1,
-            f"The file announces {video.frames} frames and holds {scan.packets}.": video.frames > scan.packets,
-            f"The file announces {announced:.1f} s, and its video ends after {float(ends):.1f} s.": announced
+            f"The rotation stated in the file ({90 * quarters} degrees clockwise) was applied.": quarters,
+            "The mirroring stated in the file was applied.": mirrored,
+            f"The file contains {len(streams)} video streams; the main one was analyzed.": len(streams) > 1,
+            f"The file announces {video.frames} frames but contains {scan.packets}.": video.frames > scan.packets,
+            f"The file announces {announced:.1f} s, but its video ends after {float(ends):.1f} s.": announced
             > ends + 1,
-            "The file stores frames that its edit list leaves out; what a player shows was examined.": scan.left_out,
-            "The file states no usable times; they were derived from the order of its frames.": index.counted,
-            f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}) and were left so.": aspect != 1,
-            "The video is interlaced; a frame may show two moments.": first.interlaced_frame,
-            "Transparency was ignored; the stored colors were examined.": alpha,
-            "Its brightness range (HDR) was not adapted to a standard screen.": first.color_trc in _HDR_TRANSFERS,
+            "The file contains frames that its edit list leaves out; the frames that a player shows were "
+            "analyzed.": scan.left_out,
+            "The file has no usable timestamps; they were derived from the order of the frames.": index.counted
+            or self._demuxer in _BARE,
+            f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}); it was resampled to square ones, "
+            "as players do.": aspect != 1,
+            "The video is interlaced, so a frame may show two moments.": first.interlaced_frame,
+            "Transparency was ignored; the stored colors were analyzed.": alpha,
+            f"The colors were converted as the file states: {shown.color}.": shown.color is not None,
+            f"The brightness was converted as the file states: {shown.transfer}.": shown.transfer is not None,
+            f"The colors that the file states were not applied: {unshown}.": bool(unshown),
         }
         return VideoFacts(
             container=container.format.name,
@@ -356,6 +463,8 @@ class Video:
             ),
             start_s=float(int(index.ticks[0]) * index.time_base),
             notes=tuple(text for text, holds in notes.items() if holds),
+            shown=shown,
+            unshown=unshown,
         )
 
 
@@ -368,10 +477,10 @@ def _main_stream(container: InputContainer, found: str) -> VideoStream:
     streams = _video_streams(container)
     if not streams:
         content = "sound, but no video" if container.streams.audio else "no video"
-        raise EvidenceError(f"The {found} file holds {content}; give the file that holds the moving picture.")
+        raise EvidenceError(f"The {found} file contains {content}; give the file that contains the video.")
     main = next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
     if main.codec_context is None:
-        raise EvidenceError("The video is encoded in a way that cannot be decoded here; export it as H.264.")
+        raise EvidenceError("The video uses a codec that cannot be decoded here; export it as H.264.")
     return main
 
 
@@ -385,10 +494,45 @@ def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     return round(math.atan2(down, -across if mirrored else across) / (math.pi / 2)) % 4, mirrored
 
 
-def _upright(frame: av.VideoFrame, quarters: int, mirrored: bool) -> np.ndarray:
-    with _guarded("video"):
-        turned = np.rot90(frame.to_ndarray(format="rgb24"), -quarters)
-        return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+def _pixel_aspect(video: VideoStream) -> Fraction:
+    """Width of a pixel to its height; 1 where nothing is stated that can be meant."""
+    aspect = video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio
+    if not aspect or not 1 / _MOST_STRETCHED <= aspect <= _MOST_STRETCHED:
+        return Fraction(1)
+    return Fraction(aspect)
+
+
+def _square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Size of a frame whose pixels are made square, never by losing some."""
+    return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
+
+
+def _encoding(frame: av.VideoFrame) -> tuple[Encoding | None, str]:
+    """How the colors of a frame are brought to sRGB, None where they are it, and why that cannot be done."""
+    if frame.color_trc not in _CONVERTED_TRANSFERS and frame.color_primaries not in _CONVERTED_PRIMARIES:
+        return None, ""
+    try:
+        return from_cicp(frame.color_primaries, frame.color_trc), ""
+    except ValueError as problem:
+        return None, f"{problem} is not known"
+
+
+def _description(stream: BinaryIO) -> bytes:
+    """The box ``moov`` of an MP4 or QuickTime file; empty where there is none."""
+    place = 0
+    while True:
+        stream.seek(place)
+        head = stream.read(16)
+        if len(head) < 8:
+            return b""
+        size = int.from_bytes(head[:4])
+        if size == 1:
+            size = int.from_bytes(head[8:16])
+        if head[4:8] == b"moov":
+            return stream.read(min(size, _MOST_DESCRIPTION) if size else _MOST_DESCRIPTION)
+        if size < 8:  # to the end of the file, or nonsense
+            return b""
+        place += size
 
 
 @lru_cache
@@ -412,11 +556,19 @@ def _luma(frame: av.VideoFrame) -> np.ndarray:
 
 
 @contextmanager
-def _guarded(found: str) -> Iterator[None]:
-    """Around the steps of a decoder: on a hostile file it raises anything, and each means that it cannot be read."""
+def guarded(found: str) -> Iterator[None]:
+    """Turn what a decoder raises into one error: on a hostile file that is anything, and each means that it cannot be
+    read.
+
+    Args:
+        found: the format of the file.
+
+    Raises:
+        EvidenceError: the steps within raised something else than our own errors.
+    """
     try:
         yield
     except (FaceLoupeError, MemoryError):
         raise
     except Exception as problem:
-        raise EvidenceError(_DAMAGED.format(found)) from problem
+        raise EvidenceError(DAMAGED.format(found)) from problem

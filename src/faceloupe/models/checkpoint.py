@@ -128,16 +128,15 @@ def inspect_checkpoint(path: Path) -> Inspection:
         raise UsageError(f"{identity.name} cannot be read ({problem.strerror}); check the disk.") from problem
     if contents is None:
         raise WeightsError(
-            f"{identity.name} is not a checkpoint of a kind this version knows "
-            "(safetensors, PyTorch, pickle, Keras/HDF5)."
+            f"{identity.name} is not a checkpoint that this version knows (safetensors, PyTorch, pickle, Keras/HDF5)."
         )
     findings = contents.findings
     foreign_calls = [*contents.programs, *(name for name in findings.calls if name not in HARMLESS)]
     foreign_imports = [name for name in findings.imports if name not in HARMLESS and name not in foreign_calls]
     if contents.damage and not foreign_calls and not foreign_imports:
         raise WeightsError(
-            f"{identity.name} is a {contents.container} that cannot be followed to its end ({contents.damage}); "
-            "it is damaged or made to mislead: do not load it."
+            f"{identity.name} is a {contents.container} that cannot be read to its end ({contents.damage}); "
+            "it is damaged or made to mislead; do not load it."
         )
     survey = _Survey()
     survey.walk(contents.value, "")

@@ -58,8 +58,8 @@ def download(
             except TransientError as problem:
                 if attempt == retry_policy.attempts:
                     raise WeightsError(
-                        f"{printable_name(address)} could not be fetched in {attempt} attempts ({problem}); "
-                        f"try again later, it goes on where it stopped, {OFFLINE}."
+                        f"{printable_name(address)} could not be downloaded in {attempt} attempts ({problem}); "
+                        f"try again later (the download resumes where it stopped), {OFFLINE}."
                     ) from problem
                 _wait(retry_policy.pause_s * 2 ** (attempt - 1), cancel)
     _step(progress, cancel, stage)(1.0)
@@ -68,7 +68,7 @@ def download(
 def _step(progress: Progress | None, cancel: Cancel | None, stage: str) -> Step:
     def step(share: float) -> None:
         if cancel and cancel():
-            raise Cancelled("The download was cancelled; the next one goes on where it stopped.")
+            raise Cancelled("The download was cancelled; the next one resumes where it stopped.")
         if progress:
             progress(stage, share)
 
@@ -100,7 +100,7 @@ def _receive(answer: requests.Response, part: Path, size: int, retry_policy: Ret
             have += len(chunk)
             if (lasted := time.monotonic() - window) >= retry_policy.window_s and have < size:
                 if have - before < retry_policy.least_bytes_s * lasted:
-                    raise TransientError(f"it came slower than {retry_policy.least_bytes_s:,.0f} bytes a second")
+                    raise TransientError(f"it was slower than {retry_policy.least_bytes_s:,.0f} bytes a second")
                 window, before = time.monotonic(), have
     if have < size:
         raise TransientError(f"the connection ended after {have:,} of {size:,} bytes")
@@ -111,7 +111,7 @@ def _next(answer: requests.Response, most: int) -> bytes:
     try:
         return answer.raw.read1(most, decode_content=False)
     except urllib3.exceptions.ReadTimeoutError as problem:
-        raise TransientError("nothing came any more") from problem
+        raise TransientError("no more data arrived") from problem
     except (urllib3.exceptions.HTTPError, OSError):  # cut off: what came counts
         return b""
 
@@ -132,8 +132,8 @@ def writing(part: Path, mode: str, more: int) -> Iterator[Callable[[bytes], obje
         free = shutil.disk_usage(part.parent).free
         if free < more:
             raise WeightsError(
-                f"{part.parent} has room for {free:,} bytes, and {more:,} more are needed, so nothing was fetched; "
-                "make room and try again."
+                f"{part.parent} has {free:,} bytes free, but {more:,} are needed, so nothing was downloaded; "
+                "free some space and try again."
             )
         with part.open(mode) as stream:
             yield stream.write
@@ -141,6 +141,7 @@ def writing(part: Path, mode: str, more: int) -> Iterator[Callable[[bytes], obje
             os.fsync(stream.fileno())
     except OSError as problem:
         raise WeightsError(
-            f"{part} cannot be written ({problem.strerror or problem}), so nothing was fetched; make room there, or "
-            "name a folder that can be written in FACELOUPE_WEIGHTS or FACELOUPE_DATA."
+            f"{part} cannot be written ({problem.strerror or problem}), so nothing was downloaded; free some space "
+            "there or "
+            "set FACELOUPE_WEIGHTS or FACELOUPE_DATA to a writable folder."
         ) from problem

@@ -37,8 +37,8 @@ def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEnt
         entry = entries.get(part.id)
         if entry is None or (entry.sha256, entry.file) != (part.weights_sha256, part.weights_file):
             raise WeightsError(
-                f"The registry of the weights folder does not hold {part.id} as its record does, so nothing can be "
-                "fetched; restore both from the repository."
+                f"The registry of the weights folder and the record of {part.id} differ, so nothing can be "
+                "downloaded; restore both from the repository."
             )
         found.append((part, entry))
     return found
@@ -107,7 +107,7 @@ def take_file(source: Path, folder: Path) -> ModelRecord:
     """
     shown = printable_name(source.name)
     if not source.is_file():
-        raise UsageError(f"{shown} is no file; a weights file was expected.")
+        raise UsageError(f"{shown} is not a file; expected a weights file.")
     entries = read_entries(folder)
     try:
         size = source.stat().st_size
@@ -118,8 +118,8 @@ def take_file(source: Path, folder: Path) -> ModelRecord:
     if not matches:
         why = f"SHA-256 {digest[:8]}..." if digest else f"{size:,} bytes"
         raise WeightsError(
-            f"{shown} is not the weights of a model of the registry ({why}), so nothing was kept; `faceloupe models "
-            "list --json` names the SHA-256 and size of each."
+            f"{shown} does not match any model of the registry ({why}), so it was not installed; `faceloupe models "
+            "list --json` lists the SHA-256 and size of each model."
         )
     entry, records = matches[0], read_registry(folder)
     if entry.id not in records:
@@ -151,16 +151,15 @@ def _publish(partial: Path, place: Path, entry: ReleaseEntry, origin: str) -> No
     if found != entry.sha256:
         partial.unlink()
         raise WeightsError(
-            f"What {printable_name(origin)} gave is not the verified {entry.file} (SHA-256 {found[:8]}..., expected "
-            f"{entry.sha256[:8]}...), so nothing was kept; check FACELOUPE_RELEASES, {OFFLINE}."
+            f"The file from {printable_name(origin)} is not the verified {entry.file} (SHA-256 {found[:8]}..., "
+            "expected "
+            f"{entry.sha256[:8]}...), so it was not installed; check FACELOUPE_RELEASES, {OFFLINE}."
         )
     try:
         partial.replace(place)
     except OSError as problem:
         partial.unlink()
-        raise WeightsError(
-            f"{place} cannot be replaced ({problem.strerror}); remove what is there, and try again."
-        ) from problem
+        raise WeightsError(f"{place} cannot be replaced ({problem.strerror}); remove it and try again.") from problem
 
 
 @contextmanager
@@ -172,8 +171,8 @@ def _alone(place: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Pr
         _acquire(lock, entry, cancel, progress)
     except OSError as problem:
         raise WeightsError(
-            f"{place.parent} cannot be written ({problem.strerror}), so nothing was fetched; name a folder that can "
-            "be in FACELOUPE_WEIGHTS or FACELOUPE_DATA."
+            f"{place.parent} cannot be written ({problem.strerror}), so nothing was downloaded; set "
+            "FACELOUPE_WEIGHTS or FACELOUPE_DATA to a writable folder."
         ) from problem
     try:
         yield
@@ -184,7 +183,7 @@ def _alone(place: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Pr
 def _acquire(lock: FileLock, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> None:
     def waiting() -> bool:
         if progress:
-            progress(f"Waiting for another process that fetches {entry.file}", 0.0)
+            progress(f"Waiting for another process that downloads {entry.file}", 0.0)
         if cancel and cancel():
             raise Cancelled("The download was cancelled.")
         return False
@@ -193,5 +192,5 @@ def _acquire(lock: FileLock, entry: ReleaseEntry, cancel: Cancel | None, progres
         lock.acquire(timeout=_LONGEST_WAIT_S, poll_interval=_POLL_S, cancel_check=waiting)
     except Timeout:
         raise WeightsError(
-            f"Another process has been fetching {entry.file} for too long; end it, and try again."
+            f"Another process has been fetching {entry.file} for too long; stop it and try again."
         ) from None

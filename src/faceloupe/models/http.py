@@ -15,7 +15,7 @@ from faceloupe.media.evidence_file import printable_name
 _MOST_REDIRECTS = 5
 _PASSING = {408, 425, 429}  # and every 5xx
 _LONGEST_WORD = 80
-OFFLINE = "or hand in the file with `faceloupe models fetch --from FILE`"
+OFFLINE = "or install the file with `faceloupe models fetch --from FILE`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,13 @@ def ask(session: requests.Session, address: str, part: Path, size: int, retry_po
             )
         except requests.exceptions.SSLError as problem:
             raise WeightsError(
-                f"The certificate of {host_of(url)} cannot be verified, so nothing was fetched; where a proxy has its "
-                f"own, name its file in REQUESTS_CA_BUNDLE, {OFFLINE}."
+                f"The certificate of {host_of(url)} cannot be verified, so nothing was downloaded; if a proxy uses its "
+                f"own certificate, set REQUESTS_CA_BUNDLE to its file, {OFFLINE}."
             ) from problem
         except requests.Timeout as problem:
             raise TransientError(f"{host_of(url)} did not answer in time") from problem
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as problem:
-            raise WeightsError(f"{printable_name(url)} is no address that can be fetched; {OFFLINE[3:]}.") from problem
+            raise WeightsError(f"{printable_name(url)} is not a valid address; {OFFLINE[3:]}.") from problem
         except requests.RequestException as problem:
             raise TransientError(f"{host_of(url)} cannot be reached") from problem
         target = requests.Session.get_redirect_target(session, answer)
@@ -95,7 +95,7 @@ def ask(session: requests.Session, address: str, part: Path, size: int, retry_po
         answer.close()
         url = _joined(url, target)
     raise WeightsError(
-        f"{printable_name(address)} redirects more than {_MOST_REDIRECTS} times, so nothing was fetched; "
+        f"{printable_name(address)} redirects more than {_MOST_REDIRECTS} times, so nothing was downloaded; "
         f"check FACELOUPE_RELEASES, {OFFLINE}."
     )
 
@@ -104,7 +104,7 @@ def parts_of_address(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError as problem:
-        raise WeightsError(f"{printable_name(url)[:200]} is no address; {OFFLINE[3:]}.") from problem
+        raise WeightsError(f"{printable_name(url)[:200]} is not a valid address; {OFFLINE[3:]}.") from problem
 
 
 def _joined(url: str, target: str) -> str:
@@ -122,7 +122,7 @@ def _refuse_plain(url: str, asked: str) -> None:
     if parts.scheme == "https" or (parts.scheme == "http" and loopback(host) and asked.startswith("http:")):
         return
     raise WeightsError(
-        f"{printable_name(asked)} leads to {printable_name(url)[:200]}, and weights are fetched over https alone "
+        f"{printable_name(asked)} leads to {printable_name(url)[:200]}, but weights are only downloaded over https "
         f"(or http from this machine); check FACELOUPE_RELEASES, {OFFLINE}."
     )
 
@@ -141,12 +141,12 @@ def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: 
     if status == 416 or (status == 206 and not _goes_on(answer, have, size)):
         answer.close()
         part.unlink(missing_ok=True)
-        raise TransientError(f"{host_of(url)} does not go on at byte {have:,}")
+        raise TransientError(f"{host_of(url)} does not resume at byte {have:,}")
     if status not in (200, 206):
         answer.close()
         raise WeightsError(
-            f"{printable_name(url)} answered {said}, so nothing was fetched; check that FACELOUPE_RELEASES names a "
-            f"release that holds the file and may be read, {OFFLINE}."
+            f"{printable_name(url)} answered {said}, so nothing was downloaded; check that FACELOUPE_RELEASES names a "
+            f"readable release with this file, {OFFLINE}."
         )
     length = answer.headers.get("Content-Length", "")
     if "html" in kind.casefold() or (status == 200 and length.isdecimal() and int(length) != size):
@@ -154,8 +154,8 @@ def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: 
         came = f"{int(length):,} bytes" if length.isdecimal() else "something"
         raise WeightsError(
             f"{printable_name(url)} answered with {came} of type {printable_name(kind[:_LONGEST_WORD]) or 'unknown'} "
-            f"where {size:,} bytes of weights were expected, so nothing was kept; a page to sign in, a proxy or "
-            f"another file is in the way: check FACELOUPE_RELEASES, {OFFLINE}."
+            f"instead of {size:,} bytes of weights, so nothing was saved; a login page, a proxy or "
+            f"another file may be in the way: check FACELOUPE_RELEASES, {OFFLINE}."
         )
     return answer
 

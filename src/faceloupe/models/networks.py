@@ -7,34 +7,18 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from faceloupe.errors import WeightsError
-from faceloupe.system.torchvision_compat import torchvision
+from faceloupe.models import backbones
+
+ARCHITECTURES: dict[str, Callable[[], backbones.Backbone]] = {
+    "mobilenet_v3_small": backbones.mobilenet_v3_small,
+    "mobilenet_v3_large": backbones.mobilenet_v3_large,
+    "mobilenet_v2": backbones.mobilenet_v2,
+    "efficientnet_b0": backbones.efficientnet_b0,
+    "efficientnet_lite0": backbones.efficientnet_lite0,
+}
 
 
-def _torchvision(name: str) -> Callable[[], nn.Module]:
-    return lambda: getattr(torchvision().models, name)(num_classes=1)
-
-
-def _efficientnet_lite0() -> nn.Module:
-    """EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for SiLU, as its authors made it for CPUs."""
-    network = torchvision().models.efficientnet_b0(num_classes=1)
-    gate = torchvision().ops.SqueezeExcitation
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.SiLU):
-                setattr(parent, name, nn.ReLU6(inplace=True))
-            elif isinstance(child, gate):
-                setattr(parent, name, nn.Identity())
-    return network
-
-
-# torchvision's definitions (MobileNetV2: Sandler et al. 2018; MobileNetV3: Howard et al. 2019; EfficientNet: Tan and Le
-# 2019). Each ends in global average pooling and one output.
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
-    name: _torchvision(name) for name in ("mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2", "efficientnet_b0")
-} | {"efficientnet_lite0": _efficientnet_lite0}
-
-
-def build(architecture: str) -> nn.Module:
+def build(architecture: str) -> backbones.Backbone:
     """Build an untrained network.
 
     Raises:
@@ -45,10 +29,10 @@ def build(architecture: str) -> nn.Module:
     except KeyError:
         known = ", ".join(sorted(ARCHITECTURES))
         raise WeightsError(
-            f"The model record asks for the architecture {architecture!r}; this version knows {known}."
+            f"The model record requires the architecture {architecture!r}; this version knows {known}."
         ) from None
     network = factory()
-    # torchvision starts a lone output of EfficientNet at weights of up to 1: logits of 10 before the first step.
+    # As torchvision defines it, a lone output of EfficientNet starts at weights of up to 1: logits of 10 at the start.
     nn.init.normal_(network.classifier[-1].weight, std=0.01)
     nn.init.zeros_(network.classifier[-1].bias)
     return network

@@ -372,7 +372,7 @@ def read_record(path: Path) -> ModelRecord:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def read_registry(folder: Path) -> dict[str, ModelRecord]:

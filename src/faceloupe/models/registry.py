@@ -137,7 +137,7 @@ def read_verified(record: Part, folder: Path) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != record.weights_sha256:
         raise WeightsError(
-            f"The weights {path.name} are not the verified ones (SHA-256 {found[:8]}..., "
+            f"The weights {path.name} are not the verified weights (SHA-256 {found[:8]}..., "
             f"expected {record.weights_sha256[:8]}...), {_REMEDY.format(_FETCH)}"
         )
     return content

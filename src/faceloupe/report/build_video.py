@@ -10,7 +10,7 @@ from faceloupe.faces.tracks import Person
 from faceloupe.media.sampling import Cut
 from faceloupe.media.video import VideoFacts
 from faceloupe.scoring import aggregation
-from faceloupe.types import FaceFinding, FaceObservation, Pooled, TrackFinding, corners
+from faceloupe.types import FaceFinding, FaceObservation, PersonFinding, Pooled, TrackFinding, corners
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class VideoAnalysis:
         tracks: findings.
         unread: index -> time in seconds, of frames that should have been looked at, but could not be decoded.
         segment: start and end in seconds of the part that was asked for; None for the whole video.
+        persons: what the tracks of each of the people say together.
     """
 
     facts: VideoFacts
@@ -34,6 +35,7 @@ class VideoAnalysis:
     tracks: Sequence[TrackFinding]
     unread: Mapping[int, float]
     segment: tuple[float, float] | None = None
+    persons: Sequence[PersonFinding] = ()
 
 
 def _pooled(pooled: Pooled | None) -> dict[str, Any] | None:
@@ -124,9 +126,23 @@ def sections(seen: VideoAnalysis) -> dict[str, Any]:
         ],
         "people": [
             {"id": person.id, "tracks": list(person.tracks), "likeness": round(person.similarity, 3)}
+            | _judged(person.id, seen.persons)
             for person in seen.people
         ],
         "unread_frames": [{"index": index, "time_s": round(time_s, 6)} for index, time_s in seen.unread.items()],
+    }
+
+
+def _judged(number: int, persons: Sequence[PersonFinding]) -> dict[str, Any]:
+    """What the tracks of a person say together; nothing where that was not asked."""
+    finding = next((person for person in persons if person.id == number), None)
+    if finding is None:
+        return {}
+    return {
+        "outcome": finding.outcome.value,
+        "reason": finding.reason,
+        "pooled": _pooled(finding.pooled),
+        "agreeing_tracks": list(finding.agreeing),
     }
 
 
@@ -143,19 +159,19 @@ def segment(from_s: float, to_s: float, lasts: float | None) -> tuple[float, flo
 
 def scope(seen: VideoAnalysis) -> list[str]:
     """What the report of a video does not say."""
-    where, unseen = "", "what lies between"
+    where, unseen = "", "the time between them"
     if seen.segment:
         begin, end = seen.segment
         where, unseen = f", all from {begin:.2f} s to {end:.2f} s", "the rest of the video"
     lines = [
-        f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were looked at{where}; {unseen} was not examined.",
-        "The interval of a track's score is over which of its frames were looked at; the model's own errors are not in "
-        "it, and the error rates and the bounds of the likelihood ratio are those of single faces.",
+        f"{len(seen.frames)} of {seen.facts.frame_count:,} frames were analyzed{where}; {unseen} was not.",
+        "The interval of a track's score covers the choice of its frames and not the errors of the model; "
+        "the error rates and the bounds of the likelihood ratio are those of single faces.",
     ]
     if any(len(person.tracks) > 1 for person in seen.people):
         lines.append(
-            "Tracks were linked to one person because they look alike (layout and colors of face and shoulders); that "
-            "identifies nobody, and no outcome rests on it."
+            "Tracks were linked to one person by similar appearance (layout and colors of face and shoulders); this "
+            "does not identify anyone. An outcome depends on it only where the shots, each for itself, agree."
         )
     scored = sum(track.score is not None for track in seen.tracks)
     if scored > 1:

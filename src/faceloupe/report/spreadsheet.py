@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+ENCODING = "utf-8-sig"  # with a byte order mark, by which spreadsheets know the encoding
 _RUN = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -13,6 +13,7 @@ from faceloupe.errors import UsageError
 from faceloupe.report.build import to_json
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import filmstrip
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv
 from faceloupe.system.files import creating
 
@@ -47,7 +48,7 @@ def publish_file(fill: Callable[[Path], object], path: Path) -> None:
     except OSError as problem:
         raise UsageError(
             f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); "
-            "make room there, or choose another folder."
+            "free some space there or choose another folder."
         ) from problem
 
 
@@ -78,7 +79,7 @@ def refuse_taken(names: Iterable[str], folder: Path) -> None:
     """
     taken = [name for name in names if os.path.lexists(folder / name)]
     if taken:
-        raise UsageError(f"{folder} holds {taken[0]} already, and nothing is overwritten; choose another folder.")
+        raise UsageError(f"{folder} already contains {taken[0]}, which is not overwritten; choose another folder.")
 
 
 def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
@@ -119,6 +120,6 @@ def write(analysis: "Analysis", folder: Path) -> list[Path]:
     """
     contents = pictures_of(analysis)
     if "frames" in analysis.report:
-        contents["frames.csv"] = frames_csv(analysis.report).encode()
+        contents["frames.csv"] = frames_csv(analysis.report).encode(ENCODING)
     contents["report.json"] = (to_json(analysis.report) + "\n").encode()
     return publish(contents, folder)

@@ -5,9 +5,9 @@ ratios are averaged, never summed, and the interval counts looks, not frames.
 """
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri  # normal quantile; scipy.stats takes half a second to load
 
 from faceloupe.scoring.calibration import Calibrator
 from faceloupe.types import FaceObservation, Pooled
@@ -18,6 +18,7 @@ _PRIOR_LOOKS = 2.0  # weight of the typical spread against what the track itself
 _HUBER = 1.345  # standard deviations beyond which a frame counts less (Huber 1964; 95 % efficiency)
 _ROUNDS = 10
 _LEVEL = 0.95
+_normal_quantile = NormalDist().inv_cdf
 _SHORTEST_S = 0.02  # between two frames; closer ones would blow up what is put back for what they share
 _FEWEST_IN_STRETCH = 4  # frames
 _LARGE_PX, _LEAST_WEIGHT = 128.0, 0.25
@@ -106,7 +107,7 @@ def _spread(times: np.ndarray, log_odds: np.ndarray) -> float:
     if len(times) < 2:
         return TYPICAL_SPREAD
     steps = np.diff(log_odds) / np.sqrt(2.0 * -np.expm1(-np.maximum(np.diff(times), _SHORTEST_S) / MEMORY_S))
-    found = float(np.median(np.abs(steps)) / ndtri(0.75))
+    found = float(np.median(np.abs(steps)) / _normal_quantile(0.75))
     observations = effective_size(times, np.ones(len(times))) - 1.0
     return float(np.sqrt((observations * found**2 + _PRIOR_LOOKS * TYPICAL_SPREAD**2) / (observations + _PRIOR_LOOKS)))
 
@@ -130,13 +131,27 @@ def pool(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled
     """
     spread, size = _spread(times, log_odds), effective_size(times, weights)
     center = _center(log_odds, weights, spread)
-    reach = float(ndtri((1.0 + _LEVEL) / 2.0)) * spread / np.sqrt(size)
+    reach = _normal_quantile((1.0 + _LEVEL) / 2.0) * spread / float(np.sqrt(size))
     return _pooled(center, reach, size, times)
 
 
 def _pooled(center: float, reach: float, size: float, times: np.ndarray) -> Pooled:
     low, score, high = (float(1.0 / (1.0 + np.exp(-value))) for value in (center - reach, center, center + reach))
     return Pooled(score, low, high, float(size), float(times[0]), float(times[-1]), len(times))
+
+
+def lower_end(pooled: Pooled, comparisons: int) -> float:
+    """The lower end of a score's interval, widened to hold for so many intervals together (Bonferroni).
+
+    Args:
+        pooled: with its interval for itself.
+        comparisons: intervals in all, 1 or more.
+    """
+    low, center = (
+        float(np.log(value / (1.0 - value))) for value in np.clip([pooled.low, pooled.score], 1e-12, 1 - 1e-12)
+    )
+    wider = float(_normal_quantile(1.0 - (1.0 - _LEVEL) / 2.0 / comparisons) / _normal_quantile((1.0 + _LEVEL) / 2.0))
+    return float(1.0 / (1.0 + np.exp(-(center - wider * (center - low)))))
 
 
 def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled | None:
@@ -159,7 +174,7 @@ def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
     if not lengths:
         return None
     windows = sum(count - one + 1 for one in lengths)
-    margin = float(ndtri(1.0 - (1.0 - _LEVEL) / 2.0 / windows)) * _spread(times, log_odds)
+    margin = _normal_quantile(1.0 - (1.0 - _LEVEL) / 2.0 / windows) * _spread(times, log_odds)
     total = np.concatenate([[0.0], np.cumsum(weights)])
     weighted = np.concatenate([[0.0], np.cumsum(weights * log_odds)])
     shared = _Shared(times, weights)

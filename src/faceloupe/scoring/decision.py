@@ -2,11 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from faceloupe.models.record import Thresholds
-from faceloupe.types import FaceFinding, Familiarity, Outcome, Pooled, PropositionFinding, TrackFinding, apart
+from faceloupe.scoring.aggregation import lower_end
+from faceloupe.types import (
+    FaceFinding,
+    Familiarity,
+    Outcome,
+    PersonFinding,
+    Pooled,
+    PropositionFinding,
+    TrackFinding,
+    apart,
+)
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
+UNSCORED = "not applicable: "  # begins the reason where nothing was scored
 
 
 def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
@@ -18,10 +30,10 @@ def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
     """
     shown, lower, upper = apart(score, thresholds.lower, thresholds.upper)
     if score >= thresholds.upper:
-        return Outcome.MANIPULATED, f"supports manipulation: score {shown} is at or above the threshold {upper}"
+        return Outcome.MANIPULATED, f"supports manipulation: the score {shown} is at or above the threshold {upper}"
     if score <= thresholds.lower:
-        return Outcome.AUTHENTIC, f"{NO_SIGN}: score {shown} is at or below the threshold {lower}"
-    return Outcome.INCONCLUSIVE, f"cannot say: score {shown} lies between the thresholds {lower} and {upper}"
+        return Outcome.AUTHENTIC, f"{NO_SIGN}: the score {shown} is at or below the threshold {lower}"
+    return Outcome.INCONCLUSIVE, f"inconclusive: the score {shown} lies between the thresholds {lower} and {upper}"
 
 
 def of_face(
@@ -38,7 +50,7 @@ def of_face(
 
 
 APART = 0.5  # log10 of the ratio of two likelihood ratios, from which on one proposition is called the likelier one
-_KINDS = {"generated": "generated whole", "changed": "changed in part (swapped, reenacted or composed)"}
+_KINDS = {"generated": "fully generated", "changed": "changed in part (swapped, reenacted or composed)"}
 
 
 def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> str:
@@ -48,7 +60,7 @@ def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> 
     first, second = sorted(propositions, key=lambda one: -one.log10_lr)
     ratios = ", ".join(f"log10 LR {one.log10_lr:+.2f} for {one.name}" for one in propositions)
     if first.log10_lr - second.log10_lr < APART:
-        return f"; whether the face was generated whole or changed in part cannot be told ({ratios})"
+        return f"; the scores do not tell whether the face was fully generated or changed in part ({ratios})"
     return f"; more likely {_KINDS[first.name]} than {_KINDS[second.name]} ({ratios})"
 
 
@@ -59,23 +71,26 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
         return outcome, reason
     shown, limit = apart(familiarity.distance, scope_limit, decimals=3)
     return Outcome.INCONCLUSIVE, (
-        f"cannot say: the face is unlike those that this model was calibrated on (distance {shown}; up to {limit} is "
-        f"known; nearest are the faces of {familiarity.nearest})"
+        f"inconclusive: the face is unlike those that this model was calibrated on (distance {shown}, limit {limit}; "
+        f"the nearest known faces are those of {familiarity.nearest})"
     )
 
 
-def withheld(face: FaceFinding, *, unshown: str, damage: str) -> FaceFinding:
-    """The finding on a face of a picture that not every verdict can rest on.
+Finding = TypeVar("Finding", FaceFinding, TrackFinding)
+
+
+def withheld(face: Finding, *, unshown: str, damage: str = "") -> Finding:
+    """The finding on a face of a picture or video that not every verdict can rest on.
 
     Args:
         unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.
         damage: what the picture's data lacks: a sign of manipulation may lie under it. Empty where nothing.
     """
     if unshown and face.outcome in (Outcome.AUTHENTIC, Outcome.MANIPULATED):
-        why = f"cannot say: viewers may show other colors than those that were examined, as {unshown}"
+        why = f"inconclusive: viewers may show other colors than those analyzed, because {unshown}"
         return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
     if damage and face.outcome is Outcome.AUTHENTIC:
-        why = f"cannot say: the picture is damaged, and what is lost may hide a manipulation ({damage})"
+        why = f"inconclusive: the picture is damaged, and the lost part may hide a manipulation ({damage})"
         return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
     return face
 
@@ -94,16 +109,16 @@ def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outco
     """
     scored = [face for face in faces if face.score is not None]
     if not faces:
-        return Outcome.NOT_APPLICABLE, f"cannot say: no face of {smallest_px:.0f} px or more was found", None
+        return Outcome.NOT_APPLICABLE, f"{UNSCORED}no face of {smallest_px:.0f} px or more was found", None
     if not scored:
-        why = faces[0].reason.removeprefix("cannot say: ")
-        which = "" if len(faces) == 1 else f"none of the {len(faces)} faces found can be scored; of the largest one, "
-        return Outcome.NOT_APPLICABLE, f"cannot say: {which}{why}", None
+        why = faces[0].reason.removeprefix(UNSCORED)
+        which = "" if len(faces) == 1 else f"none of the {len(faces)} faces found can be scored; the largest one: "
+        return Outcome.NOT_APPLICABLE, f"{UNSCORED}{which}{why}", None
     decisive = max(scored, key=lambda face: face.score)
     outcome, reason = decisive.outcome, decisive.reason
     if outcome is Outcome.AUTHENTIC and faces[0].score is None:
-        hidden = faces[0].reason.removeprefix("cannot say: ")
-        return Outcome.INCONCLUSIVE, f"cannot say: the largest face could not be scored ({hidden})", decisive
+        hidden = faces[0].reason.removeprefix(UNSCORED)
+        return Outcome.INCONCLUSIVE, f"inconclusive: the largest face could not be scored ({hidden})", decisive
     if len(scored) > 1:
         reason = f"face {decisive.id} has the highest of {len(scored)} scores: {reason}"
     elif len(faces) > 1:
@@ -129,7 +144,11 @@ def of_track(
     """
     if whole.frames < enough:
         frames = "1 frame" if whole.frames == 1 else f"{whole.frames} frames"
-        return Outcome.INCONCLUSIVE, f"cannot say: only {frames} of this face can be scored; {enough} are needed", whole
+        return (
+            Outcome.INCONCLUSIVE,
+            f"inconclusive: only {frames} of this face can be scored; {enough} are needed",
+            whole,
+        )
     outcome, reason = of_score(whole.score, thresholds)
     if outcome is Outcome.MANIPULATED or segment is None or segment.score < thresholds.upper:
         return outcome, reason, whole
@@ -138,17 +157,124 @@ def of_track(
     if segment.low >= thresholds.upper:
         return (
             Outcome.MANIPULATED,
-            f"supports manipulation {when}: score {part} there, {whole.score:.2f} over the whole track; "
+            f"supports manipulation {when}: the score is {part} there and {whole.score:.2f} over the whole track; "
             f"the threshold is {upper}",
             segment,
         )
     if outcome is Outcome.AUTHENTIC:
         return (
             Outcome.INCONCLUSIVE,
-            f"cannot say: the track as a whole scores {whole.score:.2f}, but {part} {when}; look closer there",
+            f"inconclusive: the score of the whole track is {whole.score:.2f}, but {part} {when}; analyze that segment",
             whole,
         )
-    return outcome, f"{reason}; it is highest {when}, {part}", whole
+    return outcome, f"{reason}; it is highest {when} ({part})", whole
+
+
+AGREEMENT = 2 / 3  # of a person's shots that a verdict on the person needs
+_FEWEST_CONTRADICTED = 4  # scored shots of a person from which on a single one does not carry a verdict for sure
+_MOST_NAMED = 6  # shots in a reason
+
+
+def of_person(
+    number: int,
+    tracks: Sequence[TrackFinding],
+    pooled: Pooled,
+    without_strongest: Pooled | None,
+    thresholds: Thresholds,
+    *,
+    enough: int,
+) -> PersonFinding:
+    """Judge a person by the shots that were linked to it; a wrong link must not make a verdict.
+
+    ``manipulated`` needs two shots or more, of which at least two thirds score at or above the upper threshold, each
+    for itself, and a pooled score that stays there without the strongest of them. ``authentic`` needs the same of the
+    lower threshold, and no shot at or above the upper one.
+
+    Args:
+        number: of the person.
+        tracks: the scored ones, one for each shot.
+        pooled: what the scored frames of all of them say together.
+        without_strongest: the same without the track of the highest score; None where there is one track only.
+        thresholds: of the model record.
+        enough: scored frames needed for a verdict.
+    """
+    ids = tuple(track.id for track in tracks)
+    if len(tracks) < 2 or without_strongest is None:
+        return PersonFinding(number, ids, tracks[0].outcome, "", pooled, ids)
+    scores = {track.id: track.pooled.score for track in tracks if track.pooled is not None}
+    above = [track for track in tracks if scores[track.id] >= thresholds.upper]
+    below = [track for track in tracks if scores[track.id] <= thresholds.lower]
+    count = len(tracks)
+    if (
+        pooled.score >= thresholds.upper
+        and without_strongest.score >= thresholds.upper
+        and len(above) >= max(2, AGREEMENT * count)
+        and pooled.frames >= enough
+    ):
+        outcome, agreeing, words = Outcome.MANIPULATED, above, "support manipulation"
+    elif (
+        pooled.score <= thresholds.lower
+        and len(below) >= max(2, AGREEMENT * count)
+        and not above
+        and not any(track.outcome is Outcome.MANIPULATED for track in tracks)
+        and pooled.frames >= enough
+    ):
+        outcome, agreeing, words = Outcome.AUTHENTIC, below, f"show {NO_SIGN}"
+    else:
+        why = (
+            f"inconclusive: {len(above)} of the {count} scored shots of person {number} score at or above the upper "
+            f"threshold, {len(below)} at or below the lower one; together they score {pooled.score:.2f}"
+        )
+        return PersonFinding(number, ids, Outcome.INCONCLUSIVE, why, pooled)
+    reason = (
+        f"{len(agreeing)} of the {count} scored shots of person {number} {words}, together with the score "
+        f"{pooled.score:.2f}: {_shots(agreeing)}"
+    )
+    return PersonFinding(number, ids, outcome, reason, pooled, tuple(track.id for track in agreeing))
+
+
+def _shots(tracks: Sequence[TrackFinding]) -> str:
+    """Numbers and times of shots, in words."""
+    named = [
+        f"shot {track.shot} ({track.observations[0].time_s:.1f} to {track.observations[-1].time_s:.1f} s)"
+        for track in tracks[:_MOST_NAMED]
+    ]
+    more = f" and {len(tracks) - len(named)} more" if len(tracks) > len(named) else ""
+    return ", ".join(named) + more
+
+
+def in_company(track: TrackFinding, person: PersonFinding, thresholds: Thresholds, *, scored: int) -> TrackFinding:
+    """The finding on a track in the light of the other shots of its person.
+
+    A track that is too short for a verdict of its own takes that of its person where it agrees with it. A verdict
+    ``manipulated`` that most of many other shots contradict must be sure: its interval, which counts all scored tracks
+    (Bonferroni), lies above the threshold; else the track says where to look closer.
+
+    Args:
+        track: as it was judged for itself.
+        person: to whom it belongs.
+        thresholds: of the model record.
+        scored: tracks of the video that were scored.
+    """
+    if track.pooled is None or not person.reason:
+        return track
+    short = track.outcome is Outcome.INCONCLUSIVE and track.pooled.frames < FEWEST_FRAMES
+    if short and track.id in person.agreeing and person.outcome in (Outcome.MANIPULATED, Outcome.AUTHENTIC):
+        return replace(track, outcome=person.outcome, reason=person.reason)
+    decisive = track.pooled if track.segment is None or track.score == track.pooled.score else track.segment
+    if (
+        track.outcome is Outcome.MANIPULATED
+        and person.outcome is not Outcome.MANIPULATED
+        and len(person.tracks) >= _FEWEST_CONTRADICTED
+        and lower_end(decisive, scored) < thresholds.upper
+    ):
+        part, upper = apart(decisive.score, thresholds.upper)
+        reason = (
+            f"inconclusive: shot {track.shot} alone scores {part}, not surely above the threshold {upper} as one of "
+            f"{scored} tracks; {person.reason.removeprefix('inconclusive: ')}; look closer there"
+        )
+        return replace(track, outcome=Outcome.INCONCLUSIVE, reason=reason)
+    return track
 
 
 _ORDER = {Outcome.MANIPULATED: 2, Outcome.INCONCLUSIVE: 1, Outcome.AUTHENTIC: 0}
@@ -174,23 +300,23 @@ def of_video(
     lost = f"; {unread} of {frames + unread} frames could not be read" if unread else ""
     scored = [track for track in tracks if track.score is not None]
     if not tracks:
-        found = f"cannot say: no face of {smallest_px:.0f} px or more was found in the {frames} frames looked at"
+        found = f"{UNSCORED}no face of {smallest_px:.0f} px or more was found in the {frames} analyzed frames"
         return Outcome.NOT_APPLICABLE, found + lost, None
     longest = max(tracks, key=lambda track: (len(track.observations), track.largest.face.size_px))
-    why = longest.reason.removeprefix("cannot say: ")
+    why = longest.reason.removeprefix(UNSCORED)
     if not scored:
-        which = "" if len(tracks) == 1 else f"none of the {len(tracks)} faces can be scored; of the longest seen, "
-        return Outcome.NOT_APPLICABLE, f"cannot say: {which}{why}{lost}", None
+        which = "" if len(tracks) == 1 else f"none of the {len(tracks)} faces can be scored; the one seen longest: "
+        return Outcome.NOT_APPLICABLE, f"{UNSCORED}{which}{why}{lost}", None
     decisive = max(scored, key=lambda track: (_ORDER[track.outcome], len(track.scored) >= FEWEST_FRAMES, track.score))
     outcome, reason = decisive.outcome, decisive.reason
     if outcome is Outcome.AUTHENTIC and longest.score is None:
         return (
             Outcome.INCONCLUSIVE,
-            f"cannot say: the face seen longest, track {longest.id}, could not be scored ({why}){lost}",
+            f"inconclusive: the face seen longest, track {longest.id}, could not be scored ({why}){lost}",
             decisive,
         )
     if outcome is Outcome.AUTHENTIC and unread > frames:
-        return Outcome.INCONCLUSIVE, f"cannot say: too little of the video could be read{lost}", decisive
+        return Outcome.INCONCLUSIVE, f"inconclusive: too little of the video could be read{lost}", decisive
     if len(scored) > 1:
         reason = f"track {decisive.id} is the most suspicious of {len(scored)}: {reason}"
     elif len(tracks) > 1:

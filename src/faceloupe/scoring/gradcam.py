@@ -7,38 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from faceloupe.system.torchvision_compat import torchvision
 from faceloupe.types import Box
-
-torchvision()
-
-from pytorch_grad_cam import GradCAM  # noqa: E402 - it imports torchvision, which must come through the door above
-
-
-class _LogitTarget:
-    """Explains the single logit itself: positive evidence is evidence for manipulation (polarity 1)."""
-
-    def __call__(self, output: torch.Tensor) -> torch.Tensor:
-        return output[0]
-
-
-class _UnscaledGradCAM(GradCAM):
-    """Grad-CAM (Selvaraju et al. 2017) without the rescaling of each map to its own maximum.
-
-    The library stretches every map to 0..1, so that a map of nothing looks like a map of something. Here a cell keeps
-    its unit, logits: sum over channels of mean gradient times activation, cut at 0.
-    """
-
-    def compute_cam_per_layer(self, input_tensor, targets, eigen_smooth):
-        activations = self.activations_and_grads.activations[0].cpu().data.numpy()
-        gradients = self.activations_and_grads.gradients[0].cpu().data.numpy()
-        cells = self.get_cam_image(
-            input_tensor, self.target_layers[0], targets, activations, gradients, eigen_smooth=eigen_smooth
-        )
-        return [np.maximum(cells, 0.0)[:, None]]
-
-    def aggregate_multi_layers(self, cam_per_target_layer):
-        return cam_per_target_layer[0][:, 0]
 
 
 def explained_layer(network: nn.Module) -> nn.Module:
@@ -53,7 +22,8 @@ def explained_layer(network: nn.Module) -> nn.Module:
 def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Score the views of one face and map what speaks for manipulation, in one forward and one backward pass.
 
-    Not thread-safe: hooks hang on the network while it runs, so the caller holds the model's lock.
+    The map is Grad-CAM (Selvaraju et al. 2017): the sum over channels of mean gradient times activation, cut at 0. Not
+    thread-safe: hooks hang on the network while it runs, so the caller holds the model's lock.
 
     Args:
         network: with ``features`` and one logit, in evaluation mode.
@@ -63,16 +33,22 @@ def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.nd
         (V,) float64 logits, and (V, S, S) float32 maps >= 0 in logits per cell of that layer, not rescaled.
     """
     layer, side = explained_layer(network), inputs.shape[-1]
+    outputs: list[torch.Tensor] = []
+    hook = layer.register_forward_hook(lambda *call: outputs.append(call[-1]))
     layer.requires_grad_(True)  # the gradient then stops at this layer: nothing below it is needed
     try:
-        with _UnscaledGradCAM(model=network, target_layers=[layer]) as cam:
-            cells = cam(input_tensor=inputs, targets=[_LogitTarget()] * len(inputs))
-            logits = cam.outputs[:, 0].detach().double().cpu().numpy()
+        logits = network(inputs)[:, 0]
+        (activations,) = outputs
+        (gradients,) = torch.autograd.grad(logits.sum(), activations)
     finally:
+        hook.remove()
         layer.requires_grad_(False)
-        network.zero_grad(set_to_none=True)
-    maps = [cv2.resize(one.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR) for one in cells]
-    return logits, np.maximum(np.stack(maps), 0.0)
+    # As in pytorch-grad-cam, but a map is not stretched to its own maximum: a cell keeps its unit, logits, so that a
+    # map of nothing does not look like a map of something.
+    weights = gradients.mean((2, 3), keepdim=True)
+    cells = (weights * activations.detach()).sum(1).clamp(min=0.0).cpu().numpy()
+    maps = [cv2.resize(cell, (side, side), interpolation=cv2.INTER_LINEAR) for cell in cells]
+    return logits.detach().double().cpu().numpy(), np.maximum(np.stack(maps), 0.0)
 
 
 def merge(maps: np.ndarray, squares: Sequence[Box]) -> np.ndarray:

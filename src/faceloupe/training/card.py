@@ -218,7 +218,7 @@ detector confidence {default.gates.min_confidence:.2f} upward; the tables are be
 Mean log-odds over at most 16 evenly spaced frames of the largest face. `ffpp_c23` is of people whose other material was
 not trained on; `ffpp_c23_other` and the controls were never trained, tuned or calibrated on. So few clips say little.
 
-{_across(tables["clips"], "auc", "AUC a clip")}
+{_across(tables["clips"], "auc", "AUC per clip")}
 
 {_clips(evaluation, default.id)}
 

@@ -86,7 +86,7 @@ def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
 
 def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
     """Reliability diagram of each model; the larger a point, the more faces."""
-    figure = _lines("score: promised share of manipulated faces", "found share", legend_inside=True)
+    figure = _lines("score: predicted share of manipulated faces", "observed share", legend_inside=True)
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         points = curve["reliability"]
         sizes = [5 + 40 * point["weight"] ** 0.5 for point in points]
@@ -98,7 +98,7 @@ def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
 
 def tippett_chart(curve: dict[str, Any]) -> go.Figure:
     """Tippett plot of one model: how many faces of either class reach at least a likelihood ratio."""
-    figure = _lines("log10 LR", "faces with at least that ratio")
+    figure = _lines("log10 LR", "faces with at least this ratio")
     for label, kind in (("manipulated", Outcome.MANIPULATED), ("authentic", Outcome.AUTHENTIC)):
         x, y = zip(*curve["tippett"][label], strict=True)
         line = {"color": COLORS[kind], "shape": "vh", "dash": "solid" if label == "manipulated" else "dash"}

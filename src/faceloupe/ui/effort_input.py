@@ -8,9 +8,9 @@ from faceloupe.ui.panels import plain
 
 _WIDGET = "effort_widget"
 _CAPTIONS = {
-    "quick": "The core network alone: the fastest, for a first look and for many files.",
-    "standard": "The core and an expert network, on every face of a photo and on telling frames of a video.",
-    "thorough": "Core and expert in more framings and on more frames: the slowest.",
+    "quick": "Core network only: fastest, for a first impression and for many files.",
+    "standard": "Core and expert network, on every face of a photo and on selected frames of a video.",
+    "thorough": "Core and expert on more framings and more frames: slowest.",
 }
 
 
@@ -24,11 +24,11 @@ def choose() -> None:
         format_func=str.capitalize,
         key=_WIDGET,
         on_change=_chosen,
-        help="It holds for files that are chosen from now on, in this session.",
+        help="Applies to files chosen from now on in this session.",
     )
     if effort is None:
         named = plain(resources.settings().model_id)
-        st.caption(f"The model {named} was named on the page Models or at the start; an effort would replace it here.")
+        st.caption(f"The model {named} was chosen on the page Models or at start; choosing an effort replaces it here.")
     else:
         st.caption(_CAPTIONS[effort])
 

@@ -47,7 +47,7 @@ def inside(folder: Path, name: str) -> Path:
     """
     path = folder.resolve() / name
     if not _is_inside(path, folder.resolve()):
-        raise UsageError("That path leads out of the evidence folder; choose a file inside it.")
+        raise UsageError("That path is outside the evidence folder; choose a file inside it.")
     return path
 
 

@@ -63,7 +63,7 @@ def status_line() -> None:
         model = f"Model {plain(record.id)}{f', effort {effort}' if effort else ''}"
         model += f"  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
     except FaceLoupeError as found:
-        model, problem = ":material/error: no verified model: nothing is scored", str(found)
+        model, problem = ":material/error: no verified model, nothing can be scored", str(found)
     st.caption(f"{_who_and_what()}  ·  {model}  ·  nothing leaves this machine")
     if problem:
         st.error(plain(problem), icon=":material/error:")
@@ -109,10 +109,10 @@ def verdict_card(report: dict[str, Any]) -> None:
                 )
             with right:
                 _strength(report)
-        with st.expander("What this does not say"):
+        with st.expander("What this result does not say"):
             st.markdown("\n".join(f"- {plain(line)}" for line in report["scope"]))
             st.markdown(
-                f"The two propositions weighed: {plain(report['propositions']['manipulated'])} "
+                f"The two propositions compared: {plain(report['propositions']['manipulated'])} "
                 f"{plain(report['propositions']['authentic'])} Kinds: {plain(report['propositions']['kinds'])}."
             )
 
@@ -127,13 +127,14 @@ def _strength(report: dict[str, Any]) -> None:
     st.markdown(
         f"**log10 LR {report['log10_lr']:+.2f}**: {report['verbal']}",
         help="The likelihood ratio says how much more probable this score is if the face was manipulated than if it is "
-        f"authentic. It is never reported beyond {bounds['lower']:.2f} .. {bounds['upper']:.2f}, the ratios that "
-        "the validation data leave standing.",
+        f"authentic. It is limited to {bounds['lower']:.2f} .. {bounds['upper']:.2f}, the range that "
+        "the validation data support.",
     )
     st.caption(
-        f"Error rates of single faces at such thresholds: {rates['fpr']:.1%} of {rates['n_real']} authentic ones were "
+        f"Error rates of single faces at these thresholds: {rates['fpr']:.1%} of {rates['n_real']} authentic ones were "
         f"called manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates['fnr']:.1%} of {rates['n_fake']} "
-        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates['inconclusive']:.0%} of all neither.",
+        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates['inconclusive']:.0%} of all were "
+        "inconclusive.",
         help=f"Measured on {plain(rates['measured_on'])}.",
     )
 
@@ -161,7 +162,7 @@ def _face_row(face: FaceFinding, entry: dict[str, Any], maximum: float) -> None:
             st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
             st.caption(_face_facts(entry))
             if face.heatmap is not None:
-                st.button("Look closer", key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
+                st.button("Analyze closer", key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
 
 
 def _choose(face_id: int) -> None:
@@ -181,7 +182,7 @@ def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
     """The picture with numbered boxes colored by outcome, with or without the heatmaps."""
     maximum, canvas = analysis.report["model"]["explanation_max"], analysis.canvas
     explained = [face for face in analysis.faces if face.heatmap is not None]
-    with_heat = bool(explained) and st.toggle("Lay the heatmaps over the picture", key="with_heat")
+    with_heat = bool(explained) and st.toggle("Show the heatmaps over the picture", key="with_heat")
     if with_heat:
         picture = overlays.with_scale(overlays.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
     else:
@@ -207,7 +208,7 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     overlay = overlays.face_overlay(face, maximum, opacity)
     st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
-        f"Grad-CAM of the last block. The scale is the same for every picture, so that a weak map looks weak; "
+        f"Grad-CAM of the last block. The scale is the same for every picture, so a weak heatmap looks weak; "
         f"this face peaks at {float(face.heatmap.max()):.2f}, the scale ends at {maximum:.2f}. "
         f"It shows where the model "
         "looked, not where a manipulation is."

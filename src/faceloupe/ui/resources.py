@@ -51,7 +51,7 @@ def choose_model(model: str) -> None:
     st.session_state[state.EFFORT] = None
 
 
-@st.cache_resource(show_spinner="Loading the verified model", max_entries=4)  # of the three efforts, and one more
+@st.cache_resource(show_spinner="Loading the model", max_entries=4)  # of the three efforts, and one more
 def loaded(chosen: Settings) -> Analyzer:
     """The networks of some settings; an error is not cached, so restored weights are found at the next rerun.
 

@@ -5,9 +5,16 @@ import signal
 import sys
 from types import FrameType
 
+import streamlit as st
+from starlette.middleware import Middleware
+from streamlit import net_util
+
+from faceloupe.analysis.prefetch import use_one_network_thread
 from faceloupe.installation import APP, ROOT
 from faceloupe.system import memory, temp
 from faceloupe.ui import selfcheck
+from faceloupe.ui.auth import session
+from faceloupe.ui.auth.middleware import AuthMiddleware, HostCheck
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FOLDERS = ("FACELOUPE_DATA", "FACELOUPE_EVIDENCE", "FACELOUPE_WEIGHTS")  # variables that name one
@@ -18,8 +25,6 @@ def disable_address_lookup() -> None:
 
     It does so for a wildcard address and for visits under a host name that it does not know, and has no setting for it.
     """
-    from streamlit import net_util
-
     net_util.get_external_ip = lambda: None
 
 
@@ -38,16 +43,10 @@ def serve(*, port: int | None = None, address: str | None = None) -> int:
     """
     _enter_root()
     memory.hold()
+    use_one_network_thread()  # several jobs at once share the cores
     temp.remove_leftovers()
     if code := selfcheck.main():
         return code
-    # Streamlit takes a second to load, which a failed self-check should not wait for.
-    import streamlit as st
-    from starlette.middleware import Middleware
-
-    from faceloupe.ui.auth import session
-    from faceloupe.ui.auth.middleware import AuthMiddleware, HostCheck
-
     authenticator = session.authenticator()  # raises where it cannot work, so that nobody is let in
     if authenticator is None and (warning := exposure_warning(address)):
         print(warning, file=sys.stderr)
@@ -68,8 +67,8 @@ def exposure_warning(address: str | None) -> str:
     if address in _LOOPBACK:
         return ""
     return (
-        f"FaceLoupe is served on {address} without a password: whoever reaches this machine sees its cases. "
-        "`faceloupe password` makes a hash for FACELOUPE_PASSWORD_HASH."
+        f"FaceLoupe is served on {address} without a password: anyone who can reach this machine can see its cases. "
+        "Run `faceloupe password` to make a hash for FACELOUPE_PASSWORD_HASH."
     )
 
 

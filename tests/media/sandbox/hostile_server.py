@@ -82,6 +82,8 @@ FACTS = {
     "audio": [],
     "start_s": 0.0,
     "notes": [],
+    "shown": {"orientation": None, "color": None, "transfer": None, "pixel_aspect": None},
+    "unshown": "",
     "time_base": 1,
     "ticks_per": 1,
 }
@@ -100,17 +102,20 @@ DESCRIBED = {  # what is wrong with the description of a video -> facts that dif
     "markup": ({"codec": "\x1b[2J"}, TIMES),
     "list": ({"audio": {"0": "aac"}}, TIMES),
 }
-WALKED = {  # what is wrong with the first glimpse of frame 1 -> its message
-    "short luma": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA[:-1]),
-    "odd losses": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA + b"x"),
-    "lost beyond": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA + (9).to_bytes(8, "little")),
-    "beyond": ({"glimpse": 4, "wanted": False, "damaged": 0}, LUMA),
-    "before": ({"glimpse": -1, "wanted": False, "damaged": 0}, LUMA),
-    "not wanted": ({"glimpse": 2, "wanted": True, "slot": 0, "damaged": 0}, LUMA),
-    "no slot": ({"glimpse": 1, "wanted": True, "slot": 2, "damaged": 0}, LUMA),
-    "bool slot": ({"glimpse": 1, "wanted": True, "slot": True, "damaged": 0}, LUMA),
-    "no damage": ({"glimpse": 1, "wanted": False}, LUMA),
-    "again": ({"glimpse": 1, "wanted": False, "damaged": 0}, LUMA),
+SIZE = {"width": 64, "height": 48}
+WALKED = {  # what is wrong with the first message about frame 1 -> its message
+    "short luma": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA[:-1]),
+    "odd losses": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA + b"x"),
+    "lost beyond": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA + (9).to_bytes(8, "little")),
+    "beyond": (SIZE | {"frame": 4, "wanted": False, "damaged": 0}, LUMA),
+    "before": (SIZE | {"frame": -1, "wanted": False, "damaged": 0}, LUMA),
+    "not wanted": (SIZE | {"frame": 2, "wanted": True, "slot": 0, "damaged": 0}, LUMA),
+    "no slot": (SIZE | {"frame": 1, "wanted": True, "slot": 2, "damaged": 0}, LUMA),
+    "bool slot": (SIZE | {"frame": 1, "wanted": True, "slot": True, "damaged": 0}, LUMA),
+    "no damage": (SIZE | {"frame": 1, "wanted": False}, LUMA),
+    "again": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA),
+    "vast frame": ({"frame": 1, "wanted": True, "slot": 0, "damaged": 0, "width": 2**16, "height": 2**16}, LUMA),
+    "no size": ({"frame": 1, "wanted": False, "damaged": 0}, LUMA),
     "no end": ({}, b""),
 }
 

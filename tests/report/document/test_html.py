@@ -341,7 +341,7 @@ def test_a_picture_that_is_not_the_recorded_one_is_refused(record, runs):
 
 
 def test_a_logo_that_is_no_picture_is_refused_and_one_that_is_stands_in_the_letterhead(runs):
-    with pytest.raises(UsageError, match="must be a PNG"):
+    with pytest.raises(UsageError, match="must be a readable PNG"):
         Letterhead("Institute", logo_png=b"GIF89a")
     logo = next(iter(runs.pictures.values()))
     html = render_html(case([]), {}.__getitem__, letterhead=Letterhead("Institute", logo_png=logo))

@@ -188,7 +188,7 @@ def test_a_file_is_written_whole_and_never_over_another(record, content, runs, t
     path = tmp_path / "case.pdf"
     write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
     assert path.read_bytes() == content
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
 
 

@@ -122,7 +122,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(clip, target, missing):
     write_annotated(evidence_file, found, target, settings=Settings())
     size = target.stat().st_size
     target.unlink()
-    with room_for(size - missing), pytest.raises(UsageError, match=r"copy\.mp4 cannot be written .*; make room"):
+    with room_for(size - missing), pytest.raises(UsageError, match=r"copy\.mp4 cannot be written .*; free some space"):
         write_annotated(evidence_file, found, target, settings=Settings())
     assert list(target.parent.iterdir()) == []
 
@@ -143,7 +143,7 @@ def test_cancelling_leaves_nothing(clip, target):
 
 def test_nothing_is_overwritten(clip, target):
     target.write_bytes(b"a result")
-    with pytest.raises(UsageError, match="nothing is overwritten"):
+    with pytest.raises(UsageError, match="not overwritten"):
         write_annotated(*examined(clip), target, settings=Settings())
     assert target.read_bytes() == b"a result"
 

@@ -134,13 +134,13 @@ def test_a_wrong_password_is_said_and_logged_and_opens_nothing(keeper, caplog):
     with caplog.at_level(logging.WARNING):
         answer = give(keeper, WRONG)
     assert (answer.status, answer.cookie) == (401, "")
-    assert "That is not the password." in answer.text
-    assert [record.getMessage() for record in caplog.records] == ["A wrong password from 127.0.0.1"]
+    assert "The password is wrong." in answer.text
+    assert [record.getMessage() for record in caplog.records] == ["Wrong password from 127.0.0.1"]
 
 
 @pytest.mark.parametrize("body", [b"", b"password", b"other=correct+horse", b"\xff\xfe", b"password=" + bytes(200)])
 def test_a_form_of_any_other_kind_is_a_wrong_password(keeper, body):
-    assert "That is not the password." in give(keeper, body).text
+    assert "The password is wrong." in give(keeper, body).text
 
 
 def test_who_guesses_on_is_not_heard_for_a_while(keeper):
@@ -275,7 +275,7 @@ def test_without_a_password_the_machine_answers_to_its_own_names(host):
 def test_a_strangers_name_that_leads_here_gets_nothing(host):
     answer = ask(HostCheck(server), host=host)
     assert answer.status == 421
-    assert "answers to localhost and to addresses alone" in answer.text
+    assert "answers only to localhost and to IP addresses" in answer.text
     assert ask(HostCheck(server), kind="websocket", host=host).status == 403
 
 
@@ -305,7 +305,7 @@ def test_a_gate_that_cannot_work_lets_nobody_in(monkeypatch):
     at = app()
     assert not at.exception
     assert len(at.file_uploader) == 0
-    assert "does not hold a hash" in at.error[0].value
+    assert "is not a valid hash" in at.error[0].value
 
 
 def test_a_session_that_was_locked_or_stayed_too_long_sees_nothing_more(behind):

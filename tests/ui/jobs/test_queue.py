@@ -169,7 +169,7 @@ def test_one_owner_cannot_fill_the_queue_for_the_others():
     begun(queue.submit("gate", "gate", held(gate), owner="heavy"))
     for number in range(2):
         queue.submit(number, "", held(gate), owner="heavy")
-    with pytest.raises(UsageError, match="2 jobs wait already"):
+    with pytest.raises(UsageError, match="2 jobs are already waiting"):
         queue.submit("more", "", held(gate), owner="heavy")
     queue.submit("light", "", held(gate), owner="light")
     gate.set()
@@ -191,7 +191,7 @@ def test_a_full_queue_refuses_with_a_sentence():
     queue, gate = JobQueue(capacity=1), threading.Event()
     begun(queue.submit("a", "a", held(gate)))
     queue.submit("b", "b", held(gate))
-    with pytest.raises(UsageError, match="wait already"):
+    with pytest.raises(UsageError, match="already waiting"):
         queue.submit("c", "c", held(gate))
     gate.set()
     queue.close()

@@ -31,7 +31,7 @@ def refuse_number(workers: int) -> None:
         UsageError: there cannot be that many workers.
     """
     if not 1 <= workers <= _MOST_WORKERS:
-        raise UsageError(f"A number of workers from 1 to {_MOST_WORKERS} was expected, not {workers}.")
+        raise UsageError(f"The number of workers must be from 1 to {_MOST_WORKERS}, not {workers}.")
 
 
 class _Process(Worker):
@@ -116,4 +116,4 @@ class LocalEngine:
 
 
 def _death(status: int) -> str:
-    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"

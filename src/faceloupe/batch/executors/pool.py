@@ -16,8 +16,8 @@ from faceloupe.errors import FaceLoupeError
 PER_WORKER = 2  # tasks: one is examined, one read ahead
 _STARTS = 3  # failed attempts to bring a worker up, one after another, before the batch is given up
 GIVEN_UP = (
-    "The process that examined it crashed or was ended, and so was every other that was given it alone: the file may "
-    "be made to do so, or need more memory than there is."
+    "Every process that analyzed this file crashed or was killed: the file may be made to cause this, or may need "
+    "more memory than there is."
 )
 
 
@@ -90,7 +90,7 @@ class WorkerPool(Generic[W]):
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _STARTS:
-                raise FaceLoupeError(f"A worker could not be started {_STARTS} times: it {how}.")
+                raise FaceLoupeError(f"A worker failed to start {_STARTS} times: it {how}.")
         self.workers[self.workers.index(worker)] = self._make()
         if worker.alone and worker.tasks:
             task = worker.tasks[0]

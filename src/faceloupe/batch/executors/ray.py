@@ -71,7 +71,8 @@ class RayActor:
         temp.remove_leftovers()  # of workers that were killed here
         if self._version != __version__:
             return (
-                f"The workers run version {__version__} and this is {self._version}; install the same on all machines."
+                f"The workers run version {__version__}, but this machine runs {self._version}; install the same "
+                "version everywhere."
             )
         folder = Path(self._folder.name)
         for name, content in weights.items():
@@ -148,7 +149,7 @@ class RayEngine:
         count = workers or int(self._ray.cluster_resources().get(kind, 0))
         if not count:
             self._ray.shutdown()
-            raise UsageError(f"The cluster has no {kind} for a worker; add machines, or set another device.")
+            raise UsageError(f"The cluster has no free {kind} for a worker; add machines or choose another device.")
         needs = {
             "num_cpus": 1,  # Ray gives a process as many threads
             "num_gpus": int(kind == "GPU"),
@@ -205,9 +206,9 @@ class RayEngine:
             answer = self._ray.get(reference)
         except errors.RayTaskError as problem:
             if not worker.ready:
-                raise FaceLoupeError(f"A worker cannot be made ready ({type(problem.cause).__name__}).") from problem
+                raise FaceLoupeError(f"A worker cannot be started ({type(problem.cause).__name__}).") from problem
             task = worker.answers[reference]
-            answer = failed(task.media_type, "It could not be examined for a reason that was not foreseen.")
+            answer = failed(task.media_type, "An unexpected error occurred while this file was analyzed.")
         except errors.RayError as problem:
             self._ray.kill(worker.station)  # where only an answer was lost, its worker goes with it
             return self._pool.lost(worker, f"was lost ({type(problem).__name__})")

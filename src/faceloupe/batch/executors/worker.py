@@ -157,6 +157,9 @@ _TRIM_EVERY = 64  # files
 
 
 def _unforeseen(task: Task, problem: Exception) -> Result:
-    _LOG.error("A file of a batch was not examined: %s", task.sha256, exc_info=problem)
-    words = f"It could not be examined for a reason that was not foreseen ({type(problem).__name__}); the log has more."
+    _LOG.error("A file of a batch was not analyzed: %s", task.sha256, exc_info=problem)
+    words = (
+        f"An unexpected error occurred while this file was analyzed ({type(problem).__name__}); see the log for "
+        "details."
+    )
     return failed(task.media_type, words)

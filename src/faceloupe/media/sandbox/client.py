@@ -24,16 +24,11 @@ _MOST_LEFT = 2**28  # bytes behind a message that was left unread
 _LOOK_S = 0.1  # between two questions whether the caller still wants the work
 _END_S = 5.0  # until a child that was killed is reaped
 _S_PER_MIB = 2.0  # of the file, on top of the settings' limit
-_CRASHED = (
-    "The file crashed its decoder ({}), so nothing can be said about it; treat it with care, and get another copy."
-)
-_BUSY = (
-    "The file kept its decoder busy for {:.0f} s, which is the limit, so it was stopped; get another copy, "
-    "or raise max_decoder_s."
-)
-_GREEDY = "The file needs more memory than a decoder may have ({} MiB); get another copy, or raise max_decoder_bytes."
-_LOST = "The process that decodes files was lost, through no fault of this one; examine it anew."
-_NONSENSE = "The file made its decoder answer what makes no sense; treat it with care, and get another copy."
+_CRASHED = "The file crashed its decoder ({}) and cannot be analyzed; treat it with care and get another copy."
+_BUSY = "Decoding the file was stopped at the limit of {:.0f} s; get another copy or raise max_decoder_s."
+_GREEDY = "The file needs more memory than a decoder may use ({} MiB); get another copy or raise max_decoder_bytes."
+_LOST = "The decoding process ended unexpectedly, not because of this file; analyze it again."
+_NONSENSE = "The decoder returned invalid data for this file; treat it with care and get another copy."
 
 
 class _Server:
@@ -235,13 +230,13 @@ class Worker:
 
     def protocol_error(self, problem: protocol.ProtocolError) -> EvidenceError:
         """End a decoder that answers what it never should; the error to raise."""
-        return self._given_up(_NONSENSE, f"nonsense: {problem}")
+        return self._given_up(_NONSENSE, f"invalid data: {problem}")
 
     def _sentence(self, failed: protocol.Message) -> str:
         cause = failed.facts.get("cause")
         if cause == "memory":
             return _GREEDY.format(self._memory >> 20)
-        return _CRASHED.format("an unforeseen error") if cause == "unforeseen" else failed.text("failed")
+        return _CRASHED.format("an unexpected error") if cause == "unforeseen" else failed.text("failed")
 
     def _given_up(self, words: str, cause: str) -> EvidenceError:
         self._log(cause)

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import cv2
 import numpy as np
 
 from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media.animation import Animation
+from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.media.image import decode_content
 from faceloupe.media.sandbox import confinement, protocol
 from faceloupe.media.video import DecodedFrame, Video, VideoFacts
@@ -17,6 +20,18 @@ from faceloupe.system.logging import trace
 
 LOOK_AHEAD = 8  # decoded frames that are held until the other side has done with them
 SLOTS = 3  # pictures in the shared memory: two of wanted frames, and the last for one that is asked for
+_ROOM, _LEAST_ROOM = 4, 1920 * 1080  # a slot has room for so many times the first frame's pixels, as sizes may change
+
+
+def slot_pixels(width: int, height: int, max_pixels: int) -> int:
+    """Pixels that a slot of the shared memory has room for.
+
+    Args:
+        width: of the first frame.
+        height: of the first frame.
+        max_pixels: largest width times height of any.
+    """
+    return max(width * height, min(max(_ROOM * width * height, _LEAST_ROOM), max_pixels))
 
 
 def run(session: socket.socket, bounds: confinement.Bounds) -> None:
@@ -64,9 +79,10 @@ def _still(session: socket.socket, request: protocol.Message) -> None:
 
 def _video(session: socket.socket, request: protocol.Message) -> None:
     facts = request.facts
+    decoder = Video if facts["format"] in (*VIDEO_FORMATS, "HEIC") else Animation
     with (
         open(request.descriptors[0], "rb") as file,
-        Video(file, facts["format"], max_pixels=facts["max_pixels"]) as video,
+        decoder(file, facts["format"], max_pixels=facts["max_pixels"]) as video,
     ):
         index = video.index
         time_base = {"time_base": index.time_base.numerator, "ticks_per": index.time_base.denominator}
@@ -74,18 +90,21 @@ def _video(session: socket.socket, request: protocol.Message) -> None:
         slots: list[np.ndarray] = []
         while (message := protocol.receive(session, most_raw=8 * len(index.ticks))) is not None:
             if message.descriptors:
-                shape = (SLOTS, video.facts.height, video.facts.width, 3)
-                slots = list(
-                    np.frombuffer(mmap.mmap(message.descriptors[0], 0, protocol.SHARED), np.uint8).reshape(shape)
-                )
+                # Not mapped at once: most of the room is never used.
+                shared = mmap.mmap(message.descriptors[0], 0, mmap.MAP_SHARED)
+                slots = list(np.frombuffer(shared, np.uint8).reshape(SLOTS, -1))
             if "every" in message.facts:  # anything else comes late from a walk that has ended
-                _Walk(session, video, slots).go(np.frombuffer(message.raw, "<i8").tolist(), message.facts["every"])
+                wanted = np.frombuffer(message.raw, "<i8").tolist()
+                _Walk(session, video, slots).go(wanted, message.facts["every"], message.facts["keys"])
 
 
 def _described(facts: VideoFacts) -> dict[str, Any]:
     rate = facts.frame_rate
     described = {name: getattr(facts, name) for name in VideoFacts.__slots__}
-    return described | {"frame_rate": [rate.numerator, rate.denominator] if rate else []}
+    return described | {
+        "frame_rate": [rate.numerator, rate.denominator] if rate else [],
+        "shown": asdict(facts.shown),
+    }
 
 
 class _Stopped(Exception):
@@ -95,25 +114,32 @@ class _Stopped(Exception):
 class _Walk:
     """One walk over a video, a few frames ahead of the other side."""
 
-    def __init__(self, session: socket.socket, video: Video, slots: list[np.ndarray]) -> None:
+    def __init__(self, session: socket.socket, video: Video | Animation, slots: list[np.ndarray]) -> None:
         self._session, self._video, self._slots = session, video, slots
         self._free = list(range(SLOTS - 1))
         self._held: dict[int, tuple[DecodedFrame, int | None]] = {}
         self._lost = 0
 
-    def go(self, wanted: list[int], every: bool) -> None:
-        """Send a message for each glimpse, and one at the end."""
+    def go(self, wanted: list[int], every: bool, keys_only: bool) -> None:
+        """Send a message for each frame, and one at the end."""
         end: dict[str, Any] = {"end": True}
         try:
-            for number, decoded_frame in enumerate(self._video.walk(wanted, every=every)):
+            for number, decoded_frame in enumerate(self._video.walk(wanted, every=every, keys_only=keys_only)):
                 slot = None
                 if decoded_frame.wanted:
                     self._attend(while_=lambda: not self._free)
                     slot = self._free.pop()
-                    self._slots[slot][:] = decoded_frame.rgb()
+                    self._fill(slot, decoded_frame)
                 self._held[number] = decoded_frame, slot
+                width, height = self._delivered_size(decoded_frame)
                 self._tell(
-                    {"glimpse": decoded_frame.index, "wanted": decoded_frame.wanted, "slot": slot},
+                    {
+                        "frame": decoded_frame.index,
+                        "wanted": decoded_frame.wanted,
+                        "slot": slot,
+                        "width": width,
+                        "height": height,
+                    },
                     decoded_frame.luma.tobytes(),
                 )
                 self._attend(while_=lambda: len(self._held) >= LOOK_AHEAD)
@@ -125,6 +151,21 @@ class _Walk:
         finally:
             self._video.close()
         self._tell(end)
+
+    def _delivered_size(self, decoded_frame: DecodedFrame) -> tuple[int, int]:
+        """That of the frame; or as much smaller as a slot has less room."""
+        width, height = decoded_frame.size
+        share = self._slots[0].size / (3 * width * height)
+        if share >= 1.0:
+            return width, height
+        return max(int(width * share**0.5), 1), max(int(height * share**0.5), 1)
+
+    def _fill(self, slot: int, decoded_frame: DecodedFrame) -> None:
+        rgb = decoded_frame.rgb()
+        width, height = self._delivered_size(decoded_frame)
+        if (width, height) != decoded_frame.size:
+            rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+        self._slots[slot][: rgb.size] = rgb.reshape(-1)
 
     def _tell(self, facts: dict[str, Any], luma: bytes = b"") -> None:
         """Send a message, and with it what could not be decoded since the last one."""
@@ -145,7 +186,7 @@ class _Walk:
                     if slot is not None:
                         self._free.append(slot)
             else:
-                self._slots[-1][:] = self._held[message.facts["rgb"]][0].rgb()
+                self._fill(SLOTS - 1, self._held[message.facts["rgb"]][0])
                 protocol.send(self._session, {"rgb": True})
 
 

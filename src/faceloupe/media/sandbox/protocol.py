@@ -58,7 +58,7 @@ class Message:
         """
         values = self.facts.get(name)
         if type(values) is not list:
-            raise ProtocolError(f"{name} is no list")
+            raise ProtocolError(f"{name} is not a list")
         return [_number(value, 0, most) for value in values]
 
     def seconds(self, name: str, *, most: float) -> float:
@@ -69,7 +69,7 @@ class Message:
         """
         value = self.facts.get(name)
         if type(value) not in (int, float) or not abs(value) <= most:  # not a number is not, either
-            raise ProtocolError(f"no number within {most}")
+            raise ProtocolError(f"expected a number within {most}")
         return float(value)
 
     def text(self, name: str) -> str:
@@ -88,7 +88,7 @@ class Message:
         """
         values = self.facts.get(name)
         if type(values) is not list:
-            raise ProtocolError(f"{name} is no list")
+            raise ProtocolError(f"{name} is not a list")
         return tuple(_text(value) for value in values)
 
     def shown(self) -> Shown:
@@ -100,19 +100,19 @@ class Message:
         values = self.facts.get("shown")
         names = {field.name for field in fields(Shown)}
         if type(values) is not dict or values.keys() != names:
-            raise ProtocolError("not what was done")
+            raise ProtocolError("expected the fields of shown")
         return Shown(**{name: None if value is None else _text(value) for name, value in values.items()})
 
 
 def _number(value: object, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
-        raise ProtocolError(f"no whole number from {least} to {most}")
+        raise ProtocolError(f"expected a whole number from {least} to {most}")
     return value
 
 
 def _text(value: object) -> str:
     if type(value) is not str or len(value) > _LONGEST_TEXT or not value.isprintable():
-        raise ProtocolError("no text")
+        raise ProtocolError("expected printable text")
     return value
 
 
@@ -180,7 +180,7 @@ class Reader:
             part = self._channel.recv(_CHUNK)
             if not part:
                 if self._buffer:
-                    raise ProtocolError("a message that is cut short")
+                    raise ProtocolError("the message is incomplete")
                 return None
             self._buffer += part
         return message
@@ -200,7 +200,7 @@ class Reader:
 def _lengths(head: bytes | bytearray, most_raw: int) -> tuple[int, int]:
     of_text, of_raw = _HEAD.unpack(head)
     if of_text > _MOST_JSON or of_raw > most_raw:
-        raise ProtocolError("too large a message")
+        raise ProtocolError("the message is too large")
     return of_text, of_raw
 
 
@@ -208,9 +208,9 @@ def _facts(text: bytes | bytearray) -> dict[str, Any]:
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise ProtocolError("no JSON") from problem
+        raise ProtocolError("not valid JSON") from problem
     if type(facts) is not dict:
-        raise ProtocolError("no object")
+        raise ProtocolError("not a JSON object")
     return facts
 
 
@@ -226,7 +226,7 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     while len(parts) < size:
         part = channel.recv(min(size - len(parts), _CHUNK))
         if not part:
-            raise ProtocolError("a message that is cut short")
+            raise ProtocolError("the message is incomplete")
         parts += part
     return bytes(parts)
 

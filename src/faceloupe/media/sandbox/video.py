@@ -17,7 +17,7 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.frame_index import FrameIndex
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
-from faceloupe.media.sandbox.decoder import LOOK_AHEAD, SLOTS
+from faceloupe.media.sandbox.decoder import LOOK_AHEAD, SLOTS, slot_pixels
 from faceloupe.media.video import LUMA_SHAPE, DecodedFrame, VideoFacts
 
 _LUMA_BYTES = LUMA_SHAPE[0] * LUMA_SHAPE[1]
@@ -60,7 +60,7 @@ class IsolatedVideo:
         self._walking: Generator[DecodedFrame] | None = None
         self._slots: np.ndarray | None = None
         self._max_pixels = settings.max_pixels
-        self._under_way, self._current = False, -1  # whether a walk is, and the number of its glimpse that is looked at
+        self._under_way, self._current = False, -1  # whether a walk is, and the number of its frame that is looked at
         self._backlog: deque[protocol.Message] = deque()  # came while pixels were waited for
         evidence = _descriptor(evidence_file, stream)
         try:
@@ -73,6 +73,7 @@ class IsolatedVideo:
             os.close(evidence)
         try:
             self.facts, self._index = self._described(size)
+            self._slot_pixels = slot_pixels(self.facts.width, self.facts.height, self._max_pixels)
         except protocol.ProtocolError as problem:
             raise self._worker.protocol_error(problem) from None
         except BaseException:
@@ -102,10 +103,10 @@ class IsolatedVideo:
         """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
         return self._index.at(seconds)
 
-    def walk(self, wanted: Iterable[int], *, every: bool) -> Iterator[DecodedFrame]:
+    def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.
 
-        The pixels of a glimpse must be asked for before the next one is.
+        The pixels of a frame must be asked for before the next one is.
 
         Raises:
             IndexError: there is no such frame.
@@ -117,24 +118,24 @@ class IsolatedVideo:
         if self._walking is not None:
             self._walking.close()
         self.unreadable, self.damaged_packets = [], 0
-        self._walking = self._walk(targets, every)
+        self._walking = self._walk(targets, every, keys_only)
         return self._walking
 
-    def _walk(self, targets: list[int], every: bool) -> Generator[DecodedFrame]:
+    def _walk(self, targets: list[int], every: bool, keys_only: bool) -> Generator[DecodedFrame]:
         self._end_last()
         if not targets:
             return
         self._under_way, last, slot_held, sought = True, -1, False, frozenset(targets)
         self._backlog.clear()
         try:
-            self._ask(targets, every)
+            self._ask(targets, {"every": every, "keys": keys_only})
             for number in count():
                 if number and (slot_held or (not self._backlog and self._worker.silent)):
                     self._worker.send({"release": number - 1})
                 message = self._backlog.popleft() if self._backlog else self._receive()
                 lost = _integers(message.raw[0 if "end" in message.facts else _LUMA_BYTES :])
                 if len(lost) and not 0 <= lost.min() <= lost.max() < self.count:
-                    raise protocol.ProtocolError("lost frames that there are not")
+                    raise protocol.ProtocolError("lost frames that do not exist")
                 self.unreadable += lost.tolist()
                 self.damaged_packets = message.number("damaged", most=_MOST)
                 if "end" in message.facts:
@@ -149,32 +150,35 @@ class IsolatedVideo:
         self._under_way = False
         _raise_broken(message)
 
-    def _ask(self, targets: list[int], every: bool) -> None:
+    def _ask(self, targets: list[int], request: dict[str, bool]) -> None:
         wanted = np.array(targets, "<i8").tobytes()
         if self._slots is not None:
-            self._worker.send({"every": every}, wanted)
+            self._worker.send(request, wanted)
             return
-        shape = (SLOTS, self.facts.height, self.facts.width, 3)
-        shared = protocol.memory(int(np.prod(shape)))
+        shared = protocol.memory(3 * SLOTS * self._slot_pixels)
         try:
-            self._slots = np.frombuffer(mmap.mmap(shared, 0, prot=mmap.PROT_READ), np.uint8).reshape(shape)
-            self._worker.send({"every": every}, wanted, descriptors=[shared])
+            self._slots = np.frombuffer(mmap.mmap(shared, 0, prot=mmap.PROT_READ), np.uint8).reshape(SLOTS, -1)
+            self._worker.send(request, wanted, descriptors=[shared])
         finally:
             os.close(shared)
 
     def _decoded_frame(self, message: protocol.Message, number: int, last: int, sought: frozenset[int]) -> DecodedFrame:
-        index = message.number("glimpse", least=last + 1, most=self.count - 1)
+        index = message.number("frame", least=last + 1, most=self.count - 1)
         wanted = message.facts.get("wanted") is True
         if wanted and index not in sought:
-            raise protocol.ProtocolError("a frame that nobody wanted")
+            raise protocol.ProtocolError("a frame that was not requested")
         slot = message.number("slot", most=SLOTS - 2) if wanted else None
         if len(message.raw) < _LUMA_BYTES:
-            raise protocol.ProtocolError("a glimpse that is cut short")
+            raise protocol.ProtocolError("an incomplete frame")
         luma = np.frombuffer(message.raw[:_LUMA_BYTES], np.uint8).reshape(LUMA_SHAPE)
-        self._worker.grant(_S_PER_FRAME + _S_PER_PIXEL * self.facts.width * self.facts.height)
-        return DecodedFrame(index, self.time(index), luma, wanted, partial(self._pixels, number, slot))
+        width, height = (message.number(side, least=1, most=self._slot_pixels) for side in ("width", "height"))
+        if width * height > self._slot_pixels:
+            raise protocol.ProtocolError("a frame that its slot has no room for")
+        self._worker.grant(_S_PER_FRAME + _S_PER_PIXEL * width * height)
+        pixels = partial(self._pixels, number, slot, (width, height))
+        return DecodedFrame(index, self.time(index), luma, wanted, (width, height), pixels)
 
-    def _pixels(self, number: int, slot: int | None) -> np.ndarray:
+    def _pixels(self, number: int, slot: int | None, size: tuple[int, int]) -> np.ndarray:
         if number != self._current:
             raise RuntimeError("the pixels of a frame must be asked for before the next frame is")
         if slot is None:
@@ -183,10 +187,10 @@ class IsolatedVideo:
                 self._backlog.append(message)
                 _raise_broken(message)
                 if len(self._backlog) > _MOST_UNREAD:
-                    raise self._worker.protocol_error(
-                        protocol.ProtocolError("other frames than the one that was asked for")
-                    )
-        return self._slots[SLOTS - 1 if slot is None else slot].copy()  # the decoder could write to it at any time
+                    raise self._worker.protocol_error(protocol.ProtocolError("other frames than the requested one"))
+        width, height = size
+        stored = self._slots[SLOTS - 1 if slot is None else slot][: 3 * width * height]
+        return stored.reshape(height, width, 3).copy()  # the decoder could write to it at any time
 
     def _receive(self) -> protocol.Message:
         return self._worker.receive(_LUMA_BYTES + 8 * self.count)
@@ -204,17 +208,17 @@ class IsolatedVideo:
         message = self._worker.receive(min(8 * (size + 1024), _MOST_INDEX))
         ticks = _integers(message.raw)
         if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]) or int(ticks[-1]) - int(ticks[0]) > _MOST_TICKS:
-            raise protocol.ProtocolError("no ascending times")
+            raise protocol.ProtocolError("times are not ascending")
         facts = _facts(message, self._max_pixels)
         if facts.frame_count != len(ticks):
-            raise protocol.ProtocolError("another number of times than of frames")
+            raise protocol.ProtocolError("the numbers of times and frames differ")
         time_base = Fraction(*(message.number(part, least=1, most=_MOST) for part in ("time_base", "ticks_per")))
         return facts, FrameIndex(ticks, np.empty(0, np.int64), time_base)
 
 
 def _integers(raw: bytes) -> np.ndarray:
     if len(raw) % 8:
-        raise protocol.ProtocolError("no whole numbers")
+        raise protocol.ProtocolError("expected whole numbers")
     return np.frombuffer(raw, "<i8").astype(np.int64)
 
 
@@ -234,7 +238,7 @@ def _facts(message: protocol.Message, max_pixels: int) -> VideoFacts:
         raise protocol.ProtocolError("too many pixels")
     rate = message.numbers("frame_rate", most=2**63)
     if rate and (len(rate) != 2 or not all(rate)):
-        raise protocol.ProtocolError("no frame rate")
+        raise protocol.ProtocolError("frame rate unknown")
     return VideoFacts(
         container=message.text("container"),
         codec=message.text("codec"),
@@ -249,4 +253,6 @@ def _facts(message: protocol.Message, max_pixels: int) -> VideoFacts:
         audio=message.texts("audio"),
         start_s=message.seconds("start_s", most=_MOST_S),
         notes=message.texts("notes"),
+        shown=message.shown(),
+        unshown=message.text("unshown"),
     )

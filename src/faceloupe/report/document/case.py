@@ -64,7 +64,7 @@ class Letterhead:
         try:
             Image.open(io.BytesIO(self.logo_png), formats=["PNG"]).verify()
         except (OSError, SyntaxError, ValueError) as problem:
-            raise UsageError("The logo of a letterhead must be a PNG that can be read.") from problem
+            raise UsageError("The logo of a letterhead must be a readable PNG.") from problem
 
 
 class CaseDocument:

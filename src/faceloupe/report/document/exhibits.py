@@ -70,7 +70,7 @@ def exhibits(case: Record) -> tuple[Exhibit, ...]:
         UsageError: this is no record of a case that this release can read.
     """
     if (case.get("kind"), case.get("schema_version")) != ("case", SCHEMA_VERSION):
-        raise UsageError(f"A case report is made from a case record of schema version {SCHEMA_VERSION} only.")
+        raise UsageError(f"A case report can only be made from a case record of schema version {SCHEMA_VERSION}.")
     blind = case["case"]["blind"]
     return tuple(
         Exhibit(number, item, bool(item.get("runs_withheld") or (blind and item["runs"] and not item["decisions"])))

@@ -96,7 +96,7 @@ def _setting(progress: Progress, count: int) -> Callable[[str, int], None]:
         nonlocal furthest
         if event == "PROGRESS" and value > furthest:
             furthest = value
-            progress("Setting pages", _MADE + (1.0 - _MADE) * min(1.0, furthest / count))
+            progress("Laying out pages", _MADE + (1.0 - _MADE) * min(1.0, furthest / count))
 
     return hear
 

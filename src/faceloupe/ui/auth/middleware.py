@@ -27,7 +27,7 @@ _LONGEST_FORM = 4096  # bytes; the longest password as a form takes 3,081
 _FORM_S = 10.0  # that its end is waited for
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _FOREIGN = (
-    "Without a password, FaceLoupe answers to localhost and to addresses alone; to reach it by another name, "
+    "Without a password, FaceLoupe answers only to localhost and to IP addresses; to use another host name, "
     "set FACELOUPE_PASSWORD_HASH.\n"
 )
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(?::[0-9]+)?")  # a name or address, and a port
@@ -141,8 +141,8 @@ class AuthMiddleware:
         except UsageError as problem:
             return self._ask(str(problem))
         if token is None:
-            _LOG.warning("A wrong password from %s", request.client.host if request.client else "somewhere")
-            return self._ask("That is not the password.")
+            _LOG.warning("Wrong password from %s", request.client.host if request.client else "somewhere")
+            return self._ask("The password is wrong.")
         answer = _onward(request)
         encrypted = request.url.scheme == "https"
         answer.set_cookie(_name(request), token, httponly=True, samesite="lax", secure=encrypted)

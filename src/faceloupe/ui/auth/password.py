@@ -63,7 +63,7 @@ class PasswordHash:
                 raise ValueError
             _scrypt("", parsed.cost, parsed.salt)
         except (ValueError, binascii.Error, MemoryError):
-            raise UsageError(f"FACELOUPE_PASSWORD_HASH does not hold a hash ({_FORM}).") from None
+            raise UsageError(f"FACELOUPE_PASSWORD_HASH is not a valid hash ({_FORM}).") from None
         return parsed
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class RateLimiter:
         with self._lock:
             left = self._closed_until - self._clock()
             if left > 0:
-                raise UsageError(f"Too many wrong passwords; the next is heard in {left:.0f} s.")
+                raise UsageError(f"Too many wrong passwords; try again in {left:.0f} s.")
             if self._expected.fits(password):
                 self._wrong = 0
                 return True

@@ -48,8 +48,8 @@ def passed() -> bool:
             icon=":material/lock:",
             on_click=keeper.lock,
             args=(st.context.cookies,),
-            help="Ask for the password again in this browser",
+            help="Lock this browser until the password is entered again",
         )
         return True
-    st.info("The workbench is locked; reload this page to give the password.", icon=":material/lock:")
+    st.info("The workbench is locked; reload this page to enter the password.", icon=":material/lock:")
     return False

@@ -16,7 +16,7 @@ from faceloupe.ui.panels import plain
 
 def form(*, folded: bool) -> None:
     """The drop zone and the path; what is sent off becomes a batch."""
-    with st.expander("Another batch" if folded else "Choose files", expanded=not folded, key=f"choose-batch-{folded}"):
+    with st.expander("New batch" if folded else "Choose files", expanded=not folded, key=f"choose-batch-{folded}"):
         effort_input.choose()
         _files()
 
@@ -25,17 +25,17 @@ def _files() -> None:
     """What a batch is made of."""
     with st.form("new_batch", border=False, clear_on_submit=True):
         uploads = st.file_uploader(
-            "Photos, videos and ZIPs of them, as many as you like", accept_multiple_files=True, key="batch_uploads"
+            "Photos, videos and ZIPs, any number of files", accept_multiple_files=True, key="batch_uploads"
         )
         path = None
         if evidence_folder() is None:
             st.caption(
-                "Large collections are examined where they lie: set the environment variable `FACELOUPE_EVIDENCE` to "
-                "their folder, and start the app anew."
+                "Large collections can be analyzed in place: set the environment variable `FACELOUPE_EVIDENCE` to "
+                "their folder and restart the app."
             )
         else:
             path = st.text_input(
-                f"or a folder, file or ZIP below the evidence folder, {plain(str(evidence_folder()))}; a dot for all",
+                f"or a folder, file or ZIP in the evidence folder {plain(str(evidence_folder()))} (a dot means all)",
                 key="batch_path",
             )
         if st.form_submit_button("Examine", key="batch_go", type="primary"):
@@ -47,7 +47,7 @@ def _start(uploads: list, path: str) -> None:
         root = evidence_folder().resolve() if path.strip() else None
         paths = [evidence.inside(root, path)] if root else []
         if paths and not paths[0].exists():
-            raise UsageError(f"There is nothing at {path} below the evidence folder; check the path.")
+            raise UsageError(f"There is nothing at {path} in the evidence folder; check the path.")
         names = [upload.name for upload in uploads]
         folder = root.name or str(root) if paths == [root] else path.strip()
         name = folder if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")

@@ -35,7 +35,7 @@ def batch_list() -> None:
             )
             st.caption(f"{batch.created_utc[:19]}Z  ·  {_standing(batch)}", width="content")
     if len(batches) > _LISTED:
-        st.caption(f"The newest {_LISTED} of {len(batches):,}; remove those that are done with.")
+        st.caption(f"The newest {_LISTED} of {len(batches):,}; remove those that you no longer need.")
 
 
 def _standing(batch: Batch) -> str:
@@ -55,7 +55,7 @@ def header(batch: Batch) -> bool:
         st.button("All batches", key="batch_close", on_click=input.show, args=(None,), icon=":material/list:")
         if job is None or not job.live:
             with st.popover("Remove", icon=":material/delete:"):
-                st.write("The table, the thumbnails and the copies of uploads go; nothing else does.")
+                st.write("Deletes the table, the thumbnails and the copies of uploads, and nothing else.")
                 st.button("Remove this batch", key="batch_remove", on_click=_remove, args=(batch,))
     if job is not None and job.live:
         job_line(job, resources.batches())
@@ -120,7 +120,7 @@ def overview(found: BatchResults) -> None:
             charts.score_histogram(found, _record(found)),
             config=NO_BAR,
             key="batch_scores",
-            alt="How many files have which score, with both thresholds of the model",
+            alt="Number of files by score, with both thresholds of the model",
         )
 
 

@@ -57,13 +57,15 @@ def table(batch: Batch, found: BatchResults) -> pd.DataFrame:
     )
     _pages(page, last, len(rows))
     if not found.whole:
-        st.caption(f"The table has more rows than the {len(found.rows):,} that a page can hold; the CSV has them all.")
+        st.caption(
+            f"The table has more rows than the {len(found.rows):,} that this page can show; the CSV has all of them."
+        )
     return part.iloc[event.selection.rows]
 
 
 def _styled(batch: Batch, rows: pd.DataFrame) -> "pd.io.formats.style.Styler":
     alike = rows["duplicate_of"].where(rows["duplicate_of"] != "", rows["near_duplicate_of"])
-    kind = rows["duplicate_of"].ne("").map({True: "same as ", False: "much like "})
+    kind = rows["duplicate_of"].ne("").map({True: "duplicate of ", False: "near-duplicate of "})
     drawn = pd.DataFrame(
         {
             "": [_thumbnail(batch, sha256) for sha256 in rows["sha256"]],
@@ -126,7 +128,7 @@ def actions(batch: Batch, found: BatchResults, selected: pd.DataFrame, withheld:
             on_click="ignore",
             key="batch_csv",
         )
-        st.caption("Select one row to open it on its page.", width="content")
+        st.caption("Select a row to open it on its page.", width="content")
     _filing(batch)
 
 
@@ -170,4 +172,4 @@ def _filing(batch: Batch) -> None:
     elif job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
     else:
-        st.info("The filing was cancelled; what was filed before stays filed.", icon=":material/cancel:")
+        st.info("Filing was cancelled; files that were already filed stay in the case.", icon=":material/cancel:")

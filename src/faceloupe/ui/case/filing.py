@@ -20,8 +20,8 @@ from faceloupe.ui.jobs.queue import State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 
-_UNTIL = "kept until newer results need the room, or the server stops"
-_NOT_FILED = f"Not filed: {_UNTIL}. To file it, open a case and name the examiner on the page Cases."
+_UNTIL = "it is kept until newer results need the memory or the server stops"
+_NOT_FILED = f"Not filed: {_UNTIL}. To add it to a case, open a case and name the examiner on the page Cases."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def panel(key: AnalysisKey) -> None:
     if pressed:
         evidence_file = resources.analyses().evidence_file(key)
         if evidence_file is None:
-            raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
+            raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         with st.spinner("Filing"):
             workflow.file_analysis(evidence_file, analysis)
             workflow.store.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
@@ -97,10 +97,9 @@ def withheld(sha256: str) -> bool:
     case = resources.cases().withheld_in(sha256, examiner)
     if case is None:
         return False
-    who = f"{plain(examiner)} has entered a decision there" if examiner else "an examiner is named who has decided it"
+    who = f"{plain(examiner)} has entered a decision" if examiner else "an examiner who has decided it is named"
     st.info(
-        f"This file is evidence of the blind case {plain(case.name)} (`{case.id}`): what was found in it is shown once "
-        f"{who}.",
+        f"This file is evidence of the blind case {plain(case.name)} (`{case.id}`): its result is shown once {who}.",
         icon=":material/visibility_off:",
     )
     return True
@@ -138,7 +137,7 @@ def blind_panel(case: Case, chosen: Chosen | None) -> None:
         st.session_state[state.FILING_CHOSEN], st.session_state[state.FILING_SAID] = chosen, None
     st.markdown(
         f"The open case, {plain(case.name)}, is blind: while it is open, this page files evidence and shows no result. "
-        "What was found is shown on the page Case, once you have entered your decision."
+        "The result is shown on the page Case once you have entered your decision."
     )
     if not open_case.examiner():
         st.info("Name the examiner on the page Cases to file evidence.", icon=":material/badge:")
@@ -182,7 +181,7 @@ def _follow() -> None:
             State.DONE: ("check", str(job.result)),
             State.FAILED: ("error", job.error),
         }
-        cancelled = ("cancel", f"{job.title} was cancelled; the page Case shows whether it was filed before.")
+        cancelled = ("cancel", f"{job.title} was cancelled; the page Case shows whether it was already filed.")
         st.session_state[state.FILING_SAID] = ends.get(job.state, cancelled)
     if st.session_state[state.FILING_SAID]:
         icon, sentence = st.session_state[state.FILING_SAID]

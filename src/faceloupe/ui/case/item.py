@@ -23,14 +23,14 @@ def findings(case: Case, sha256: str) -> None:
     st.caption(f"SHA-256 `{item.sha256}`  ·  {item.size_bytes:,} bytes  ·  filed by {plain(item.added_by)}")
     if not store.may_see_score(case.id, sha256, examiner):
         st.info(
-            "The case is blind: what was found is shown once you have entered your decision.",
+            "The case is blind: the result is shown once you have entered your decision.",
             icon=":material/visibility_off:",
         )
         _evidence(item)
         return
     runs = {run.id: run for run in reversed(store.runs(case.id, sha256))}
     if not runs:
-        st.markdown("This item was filed, and not analyzed.")
+        st.markdown("This item was filed but not analyzed.")
         _evidence(item)
         return
     store.view_score(case.id, sha256, examiner=examiner)  # before it is shown
@@ -64,7 +64,7 @@ def _evidence(item: Item) -> None:
     cells = st.columns(_FRAMES_A_ROW)
     for number, one in enumerate(seen):
         cells[number % _FRAMES_A_ROW].image(one.rgb, caption=f"{one.time_s:.2f} s", width="stretch")
-    st.caption(f"{len(seen)} frames of the evidence, evenly spread over the video.")
+    st.caption(f"{len(seen)} frames of the evidence, spread evenly over the video.")
 
 
 def _pictures(digests: dict[str, str]) -> None:
@@ -73,7 +73,7 @@ def _pictures(digests: dict[str, str]) -> None:
     strips = [name for name in digests if name.endswith("-filmstrip.png")]
     with st.expander("Pictures of the run", expanded=bool(digests)):
         if not digests:
-            st.caption("The run has none: no face was found.")
+            st.caption("This run has no pictures because no face was found.")
         for cell, name in zip(st.columns(3), (name for name in digests if name not in small and name not in strips)):
             cell.image(fetch(digests[name]), caption=name)
         for name in strips[:_MOST_STRIPS]:
@@ -82,4 +82,6 @@ def _pictures(digests: dict[str, str]) -> None:
             for name in small[:_MOST_CROPS]:
                 st.image(fetch(digests[name]), caption=name, width=_CROP)
         if len(small) > _MOST_CROPS or len(strips) > _MOST_STRIPS:
-            st.caption(f"Not all of the {len(digests):,} pictures are shown; an exported bundle holds the others.")
+            st.caption(
+                f"Only some of the {len(digests):,} pictures are shown; an exported bundle contains all of them."
+            )

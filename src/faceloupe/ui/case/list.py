@@ -20,7 +20,7 @@ def examiner_field() -> None:
         "Examiner",
         value=st.session_state[state.EXAMINER],
         key="examiner_input",
-        placeholder="Your name, as it shall stand in the log",
+        placeholder="Your name, as it will appear in the log",
         on_change=partial(state.keep, state.EXAMINER, "examiner_input"),
         max_chars=100,
         width=420,
@@ -32,7 +32,7 @@ def cases_table(cases: tuple[Case, ...]) -> None:
     search = st.text_input("Search by name", key="case_search", icon=":material/search:", width=420)
     found = [case for case in cases if search.strip().casefold() in case.name.casefold()]
     if not found:
-        st.caption("No case has such a name.")
+        st.caption("No case matches this name.")
         return
     for cell, head in zip(st.columns(_WIDTHS), ("Name", "Id", "Examiner", "Items", "Mode", "Opened"), strict=True):
         cell.caption(head)
@@ -50,7 +50,7 @@ def cases_table(cases: tuple[Case, ...]) -> None:
         for cell, fact in zip(cells, facts, strict=True):
             cell.markdown(fact)
     if len(found) > _MOST:
-        st.caption(f"{_MOST} of {len(found):,} cases; search for the others.")
+        st.caption(f"{_MOST} of {len(found):,} cases are shown; use the search to find others.")
 
 
 def create_form() -> None:
@@ -58,15 +58,15 @@ def create_form() -> None:
     with st.form("create_case", border=True):
         name = st.text_input("Name of the case", key="new_case_name", max_chars=200)
         blind = st.checkbox(
-            "Blind mode: what was found stays hidden from each examiner until that examiner has entered a decision. "
-            "It cannot be changed later.",
+            "Blind mode: results are hidden from each examiner until that examiner has entered a decision. "
+            "This cannot be changed later.",
             key="new_case_blind",
         )
         pressed = st.form_submit_button("Create the case", key="create", icon=":material/add:")
     if not pressed:
         return
     if not open_case.examiner():
-        st.error("Name the examiner above first; the case is opened in that name.", icon=":material/badge:")
+        st.error("Name the examiner above first; the case is created in that name.", icon=":material/badge:")
         return
     try:
         case = resources.cases().create_case(name, examiner=open_case.examiner(), blind=blind)

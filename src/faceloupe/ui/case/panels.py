@@ -47,7 +47,7 @@ def header(case: Case) -> None:
 def _log_state(head: Head, found: tuple[str, LogCheck] | None) -> str:
     log = f"{head.seq:,} log {'entry' if head.seq == 1 else 'entries'}, head `{head.sha256[:8]}`"
     if found is None:
-        return f"{log}, not verified in this visit"
+        return f"{log}, not verified in this session"
     utc, check = found
     return f":material/verified: log verified {utc[:19]}Z: {log}" if check.ok else f"{log}, broken"
 
@@ -62,7 +62,11 @@ def evidence_table(case: Case) -> None:
         st.session_state[state.CASE_PAGE] = 0
         page = store.items(case.id, search=search, viewer=examiner, limit=_ROWS)
     if not page.items:
-        st.markdown("No such evidence." if search else "No evidence yet. The pages Image, Video and Batch file it.")
+        st.markdown(
+            "No evidence matches the search."
+            if search
+            else "No evidence yet. Add evidence on the pages Image, Video and Batch."
+        )
         return
     seen = [item.sha256 for item in page.items if item.outcome]
     store.view_scores(case.id, seen, examiner=examiner)  # before they are shown
@@ -127,7 +131,7 @@ def log_table(case: Case) -> None:
         columns = {name: [row[name] for row in rows] for name in ("seq", "utc", "actor", "action")}
         columns["parameters"] = [json.dumps(row["parameters"]) for row in rows]  # escapes what could turn the text
         columns["sha256"] = [row["sha256"][:8] for row in rows]
-        st.dataframe(columns, hide_index=True, alt="The log of the case, the newest entry first")
+        st.dataframe(columns, hide_index=True, alt="Log of the case, newest entry first")
         count = store.log_head(case.id).seq
         if count > _ENTRIES:
-            st.caption(f"The newest {_ENTRIES} of {count:,} entries; an exported bundle holds all.")
+            st.caption(f"The newest {_ENTRIES} of {count:,} entries; an exported bundle contains all of them.")

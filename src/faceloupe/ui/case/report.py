@@ -31,7 +31,7 @@ def letterhead() -> Letterhead:
     name, address, language = st.columns([2, 2, 1])
     for kind, place, label, key in (
         ("text_input", name, "Organization", state.ORGANIZATION),
-        ("text_area", address, "Address, a line each", state.ADDRESS),
+        ("text_area", address, "Address, one line each", state.ADDRESS),
     ):
         field = getattr(place, kind)
         widget = f"{key}_input"
@@ -59,7 +59,7 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
     key = DocumentKey(store.log_head(case.id), person_key(examiner), letterhead, language)
     html = resources.documents().get(key)
     if html is None:
-        with st.spinner("Drawing the report"):
+        with st.spinner("Creating the report"):
             record = case_report(store, case.id, viewer=examiner)
             html = render_html(record, store.picture, letterhead=letterhead, language=language).encode()
         resources.documents().put(key, html)
@@ -88,19 +88,20 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
                 key=f"download_{ending}",
             )
     st.caption(
-        "Each download is an entry in the log of the case, with the SHA-256 of the file. This bundle holds no "
-        "evidence: who is to score it again needs the files too."
+        "Each download is recorded in the log of the case with the SHA-256 of the file. This bundle contains no "
+        "evidence: to score it again, the evidence files are needed too."
     )
-    with st.expander("A bundle with the evidence"):
-        st.markdown("It may be large, so it is written to the data folder instead of downloaded.")
+    with st.expander("Bundle with the evidence"):
+        st.markdown("It may be large, so it is written to the data folder and not downloaded.")
         _on_disk(case, letterhead, with_evidence=True)
 
 
 def large(case: Case, letterhead: Letterhead) -> None:
     """A case of more items than are drawn: its bundle is written to the disk of the server, piece by piece."""
     st.markdown(
-        f"The case has {case.items:,} items. A document is drawn of up to {MOST_DRAWN}; a bundle holds the data of all "
-        "of them. It is not held in memory, so it is written to the data folder instead of downloaded."
+        f"The case has {case.items:,} items. A document is created for up to {MOST_DRAWN} items; a bundle contains "
+        "the data of all "
+        "of them. It is written to the data folder and not downloaded, to save memory."
     )
     _on_disk(case, letterhead, with_evidence=st.checkbox("with the evidence", key="bundle_evidence"))
 
@@ -137,7 +138,7 @@ def _submit(key: Hashable, title: str, export: Work) -> None:
 def preview(html: bytes) -> None:
     """The report in a frame of its own origin, so that nothing in it reaches the app."""
     if len(html) > _MOST_SHOWN:
-        st.caption(f"The report has {len(html):,} bytes, too many to be shown here; download it.")
+        st.caption(f"The report has {len(html):,} bytes and is too large to be shown here; download it.")
         return
     source = f"data:text/html;charset=utf-8;base64,{base64.b64encode(html).decode()}"
     st.iframe(source, height=_HEIGHT, alt="Preview of the report")

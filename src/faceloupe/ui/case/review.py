@@ -47,7 +47,7 @@ def decisions(case: Case, sha256: str) -> None:
     made = store.decisions(case.id, sha256)
     st.markdown("**Decision**")
     for one in made:
-        before = "after seeing the score" if one.score_seen_before else "the log tells of no look at the score before"
+        before = "after seeing the score" if one.score_seen_before else "the log shows no view of the score before"
         st.markdown(f"{outcome_mark(Outcome(one.outcome))}, confidence {one.confidence}: {plain(one.reason)}")
         st.caption(f"{plain(one.examiner)}, {one.utc[:19]}Z, {before}")
     fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
@@ -57,7 +57,7 @@ def decisions(case: Case, sha256: str) -> None:
         confidence = st.segmented_control(
             "Confidence", list(Confidence), default=Confidence.MEDIUM, key=f"confidence-{fresh}"
         )
-        pressed = st.form_submit_button("Enter the decision", key=f"decide_{_of(sha256)}")
+        pressed = st.form_submit_button("Enter decision", key=f"decide_{_of(sha256)}")
     if pressed and (outcome is None or confidence is None):
         st.error("Choose an outcome and a confidence.", icon=":material/error:")
     elif pressed:
@@ -79,7 +79,7 @@ def notes(case: Case, sha256: str | None) -> None:
     fresh = f"{_of(sha256)}-{len(written)}"
     with st.form(f"note-{fresh}"):
         text = st.text_area("Note", key=f"text-{fresh}", height=80)
-        pressed = st.form_submit_button("Add the note", key=f"note_{_of(sha256)}")
+        pressed = st.form_submit_button("Add note", key=f"note_{_of(sha256)}")
     if pressed:
         _enter(lambda: store.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
 
@@ -91,7 +91,7 @@ def sign_off(case: Case, sha256: str | None) -> None:
     st.markdown("**Sign-off**")
     made = store.decisions(case.id, sha256) if sha256 is not None else ()
     for one in signed:
-        of = ", under an earlier decision" if made and one.utc < made[-1].utc else ""
+        of = ", for an earlier decision" if made and one.utc < made[-1].utc else ""
         if sha256 is None and (since := store.changes_since(case.id, one.utc)):
             of = f"; filed or decided since: {since:,}"
         st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z{of}")
@@ -117,5 +117,5 @@ def _enter(write: Callable[[], object]) -> None:
         st.session_state[state.CASE_SAID] = None
         st.error(plain(str(problem)), icon=":material/error:")
         return
-    st.session_state[state.CASE_SAID] = "Entered, and written to the log."
+    st.session_state[state.CASE_SAID] = "Saved and recorded in the log."
     st.rerun()

@@ -17,7 +17,7 @@ _LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the bro
 def choose(*, folded: bool) -> EvidenceFile | None:
     """The drop zone and the samples; the file that was chosen in this run, if any."""
     limit = resources.settings().max_bytes
-    with st.expander("Another photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
+    with st.expander("New photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
         effort_input.choose()
         upload = st.file_uploader("A photo: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC", key="upload")
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -37,7 +37,7 @@ def _pace(job: Job, queue: JobQueue) -> str:
         parts.append(f"{job.frames[0]} frames done")
     if job.rate is not None:
         parts.append(f"{job.rate:.1f} frames/s")
-    parts.append("time left not known yet" if job.seconds_left is None else f"about {job.seconds_left:.0f} s left")
+    parts.append("remaining time not known yet" if job.seconds_left is None else f"about {job.seconds_left:.0f} s left")
     return "  ·  ".join(parts)
 
 
@@ -55,5 +55,5 @@ def other_examinations() -> None:
     examinations = [job for job in resources.jobs().live() if isinstance(job.key, input.Examination)]
     for number, job in enumerate(examinations):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Under way: {plain(job.title)}", width="content")
+            st.caption(f"Running: {plain(job.title)}", width="content")
             st.button("Follow", key=f"follow-{number}", on_click=input.follow, args=(job.key,))

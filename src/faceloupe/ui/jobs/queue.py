@@ -19,7 +19,7 @@ _REMEMBERED = 64  # ended jobs whose end can still be told
 _STEADY_S, _STEADY_SHARE = 1.0, 0.02  # a stage must have lasted so long, and got so far, to be projected
 _FRAMES = re.compile(r"Frame (\d+) of about (\d+)")
 _LEAVING_S = 5.0  # that an ending server waits for the piece of work under way
-_UNFORESEEN = "Something went wrong that was not foreseen ({}); the log of the server holds the details."
+_UNFORESEEN = "An unexpected error occurred ({}); see the log of the server for details."
 
 Clock = Callable[[], float]
 
@@ -193,7 +193,7 @@ class JobQueue:
                 (sum(job.owner == owner for job in self._line), self._capacity_each),
             ):
                 if waiting >= capacity:
-                    raise UsageError(f"{capacity} jobs wait already; try again when one has ended.")
+                    raise UsageError(f"{capacity} jobs are already waiting; try again when one has finished.")
             job = self._known[key] = Job(key, title, work, self._clock, owner)
             self._known.move_to_end(key)
             self._forget()

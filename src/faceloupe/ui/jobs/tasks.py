@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from faceloupe.analysis.pipeline import Analyzer, analyze
-from faceloupe.analysis.prefetch import one_network_thread
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
@@ -15,7 +14,8 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, Take
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import VIDEO_FORMATS, EvidenceFile, evidence_from_bytes, open_evidence
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
+from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.types import Cancel, Progress
@@ -57,12 +57,11 @@ def analyze_image_job(
     """
     name, found = evidence_file.evidence.name, evidence_file.evidence.format
     if evidence_file.evidence.media_type == "video":
-        raise EvidenceError(f"{name} is a video ({found}), not a still picture; examine it on the page Video.")
+        raise EvidenceError(f"{name} is a video ({found}), not an image; analyze it on the page Video.")
     key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
-        with one_network_thread():  # several jobs at once share the cores; threads within each would wait for others
-            analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
+        analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
     store.put(
         key, analysis, evidence_file
     )  # also what was there: of the same bytes, this file is the one that can be read now
@@ -103,9 +102,9 @@ def _refuse_images(evidence_file: EvidenceFile) -> None:
     name, found = evidence_file.evidence.name, evidence_file.evidence.format
     if found is None:
         kinds = ", ".join(sorted(VIDEO_FORMATS))
-        raise EvidenceError(f"{name} holds no video of a kind that can be read here ({kinds}); export it as MP4.")
+        raise EvidenceError(f"{name} contains no video in a supported format ({kinds}); export it as MP4.")
     if evidence_file.evidence.media_type != "video":
-        raise EvidenceError(f"{name} is a still picture ({found}), not a video; examine it on the page Image.")
+        raise EvidenceError(f"{name} is an image ({found}), not a video; analyze it on the page Image.")
 
 
 def copy_path(folder: Path, key: AnalysisKey) -> Path:
@@ -125,7 +124,7 @@ def annotate(
     """
     analysis, evidence_file, path = store.get(key), store.evidence_file(key), copy_path(folder, key)
     if analysis is None or evidence_file is None:
-        raise EvidenceError(f"The result of {key.name} is not in memory any more; examine it anew.")
+        raise EvidenceError(f"The result of {key.name} is no longer in memory; analyze it again.")
     if not path.exists():
         kept = sorted(folder.glob("*.mp4"), key=lambda one: one.stat().st_mtime_ns)
         for old in kept[: max(0, len(kept) + 1 - _COPIES)]:
@@ -166,7 +165,7 @@ def write_bundle(
     path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.zip"
     style = {"letterhead": letterhead, "language": language, "with_evidence": with_evidence}
     found = export_case(store, case_id, path, actor=examiner, progress=told, **style)
-    return f"The bundle lies at {path}; the SHA-256 of its manifest is {found.manifest_sha256}."
+    return f"The bundle was written to {path}; the SHA-256 of its manifest is {found.manifest_sha256}."
 
 
 def file_unseen(
@@ -187,7 +186,7 @@ def file_unseen(
 
     def told(stage: str, share: float) -> None:
         if cancel():
-            raise Cancelled("The filing was cancelled.")
+            raise Cancelled("Filing was cancelled.")
         progress(stage, 0.1 * share)
 
     item = workflow.file(take, name, progress=told)
@@ -196,8 +195,8 @@ def file_unseen(
     except Cancelled:
         raise
     except FaceLoupeError as problem:
-        return f"{item.name} was filed, but not analyzed: {problem}"
-    return f"{item.name} was filed and analyzed; enter your decision on the page Case to see what was found."
+        return f"{item.name} was filed but not analyzed: {problem}"
+    return f"{item.name} was filed and analyzed; enter your decision on the page Case to see the result."
 
 
 def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cancel: Cancel) -> None:
@@ -237,7 +236,7 @@ def file_rows(
     filed, problems = 0, []
     for number, (name, take) in enumerate(takes):
         if cancel():
-            raise Cancelled("The filing was cancelled.")
+            raise Cancelled("Filing was cancelled.")
 
         def told(stage: str, share: float, number: int = number, name: str = name) -> None:
             progress(f"{name}: {stage}", (number + share) / len(takes))
@@ -257,6 +256,6 @@ def file_rows(
     return (
         told
         if not problems
-        else f"{told} Not so: {' '.join(problems[:_NAMED])}"
+        else f"{told} Not filed: {' '.join(problems[:_NAMED])}"
         + (f" And {len(problems) - _NAMED} more." if len(problems) > _NAMED else "")
     )

@@ -18,7 +18,7 @@ from faceloupe.ui.panels import plain
 _STATES = {
     "verified": "verified",
     "missing": "not here",
-    "altered": "altered: not used",
+    "altered": "altered, not used",
     "unreadable": "cannot be read",
 }
 
@@ -52,7 +52,7 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
     sizes = [entries[name].size_bytes for name in record.members or (record.id,) if name in entries]
     return {
         "model": record.id,
-        "scores here": "yes" if record.id == active else "",
+        "in use here": "yes" if record.id == active else "",
         "weights": _STATES[weights_status(record, folder)],
         "SHA-256": record.weights_sha256[:8],
         "size": f"{sum(sizes) / 1e6:.1f} MB" if sizes else "not known",
@@ -69,14 +69,14 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
     st.caption(plain(f"License: {record.license}."))
     if weights_status(record, folder) == "verified":
         if record.id == active:
-            st.caption("It scores here. What was examined before keeps the model that it names.")
-        elif st.button("Score with this model", key="choose-model", icon=":material/done:"):
+            st.caption("This model is in use. Earlier results keep the model that they name.")
+        elif st.button("Use this model", key="choose-model", icon=":material/done:"):
             resources.choose_model(record.id)
             st.rerun()
         else:
             st.caption(
-                "It would score for everyone who uses this app and chooses no effort, until the app stops; "
-                "`FACELOUPE_MODEL` makes it last."
+                "It will be used for everyone who uses this app and chooses no effort, until the app stops; "
+                "set `FACELOUPE_MODEL` to keep it."
             )
         return
     job = resources.jobs().get(Fetching(record.id))
@@ -91,9 +91,10 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
         icon=":material/download:",
         on_click=_submit,
         args=(record, folder),
-        help="From the release that FACELOUPE_RELEASES names. They are used only if their SHA-256 is the record's.",
+        help="Downloaded from the release that FACELOUPE_RELEASES names, and used only if their SHA-256 matches the "
+        "record.",
     )
-    st.caption("Without a network: `faceloupe models fetch --from FILE`, with the file of the release.")
+    st.caption("Offline: `faceloupe models fetch --from FILE` with a file from the release.")
 
 
 def _submit(record: ModelRecord, folder: Path) -> Job:

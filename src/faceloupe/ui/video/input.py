@@ -17,7 +17,7 @@ from faceloupe.ui.jobs.queue import Job, State
 from faceloupe.ui.panels import plain
 
 MOST_FRAMES = 10_000
-FRAMES_LABEL = "Frames to look at; 0 leaves it to the duration (32, or one a second up to 256)"
+FRAMES_LABEL = "Number of frames to analyze; 0 chooses it from the duration (32, or one per second up to 256)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,10 @@ class Chosen:
 
 def choose(*, folded: bool) -> Chosen | None:
     """The drop zone, the evidence folder and the options; what was chosen in this run, if anything."""
-    with st.expander(
-        "Another video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"
-    ):
+    with st.expander("New video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"):
         effort_input.choose()
-        upload = st.file_uploader("A video: MP4, MOV, AVI, MKV, WebM, MPG or TS", key="video_upload_widget")
+        kinds = "MP4, MOV, MKV, WebM, TS, AVI, WMV, FLV, MXF and others, animated GIF, WebP, PNG or AVIF"
+        upload = st.file_uploader(f"A video: {kinds}", key="video_upload_widget")
         named = _from_folder()
         frames = _frames_option()
     settings = replace(resources.settings(), frames=frames) if frames else resources.settings()
@@ -83,8 +82,8 @@ def _from_folder() -> str | None:
     folder = evidence_folder()
     if folder is None:
         st.caption(
-            "Large files can be examined where they lie: set the environment variable `FACELOUPE_EVIDENCE` to their "
-            "folder, and start the app anew."
+            "Large files can be analyzed in place: set the environment variable `FACELOUPE_EVIDENCE` to their "
+            "folder and restart the app."
         )
         return None
     try:
@@ -100,7 +99,7 @@ def _from_folder() -> str | None:
         format_func=printable_name,
         placeholder="Type to search" if names else "The folder is empty",
         key="evidence",
-        help="There are more files than are offered; mount a smaller folder." if more else None,
+        help="There are more files than can be listed; use a smaller folder." if more else None,
     )
     return name if button.button("Examine", key="examine", disabled=name is None, width="stretch") else None
 
@@ -129,9 +128,9 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> No
     evidence_file = resources.analyses().evidence_file(key)
     try:
         if evidence_file is None:
-            raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
+            raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         settings = replace(resources.settings(), from_s=from_s, to_s=to_s, frames=frames)
-        title = f"Looking closer at {from_s:.2f} s to {to_s:.2f} s of {key.name}"
+        title = f"Analyzing {from_s:.2f} s to {to_s:.2f} s of {key.name}"
         _submit(
             Chosen(Examination((key.evidence_sha256, key.name), settings), key.name, title, lambda _: evidence_file)
         )

@@ -11,6 +11,7 @@ from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.build import of_segment
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
+from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import deciding, frames_csv, track_columns
 from faceloupe.types import FaceFinding
 from faceloupe.ui import panels, resources, state
@@ -42,8 +43,8 @@ def timeline_panel(analysis: Analysis) -> None:
             alt=f"Scores of {len(analysis.tracks)} tracks over time; the table of tracks below holds the numbers",
         )
     st.caption(
-        "Each point is a frame: choose one to see it. Band: 95 % interval of the whole track. Heavy bar: the loudest "
-        "stretch, where it reaches the upper threshold. Dotted: a cut. Hatched: not scored."
+        "Each point is a frame; select one to see it. Band: 95 % interval of the whole track. Thick bar: the strongest "
+        "segment, if it reaches the upper threshold. Dotted: a cut. Hatched: not scored."
     )
 
 
@@ -103,7 +104,7 @@ def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameExplanation:
     if view is None:
         evidence_file = resources.analyses().evidence_file(key)
         if evidence_file is None:
-            raise EvidenceError(f"{key.name} is not in memory any more; choose it again.")
+            raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         with st.spinner("Decoding and explaining the frame"):
             model = analysis.report["model"]["id"]  # another may score by now
             analyzer = resources.analyzer(replace(resources.settings(), model=model))
@@ -126,7 +127,7 @@ def _steps(report: dict[str, Any], index: int, track: int) -> None:
                 on_click=_show,
                 args=(indices[min(max(to, 0), len(indices) - 1)], track),
             )
-        st.caption(f"frame {place + 1} of {len(indices)} looked at", width="content")
+        st.caption(f"frame {place + 1} of {len(indices)} analyzed", width="content")
 
 
 def _face(face: FaceFinding, maximum: float) -> None:
@@ -149,7 +150,8 @@ def tracks_panel(analysis: Analysis) -> None:
     """A filmstrip of each track, and all of them in a table."""
     st.subheader("Tracks")
     st.caption(
-        "A track is one person in one shot. Frames are colored by their own score, the words by the whole track."
+        "A track is one person in one shot. The frames have the color of their own score, the text that of the whole "
+        "track."
     )
     many = len(analysis.tracks) > _STRIPS_UNFOLDED
     with st.container(height=_STRIPS_HEIGHT if many else "content", border=False):
@@ -189,7 +191,7 @@ def segment_line(key: AnalysisKey, report: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if whole is not None and whole != key:
             st.button("Back to the whole video", key="back", icon=":material/arrow_back:", on_click=input.back_to_whole)
-        st.markdown(f"A closer look at {begin:.2f} s to {end:.2f} s; the verdict is on this stretch alone.")
+        st.markdown(f"Only {begin:.2f} s to {end:.2f} s were analyzed; the verdict applies to this segment alone.")
 
 
 def closer_panel(key: AnalysisKey, report: dict[str, Any]) -> None:
@@ -197,9 +199,9 @@ def closer_panel(key: AnalysisKey, report: dict[str, Any]) -> None:
     begin, end = span(report)
     if end - begin < _SHORTEST_S:
         return
-    with st.expander("Look closer at a stretch"):
+    with st.expander("Analyze a segment"):
         from_s, to_s = st.slider(
-            "Stretch, seconds",
+            "Segment, seconds",
             begin,
             end,
             (begin, end),
@@ -209,7 +211,7 @@ def closer_panel(key: AnalysisKey, report: dict[str, Any]) -> None:
         count, button = st.columns([4, 1], vertical_alignment="bottom")
         frames = count.number_input(input.FRAMES_LABEL, 0, input.MOST_FRAMES, 0, key="closer_frames")
         button.button(
-            "Look closer",
+            "Analyze closer",
             key="closer",
             on_click=input.look_closer,
             args=(key, from_s, to_s, int(frames)),
@@ -226,7 +228,7 @@ def downloads(key: AnalysisKey, report: dict[str, Any]) -> None:
             return
         st.download_button(
             "Download the frames as CSV",
-            data=lambda: frames_csv(report).encode(),
+            data=lambda: frames_csv(report).encode(ENCODING),
             file_name=f"faceloupe-{key.evidence_sha256[:12]}-frames.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -255,12 +257,12 @@ def _copy(key: AnalysisKey, job: Job | None) -> None:
         )
     elif job is None or not job.live:
         st.button(
-            "Make an annotated copy",
+            "Create an annotated copy",
             key="make_copy",
             icon=":material/movie_edit:",
             on_click=_make_copy,
             args=(key,),
-            help="An MP4 of the examined stretch with the boxes and scores drawn in, without sound; not evidence.",
+            help="An MP4 of the analyzed segment with boxes and scores drawn in, without sound. It is not evidence.",
         )
 
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from faceloupe.system.torchvision_compat import non_maximum_suppression, torchvision
+from tests.torchvision_compat import non_maximum_suppression, torchvision
 
 
 def reference_nms(boxes, scores, threshold):
@@ -49,7 +49,7 @@ def test_torchvision_uses_it_or_its_own():
 
 
 def test_the_import_is_silent():
-    code = "import faceloupe.system.torchvision_compat as v; v.torchvision(); import facenet_pytorch, pytorch_grad_cam"
+    code = "import tests.torchvision_compat as v; v.torchvision(); import facenet_pytorch, pytorch_grad_cam"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, check=False
     )

@@ -1,0 +1,124 @@
+"""The three networks of MTCNN with the weights that facenet-pytorch carries (Zhang et al. 2016).
+
+Layers and names are those of facenet-pytorch (MIT). Its weights are read from the files of the installed package, which
+is not imported: importing it would bring torchvision along, and seconds of waiting.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from faceloupe.errors import WeightsError
+
+_PACKAGE = "facenet_pytorch"
+
+
+class ProposalNetwork(nn.Module):
+    """First stage: looks at every window of 12 px of a picture of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 10, 3)
+        self.prelu1 = nn.PReLU(10)
+        self.pool1 = nn.MaxPool2d(2, 2, ceil_mode=True)
+        self.conv2 = nn.Conv2d(10, 16, 3)
+        self.prelu2 = nn.PReLU(16)
+        self.conv3 = nn.Conv2d(16, 32, 3)
+        self.prelu3 = nn.PReLU(32)
+        self.conv4_1 = nn.Conv2d(32, 2, 1)
+        self.conv4_2 = nn.Conv2d(32, 4, 1)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map (N, 3, H, W) to the shifts (N, 4, h, w) of the windows' corners and their scores (N, 2, h, w)."""
+        features = self.pool1(self.prelu1(self.conv1(inputs)))
+        features = self.prelu3(self.conv3(self.prelu2(self.conv2(features))))
+        return self.conv4_2(features), self.conv4_1(features).softmax(1)
+
+
+class RefinementNetwork(nn.Module):
+    """Second stage: looks at crops of 24 px."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 28, 3)
+        self.prelu1 = nn.PReLU(28)
+        self.pool1 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.conv2 = nn.Conv2d(28, 48, 3)
+        self.prelu2 = nn.PReLU(48)
+        self.pool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.conv3 = nn.Conv2d(48, 64, 2)
+        self.prelu3 = nn.PReLU(64)
+        self.dense4 = nn.Linear(576, 128)
+        self.prelu4 = nn.PReLU(128)
+        self.dense5_1 = nn.Linear(128, 2)
+        self.dense5_2 = nn.Linear(128, 4)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map (N, 3, 24, 24) to the shifts (N, 4) of the crops' corners and their scores (N, 2)."""
+        features = self.pool1(self.prelu1(self.conv1(inputs)))
+        features = self.pool2(self.prelu2(self.conv2(features)))
+        features = _flat(self.prelu3(self.conv3(features)))
+        features = self.prelu4(self.dense4(features))
+        return self.dense5_2(features), self.dense5_1(features).softmax(1)
+
+
+class OutputNetwork(nn.Module):
+    """Third stage: looks at crops of 48 px."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 32, 3)
+        self.prelu1 = nn.PReLU(32)
+        self.pool1 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.prelu2 = nn.PReLU(64)
+        self.pool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.conv3 = nn.Conv2d(64, 64, 3)
+        self.prelu3 = nn.PReLU(64)
+        self.pool3 = nn.MaxPool2d(2, 2, ceil_mode=True)
+        self.conv4 = nn.Conv2d(64, 128, 2)
+        self.prelu4 = nn.PReLU(128)
+        self.dense5 = nn.Linear(1152, 256)
+        self.prelu5 = nn.PReLU(256)
+        self.dense6_1 = nn.Linear(256, 2)
+        self.dense6_2 = nn.Linear(256, 4)
+        self.dense6_3 = nn.Linear(256, 10)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Map (N, 3, 48, 48) to the shifts (N, 4) of the corners, the landmarks (N, 10) and the scores (N, 2)."""
+        features = self.pool1(self.prelu1(self.conv1(inputs)))
+        features = self.pool2(self.prelu2(self.conv2(features)))
+        features = self.pool3(self.prelu3(self.conv3(features)))
+        features = _flat(self.prelu4(self.conv4(features)))
+        features = self.prelu5(self.dense5(features))
+        return self.dense6_2(features), self.dense6_3(features), self.dense6_1(features).softmax(1)
+
+
+def _flat(features: torch.Tensor) -> torch.Tensor:
+    """Flatten (N, C, H, W) column by column, channels last, as the weights were trained."""
+    return features.permute(0, 3, 2, 1).flatten(1)
+
+
+def load_networks(device: torch.device) -> tuple[ProposalNetwork, RefinementNetwork, OutputNetwork]:
+    """Build the networks of the three stages with their weights, ready for inference.
+
+    Raises:
+        WeightsError: facenet-pytorch is not installed, or its weights cannot be read.
+    """
+    networks = ProposalNetwork(), RefinementNetwork(), OutputNetwork()
+    package = importlib.util.find_spec(_PACKAGE)  # finds it without importing it
+    if package is None or package.origin is None:
+        raise WeightsError("facenet-pytorch is not installed, so no face can be found: run `make setup`.")
+    folder = Path(package.origin).parent / "data"
+    for name, network in zip(("pnet", "rnet", "onet"), networks, strict=True):
+        try:
+            tensors = torch.load(folder / f"{name}.pt", map_location=device, weights_only=True)
+            network.to(device).load_state_dict(tensors, strict=True)
+        except (OSError, RuntimeError, ValueError) as problem:
+            raise WeightsError(
+                f"The weights {name}.pt of facenet-pytorch cannot be read, so no face can be found; install it again."
+            ) from problem
+        network.eval().requires_grad_(False)
+    return networks

@@ -1,0 +1,176 @@
+"""Animated GIF, PNG, WebP and AVIF: their frames as a browser shows them, decoded one at a time."""
+
+import io
+from collections.abc import Callable, Generator, Iterable, Iterator
+from fractions import Fraction
+from functools import partial
+from typing import BinaryIO, Self
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from faceloupe.errors import EvidenceError
+from faceloupe.media.frame_index import FrameIndex
+from faceloupe.media.image import shown_frame
+from faceloupe.media.video import DAMAGED, LUMA_SHAPE, DecodedFrame, VideoFacts, guarded
+
+_PILLOW_NAMES = {"GIF": "GIF", "PNG": "PNG", "WebP": "WEBP", "AVIF": "AVIF"}
+_MOST_FRAMES = 20_000
+_TICKS = 1000  # a second
+_SHORTEST_MS, _DEFAULT_MS = 11, 100  # browsers show what is to last 10 ms or less for 100
+
+
+class Animation:
+    """A picture file that moves; the same as ``media.video.Video``.
+
+    Attributes:
+        facts: what is known of it.
+        unreadable: of the last walk so far, the indices of wanted frames that could not be decoded.
+        damaged_packets: of the last walk so far, how often decoding failed.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, found: str, *, max_pixels: int, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Open an animation, and decode it once for its times.
+
+        Args:
+            stream: of the file.
+            found: the format that its first bytes show: GIF, PNG, WebP or AVIF.
+            max_pixels: largest width times height.
+            check: called for every frame, now and in walks; what it raises of our own errors ends the work.
+
+        Raises:
+            EvidenceError: too large, without frames, or damaged beyond reading.
+        """
+        stream.seek(0)
+        self._content, self._found, self._check = stream.read(), found, check
+        self._walking: Generator[DecodedFrame] | None = None
+        self.unreadable: list[int] = []
+        self.damaged_packets = 0
+        with guarded(found):
+            image = self._opened()
+            width, height = image.size
+            if width * height > max_pixels:
+                raise EvidenceError(f"The video is {width} x {height} pixels; the limit is {max_pixels:,} pixels.")
+            self._first = 1 if getattr(image, "default_image", False) else 0  # a PNG's, for what cannot show movement
+            starts, whole = self._starts(image)
+            if len(starts) < 2:
+                raise EvidenceError(DAMAGED.format(found))
+            self._index = FrameIndex(np.array(starts[:-1], np.int64), np.arange(1), Fraction(1, _TICKS), counted=True)
+            self.facts = self._described(image.mode, starts, whole)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End an unfinished walk; the stream stays open."""
+        if self._walking is not None:
+            self._walking.close()
+
+    @property
+    def index(self) -> FrameIndex:
+        """The timestamps of all frames."""
+        return self._index
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return len(self._index.ticks)
+
+    def time(self, index: int) -> Fraction:
+        """Seconds from the first frame to that one, exact."""
+        return self._index.time(index)
+
+    def index_at(self, seconds: float | Fraction) -> int:
+        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
+        return self._index.at(seconds)
+
+    def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
+        """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.
+
+        Raises:
+            IndexError: there is no such frame.
+        """
+        targets = sorted(set(wanted))
+        if targets and not 0 <= targets[0] <= targets[-1] < self.count:
+            raise IndexError(f"frames 0 to {self.count - 1} exist; {targets[0]} to {targets[-1]} were asked for")
+        self.close()
+        self.unreadable, self.damaged_packets = [], 0
+        self._walking = self._walk(targets, every or keys_only)
+        return self._walking
+
+    def _walk(self, targets: list[int], every: bool) -> Generator[DecodedFrame]:
+        if not targets:
+            return
+        wanted, image = frozenset(targets), self._opened()
+        for index in range(targets[-1] + 1):
+            self._check()
+            try:
+                image.seek(index + self._first)
+                if index not in wanted and not every:
+                    continue
+                image.load()
+                frame = image.copy()
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001 - a damaged frame raises anything, and so do all that build upon it
+                self.damaged_packets += 1
+                self.unreadable += [target for target in targets if target >= index]
+                return
+            luma = cv2.resize(np.asarray(frame.convert("L")), LUMA_SHAPE[::-1], interpolation=cv2.INTER_AREA)
+            yield DecodedFrame(index, self.time(index), luma, index in wanted, frame.size, partial(self._shown, frame))
+
+    def _shown(self, frame: Image.Image) -> np.ndarray:
+        with guarded(self._found):
+            return shown_frame(frame, self._content, self._found)[0]
+
+    def _opened(self) -> Image.Image:
+        return Image.open(io.BytesIO(self._content), formats=[_PILLOW_NAMES[self._found]])
+
+    def _starts(self, image: Image.Image) -> tuple[list[int], bool]:
+        """Milliseconds at which each frame starts, and at which the last one ends; whether all could be read."""
+        starts = [0]
+        frames = getattr(image, "n_frames", 1)
+        for number in range(self._first, min(frames, _MOST_FRAMES + self._first)):
+            self._check()
+            try:
+                image.seek(number)
+                if self._found in ("WebP", "AVIF"):
+                    image.load()  # they know how long a frame lasts when it is decoded
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001 - likewise
+                return starts, False
+            lasts = int(image.info.get("duration") or 0)
+            starts.append(starts[-1] + (lasts if lasts >= _SHORTEST_MS else _DEFAULT_MS))
+        return starts, frames <= _MOST_FRAMES
+
+    def _described(self, mode: str, starts: list[int], whole: bool) -> VideoFacts:
+        image = self._opened()
+        image.seek(self._first)
+        image.load()
+        _, notes, shown, unshown = shown_frame(image, self._content, self._found)
+        steps, duration_s = np.diff(starts), Fraction(starts[-1], _TICKS)
+        lost = () if whole else (f"Not all of its frames could be read; {self.count} were.",)
+        return VideoFacts(
+            container=self._found.lower(),
+            codec=self._found.lower(),
+            pixel_format=mode,
+            width=image.width,
+            height=image.height,
+            rotation=0,
+            duration_s=float(duration_s),
+            frame_rate=self.count / duration_s,
+            frame_count=self.count,
+            variable_frame_rate=int(steps.max() - steps.min()) > 1,
+            audio=(),
+            start_s=0.0,
+            notes=(*notes, *lost),
+            shown=shown,
+            unshown=unshown,
+        )

@@ -1,0 +1,285 @@
+"""MobileNetV2, MobileNetV3 and EfficientNet-B0, defined here so that a score does not wait for torchvision.
+
+Layers, names of parameters and the order of random draws are those of torchvision 0.28 (BSD-3): its state dicts load
+here, logits are equal to the last bit, and training from one seed starts from the same numbers. The tests hold all
+three against torchvision. Sources: Sandler et al. 2018 (MobileNetV2), Howard et al. 2019 (MobileNetV3), Tan and Le 2019
+(EfficientNet). Every network ends in global average pooling and one output.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+_Layer = Callable[..., nn.Module]  # makes a layer
+
+
+class _ConvNorm(nn.Sequential):
+    """Convolution, batch normalization and, where one is given, an activation."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        activation: _Layer | None,
+        norm: _Layer,
+        stride: int = 1,
+        groups: int = 1,
+    ) -> None:
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
+        layers = [convolution, norm(outputs)]
+        if activation is not None:
+            layers.append(activation(inplace=True))
+        super().__init__(*layers)
+
+
+class SqueezeExcitation(nn.Module):
+    """Weigh channels by what their means say (Hu et al. 2018)."""
+
+    def __init__(self, channels: int, squeezed: int, activation: nn.Module, gate: nn.Module) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.activation, self.gate = activation, gate
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        means = functional.adaptive_avg_pool2d(inputs, 1)
+        weights: torch.Tensor = self.gate(self.fc2(self.activation(self.fc1(means))))
+        return weights * inputs
+
+
+class _Residual(nn.Module):
+    """A block whose input is added to its output where their shapes agree.
+
+    In training, the block's output is left out for a random share ``skipped`` of the pictures of a batch (stochastic
+    depth, Huang et al. 2016).
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], *, shortcut: bool, skipped: float = 0.0) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*layers)
+        self._shortcut, self._skipped = shortcut, skipped
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to (N, C', H', W')."""
+        outputs: torch.Tensor = self.block(inputs)
+        if not self._shortcut:
+            return outputs
+        if self.training and self._skipped:
+            kept = 1.0 - self._skipped
+            outputs = outputs * outputs.new_empty((len(outputs), 1, 1, 1)).bernoulli_(kept).div_(kept)
+        outputs += inputs
+        return outputs
+
+
+class _Bottleneck(nn.Module):
+    """The inverted residual block of MobileNetV2, whose layers torchvision calls ``conv``."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        layer = partial(_ConvNorm, norm=nn.BatchNorm2d, activation=nn.ReLU6)
+        widen = [layer(inputs, inner, 1)] if expansion != 1 else []
+        depthwise = layer(inner, inner, 3, stride=stride, groups=inner)
+        self.conv = nn.Sequential(*widen, depthwise, nn.Conv2d(inner, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self._shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, H, W) to (N, C', H', W')."""
+        outputs: torch.Tensor = self.conv(inputs)
+        return inputs + outputs if self._shortcut else outputs
+
+
+_draw_normal = partial(nn.init.normal_, std=0.01)
+
+
+class Backbone(nn.Module):
+    """Features, global average pooling and a classifier with one output."""
+
+    def __init__(
+        self,
+        features: Sequence[nn.Module],
+        classifier: Sequence[nn.Module],
+        *,
+        draw: Callable[[torch.Tensor], torch.Tensor] = _draw_normal,
+    ) -> None:
+        """Put the parts together and draw the first weights.
+
+        Args:
+            features: ends in (N, C, H, W).
+            classifier: from (N, C) to (N, 1).
+            draw: fills the weights of a linear layer.
+        """
+        super().__init__()
+        self.features = nn.Sequential(*features)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(*classifier)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                draw(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits of normalized pictures: (N, 3, S, S) float32 to (N, 1) float32."""
+        logits: torch.Tensor = self.classifier(torch.flatten(self.avgpool(self.features(inputs)), 1))
+        return logits
+
+
+def mobilenet_v2() -> Backbone:
+    """Build an untrained MobileNetV2 with one output."""
+    layer = partial(_ConvNorm, norm=nn.BatchNorm2d, activation=nn.ReLU6)
+    features: list[nn.Module] = [layer(3, 32, 3, stride=2)]
+    channels = 32
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for expansion, outputs, count, stride in stages:
+        for number in range(count):
+            features.append(_Bottleneck(channels, outputs, 1 if number else stride, expansion))
+            channels = outputs
+    features.append(layer(channels, 1280, 1))
+    return Backbone(features, [nn.Dropout(0.2), nn.Linear(1280, 1)])
+
+
+class _V3Block(NamedTuple):
+    """One row of tables 1 and 2 of Howard et al. 2019."""
+
+    inputs: int
+    kernel: int
+    inner: int
+    outputs: int
+    squeezed: bool
+    activation: type[nn.Module]
+    stride: int
+
+
+_RE, _HS = nn.ReLU, nn.Hardswish
+_SMALL = (
+    _V3Block(16, 3, 16, 16, True, _RE, 2),
+    _V3Block(16, 3, 72, 24, False, _RE, 2),
+    _V3Block(24, 3, 88, 24, False, _RE, 1),
+    _V3Block(24, 5, 96, 40, True, _HS, 2),
+    _V3Block(40, 5, 240, 40, True, _HS, 1),
+    _V3Block(40, 5, 240, 40, True, _HS, 1),
+    _V3Block(40, 5, 120, 48, True, _HS, 1),
+    _V3Block(48, 5, 144, 48, True, _HS, 1),
+    _V3Block(48, 5, 288, 96, True, _HS, 2),
+    _V3Block(96, 5, 576, 96, True, _HS, 1),
+    _V3Block(96, 5, 576, 96, True, _HS, 1),
+)
+_LARGE = (
+    _V3Block(16, 3, 16, 16, False, _RE, 1),
+    _V3Block(16, 3, 64, 24, False, _RE, 2),
+    _V3Block(24, 3, 72, 24, False, _RE, 1),
+    _V3Block(24, 5, 72, 40, True, _RE, 2),
+    _V3Block(40, 5, 120, 40, True, _RE, 1),
+    _V3Block(40, 5, 120, 40, True, _RE, 1),
+    _V3Block(40, 3, 240, 80, False, _HS, 2),
+    _V3Block(80, 3, 200, 80, False, _HS, 1),
+    _V3Block(80, 3, 184, 80, False, _HS, 1),
+    _V3Block(80, 3, 184, 80, False, _HS, 1),
+    _V3Block(80, 3, 480, 112, True, _HS, 1),
+    _V3Block(112, 3, 672, 112, True, _HS, 1),
+    _V3Block(112, 5, 672, 160, True, _HS, 2),
+    _V3Block(160, 5, 960, 160, True, _HS, 1),
+    _V3Block(160, 5, 960, 160, True, _HS, 1),
+)
+
+
+def _v3_residual(block: _V3Block, norm: _Layer) -> _Residual:
+    layer = partial(_ConvNorm, norm=norm, activation=block.activation)
+    layers: list[nn.Module] = [layer(block.inputs, block.inner, 1)] if block.inner != block.inputs else []
+    layers.append(layer(block.inner, block.inner, block.kernel, stride=block.stride, groups=block.inner))
+    if block.squeezed:
+        layers.append(SqueezeExcitation(block.inner, _rounded(block.inner // 4), nn.ReLU(), nn.Hardsigmoid()))
+    layers.append(_ConvNorm(block.inner, block.outputs, 1, norm=norm, activation=None))
+    return _Residual(layers, shortcut=block.stride == 1 and block.inputs == block.outputs)
+
+
+def _rounded(channels: int) -> int:
+    """Round to a multiple of 8, but not down by more than a tenth."""
+    rounded = max(8, (channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+def _mobilenet_v3(blocks: Sequence[_V3Block], hidden: int) -> Backbone:
+    norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+    layer = partial(_ConvNorm, norm=norm, activation=nn.Hardswish)
+    first, last = blocks[0].inputs, blocks[-1].outputs
+    features: list[nn.Module] = [layer(3, first, 3, stride=2)]
+    features += [_v3_residual(block, norm) for block in blocks]
+    features.append(layer(last, 6 * last, 1))
+    classifier = [
+        nn.Linear(6 * last, hidden),
+        nn.Hardswish(inplace=True),
+        nn.Dropout(0.2, inplace=True),
+        nn.Linear(hidden, 1),
+    ]
+    return Backbone(features, classifier)
+
+
+def mobilenet_v3_small() -> Backbone:
+    """Build an untrained MobileNetV3-Small with one output."""
+    return _mobilenet_v3(_SMALL, 1024)
+
+
+def mobilenet_v3_large() -> Backbone:
+    """Build an untrained MobileNetV3-Large with one output."""
+    return _mobilenet_v3(_LARGE, 1280)
+
+
+_SKIPPED = 0.2  # share of pictures for which the deepest blocks are left out in training
+
+
+def efficientnet_b0() -> Backbone:
+    """Build an untrained EfficientNet-B0 with one output."""
+    layer = partial(_ConvNorm, norm=nn.BatchNorm2d, activation=nn.SiLU)
+    features: list[nn.Module] = [layer(3, 32, 3, stride=2)]
+    stages = (
+        (1, 3, 1, 16, 1),
+        (6, 3, 2, 24, 2),
+        (6, 5, 2, 40, 2),
+        (6, 3, 2, 80, 3),
+        (6, 5, 1, 112, 3),
+        (6, 5, 2, 192, 4),
+        (6, 3, 1, 320, 1),
+    )
+    inputs, depth, total = 32, 0, sum(count for *_, count in stages)
+    for expansion, kernel, stride, outputs, count in stages:
+        stage = []
+        for number in range(count):
+            inner, step = inputs * expansion, 1 if number else stride
+            layers: list[nn.Module] = [layer(inputs, inner, 1)] if expansion != 1 else []
+            layers.append(layer(inner, inner, kernel, stride=step, groups=inner))
+            layers.append(SqueezeExcitation(inner, inputs // 4, nn.SiLU(inplace=True), nn.Sigmoid()))
+            layers.append(_ConvNorm(inner, outputs, 1, norm=nn.BatchNorm2d, activation=None))
+            shortcut = step == 1 and inputs == outputs
+            stage.append(_Residual(layers, shortcut=shortcut, skipped=_SKIPPED * depth / total))
+            inputs, depth = outputs, depth + 1
+        features.append(nn.Sequential(*stage))
+    features.append(layer(inputs, 1280, 1))
+    draw = partial(nn.init.uniform_, a=-1.0, b=1.0)
+    return Backbone(features, [nn.Dropout(0.2, inplace=True), nn.Linear(1280, 1)], draw=draw)
+
+
+def efficientnet_lite0() -> Backbone:
+    """Build an untrained EfficientNet-Lite0 with one output.
+
+    It is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 for SiLU, as its authors made it for CPUs.
+    """
+    network = efficientnet_b0()
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.SiLU):
+                setattr(parent, name, nn.ReLU6(inplace=True))
+            elif isinstance(child, SqueezeExcitation):
+                setattr(parent, name, nn.Identity())
+    return network

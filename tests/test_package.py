@@ -1,0 +1,180 @@
+"""The package: a wheel of it works where nothing of the checkout is, and its requirements are those that are pinned."""
+
+import json
+import os
+import re
+import signal
+import site
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import venv
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from packaging.requirements import Requirement
+
+from faceloupe.installation import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRA_FILES = {"cluster": "requirements-cluster.txt", "export": "requirements-export.txt"}
+PATIENCE_S = 600
+NO_HOME = "/proc/home"  # nobody can make it, not even root
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package -> version of a requirements file."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("#")[0].strip().split("==") for line in lines if "==" in line)
+
+
+def asked(lines: list[str]) -> list[Requirement]:
+    """Requirements of pyproject.toml, without those on extras of the package itself."""
+    return [Requirement(line) for line in lines if not line.startswith("faceloupe[")]
+
+
+@pytest.mark.parametrize("extra", ["", "app", "report", "batch", "cluster", "export", "training", "dev"])
+def test_every_requirement_of_the_package_admits_the_version_that_is_pinned(extra):
+    extras = PROJECT["project"]["optional-dependencies"] | PROJECT["dependency-groups"]
+    pinned = pins("requirements.txt") | pins(EXTRA_FILES.get(extra, "requirements-training.txt"))
+    for requirement in asked(extras[extra] if extra else PROJECT["project"]["dependencies"]):
+        assert requirement.specifier.contains(pinned[requirement.name]), requirement
+
+
+def test_every_pinned_package_is_a_requirement_of_the_package():
+    lists = [PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"].values()]
+    lists.append(PROJECT["dependency-groups"]["dev"])
+    names = {requirement.name for lines in lists for requirement in asked(lines)}
+    for name in ("requirements.txt", "requirements-training.txt", *EXTRA_FILES.values()):
+        assert pins(name).keys() <= names, name
+
+
+def test_a_command_whose_extra_is_not_installed_names_it_in_one_sentence():
+    code = "import sys; sys.modules['streamlit'] = None; from faceloupe.cli.main import main; sys.exit(main(['app']))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "faceloupe: this command needs streamlit; install it with pip install 'faceloupe[app]'.\n"
+
+
+class Installed:
+    """A wheel in an environment of its own, that sees the installed requirements, but nothing of the checkout."""
+
+    def __init__(self, folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+        build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT]
+        subprocess.run(build, check=True, timeout=PATIENCE_S)
+        (self.wheel,) = folder.glob("faceloupe-*.whl")
+        self.bin = folder / "venv" / "bin"
+        venv.create(folder / "venv")
+        python = self.bin / "python"
+        install = [*pip, "--python", python, "install", "--quiet", "--no-deps", self.wheel]
+        subprocess.run(install, check=True, timeout=PATIENCE_S)
+        (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+        (packages / "requirements.pth").write_text("\n".join(site.getsitepackages()), encoding="utf-8")
+        self.package = packages / "faceloupe"
+        for path in (*self.package.rglob("*"), self.package):
+            path.chmod(path.stat().st_mode & ~0o222)
+        self.empty = folder / "empty"
+        self.empty.mkdir()
+        names = {name: value for name, value in os.environ.items() if not name.startswith(("FACELOUPE_", "XDG_"))}
+        names.pop("PYTHONPATH", None)
+        self.environment = names | {"HOME": NO_HOME, "FACELOUPE_EFFORT": "quick", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def files(self) -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in self.package.rglob("*")}
+
+    def start(self, program: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [str(self.bin / program), *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.empty, env=self.environment, **pipes)
+
+    def run(self, program: str, *arguments: str) -> str:
+        """What a program prints, which has to end well."""
+        process = self.start(program, *arguments)
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, errors
+        return output
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Installed:
+    return Installed(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(autouse=True)
+def untouched(request):
+    """Nothing is written into the installation, nor to the folder that a command is run in."""
+    if "installed" not in request.fixturenames:
+        yield
+        return
+    here = request.getfixturevalue("installed")
+    before = here.files()
+    yield
+    assert here.files() == before
+    assert not list(here.empty.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE_S)
+def test_an_installed_wheel_brings_weights_that_are_the_verified_ones(installed):
+    lines = installed.run("faceloupe", "models", "verify").splitlines()
+    assert len(lines) == len(list((ROOT / "weights").glob("faceloupe-*.json")))
+    assert all(": verified, SHA-256 " in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE_S)
+def test_an_installed_wheel_analyzes_as_the_checkout_does(installed, analyzer):
+    from faceloupe.analysis.pipeline import analyze
+
+    sample = installed.package / "samples" / "photograph.png"
+    report = json.loads(installed.run("faceloupe", "analyze", str(sample), "--json"))
+    here = analyze(sample, analyzer, explain=False)
+    assert report["tool"]["git_commit"] is None
+    assert report["model"]["id"] == analyzer.scorer.record.id
+    assert report["score"] == pytest.approx(here.faces[0].score, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE_S)
+def test_an_installed_wheel_can_be_imported_with_its_types(installed):
+    code = "import faceloupe, sys; print(faceloupe.__file__, faceloupe.Report.__module__, faceloupe.Sampling(5).frames)"
+    path, *rest = installed.run("python", "-c", code).split()
+    assert Path(path) == installed.package / "__init__.py"
+    assert rest == ["faceloupe.report.schema", "5"]
+    assert (installed.package / "py.typed").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE_S)
+def test_an_installed_wheel_serves_every_page_of_the_app(installed):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    app = installed.start("faceloupe", "app", "--port", str(port))
+    try:
+        health = f"http://127.0.0.1:{port}/_stcore/health"
+        deadline = time.monotonic() + PATIENCE_S / 2
+        while True:
+            try:
+                with urlopen(health, timeout=5) as answer:
+                    assert answer.read() == b"ok"
+                break
+            except OSError:
+                assert app.poll() is None, app.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+        app.send_signal(signal.SIGTERM)
+        output, errors = app.communicate(timeout=60)
+        assert app.returncode == 0, errors
+        assert "Self-check: generated-portrait.jpg: manipulated" in output
+    finally:
+        app.kill()
+    data = installed.package / "_data"
+    named = set(re.findall(r'"\.\./(pages/\w+\.py)"', (data / "src" / "app.py").read_text(encoding="utf-8")))
+    assert named == {f"pages/{path.name}" for path in (data / "pages").glob("*.py")} != set()
+    assert (data / ".streamlit" / "config.toml").is_file()
