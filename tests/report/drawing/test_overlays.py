@@ -85,7 +85,7 @@ def test_the_written_pictures_can_be_read_and_carry_the_scale(analysis, tmp_path
 def test_nothing_that_exists_is_ever_overwritten(analysis, tmp_path):
     evidence = tmp_path / "boxes.png"
     evidence.write_bytes(GENERATED.read_bytes())
-    with pytest.raises(UsageError, match=r"boxes\.png already"):
+    with pytest.raises(UsageError, match=r"already contains boxes\.png"):
         write.write(analysis, tmp_path)
     assert evidence.read_bytes() == GENERATED.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["boxes.png"]
