@@ -5,7 +5,6 @@ made by the store itself. Measured are the answers of the page Case, in a sessio
 and check of its bundle take, in a process each, beside a case of 1,000 items.
 """
 
-import copy
 import os
 import resource
 import statistics
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +25,7 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.installation import APP, ROOT
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
+from faceloupe.report.build import build
 from faceloupe.report.write import pictures_of
 from faceloupe.samples import SAMPLES
 
@@ -42,15 +43,17 @@ def filled(store: CaseStore, items: int) -> str:
     crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
     case = store.create_case(f"A case of {items:,}", examiner=WHO)
     for number in range(items):
-        item = store.file_evidence(
+        item = store.items.file(
             case.id, evidence_from_bytes(b"%d" % number, f"frame-{number:05}.jpg", max_bytes=100), actor=WHO
         )
-        report = copy.deepcopy(analysis.report)
-        report["evidence"] |= {"sha256": item.sha256, "name": item.name, "size_bytes": item.size_bytes}
-        store.begin_run(case.id, item.sha256, actor=WHO)
+        evidence = replace(analysis.evidence, sha256=item.sha256, name=item.name, size_bytes=item.size_bytes)
+        report = build(replace(analysis, evidence=evidence))
+        store.runs.begin(case.id, item.sha256, actor=WHO)
         # What follows the end of a PNG is no part of the picture, and makes it one of its own.
-        store.add_run(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)
-        store.decide(case.id, item.sha256, outcome="inconclusive", reason="Seen", confidence="low", examiner=WHO)
+        store.runs.add(case.id, item.sha256, report, {"face-1-crop.png": crop + b"%d" % number}, actor=WHO)
+        store.reviews.decide(
+            case.id, item.sha256, outcome="inconclusive", reason="Seen", confidence="low", examiner=WHO
+        )
     return case.id
 
 
@@ -112,7 +115,7 @@ def main() -> int:
         for items in (FEW, MANY):
             began = time.perf_counter()
             case_id, bundle = filled(store, items), Path(name, f"{items}.zip")
-            entries = store.log_head(case_id).seq
+            entries = store.log.head(case_id).seq
             print(f"a case of {items:,} items, {entries:,} log entries, made in {time.perf_counter() - began:.0f} s")
             for part in ("export", "verify"):
                 command = [sys.executable, "-m", "benchmarks.cases", part, name, case_id, str(bundle)]

@@ -57,8 +57,8 @@ def main() -> int:
     weights = weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file
 
     def warm() -> None:
-        report = analyze(photo, analyzer).report
-        if report["score"] is None or report["faces"][0]["heat_peak"] is None:
+        analysis = analyze(photo, analyzer)
+        if analysis.score is None or analysis.faces[0].heatmap is None:
             raise SystemExit("the benchmark's face was not scored and explained")
 
     with TemporaryDirectory() as folder:

@@ -31,7 +31,7 @@ except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")
 st.subheader("Versions")
 facts = tool()
-versions = {"FaceLoupe": facts["version"], "commit": facts["git_commit"] or "not known"} | facts["libraries"]
+versions = {"FaceLoupe": facts.version, "commit": facts.git_commit or "not known"} | facts.libraries
 st.dataframe({"part": list(versions), "version": list(versions.values())}, hide_index=True, width=520)
 st.subheader("Samples")
 st.markdown("\n".join(f"- {panels.plain(sample.title)}: {panels.plain(sample.origin)}" for sample in SAMPLES))

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import panels, resources
 from faceloupe.ui.batch import input, table
@@ -11,14 +12,14 @@ from faceloupe.ui.case import filing
 REDRAWN_S = 3.0
 
 
-def show(batch) -> None:
+def show(batch: Batch) -> None:
     """Show a batch: how far it is, what was found, and its table, anew while rows are added."""
     live = batch_panels.header(batch)
     batch_panels.notice()
     st.fragment(results, run_every=REDRAWN_S if live else None)(batch)
 
 
-def results(batch) -> None:
+def results(batch: Batch) -> None:
     """What was found so far, less what blind cases keep from the examiner."""
     withheld = filing.all_withheld()
     whole = resources.tables().get(batch)

@@ -24,14 +24,14 @@ def show(key: AnalysisKey) -> None:
         explained = [face for face in analysis.faces if face.heatmap is not None]
         wanted = st.session_state[state.FACE]
         chosen = next((face for face in explained if face.id == wanted), None)
-        chosen = chosen or max(explained, key=lambda face: face.score, default=None)
+        chosen = chosen or max(explained, key=lambda face: face.score or 0.0, default=None)
         left, right = st.columns([1.2, 1.0] if analysis.faces else [1.0, 0.001], gap="medium")
         with left:
             panels.source_picture(analysis, chosen)
         with right:
             panels.face_rows(analysis)
             if chosen:
-                panels.closer_look(chosen, report["model"]["explanation_max"])
+                panels.closer_look(chosen, report.model.explanation_max)
     panels.file_facts(report)
     panels.downloads(report)
 
@@ -64,6 +64,6 @@ try:
         examine()
     else:
         chosen = input.choose(folded=False)
-        filing.blind_panel(blind, chosen and filing.of_evidence(chosen))
+        filing.blind_panel(blind, None if chosen is None else filing.of_evidence(chosen))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -1,20 +1,20 @@
 """Models: what scores, how well it was measured to do so, and the model card."""
 
+from typing import Any
+
 import streamlit as st
 
 from faceloupe.config import weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.installation import MODEL_CARD
-from faceloupe.models.record import EVALUATION, read_registry
+from faceloupe.models.record import EVALUATION, ModelRecord, read_registry
 from faceloupe.ui import charts, panels
 from faceloupe.ui.models import panels as model_panels
 from faceloupe.ui.models import tables
 
-WIDE = {"hide_index": True, "width": "stretch"}
 
-
-def error_rates(record) -> None:
+def error_rates(record: ModelRecord) -> None:
     """The error rates that every report of this model carries."""
     rates = record.error_rates
     cells = st.columns(4)
@@ -31,7 +31,7 @@ def error_rates(record) -> None:
     st.caption(f"Measured on {panels.plain(rates.measured_on)}.")
 
 
-def plots(evaluation: dict, model: str) -> None:
+def plots(evaluation: dict[str, Any], model: str) -> None:
     """Curves of all models, and the Tippett plot and the confusion matrix of this one."""
     own = {one["id"]: evaluation["curves"][one["id"]] for one in evaluation["models"] if one["parameters"]}
     pairs = (
@@ -55,32 +55,32 @@ def plots(evaluation: dict, model: str) -> None:
             st.caption(caption)
 
 
-def measured(evaluation: dict, model: str) -> None:
+def measured(evaluation: dict[str, Any], model: str) -> None:
     """All tables of the evaluation."""
     names = ("Plots", "By source", "By face size", "After recompression", "Left out of training", "Heatmaps", "Card")
     found = {name: [row for row in rows if row["model"] == model] for name, rows in evaluation["tables"].items()}
     drawn, source, size, condition, left_out, heatmaps, card = st.tabs(names)
     with drawn:
         plots(evaluation, model)
-    source.dataframe(tables.full(found["sources"], "source"), **WIDE)
-    source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", "AUC by source"), **WIDE)
-    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", "AUC per clip"), **WIDE)
-    size.dataframe(tables.full(found["sizes"], "face in the stored picture"), **WIDE)
+    source.dataframe(tables.full(found["sources"], "source"), hide_index=True)
+    source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", "AUC by source"), hide_index=True)
+    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", "AUC per clip"), hide_index=True)
+    size.dataframe(tables.full(found["sizes"], "face in the stored picture"), hide_index=True)
     with condition:
         rows = evaluation["tables"]["conditions"]
         st.plotly_chart(charts.conditions_chart(rows), config=panels.NO_BAR, key="chart-conditions")
-        st.dataframe(tables.full(found["conditions"], "condition"), **WIDE)
+        st.dataframe(tables.full(found["conditions"], "condition"), hide_index=True)
     with left_out:
         study = evaluation["studies"]["left_out"]
         if study:
             st.caption(
                 f"Short runs of {study['pictures']:,} pictures, each trained without the sources it is tested on."
             )
-            st.dataframe(tables.full(study["rows"], "source", first="source"), **WIDE)
+            st.dataframe(tables.full(study["rows"], "source", first="source"), hide_index=True)
     heatmaps.caption(
         "Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part."
     )
-    heatmaps.dataframe(evaluation["tables"]["heatmaps"], **WIDE)
+    heatmaps.dataframe(evaluation["tables"]["heatmaps"], hide_index=True)
     card.markdown(MODEL_CARD.read_text(encoding="utf-8").partition("## Figures")[0])
 
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from faceloupe.bundle.export import MOST_DRAWN
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import panels
 from faceloupe.ui.case import open_case, report
@@ -16,7 +17,7 @@ try:
         st.page_link("../pages/cases.py", label="Go to the cases", icon=":material/folder_open:")
         st.stop()
     letterhead = report.letterhead()
-    if case.items > report.MOST_DRAWN:
+    if case.items > MOST_DRAWN:
         report.large(case, letterhead)
     else:
         html = report.document(case, letterhead)

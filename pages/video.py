@@ -23,7 +23,7 @@ def show(key: AnalysisKey) -> None:
     video_panels.segment_line(key, report)
     panels.verdict_card(report)
     filing.panel(key)
-    if "frames" in report:
+    if report.is_video:
         if analysis.tracks:
             video_panels.timeline_panel(analysis)
         video_panels.frame_panel(key, analysis)
@@ -63,6 +63,6 @@ try:
         examine()
     else:
         chosen = input.choose(folded=False)
-        filing.blind_panel(blind, chosen and filing.of_video(chosen))
+        filing.blind_panel(blind, None if chosen is None else filing.of_video(chosen))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

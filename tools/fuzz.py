@@ -304,7 +304,7 @@ def _analysis() -> Callable[[Path], str]:
 
     settings = replace(SETTINGS, frames=4)
     analyzer = Analyzer.load(settings)
-    return lambda path: f"analyzed: {analyze(path, analyzer).report['outcome']}"
+    return lambda path: f"analyzed: {analyze(path, analyzer).outcome}"
 
 
 def main(arguments: list[str] | None = None) -> int:

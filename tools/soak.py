@@ -31,7 +31,6 @@ from faceloupe.config import Settings
 from faceloupe.installation import ROOT
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.report.drawing import overlays
-from faceloupe.types import Outcome
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 # Twenty users bring twenty machines; here their browsers share two cores with the server, and take most of them
@@ -107,9 +106,9 @@ def alone(folder: Path) -> list[Question]:
     questions = []
     for page, ending, content in files(folder):
         evidence_file = evidence_from_bytes(content, f"alone.{ending}", max_bytes=settings.max_bytes)
-        report = pipeline.analyze(evidence_file, analyzer).report
-        ratio = "" if report["log10_lr"] is None else f"{report['log10_lr']:+.2f}"
-        questions.append(Question(page, ending, content, overlays.outcome_words(Outcome(report["outcome"])), ratio))
+        analysis = pipeline.analyze(evidence_file, analyzer)
+        ratio = "" if analysis.log10_lr is None else f"{analysis.log10_lr:+.2f}"
+        questions.append(Question(page, ending, content, overlays.outcome_words(analysis.outcome), ratio))
     return questions
 
 

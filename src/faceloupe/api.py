@@ -15,7 +15,7 @@ from faceloupe.cases.workflow import CaseWorkflow
 from faceloupe.config import Sampling, Settings, data_folder
 from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
-from faceloupe.report.build import to_json
+from faceloupe.report.build import build
 from faceloupe.report.schema import Report
 from faceloupe.report.write import write
 
@@ -99,9 +99,10 @@ class Analyzer:
             progress=progress,
             cancel=cancel,
         )
+        report = build(analysis)
         if out is not None:
-            write(analysis, Path(out))
-        return Report.from_json(to_json(analysis.report))
+            write(analysis, report, Path(out))
+        return report
 
 
 def analyze(evidence: PathLike, effort: str | None = None, *, sampling: Sampling | None = None) -> Report:

@@ -1,5 +1,6 @@
 """Results that pass between the parts: frozen, with shape, unit and range, checked where they are made."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -68,9 +69,28 @@ class Box:
         return Box(max(self.x0, 0.0), max(self.y0, 0.0), min(self.x1, float(width)), min(self.y1, float(height)))
 
 
-def corners(box: Box | None) -> list[float] | None:
-    """A box as it stands in reports: a tenth of a pixel is finer than any box is known."""
-    return None if box is None else [round(value, 1) for value in box.corners]
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a video, seconds since its first frame."""
+
+    start_s: float
+    end_s: float
+
+    @classmethod
+    def asked_for(cls, from_s: float, to_s: float, *, duration_s: float | None, last_s: float) -> "Segment | None":
+        """The part that settings ask for; None where that is all of the video.
+
+        Args:
+            from_s: start, seconds; see ``config.Settings``.
+            to_s: end, seconds; 0 for the end of the video.
+            duration_s: of the video; None where that is not known.
+            last_s: time of the last frame that was analyzed: the end where neither of the others tells it.
+        """
+        whole = math.inf if duration_s is None else duration_s
+        end = min(to_s or math.inf, whole)
+        if from_s > 0.0 or end < whole:
+            return cls(from_s, last_s if math.isinf(end) else end)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

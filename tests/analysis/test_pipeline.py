@@ -11,17 +11,18 @@ from faceloupe.errors import Cancelled
 from faceloupe.media.evidence_file import evidence_from_bytes
 from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
 from tests.faces.test_detector import twelve
+from tests.report_json import report_json
 
 
 def test_a_score_does_not_depend_on_the_heatmap(analyzer, settings):
-    with_map = analyze(GENERATED, analyzer, explain=True).report
-    without = analyze(GENERATED, analyzer, explain=False).report
+    with_map = report_json(analyze(GENERATED, analyzer, explain=True))
+    without = report_json(analyze(GENERATED, analyzer, explain=False))
     assert with_map["score"] == pytest.approx(without["score"], abs=1e-6)
     assert with_map["outcome"] == without["outcome"]
 
 
 def test_a_repeated_analysis_gives_the_same_report(analyzer, settings):
-    first, second = (analyze(PHOTOGRAPH, analyzer).report for _ in range(2))
+    first, second = (report_json(analyze(PHOTOGRAPH, analyzer)) for _ in range(2))
     for report in (first, second):
         del report["created_utc"], report["timing"]
     assert first == second
@@ -29,21 +30,21 @@ def test_a_repeated_analysis_gives_the_same_report(analyzer, settings):
 
 def test_an_upload_and_a_path_give_the_same_score(analyzer, settings):
     upload = evidence_from_bytes(GENERATED.read_bytes(), GENERATED.name, max_bytes=settings.max_bytes)
-    from_upload = analyze(upload, analyzer).report
-    from_path = analyze(GENERATED, analyzer, explain=False).report
+    from_upload = report_json(analyze(upload, analyzer))
+    from_path = report_json(analyze(GENERATED, analyzer, explain=False))
     assert from_upload["score"] == pytest.approx(from_path["score"], abs=1e-6)
     assert from_upload["evidence"] == from_path["evidence"]
 
 
 def test_the_evidence_is_not_touched(analyzer, settings):
     before = GENERATED.read_bytes(), GENERATED.stat().st_mtime_ns
-    report = analyze(GENERATED, analyzer).report
+    report = report_json(analyze(GENERATED, analyzer))
     assert (GENERATED.read_bytes(), GENERATED.stat().st_mtime_ns) == before
     assert report["evidence"]["sha256"] == hashlib.sha256(before[0]).hexdigest()
 
 
 def test_score_and_ratio_follow_from_the_logit(analyzer, settings):
-    report = analyze(GENERATED, analyzer).report
+    report = report_json(analyze(GENERATED, analyzer))
     record = analyzer.scorer.record
     for face in report["faces"]:
         if face["score"] is not None:
@@ -66,24 +67,24 @@ def landscape() -> Path:
     "path", [skimage_picture("chelsea.png"), skimage_picture("coffee.png"), landscape()], ids=lambda path: path.stem
 )
 def test_no_face_is_not_applicable_with_a_null_score(analyzer, settings, path):
-    report = analyze(path, analyzer).report
+    report = report_json(analyze(path, analyzer))
     assert (report["outcome"], report["score"], report["log10_lr"]) == ("not_applicable", None, None)
 
 
 def test_a_black_frame_is_not_applicable(analyzer, settings, tmp_path):
     Image.new("RGB", (640, 480)).save(tmp_path / "black.png")
-    report = analyze(tmp_path / "black.png", analyzer).report
+    report = report_json(analyze(tmp_path / "black.png", analyzer))
     assert (report["outcome"], report["faces"]) == ("not_applicable", [])
 
 
 def test_one_pixel_is_not_applicable(analyzer, settings, tmp_path):
     Image.new("RGB", (1, 1), "red").save(tmp_path / "pixel.png")
-    assert analyze(tmp_path / "pixel.png", analyzer).report["outcome"] == "not_applicable"
+    assert report_json(analyze(tmp_path / "pixel.png", analyzer))["outcome"] == "not_applicable"
 
 
 def test_twelve_faces_get_twelve_verdicts(analyzer, settings, tmp_path):
     twelve().save(tmp_path / "twelve.png")
-    report = analyze(tmp_path / "twelve.png", analyzer).report
+    report = report_json(analyze(tmp_path / "twelve.png", analyzer))
     assert len([face for face in report["faces"] if face["score"] is not None]) == 12
     assert report["score"] == max(face["score"] for face in report["faces"] if face["score"] is not None)
 
@@ -95,7 +96,7 @@ def test_a_face_of_fifteen_pixels_is_reported_or_unseen_but_never_scored(analyze
     canvas.save(tmp_path / "tiny.png")
     (found,) = analyzer.detector.detect(np.asarray(face.resize((320, 320))))[:1]
     assert 14 <= found.size_px / 10 <= 16
-    report = analyze(tmp_path / "tiny.png", analyzer).report
+    report = report_json(analyze(tmp_path / "tiny.png", analyzer))
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
 
 
@@ -105,7 +106,7 @@ def test_a_small_face_is_reported_with_what_it_would_need(analyzer, settings, tm
     canvas = Image.new("RGB", (400, 300), (90, 120, 90))
     canvas.paste(face, (150, 100))
     canvas.save(tmp_path / "small.png")
-    report = analyze(tmp_path / "small.png", analyzer).report
+    report = report_json(analyze(tmp_path / "small.png", analyzer))
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
     assert "48 are needed" in report["reason"]
     assert len(report["faces"]) == 1
@@ -115,20 +116,20 @@ def test_a_blurred_face_is_reported_and_not_scored(analyzer, settings, tmp_path,
     import cv2
 
     Image.fromarray(cv2.GaussianBlur(portrait, (0, 0), 25)).save(tmp_path / "blurred.png")
-    report = analyze(tmp_path / "blurred.png", analyzer).report
+    report = report_json(analyze(tmp_path / "blurred.png", analyzer))
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
     assert report["faces"]
     assert "too blurred" in report["reason"] or "not sure" in report["reason"]
 
 
 def test_a_drawn_face_ends_in_a_valid_report_that_calls_it_no_camera_picture(analyzer, settings, drawn_face):
-    report = analyze(drawn_face, analyzer).report
+    report = report_json(analyze(drawn_face, analyzer))
     assert report["outcome"] in ("not_applicable", "inconclusive")
 
 
 def test_a_file_that_cannot_be_decoded_keeps_its_identity_in_an_error_report(analyzer, settings, tmp_path):
     (tmp_path / "text.jpg").write_bytes(b"not a picture\n")
-    report = analyze(tmp_path / "text.jpg", analyzer).report
+    report = report_json(analyze(tmp_path / "text.jpg", analyzer))
     assert (report["outcome"], report["score"], report["faces"]) == ("error", None, [])
     assert report["evidence"]["sha256"] == hashlib.sha256(b"not a picture\n").hexdigest()
 

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from faceloupe.analysis.pipeline import previews
+from faceloupe.analysis.results import DISPLAY_SIDE
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
-from faceloupe.report.drawing.overlays import DISPLAY_SIDE
 from tests.clips import numbered, read_number, write_clip
 from tests.conftest import PHOTOGRAPH
 

@@ -15,10 +15,11 @@ from faceloupe.types import Box, FaceFinding, FaceQuality, Outcome
 from tests.conftest import GENERATED
 from tests.media import icc
 from tests.media.test_shown import gamma, png, pq
+from tests.report_json import report_json
 
 
 def report(content: bytes, analyzer, settings) -> dict:
-    return analyze(evidence_from_bytes(content, "x", max_bytes=10**8), analyzer, explain=False).report
+    return report_json(analyze(evidence_from_bytes(content, "x", max_bytes=10**8), analyzer, explain=False))
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:

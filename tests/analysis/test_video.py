@@ -19,10 +19,10 @@ from faceloupe.cli import main
 from faceloupe.config import Sampling
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
-from faceloupe.report.build import of_segment
 from faceloupe.types import Outcome
 from tests.clips import numbered, write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
+from tests.report_json import report_json
 
 WIDTH, HEIGHT = 640, 360
 
@@ -60,7 +60,7 @@ def analysis(two_people, analyzer, settings):
 
 
 def test_two_people_and_a_cut_give_three_tracks_each_with_its_own_verdict(analysis):
-    report = analysis.report
+    report = report_json(analysis)
     assert [(cut["after_index"], cut["before_index"]) for cut in report["cuts"]] == [(74, 75)]
     assert [(track["shot"], track["frames_found"] >= 12) for track in report["faces"]] == [
         (0, True),
@@ -71,7 +71,7 @@ def test_two_people_and_a_cut_give_three_tracks_each_with_its_own_verdict(analys
 
 
 def test_the_outcome_is_that_of_the_most_suspicious_track_and_names_it(analysis):
-    report = analysis.report
+    report = report_json(analysis)
     worst = max(report["faces"], key=lambda track: track["score"])
     assert (report["outcome"], report["score"], report["log10_lr"]) == (
         worst["outcome"],
@@ -82,7 +82,7 @@ def test_the_outcome_is_that_of_the_most_suspicious_track_and_names_it(analysis)
 
 
 def test_every_sampled_frame_stands_in_the_report_with_its_faces(analysis):
-    report = analysis.report
+    report = report_json(analysis)
     assert 32 <= len(report["frames"]) <= 34
     assert [frame["index"] for frame in report["frames"]] == sorted(frame["index"] for frame in report["frames"])
     for entry in report["frames"]:
@@ -95,10 +95,10 @@ def test_every_sampled_frame_stands_in_the_report_with_its_faces(analysis):
 
 
 def test_a_tracks_score_is_the_pooled_score_of_its_frames_and_lies_among_them(analysis, analyzer):
-    for track in analysis.report["faces"]:
+    for track in report_json(analysis)["faces"]:
         scores = [
             face["score"]
-            for entry in analysis.report["frames"]
+            for entry in report_json(analysis)["frames"]
             for face in entry["faces"]
             if face["id"] == track["id"] and face["score"] is not None
         ]
@@ -114,7 +114,7 @@ def test_a_frames_score_is_what_a_still_of_it_gets_within_the_change_of_the_box(
     """The plain path: the frame alone, as a picture, with full-size detection."""
     evidence_file = open_evidence(two_people, max_bytes=settings.max_bytes)
     differences = []
-    for entry in analysis.report["frames"][::4]:
+    for entry in report_json(analysis)["frames"][::4]:
         view = explain_frame(evidence_file, analysis, entry["index"], analyzer)
         for face in view.faces:
             here = next(one for one in entry["faces"] if one["id"] == face.id)
@@ -130,7 +130,7 @@ def test_a_frames_score_is_what_a_still_of_it_gets_within_the_change_of_the_box(
 
 def test_a_clicked_frame_comes_with_its_boxes_and_heatmaps(analysis, two_people, analyzer, settings):
     evidence_file = open_evidence(two_people, max_bytes=settings.max_bytes)
-    entry = analysis.report["frames"][3]
+    entry = report_json(analysis)["frames"][3]
     view = explain_frame(evidence_file, analysis, entry["index"], analyzer)
     assert view.rgb.shape == (HEIGHT, WIDTH, 3)
     assert float(view.time_s) == pytest.approx(entry["time_s"])
@@ -139,38 +139,38 @@ def test_a_clicked_frame_comes_with_its_boxes_and_heatmaps(analysis, two_people,
 
 
 def test_each_scored_track_is_explained_at_its_strongest_frame(analysis):
-    for track, entry in zip(analysis.tracks, analysis.report["faces"], strict=True):
+    for track, entry in zip(analysis.tracks, report_json(analysis)["faces"], strict=True):
         assert track.heatmap.shape == track.crop.shape[:2]
         assert entry["shown_frame"]["score"] == max(observation.score for observation in track.scored)
         assert entry["heat_peak"] == pytest.approx(float(track.heatmap.max()))
 
 
 def test_a_person_on_both_sides_of_a_cut_is_said_to_look_alike_or_not_never_identified(analysis):
-    tracks = sorted(number for one in analysis.report["people"] for number in one["tracks"])
+    tracks = sorted(number for one in report_json(analysis)["people"] for number in one["tracks"])
     assert tracks == [1, 2, 3]
-    linked = any(len(one["tracks"]) > 1 for one in analysis.report["people"])
-    assert any("does not identify anyone" in line for line in analysis.report["scope"]) == linked
+    linked = any(len(one["tracks"]) > 1 for one in report_json(analysis)["people"])
+    assert any("does not identify anyone" in line for line in report_json(analysis)["scope"]) == linked
 
 
 def test_a_repeated_analysis_gives_the_same_report(two_people, analysis, analyzer, settings):
-    again = analyze(two_people, analyzer).report
+    again = report_json(analyze(two_people, analyzer))
     drop = {"created_utc", "timing"}
     assert {k: v for k, v in again.items() if k not in drop} == {
-        k: v for k, v in analysis.report.items() if k not in drop
+        k: v for k, v in report_json(analysis).items() if k not in drop
     }
 
 
 def test_an_upload_and_a_path_give_the_same_scores(two_people, analysis, analyzer, settings):
     upload = evidence_from_bytes(two_people.read_bytes(), two_people.name, max_bytes=settings.max_bytes)
-    report = analyze(upload, analyzer, explain=False).report
-    assert report["frames"] == analysis.report["frames"]
-    assert report["evidence"] == analysis.report["evidence"]
+    report = report_json(analyze(upload, analyzer, explain=False))
+    assert report["frames"] == report_json(analysis)["frames"]
+    assert report["evidence"] == report_json(analysis)["evidence"]
 
 
 def test_a_short_stretch_of_another_face_in_a_long_clip_shows_with_its_time(tmp_path, analyzer, settings):
     """A generated face for two seconds of twenty, at the same place: the track or its own shot stands out there."""
     frames = [frame((GENERATED if 200 <= step < 250 else PHOTOGRAPH, 200, 60)) for step in range(500)]
-    report = analyze(write_clip(tmp_path / "a.mp4", frames), analyzer, sampling=Sampling(frames=80)).report
+    report = report_json(analyze(write_clip(tmp_path / "a.mp4", frames), analyzer, sampling=Sampling(frames=80)))
     quiet = max(t["whole"]["score"] for t in report["faces"] if t["last_s"] < 7.9 or t["first_s"] > 10)
     loud = [t for t in report["faces"] if t["whole"]["score"] > quiet + 0.1]
     assert loud
@@ -179,19 +179,19 @@ def test_a_short_stretch_of_another_face_in_a_long_clip_shows_with_its_time(tmp_
 
 def test_a_stretch_can_be_looked_at_closer(two_people, analyzer, settings):
     closer = Sampling(frames=25, start_s=1.0, end_s=2.0)
-    report = analyze(two_people, analyzer, sampling=closer, explain=False).report
+    report = report_json(analyze(two_people, analyzer, sampling=closer, explain=False))
     assert [entry["index"] for entry in report["frames"]] == list(range(25, 50))
     assert (report["settings"]["from_s"], report["settings"]["to_s"]) == (1.0, 2.0)
     assert report["reason"].endswith("; only 1.00 s to 2.00 s of the video were analyzed")
     assert "all from 1.00 s to 2.00 s; the rest of the video was not." in " ".join(report["scope"])
-    assert of_segment(report)
+    assert report["segment"] == {"start_s": 1.0, "end_s": 2.0}
     with pytest.raises(UsageError, match=r"is not in the video, which lasts 5\.00 s"):
         analyze(two_people, analyzer, sampling=Sampling(start_s=9.0))
 
 
 def test_a_stretch_that_is_the_whole_video_is_not_called_one(two_people, analyzer, settings):
-    report = analyze(two_people, analyzer, sampling=Sampling(end_s=99.0), explain=False).report
-    assert not of_segment(report)
+    report = report_json(analyze(two_people, analyzer, sampling=Sampling(end_s=99.0), explain=False))
+    assert report["segment"] is None
     assert "were analyzed" not in report["reason"]
 
 
@@ -262,7 +262,7 @@ def test_what_a_damaged_middle_leaves_is_examined_and_what_it_takes_is_named(tmp
     third = len(content) // 3
     content[third : third + third // 2] = os.urandom(third // 2)
     path.write_bytes(content)
-    report = analyze(path, analyzer, explain=False).report
+    report = report_json(analyze(path, analyzer, explain=False))
     assert report["outcome"] != "error"
     assert report["unread_frames"]
     assert report["frames"]
@@ -272,14 +272,14 @@ def test_what_a_damaged_middle_leaves_is_examined_and_what_it_takes_is_named(tmp
 
 def test_a_still_under_a_video_name_is_examined_as_the_still_it_is(tmp_path, analyzer, settings):
     shutil.copy(GENERATED, tmp_path / "still.mp4")
-    report = analyze(tmp_path / "still.mp4", analyzer, explain=False).report
+    report = report_json(analyze(tmp_path / "still.mp4", analyzer, explain=False))
     assert (report["evidence"]["media_type"], report["evidence"]["format"]) == ("image", "JPEG")
     assert report["score"] is not None
 
 
 def test_a_video_under_a_still_name_is_examined_as_the_video_it_is(tmp_path, analyzer, settings):
     path = write_clip(tmp_path / "a.mp4", portrait(4)).rename(tmp_path / "a.jpg")
-    report = analyze(path, analyzer, explain=False).report
+    report = report_json(analyze(path, analyzer, explain=False))
     assert (report["evidence"]["media_type"], report["evidence"]["format"], len(report["frames"])) == (
         "video",
         "MP4",
@@ -288,7 +288,7 @@ def test_a_video_under_a_still_name_is_examined_as_the_video_it_is(tmp_path, ana
 
 
 def test_one_frame_is_judged_alone_and_says_so_little(tmp_path, analyzer, settings):
-    report = analyze(write_clip(tmp_path / "a.mp4", portrait(1)), analyzer, explain=False).report
+    report = report_json(analyze(write_clip(tmp_path / "a.mp4", portrait(1)), analyzer, explain=False))
     (track,) = report["faces"]
     assert track["frames_scored"] == 1
     assert track["whole"]["effective_frames"] == 1.0
@@ -313,7 +313,7 @@ def test_odd_but_whole_videos_are_examined(tmp_path, analyzer, settings, name, o
     stored = portrait(12)
     if options.get("rotation"):
         stored = [np.rot90(one) for one in stored]  # a quarter turn against the clock, which the container takes back
-    report = analyze(write_clip(tmp_path / name, stored, **options), analyzer, explain=False).report
+    report = report_json(analyze(write_clip(tmp_path / name, stored, **options), analyzer, explain=False))
     assert report["outcome"] != "error", report["reason"]
     assert len(report["frames"]) == 12
     assert len(report["faces"]) == 1
@@ -327,7 +327,7 @@ def test_odd_but_whole_videos_are_examined(tmp_path, analyzer, settings, name, o
 
 def test_a_tiny_video_has_no_face_and_no_score(tmp_path, analyzer, settings):
     path = write_clip(tmp_path / "a.mp4", [np.full((8, 8, 3), 90, np.uint8)] * 5)
-    report = analyze(path, analyzer).report
+    report = report_json(analyze(path, analyzer))
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
     assert "no face of" in report["reason"]
 
@@ -335,14 +335,14 @@ def test_a_tiny_video_has_no_face_and_no_score(tmp_path, analyzer, settings):
 def test_a_4k_video_is_examined(tmp_path, analyzer, settings):
     big = cv2.resize(person(PHOTOGRAPH, 512), (3840, 2160))
     path = write_clip(tmp_path / "a.mp4", [big] * 3, options={"preset": "ultrafast"})
-    report = analyze(path, analyzer, explain=False).report
+    report = report_json(analyze(path, analyzer, explain=False))
     assert (report["evidence"]["width"], report["evidence"]["height"], len(report["frames"])) == (3840, 2160, 3)
 
 
 def test_a_video_larger_than_the_pixel_limit_is_refused_before_it_is_decoded(tmp_path, analyzer, settings):
     path = write_clip(tmp_path / "a.mp4", portrait(3))
     strict = replace(analyzer, settings=replace(settings, max_pixels=1000))
-    report = analyze(path, strict).report
+    report = report_json(analyze(path, strict))
     assert report["outcome"] == "error"
     assert "limit is 1,000 pixels" in report["reason"]
 
@@ -354,7 +354,7 @@ def test_a_file_that_changes_while_it_is_examined_gets_no_verdict(tmp_path, anal
         if share > 0.5:
             os.utime(path, ns=(1, 1))
 
-    report = analyze(path, analyzer, progress=meddle).report
+    report = report_json(analyze(path, analyzer, progress=meddle))
     assert (report["outcome"], report["score"]) == ("error", None)
     assert "changed during the analysis" in report["reason"]
 
@@ -366,7 +366,7 @@ def test_a_file_that_is_deleted_while_it_is_examined_is_still_examined_whole(tmp
         if share > 0.3:
             path.unlink(missing_ok=True)
 
-    report = analyze(path, analyzer, explain=False, progress=delete).report
+    report = report_json(analyze(path, analyzer, explain=False, progress=delete))
     assert report["outcome"] != "error"
     assert len(report["frames"]) == 20
 
@@ -383,7 +383,7 @@ def test_a_frame_of_a_file_that_changed_since_is_not_shown(tmp_path, analyzer, s
 def test_a_cartoon_that_the_face_finder_half_believes_is_not_scored(tmp_path, analyzer, settings):
     """The cat of scikit-image, and a drawn face: whatever is found of them, no verdict comes of it."""
     cat = np.asarray(Image.open(skimage_picture("chelsea.png")).convert("RGB"))[:300, :450]
-    report = analyze(write_clip(tmp_path / "a.mp4", [cat] * 8), analyzer).report
+    report = report_json(analyze(write_clip(tmp_path / "a.mp4", [cat] * 8), analyzer))
     assert report["outcome"] == Outcome.NOT_APPLICABLE
 
 
@@ -392,12 +392,12 @@ def test_sessions_that_examine_at_once_get_their_own_results(two_people, analysi
     results: dict[str, dict] = {}
 
     def work(name: str, path: Path) -> None:
-        results[name] = analyze(path, analyzer, explain=False).report
+        results[name] = report_json(analyze(path, analyzer, explain=False))
 
     threads = [threading.Thread(target=work, args=pair) for pair in (("a", two_people), ("b", other))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results["a"]["frames"] == analysis.report["frames"]
+    assert results["a"]["frames"] == report_json(analysis)["frames"]
     assert len(results["b"]["faces"]) == 1

@@ -20,6 +20,7 @@ from faceloupe.bundle.signing import signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.cases.store import CaseStore
 from faceloupe.media.evidence_file import open_evidence
+from faceloupe.report.build import build
 from faceloupe.report.write import pictures_of
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -88,12 +89,12 @@ def made(tmp_path_factory, analyzer, settings) -> Made:
         small = folder / source.with_suffix(".png").name
         Image.open(source).convert("RGB").resize((256, 256)).save(small)
         evidence_file = open_evidence(small, max_bytes=10**8)
-        item = store.file_evidence(case.id, evidence_file, actor="Clerk")
+        item = store.items.file(case.id, evidence_file, actor="Clerk")
         analysis = pipeline.analyze(evidence_file, analyzer)
-        store.add_run(case.id, item.sha256, analysis.report, pictures_of(analysis), actor="Clerk")
-    store.add_note(case.id, "Looks <b>odd</b>", author="Ann", sha256=item.sha256)
-    store.add_note(case.id, "A first look", author="Ann")
-    store.decide(case.id, item.sha256, outcome="authentic", reason="Seen", confidence="low", examiner="Ann")
-    store.sign_off(case.id, reviewer="Bob", sha256=item.sha256)
+        store.runs.add(case.id, item.sha256, build(analysis), pictures_of(analysis), actor="Clerk")
+    store.reviews.add_note(case.id, "Looks <b>odd</b>", author="Ann", sha256=item.sha256)
+    store.reviews.add_note(case.id, "A first look", author="Ann")
+    store.reviews.decide(case.id, item.sha256, outcome="authentic", reason="Seen", confidence="low", examiner="Ann")
+    store.reviews.sign_off(case.id, reviewer="Bob", sha256=item.sha256)
     export_case(store, case.id, folder / "bundle.zip", actor="Ann", with_evidence=True)
     return Made(store, case.id, folder / "bundle.zip", (folder / "bundle.zip").read_bytes())

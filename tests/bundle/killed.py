@@ -36,8 +36,8 @@ def main(folder: Path, case_id: str, trials: int) -> None:
             with target.open("rb") as stream:
                 assert verify(stream).good, "there is half a bundle under the final name"
             whole += 1
-    assert store.verify_log(case_id).ok
-    logged = {entry.action for entry in store.log(case_id)}
+    assert store.log.verify(case_id).ok
+    logged = {entry.action for entry in store.log.entries(case_id)}
     assert "export" in logged
     sys.stdout.write(f"{whole} {trials - whole}")
 

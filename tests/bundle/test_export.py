@@ -33,23 +33,19 @@ def store(tmp_path) -> CaseStore:
     return CaseStore(tmp_path / "data")
 
 
-def reported(sha256: str, padding: str) -> dict:
-    """As much of a canonical report as an undrawn bundle reads, and something to make it long."""
-    identity = {"model": {"id": "m", "weights_sha256": "0" * 64}, "tool": {"version": "1"}}
-    return report_of(sha256) | identity | {"log10_lr": 0.5, "faces": [], "reason": "-", "padding": padding}
-
-
 def filled(store: CaseStore, items: int, *, blind: bool = False, padding: str = "") -> str:
     """A case with so many examined items."""
     case = store.create_case("Many", examiner="Ann", blind=blind)
     for number in range(items):
-        item = store.file_evidence(case.id, upload(b"%d" % number, f"{number}.jpg"), actor="Clerk")
-        store.add_run(case.id, item.sha256, reported(item.sha256, padding), {"boxes.png": PICTURE}, actor="Clerk")
+        item = store.items.file(case.id, upload(b"%d" % number, f"{number}.jpg"), actor="Clerk")
+        store.runs.add(
+            case.id, item.sha256, report_of(item.sha256, padding=padding), {"boxes.png": PICTURE}, actor="Clerk"
+        )
     return case.id
 
 
 def test_an_export_is_logged_with_the_hash_of_its_manifest(made):
-    log = made.store.log(made.case_id)
+    log = made.store.log.entries(made.case_id)
     entry = next(entry for entry in log if entry.action == "export")
     parameters = json.loads(entry.parameters)
     assert (entry.actor, entry.action, parameters["file"]) == ("Ann", "export", made.path.name)
@@ -68,8 +64,8 @@ def test_the_members_are_what_the_store_has(made):
     for item, row in zip(case["items"], rows, strict=True):
         (run,) = item["runs"]
         assert (row["sha256"], row["run"], row["outcome"]) == (item["sha256"], run["id"], run["report"]["outcome"])
-        assert members[format.report_name(run["id"])].decode() == made.store.report_text(run["id"])
-        with made.store.open_evidence(item["sha256"]).open() as stream:
+        assert members[format.report_name(run["id"])].decode() == made.store.runs.report_text(run["id"])
+        with made.store.items.open_evidence(item["sha256"]).open() as stream:
             assert members[format.evidence_name(item["sha256"])] == stream.read()
     assert [row["decision"] for row in rows] == ["", "authentic"]
     assert members[format.DOCUMENT].startswith(b"%PDF-")
@@ -79,18 +75,18 @@ def test_the_members_are_what_the_store_has(made):
 def test_to_export_a_case_is_to_have_seen_its_results(store, tmp_path):
     case_id = filled(store, 2)
     export_case(store, case_id, tmp_path / "b.zip", actor="Bob", most_drawn=0)
-    assert [entry.actor for entry in store.log(case_id) if entry.action == "score viewed"] == ["Bob", "Bob"]
+    assert [entry.actor for entry in store.log.entries(case_id) if entry.action == "score viewed"] == ["Bob", "Bob"]
 
 
 def test_what_a_blind_case_hides_is_not_in_the_bundle_and_its_number_is(store, tmp_path):
     case_id = filled(store, 2, blind=True)
-    decided = store.items(case_id).items[0].sha256
-    store.decide(case_id, decided, outcome="authentic", reason="Seen", confidence="low", examiner="Ann")
+    decided = store.items.page(case_id).items[0].sha256
+    store.reviews.decide(case_id, decided, outcome="authentic", reason="Seen", confidence="low", examiner="Ann")
     exported = export_case(store, case_id, tmp_path / "b.zip", actor="Ann")
     assert (exported.withheld_runs, exported.drawn) == (1, False)
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert [name for name in archive.namelist() if name.startswith("reports/")] == [
-            format.report_name(store.runs(case_id, decided)[0].id)
+            format.report_name(store.runs.of_item(case_id, decided)[0].id)
         ]
         assert Manifest.from_bytes(archive.read(format.MANIFEST)).withheld_runs == 1
     assert problems(io.BytesIO((tmp_path / "b.zip").read_bytes())) == []
@@ -108,14 +104,14 @@ def test_a_run_that_the_log_does_not_tell_of_is_not_called_withheld(store, tmp_p
 
 def test_decisions_and_who_signed_them_are_in_the_table(store, tmp_path):
     case_id = filled(store, 1)
-    sha256 = store.items(case_id).items[0].sha256
+    sha256 = store.items.page(case_id).items[0].sha256
     view = {"reason": "Seen", "confidence": "low", "examiner": "Ann"}
     signers = []
     for number, step in enumerate((None, "authentic", "Bob", "manipulated")):
         if step == "Bob":
-            store.sign_off(case_id, sha256=sha256, reviewer="Bob")
+            store.reviews.sign_off(case_id, sha256=sha256, reviewer="Bob")
         elif step:
-            store.decide(case_id, sha256, outcome=step, **view)
+            store.reviews.decide(case_id, sha256, outcome=step, **view)
         export_case(store, case_id, tmp_path / f"{number}.zip", actor="Ann", most_drawn=0)
         with zipfile.ZipFile(tmp_path / f"{number}.zip") as archive:
             (row,) = csv.DictReader(io.StringIO(archive.read(format.ITEMS).decode("utf-8-sig")))
@@ -143,7 +139,7 @@ def test_an_existing_file_is_never_overwritten(store, tmp_path):
     with pytest.raises(UsageError, match="not overwritten"):
         export_case(store, case_id, tmp_path / "b.zip", actor="Ann", most_drawn=0)
     assert (tmp_path / "b.zip").read_bytes() == b"evidence"
-    assert "export" not in {entry.action for entry in store.log(case_id)}
+    assert "export" not in {entry.action for entry in store.log.entries(case_id)}
 
 
 def test_a_full_disk_leaves_nothing_behind(store, tmp_path, monkeypatch):
@@ -159,7 +155,7 @@ def test_a_full_disk_leaves_nothing_behind(store, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="No space left on device"):
         export_case(store, case_id, tmp_path / "out" / "b.zip", actor="Ann", most_drawn=0)
     assert list((tmp_path / "out").iterdir()) == []
-    assert "export" not in {entry.action for entry in store.log(case_id)}
+    assert "export" not in {entry.action for entry in store.log.entries(case_id)}
 
 
 @pytest.mark.parametrize("kind", ["evidence", "pictures"])
@@ -178,7 +174,7 @@ def test_damaged_files_of_the_store_are_not_exported(store, tmp_path, kind):
 def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp_path, trials):
     case = store.create_case("Killed", examiner="Ann")
     for number in range(20):
-        store.file_evidence(case.id, upload(b"%d" % number * 500_000, f"{number}.jpg"), actor="Clerk")
+        store.items.file(case.id, upload(b"%d" % number * 500_000, f"{number}.jpg"), actor="Clerk")
     command = [sys.executable, "-W", "error", "-m", "tests.bundle.killed", store.folder, case.id, str(trials)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr

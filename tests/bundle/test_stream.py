@@ -25,10 +25,10 @@ def made_up(items, entries):
 def test_a_bundle_is_read_as_it_is_read_whole(made):
     text = made.members[format.CASE]
     whole, found = json.loads(text), read(text)
-    assert [part.value for part in found if isinstance(part, Item)] == whole["items"]
-    assert [part.value for part in found if isinstance(part, LogEntry)] == whole["log"]["entries"]
+    assert [json.loads(part.text) for part in found if isinstance(part, Item)] == whole["items"]
+    assert [json.loads(part.text) for part in found if isinstance(part, LogEntry)] == whole["log"]["entries"]
     whole["items"] = whole["log"]["entries"] = []
-    assert found[-1] == Rest(whole)
+    assert (type(found[-1]), json.loads(found[-1].text)) == (Rest, whole)
 
 
 @pytest.mark.parametrize("items", [[], [{"a": 1}], [{"a": 1}, {"b": [{"c": {}}]}]], ids=range(3))
@@ -37,7 +37,9 @@ def test_a_bundle_is_read_as_it_is_read_whole(made):
 )
 def test_any_number_of_items_and_entries_is_read(items, entries):
     found = read(text_of(made_up(items, entries)))
-    assert found == [*map(Item, items), *map(LogEntry, entries), Rest(made_up([], []))]
+    values = [(type(part), json.loads(part.text)) for part in found]
+    expected = [*((Item, item) for item in items), *((LogEntry, entry) for entry in entries)]
+    assert values == [*expected, (Rest, made_up([], []))]
 
 
 WHOLE = text_of(made_up([{"a": 1}], [{"seq": 1}]))

@@ -26,10 +26,10 @@ def work(folder: Path, case_id: str, birthplace: Path, chance: random.Random, to
     store = CaseStore(folder)
     while True:
         content = chance.randbytes(chance.choice((10, 50_000, 3_000_000)))
-        item = store.file_evidence(case_id, upload(content, "x" * 20), actor="Worker")
+        item = store.items.file(case_id, upload(content, "x" * 20), actor="Worker")
         os.write(told, f"{item.sha256}\n".encode())
-        store.begin_run(case_id, item.sha256, actor="Worker")
-        store.add_run(case_id, item.sha256, report_of(item.sha256), {"a.png": content[:1000]}, actor="Worker")
+        store.runs.begin(case_id, item.sha256, actor="Worker")
+        store.runs.add(case_id, item.sha256, report_of(item.sha256), {"a.png": content[:1000]}, actor="Worker")
 
 
 def trial(folder: Path, case_id: str, birthplace: Path, chance: random.Random) -> list[str]:
@@ -67,16 +67,16 @@ def main(folder: Path, trials: int, seed: int) -> None:
     for number in range(trials):
         birthplace = folder.with_name(f"born-{number}")
         told += trial(folder, case_id, birthplace, random.Random(chance.random()))
-        assert CaseStore(birthplace).verify_logs()[STORE].ok, "a store that was half made is made"
+        assert CaseStore(birthplace).log.verify_all()[STORE].ok, "a store that was half made is made"
         leftovers += len(list((folder / "incoming").iterdir()))
         store = CaseStore(folder)
         assert not list((folder / "incoming").iterdir()), "the next one to open the store clears away"
-        checks = store.verify_logs()
+        checks = store.log.verify_all()
         assert set(checks) == {case_id, STORE}
         assert all(check.ok for check in checks.values()), checks
-        unfinished = store.unfinished()
+        unfinished = store.items.unfinished()
         interrupted = len(unfinished)
-        filed = {item.sha256 for item in store.items(case_id, limit=10**6).items}
+        filed = {item.sha256 for item in store.items.page(case_id, limit=10**6).items}
         assert filed.issuperset(told), "what the store has taken over is lost"
     assert whole(folder)
     kept = {path.parent.name + path.name for path in (folder / "evidence").rglob("*") if path.is_file()}

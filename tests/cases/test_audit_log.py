@@ -24,11 +24,11 @@ def busy(store, case) -> None:
     """Give a case a log of some length."""
     for number in range(4):
         item = filed(store, case, b"%d" % number, f"Bild {number} Ähre.jpg")
-        store.view_score(case.id, item.sha256, examiner="Bob")
-        store.decide(case.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Bob")
-        store.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
-    store.add_note(case.id, "Ein Wort, 1 Satz & <b>", author="Bob")
-    store.record_export(case.id, actor="Bob", parameters={"bundle": "b.zip", "sha256": "0" * 64})
+        store.reviews.view_score(case.id, item.sha256, examiner="Bob")
+        store.reviews.decide(case.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Bob")
+        store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
+    store.reviews.add_note(case.id, "Ein Wort, 1 Satz & <b>", author="Bob")
+    store.log.record_export(case.id, actor="Bob", parameters={"bundle": "b.zip", "sha256": "0" * 64})
 
 
 @pytest.fixture
@@ -179,15 +179,15 @@ def test_bytes_changed_in_the_database_file_are_found(store, case, folder):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("VACUUM")  # leaves one copy of each row
     before = path.read_bytes()
-    for entry in store.log(case.id):
+    for entry in store.log.entries(case.id):
         record = entry.utc + entry.actor + entry.action + entry.parameters + entry.previous_sha256 + entry.sha256
         assert before.count(record.encode()) == 1
         for _ in range(5):
             at = before.index(record.encode()) + chance.randrange(len(record.encode()))
             path.write_bytes(before[:at] + bytes([before[at] ^ 1 << chance.randrange(8)]) + before[at + 1 :])
-            assert store.verify_log(case.id).first_broken == entry.seq
+            assert store.log.verify(case.id).first_broken == entry.seq
     path.write_bytes(before)
-    assert store.verify_log(case.id).ok
+    assert store.log.verify(case.id).ok
 
 
 def test_the_database_itself_forbids_changes_to_the_log(store, case, folder):
@@ -212,15 +212,15 @@ def test_the_database_itself_forbids_changes_to_what_the_log_tells_of(store, cas
 
 
 def test_text_with_the_same_meaning_is_an_edit_too(store, case):
-    entry = store.log(case.id)[0]
+    entry = store.log.entries(case.id)[0]
     assert entry.intact
     for other in (entry.parameters + " ", entry.parameters.replace(":", ": "), '{"a":1,' + entry.parameters[1:]):
         assert not replace(entry, parameters=other).intact
 
 
 def test_the_hash_is_that_of_the_documented_text(store, case):
-    store.add_note(case.id, "Ähre\n", author="Bob")
-    entry = store.log(case.id)[-1]
+    store.reviews.add_note(case.id, "Ähre\n", author="Bob")
+    entry = store.log.entries(case.id)[-1]
     text = (
         f'{{"action":"note","actor":"Bob","chain":"{case.id}","parameters":{{"sha256":null,"text":"Ähre\\n"}},'
         f'"previous_sha256":"{entry.previous_sha256}","seq":2,"utc":"{entry.utc}"}}'
@@ -230,7 +230,7 @@ def test_the_hash_is_that_of_the_documented_text(store, case):
 
 def test_entries_survive_the_way_through_json(store, case):
     busy(store, case)
-    entries = store.log(case.id)
+    entries = store.log.entries(case.id)
     again = [Entry.from_dict(case.id, values) for values in json.loads(json.dumps([e.as_dict() for e in entries]))]
     assert tuple(again) == entries
     head = Head(case.id, len(entries), entries[-1].sha256)
@@ -244,17 +244,17 @@ def test_a_case_that_was_taken_out_of_the_database_is_missed(store, case, folder
             connection.execute(f"DROP TRIGGER {trigger}")
         for table, column in (("cases", "id"), ("log", "chain"), ("heads", "chain")):
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (case.id,))
-    checks = store.verify_logs()
+    checks = store.log.verify_all()
     assert checks[STORE].ok
     assert checks[case.id].first_broken == 1
-    assert store.verify_log(case.id) == checks[case.id]
+    assert store.log.verify(case.id) == checks[case.id]
 
 
 def test_without_the_file_of_heads_the_end_of_the_log_is_not_vouched_for(store, case, folder):
     (folder / "heads.txt").unlink()
-    found = store.verify_log(case.id)
+    found = store.log.verify(case.id)
     assert (found.ok, found.first_broken) == (False, 2)
-    store.add_note(case.id, "text", author="Bob")
+    store.reviews.add_note(case.id, "text", author="Bob")
     type(store)(folder)
     assert not (folder / "heads.txt").exists()  # nobody makes it anew, and covers the loss
 
@@ -264,35 +264,35 @@ def test_heads_that_were_not_written_any_more_raise_no_alarm(store, case, folder
     lines = (folder / "heads.txt").read_text()
     for kept in (lines[:-30], lines[: lines.rindex("\n")], ""):
         (folder / "heads.txt").write_text(kept)
-        assert store.verify_log(case.id).ok
-        store.add_note(case.id, "text", author="Bob")
-        assert store.verify_log(case.id).ok
+        assert store.log.verify(case.id).ok
+        store.reviews.add_note(case.id, "text", author="Bob")
+        assert store.log.verify(case.id).ok
 
 
 def test_a_head_that_was_changed_is_found(store, case, folder):
     text = (folder / "heads.txt").read_text()
     (folder / "heads.txt").write_text(text[:-1] + ("0" if text[-1] != "0" else "1"))
-    assert store.verify_log(case.id).first_broken == 1
+    assert store.log.verify(case.id).first_broken == 1
 
 
 def test_nothing_is_known_of_a_case_that_never_was(store):
     with pytest.raises(CaseError, match="There is no case"):
-        store.verify_log("0" * 12)
+        store.log.verify("0" * 12)
 
 
 def test_what_a_case_goes_through_is_logged_in_order(store, case):
     item = filed(store, case)
-    store.view_score(case.id, item.sha256, examiner="Bob")
-    store.decide(case.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Bob")
-    store.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
-    store.fail_run(case.id, item.sha256, actor="Bob", reason="cancelled")
-    store.record_failure(case.id, "intake", actor="Bob", reason="gone", name="x\n.jpg")
-    store.record_export(case.id, actor="Bob", parameters={"name": "b.zip"})
+    store.reviews.view_score(case.id, item.sha256, examiner="Bob")
+    store.reviews.decide(case.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Bob")
+    store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
+    store.runs.fail(case.id, item.sha256, actor="Bob", reason="cancelled")
+    store.log.record_failure(case.id, "intake", actor="Bob", reason="gone", name="x\n.jpg")
+    store.log.record_export(case.id, actor="Bob", parameters={"name": "b.zip"})
     assert actions(store, case.id) == [
         *("case created", "intake begun", "intake", "run begun", "run", "score viewed", "decision", "sign-off"),
         *("run failed", "intake failed", "export"),
     ]
-    entries = store.log(case.id)
+    entries = store.log.entries(case.id)
     assert [entry.seq for entry in entries] == list(range(1, 12))
     assert [entry.utc for entry in entries] == sorted(entry.utc for entry in entries)
     assert all(len(entry.utc) == len("2026-01-01T00:00:00.000000Z") for entry in entries)
@@ -300,8 +300,8 @@ def test_what_a_case_goes_through_is_logged_in_order(store, case):
 
 def test_the_end_and_the_head_of_a_log_are_read_without_the_rest(store, case):
     for number in range(5):
-        store.add_note(case.id, f"{number}", author="Ann")
-    entries = store.log(case.id)
-    assert store.newest_entries(case.id, 3) == tuple(reversed(entries[-3:]))
-    assert store.newest_entries(case.id, 100) == tuple(reversed(entries))
-    assert store.log_head(case.id) == Head(case.id, len(entries), entries[-1].sha256)
+        store.reviews.add_note(case.id, f"{number}", author="Ann")
+    entries = store.log.entries(case.id)
+    assert store.log.newest(case.id, 3) == tuple(reversed(entries[-3:]))
+    assert store.log.newest(case.id, 100) == tuple(reversed(entries))
+    assert store.log.head(case.id) == Head(case.id, len(entries), entries[-1].sha256)

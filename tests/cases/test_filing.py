@@ -13,7 +13,6 @@ from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, EvidenceError, UsageError
 from faceloupe.media.evidence_file import open_evidence
-from faceloupe.report.build import to_json
 from tests.cases.conftest import PICTURE, actions, filed, report_of, ticking, upload
 from tests.conftest import PHOTOGRAPH
 
@@ -23,7 +22,7 @@ def kept_files(folder: Path) -> list[Path]:
 
 
 def test_a_filed_file_is_kept_byte_for_byte_under_its_hash_and_read_only(store, case, folder):
-    item = store.file_evidence(case.id, open_evidence(PHOTOGRAPH, max_bytes=10**8), actor="Ann")
+    item = store.items.file(case.id, open_evidence(PHOTOGRAPH, max_bytes=10**8), actor="Ann")
     (path,) = kept_files(folder)
     assert path.read_bytes() == PHOTOGRAPH.read_bytes()
     assert path.parent.name + path.name == item.sha256 == hashlib.sha256(PHOTOGRAPH.read_bytes()).hexdigest()
@@ -33,11 +32,11 @@ def test_a_filed_file_is_kept_byte_for_byte_under_its_hash_and_read_only(store, 
 
 
 def test_the_same_file_twice_is_one_item_and_two_entries(store, case, folder):
-    first = store.file_evidence(case.id, upload(name="a.jpg"), actor="Ann")
-    again = store.file_evidence(case.id, upload(name="b.jpg"), actor="Bob")
+    first = store.items.file(case.id, upload(name="a.jpg"), actor="Ann")
+    again = store.items.file(case.id, upload(name="b.jpg"), actor="Bob")
     assert again == first
-    assert len(kept_files(folder)) == store.items(case.id).total == 1
-    entries = [entry for entry in store.log(case.id) if entry.action == "intake"]
+    assert len(kept_files(folder)) == store.items.page(case.id).total == 1
+    entries = [entry for entry in store.log.entries(case.id) if entry.action == "intake"]
     assert [(entry.actor, json.loads(entry.parameters)["name"]) for entry in entries] == [
         ("Ann", "a.jpg"),
         ("Bob", "b.jpg"),
@@ -47,15 +46,15 @@ def test_the_same_file_twice_is_one_item_and_two_entries(store, case, folder):
 def test_two_cases_share_the_bytes_and_nothing_else(store, case, folder):
     other = store.create_case("Other", examiner="Bob")
     filed(store, case)
-    item = store.file_evidence(other.id, upload(name="theirs.jpg"), actor="Bob")
+    item = store.items.file(other.id, upload(name="theirs.jpg"), actor="Bob")
     assert len(kept_files(folder)) == 1
     assert (item.name, item.outcome) == ("theirs.jpg", None)
 
 
 def test_two_files_of_one_name_are_two_items(store, case):
-    items = {store.file_evidence(case.id, upload(content), actor="Ann") for content in (b"one", b"two")}
+    items = {store.items.file(case.id, upload(content), actor="Ann") for content in (b"one", b"two")}
     assert {item.name for item in items} == {"face.jpg"}
-    assert store.items(case.id).total == 2
+    assert store.items.page(case.id).total == 2
 
 
 @pytest.mark.parametrize(
@@ -74,16 +73,16 @@ def test_two_files_of_one_name_are_two_items(store, case):
 )
 def test_a_name_is_text_and_never_a_path(store, case, folder, tmp_path, name):
     before = {path for path in tmp_path.rglob("*") if folder not in path.parents}
-    item = store.file_evidence(case.id, upload(name=name), actor="Ann")
+    item = store.items.file(case.id, upload(name=name), actor="Ann")
     assert {path for path in tmp_path.rglob("*") if folder not in path.parents} == before
     assert len(kept_files(folder)) == 1
     assert item.name.isprintable()
-    assert store.verify_log(case.id).ok
+    assert store.log.verify(case.id).ok
 
 
 def test_evidence_comes_back_under_its_filed_name(store, case):
-    item = store.file_evidence(case.id, upload(b"bytes", "a.jpg"), actor="Ann")
-    evidence_file = store.open_evidence(item.sha256, name=item.name)
+    item = store.items.file(case.id, upload(b"bytes", "a.jpg"), actor="Ann")
+    evidence_file = store.items.open_evidence(item.sha256, name=item.name)
     assert evidence_file.evidence.name == "a.jpg"
     assert evidence_file.evidence.sha256 == item.sha256
     with evidence_file.open() as stream:
@@ -92,12 +91,12 @@ def test_evidence_comes_back_under_its_filed_name(store, case):
 
 @pytest.mark.parametrize("damage", ["altered", "missing"])
 def test_damaged_evidence_is_refused_and_logged(store, case, folder, damage):
-    item = store.file_evidence(case.id, upload(), actor="Ann")
-    store.verify_evidence(item.sha256)
+    item = store.items.file(case.id, upload(), actor="Ann")
+    store.items.verify_evidence(item.sha256)
     (path,) = kept_files(folder)
     path.chmod(0o644)
     path.write_bytes(b"c0ntent") if damage == "altered" else path.unlink()
-    for observation in (store.open_evidence, store.verify_evidence):
+    for observation in (store.items.open_evidence, store.items.verify_evidence):
         with pytest.raises(CaseError, match="restore it"):
             observation(item.sha256)
     with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:
@@ -106,12 +105,12 @@ def test_damaged_evidence_is_refused_and_logged(store, case, folder, damage):
 
 
 def test_damaged_evidence_is_not_covered_up_by_filing_it_again(store, case, folder):
-    store.file_evidence(case.id, upload(), actor="Ann")
+    store.items.file(case.id, upload(), actor="Ann")
     (path,) = kept_files(folder)
     path.chmod(0o644)
     path.write_bytes(b"c0ntent")
     with pytest.raises(CaseError, match="is damaged"):
-        store.file_evidence(case.id, upload(), actor="Ann")
+        store.items.file(case.id, upload(), actor="Ann")
     assert path.read_bytes() == b"c0ntent"
 
 
@@ -121,11 +120,11 @@ def test_a_file_that_changes_before_it_is_kept_is_not_filed(store, case, folder,
     evidence_file = open_evidence(path, max_bytes=10**6)
     path.write_bytes(b"other")
     with pytest.raises(EvidenceError):
-        store.file_evidence(case.id, evidence_file, actor="Ann")
+        store.items.file(case.id, evidence_file, actor="Ann")
     assert not kept_files(folder)
-    assert store.items(case.id).total == 0
+    assert store.items.page(case.id).total == 0
     assert actions(store, case.id)[-2:] == ["intake begun", "intake failed"]
-    assert store.unfinished() == ()
+    assert store.items.unfinished() == ()
 
 
 def test_a_disk_that_fails_while_a_file_is_read_is_not_taken_for_ours(store, case):
@@ -138,38 +137,45 @@ def test_a_disk_that_fails_while_a_file_is_read_is_not_taken_for_ours(store, cas
     if not Path("/proc/self/mem").exists():
         pytest.skip("needs a file that cannot be read")
     with pytest.raises(EvidenceError, match="cannot be read to its end"):
-        store.file_evidence(case.id, Failing(), actor="Ann")
+        store.items.file(case.id, Failing(), actor="Ann")
 
 
 def test_a_run_keeps_the_report_as_it_was_written(store, case):
-    item = store.file_evidence(case.id, upload(), actor="Ann")
-    report = report_of(item.sha256) | {"reason": "Ähnlich <b>", "number": 0.1 + 0.2}
-    run = store.add_run(case.id, item.sha256, report, {"boxes.png": PICTURE}, actor="Ann")
-    assert store.report_text(run.id) == to_json(report)
-    assert run.report_sha256 == hashlib.sha256(to_json(report).encode()).hexdigest()
-    assert store.picture(run.pictures["boxes.png"]) == PICTURE
-    assert store.runs(case.id, item.sha256) == (run,)
-    assert store.item(case.id, item.sha256).score == 0.9
+    item = store.items.file(case.id, upload(), actor="Ann")
+    report = report_of(item.sha256, reason="Ähnlich <b>", number=0.1 + 0.2)
+    run = store.runs.add(case.id, item.sha256, report, {"boxes.png": PICTURE}, actor="Ann")
+    assert store.runs.report_text(run.id) == report.to_json()
+    assert run.report_sha256 == hashlib.sha256(report.to_json().encode()).hexdigest()
+    assert store.runs.picture(run.pictures["boxes.png"]) == PICTURE
+    assert store.runs.of_item(case.id, item.sha256) == (run,)
+    assert store.items.get(case.id, item.sha256).score == 0.9
+
+
+def test_a_report_is_read_as_it_was_filed_with_fields_of_a_later_release(store, case):
+    item = store.items.file(case.id, upload(), actor="Ann")
+    run = store.runs.add(case.id, item.sha256, report_of(item.sha256, number=3), {}, actor="Ann")
+    report = store.runs.report(run.id)
+    assert (report.score, report.unknown) == (0.9, ("number",))
 
 
 def test_the_newest_run_is_the_one_that_lists_show(store, case):
     item = filed(store, case, outcome="inconclusive", score=0.5)
-    store.add_run(case.id, item.sha256, report_of(item.sha256, "error", None), {}, actor="Ann")
-    shown = store.item(case.id, item.sha256)
+    store.runs.add(case.id, item.sha256, report_of(item.sha256, "error", None), {}, actor="Ann")
+    shown = store.items.get(case.id, item.sha256)
     assert (shown.outcome, shown.score) == ("error", None)
-    assert [run.outcome for run in store.runs(case.id, item.sha256)] == ["inconclusive", "error"]
+    assert [run.outcome for run in store.runs.of_item(case.id, item.sha256)] == ["inconclusive", "error"]
 
 
 def test_a_report_of_other_evidence_is_refused_and_logged(store, case):
-    item = store.file_evidence(case.id, upload(), actor="Ann")
+    item = store.items.file(case.id, upload(), actor="Ann")
     with pytest.raises(CaseError, match="other evidence"):
-        store.add_run(case.id, item.sha256, report_of("0" * 64), {}, actor="Ann")
+        store.runs.add(case.id, item.sha256, report_of("0" * 64), {}, actor="Ann")
     assert actions(store, case.id)[-1] == "run refused"
 
 
 def test_no_way_leads_to_another_score(store, case, folder):
     item = filed(store, case)
-    (run,) = store.runs(case.id, item.sha256)
+    (run,) = store.runs.of_item(case.id, item.sha256)
     with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:
         for statement in ("UPDATE runs SET score = 0.1", "UPDATE runs SET report = '{}'", "DELETE FROM runs"):
             with pytest.raises(sqlite3.IntegrityError, match="what is written stays"):
@@ -178,29 +184,29 @@ def test_no_way_leads_to_another_score(store, case, folder):
         connection.execute("UPDATE runs SET report = replace(report, '0.9', '0.1')")
         connection.commit()
     with pytest.raises(CaseError, match="differs from what was filed"):
-        store.report_text(run.id)
+        store.runs.report_text(run.id)
 
 
 @pytest.mark.parametrize("name", ["../x.png", "a/b.png", "", ".hidden", "a\nb"])
 def test_a_picture_with_a_path_for_a_name_is_refused(store, case, name):
-    item = store.file_evidence(case.id, upload(), actor="Ann")
+    item = store.items.file(case.id, upload(), actor="Ann")
     with pytest.raises(ValueError, match="plain file name"):
-        store.add_run(case.id, item.sha256, report_of(item.sha256), {name: PICTURE}, actor="Ann")
+        store.runs.add(case.id, item.sha256, report_of(item.sha256), {name: PICTURE}, actor="Ann")
 
 
 def test_attempts_on_an_unknown_case_are_refused_and_logged_by_the_store(store, folder):
     for attempt in (
-        lambda: store.file_evidence("nope\n", upload(), actor="Ann"),
-        lambda: store.add_note("nope\n", "text", author="Ann"),
-        lambda: store.sign_off("nope\n", reviewer="Ann"),
-        lambda: store.record_failure("nope\n", "intake", actor="Ann", reason="gone"),
+        lambda: store.items.file("nope\n", upload(), actor="Ann"),
+        lambda: store.reviews.add_note("nope\n", "text", author="Ann"),
+        lambda: store.reviews.sign_off("nope\n", reviewer="Ann"),
+        lambda: store.log.record_failure("nope\n", "intake", actor="Ann", reason="gone"),
     ):
         with pytest.raises(CaseError, match="There is no case nope"):
             attempt()
     with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:
         logged = [action for (action,) in connection.execute("SELECT action FROM log WHERE chain = ?", (STORE,))]
     assert logged == ["store created", "intake refused", "note refused", "sign-off refused", "intake refused"]
-    assert store.verify_log(STORE).ok
+    assert store.log.verify(STORE).ok
 
 
 def test_ids_are_short_and_differ(store):
@@ -222,24 +228,24 @@ def test_items_are_found_by_name_hash_and_outcome(store, case):
     for number in range(30):
         outcome, score = ("error", None) if number % 3 == 0 else ("manipulated", 0.9)
         filed(store, case, b"%d" % number, f"Straße_{number:02}%.jpg", outcome=outcome, score=score)
-    everything = store.items(case.id).items
+    everything = store.items.page(case.id).items
     assert [item.name for item in everything] == [f"Straße_{number:02}%.jpg" for number in range(30)]
-    assert store.items(case.id, search="STRASSE_1").total == 10
-    assert store.items(case.id, search="_07%").items == (everything[7],)
-    assert store.items(case.id, search="%%").total == 0
-    assert store.items(case.id, search=everything[9].sha256[:16].upper()).items == (everything[9],)
-    assert store.items(case.id, outcome="error").total == 10
-    assert store.items(case.id, outcome="error", search="_03").items == (everything[3],)
-    page = store.items(case.id, offset=20, limit=5)
+    assert store.items.page(case.id, search="STRASSE_1").total == 10
+    assert store.items.page(case.id, search="_07%").items == (everything[7],)
+    assert store.items.page(case.id, search="%%").total == 0
+    assert store.items.page(case.id, search=everything[9].sha256[:16].upper()).items == (everything[9],)
+    assert store.items.page(case.id, outcome="error").total == 10
+    assert store.items.page(case.id, outcome="error", search="_03").items == (everything[3],)
+    page = store.items.page(case.id, offset=20, limit=5)
     assert (page.items, page.total) == (everything[20:25], 30)
 
 
 def test_an_item_is_meant_by_the_first_digits_of_its_hash_if_by_one_item_alone(store, case):
-    item = store.file_evidence(case.id, upload(), actor="Ann")
-    assert store.item(case.id, item.sha256[:4].upper()) == item
+    item = store.items.file(case.id, upload(), actor="Ann")
+    assert store.items.get(case.id, item.sha256[:4].upper()) == item
     for prefix in ("", item.sha256[:3], "zzzz", "0" * 64, "%", item.sha256 + "0"):
         with pytest.raises(CaseError, match="No item"):
-            store.item(case.id, prefix)
+            store.items.get(case.id, prefix)
 
 
 def test_an_ambiguous_start_of_a_hash_is_refused(store, case):
@@ -248,9 +254,9 @@ def test_an_ambiguous_start_of_a_hash_is_refused(store, case):
         starts[start] = number
         number += 1
     for content in (number, starts[start]):
-        store.file_evidence(case.id, upload(b"%d" % content), actor="Ann")
+        store.items.file(case.id, upload(b"%d" % content), actor="Ann")
     with pytest.raises(CaseError, match="Several items"):
-        store.item(case.id, start)
+        store.items.get(case.id, start)
 
 
 @pytest.fixture(scope="module")

@@ -11,33 +11,36 @@ VIEW = {"outcome": "authentic", "reason": "No trace.", "confidence": "high"}
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "**bold** [x](http://y)", "line\nbreak\ttab", "😀 אבג"])
 def test_a_note_is_the_text_that_was_written(store, case, text):
     item = filed(store, case)
-    store.add_note(case.id, text, author="Ann")
-    store.add_note(case.id, text, author="Bob", sha256=item.sha256[:8])
-    assert [(note.author, note.text) for note in store.notes(case.id)] == [("Ann", text)]
-    assert [(note.author, note.text) for note in store.notes(case.id, item.sha256)] == [("Bob", text)]
-    assert json.loads(store.log(case.id)[-1].parameters) == {"sha256": item.sha256, "text": text}
+    store.reviews.add_note(case.id, text, author="Ann")
+    store.reviews.add_note(case.id, text, author="Bob", sha256=item.sha256[:8])
+    assert [(note.author, note.text) for note in store.reviews.notes(case.id)] == [("Ann", text)]
+    assert [(note.author, note.text) for note in store.reviews.notes(case.id, item.sha256)] == [("Bob", text)]
+    assert json.loads(store.log.entries(case.id)[-1].parameters) == {"sha256": item.sha256, "text": text}
 
 
 def test_what_cannot_be_written_down_is_replaced_and_the_log_holds(store, case):
-    note = store.add_note(case.id, "a\x00b\x1b[31m\ud800", author="A\u202en\nn")
+    note = store.reviews.add_note(case.id, "a\x00b\x1b[31m\ud800", author="A\u202en\nn")
     assert note.text == "a\ufffdb\ufffd[31m?"
     assert note.author == "A\ufffdn n"
-    assert store.verify_log(case.id).ok
+    assert store.log.verify(case.id).ok
 
 
 def test_an_empty_note_is_refused(store, case):
     with pytest.raises(UsageError):
-        store.add_note(case.id, " \n", author="Ann")
+        store.reviews.add_note(case.id, " \n", author="Ann")
     with pytest.raises(UsageError):
-        store.add_note(case.id, "text", author=" ")
+        store.reviews.add_note(case.id, "text", author=" ")
 
 
 def test_a_later_decision_stands_beside_the_earlier_one(store, case):
     item = filed(store, case)
-    store.decide(case.id, item.sha256, **VIEW, examiner="Ann")
-    store.decide(case.id, item.sha256, **VIEW | {"outcome": "inconclusive"}, examiner="Ann")
-    assert [decision.outcome for decision in store.decisions(case.id, item.sha256)] == ["authentic", "inconclusive"]
-    shown = store.item(case.id, item.sha256)
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann")
+    store.reviews.decide(case.id, item.sha256, **VIEW | {"outcome": "inconclusive"}, examiner="Ann")
+    assert [decision.outcome for decision in store.reviews.decisions(case.id, item.sha256)] == [
+        "authentic",
+        "inconclusive",
+    ]
+    shown = store.items.get(case.id, item.sha256)
     assert (shown.decision, shown.outcome, shown.score) == ("inconclusive", "manipulated", 0.9)
 
 
@@ -45,140 +48,142 @@ def test_a_later_decision_stands_beside_the_earlier_one(store, case):
 def test_a_decision_uses_the_five_words_and_has_a_reason(store, case, wrong):
     item = filed(store, case)
     with pytest.raises(UsageError):
-        store.decide(case.id, item.sha256, **VIEW | {"examiner": "Ann"} | wrong)
-    assert store.decisions(case.id, item.sha256) == ()
+        store.reviews.decide(case.id, item.sha256, **VIEW | {"examiner": "Ann"} | wrong)
+    assert store.reviews.decisions(case.id, item.sha256) == ()
 
 
 def test_whether_the_score_was_seen_is_read_from_the_log(store, case):
     item = filed(store, case)
-    assert not store.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
-    store.view_score(case.id, item.sha256, examiner="Bob")
-    assert not store.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
-    store.view_score(case.id, item.sha256, examiner="ANN ")
-    assert store.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
-    assert json.loads(store.log(case.id)[-1].parameters)["score_seen_before"] is True
+    assert not store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+    store.reviews.view_score(case.id, item.sha256, examiner="Bob")
+    assert not store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+    store.reviews.view_score(case.id, item.sha256, examiner="ANN ")
+    assert store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+    assert json.loads(store.log.entries(case.id)[-1].parameters)["score_seen_before"] is True
 
 
 def test_a_view_of_another_item_or_in_another_case_is_none_of_this_one(store, case, blind):
     item, other = filed(store, case), filed(store, case, b"other")
-    store.view_score(case.id, other.sha256, examiner="Ann")
-    assert not store.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+    store.reviews.view_score(case.id, other.sha256, examiner="Ann")
+    assert not store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
     filed(store, blind)
-    assert not store.may_see_score(blind.id, item.sha256, "Ann")
+    assert not store.reviews.may_see_score(blind.id, item.sha256, "Ann")
 
 
 def test_the_same_result_is_logged_once_per_examiner_and_a_new_one_again(store, case):
     item = filed(store, case)
     for _ in range(3):
-        store.view_score(case.id, item.sha256, examiner="Ann")
+        store.reviews.view_score(case.id, item.sha256, examiner="Ann")
     assert actions(store, case.id).count("score viewed") == 1
-    store.add_run(case.id, item.sha256, report_of(item.sha256), {}, actor="Clerk")
-    assert store.view_scores(case.id, [item.sha256], examiner="Ann") == (item.sha256,)
+    store.runs.add(case.id, item.sha256, report_of(item.sha256), {}, actor="Clerk")
+    assert store.reviews.view_scores(case.id, [item.sha256], examiner="Ann") == (item.sha256,)
     assert actions(store, case.id).count("score viewed") == 2
 
 
 def test_in_a_blind_case_the_score_is_hidden_until_the_examiner_has_decided(store, blind):
     item = filed(store, blind)
-    assert not store.may_see_score(blind.id, item.sha256, "Ann")
+    assert not store.reviews.may_see_score(blind.id, item.sha256, "Ann")
     with pytest.raises(CaseError, match="blind"):
-        store.view_score(blind.id, item.sha256, examiner="Ann")
+        store.reviews.view_score(blind.id, item.sha256, examiner="Ann")
     assert actions(store, blind.id)[-1] == "score viewed refused"
-    assert not store.decide(blind.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
-    assert store.may_see_score(blind.id, item.sha256, "ann ")
-    assert not store.may_see_score(blind.id, item.sha256, "Bob")
-    store.view_score(blind.id, item.sha256, examiner="Ann")
-    assert store.decide(blind.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+    assert not store.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+    assert store.reviews.may_see_score(blind.id, item.sha256, "ann ")
+    assert not store.reviews.may_see_score(blind.id, item.sha256, "Bob")
+    store.reviews.view_score(blind.id, item.sha256, examiner="Ann")
+    assert store.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
 
 
 def test_in_a_blind_case_no_list_and_no_log_gives_the_result_away(store, blind):
     item = filed(store, blind)
-    (shown,) = store.items(blind.id, viewer="Ann").items
+    (shown,) = store.items.page(blind.id, viewer="Ann").items
     assert (shown.hidden, shown.outcome, shown.score) == (True, None, None)
-    assert store.item(blind.id, item.sha256, viewer="Ann").hidden
-    assert store.items(blind.id, viewer="Ann", outcome="manipulated").total == 0
-    assert store.items(blind.id, viewer="Ann", search="face").total == 1
-    assert store.view_scores(blind.id, [item.sha256], examiner="Ann") == ()
-    assert not any("manipulated" in entry.parameters or "0.9" in entry.parameters for entry in store.log(blind.id))
-    store.decide(blind.id, item.sha256, **VIEW, examiner="Ann")
-    (shown,) = store.items(blind.id, viewer="Ann", outcome="manipulated").items
+    assert store.items.get(blind.id, item.sha256, viewer="Ann").hidden
+    assert store.items.page(blind.id, viewer="Ann", outcome="manipulated").total == 0
+    assert store.items.page(blind.id, viewer="Ann", search="face").total == 1
+    assert store.reviews.view_scores(blind.id, [item.sha256], examiner="Ann") == ()
+    assert not any(
+        "manipulated" in entry.parameters or "0.9" in entry.parameters for entry in store.log.entries(blind.id)
+    )
+    store.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Ann")
+    (shown,) = store.items.page(blind.id, viewer="Ann", outcome="manipulated").items
     assert (shown.hidden, shown.outcome, shown.score) == (False, "manipulated", 0.9)
 
 
 def test_an_open_case_hides_nothing(store, case):
     item = filed(store, case)
-    assert store.may_see_score(case.id, item.sha256, "anybody")
-    assert store.item(case.id, item.sha256, viewer="anybody").score == 0.9
+    assert store.reviews.may_see_score(case.id, item.sha256, "anybody")
+    assert store.items.get(case.id, item.sha256, viewer="anybody").score == 0.9
 
 
 def test_what_came_after_a_signature_under_the_case_is_counted(store, case, blind):
     items = [filed(store, case, content) for content in (b"a", b"b")]
-    store.decide(case.id, items[0].sha256, **VIEW, examiner="Ann")
-    assert store.undecided(case.id) == 1
-    signed = store.sign_off(case.id, reviewer="Bob").utc
-    assert store.changes_since(case.id, signed) == 0
+    store.reviews.decide(case.id, items[0].sha256, **VIEW, examiner="Ann")
+    assert store.reviews.undecided(case.id) == 1
+    signed = store.reviews.sign_off(case.id, reviewer="Bob").utc
+    assert store.reviews.changes_since(case.id, signed) == 0
     filed(store, blind, b"of another case")
-    store.decide(case.id, items[1].sha256, **VIEW, examiner="Ann")
+    store.reviews.decide(case.id, items[1].sha256, **VIEW, examiner="Ann")
     filed(store, case, b"c")
-    assert (store.changes_since(case.id, signed), store.undecided(case.id)) == (2, 1)
+    assert (store.reviews.changes_since(case.id, signed), store.reviews.undecided(case.id)) == (2, 1)
 
 
 def test_a_signature_is_of_the_decision_that_stood_then(store, case):
     item = filed(store, case)
-    store.decide(case.id, item.sha256, **VIEW, examiner="Ann")
-    store.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
-    assert store.item(case.id, item.sha256).signed_off
-    store.decide(case.id, item.sha256, **VIEW | {"outcome": "manipulated"}, examiner="Ann")
-    assert not store.item(case.id, item.sha256).signed_off
-    assert [one.reviewer for one in store.sign_offs(case.id, item.sha256)] == ["Bob"]
-    store.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
-    assert store.item(case.id, item.sha256).signed_off
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann")
+    store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
+    assert store.items.get(case.id, item.sha256).signed_off
+    store.reviews.decide(case.id, item.sha256, **VIEW | {"outcome": "manipulated"}, examiner="Ann")
+    assert not store.items.get(case.id, item.sha256).signed_off
+    assert [one.reviewer for one in store.reviews.sign_offs(case.id, item.sha256)] == ["Bob"]
+    store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
+    assert store.items.get(case.id, item.sha256).signed_off
 
 
 @pytest.mark.parametrize("name", ["Bob", " bob ", "BOB", "\uff22\uff4f\uff42", "B\u200bob"])
 def test_who_decided_cannot_review_whatever_the_spelling(store, case, name):
     item = filed(store, case)
-    store.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
     if name == "B\u200bob":  # an invisible letter becomes a visible one: it is another name, to the eye as well
-        assert store.sign_off(case.id, sha256=item.sha256, reviewer=name).reviewer == "B\ufffdob"
+        assert store.reviews.sign_off(case.id, sha256=item.sha256, reviewer=name).reviewer == "B\ufffdob"
         return
     for signed in (item.sha256, None):
         with pytest.raises(CaseError, match="cannot review"):
-            store.sign_off(case.id, sha256=signed, reviewer=name)
+            store.reviews.sign_off(case.id, sha256=signed, reviewer=name)
     assert actions(store, case.id)[-2:] == ["sign-off refused"] * 2
-    assert store.sign_offs(case.id) == store.sign_offs(case.id, item.sha256) == ()
+    assert store.reviews.sign_offs(case.id) == store.reviews.sign_offs(case.id, item.sha256) == ()
 
 
 def test_the_examiner_of_the_case_cannot_review_it(store, case):
     item = filed(store, case)
-    store.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
     for signed in (item.sha256, None):
         with pytest.raises(CaseError, match="is the examiner of the case"):
-            store.sign_off(case.id, sha256=signed, reviewer="ann")
+            store.reviews.sign_off(case.id, sha256=signed, reviewer="ann")
 
 
 def test_a_second_person_signs_an_item_and_the_case(store, case):
     item = filed(store, case)
-    store.decide(case.id, item.sha256, **VIEW, examiner="Bob")
-    signed = store.sign_off(case.id, sha256=item.sha256[:6], reviewer="Cleo")
-    assert store.sign_offs(case.id, item.sha256) == (signed,)
-    assert store.item(case.id, item.sha256).signed_off
-    assert store.sign_offs(case.id) == ()
-    store.sign_off(case.id, reviewer="Dora")
-    assert [entry.reviewer for entry in store.sign_offs(case.id)] == ["Dora"]
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    signed = store.reviews.sign_off(case.id, sha256=item.sha256[:6], reviewer="Cleo")
+    assert store.reviews.sign_offs(case.id, item.sha256) == (signed,)
+    assert store.items.get(case.id, item.sha256).signed_off
+    assert store.reviews.sign_offs(case.id) == ()
+    store.reviews.sign_off(case.id, reviewer="Dora")
+    assert [entry.reviewer for entry in store.reviews.sign_offs(case.id)] == ["Dora"]
 
 
 def test_there_must_be_a_decision_to_sign(store, case):
     item = filed(store, case)
     with pytest.raises(CaseError, match="no decision"):
-        store.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
+        store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
 
 
 def test_who_signed_cannot_decide_afterwards(store, case):
     item = filed(store, case)
-    store.decide(case.id, item.sha256, **VIEW, examiner="Bob")
-    store.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
     with pytest.raises(CaseError, match="cannot also decide"):
-        store.decide(case.id, item.sha256, **VIEW, examiner="cleo")
+        store.reviews.decide(case.id, item.sha256, **VIEW, examiner="cleo")
     assert actions(store, case.id)[-1] == "decision refused"
 
 
@@ -187,24 +192,28 @@ def test_a_blind_case_withholds_its_evidence_from_each_who_has_not_decided_it(st
     assert content[0].sha256 == content[1].sha256
     other = filed(store, case, b"other")
     for person in ("Ann", "Bob", ""):
-        assert store.withheld_in(content[0].sha256, person).id == blind.id
-        assert store.withheld_in(other.sha256, person) is None
-        assert store.withheld_in("0" * 64, person) is None
-    store.decide(blind.id, content[0].sha256, outcome="error", reason="r", confidence="low", examiner="Ann")
-    assert store.withheld_in(content[0].sha256, " ANN") is None
-    assert store.withheld_in(content[0].sha256, "Bob").id == blind.id
-    assert store.withheld_in(content[0].sha256, "").id == blind.id  # nobody in particular has decided nothing
+        assert store.reviews.withheld_in(content[0].sha256, person).id == blind.id
+        assert store.reviews.withheld_in(other.sha256, person) is None
+        assert store.reviews.withheld_in("0" * 64, person) is None
+    store.reviews.decide(blind.id, content[0].sha256, outcome="error", reason="r", confidence="low", examiner="Ann")
+    assert store.reviews.withheld_in(content[0].sha256, " ANN") is None
+    assert store.reviews.withheld_in(content[0].sha256, "Bob").id == blind.id
+    assert store.reviews.withheld_in(content[0].sha256, "").id == blind.id  # nobody in particular has decided nothing
     second = store.create_case("Blind as well", examiner="Ann", blind=True)
     filed(store, second)
-    assert store.withheld_in(content[0].sha256, "Ann").id == second.id
+    assert store.reviews.withheld_in(content[0].sha256, "Ann").id == second.id
 
 
 def test_to_view_all_is_to_view_what_may_be_seen_of_every_item_once(store, blind, monkeypatch):
-    monkeypatch.setattr("faceloupe.cases.store._PAGE", 2)
+    monkeypatch.setattr("faceloupe.cases.reviews._PAGE", 2)
     items = [filed(store, blind, b"%d" % number) for number in range(5)]
     for item in items[1:4]:
-        store.decide(blind.id, item.sha256, outcome="error", reason="r", confidence="low", examiner="Ann")
+        store.reviews.decide(blind.id, item.sha256, outcome="error", reason="r", confidence="low", examiner="Ann")
     for _ in range(2):
-        store.view_all(blind.id, examiner="Ann")
-    seen = [json.loads(entry.parameters)["sha256"] for entry in store.log(blind.id) if entry.action == "score viewed"]
+        store.reviews.view_all(blind.id, examiner="Ann")
+    seen = [
+        json.loads(entry.parameters)["sha256"]
+        for entry in store.log.entries(blind.id)
+        if entry.action == "score viewed"
+    ]
     assert seen == [item.sha256 for item in items[1:4]]

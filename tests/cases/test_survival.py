@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.cases import blobs, database
+from faceloupe.cases import blobs, database, migrations
 from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, FaceLoupeError
 from faceloupe.installation import ROOT
-from tests.cases.conftest import actions, filed, upload
+from tests.cases.conftest import actions, filed, report_of, upload
 
 WRITER = """
 import sys
@@ -33,9 +33,9 @@ folder, case_id, process = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 def write(thread):
     for number in range(4):
         store = CaseStore(folder)
-        store.add_note(case_id, f"{process} {thread} {number}", author="Writer")
+        store.reviews.add_note(case_id, f"{process} {thread} {number}", author="Writer")
         intake = evidence_from_bytes(f"shared {number}".encode(), f"{process}-{thread}-{number}.jpg", max_bytes=100)
-        store.file_evidence(case_id, intake, actor=process)
+        store.items.file(case_id, intake, actor=process)
 
 with ThreadPoolExecutor(8) as pool:
     list(pool.map(write, range(8)))
@@ -56,12 +56,12 @@ def test_two_processes_with_eight_threads_each_lose_and_mix_nothing(store, case,
     expected = {
         f"{process} {thread} {number}" for process in ("one", "two") for thread in range(8) for number in range(4)
     }
-    notes = [note.text for note in store.notes(case.id)]
+    notes = [note.text for note in store.reviews.notes(case.id)]
     assert (len(notes), set(notes)) == (64, expected)
-    assert store.items(case.id).total == 4
+    assert store.items.page(case.id).total == 4
     assert actions(store, case.id).count("intake") == 64
-    assert store.verify_log(case.id).ok
-    assert store.unfinished() == ()
+    assert store.log.verify(case.id).ok
+    assert store.items.unfinished() == ()
 
 
 def test_many_may_make_the_store_at_the_same_moment(folder):
@@ -69,8 +69,8 @@ def test_many_may_make_the_store_at_the_same_moment(folder):
         cases = list(pool.map(lambda n: CaseStore(folder).create_case(f"Case {n}", examiner="Ann"), range(16)))
     store = CaseStore(folder)
     assert {case.id for case in store.cases()} == {case.id for case in cases}
-    assert all(check.ok for check in store.verify_logs().values())
-    assert store.verify_log(STORE).entries == 1
+    assert all(check.ok for check in store.log.verify_all().values())
+    assert store.log.verify(STORE).entries == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forks")
@@ -99,14 +99,14 @@ def test_leftovers_of_the_dead_and_of_long_ago_are_removed_and_no_others(folder,
 
 
 def test_work_that_was_begun_and_not_finished_is_told(store, case):
-    item = store.file_evidence(case.id, upload(), actor="Ann")
-    assert store.unfinished() == ()
-    store.begin_run(case.id, item.sha256, actor="Ann")
-    (work,) = store.unfinished()
+    item = store.items.file(case.id, upload(), actor="Ann")
+    assert store.items.unfinished() == ()
+    store.runs.begin(case.id, item.sha256, actor="Ann")
+    (work,) = store.items.unfinished()
     assert (work.case_id, work.action, work.sha256, work.name) == (case.id, "run", item.sha256, "face.jpg")
     assert work.stored
-    store.fail_run(case.id, item.sha256, actor="Ann", reason="cancelled")
-    assert store.unfinished() == ()
+    store.runs.fail(case.id, item.sha256, actor="Ann", reason="cancelled")
+    assert store.items.unfinished() == ()
 
 
 def state(folder: Path) -> dict[str, bytes]:
@@ -122,6 +122,21 @@ def test_a_store_of_a_newer_version_is_left_untouched(store, case, folder):
     with pytest.raises(CaseError, match="newer version"):
         CaseStore(folder)
     assert state(folder) == before
+
+
+def test_a_later_version_migrates_the_store_and_the_earlier_one_then_refuses_it(store, case, folder, monkeypatch):
+    item = filed(store, case)
+    later = {"002_later": lambda: iter(["CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT"])}
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS | later)
+        upgraded = CaseStore(folder)
+        assert (upgraded.case(case.id), upgraded.items.get(case.id, item.sha256)) == (store.case(case.id), item)
+        assert upgraded.log.verify(case.id).ok
+        assert CaseStore(folder).cases() == upgraded.cases()  # what was applied is not applied again
+    with pytest.raises(CaseError) as refusal:
+        CaseStore(folder)
+    assert str(refusal.value).count(".") == 1
+    assert "newer version" in str(refusal.value)
 
 
 @pytest.mark.parametrize("content", [b"no database " * 500, b"SQLite format 3\x00" + bytes(5000)])
@@ -167,7 +182,7 @@ def test_a_folder_that_may_only_be_read_is_one_sentence_and_stays_as_it_is(nobod
     folder, case, _ = nobody
     before = state(folder)
     with pytest.raises(CaseError) as refused:
-        CaseStore(folder).add_note(case.id, "text", author="Ann")
+        CaseStore(folder).reviews.add_note(case.id, "text", author="Ann")
     assert str(refused.value).count(".") - str(folder).count(".") == 1
     with pytest.raises(CaseError, match="cannot be used"):
         CaseStore(folder.parent / "new")
@@ -183,21 +198,19 @@ def test_a_disk_that_fills_while_bytes_are_kept_loses_nothing(store, case, folde
     with monkeypatch.context() as patch:
         patch.setattr(blobs.os, "fsync", full)
         with pytest.raises(CaseError, match="No space left"):
-            store.file_evidence(case.id, upload(b"more"), actor="Ann")
+            store.items.file(case.id, upload(b"more"), actor="Ann")
         with pytest.raises(CaseError, match="No space left"):
-            store.add_run(
-                case.id, item.sha256, {"evidence": {}, "outcome": "error", "score": None}, {"b.png": b"b"}, actor="A"
-            )
+            store.runs.add(case.id, item.sha256, report_of(item.sha256), {"b.png": b"b"}, actor="A")
     assert not list((folder / "incoming").iterdir())
     assert actions(store, case.id)[-1] == "intake failed"
-    assert store.items(case.id).items == (item,)
-    assert store.verify_log(case.id).ok
-    store.file_evidence(case.id, upload(b"more"), actor="Ann")
+    assert store.items.page(case.id).items == (item,)
+    assert store.log.verify(case.id).ok
+    store.items.file(case.id, upload(b"more"), actor="Ann")
 
 
 def test_a_disk_that_fills_under_the_database_loses_nothing(store, case, monkeypatch):
     item = filed(store, case)
-    before = store.log(case.id)
+    before = store.log.entries(case.id)
     connect = database.Database._connect
 
     def cramped(self) -> sqlite3.Connection:
@@ -209,22 +222,22 @@ def test_a_disk_that_fills_under_the_database_loses_nothing(store, case, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(database.Database, "_connect", cramped)
         for attempt in (
-            lambda: store.add_note(case.id, "long " * 50_000, author="Ann"),
-            lambda: store.file_evidence(case.id, upload(b"more", "n" * 200_000), actor="Ann"),
+            lambda: store.reviews.add_note(case.id, "long " * 50_000, author="Ann"),
+            lambda: store.items.file(case.id, upload(b"more", "n" * 200_000), actor="Ann"),
         ):
             with pytest.raises(CaseError, match="is full"):
                 attempt()
-    assert store.log(case.id) == before
-    assert store.items(case.id).items == (item,)
-    store.add_note(case.id, "long " * 50_000, author="Ann")
-    assert store.verify_log(case.id).ok
+    assert store.log.entries(case.id) == before
+    assert store.items.page(case.id).items == (item,)
+    store.reviews.add_note(case.id, "long " * 50_000, author="Ann")
+    assert store.log.verify(case.id).ok
 
 
 def test_heads_that_cannot_be_noted_stop_nothing(store, case, monkeypatch):
     monkeypatch.setattr(os, "write", full)
-    store.add_note(case.id, "text", author="Ann")
+    store.reviews.add_note(case.id, "text", author="Ann")
     monkeypatch.undo()
-    assert store.verify_log(case.id).ok
+    assert store.log.verify(case.id).ok
 
 
 def test_a_database_that_others_hold_is_one_sentence(store, case, folder, monkeypatch):
@@ -232,8 +245,8 @@ def test_a_database_that_others_hold_is_one_sentence(store, case, folder, monkey
     with closing(sqlite3.connect(folder / "cases.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(CaseError, match="in use"):
-            store.add_note(case.id, "text", author="Ann")
-        assert store.notes(case.id) == ()  # readers do not wait
+            store.reviews.add_note(case.id, "text", author="Ann")
+        assert store.reviews.notes(case.id) == ()  # readers do not wait
 
 
 def test_a_file_system_without_links_serves_as_well(store, case, folder, monkeypatch):
@@ -241,8 +254,8 @@ def test_a_file_system_without_links_serves_as_well(store, case, folder, monkeyp
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(blobs.os, "link", no_links)
-    item = store.file_evidence(case.id, upload(), actor="Ann")
-    store.verify_evidence(item.sha256)
+    item = store.items.file(case.id, upload(), actor="Ann")
+    store.items.verify_evidence(item.sha256)
     assert not list((folder / "incoming").iterdir())
 
 
@@ -251,8 +264,8 @@ def test_work_that_the_caller_stops_is_no_item(store, case, folder):
         raise FaceLoupeError("Enough.")
 
     with pytest.raises(FaceLoupeError, match="Enough"):
-        store.file_evidence(case.id, upload(), actor="Ann", step=stop)
-    assert store.items(case.id).total == 0
+        store.items.file(case.id, upload(), actor="Ann", step=stop)
+    assert store.items.page(case.id).total == 0
     assert actions(store, case.id)[-1] == "intake failed"
     assert not list((folder / "incoming").iterdir())
 

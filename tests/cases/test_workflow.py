@@ -7,6 +7,7 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow
 from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import open_evidence
+from faceloupe.report.build import ReportedAnalysis
 from tests.conftest import PHOTOGRAPH
 
 
@@ -27,23 +28,23 @@ def take(path, settings):
 def test_a_file_is_filed_and_what_was_found_beside_it(workflow, analyzer, settings):
     item = workflow.file(take(PHOTOGRAPH, settings), PHOTOGRAPH.name, progress=silent)
     run = workflow.analyze(item, analyzer, progress=silent)
-    assert workflow.store.runs(workflow.case_id, item.sha256) == (run,)
+    assert workflow.store.runs.of_item(workflow.case_id, item.sha256) == (run,)
     assert "boxes.png" in run.pictures
 
 
 def test_one_analysis_is_filed_once(workflow, analyzer, settings):
     evidence_file = open_evidence(PHOTOGRAPH, max_bytes=settings.max_bytes)
-    analysis = pipeline.analyze(evidence_file, analyzer)
+    analysis = ReportedAnalysis.of(pipeline.analyze(evidence_file, analyzer))
     assert workflow.filed(analysis) is None
     run = workflow.file_analysis(evidence_file, analysis)
     assert workflow.file_analysis(evidence_file, analysis) == run == workflow.filed(analysis)
-    assert len(workflow.store.runs(workflow.case_id, evidence_file.evidence.sha256)) == 1
+    assert len(workflow.store.runs.of_item(workflow.case_id, evidence_file.evidence.sha256)) == 1
 
 
 def test_a_file_that_cannot_be_taken_in_is_logged_by_its_name(workflow, settings, tmp_path):
     with pytest.raises(UsageError):
         workflow.file(take(tmp_path / "gone.jpg", settings), "gone.jpg", progress=silent)
-    last = workflow.store.log(workflow.case_id)[-1]
+    last = workflow.store.log.entries(workflow.case_id)[-1]
     assert last.action == "intake failed"
     assert "gone.jpg" in last.parameters
 
@@ -56,5 +57,5 @@ def test_an_analysis_that_fails_is_logged_and_the_evidence_stays(workflow, analy
     monkeypatch.setattr(pipeline, "analyze", refuse)
     with pytest.raises(UsageError):
         workflow.analyze(item, analyzer, progress=silent)
-    assert workflow.store.log(workflow.case_id)[-1].action == "run failed"
-    assert workflow.store.item(workflow.case_id, item.sha256).name == PHOTOGRAPH.name
+    assert workflow.store.log.entries(workflow.case_id)[-1].action == "run failed"
+    assert workflow.store.items.get(workflow.case_id, item.sha256).name == PHOTOGRAPH.name

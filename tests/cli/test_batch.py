@@ -19,6 +19,7 @@ from faceloupe.installation import ROOT
 from tests.batch.conftest import read
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.report_json import report_json
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
@@ -60,7 +61,7 @@ def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, analyzer, s
     for path in sorted(mixed.iterdir()):
         if path.suffix == ".zip":
             continue
-        row, report = rows[f"in/{path.name}"], analyze(path, analyzer, explain=False).report
+        row, report = rows[f"in/{path.name}"], report_json(analyze(path, analyzer, explain=False))
         assert row["outcome"] == report["outcome"]
         assert row["reason"] == report["reason"]
         assert row["media_type"] == report["evidence"]["media_type"]

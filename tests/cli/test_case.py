@@ -37,7 +37,7 @@ def add(capsys, case, *files) -> list[str]:
 
 def give_result(case, sha256) -> None:
     """A run, as the pipeline would file it."""
-    CaseStore(data_folder()).add_run(case, sha256, report_of(sha256), {}, actor="Clerk")
+    CaseStore(data_folder()).runs.add(case, sha256, report_of(sha256), {}, actor="Clerk")
 
 
 def test_create_prints_the_id_alone(capsys):
@@ -64,7 +64,7 @@ def test_a_case_lives_its_whole_life_on_the_command_line(capsys, tmp_path, case)
         ("sign-off", case, "--item", sha256[:8], "--reviewer", "Bob"),
         ("sign-off", case, "--reviewer", "Bob"),
     ):
-        head = CaseStore(data_folder()).log_head
+        head = CaseStore(data_folder()).log.head
         before = head(case)
         told = f"Recorded; the log of case {case} has {before.seq + 1} entries, head {{}}\n"
         code, out, err = run(capsys, "case", *arguments)
@@ -89,7 +89,7 @@ def test_a_case_lives_its_whole_life_on_the_command_line(capsys, tmp_path, case)
     code, out, err = run(capsys, "case", "verify-log")
     assert (code, err, len(out.splitlines())) == (0, "", 1)
     assert out.startswith(f"{case}: ")
-    assert CaseStore(data_folder()).unfinished() == ()
+    assert CaseStore(data_folder()).items.unfinished() == ()
 
 
 def test_a_file_that_cannot_be_read_is_said_and_logged_and_the_others_are_filed(capsys, tmp_path, case):
@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_read_is_said_and_logged_and_the_others_are_filed(
     assert (code, err.count("\n")) == (2, 2)
     assert "gone.jpg was not filed" in err
     assert [line.split()[-1] for line in out.splitlines()] == [PHOTOGRAPH.name]
-    logged = [entry.action for entry in CaseStore(data_folder()).log(case)]
+    logged = [entry.action for entry in CaseStore(data_folder()).log.entries(case)]
     assert logged == ["case created", "intake failed", "intake begun", "intake", "intake failed"]
 
 
@@ -117,9 +117,9 @@ def test_evidence_is_analyzed_with_the_effort_that_was_named(capsys, case, monke
     assert run(capsys, "case", "add", case, PHOTOGRAPH, "--effort", "quick")[0] == 0
     assert run(capsys, "case", "add", case, GENERATED)[0] == 0
     store, scored = CaseStore(data_folder()), {}
-    for item in store.items(case).items:
-        (filed,) = store.runs(case, item.sha256)
-        report = json.loads(store.report_text(filed.id))
+    for item in store.items.page(case).items:
+        (filed,) = store.runs.of_item(case, item.sha256)
+        report = json.loads(store.runs.report_text(filed.id))
         scored[item.name] = report["settings"]["effort"], report["model"]["id"]
     assert scored == {
         PHOTOGRAPH.name: ("quick", OTHER_MODEL),
@@ -163,7 +163,7 @@ def test_to_show_a_case_is_to_have_seen_its_results(capsys, case):
     store = CaseStore(data_folder())
     for _ in range(2):
         run(capsys, "case", "show", case, "--examiner", "Bob")
-    assert [entry.actor for entry in store.log(case) if entry.action == "score viewed"] == ["Bob"]
+    assert [entry.actor for entry in store.log.entries(case) if entry.action == "score viewed"] == ["Bob"]
 
 
 @pytest.mark.parametrize(
@@ -240,5 +240,5 @@ def test_a_file_may_go_once_it_is_filed(capsys, tmp_path, case):
     shutil.copy(PHOTOGRAPH, tmp_path / "copy.png")
     (sha256,) = add(capsys, case, tmp_path / "copy.png")
     (tmp_path / "copy.png").unlink()
-    with CaseStore(data_folder()).open_evidence(sha256).open() as stream:
+    with CaseStore(data_folder()).items.open_evidence(sha256).open() as stream:
         assert stream.read() == PHOTOGRAPH.read_bytes()

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.report_json import report_json
 
 from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.config import Settings
@@ -21,7 +22,7 @@ def answers(analyzer: Analyzer, settings: Settings) -> dict:
     """What is recorded of every sample: the weights, and each face's numbers."""
     found = {}
     for sample in SAMPLES:
-        report = analyze(sample.path, analyzer).report
+        report = report_json(analyze(sample.path, analyzer))
         faces = [{key: face[key] for key in KEYS} for face in report["faces"]]
         found[sample.path.name] = {"sha256": report["evidence"]["sha256"], "outcome": report["outcome"], "faces": faces}
     return {"weights_sha256": analyzer.scorer.record.weights_sha256, "samples": found}

@@ -60,7 +60,7 @@ def blind_case_with(path=PHOTOGRAPH) -> Case:
     """A blind case of Ada's that has the file, made without the pages."""
     store = resources.cases()
     case = store.create_case("Sealed", examiner=ADA, blind=True)
-    store.file_evidence(case.id, open_evidence(path, max_bytes=10**9), actor=ADA)
+    store.items.file(case.id, open_evidence(path, max_bytes=10**9), actor=ADA)
     return case
 
 

@@ -112,8 +112,8 @@ def test_all_rows_are_filed_to_the_open_case(app):
     ended(lambda: resources.jobs().get(("filing of a batch", app.session_state[state.BATCH])))
     app.run()
     assert "3 of 3 files were filed and analyzed" in words(app)
-    assert resources.cases().items(case.id).total == 3
-    viewed = [entry for entry in resources.cases().log(case.id) if entry.action == Action.SCORE_VIEWED]
+    assert resources.cases().items.page(case.id).total == 3
+    viewed = [entry for entry in resources.cases().log.entries(case.id) if entry.action == Action.SCORE_VIEWED]
     assert len(viewed) == 3  # a decision from here on is not one before seeing the score
 
 
@@ -134,12 +134,12 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
     examined(app)
     store = resources.cases()
     case = store.create_case("blind", examiner="Ann", blind=True)
-    store.file_evidence(case.id, open_evidence(GENERATED, max_bytes=10**8), actor="Ann")
+    store.items.file(case.id, open_evidence(GENERATED, max_bytes=10**8), actor="Ann")
     app.run()
     assert "1 rows belong to blind cases" in words(app)
     assert list(app.dataframe[0].value["path"]) == ["desk/=cmd.jpg", "desk/photo.png"]
     table = resources.batch_store().get(app.session_state[state.BATCH]).table
-    left = csv_without(table, store.withheld(""))
+    left = csv_without(table, store.reviews.withheld(""))
     assert left.count(b"\r\n") == 3
     assert b"portrait" not in left
     assert csv_without(table, frozenset()) == table.read_bytes()

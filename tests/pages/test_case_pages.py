@@ -1,14 +1,17 @@
 """The pages of the group Record, and filing from those that examine, driven as a user would."""
 
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from faceloupe.media.evidence_file import evidence_from_bytes
+from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import panels
+from tests.cases.conftest import report_of
+from tests.conftest import PHOTOGRAPH
 from tests.pages.record import ADA, ITEM, SHA256, click, create, decide, go, name_examiner, press, sign
 from tests.pages.test_pages import words
 
@@ -19,6 +22,46 @@ def filed(app):
     go(create(app), "image")
     click(app, "sample-photograph")
     return click(app, "file")
+
+
+def case_with_report(report) -> None:
+    """A case of Ada's with the photograph and a filed report of it, made without the pages."""
+    store = resources.cases()
+    case = store.create_case("Harbor", examiner=ADA)
+    store.items.file(case.id, open_evidence(PHOTOGRAPH, max_bytes=10**9), actor=ADA)
+    store.runs.add(case.id, SHA256, report, {}, actor=ADA)
+
+
+def open_item(app):
+    """The page Case with the one item of the one case chosen."""
+    name_examiner(app)
+    (case,) = resources.cases().cases()
+    click(app, f"open-{case.id}")
+    go(app, "case")
+    return click(app, ITEM)
+
+
+def test_a_filed_report_with_fields_of_a_later_release_is_shown_and_they_are_named(app):
+    case_with_report(report_of(SHA256, mood="calm", reason="the score is high"))
+    text = words(open_item(app))
+    assert "The score is high" in text
+    assert "does not know: mood" in text
+
+
+def test_a_filed_report_with_a_wrong_type_is_one_sentence_and_the_decisions_stay(app, data_folder):
+    case_with_report(report_of(SHA256))
+    with closing(sqlite3.connect(data_folder / "cases.sqlite")) as connection:
+        (text,) = connection.execute("SELECT report FROM runs").fetchone()
+        wrong = text.replace('"score": 0.9', '"score": "high"')
+        connection.execute("DROP TRIGGER runs_no_update")
+        digest = hashlib.sha256(wrong.encode()).hexdigest()
+        connection.execute("UPDATE runs SET report = ?, report_sha256 = ?", (wrong, digest))
+        connection.commit()
+    at = open_item(app)
+    (problem,) = [error.value for error in at.error]
+    assert "cannot be shown" in problem
+    assert "score" in problem
+    assert "**Decision**" in words(at)
 
 
 def test_the_first_visit_has_no_case_and_no_examiner_and_the_pages_say_where_to_start(app):
@@ -58,12 +101,12 @@ def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
     assert "Filed already in case Harbor" in words(filed)
     assert "file" not in {button.key for button in filed.button}
     case_id = filed.session_state[state.CASE]
-    assert len(resources.cases().runs(case_id, SHA256)) == 1
+    assert len(resources.cases().runs.of_item(case_id, SHA256)) == 1
     click(go(filed, "case"), ITEM)
     text = words(filed)
     assert "log verified" in text
     assert "Error rates of single faces" in text
-    assert "score viewed" in [entry.action for entry in resources.cases().log(case_id)]
+    assert "score viewed" in [entry.action for entry in resources.cases().log.entries(case_id)]
 
 
 def test_without_a_case_the_page_says_how_long_a_result_is_kept(app):
@@ -108,17 +151,17 @@ def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(file
     assert "Received from the harbor office." in text
     assert ":material/check: Bo Second" in text
     store, case_id = resources.cases(), filed.session_state[state.CASE]
-    assert [note.text for note in store.notes(case_id)] == ["Received from the harbor office."]
-    assert store.notes(case_id, SHA256) == ()
-    assert [signed.reviewer for signed in store.sign_offs(case_id)] == ["Bo Second"]
-    assert {"note", "sign-off", "sign-off refused"} <= {entry.action for entry in store.log(case_id)}
+    assert [note.text for note in store.reviews.notes(case_id)] == ["Received from the harbor office."]
+    assert store.reviews.notes(case_id, SHA256) == ()
+    assert [signed.reviewer for signed in store.reviews.sign_offs(case_id)] == ["Bo Second"]
+    assert {"note", "sign-off", "sign-off refused"} <= {entry.action for entry in store.log.entries(case_id)}
 
 
 def test_many_items_are_shown_a_page_at_a_time_and_found_by_a_search(app):
     case_id = create(app).session_state[state.CASE]
     for number in range(45):
         evidence_file = evidence_from_bytes(b"%d" % number, f"frame {number:02}.jpg", max_bytes=100)
-        resources.cases().file_evidence(case_id, evidence_file, actor=ADA)
+        resources.cases().items.file(case_id, evidence_file, actor=ADA)
 
     def names():
         return [button.label.replace("\\", "") for button in app.button if button.key.startswith("item-")]
@@ -165,7 +208,7 @@ def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_fo
 def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
     monkeypatch.setattr(panels, "_ENTRIES", 2)
     table = go(filed, "case").dataframe[0].value
-    entries = resources.cases().log(filed.session_state[state.CASE])
+    entries = resources.cases().log.entries(filed.session_state[state.CASE])
     assert list(table["seq"]) == [len(entries), len(entries) - 1]
     assert f"The newest 2 of {len(entries)} entries" in words(filed)
 
@@ -173,6 +216,6 @@ def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
 def test_another_examiner_who_sees_a_filed_result_on_the_page_image_is_logged(filed):
     name_examiner(filed, "Cy Third")
     assert "Error rates" in words(go(filed, "image"))
-    log = resources.cases().log(filed.session_state[state.CASE])
+    log = resources.cases().log.entries(filed.session_state[state.CASE])
     views = [(entry.actor, json.loads(entry.parameters)["sha256"]) for entry in log if entry.action == "score viewed"]
     assert views == [(ADA, SHA256), ("Cy Third", SHA256)]

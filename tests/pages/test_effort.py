@@ -46,7 +46,7 @@ def words(at) -> str:
 
 
 def report(at):
-    return resources.analyses().get(at.session_state[state.RESULT]).report
+    return resources.analyses().get(at.session_state[state.RESULT]).report.to_builtins()
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -114,9 +114,9 @@ def test_what_is_filed_to_a_blind_case_is_analyzed_with_the_chosen_effort(app):
     choose(go(app, "image"), "quick")
     click(click(app, f"sample-{PHOTOGRAPH.stem}"), "file_blind")
     ended(resources.jobs().get(app.session_state[state.FILING_JOB]))
-    (item,) = store.items(case.id).items
-    (run,) = store.runs(case.id, item.sha256)
-    assert f'"model": "{OTHER_MODEL}"' in store.report_text(run.id)
+    (item,) = store.items.page(case.id).items
+    (run,) = store.runs.of_item(case.id, item.sha256)
+    assert f'"model": "{OTHER_MODEL}"' in store.runs.report_text(run.id)
 
 
 def test_a_batch_that_was_cut_short_is_gone_on_with_at_its_own_effort(app, batch_store):

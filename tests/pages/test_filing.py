@@ -29,8 +29,8 @@ def upload(at, path):
 
 def only_run(at):
     store, case_id = resources.cases(), at.session_state[state.CASE]
-    (item,) = store.items(case_id).items
-    (run,) = store.runs(case_id, item.sha256)
+    (item,) = store.items.page(case_id).items
+    (run,) = store.runs.of_item(case_id, item.sha256)
     return item, run
 
 
@@ -63,7 +63,7 @@ def test_a_video_is_filed_as_it_was_examined(app, clip):
     click(app, "file")
     assert "Filed already in case Harbor" in words(app)
     item, run = only_run(app)
-    report = resources.analyses().get(app.session_state[state.VIDEO_RESULT]).report
+    report = resources.analyses().get(app.session_state[state.VIDEO_RESULT]).report.to_builtins()
     assert (item.name, item.media_type, run.outcome) == ("still.mp4", "video", report["outcome"])
     assert any(name.endswith("-filmstrip.png") for name in run.pictures)
 
@@ -76,8 +76,8 @@ def test_a_video_is_filed_to_a_blind_case_under_the_chosen_options_and_shows_not
     assert "log10 LR" not in text
     assert not app.get("plotly_chart")
     item, run = only_run(app)
-    assert '"frames": 2' in resources.cases().report_text(run.id)
-    assert resources.cases().item(app.session_state[state.CASE], item.sha256, viewer=ADA).hidden
+    assert '"frames": 2' in resources.cases().runs.report_text(run.id)
+    assert resources.cases().items.get(app.session_state[state.CASE], item.sha256, viewer=ADA).hidden
 
 
 def in_the_way(folder):
@@ -100,8 +100,8 @@ def test_a_blind_filing_that_fails_says_why_and_tells_the_log(app, data_folder, 
     assert "the data folder" in text.lower()
     assert "Error rates" not in text
     store, case_id = resources.cases(), app.session_state[state.CASE]
-    assert store.items(case_id).total == items
-    assert store.log(case_id)[-1].action == ("run failed" if items else "intake failed")
+    assert store.items.page(case_id).total == items
+    assert store.log.entries(case_id)[-1].action == ("run failed" if items else "intake failed")
 
 
 def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_decided_it(app):
@@ -114,7 +114,7 @@ def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_deci
     assert "Error rates" not in text
     assert not app.get("image")
     assert not app.get("download_button")
-    resources.cases().decide(
+    resources.cases().reviews.decide(
         case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner="ada  EXAMPLE"
     )
     text = words(app.run())
@@ -124,7 +124,9 @@ def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_deci
 
 def test_nobody_in_particular_sees_what_any_blind_case_keeps(app):
     case = blind_case_with()
-    resources.cases().decide(case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner=ADA)
+    resources.cases().reviews.decide(
+        case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner=ADA
+    )
     go(app, "image")
     text = words(click(app, "sample-photograph"))
     assert KEPT in text

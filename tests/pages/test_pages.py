@@ -59,7 +59,7 @@ def test_page_and_command_line_give_one_score(app, capsys, path):
     assert not app.exception
     from faceloupe.ui import resources
 
-    shown = resources.analyses().get(app.session_state[state.RESULT]).report
+    shown = resources.analyses().get(app.session_state[state.RESULT]).report.to_builtins()
     assert main.main(["analyze", str(path), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert shown["score"] == pytest.approx(report["score"], abs=1e-6)
@@ -167,7 +167,7 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
     from faceloupe.analysis.pipeline import Analysis
-    from faceloupe.report.drawing.overlays import Canvas
+    from faceloupe.analysis.results import Canvas
     from faceloupe.ui.resources import AnalysisKey, AnalysisStore
 
     canvas = Canvas.of(np.zeros((100, 100, 3), np.uint8))

@@ -30,7 +30,9 @@ def previewed(at):
 
 
 def exports(case_id):
-    return [json.loads(entry.parameters) for entry in resources.cases().log(case_id) if entry.action == "export"]
+    return [
+        json.loads(entry.parameters) for entry in resources.cases().log.entries(case_id) if entry.action == "export"
+    ]
 
 
 def test_the_report_is_previewed_and_offered_as_files(filed):
@@ -49,7 +51,7 @@ def test_the_report_is_drawn_anew_only_where_the_case_or_its_look_has_changed(fi
     first = previewed(go(filed, "report"))
     assert previewed(filed.run()) == first  # its time of creation would differ
     case_id = filed.session_state[state.CASE]
-    resources.cases().add_note(case_id, "A note", author=ADA)
+    resources.cases().reviews.add_note(case_id, "A note", author=ADA)
     second = previewed(filed.run())
     assert second != first
     filed.selectbox(key="language_input").select("de").run()
@@ -71,7 +73,7 @@ def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):
     assert files["a.pdf"].startswith(b"%PDF")
     assert json.loads(files["a.json"])["case"]["id"] == case_id
     assert zipfile.is_zipfile(io.BytesIO(files[f"faceloupe-case-{case_id}.zip"]))
-    assert resources.cases().verify_log(case_id).ok
+    assert resources.cases().log.verify(case_id).ok
 
 
 def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, data_folder):

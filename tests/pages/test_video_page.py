@@ -65,7 +65,7 @@ def wait_for(holds):
 
 
 def shown(at):
-    return resources.analyses().get(at.session_state[state.VIDEO_RESULT]).report
+    return resources.analyses().get(at.session_state[state.VIDEO_RESULT]).report.to_builtins()
 
 
 def captions_of_pictures(at):

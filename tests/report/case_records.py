@@ -2,10 +2,13 @@
 
 import copy
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faceloupe.report.build import to_json, tool
+import msgspec
+
+from faceloupe.report.build import build, tool
 from faceloupe.report.write import pictures_of
 
 NAME, EXAMINER = "Portrait dispute", "A. Weber"
@@ -23,12 +26,13 @@ def run(analysis, pictures: Pictures, number: int = 1) -> dict[str, Any]:
     for name, content in pictures_of(analysis).items():
         named[name] = sha256(content)
         pictures[named[name]] = content
-    report = copy.deepcopy(analysis.report)
+    text = build(analysis).to_json()
+    report = json.loads(text)
     return {
         "id": f"run-{number}",
         "created_utc": report["created_utc"],
         "actor": EXAMINER,
-        "report_sha256": sha256(to_json(report)),
+        "report_sha256": sha256(text),
         "report": report,
         "pictures": named,
     }
@@ -102,7 +106,7 @@ def case(items: Sequence[dict[str, Any]], *, blind: bool = False, **changes: Any
             "schema_version": "1",
             "kind": "case",
             "created_utc": START.format(minute=45),
-            "tool": tool(),
+            "tool": msgspec.to_builtins(tool()),
             "case": {
                 "id": "2026-0302-7f3a",
                 "name": NAME,

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from faceloupe.scoring.calibration import Calibrator, log10_likelihood_ratio, verbal_equivalent
+from faceloupe.scoring.calibration import Calibrator, log10_likelihood_ratio
 
 CALIBRATOR = Calibrator("t", "platt", 0.5, -0.25, (), "test")
 KNOTS = ((-2.0, -3.0), (0.0, 0.5), (1.0, 4.0))
@@ -55,18 +55,3 @@ def test_the_likelihood_ratio_is_the_posterior_odds_at_even_priors():
 @pytest.mark.parametrize(("score", "bound"), [(0.0, -1.5), (1e-30, -1.5), (1.0, 2.0), (1 - 1e-12, 2.0)])
 def test_the_likelihood_ratio_never_exceeds_what_the_data_support(score, bound):
     assert log10_likelihood_ratio(score, (-1.5, 2.0)) == bound
-
-
-@pytest.mark.parametrize(
-    ("log10_lr", "words"),
-    [
-        (0.0, "no support for either proposition"),
-        (0.9, "weak support for manipulation"),
-        (-1.5, "moderate support for authenticity"),
-        (2.5, "moderately strong support for manipulation"),
-        (3.5, "strong support for manipulation"),
-        (4.5, "very strong support for manipulation"),
-    ],
-)
-def test_the_words_follow_the_scale(log10_lr, words):
-    assert verbal_equivalent(log10_lr) == words

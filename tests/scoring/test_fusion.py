@@ -19,6 +19,7 @@ from faceloupe.scoring.decision import in_scope, which_kind
 from faceloupe.types import Box, Familiarity, Outcome, PropositionFinding
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.report_json import report_json
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def folder(tmp_path):
 
 @pytest.fixture(scope="module")
 def report(standard) -> dict:
-    return analyze(GENERATED, standard, explain=False).report
+    return report_json(analyze(GENERATED, standard, explain=False))
 
 
 class _Speaks:
@@ -91,7 +92,7 @@ def test_a_processor_without_bfloat16_comes_to_the_same_outcome(standard, monkey
             monkeypatch.setattr(member.scorer, "_encoder", exact)
     other = replace(standard, scorer=scorer)
     for path in (GENERATED, PHOTOGRAPH):
-        found, expected = (analyze(path, one, explain=False).report for one in (other, standard))
+        found, expected = (report_json(analyze(path, one, explain=False)) for one in (other, standard))
         assert found["outcome"] == expected["outcome"]
         assert found["score"] == pytest.approx(expected["score"], abs=0.02)
     assert head is not None
@@ -154,7 +155,7 @@ def test_between_frames_that_the_expert_saw_its_word_is_interpolated():
 
 def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard, portrait, tmp_path):
     write_clip(tmp_path / "clip.mp4", [np.roll(portrait[:, 100:900], shift, 1)[::2, ::2] for shift in range(0, 60, 4)])
-    found = analyze(tmp_path / "clip.mp4", standard, explain=False).report
+    found = report_json(analyze(tmp_path / "clip.mp4", standard, explain=False))
     observations = [face for frame in found["frames"] for face in frame["faces"]]
     fusion = standard.scorer.record.fusion
     assert 0 < sum(face["by_expert"] for face in observations) <= fusion.frames

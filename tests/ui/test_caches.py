@@ -3,20 +3,34 @@
 import numpy as np
 import pytest
 
-from faceloupe.analysis.pipeline import Analysis, FrameExplanation
+from faceloupe.analysis.pipeline import FrameExplanation
+from faceloupe.analysis.results import Analysis, Timing
+from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
+from faceloupe.models.record import find_record
+from faceloupe.report.build import ReportedAnalysis
+from faceloupe.types import Outcome, TrackFinding
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, FrameStore
 from faceloupe.ui.jobs import tasks
-from tests.ui.reports import track
+from tests.ui.reports import report, track
 
 MP4 = b"\0\0\0\x18ftypisom" + bytes(12)
 KEYS = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
 
 
+def analyzed(*tracks: TrackFinding) -> ReportedAnalysis:
+    """An analysis of a made-up video with these tracks."""
+    record = find_record(weights_folder(), Settings(effort="quick").model_id)
+    evidence = evidence_from_bytes(MP4, "clip.mp4", max_bytes=100).evidence
+    result = (Outcome.INCONCLUSIVE, "made up", Timing())
+    analysis = Analysis(evidence, record, (record,), Settings(effort="quick"), *result, tracks=tracks)
+    return ReportedAnalysis(report({1: [0.2]}), analysis)
+
+
 def test_a_video_is_kept_with_its_file_and_both_count():
     upload = evidence_from_bytes(bytes(1_000_000), "clip.mp4", max_bytes=2_000_000)
-    analysis = Analysis({}, None, tracks=(track([0.2, 0.3]),))
+    analysis = analyzed(track([0.2, 0.3]))
     store = AnalysisStore(capacity_bytes=2_500_000)
     for key in KEYS:
         store.put(key, analysis, upload)
@@ -30,7 +44,7 @@ def test_a_video_is_kept_with_its_file_and_both_count():
 )
 def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, content, tmp_path, analyzer, settings):
     """The first may be gone by now, or changed."""
-    store, analysis, kept = AnalysisStore(), Analysis({}, None), []
+    store, analysis, kept = AnalysisStore(), analyzed(), []
     steps = {"progress": lambda *_: None, "cancel": lambda: False}
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
@@ -56,7 +70,7 @@ def test_a_video_is_no_still(analyzer):
 
 
 def test_thumbnails_of_a_video_count():
-    analysis = Analysis({}, None, tracks=(track([0.2] * 100),))
+    analysis = analyzed(track([0.2] * 100))
     thumbs = sum(len(observation.thumb) for observation in analysis.tracks[0].observations)
     store = AnalysisStore(capacity_bytes=2 * thumbs)
     for key in KEYS:

@@ -89,7 +89,7 @@ def walk(page: Page, address: str, folder: Path) -> None:
     shoot(page, "report", 1000, PICTURES)
     files = [download(page, label, folder) for label in ("HTML", "PDF", "Case JSON", "Export bundle")]
     (case,) = CaseStore(folder / "data").cases()
-    log = CaseStore(folder / "data").log(case.id)
+    log = CaseStore(folder / "data").log.entries(case.id)
     exported = {json.loads(entry.parameters)["file_sha256"] for entry in log if entry.action == "export"}
     expect(exported == {sha256(path) for path in files}, "each of the four downloads is in the log, by its SHA-256")
     check(folder, files[-1], case.id)

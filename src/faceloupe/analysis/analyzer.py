@@ -1,10 +1,9 @@
-"""What every examination needs: the loaded networks, a watch over the work, and the shape of the result."""
+"""What every analysis needs: the loaded networks, and a watch over the work."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +14,11 @@ from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.quality import assess
 from faceloupe.faces.upright import roll, upright
 from faceloupe.media.sandbox.client import start
-from faceloupe.report.drawing.overlays import Canvas
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer, Reading
 from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality, Outcome, Progress, TrackFinding
+from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality, Outcome, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +54,6 @@ class Analyzer:
         start()  # of what decodes, meanwhile
         scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
         return cls(FaceDetector(settings), scorer, settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """An analysis: the canonical report, and the pixels that drawings are made of.
-
-    Attributes:
-        report: see ``report.build``.
-        canvas: of the picture; None for a video, and where the file could not be decoded.
-        faces: findings in a still, in the order of the report.
-        tracks: findings in a video, likewise.
-    """
-
-    report: dict[str, Any]
-    canvas: Canvas | None = field(repr=False)
-    faces: tuple[FaceFinding, ...] = ()
-    tracks: tuple[TrackFinding, ...] = ()
 
 
 class RunContext:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from faceloupe.analysis.analyzer import Analysis, Analyzer, Candidate, Pass, RunContext, candidate, finding
+from faceloupe.analysis.analyzer import Analyzer, Candidate, Pass, RunContext, candidate, finding
+from faceloupe.analysis.results import Analysis, Canvas, Timing
 from faceloupe.config import Settings
 from faceloupe.faces.upright import find
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import Decode, decode
-from faceloupe.report.build import Timing, build
-from faceloupe.report.drawing.overlays import Canvas
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import of_image, withheld
 from faceloupe.types import FaceFinding
@@ -49,20 +48,20 @@ def examine(
     smallest = analyzer.detector.smallest_sought(width, height)
     outcome, reason, decisive = of_image(findings, smallest_px=smallest)
     timing = Timing(decode_s, detect_s, context.lap(), explain_s, context.total)
-    report = build(
+    return Analysis(
         evidence,
         analyzer.scorer.record,
+        analyzer.scorer.components,
         settings,
-        findings,
-        components=analyzer.scorer.components,
-        outcome=outcome,
-        reason=reason,
+        outcome,
+        reason,
+        timing,
         decisive=decisive,
         notes=(*picture.notes, *_turns(findings)),
         shown=picture.shown,
-        timing=timing,
+        canvas=Canvas.of(picture.rgb),
+        faces=tuple(findings),
     )
-    return Analysis(report, Canvas.of(picture.rgb), tuple(findings))
 
 
 def _turns(faces: Sequence[FaceFinding]) -> list[str]:

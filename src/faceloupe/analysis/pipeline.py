@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from faceloupe.analysis import image, video
-from faceloupe.analysis.analyzer import Analysis, Analyzer, RunContext
+from faceloupe.analysis.analyzer import Analyzer, RunContext
 from faceloupe.analysis.preview import Preview, previews
+from faceloupe.analysis.results import Analysis, Timing
 from faceloupe.analysis.video import FrameExplanation, explain_frame
 from faceloupe.config import Sampling
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence
 from faceloupe.media.sandbox.image import Decode, decode
-from faceloupe.report.build import Timing, build
 from faceloupe.types import Cancel, Outcome, Progress
 
 __all__ = [
@@ -52,7 +52,7 @@ def analyze(
         decode: gives the picture of a still, for whoever has it decoded ahead.
 
     Returns:
-        Always a report; a file that cannot be decoded has the outcome ``error`` and the reason in it.
+        Always an analysis; a file that cannot be decoded has the outcome ``error`` and the reason in it.
 
     Raises:
         UsageError: there is no such file, it cannot be opened, or the settings ask for what it does not have.
@@ -71,16 +71,12 @@ def analyze(
     try:
         return way(evidence_file, analyzer, settings=settings, explain=explain, context=context)
     except EvidenceError as problem:
-        report = build(
+        return Analysis(
             evidence_file.evidence,
             analyzer.scorer.record,
+            analyzer.scorer.components,
             settings,
-            (),
-            components=analyzer.scorer.components,
-            outcome=Outcome.ERROR,
-            reason=str(problem),
-            decisive=None,
-            notes=(),
-            timing=Timing(total_s=context.total),
+            Outcome.ERROR,
+            str(problem),
+            Timing(total_s=context.total),
         )
-        return Analysis(report, None)

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from faceloupe.analysis.results import Canvas
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
-from faceloupe.report.drawing.overlays import Canvas
 
 _FRAMES = 8  # of a video
 

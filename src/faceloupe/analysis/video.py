@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from faceloupe.analysis.analyzer import Analysis, Analyzer, Candidate, RunContext, candidate, finding
+from faceloupe.analysis.analyzer import Analyzer, Candidate, RunContext, candidate, finding
 from faceloupe.analysis.prefetch import ahead
+from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.quality import QualityGates, doubt
@@ -18,8 +19,6 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
 from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.models.record import ModelRecord
-from faceloupe.report.build import Timing, build
-from faceloupe.report.build_video import VideoAnalysis, segment
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import Consulted, FaceScorer
@@ -35,7 +34,16 @@ from faceloupe.scoring.decision import (
     withheld,
 )
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import DetectedFace, FaceFinding, FaceObservation, Outcome, PersonFinding, Pooled, TrackFinding
+from faceloupe.types import (
+    DetectedFace,
+    FaceFinding,
+    FaceObservation,
+    Outcome,
+    PersonFinding,
+    Pooled,
+    Segment,
+    TrackFinding,
+)
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
 _BATCHES_AHEAD = 1  # decoded while those before are examined
@@ -85,9 +93,10 @@ def examine(
         frames=len(followed.frames),
         unread=len(unread),
     )
-    part = segment(settings.from_s, settings.to_s, facts.duration_s)
+    last_s = max(time_s for time_s, _ in followed.frames.values())
+    part = Segment.asked_for(settings.from_s, settings.to_s, duration_s=facts.duration_s, last_s=last_s)
     if part:
-        reason += f"; only {part[0]:.2f} s to {part[1]:.2f} s of the video were analyzed"
+        reason += f"; only {part.start_s:.2f} s to {part.end_s:.2f} s of the video were analyzed"
     evidence = replace(
         evidence_file.evidence,
         width=facts.width,
@@ -96,21 +105,20 @@ def examine(
         frame_rate=None if facts.frame_rate is None else float(facts.frame_rate),
         frame_count=facts.frame_count,
     )
-    report = build(
+    return Analysis(
         evidence,
         analyzer.scorer.record,
+        analyzer.scorer.components,
         settings,
-        (),
-        components=analyzer.scorer.components,
-        outcome=outcome,
-        reason=reason,
+        outcome,
+        reason,
+        Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, context.total),
         decisive=decisive,
         notes=notes,
         shown=facts.shown,
-        timing=Timing(followed.decode_s, followed.detect_s, followed.score_s, explain_s, context.total),
-        seen=VideoAnalysis(facts, followed.frames, sampler.cuts, people, findings, unread, part, persons),
+        tracks=tuple(findings),
+        video=VideoAnalysis(facts, followed.frames, sampler.cuts, people, unread, part, persons),
     )
-    return Analysis(report, None, tracks=tuple(findings))
 
 
 def _losses(unread: dict[int, float], damaged: int) -> list[str]:

@@ -1,8 +1,10 @@
 """Whether the members of a bundle agree: the case report, the log, and the files that they name."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+
+import msgspec
 
 from faceloupe.bundle import format
 from faceloupe.bundle.format import Manifest
@@ -10,25 +12,31 @@ from faceloupe.bundle.reader import Archive
 from faceloupe.bundle.stream import Item, LogEntry, Rest, parts
 from faceloupe.cases.audit_log import Action, Entry, Head, canonical
 from faceloupe.cases.audit_verify import ExpectedHeads, check
-from faceloupe.errors import BundleError
+from faceloupe.errors import BundleError, ReportError
+from faceloupe.report.case_schema import (
+    CaseRecord,
+    DecisionRecord,
+    ItemRecord,
+    NoteRecord,
+    RunRecord,
+    SignOffRecord,
+)
 
-Report = Mapping[str, Any]
-_VIEWS = {  # what people say: where it stands in a case report, and by what name whoever said it
-    Action.NOTE: ("notes", "author"),
-    Action.DECISION: ("decisions", "examiner"),
-    Action.SIGN_OFF: ("sign_offs", "reviewer"),
-}
+_STATEMENTS = (Action.NOTE, Action.DECISION, Action.SIGN_OFF)  # what people say
 
 
 def log_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
-    """What is wrong with ``log.jsonl``: its chain, or its end.
+    """Check ``log.jsonl``: its chain, and its end.
+
+    Yields:
+        What is wrong, one sentence each.
 
     Raises:
-        BundleError: it cannot be read, or a line of it is no entry.
+        BundleError: it cannot be read, or a line of it is not an entry.
     """
-    found = check(_entries(archive, manifest), ExpectedHeads(Head(manifest.case_id, *_end(manifest))))
-    if not found.ok:
-        yield f"{format.LOG}: {found.reason}"
+    chain = check(_entries(archive, manifest), ExpectedHeads(Head(manifest.case_id, *_end(manifest))))
+    if not chain.ok:
+        yield f"{format.LOG}: {chain.reason}"
 
 
 def _end(manifest: Manifest) -> tuple[int, str]:
@@ -49,21 +57,24 @@ def _entries(archive: Archive, manifest: Manifest) -> Iterator[Entry]:
 
 
 def case_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
-    """What in ``case.json`` is not in the log or in the members it names, and the other way around.
+    """Compare ``case.json`` with the log and with the members that it names.
 
     Both are read a piece at a time: of an item and of an entry no more than its hashes is kept.
+
+    Yields:
+        What one of them has and the other has not, one sentence each.
 
     Raises:
         BundleError: a member cannot be read, or does not have the form it should.
     """
     try:
         yield from _Consistency(archive, manifest).problems()
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+    except (ReportError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise BundleError(f"{format.CASE} does not have the form of a case report.") from None
 
 
 class _Consistency:
-    """What the log tells, and what was found of it so far in the case report."""
+    """What the log tells, and what has been read so far of the case record."""
 
     def __init__(self, archive: Archive, manifest: Manifest) -> None:
         self._archive, self._manifest = archive, manifest
@@ -71,67 +82,82 @@ class _Consistency:
         self._strays = {name for name in self._hashes if name.startswith(("reports/", "pictures/"))}
         self._filed: set[str] = set()
         self._items: Counter[str] = Counter()
-        self._logged: dict[str, str] = {}  # run -> canonical parameters
+        self._logged_runs: dict[str, str] = {}  # run -> canonical parameters
         self._runs = 0
-        self._told = {action: Counter() for action in _VIEWS}
-        self._said = {action: Counter() for action in _VIEWS}
-        for line in archive.lines(format.LOG):
-            self._read(format.parsed(line, format.LOG))
+        self._logged: dict[str, Counter[str]] = {action: Counter() for action in _STATEMENTS}
+        self._recorded: dict[str, Counter[str]] = {action: Counter() for action in _STATEMENTS}
+        for entry in _entries(archive, manifest):
+            self._read(entry)
 
-    def _read(self, entry: Report) -> None:
-        action, parameters = entry["action"], entry["parameters"]
-        if action == Action.INTAKE:
+    def _read(self, entry: Entry) -> None:
+        parameters = json.loads(entry.parameters)
+        if entry.action == Action.INTAKE:
             self._filed.add(parameters["sha256"])
-        elif action == Action.RUN:
-            self._logged[parameters["run"]] = canonical(parameters)
-        elif action in self._told:
-            self._told[action][canonical([entry["utc"], entry["actor"], parameters])] += 1
+        elif entry.action == Action.RUN:
+            self._logged_runs[parameters["run"]] = entry.parameters
+        elif entry.action in self._logged:
+            self._logged[entry.action][canonical([entry.utc, entry.actor, parameters])] += 1
 
     def problems(self) -> Iterator[str]:
-        lines, same, rest = self._archive.lines(format.LOG), True, {}
+        """Read the case record, and yield what is wrong with it."""
+        lines, same, frame = self._archive.lines(format.LOG), True, None
         for part in parts(self._archive.lines(format.CASE)):
             match part:
-                case Item(item):
-                    self._items[item["sha256"]] += 1
-                    self._hear(item, item["sha256"])
-                    for run in item["runs"]:
+                case Item(text):
+                    item = ItemRecord.from_json(text)
+                    self._items[item.sha256] += 1
+                    self._record(item, item.sha256)
+                    for run in item.runs:
                         yield from self._run(item, run)
-                case LogEntry(entry):
-                    same &= f"{canonical(entry)}\n".encode() == next(lines, b"")
-                case Rest(rest):
-                    pass
-        if rest["case"]["id"] != self._manifest.case_id:
-            yield f"{format.CASE} belongs to the case {rest['case']['id']}, but the bundle to {self._manifest.case_id}."
-        if (rest["log"]["head_sha256"], not same, next(lines, None)) != (_end(self._manifest)[1], False, None):
+                case LogEntry(text):
+                    same &= f"{canonical(json.loads(text))}\n".encode() == next(lines, b"")
+                case Rest(text):
+                    frame = CaseRecord.from_json(text)
+        if frame is None:
+            raise BundleError(f"{format.CASE} is empty.")
+        if frame.case.id != self._manifest.case_id:
+            yield f"{format.CASE} belongs to the case {frame.case.id}, but the bundle to {self._manifest.case_id}."
+        if (frame.log.head_sha256, not same, next(lines, None)) != (_end(self._manifest)[1], False, None):
             yield f"The log in {format.CASE} differs from {format.LOG}."
-        self._hear(rest, None)
+        self._record(frame, None)
         yield from self._whole()
 
-    def _hear(self, part: Report, sha256: str | None) -> None:
+    def _record(self, part: ItemRecord | CaseRecord, sha256: str | None) -> None:
         """Note what people said about an item, or about the case."""
-        for action, (key, who) in _VIEWS.items():
-            for one in part.get(key, ()):
-                kept = {name: value for name, value in one.items() if name not in ("utc", who)}
-                self._said[action][canonical([one["utc"], one[who], kept | {"sha256": sha256}])] += 1
+        for note in part.notes:
+            self._statement(Action.NOTE, note, note.author, sha256)
+        for sign_off in part.sign_offs:
+            self._statement(Action.SIGN_OFF, sign_off, sign_off.reviewer, sha256)
+        for decision in part.decisions if isinstance(part, ItemRecord) else ():
+            self._statement(Action.DECISION, decision, decision.examiner, sha256)
 
-    def _run(self, item: Report, run: Report) -> Iterator[str]:
+    def _statement(
+        self, action: Action, statement: NoteRecord | DecisionRecord | SignOffRecord, person: str, sha256: str | None
+    ) -> None:
+        """Note a statement as its entry in the log would have it."""
+        parameters = msgspec.to_builtins(statement)
+        for name in ("utc", "author", "examiner", "reviewer"):  # beside the parameters, not among them
+            parameters.pop(name, None)
+        self._recorded[action][canonical([statement.utc, person, parameters | {"sha256": sha256}])] += 1
+
+    def _run(self, item: ItemRecord, run: RunRecord) -> Iterator[str]:
         self._runs += 1
-        name = format.report_name(run["id"])
-        pictures = {format.picture_name(sha256): sha256 for sha256 in run["pictures"].values()}
+        name = format.report_name(run.id)
+        pictures = {format.picture_name(sha256): sha256 for sha256 in run.pictures.values()}
         self._strays -= {name, *pictures}
-        facts = {"sha256": item["sha256"], "run": run["id"], "report_sha256": run["report_sha256"]}
-        if self._logged.get(run["id"]) != canonical(facts | {"pictures": run["pictures"]}):
-            yield f"Run {run['id']} in {format.CASE} is not the one recorded in the log."
-        if self._hashes.get(name) != run["report_sha256"]:
+        facts = {"sha256": item.sha256, "run": run.id, "report_sha256": run.report_sha256, "pictures": run.pictures}
+        if self._logged_runs.get(run.id) != canonical(facts):
+            yield f"Run {run.id} in {format.CASE} is not the one recorded in the log."
+        if self._hashes.get(name) != run.report_sha256:
             yield f"{name} is not the report that was filed: its hash differs from the one in the case report."
-        elif canonical(format.parsed(self._archive.read(name), name)) != canonical(run["report"]):
+        elif canonical(format.parsed(self._archive.read(name), name)) != canonical(json.loads(bytes(run.report_json))):
             yield f"{name} is not the report in {format.CASE}."
         for picture, sha256 in pictures.items():
             if self._hashes.get(picture) != sha256:
                 yield f"{picture} is not the picture that was filed: its hash differs, or it is missing."
 
     def _whole(self) -> Iterator[str]:
-        """What is missing, or more than it should be, once all was read."""
+        """Yield what is missing, or more than it should be, once all was read."""
         if self._items != Counter(self._filed):
             yield f"The items of {format.CASE} are not those recorded as filed in the log."
         evidence = {format.evidence_name(sha256) for sha256 in self._items} if self._manifest.with_evidence else set()
@@ -141,10 +167,10 @@ class _Consistency:
         for name in sorted(evidence & present):
             if format.evidence_name(self._hashes[name]) != name:
                 yield f"{name} is not the evidence that was filed: its hash differs."
-        if len(self._logged) - self._runs != self._manifest.withheld_runs:
-            yield f"The log records {len(self._logged)} runs, but {format.CASE} has {self._runs}."
+        if len(self._logged_runs) - self._runs != self._manifest.withheld_runs:
+            yield f"The log records {len(self._logged_runs)} runs, but {format.CASE} has {self._runs}."
         for name in sorted(self._strays):
             yield f"{name} belongs to no run of the case."
-        for action, counted in self._told.items():
-            if counted != self._said[action]:
+        for action, statements in self._logged.items():
+            if statements != self._recorded[action]:
                 yield f"The {action}s in {format.CASE} are not those recorded in the log."

@@ -1,23 +1,27 @@
 """Writing a case as a bundle: item by item, so that a case may be larger than the memory."""
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO
+
+import msgspec
 
 from faceloupe import __version__
 from faceloupe.bundle import format
 from faceloupe.bundle.format import Manifest, Member
 from faceloupe.bundle.items_csv import COLUMNS, row
 from faceloupe.bundle.signing import fingerprint, public_pem, signing_key
-from faceloupe.cases.audit_log import canonical
-from faceloupe.cases.case_record import CaseReport, open_case_report
+from faceloupe.cases.audit_log import START, canonical
+from faceloupe.cases.case_record import StreamedRecord, open_case_record
 from faceloupe.cases.records import stamp
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError
+from faceloupe.report.case_schema import CaseRecord, ItemRecord
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.html import render_html
 from faceloupe.report.document.images import Fetch
@@ -36,7 +40,7 @@ class Exported:
 
     Attributes:
         manifest_sha256: hash of the manifest; the log has it.
-        fingerprint: of the key that signed, see ``keys.fingerprint``.
+        fingerprint: of the key that signed, see ``signing.fingerprint``.
         withheld_runs: how many the blind case keeps from whom it was exported for, and are not in the bundle.
         drawn: whether the report is in it as HTML and PDF.
         log_good: whether the chain of the case's log was found good; a bundle of a broken one fails its check.
@@ -53,9 +57,9 @@ class Exported:
 class _Hashed:
     """A stream that is written through, and hashed on the way."""
 
-    stream: BinaryIO
+    stream: IO[bytes]
     size: int = 0
-    digest: Any = field(default_factory=hashlib.sha256)
+    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def write(self, content: bytes) -> int:
         self.digest.update(content)
@@ -98,19 +102,19 @@ class _Contents:
     withheld: int = 0
     pictures: set[str] = field(default_factory=set)
     rows: list[tuple[object, ...]] = field(default_factory=list)
-    whole: list[dict[str, Any]] = field(default_factory=list)
+    whole: list[ItemRecord] = field(default_factory=list)
 
     @property
     def drawn(self) -> bool:
         return len(self.evidence) <= self.most
 
-    def passing(self, items: Iterable[dict[str, Any]], step: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+    def passing(self, items: Iterable[ItemRecord], step: Callable[[int], None]) -> Iterator[ItemRecord]:
         for number, item in enumerate(items, 1):
             step(number)
-            self.evidence.append(item["sha256"])
-            self.runs += [run["id"] for run in item["runs"]]
-            self.withheld += item["runs_withheld"]
-            self.pictures.update(sha256 for run in item["runs"] for sha256 in run["pictures"].values())
+            self.evidence.append(item.sha256)
+            self.runs += [run.id for run in item.runs]
+            self.withheld += item.runs_withheld
+            self.pictures.update(sha256 for run in item.runs for sha256 in run.pictures.values())
             self.rows.append(row(item))
             if self.drawn:
                 self.whole.append(item)
@@ -152,34 +156,33 @@ def export_case(
     texts_in(language)
     total = store.case(case_id).items  # before a key is made for it
     key = signing_key(store.folder)
-    store.view_all(case_id, examiner=actor)
-    tell = progress or (lambda _stage, _share: None)
-    found: list[Exported] = []
+    store.reviews.view_all(case_id, examiner=actor)
+    progress = progress or (lambda _stage, _share: None)
+    exports: list[Exported] = []
 
     def collected(number: int) -> None:
-        tell("Collecting", min(number / total, 1.0) if total else 1.0)  # some may have come in since
+        progress("Collecting", min(number / total, 1.0) if total else 1.0)  # some may have come in since
 
     def fill(path: Path) -> None:
         contents = _Contents(most_drawn)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             writer = _Writer(archive)
-            with open_case_report(store, case_id, viewer=actor) as report:
-                entries = _write_case(writer, replace(report, items=contents.passing(report.items, collected)))
+            with open_case_record(store, case_id, viewer=actor) as streamed:
+                entries = _write_case(writer, replace(streamed, items=contents.passing(streamed.items, collected)))
                 withheld = contents.withheld
                 drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
-                record = replace(report, items=iter(contents.whole)).as_dict() if drawn else None
-                log = report.log
-            _write_parts(writer, store, contents, with_evidence, tell)
+                record = replace(streamed, items=iter(contents.whole)).whole() if drawn else None
+                log = streamed.frame.log
+            _write_parts(writer, store, contents, with_evidence, progress)
             if record is not None:
-                style = {"letterhead": letterhead or Letterhead(""), "language": language}
-                _draw(writer, record, store.picture, tell, **style)
+                _draw(writer, record, store.runs.picture, progress, letterhead or Letterhead(""), language=language)
             writer.add(format.PUBLIC_KEY, public_pem(key.public_key()))
             manifest = Manifest(
                 created_utc=stamp(store.clock()),
                 tool_version=__version__,
                 case_id=case_id,
                 log_entries=entries,
-                log_head_sha256=log.head_sha256,
+                log_head_sha256=log.head_sha256 or START,
                 with_evidence=with_evidence,
                 withheld_runs=withheld,
                 members=tuple(sorted(writer.members, key=lambda member: member.name)),
@@ -191,27 +194,27 @@ def export_case(
             fingerprint=fingerprint(key.public_key()),
             withheld_runs=withheld,
             drawn=drawn,
-            log_good=log.ok,
+            log_good=log.verified,
         )
         with path.open("rb") as stream:
             facts = {"file": target.name, "file_sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
         facts |= {"manifest_sha256": exported.manifest_sha256, "key_sha256": exported.fingerprint}
-        store.record_export(case_id, actor=actor, parameters=facts | {"with_evidence": with_evidence})
-        found.append(exported)
+        store.log.record_export(case_id, actor=actor, parameters=facts | {"with_evidence": with_evidence})
+        exports.append(exported)
 
     publish_file(fill, target)
-    return found[0]
+    return exports[0]
 
 
-def _write_case(writer: _Writer, report: CaseReport) -> int:
-    """Write the case report and the log; returns how many entries the log has."""
+def _write_case(writer: _Writer, record: StreamedRecord) -> int:
+    """Write the case record and the log; returns how many entries the log has."""
     entries = 0
     with writer.member(format.CASE) as stream:
-        for piece in report.pieces():
+        for piece in record.pieces():
             stream.write(piece.encode())
     with writer.member(format.LOG) as stream:
-        for entry in report.entries():
-            stream.write(f"{canonical(entry)}\n".encode())
+        for entry in record.entries():
+            stream.write(f"{canonical(msgspec.to_builtins(entry))}\n".encode())
             entries += 1
     return entries
 
@@ -227,16 +230,16 @@ def _write_parts(
     def step() -> None:
         nonlocal done
         done += 1
-        progress("Transaction", done / total)
+        progress("Writing", done / total)
 
     for run_id in contents.runs:
-        writer.add(format.report_name(run_id), store.report_text(run_id).encode())
+        writer.add(format.report_name(run_id), store.runs.report_text(run_id).encode())
         step()
     for sha256 in sorted(contents.pictures):
-        writer.add(format.picture_name(sha256), store.picture(sha256))
+        writer.add(format.picture_name(sha256), store.runs.picture(sha256))
         step()
     for sha256 in evidence:
-        with store.open_evidence(sha256).open() as kept, writer.member(format.evidence_name(sha256)) as stream:
+        with store.items.open_evidence(sha256).open() as kept, writer.member(format.evidence_name(sha256)) as stream:
             while chunk := kept.read(format.CHUNK):
                 stream.write(chunk)
         if writer.members[-1].sha256 != sha256:
@@ -244,7 +247,10 @@ def _write_parts(
         step()
 
 
-def _draw(writer: _Writer, record: dict[str, Any], picture: Fetch, progress: Progress, **style: Any) -> None:
-    writer.add(format.PAGE, render_html(record, picture, **style).encode())
-    with writer.member(format.DOCUMENT) as stream:
-        write_pdf(record, picture, stream, progress=progress, **style)
+def _draw(
+    writer: _Writer, record: CaseRecord, picture: Fetch, progress: Progress, letterhead: Letterhead, *, language: str
+) -> None:
+    writer.add(format.PAGE, render_html(record, picture, letterhead=letterhead, language=language).encode())
+    document = io.BytesIO()
+    write_pdf(record, picture, document, letterhead=letterhead, language=language, progress=progress)
+    writer.add(format.DOCUMENT, document.getvalue())

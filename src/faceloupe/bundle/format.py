@@ -38,19 +38,22 @@ _NAME = re.compile(
 
 
 def is_name(name: str) -> bool:
-    """Whether a member of a bundle can have this name: no other can be meant by it, on any system."""
+    """Tell whether a member of a bundle can have this name: no other can be meant by it, on any system."""
     return _NAME.fullmatch(name) is not None
 
 
 def report_name(run_id: str) -> str:
+    """Return the name of the member with the report of a run."""
     return f"reports/{run_id}.json"
 
 
 def picture_name(sha256: str) -> str:
+    """Return the name of the member with a picture."""
     return f"pictures/{sha256}.png"
 
 
 def evidence_name(sha256: str) -> str:
+    """Return the name of the member with some evidence."""
     return f"evidence/{sha256}"
 
 
@@ -85,7 +88,7 @@ class Manifest:
     members: tuple[Member, ...]
 
     def to_bytes(self) -> bytes:
-        """The text of ``manifest.json``."""
+        """Return the text of ``manifest.json``."""
         content = {
             "format": FORMAT,
             "created_utc": self.created_utc,
@@ -100,10 +103,10 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Manifest":
-        """The reverse.
+        """Read a manifest.
 
         Raises:
-            BundleError: this is no manifest of this format, to the last byte.
+            BundleError: this is not a manifest of this format, to the last byte.
         """
         values = parsed(content, MANIFEST)
         form = values.get("format") if isinstance(values, dict) else None
@@ -131,14 +134,20 @@ class Manifest:
         texts = (self.created_utc, self.tool_version, self.case_id, self.log_head_sha256)
         numbers = (self.log_entries, self.withheld_runs, *(member.size for member in self.members))
         named = (*(member.name for member in self.members), *(member.sha256 for member in self.members))
-        return all(isinstance(text, str) for text in (*texts, *named)) and all(type(one) is int for one in numbers)
+        return all(isinstance(text, str) for text in (*texts, *named)) and all(
+            type(number) is int for number in numbers
+        )
 
 
 def parsed(content: bytes, name: str) -> Any:
-    """The values of a member that is JSON.
+    """Return the values of a member that is JSON.
+
+    Args:
+        content: of the member.
+        name: of the member, for the sentence.
 
     Raises:
-        BundleError: it is none.
+        BundleError: it is not JSON.
     """
     try:
         return json.loads(content)

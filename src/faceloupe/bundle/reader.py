@@ -12,8 +12,10 @@ from faceloupe.errors import BundleError, UsageError
 from faceloupe.media.evidence_file import printable_name
 
 # What ``zipfile`` raises on archives that are damaged, or made to look so.
-_DAMAGE = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError)
-_DAMAGE += (struct.error,)
+_DAMAGE = (
+    *(zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError),
+    struct.error,
+)
 _ENCRYPTED = 0x1  # flag of a member
 
 
@@ -30,7 +32,7 @@ class Archive:
             stream: of the whole file; can be sought in.
 
         Raises:
-            UsageError: this is no ZIP.
+            UsageError: this is not a ZIP.
             BundleError: it is one, but damaged, or not as a bundle is made.
         """
         stream.seek(0)
@@ -44,9 +46,9 @@ class Archive:
         self._members = {info.filename: info for info in self._zip.infolist()}
         seen: set[str] = set()
         for info in self._zip.infolist():
-            problem = _odd(info, seen)
-            if problem:
-                raise BundleError(f"The ZIP has a member {_shown(info.orig_filename)} that {problem}.")
+            oddity = _odd(info, seen)
+            if oddity:
+                raise BundleError(f"The ZIP has a member {_shown(info.orig_filename)} that {oddity}.")
             seen.add(info.filename.casefold())
         self.sizes = {name: info.file_size for name, info in self._members.items()}
         length = stream.seek(0, os.SEEK_END)

@@ -65,7 +65,7 @@ def read_public(pem: bytes, name: str) -> Ed25519PublicKey:
         name: of the file, for the sentence.
 
     Raises:
-        BundleError: this is none.
+        BundleError: this is not one.
     """
     try:
         key = load_pem_public_key(pem)

@@ -5,9 +5,8 @@ JSON escapes line breaks within texts, so that no line can pass for another.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from faceloupe.bundle import format
 from faceloupe.errors import BundleError
@@ -17,41 +16,41 @@ _ITEMS, _LOG, _ENTRIES = b'  "items": [\n', b'  "log": {\n', b'    "entries": [\
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the case."""
+    """The JSON text of an item of the case."""
 
-    value: Any
+    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An entry of its log."""
+    """The JSON text of an entry of its log."""
 
-    value: Any
+    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """All the rest, comes last: the case report without its items and entries."""
+    """The JSON text of all the rest, comes last: the case record without its items and entries."""
 
-    value: dict[str, Any]
+    text: bytes
 
 
 def parts(lines: Iterable[bytes]) -> Iterator[Item | LogEntry | Rest]:
-    """The parts of a case report.
+    """Split a case record into its parts.
 
     Args:
         lines: of ``case.json``, with their line breaks.
 
     Raises:
-        BundleError: this is no JSON, or not laid out as a case report is.
+        BundleError: this is not JSON, or not laid out as a case record is.
     """
-    lines, rest, last_member = iter(lines), [], b""
-    for line in lines:
+    remaining, last_member = iter(lines), b""
+    rest: list[bytes] = []
+    for line in remaining:
         if line.startswith(b'  "'):
             last_member = line
         if line == _ITEMS or (line == _ENTRIES and last_member == _LOG):
-            kind, indent = (Item, 2) if line == _ITEMS else (LogEntry, 4)
-            comma = yield from _values(lines, kind, indent)
+            comma = yield from _values(remaining, Item if line == _ITEMS else LogEntry)
             line = line.removesuffix(b"\n") + b"]" + comma
         rest.append(line)
     text = b"".join(rest)
@@ -64,11 +63,12 @@ def parts(lines: Iterable[bytes]) -> Iterator[Item | LogEntry | Rest]:
         whole = False
     if not whole:
         raise _formless()
-    yield Rest(value)
+    yield Rest(text)
 
 
-def _values(lines: Iterator[bytes], kind: type[Item | LogEntry], indent: int) -> Iterator[Any]:
-    """The values of an array, up to the line that ends it, of which the end is returned."""
+def _values(lines: Iterator[bytes], kind: type[Item] | type[LogEntry]) -> Generator[Item | LogEntry, None, bytes]:
+    """Split an array into its values, up to the line that ends it, of which the end is returned."""
+    indent = 2 if kind is Item else 4
     bracket = b" " * indent + b"]"
     brace = b" " * (indent + 2) + b"}"
     text: list[bytes] = []
@@ -78,7 +78,9 @@ def _values(lines: Iterator[bytes], kind: type[Item | LogEntry], indent: int) ->
         last = line in (brace + b"\n", brace + b",\n")
         text.append(brace if last else line)
         if last:
-            yield kind(format.parsed(b"".join(text), format.CASE))
+            value = b"".join(text)
+            format.parsed(value, format.CASE)
+            yield kind(value)
             text = []
     raise _formless()
 

@@ -28,7 +28,7 @@ class Verification:
 
     Attributes:
         findings: in the order of the checks; later checks are left out where an earlier one took their ground away.
-        fingerprint: of the key in the bundle, see ``keys.fingerprint``; None where none can be read.
+        fingerprint: of the key in the bundle, see ``signing.fingerprint``; None where none can be read.
     """
 
     findings: tuple[Finding, ...]
@@ -51,8 +51,8 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
         step: called with the share that is hashed, 0..1; what it raises ends the work.
 
     Raises:
-        UsageError: the file is no ZIP.
-        BundleError: ``key`` is no public key.
+        UsageError: the file is not a ZIP.
+        BundleError: ``key`` is not a public key.
     """
     expected = None if key is None else fingerprint(read_public(key, "The given key"))
     findings: list[Finding] = []

@@ -24,7 +24,7 @@ _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
 
 
 @contextmanager
-def in_words(folder: Path) -> Iterator[None]:
+def as_case_errors(folder: Path) -> Iterator[None]:
     """Turn what can happen to files of the data folder into a ``CaseError``."""
     try:
         yield
@@ -71,7 +71,7 @@ class BlobStore:
         if path.is_file():
             self.check(sha256, step)
             return
-        with in_words(self._folder.parent):
+        with as_case_errors(self._folder.parent):
             temporary = self._incoming / f"{_HOST}-{os.getpid()}-{secrets.token_hex(8)}"
             try:
                 with temporary.open("xb") as writing:

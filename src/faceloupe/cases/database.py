@@ -1,4 +1,4 @@
-"""The SQLite file: connections, transactions, and its errors in words."""
+"""The SQLite file: connections, transactions, and its errors as sentences."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ _SENTENCES = {
 
 
 @contextmanager
-def _in_words(folder: Path) -> Iterator[None]:
+def _as_case_errors(folder: Path) -> Iterator[None]:
     """Turn what can happen to a file of SQLite into a ``CaseError``; a wrong statement stays what it is."""
     try:
         yield
     except sqlite3.Error as problem:
         code = getattr(problem, "sqlite_errorcode", None)
-        if code is None and isinstance(problem, sqlite3.OperationalError):  # text that is no UTF-8
+        if code is None and isinstance(problem, sqlite3.OperationalError):  # text that is not UTF-8
             code = sqlite3.SQLITE_CORRUPT
         sentence = _SENTENCES.get((code or 0) & 0xFF)
         if sentence is None:
@@ -46,20 +46,22 @@ class Database:
     """A database file. Any thread of any process may use it: every transaction has a connection of its own."""
 
     def __init__(self, path: Path) -> None:
+        """Name the file."""
         self._path = path
 
     def lacks(self) -> list[str]:
-        """Names of the migrations to be applied; nothing is changed.
+        """Name the migrations to be applied; nothing is changed.
 
         Raises:
             CaseError: the database is of a newer version, damaged, or cannot be opened.
         """
         if not self.exists():
             return list(migrations.MIGRATIONS)
-        with _in_words(self._path.parent), closing(self._connect()) as connection:
+        with _as_case_errors(self._path.parent), closing(self._connect()) as connection:
             return migrations.missing(connection)
 
     def exists(self) -> bool:
+        """Tell whether the file is there."""
         return self._path.exists()
 
     def prepare(self) -> None:
@@ -68,12 +70,12 @@ class Database:
         Raises:
             CaseError: the file cannot be written.
         """
-        with _in_words(self._path.parent), closing(self._connect()) as connection:
+        with _as_case_errors(self._path.parent), closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed at the end of the block, undone where the block raises.
+        """Begin a transaction: committed at the end of the block, undone where the block raises.
 
         Args:
             write: take the place of the one writer at the start; else all reads are of one moment.
@@ -81,7 +83,7 @@ class Database:
         Raises:
             CaseError: the file is locked, full, unreadable or damaged; nothing of the transaction is kept.
         """
-        with _in_words(self._path.parent), closing(self._connect()) as connection:
+        with _as_case_errors(self._path.parent), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             yield connection  # closing without a commit undoes everything
             connection.execute("COMMIT")

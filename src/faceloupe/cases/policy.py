@@ -8,11 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from sqlite3 import Connection
 
-from faceloupe.cases import queries
 from faceloupe.cases.records import Item, person_key
-from faceloupe.cases.transaction import PolicyViolation, find_item
+from faceloupe.cases.transaction import PolicyViolation, find_case, find_item
 
 _NEWEST_RUN = "SELECT id FROM runs WHERE item_id = ? ORDER BY number DESC LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultView:
+    """That a person sees the result of a run: the SHA-256 of the item, and the run."""
+
+    sha256: str
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +28,15 @@ class Visibility:
 
     Attributes:
         allowed: SHA-256 of the items whose results are open to the person.
-        new: SHA-256 and run of those results that the person is not known to have seen.
+        new: those results of them that the person is not known to have seen.
     """
 
     allowed: tuple[str, ...]
-    new: tuple[tuple[str, str], ...]
+    new: tuple[ResultView, ...]
 
 
 def may_see(connection: Connection, case_id: str, item_id: int, person: str) -> bool:
-    """Whether a person may see the results of an item: in a blind case only after deciding it."""
+    """Tell whether a person may see the results of an item: in a blind case only after deciding it."""
     open_to_all = "SELECT 1 FROM cases WHERE id = ? AND NOT blind"
     decided = "SELECT 1 FROM decisions WHERE item_id = ? AND examiner_key = ?"
     values = (case_id, item_id, person)
@@ -37,31 +44,33 @@ def may_see(connection: Connection, case_id: str, item_id: int, person: str) -> 
 
 
 def seen_runs(connection: Connection, case_id: str, person: str, sha256: str) -> set[str]:
-    """The runs of an item whose results a person has seen, by the log."""
+    """Return the runs of an item whose results a person has seen, by the log."""
     query = "SELECT actor, parameters FROM log INDEXED BY log_views WHERE chain = ? AND action = 'score viewed'"
     views = connection.execute(f"{query} AND json_extract(parameters, '$.sha256') = ?", (case_id, sha256))
     return {json.loads(parameters)["run"] for actor, parameters in views if person_key(actor) == person}
 
 
-def sight(connection: Connection, case_id: str, hashes: Iterable[str], person: str) -> Visibility:
-    """What a person may see of some items, and what of it is new.
+def visibility(connection: Connection, case_id: str, hashes: Iterable[str], person: str) -> Visibility:
+    """Return what a person may see of some items, and what of it is new.
 
     Raises:
         PolicyViolation: one of them is not in the case.
     """
     items = [find_item(connection, case_id, prefix) for prefix in hashes]
-    allowed, new = [], []
+    allowed: list[str] = []
+    new: list[ResultView] = []
     for item in items:
         if may_see(connection, case_id, item.id, person):
             allowed.append(item.sha256)
             newest = connection.execute(_NEWEST_RUN, (item.id,)).fetchone()
             if newest and newest[0] not in seen_runs(connection, case_id, person, item.sha256):
-                new.append((item.sha256, newest[0]))
+                new.append(ResultView(item.sha256, newest[0]))
     return Visibility(tuple(allowed), tuple(new))
 
 
 def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item, name: str) -> None:
-    """
+    """Refuse a decision of somebody who has signed.
+
     Raises:
         PolicyViolation: the person has signed the item or the case, and would now decide what was signed.
     """
@@ -71,9 +80,13 @@ def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item
 
 
 def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item | None, name: str) -> None:
-    """
+    """Refuse a signature of somebody who has decided.
+
     Args:
+        connection: of a transaction.
+        case_id: of the case.
         item: to be signed; None for the case itself.
+        name: of the person.
 
     Raises:
         PolicyViolation: the item is not decided, or the person is the case's examiner or made the decision.
@@ -81,7 +94,7 @@ def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item
     if item is not None and item.decision is None:
         raise PolicyViolation("The item has no decision to sign; enter one first.")
     person = person_key(name)
-    if person == person_key(queries.case(connection, case_id).examiner):
+    if person == person_key(find_case(connection, case_id).examiner):
         raise PolicyViolation(f"{name} is the examiner of the case and cannot review it; ask another person.")
     decided = "SELECT 1 FROM decisions JOIN items ON items.id = item_id WHERE case_id = ? AND examiner_key = ?"
     values: tuple[object, ...] = (case_id, person)

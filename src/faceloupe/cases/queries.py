@@ -1,10 +1,11 @@
 """Reading the tables: rows as records. Lists read no reports, and every search is within one case, by an index."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
-from faceloupe.cases.records import Case, Decision, Item, Note, Page, Run, SignOff
+from faceloupe.cases.records import Case, Decision, Item, Note, Page, Run, SignOff, Unfinished
 
 _CASE = """SELECT cases.id, cases.name, examiner, blind, created_utc,
     (SELECT count(*) FROM items WHERE case_id = cases.id) FROM cases"""
@@ -20,24 +21,32 @@ _ITEM = f"""SELECT items.id, case_id, items.sha256, name, size_bytes, media_type
     FROM items JOIN evidence ON evidence.sha256 = items.sha256"""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """The report of a run as the table has it: its text, and the SHA-256 that the text should have."""
+
+    text: str
+    sha256: str
+
+
 def _case(row: tuple[Any, ...]) -> Case:
     case_id, name, examiner, blind, created_utc, items = row
     return Case(case_id, name, examiner, bool(blind), created_utc, items)
 
 
 def case(connection: Connection, case_id: str) -> Case | None:
-    """A case; None where there is none of that id."""
+    """Return a case; None where none has that id."""
     row = connection.execute(f"{_CASE} WHERE cases.id = ?", (case_id,)).fetchone()
     return _case(row) if row else None
 
 
 def cases(connection: Connection) -> tuple[Case, ...]:
-    """All cases, the newest first."""
+    """Return all cases, the newest first."""
     return tuple(map(_case, connection.execute(f"{_CASE} ORDER BY cases.rowid DESC")))
 
 
 def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | None:
-    """The oldest blind case that has this evidence and no decision on it by that person; None where there is none."""
+    """Return the oldest blind case that has this evidence and no decision on it by that person, or None."""
     row = connection.execute(
         f"""{_CASE} JOIN items ON items.case_id = cases.id
         WHERE blind AND items.sha256 = :sha256
@@ -49,7 +58,7 @@ def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | No
 
 
 def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:
-    """SHA-256 of all evidence for which ``blind_case_of`` finds a case."""
+    """Return the SHA-256 of all evidence for which ``blind_case_of`` finds a case."""
     rows = connection.execute(
         """SELECT DISTINCT items.sha256 FROM items JOIN cases ON items.case_id = cases.id
         WHERE blind AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id AND examiner_key = ?)""",
@@ -60,11 +69,12 @@ def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:
 
 def _item(row: tuple[Any, ...]) -> Item:
     *values, hidden, decision, signed_off = row
-    return Item(*values, hidden=bool(hidden), decision=decision, signed_off=bool(signed_off))
+    return Item(*(*values, bool(hidden), decision, bool(signed_off)))
 
 
 def changes_since(connection: Connection, case_id: str, utc: str) -> int:
-    """How many items were filed to a case and decisions made in it after a time."""
+    """Count the items that were filed to a case and the decisions made in it after a time."""
+    count: int
     (count,) = connection.execute(
         """SELECT (SELECT count(*) FROM items WHERE case_id = :case_id AND added_utc > :utc)
         + (SELECT count(*) FROM decisions JOIN items ON items.id = item_id WHERE case_id = :case_id AND utc > :utc)""",
@@ -74,7 +84,8 @@ def changes_since(connection: Connection, case_id: str, utc: str) -> int:
 
 
 def undecided(connection: Connection, case_id: str) -> int:
-    """How many items of a case have no decision."""
+    """Count the items of a case that have no decision."""
+    count: int
     (count,) = connection.execute(
         """SELECT count(*) FROM items WHERE case_id = ?
         AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id)""",
@@ -84,7 +95,7 @@ def undecided(connection: Connection, case_id: str) -> int:
 
 
 def items_query(*, search: str, outcome: str | None) -> str:
-    """The condition of a list of items; see ``items``."""
+    """Return the condition of a list of items; see ``items``."""
     condition = "case_id = :case_id"
     if outcome is not None:
         condition += f" AND outcome = :outcome AND NOT {_HIDDEN}"
@@ -104,9 +115,14 @@ def items(
     offset: int,
     limit: int,
 ) -> Page:
-    """A stretch of a case's items, in the order they were filed; see ``CaseStore.items``.
+    """Return a page of a case's items, in the order they were filed; see ``Items.page``.
 
     Args:
+        connection: of a transaction.
+        case_id: of the case.
+        outcome: of the newest run; None for all.
+        offset: number of the first item, from 0.
+        limit: of how many there are at most.
         search: part of the name or start of the hash, case folded; empty for all.
         viewer: key of the person's name; None where nothing is to be hidden.
     """
@@ -121,7 +137,7 @@ def items(
 
 
 def items_beginning(connection: Connection, case_id: str, prefix: str, viewer: str | None) -> tuple[Item, ...]:
-    """Up to two items of a case whose hash begins with these digits."""
+    """Return up to two items of a case whose hash begins with these digits."""
     rows = connection.execute(
         f"{_ITEM} WHERE case_id = :case_id AND items.sha256 >= :low AND items.sha256 < :high LIMIT 2",
         {"case_id": case_id, "low": prefix, "high": f"{prefix}g", "viewer": viewer},  # g: after every digit
@@ -130,7 +146,7 @@ def items_beginning(connection: Connection, case_id: str, prefix: str, viewer: s
 
 
 def all_items(connection: Connection, case_id: str, viewer: str | None) -> Iterator[Item]:
-    """Every item of a case, in the order they were filed."""
+    """Return every item of a case, in the order they were filed."""
     rows = connection.execute(
         f"{_ITEM} WHERE case_id = :case_id ORDER BY items.id", {"case_id": case_id, "viewer": viewer}
     )
@@ -138,12 +154,12 @@ def all_items(connection: Connection, case_id: str, viewer: str | None) -> Itera
 
 
 def runs(connection: Connection, item_id: int) -> tuple[Run, ...]:
-    """The runs of an item, the oldest first."""
+    """Return the runs of an item, the oldest first."""
     rows = connection.execute(
         "SELECT id, created_utc, actor, outcome, score, report_sha256 FROM runs WHERE item_id = ? ORDER BY number",
         (item_id,),
     ).fetchall()
-    return tuple(Run(*row, pictures=_pictures(connection, row[0])) for row in rows)
+    return tuple(Run(*(*row, _pictures(connection, row[0]))) for row in rows)
 
 
 def _pictures(connection: Connection, run_id: str) -> dict[str, str]:
@@ -151,13 +167,20 @@ def _pictures(connection: Connection, run_id: str) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def report(connection: Connection, run_id: str) -> tuple[str, str] | None:
-    """The text of a run's report and the SHA-256 it should have; None where there is no such run."""
-    return connection.execute("SELECT report, report_sha256 FROM runs WHERE id = ?", (run_id,)).fetchone()
+def report(connection: Connection, run_id: str) -> StoredReport | None:
+    """Return the report of a run; None where there is no such run."""
+    row = connection.execute("SELECT report, report_sha256 FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return StoredReport(*row) if row else None
+
+
+def other_reports(connection: Connection, item_id: int, run_id: str) -> Iterator[str]:
+    """Return the texts of the reports of all runs of an item but one."""
+    rows = connection.execute("SELECT report FROM runs WHERE item_id = ? AND id != ?", (item_id, run_id))
+    return (text for (text,) in rows)
 
 
 def notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[Note, ...]:
-    """The notes on an item, or those on the case itself; the oldest first."""
+    """Return the notes on an item, or those on the case itself; the oldest first."""
     rows = connection.execute(
         "SELECT utc, author, text FROM notes WHERE case_id = ? AND item_id IS ? ORDER BY id", (case_id, item_id)
     )
@@ -165,31 +188,35 @@ def notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[No
 
 
 def decisions(connection: Connection, item_id: int) -> tuple[Decision, ...]:
-    """The decisions on an item, the oldest first."""
+    """Return the decisions on an item, the oldest first."""
     rows = connection.execute(
         "SELECT utc, examiner, outcome, reason, confidence, score_seen_before FROM decisions"
         " WHERE item_id = ? ORDER BY id",
         (item_id,),
     )
-    return tuple(Decision(*values, score_seen_before=bool(seen)) for *values, seen in rows)
+    return tuple(Decision(*(*values, bool(seen))) for *values, seen in rows)
 
 
 def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOff, ...]:
-    """The signatures under an item, or under the case itself; the oldest first."""
+    """Return the signatures under an item, or under the case itself; the oldest first."""
     rows = connection.execute(
         "SELECT utc, reviewer FROM sign_offs WHERE case_id = ? AND item_id IS ? ORDER BY id", (case_id, item_id)
     )
     return tuple(SignOff(*row) for row in rows)
 
 
-def pending(connection: Connection) -> list[tuple[str, str, str, str, str, str]]:
-    """Case, action, SHA-256, name, actor and time of what was begun and has no end recorded."""
-    return connection.execute(
-        "SELECT case_id, action, sha256, name, actor, began_utc FROM pending ORDER BY began_utc"
-    ).fetchall()
+def unfinished(connection: Connection, stored: Callable[[str], bool]) -> tuple[Unfinished, ...]:
+    """Return what was begun and has no end recorded, the oldest first.
+
+    Args:
+        connection: of a transaction.
+        stored: tells whether the bytes with a SHA-256 are in the store.
+    """
+    rows = connection.execute("SELECT case_id, action, sha256, name, actor, began_utc FROM pending ORDER BY began_utc")
+    return tuple(Unfinished(*(*row, stored(row[2]))) for row in rows.fetchall())
 
 
 def chains(connection: Connection) -> set[str]:
-    """Names of all chains of which there is a trace."""
+    """Name all chains of which there is a trace."""
     rows = connection.execute("SELECT id FROM cases UNION SELECT chain FROM heads UNION SELECT chain FROM log")
     return {chain for (chain,) in rows}

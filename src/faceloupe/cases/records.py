@@ -1,4 +1,4 @@
-"""What the case store hands out, and the forms in which names and texts enter it."""
+"""What the case store returns, and the form in which names and texts enter it."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a list of items, and how many the whole list has."""
+    """A part of a list of items, and how many the whole list has."""
 
     items: tuple[Item, ...]
     total: int
@@ -78,7 +78,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An analysis of an item; ``CaseStore.report_text`` has its report.
+    """An analysis of an item; ``Runs.report_text`` has its report.
 
     Attributes:
         id: 12 hexadecimal digits.
@@ -143,17 +143,20 @@ class Unfinished:
 
 
 def utc_now() -> datetime:
-    """The time, with its zone."""
+    """Return the time, with its zone."""
     return datetime.now(UTC)
 
 
 def stamp(time: datetime) -> str:
-    """A time as it is stored: UTC, ISO 8601, microseconds."""
+    """Return a time as it is stored: UTC, ISO 8601, microseconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def plain(text: str) -> str:
-    """Text as it is stored: what cannot be encoded, and controls other than line breaks and tabs, become U+FFFD."""
+    """Return text as it is stored.
+
+    What cannot be encoded, and controls other than line breaks and tabs, become U+FFFD.
+    """
     encodable = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
     return "".join(
         "\ufffd" if unicodedata.category(character) == "Cc" and character not in "\n\t" else character
@@ -162,9 +165,10 @@ def plain(text: str) -> str:
 
 
 def name_of(text: str, what: str) -> str:
-    """A name as it is stored: on one line, printable, without spaces around it.
+    """Return a name as it is stored: on one line, printable, without spaces around it.
 
     Args:
+        text: as it was typed.
         what: it is the name of, for the sentence.
 
     Raises:
@@ -177,7 +181,11 @@ def name_of(text: str, what: str) -> str:
 
 
 def text_of(text: str, what: str) -> str:
-    """A text as it is stored.
+    """Return a text as it is stored.
+
+    Args:
+        text: as it was typed.
+        what: it is, for the sentence.
 
     Raises:
         UsageError: it is empty.
@@ -188,6 +196,6 @@ def text_of(text: str, what: str) -> str:
 
 
 def person_key(name: str) -> str:
-    """By what two names of people are compared: case, width and spaces do not make another person."""
+    """Return what names of people are compared by: case, width and spaces do not make another person."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return " ".join(folded.split())

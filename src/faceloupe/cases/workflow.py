@@ -1,4 +1,4 @@
-"""The desk where cases are worked on: files come in, are filed, analyzed, and what was found is filed beside them."""
+"""The work on a case: files are opened, filed and analyzed, and the results are filed beside them."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,9 +14,10 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.types import Cancel, Progress, Step
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis, Analyzer
+    from faceloupe.analysis.pipeline import Analyzer
+    from faceloupe.report.build import ReportedAnalysis
 
-Take = Callable[[Step], EvidenceFile]  # takes a file in; is told whom to tell the share that is hashed
+OpenFile = Callable[[Step], EvidenceFile]  # is given what to call with the share hashed, 0..1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class CaseWorkflow:
     actor: str
     settings: Settings
 
-    def file(self, take: Take, name: str, *, progress: Progress) -> Item:
+    def file(self, open_file: OpenFile, name: str, *, progress: Progress) -> Item:
         """Take a file in, and file it.
 
         Args:
@@ -46,15 +47,15 @@ class CaseWorkflow:
             FaceLoupeError: the file cannot be read or kept; it is not filed, and the attempt is logged.
         """
         try:
-            evidence_file = take(lambda share: progress("Hashing", share))
+            evidence_file = open_file(lambda share: progress("Hashing", share))
         except UsageError as problem:
-            self.store.record_failure(self.case_id, Action.INTAKE, actor=self.actor, reason=str(problem), name=name)
+            self.store.log.record_failure(self.case_id, Action.INTAKE, actor=self.actor, reason=str(problem), name=name)
             raise
         return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
     def keep(self, evidence_file: EvidenceFile, *, step: Step | None = None) -> Item:
-        """File what was taken in already; see ``CaseStore.file_evidence``."""
-        return self.store.file_evidence(self.case_id, evidence_file, actor=self.actor, step=step)
+        """File what was taken in already; see ``Items.file``."""
+        return self.store.items.file(self.case_id, evidence_file, actor=self.actor, step=step)
 
     def analyze(self, item: Item, analyzer: "Analyzer", *, progress: Progress, cancel: Cancel | None = None) -> Run:
         """Run the pipeline over the bytes that are kept, and file what it found.
@@ -63,18 +64,19 @@ class CaseWorkflow:
             FaceLoupeError: it came to no report, or the report cannot be kept; the log says so.
         """
         from faceloupe.analysis import pipeline
+        from faceloupe.report.build import ReportedAnalysis
 
-        self.store.begin_run(self.case_id, item.sha256, actor=self.actor)
+        self.store.runs.begin(self.case_id, item.sha256, actor=self.actor)
         try:
             limit = analyzer.settings.max_bytes
-            evidence_file = self.store.open_evidence(item.sha256, name=item.name, max_bytes=limit)
+            evidence_file = self.store.items.open_evidence(item.sha256, name=item.name, max_bytes=limit)
             analysis = pipeline.analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
-            return self._add_run(analysis)
+            return self._add_run(ReportedAnalysis.of(analysis))
         except FaceLoupeError as problem:
-            self.store.fail_run(self.case_id, item.sha256, actor=self.actor, reason=str(problem))
+            self.store.runs.fail(self.case_id, item.sha256, actor=self.actor, reason=str(problem))
             raise
 
-    def file_analysis(self, evidence_file: EvidenceFile, analysis: "Analysis") -> Run:
+    def file_analysis(self, evidence_file: EvidenceFile, analysis: "ReportedAnalysis") -> Run:
         """File a file and an analysis of it that was made already; one and the same analysis is filed once.
 
         Raises:
@@ -86,23 +88,20 @@ class CaseWorkflow:
         self.keep(evidence_file)
         return self._add_run(analysis)
 
-    def filed(self, analysis: "Analysis") -> Run | None:
+    def filed(self, analysis: "ReportedAnalysis") -> Run | None:
         """The run of the case that is this very analysis; None where it is not filed.
 
         Raises:
             CaseError: there is no such case, or the store cannot be read.
         """
-        from faceloupe.report.build import to_json
-
-        sha256 = analysis.report["evidence"]["sha256"]
-        if not self.store.items(self.case_id, search=sha256, limit=1).items:
+        sha256 = analysis.report.evidence.sha256
+        if not self.store.items.page(self.case_id, search=sha256, limit=1).items:
             return None
-        wanted = hashlib.sha256(to_json(analysis.report).encode()).hexdigest()
-        return next((run for run in self.store.runs(self.case_id, sha256) if run.report_sha256 == wanted), None)
+        wanted = hashlib.sha256(analysis.report.to_json().encode()).hexdigest()
+        return next((run for run in self.store.runs.of_item(self.case_id, sha256) if run.report_sha256 == wanted), None)
 
-    def _add_run(self, analysis: "Analysis") -> Run:
+    def _add_run(self, analysis: "ReportedAnalysis") -> Run:
         from faceloupe.report.write import pictures_of
 
-        report = analysis.report
-        pictures = pictures_of(analysis)
-        return self.store.add_run(self.case_id, report["evidence"]["sha256"], report, pictures, actor=self.actor)
+        report, pictures = analysis.report, pictures_of(analysis.analysis)
+        return self.store.runs.add(self.case_id, report.evidence.sha256, report, pictures, actor=self.actor)

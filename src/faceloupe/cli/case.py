@@ -88,8 +88,8 @@ def _add(options: argparse.Namespace, console: Console) -> int:
 
 def _shown(workflow: CaseWorkflow, sha256: str) -> Item:
     """An item as the person may see it, and, from now on, is known to have seen it."""
-    workflow.store.view_scores(workflow.case_id, [sha256], examiner=workflow.actor)
-    return workflow.store.item(workflow.case_id, sha256, viewer=workflow.actor)
+    workflow.store.reviews.view_scores(workflow.case_id, [sha256], examiner=workflow.actor)
+    return workflow.store.items.get(workflow.case_id, sha256, viewer=workflow.actor)
 
 
 def _result(item: Item) -> str:
@@ -111,19 +111,19 @@ def _list(options: argparse.Namespace, console: Console) -> int:
 
 def _all_items(store: CaseStore, case: Case, viewer: str) -> Iterator[Item]:
     for offset in range(0, case.items, _PAGE):
-        yield from store.items(case.id, viewer=viewer, offset=offset, limit=_PAGE).items
+        yield from store.items.page(case.id, viewer=viewer, offset=offset, limit=_PAGE).items
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
     store, viewer = _store(), _who(options.examiner)
     case = store.case(options.case)
-    store.view_all(case.id, examiner=viewer)
+    store.reviews.view_all(case.id, examiner=viewer)
     items = list(_all_items(store, case, viewer))
     hidden = sum(item.hidden for item in items)
     if options.json:
-        from faceloupe.cases.case_record import open_case_report
+        from faceloupe.cases.case_record import open_case_record
 
-        with open_case_report(store, case.id, viewer=viewer) as report:
+        with open_case_record(store, case.id, viewer=viewer) as report:
             for piece in report.pieces():
                 console.emit(piece, end="")
         console.emit("")
@@ -145,10 +145,11 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
         f"Items     {len(items):,}",
     ]
     lines += [
-        f"Note      {printable_name(' '.join(note.text.split()))} ({note.author})" for note in store.notes(case.id)
+        f"Note      {printable_name(' '.join(note.text.split()))} ({note.author})"
+        for note in store.reviews.notes(case.id)
     ]
-    for signed in store.sign_offs(case.id):
-        since = store.changes_since(case.id, signed.utc)
+    for signed in store.reviews.sign_offs(case.id):
+        since = store.reviews.changes_since(case.id, signed.utc)
         lines.append(
             f"Signed    {signed.reviewer}, {signed.utc}" + (f"; filed or decided since: {since}" if since else "")
         )
@@ -164,20 +165,20 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
 
 
 def _recorded(store: CaseStore, case_id: str) -> str:
-    head = store.log_head(case_id)
+    head = store.log.head(case_id)
     return f"Recorded; the log of case {case_id} has {head.seq:,} entries, head {head.sha256}"
 
 
 def _note(options: argparse.Namespace, console: Console) -> int:
     store = _store()
-    store.add_note(options.case, options.text, author=options.author, sha256=options.item)
+    store.reviews.add_note(options.case, options.text, author=options.author, sha256=options.item)
     console.emit(_recorded(store, options.case))
     return 0
 
 
 def _decide(options: argparse.Namespace, console: Console) -> int:
     store = _store()
-    store.decide(
+    store.reviews.decide(
         options.case,
         options.item,
         outcome=options.outcome,
@@ -191,7 +192,7 @@ def _decide(options: argparse.Namespace, console: Console) -> int:
 
 def _sign_off(options: argparse.Namespace, console: Console) -> int:
     store = _store()
-    store.sign_off(options.case, reviewer=options.reviewer, sha256=options.item)
+    store.reviews.sign_off(options.case, reviewer=options.reviewer, sha256=options.item)
     console.emit(_recorded(store, options.case))
     return 0
 
@@ -202,7 +203,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
 
 def _verify_log(options: argparse.Namespace, console: Console) -> int:
     store, code = _store(), 0
-    checks = {options.case: store.verify_log(options.case)} if options.case else store.verify_logs()
+    checks = {options.case: store.log.verify(options.case)} if options.case else store.log.verify_all()
     for chain, check in checks.items():
         if not check.ok:
             console.complain(

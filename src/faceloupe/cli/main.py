@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from faceloupe import __version__
 from faceloupe.cli import batch as batch_command
@@ -21,7 +21,10 @@ from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.system.logging import keep_log
-from faceloupe.types import Evidence
+from faceloupe.types import Evidence, Outcome
+
+if TYPE_CHECKING:
+    from faceloupe.report.schema import Report
 
 _LOG = logging.getLogger(__name__)
 _EXTRAS = {  # module -> extra of the package that installs it
@@ -41,69 +44,71 @@ def _number(value: float | None, form: str = ".2f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def _table(report: dict[str, Any]) -> str:
+def _table(report: "Report") -> str:
     """The report as a table that a person can read; every number is one of the report's."""
-    evidence, rates = report["evidence"], report["model"]["error_rates"]
-    size = f"{evidence['width']} x {evidence['height']} px, " if evidence["width"] else ""
-    if "video" in report:
-        size += _clip_facts(report)
+    evidence, rates = report.evidence, report.model.error_rates
+    size = f"{evidence.width} x {evidence.height} px, " if evidence.width else ""
+    if report.is_video:
+        size += _video_facts(report)
     lines = [
-        f"File       {evidence['name']}",
-        f"SHA-256    {evidence['sha256']}",
-        f"Content    {evidence['format'] or 'unknown'}, {size}{evidence['size_bytes']:,} bytes",
-        f"Effort     {report['settings']['effort'] or 'none (a model was named)'}",
-        f"Model      {report['model']['id']} (weights {report['model']['weights_sha256'][:8]}, verified)",
-        f"Outcome    {report['outcome'].replace('_', ' ')}",
-        f"Reason     {report['reason']}",
+        f"File       {evidence.name}",
+        f"SHA-256    {evidence.sha256}",
+        f"Content    {evidence.format or 'unknown'}, {size}{evidence.size_bytes:,} bytes",
+        f"Effort     {report.settings.effort or 'none (a model was named)'}",
+        f"Model      {report.model.id} (weights {report.model.weights_sha256[:8]}, verified)",
+        f"Outcome    {report.outcome.replace('_', ' ')}",
+        f"Reason     {report.reason}",
     ]
-    if report["score"] is not None:
-        low, high = rates["interval_95"]["fpr"]
+    if report.score is not None:
+        low, high = rates.interval_95.fpr
         lines += [
-            f"Score      {report['score']:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
-            f"log10 LR   {report['log10_lr']:+.2f}: {report['verbal']}",
-            f"Errors     of single faces: {rates['fpr']:.1%} of {rates['n_real']} authentic were called manipulated "
+            f"Score      {report.score:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
+            f"log10 LR   {report.log10_lr:+.2f}: {report.verbal}",
+            f"Errors     of single faces: {rates.fpr:.1%} of {rates.n_real} authentic were called manipulated "
             f"(95 % interval {low:.1%} to {high:.1%}),",
-            f"           {rates['fnr']:.1%} of {rates['n_fake']}manipulated were called authentic, "
-            f"{rates['inconclusive']:.0%} of all were inconclusive; measured on",
-            f"           {rates['measured_on']}",
+            f"           {rates.fnr:.1%} of {rates.n_fake} manipulated were called authentic, "
+            f"{rates.inconclusive:.0%} of all were inconclusive; measured on",
+            f"           {rates.measured_on}",
         ]
-    if "video" in report:
+    if report.is_video:
         lines += _tracks(report)
-    elif report["faces"]:
+    elif report.image_faces:
         lines += [
             "",
             f"{'Face':>4}  {'Outcome':<14}  {'Score':>5}  {'log10 LR':>8}  {'Size px':>7}  Box x0, y0, x1, y1",
         ]
-        for face in report["faces"]:
-            corners = ", ".join(f"{value:.0f}" for value in face["box"])
+        for face in report.image_faces:
+            corners = ", ".join(f"{value:.0f}" for value in face.box)
             lines.append(
-                f"{face['id']:>4}  {face['outcome'].replace('_', ' '):<14}  {_number(face['score']):>5}  "
-                f"{_number(face['log10_lr'], '+.2f'):>8}  {face['size_px']:>7.0f}  {corners}"
+                f"{face.id:>4}  {face.outcome.replace('_', ' '):<14}  {_number(face.score):>5}  "
+                f"{_number(face.log10_lr, '+.2f'):>8}  {face.size_px:>7.0f}  {corners}"
             )
     return "\n".join(lines)
 
 
-def _clip_facts(report: dict[str, Any]) -> str:
-    evidence, video = report["evidence"], report["video"]
-    rate = "frame rate unknown" if evidence["frame_rate"] is None else f"{evidence['frame_rate']:.5g} frames/s"
-    varying = " on average" if video["variable_frame_rate"] else ""
-    return f"{video['codec']}, {_number(evidence['duration_s'])} s, {rate}{varying}, "
+def _video_facts(report: "Report") -> str:
+    evidence, video = report.evidence, report.video
+    if video is None:
+        return ""
+    rate = "frame rate unknown" if evidence.frame_rate is None else f"{evidence.frame_rate:.5g} frames/s"
+    varying = " on average" if video.variable_frame_rate else ""
+    return f"{video.codec}, {_number(evidence.duration_s)} s, {rate}{varying}, "
 
 
-def _tracks(report: dict[str, Any]) -> list[str]:
-    looked, cuts = len(report["frames"]), len(report["cuts"])
+def _tracks(report: "Report") -> list[str]:
+    analyzed, cuts = len(report.frames), len(report.cuts)
     between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
-    lines = [f"Frames     {looked} of {report['evidence']['frame_count']:,} analyzed, {between}"]
-    if report["faces"]:
+    lines = [f"Frames     {analyzed} of {report.evidence.frame_count:,} analyzed, {between}"]
+    if report.tracks:
         columns = f"{'Track':>5}  {'Person':>6}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
         lines += ["", f"{columns}  Seen (frames scored)"]
-    for track in report["faces"]:
-        low, high = track["whole"]["score_interval_95"] if track["whole"] else (None, None)
+    for track in report.tracks:
+        low, high = track.whole.score_interval_95 if track.whole else (None, None)
         interval = "-" if low is None else f"{low:.2f} .. {high:.2f}"
         lines.append(
-            f"{track['id']:>5}  {track['person']:>6}  {track['outcome'].replace('_', ' '):<14}  "
-            f"{_number(track['score']):>5}  {interval:<13}  "
-            f"{track['first_s']:.2f} s to {track['last_s']:.2f} s ({track['frames_scored']})"
+            f"{track.id:>5}  {track.person:>6}  {track.outcome.replace('_', ' '):<14}  "
+            f"{_number(track.score):>5}  {interval:<13}  "
+            f"{track.first_s:.2f} s to {track.last_s:.2f} s ({track.frames_scored})"
         )
     return lines
 
@@ -111,7 +116,7 @@ def _tracks(report: dict[str, Any]) -> list[str]:
 def _analyze(options: argparse.Namespace) -> int:
     from faceloupe.analysis import pipeline  # heavy imports wait until the arguments are known to be good
     from faceloupe.analysis.prefetch import use_one_network_thread
-    from faceloupe.report.build import to_json
+    from faceloupe.report.build import build
     from faceloupe.report.write import write
 
     settings = _settings(options)
@@ -125,12 +130,12 @@ def _analyze(options: argparse.Namespace) -> int:
     analysis = pipeline.analyze(evidence_file, analyzer, explain=options.out is not None, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
+    report = build(analysis)
     if options.out is not None:
-        write(analysis, options.out)
-    report = analysis.report
-    _emit(to_json(report) if options.json else _table(report))
-    if report["outcome"] == "error":
-        _complain(f"{report['evidence']['name']} cannot be analyzed: {report['reason']}")
+        write(analysis, report, options.out)
+    _emit(report.to_json() if options.json else _table(report))
+    if report.outcome is Outcome.ERROR:
+        _complain(f"{report.evidence.name} cannot be analyzed: {report.reason}")
         return 2
     return 0
 
@@ -149,7 +154,7 @@ def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
 def _validate(options: argparse.Namespace) -> int:
     from faceloupe.analysis import pipeline
     from faceloupe.evaluation import labeled_folder
-    from faceloupe.report.build import to_json
+    from faceloupe.report.schema import json_text
     from faceloupe.report.write import refuse_taken
 
     settings = _settings(options)
@@ -160,7 +165,7 @@ def _validate(options: argparse.Namespace) -> int:
     validation = labeled_folder.validate(options.folder, analyzer, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    _emit(to_json(validation.as_dict()) if options.json else labeled_folder.table(validation))
+    _emit(json_text(validation.as_dict()) if options.json else labeled_folder.table(validation))
     if options.out is not None:
         labeled_folder.write(validation, options.out)
     return 0

@@ -11,8 +11,8 @@ from faceloupe.models import fetch as fetching
 from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
 from faceloupe.models.record import ModelRecord, read_registry
 from faceloupe.models.registry import components_of, read_entries, read_verified, weights_status
-from faceloupe.report.build import to_json
 from faceloupe.report.columns import columns
+from faceloupe.report.schema import json_text
 from faceloupe.types import Progress
 
 
@@ -48,7 +48,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
             }
         )
     if options.json:
-        return Answer(to_json(models))
+        return Answer(json_text(models))
     if not models:
         return Answer("There are no model records in the weights folder; restore them from the repository.")
     rows = [("Model", "Architecture", "Parameters", "Size", "Weights", "")]
@@ -145,7 +145,7 @@ def _share(value: float | None) -> str:
 
 def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
     found = inspect_checkpoint(options.file)
-    return Answer(to_json(found.as_dict()) if options.json else "\n".join(_description(found)))
+    return Answer(json_text(found.as_dict()) if options.json else "\n".join(_description(found)))
 
 
 def _description(found: Inspection) -> list[str]:

@@ -160,8 +160,8 @@ def validate(
             why = f"duplicate of {copies[path]}, counted there"
             files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
             continue
-        report = analyze(evidence_file, analyzer, explain=False).report
-        files.append(Judged(path, label, digest, Outcome(report["outcome"]), report["score"], report["reason"]))
+        analysis = analyze(evidence_file, analyzer, explain=False)
+        files.append(Judged(path, label, digest, analysis.outcome, analysis.score, analysis.reason))
     return _measured(files, analyzer)
 
 

@@ -1,23 +1,50 @@
 """The canonical report (schema version "1"): the one source of every number that any surface shows."""
 
-import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cache
 from importlib import metadata
 from typing import Any
 
-from faceloupe import __version__
-from faceloupe.config import Settings
-from faceloupe.installation import git_checkout
-from faceloupe.models.record import ModelRecord
-from faceloupe.report import build_video
-from faceloupe.scoring.calibration import verbal_equivalent
-from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, Shown, TrackFinding, corners
+import msgspec
+from msgspec import UNSET
 
-SCHEMA_VERSION = "1"
+from faceloupe import __version__
+from faceloupe.analysis.results import Analysis, Canvas
+from faceloupe.faces.quality import TRACK_CONFIDENCE
+from faceloupe.installation import git_checkout
+from faceloupe.models.record import ComponentRecord, ModelRecord
+from faceloupe.report.build_video import frames_of, people_of, rounded_box, track_of, video_scope
+from faceloupe.report.schema import (
+    SCHEMA_VERSION,
+    Bounds,
+    CalibratorInfo,
+    Component,
+    CutInfo,
+    ErrorRatesInfo,
+    Evidence,
+    FamiliarityInfo,
+    Gates,
+    ImageFace,
+    ModelInfo,
+    PropositionRatio,
+    Propositions,
+    RateIntervals,
+    Report,
+    ScoreThresholds,
+    SettingsInfo,
+    ShownAs,
+    Timing,
+    Tool,
+    UnreadFrame,
+    VideoFacts,
+)
+from faceloupe.scoring import aggregation
+from faceloupe.scoring.verbal import verbal_equivalent
+from faceloupe.types import FaceFinding, TrackFinding
+
 _LIBRARIES = {
     "torch": "torch",
     "torchvision": "torchvision",
@@ -29,25 +56,11 @@ _LIBRARIES = {
     "numpy": "numpy",
     "av": "av",
 }
-PROPOSITIONS = {
-    "manipulated": "The face was generated or manipulated by a method of the kinds listed.",
-    "authentic": "The face is as a camera recorded it, possibly recompressed.",
-}
+MANIPULATED = "The face was generated or manipulated by a method of the kinds listed."
+AUTHENTIC = "The face is as a camera recorded it, possibly recompressed."
 NOT_A_POSTERIOR = (
     "The score is not the probability of either proposition: that needs prior odds, which pixels do not hold."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds spent. Where heatmaps are made, one pass scores and explains a face of a still, and counts as explaining.
-    The stages of a video overlap, so that their sum may exceed the total."""
-
-    decode_s: float = 0.0
-    detect_s: float = 0.0
-    score_s: float = 0.0
-    explain_s: float = 0.0
-    total_s: float = 0.0
 
 
 def _git(*arguments: str) -> str | None:
@@ -79,65 +92,67 @@ def _library_versions() -> dict[str, str]:
     return {name: metadata.version(package) for name, package in _LIBRARIES.items()}
 
 
-def tool() -> dict[str, Any]:
+def tool() -> Tool:
     """Name, version, commit (and whether files were modified since) and libraries of this installation."""
-    return {
-        "name": "FaceLoupe",
-        "version": __version__,
-        "git_commit": git_commit(),
-        "modified": _modified(),
-        "libraries": dict(_library_versions()),
-    }
+    return Tool(
+        name="FaceLoupe",
+        version=__version__,
+        git_commit=git_commit(),
+        modified=_modified(),
+        libraries=dict(_library_versions()),
+    )
 
 
-def model(record: ModelRecord, components: Sequence[ModelRecord]) -> dict[str, Any]:
+def model(record: ModelRecord, components: Sequence[ModelRecord | ComponentRecord]) -> ModelInfo:
     """The model block of a report.
 
     Args:
+        record: of the model.
         components: records of the networks that it is made of; itself where it is one.
     """
+    lower, upper = record.log10_lr_bounds
     rates = asdict(record.error_rates)
-    rates["interval_95"] = {name: list(interval) for name, interval in record.error_rates.interval_95.items()}
-    return {
-        "id": record.id,
-        "architecture": record.architecture,
-        "components": [{"id": one.id, "weights_sha256": one.weights_sha256} for one in components],
-        "weights_sha256": record.weights_sha256,
-        "members": list(record.members),
-        "record_sha256": record.sha256,
-        "calibrator_id": record.calibrator.id,
-        "calibrator": asdict(record.calibrator) | {"knots": [list(knot) for knot in record.calibrator.knots]},
-        "thresholds": asdict(record.thresholds),
-        "log10_lr_bounds": dict(zip(("lower", "upper"), record.log10_lr_bounds, strict=True)),
-        "error_rates": rates,
-        "explanation_max": record.explanation_max,
-    }
+    return ModelInfo(
+        id=record.id,
+        architecture=record.architecture,
+        components=tuple(Component(id=part.id, weights_sha256=part.weights_sha256) for part in components),
+        weights_sha256=record.weights_sha256,
+        members=record.members,
+        record_sha256=record.sha256,
+        calibrator_id=record.calibrator.id,
+        calibrator=CalibratorInfo(**asdict(record.calibrator)),
+        thresholds=ScoreThresholds(**asdict(record.thresholds)),
+        log10_lr_bounds=Bounds(lower=lower, upper=upper),
+        error_rates=ErrorRatesInfo(**rates | {"interval_95": RateIntervals(**rates["interval_95"])}),
+        explanation_max=record.explanation_max,
+    )
 
 
-def _face(face: FaceFinding) -> dict[str, Any]:
-    return {
-        "id": face.id,
-        "box": corners(face.box),
-        "crop_box": corners(face.crop_box),
-        "detection_confidence": round(face.detection_confidence, 6),
-        "size_px": round(face.size_px, 1),
-        "roll_deg": round(face.roll_deg, 1),
-        "turned_deg": round(face.turned_deg, 1),
-        "sharpness": round(face.quality.sharpness, 2),
-        "outcome": face.outcome.value,
-        "reason": face.reason,
-        "score": face.score,
-        "raw_logit": face.raw_logit,
-        "log10_lr": face.log10_lr,
-        **build_video.by_parts(face),
-        "heat_peak": None if face.heatmap is None else float(face.heatmap.max()),
-        "first_s": None,
-        "last_s": None,
-        "frames_scored": 0 if face.score is None else 1,
-    }
+def _face(face: FaceFinding) -> ImageFace:
+    return ImageFace(
+        id=face.id,
+        box=rounded_box(face.box),
+        crop_box=None if face.crop_box is None else rounded_box(face.crop_box),
+        detection_confidence=round(face.detection_confidence, 6),
+        size_px=round(face.size_px, 1),
+        roll_deg=round(face.roll_deg, 1),
+        turned_deg=round(face.turned_deg, 1),
+        sharpness=round(face.quality.sharpness, 2),
+        outcome=face.outcome,
+        reason=face.reason,
+        score=face.score,
+        raw_logit=face.raw_logit,
+        log10_lr=face.log10_lr,
+        propositions=tuple(PropositionRatio(**asdict(part)) for part in face.propositions),
+        familiarity=None if face.familiarity is None else FamiliarityInfo(**asdict(face.familiarity)),
+        heatmap_peak=None if face.heatmap is None else float(face.heatmap.max()),
+        first_s=None,
+        last_s=None,
+        frames_scored=0 if face.score is None else 1,
+    )
 
 
-def _multiplicity(faces: Sequence[FaceFinding]) -> list[str]:
+def _image_scope(faces: Sequence[FaceFinding]) -> list[str]:
     scored = sum(face.score is not None for face in faces)
     if scored < 2:
         return []
@@ -147,73 +162,99 @@ def _multiplicity(faces: Sequence[FaceFinding]) -> list[str]:
     ]
 
 
-def build(
-    evidence: Evidence,
-    record: ModelRecord,
-    settings: Settings,
-    faces: Sequence[FaceFinding],
-    *,
-    components: Sequence[ModelRecord],
-    outcome: Outcome,
-    reason: str,
-    decisive: FaceFinding | TrackFinding | None,
-    notes: Sequence[str],
-    timing: Timing,
-    shown: Shown = AS_STORED,
-    seen: build_video.VideoAnalysis | None = None,
-    now: datetime | None = None,
-) -> dict[str, Any]:
-    """Build a report.
+def _settings(analysis: Analysis) -> SettingsInfo:
+    record = analysis.record
+    stated: dict[str, Any] = analysis.settings.as_dict()  # the names are those of the fields
+    return SettingsInfo(
+        **stated,
+        crop_margins=record.input.views,
+        input_size=record.input.size,
+        gates=Gates(**asdict(record.gates)),
+        frame_memory_s=aggregation.MEMORY_S if analysis.video else UNSET,
+        typical_spread=aggregation.TYPICAL_SPREAD if analysis.video else UNSET,
+        track_confidence=TRACK_CONFIDENCE if analysis.video else UNSET,
+    )
 
-    Args:
-        faces: of a still; none for a video.
-        components: of the model, see ``model``.
-        decisive: the face or the track whose score is the file's; None where nothing was scored.
-        notes: what was done to the stored pixels before they were examined.
-        shown: what was done to show the file as a viewer would.
-        seen: what was looked at in a video; None for a still.
-        now: creation time; the present where None.
 
-    Returns:
-        The report as plain JSON values, without NaN.
+def build(analysis: Analysis) -> Report:
+    """Build the report of an analysis."""
+    decisive, record, video = analysis.decisive, analysis.record, analysis.video
+    log10_lr = analysis.log10_lr
+    scope = video_scope(video, analysis.tracks) if video else _image_scope(analysis.faces)
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        created_utc=analysis.ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        tool=tool(),
+        model=model(record, analysis.components),
+        evidence=Evidence(**asdict(analysis.evidence), notes=tuple(analysis.notes)),
+        outcome=analysis.outcome,
+        reason=analysis.reason,
+        score=analysis.score,
+        log10_lr=log10_lr,
+        verbal=None if log10_lr is None else verbal_equivalent(log10_lr),
+        decisive_id=decisive.id if decisive else None,
+        segment=video.segment if video else None,
+        propositions=Propositions(manipulated=MANIPULATED, authentic=AUTHENTIC, kinds=record.manipulations),
+        scope=(NOT_A_POSTERIOR, *scope, *record.limits),
+        faces=tuple(map(track_of, analysis.tracks)) if video else tuple(map(_face, analysis.faces)),
+        shown=ShownAs(**asdict(analysis.shown)),
+        settings=_settings(analysis),
+        timing=Timing(**{stage: round(seconds, 4) for stage, seconds in asdict(analysis.timing).items()}),
+    )
+    if video is None:
+        return report
+    facts, rate = video.facts, video.facts.frame_rate
+    return msgspec.structs.replace(
+        report,
+        video=VideoFacts(
+            container=facts.container,
+            codec=facts.codec,
+            pixel_format=facts.pixel_format,
+            rotation=facts.rotation,
+            start_s=facts.start_s,
+            variable_frame_rate=facts.variable_frame_rate,
+            frame_rate=None if rate is None else f"{rate.numerator}/{rate.denominator}",
+            audio=facts.audio,
+        ),
+        frames=frames_of(video, analysis.tracks),
+        cuts=tuple(
+            CutInfo(after_index=cut.after, before_index=cut.before, time_s=round(cut.time_s, 6)) for cut in video.cuts
+        ),
+        people=people_of(video),
+        unread_frames=tuple(
+            UnreadFrame(index=index, time_s=round(time_s, 6)) for index, time_s in video.unread.items()
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedAnalysis:
+    """An analysis and its report.
+
+    Attributes:
+        report: of it.
+        analysis: findings and pixels.
     """
-    log10_lr = decisive.log10_lr if decisive else None
-    created = (now or datetime.now(UTC)).astimezone(UTC)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "created_utc": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "tool": tool(),
-        "model": model(record, components),
-        "evidence": asdict(evidence) | {"notes": list(notes)},
-        "outcome": outcome.value,
-        "reason": reason,
-        "score": decisive.score if decisive else None,
-        "log10_lr": log10_lr,
-        "verbal": None if log10_lr is None else verbal_equivalent(log10_lr),
-        "propositions": PROPOSITIONS | {"kinds": record.manipulations},
-        "scope": [NOT_A_POSTERIOR, *(build_video.scope(seen) if seen else _multiplicity(faces)), *record.limits],
-        "faces": [build_video.track_entry(track) for track in seen.tracks] if seen else [_face(face) for face in faces],
-        **(build_video.sections(seen) if seen else {}),
-        "shown": asdict(shown),
-        "settings": settings.as_dict()
-        | {
-            "crop_margins": list(record.input.views),
-            "input_size": record.input.size,
-            "gates": asdict(record.gates),
-            **(build_video.settings() if seen else {}),
-        },
-        "timing": {key: round(value, 4) for key, value in asdict(timing).items()},
-    }
 
+    report: Report
+    analysis: Analysis
 
-def of_segment(report: Mapping[str, Any]) -> bool:
-    """Whether a report is of a part of a video alone, as its settings asked for."""
-    if "frames" not in report:
-        return False
-    settings = report["settings"]
-    return build_video.segment(settings["from_s"], settings["to_s"], report["evidence"]["duration_s"]) is not None
+    @classmethod
+    def of(cls, analysis: Analysis) -> "ReportedAnalysis":
+        """Report an analysis."""
+        return cls(build(analysis), analysis)
 
+    @property
+    def canvas(self) -> Canvas | None:
+        """See ``Analysis``."""
+        return self.analysis.canvas
 
-def to_json(report: dict[str, Any]) -> str:
-    """Text of a report: UTF-8, indented, never NaN."""
-    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+    @property
+    def faces(self) -> tuple[FaceFinding, ...]:
+        """See ``Analysis``."""
+        return self.analysis.faces
+
+    @property
+    def tracks(self) -> tuple[TrackFinding, ...]:
+        """See ``Analysis``."""
+        return self.analysis.tracks

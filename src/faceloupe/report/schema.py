@@ -5,7 +5,6 @@ otherwise. Fields that came after version 0.4.0 have a default, so that reports 
 """
 
 import json
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -14,9 +13,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field, inspect
 
 from faceloupe.errors import ReportError
-from faceloupe.types import Outcome
+from faceloupe.types import Outcome, Segment
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION: Literal["1"] = "1"
 MAX_BYTES = 256 * 1024 * 1024  # of a report that is read; a video with 10,000 frames and ten faces in each has a third
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -143,13 +142,6 @@ class Evidence(Struct, frozen=True, kw_only=True):
     frame_rate: float | None
     frame_count: int | None
     notes: tuple[str, ...]
-
-
-class Segment(Struct, frozen=True, kw_only=True):
-    """A part of a video, seconds since its first frame."""
-
-    start_s: float
-    end_s: float
 
 
 class Propositions(Struct, frozen=True, kw_only=True):
@@ -341,11 +333,19 @@ class PersonInfo(Struct, frozen=True, kw_only=True):
 
     Attributes:
         similarity: of the least similar link, -1..1; 1 for a single track.
+        outcome: see ``scoring.decision.of_person``; this and what follows is not stated by reports of version 0.4.0.
+        reason: of the outcome; empty where a single track was scored, which speaks for itself.
+        pooled: what the scored frames of all tracks say together; None where none was scored.
+        agreeing_tracks: ids of the tracks that the outcome rests on; empty where there is no verdict.
     """
 
     id: int
     tracks: tuple[int, ...]
     similarity: float = field(name="likeness")
+    outcome: Outcome | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    pooled: PooledScore | UnsetType | None = UNSET
+    agreeing_tracks: tuple[int, ...] | UnsetType = UNSET
 
 
 class UnreadFrame(Struct, frozen=True, kw_only=True):
@@ -505,7 +505,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
         text: str | None = self.__dict__.get(_TEXT)
         if text is not None:
             return text
-        return json.dumps(self.to_builtins(), indent=2, ensure_ascii=False, allow_nan=False)
+        return json_text(self.to_builtins())
 
     def to_builtins(self) -> dict[str, Any]:
         """The values of the known fields, as they stand in the text."""
@@ -571,6 +571,15 @@ _TEXT = "_text"  # where a report that was read keeps its text
 _OF_VIDEOS = ("video", "frames", "cuts", "people", "unread_frames")
 
 
+def json_text(values: object) -> str:
+    """The text of JSON values: indented, never NaN.
+
+    Raises:
+        ValueError: a number in it is not finite.
+    """
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+
+
 def decisive_id(faces: tuple[Face, ...], score: float | None, outcome: Outcome) -> int | None:
     """Id of the face that decided, for reports that do not state it: the one with the score and outcome of the file."""
     if score is None:
@@ -579,28 +588,14 @@ def decisive_id(faces: tuple[Face, ...], score: float | None, outcome: Outcome) 
     return max(candidates, key=lambda face: face.outcome == outcome).id if candidates else None
 
 
-def segment_of(from_s: float, to_s: float, *, duration_s: float | None, last_s: float) -> Segment | None:
-    """The part of a video that its settings ask for; None where that is all of it.
-
-    Args:
-        from_s: start, seconds; see ``config.Settings``.
-        to_s: end, seconds; 0 for the end of the video.
-        duration_s: of the video; None where that is not known.
-        last_s: time of the last frame that was analyzed: the end where neither of the others tells it.
-    """
-    whole = math.inf if duration_s is None else duration_s
-    end = min(to_s or math.inf, whole)
-    if from_s > 0.0 or end < whole:
-        return Segment(start_s=from_s, end_s=last_s if math.isinf(end) else end)
-    return None
-
-
 def _added(report: Report) -> dict[str, Any]:
     """The fields that reports of version 0.4.0 do not state, from those that they do."""
     segment, settings = None, report.settings
     if report.frames:
         last_s = report.frames[-1].time_s
-        segment = segment_of(settings.from_s, settings.to_s, duration_s=report.evidence.duration_s, last_s=last_s)
+        segment = Segment.asked_for(
+            settings.from_s, settings.to_s, duration_s=report.evidence.duration_s, last_s=last_s
+        )
     return {"decisive_id": decisive_id(report.faces, report.score, report.outcome), "segment": segment}
 
 

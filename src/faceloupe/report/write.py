@@ -4,22 +4,19 @@ import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from faceloupe.analysis.results import Analysis
 from faceloupe.errors import UsageError
-from faceloupe.report.build import to_json
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import filmstrip
+from faceloupe.report.schema import Report
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv
 from faceloupe.system.files import creating
-
-if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis
-
+from faceloupe.types import FaceFinding, TrackFinding
 
 OPACITY = 0.7  # of the heatmaps in the written pictures
 
@@ -52,23 +49,24 @@ def publish_file(fill: Callable[[Path], object], path: Path) -> None:
         ) from problem
 
 
-def pictures_of(analysis: "Analysis") -> dict[str, bytes]:
+def pictures_of(analysis: Analysis) -> dict[str, bytes]:
     """The pictures of an analysis as PNGs, by file name; none where no face was found."""
-    maximum = analysis.report["model"]["explanation_max"]
+    maximum, decisive = analysis.record.explanation_max, analysis.decisive
     pictures: dict[str, np.ndarray] = {}
     if analysis.canvas is not None and analysis.faces:
         pictures["boxes.png"] = overlays.boxes(analysis.canvas, analysis.faces)
         if any(face.heatmap is not None for face in analysis.faces):
             overlay = overlays.source_overlay(analysis.canvas, analysis.faces, maximum, OPACITY)
             pictures["heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
-    for kind, found in (("face", analysis.faces), ("track", analysis.tracks)):
-        for one in sorted(found, key=lambda one: one.score != analysis.report["score"]):  # first what decided
-            if one.heatmap is not None:
-                pictures[f"{kind}-{one.id}-crop.png"] = one.crop
-                overlay = overlays.face_overlay(one, maximum, OPACITY)
-                pictures[f"{kind}-{one.id}-heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
+    faces: list[FaceFinding | TrackFinding] = [*analysis.faces, *analysis.tracks]
+    for face in sorted(faces, key=lambda face: decisive is None or face.id != decisive.id):  # first what decided
+        if face.heatmap is not None and face.crop is not None:
+            stem = f"{'face' if isinstance(face, FaceFinding) else 'track'}-{face.id}"
+            pictures[f"{stem}-crop.png"] = face.crop
+            overlay = overlays.face_overlay(face, maximum, OPACITY)
+            pictures[f"{stem}-heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
     for track in analysis.tracks:
-        pictures[f"track-{track.id}-filmstrip.png"] = filmstrip(track, analysis.report)
+        pictures[f"track-{track.id}-filmstrip.png"] = filmstrip(track, analysis.record.thresholds)
     return {name: _png(picture) for name, picture in pictures.items()}
 
 
@@ -110,7 +108,7 @@ def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     return written
 
 
-def write(analysis: "Analysis", folder: Path) -> list[Path]:
+def write(analysis: Analysis, report: Report, folder: Path) -> list[Path]:
     """Write the pictures of an analysis, ``frames.csv`` for a video, and ``report.json``.
 
     The report comes last: where it stands, the pictures do too.
@@ -119,7 +117,7 @@ def write(analysis: "Analysis", folder: Path) -> list[Path]:
         UsageError: see ``publish``.
     """
     contents = pictures_of(analysis)
-    if "frames" in analysis.report:
-        contents["frames.csv"] = frames_csv(analysis.report).encode(ENCODING)
-    contents["report.json"] = (to_json(analysis.report) + "\n").encode()
+    if report.is_video:
+        contents["frames.csv"] = frames_csv(report).encode(ENCODING)
+    contents["report.json"] = f"{report.to_json()}\n".encode()
     return publish(contents, folder)

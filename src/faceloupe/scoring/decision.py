@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from faceloupe.models.record import Thresholds
 from faceloupe.scoring.aggregation import lower_end
 from faceloupe.types import (
     FaceFinding,
@@ -21,7 +20,24 @@ NO_SIGN = "no sign of manipulation of the kinds this model knows"
 UNSCORED = "not applicable: "  # begins the reason where nothing was scored
 
 
-def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
+class ScoreBounds(Protocol):
+    """Thresholds of a score, from a model record or from a report."""
+
+    @property
+    def lower(self) -> float:
+        """Scores at or below it are authentic, 0..1."""
+
+    @property
+    def upper(self) -> float:
+        """Scores at or above it are manipulated, 0..1."""
+
+
+def of_frame(score: float | None, thresholds: ScoreBounds) -> Outcome:
+    """What the score of a single frame alone would be called; a frame that was not scored is not applicable."""
+    return Outcome.NOT_APPLICABLE if score is None else of_score(score, thresholds)[0]
+
+
+def of_score(score: float, thresholds: ScoreBounds) -> tuple[Outcome, str]:
     """Outcome and reason of one scored face.
 
     Args:
@@ -37,7 +53,7 @@ def of_score(score: float, thresholds: Thresholds) -> tuple[Outcome, str]:
 
 
 def of_face(
-    score: float, thresholds: Thresholds, familiarity: Familiarity | None, scope_limit: float
+    score: float, thresholds: ScoreBounds, familiarity: Familiarity | None, scope_limit: float
 ) -> tuple[Outcome, str]:
     """Outcome and reason of one scored face; there is no verdict on one that is unlike all that are known.
 
@@ -132,7 +148,7 @@ FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, where that 
 
 
 def of_track(
-    whole: Pooled, segment: Pooled | None, thresholds: Thresholds, *, enough: int
+    whole: Pooled, segment: Pooled | None, thresholds: ScoreBounds, *, enough: int
 ) -> tuple[Outcome, str, Pooled]:
     """Outcome of one face track, the sentence that says why, and what decided.
 
@@ -180,7 +196,7 @@ def of_person(
     tracks: Sequence[TrackFinding],
     pooled: Pooled,
     without_strongest: Pooled | None,
-    thresholds: Thresholds,
+    thresholds: ScoreBounds,
     *,
     enough: int,
 ) -> PersonFinding:
@@ -243,7 +259,7 @@ def _shots(tracks: Sequence[TrackFinding]) -> str:
     return ", ".join(named) + more
 
 
-def in_company(track: TrackFinding, person: PersonFinding, thresholds: Thresholds, *, scored: int) -> TrackFinding:
+def in_company(track: TrackFinding, person: PersonFinding, thresholds: ScoreBounds, *, scored: int) -> TrackFinding:
     """The finding on a track in the light of the other shots of its person.
 
     A track that is too short for a verdict of its own takes that of its person where it agrees with it. A verdict

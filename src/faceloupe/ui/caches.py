@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from faceloupe.analysis.pipeline import Analysis, FrameExplanation, Preview
+from faceloupe.analysis.pipeline import FrameExplanation, Preview
 from faceloupe.batch.results import BatchResults
 from faceloupe.batch.store import Batch
 from faceloupe.cases.audit_log import Head
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 
 Key = TypeVar("Key")
@@ -63,9 +64,11 @@ class AnalysisStore:
     """Recent analyses; beside that of a video the file, so that its frames can be decoded again."""
 
     def __init__(self, capacity_bytes: int = _ANALYSES_BYTES) -> None:
-        self._recent: Recent[AnalysisKey, tuple[Analysis, EvidenceFile | None]] = Recent(_examined_size, capacity_bytes)
+        self._recent: Recent[AnalysisKey, tuple[ReportedAnalysis, EvidenceFile | None]] = Recent(
+            _examined_size, capacity_bytes
+        )
 
-    def get(self, key: AnalysisKey) -> Analysis | None:
+    def get(self, key: AnalysisKey) -> ReportedAnalysis | None:
         """The analysis, or None where it is not kept any more."""
         return (self._recent.get(key) or (None, None))[0]
 
@@ -73,7 +76,7 @@ class AnalysisStore:
         """The file of a kept analysis, where it was kept beside it."""
         return (self._recent.get(key) or (None, None))[1]
 
-    def put(self, key: AnalysisKey, analysis: Analysis, evidence_file: EvidenceFile | None = None) -> None:
+    def put(self, key: AnalysisKey, analysis: ReportedAnalysis, evidence_file: EvidenceFile | None = None) -> None:
         """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
         self._recent.put(key, (analysis, evidence_file))
 
@@ -133,10 +136,11 @@ def _table_size(found: BatchResults) -> int:
     return int(found.rows.memory_usage(deep=True).sum())
 
 
-def _examined_size(examined: tuple[Analysis, EvidenceFile | None]) -> int:
+def _examined_size(examined: tuple[ReportedAnalysis, EvidenceFile | None]) -> int:
     """Bytes of the pixels that an analysis holds, and of an upload kept beside it."""
     analysis, evidence_file = examined
-    arrays = [array for found in (*analysis.faces, *analysis.tracks) for array in (found.crop, found.heatmap)]
+    arrays = [array for face in analysis.faces for array in (face.crop, face.heatmap)]
+    arrays += [array for track in analysis.tracks for array in (track.crop, track.heatmap)]
     if analysis.canvas is not None:
         arrays.append(analysis.canvas.rgb)
     pixels = sum(array.nbytes for array in arrays if array is not None)
@@ -150,4 +154,4 @@ def _examined_size(examined: tuple[Analysis, EvidenceFile | None]) -> int:
 
 def _frame_size(view: FrameExplanation) -> int:
     arrays = [view.rgb, *(array for face in view.faces for array in (face.crop, face.heatmap) if array is not None)]
-    return sum(array.nbytes for array in arrays)
+    return sum(int(array.nbytes) for array in arrays)

@@ -5,20 +5,21 @@ from typing import Any
 import plotly.graph_objects as go
 
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
+from faceloupe.report.schema import Report
 from faceloupe.types import Outcome
 
 _LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need
 _BAND = {"type": "rect", "y0": 0.0, "y1": 1.0, "line_width": 0, "layer": "below"}
 
 
-def score_ruler(report: dict[str, Any], *, ink: str) -> go.Figure:
+def score_ruler(report: Report, *, ink: str) -> go.Figure:
     """The score on a ruler from 0 (authentic) to 1 (manipulated), with both thresholds and the band between them.
 
     Args:
         ink: color of the words.
     """
-    lower, upper = report["model"]["thresholds"]["lower"], report["model"]["thresholds"]["upper"]
-    outcome, score = Outcome(report["outcome"]), report["score"]
+    lower, upper = report.model.thresholds.lower, report.model.thresholds.upper
+    outcome, score = report.outcome, report.score
     figure = go.Figure()
     for start, end, kind in (
         (0.0, lower, Outcome.AUTHENTIC),

@@ -2,15 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from faceloupe.analysis.pipeline import Analysis
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.report.build import to_json
+from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
+from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.types import FaceFinding, Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
@@ -26,7 +25,7 @@ _INKS = {
 }
 _ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
 NO_BAR = {"displayModeBar": False}
-NONE = "\\-"  # a dash that Markdown takes for no list
+NONE = "\\-"  # a dash that Markdown does not take for a list
 
 
 # What Streamlit makes links, icons and arrows of also where Markdown has them escaped, broken by a sign without width.
@@ -84,36 +83,36 @@ def short(text: str, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def verdict_card(report: dict[str, Any]) -> None:
+def verdict_card(report: Report) -> None:
     """Outcome, reason, score on its ruler, strength of the evidence, and the error rate at this operating point."""
-    outcome, evidence, model = Outcome(report["outcome"]), report["evidence"], report["model"]
+    outcome, evidence, model = report.outcome, report.evidence, report.model
     with st.container(border=True, key="verdict"):
         st.caption(
-            f"{plain(evidence['name'])}  ·  SHA-256 `{evidence['sha256'][:16]}`…  ·  model {plain(model['id'])} "
-            f"`{model['weights_sha256'][:8]}`"
+            f"{plain(evidence.name)}  ·  SHA-256 `{evidence.sha256[:16]}`…  ·  model {plain(model.id)} "
+            f"`{model.weights_sha256[:8]}`"
         )
-        if report["score"] is None:
+        if report.score is None:
             st.markdown(f"### {outcome_mark(outcome)}")
-            st.markdown(_sentence(report["reason"]))
+            st.markdown(_sentence(report.reason))
         else:
             left, middle, right = st.columns([1.15, 1.25, 1.0], gap="medium", vertical_alignment="center")
             with left:
                 st.markdown(f"### {outcome_mark(outcome)}")
-                st.markdown(_sentence(report["reason"]))
+                st.markdown(_sentence(report.reason))
             with middle:
                 st.plotly_chart(
                     score_ruler(report, ink=ink()),
                     config=NO_BAR,
                     key="ruler",
-                    alt=f"Score {report['score']:.2f} on a scale from 0, authentic, to 1, manipulated",
+                    alt=f"Score {report.score:.2f} on a scale from 0, authentic, to 1, manipulated",
                 )
             with right:
                 _strength(report)
         with st.expander("What this result does not say"):
-            st.markdown("\n".join(f"- {plain(line)}" for line in report["scope"]))
+            st.markdown("\n".join(f"- {plain(line)}" for line in report.scope))
             st.markdown(
-                f"The two propositions compared: {plain(report['propositions']['manipulated'])} "
-                f"{plain(report['propositions']['authentic'])} Kinds: {plain(report['propositions']['kinds'])}."
+                f"The two propositions compared: {plain(report.propositions.manipulated)} "
+                f"{plain(report.propositions.authentic)} Kinds: {plain(report.propositions.kinds)}."
             )
 
 
@@ -121,34 +120,34 @@ def _sentence(text: str) -> str:
     return plain(text[:1].upper() + text[1:].rstrip(".") + ".")
 
 
-def _strength(report: dict[str, Any]) -> None:
-    rates, bounds = report["model"]["error_rates"], report["model"]["log10_lr_bounds"]
-    (fpr_low, fpr_high), (fnr_low, fnr_high) = rates["interval_95"]["fpr"], rates["interval_95"]["fnr"]
+def _strength(report: Report) -> None:
+    rates, bounds = report.model.error_rates, report.model.log10_lr_bounds
+    (fpr_low, fpr_high), (fnr_low, fnr_high) = rates.interval_95.fpr, rates.interval_95.fnr
     st.markdown(
-        f"**log10 LR {report['log10_lr']:+.2f}**: {report['verbal']}",
+        f"**log10 LR {report.log10_lr:+.2f}**: {report.verbal}",
         help="The likelihood ratio says how much more probable this score is if the face was manipulated than if it is "
-        f"authentic. It is limited to {bounds['lower']:.2f} .. {bounds['upper']:.2f}, the range that "
+        f"authentic. It is limited to {bounds.lower:.2f} .. {bounds.upper:.2f}, the range that "
         "the validation data support.",
     )
     st.caption(
-        f"Error rates of single faces at these thresholds: {rates['fpr']:.1%} of {rates['n_real']} authentic ones were "
-        f"called manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates['fnr']:.1%} of {rates['n_fake']} "
-        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates['inconclusive']:.0%} of all were "
+        f"Error rates of single faces at these thresholds: {rates.fpr:.1%} of {rates.n_real} authentic ones were "
+        f"called manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates.fnr:.1%} of {rates.n_fake} "
+        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates.inconclusive:.0%} of all were "
         "inconclusive.",
-        help=f"Measured on {plain(rates['measured_on'])}.",
+        help=f"Measured on {plain(rates.measured_on)}.",
     )
 
 
-def face_rows(analysis: Analysis) -> None:
+def face_rows(analysis: ReportedAnalysis) -> None:
     """One row a face: crop, heatmap at the same size, outcome, score, size, and a button to look closer."""
-    maximum = analysis.report["model"]["explanation_max"]
-    pairs = zip(analysis.faces, analysis.report["faces"], strict=True)
+    maximum = analysis.report.model.explanation_max
+    pairs = zip(analysis.faces, analysis.report.image_faces, strict=True)
     with st.container(height=_ROWS_HEIGHT if len(analysis.faces) > _ROWS_UNFOLDED else "content", border=False):
         for face, entry in pairs:
             _face_row(face, entry, maximum)
 
 
-def _face_row(face: FaceFinding, entry: dict[str, Any], maximum: float) -> None:
+def _face_row(face: FaceFinding, entry: ImageFace, maximum: float) -> None:
     with st.container(border=True, key=f"row-{face.id}"):
         pictures, words = st.columns([1.2, 1.0], vertical_alignment="center")
         with pictures:
@@ -169,25 +168,27 @@ def _choose(face_id: int) -> None:
     st.session_state[state.FACE] = face_id
 
 
-def _face_facts(entry: dict[str, Any]) -> str:
-    facts = f"{entry['size_px']:.0f} px wide, detector confidence {entry['detection_confidence']:.2f}"
-    if entry["score"] is None:
-        return f"{_sentence(entry['reason'])} {facts}, sharpness {entry['sharpness']:.0f}."
-    kinds = "".join(f" {one['name'].capitalize()}: log10 LR {one['log10_lr']:+.2f}." for one in entry["propositions"])
-    score = f"Score {entry['score']:.2f}, log10 LR {entry['log10_lr']:+.2f}."
-    return f"{score}{kinds} {facts}, sharpness {entry['sharpness']:.0f}."
+def _face_facts(entry: ImageFace) -> str:
+    facts = f"{entry.size_px:.0f} px wide, detector confidence {entry.detection_confidence:.2f}"
+    if entry.score is None:
+        return f"{_sentence(entry.reason)} {facts}, sharpness {entry.sharpness:.0f}."
+    kinds = "".join(f" {part.name.capitalize()}: log10 LR {part.log10_lr:+.2f}." for part in entry.propositions)
+    score = f"Score {entry.score:.2f}, log10 LR {entry.log10_lr:+.2f}."
+    return f"{score}{kinds} {facts}, sharpness {entry.sharpness:.0f}."
 
 
-def source_picture(analysis: Analysis, chosen: FaceFinding | None) -> None:
+def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> None:
     """The picture with numbered boxes colored by outcome, with or without the heatmaps."""
-    maximum, canvas = analysis.report["model"]["explanation_max"], analysis.canvas
+    maximum, canvas = analysis.report.model.explanation_max, analysis.canvas
+    if canvas is None:  # the file could not be decoded
+        return
     explained = [face for face in analysis.faces if face.heatmap is not None]
     with_heat = bool(explained) and st.toggle("Show the heatmaps over the picture", key="with_heat")
     if with_heat:
         picture = overlays.with_scale(overlays.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
     else:
         picture = overlays.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
-    name = plain(analysis.report["evidence"]["name"])
+    name = plain(analysis.report.evidence.name)
     count = len(analysis.faces)
     found = "no face" if not count else "1 face" if count == 1 else f"{count} faces"
     st.image(picture, width="stretch", caption=f"{name}, {found} found")
@@ -206,12 +207,12 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
         on_change=_keep_opacity,
     )
     overlay = overlays.face_overlay(face, maximum, opacity)
+    peak = 0.0 if face.heatmap is None else float(face.heatmap.max())
     st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
     st.caption(
         f"Grad-CAM of the last block. The scale is the same for every picture, so a weak heatmap looks weak; "
-        f"this face peaks at {float(face.heatmap.max()):.2f}, the scale ends at {maximum:.2f}. "
-        f"It shows where the model "
-        "looked, not where a manipulation is."
+        f"this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. It shows where the model looked, not where a "
+        "manipulation is."
     )
 
 
@@ -219,49 +220,49 @@ def _keep_opacity() -> None:
     st.session_state[state.OPACITY] = st.session_state["opacity_slider"]
 
 
-def file_facts(report: dict[str, Any]) -> None:
+def file_facts(report: Report) -> None:
     """Identity and properties of the file, folded."""
-    evidence = report["evidence"]
+    evidence = report.evidence
     rows = {
-        "Name": plain(evidence["name"]),
-        "SHA-256": f"`{evidence['sha256']}`",
-        "Size": f"{evidence['size_bytes']:,} bytes",
-        "Content": f"{evidence['format'] or 'not recognized'}, "
-        + (f"{evidence['width']} x {evidence['height']} px" if evidence["width"] else "not decoded"),
+        "Name": plain(evidence.name),
+        "SHA-256": f"`{evidence.sha256}`",
+        "Size": f"{evidence.size_bytes:,} bytes",
+        "Content": f"{evidence.format or 'not recognized'}, "
+        + (f"{evidence.width} x {evidence.height} px" if evidence.width else "not decoded"),
     }
-    if "video" in report:
-        rows |= _video_facts(report)
-    rows |= {"Examined": report["created_utc"], "Time": f"{report['timing']['total_s']:.2f} s"}
+    if report.video is not None:
+        rows |= _video_facts(report, report.video)
+    rows |= {"Examined": report.created_utc, "Time": f"{report.timing.total_s:.2f} s"}
     with st.expander("Facts of the file"):
         st.markdown("| | |\n|---|---|\n" + "\n".join(f"| {name} | {fact} |" for name, fact in rows.items()))
-        for note in evidence["notes"]:
+        for note in evidence.notes:
             st.caption(plain(note))
 
 
-def _video_facts(report: dict[str, Any]) -> dict[str, str]:
-    evidence, video, frames = report["evidence"], report["video"], report["frames"]
-    rate = "not stated" if video["frame_rate"] is None else f"{video['frame_rate']} frames/s"
-    lasts = "not known" if evidence["duration_s"] is None else f"{evidence['duration_s']:.3f} s"
-    steadiness = "variable: the time between frames differs" if video["variable_frame_rate"] else "constant"
-    unread = len(report["unread_frames"])
+def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:
+    evidence, frames = report.evidence, report.frames
+    rate = "not stated" if video.frame_rate is None else f"{video.frame_rate} frames/s"
+    lasts = "not known" if evidence.duration_s is None else f"{evidence.duration_s:.3f} s"
+    steadiness = "variable: the time between frames differs" if video.variable_frame_rate else "constant"
+    unread = len(report.unread_frames)
     return {
-        "Container": plain(video["container"]),
-        "Codec": f"{plain(video['codec'])}, {plain(video['pixel_format'])}",
-        "Duration": f"{lasts}, {evidence['frame_count']:,} frames",
+        "Container": plain(video.container),
+        "Codec": f"{plain(video.codec)}, {plain(video.pixel_format)}",
+        "Duration": f"{lasts}, {evidence.frame_count:,} frames",
         "Frame rate": f"{rate}, {steadiness}",
-        "Rotation": f"{video['rotation']} degrees clockwise" if video["rotation"] else "none",
-        "Audio": plain(", ".join(video["audio"])) or "none",
-        "Looked at": f"{len(frames)} frames, {frames[0]['time_s']:.2f} s to {frames[-1]['time_s']:.2f} s"
+        "Rotation": f"{video.rotation} degrees clockwise" if video.rotation else "none",
+        "Audio": plain(", ".join(video.audio)) or "none",
+        "Looked at": f"{len(frames)} frames, {frames[0].time_s:.2f} s to {frames[-1].time_s:.2f} s"
         + (f"; {unread} more could not be decoded" if unread else ""),
     }
 
 
-def downloads(report: dict[str, Any]) -> None:
+def downloads(report: Report) -> None:
     """The canonical report as a file."""
     st.download_button(
         "Download the JSON report",
-        data=lambda: to_json(report).encode(),
-        file_name=f"faceloupe-{report['evidence']['sha256'][:12]}.json",
+        data=lambda: report.to_json().encode(),
+        file_name=f"faceloupe-{report.evidence.sha256[:12]}.json",
         mime="application/json",
         icon=":material/download:",
         on_click="ignore",

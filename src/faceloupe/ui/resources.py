@@ -134,12 +134,12 @@ def tables() -> TableStore:
 
 def submit(key: Hashable, title: str, work: Work) -> Job:
     """Queue long work of this session; see ``JobQueue.submit``."""
-    return jobs().submit(key, title, tasks, owner=st.session_state[state.OWNER])
+    return jobs().submit(key, title, work, owner=st.session_state[state.OWNER])
 
 
 def submit_image(key: Hashable, title: str, work: Work) -> Job:
     """Queue short work of this session, likewise."""
-    return stills().submit(key, title, tasks, owner=st.session_state[state.OWNER])
+    return stills().submit(key, title, work, owner=st.session_state[state.OWNER])
 
 
 def _queue(threads: int) -> JobQueue:

@@ -7,6 +7,7 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import FaceLoupeError
 from faceloupe.models import fetch
 from faceloupe.models.record import find_record
+from faceloupe.report.build import build
 from faceloupe.samples import SAMPLES
 
 
@@ -18,13 +19,13 @@ def main() -> int:
         if fetch.missing(record, weights_folder()):
             paths = fetch.fetch(record, weights_folder(), progress=_Progress())
             print(f"Fetched and verified: {', '.join(path.name for path in paths)}", flush=True)
-        report = analyze(SAMPLES[0].path, Analyzer.load(settings)).report
+        report = build(analyze(SAMPLES[0].path, Analyzer.load(settings)))
     except FaceLoupeError as problem:
         print(f"Self-check failed: {problem}", file=sys.stderr)
         return 2
-    weights = report["model"]["weights_sha256"][:8]
+    weights = report.model.weights_sha256[:8]
     print(
-        f"Self-check: {SAMPLES[0].path.name}: {report['outcome']} ({report['reason']}), weights {weights} verified",
+        f"Self-check: {SAMPLES[0].path.name}: {report.outcome} ({report.reason}), weights {weights} verified",
         flush=True,
     )
     return 0

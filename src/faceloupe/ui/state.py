@@ -43,13 +43,15 @@ DEFAULT_OPACITY = 0.6
 
 def start() -> None:
     """Give every key its first value."""
-    names = (EFFORT, IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE)
-    names += (VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE)
-    names += (CASE, CASE_ITEM, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID)
-    names += (BATCH, BATCH_FILTER, BATCH_NOTICE)
-    values = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
+    names = (
+        *(EFFORT, IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE),
+        *(VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE),
+        *(CASE, CASE_ITEM, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID),
+        *(BATCH, BATCH_FILTER, BATCH_NOTICE),
+    )
+    values: dict[str, object] = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
     values |= dict.fromkeys((CASE_PAGE, BATCH_PAGE), 0)
-    for key, value in (dict.fromkeys(names) | values).items():
+    for key, value in {**dict.fromkeys(names), **values}.items():
         st.session_state.setdefault(key, value)
     if OWNER not in st.session_state:
         st.session_state[OWNER] = secrets.token_hex(8)

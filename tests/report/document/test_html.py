@@ -1,16 +1,15 @@
 """Claims about case reports as HTML: what they show, and what they never do."""
 
 import copy
-import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 
-from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.errors import EvidenceError, ReportError, UsageError
+from faceloupe.report.case_schema import CaseRecord, RunRecord, finding_run
 from faceloupe.report.document.case import Letterhead
-from faceloupe.report.document.exhibits import finding_run
 from faceloupe.report.document.html import render_html
 from tests.report.case_records import EXAMINER, NAME, case, chain, decision, item, note, sign_off
 
@@ -46,8 +45,12 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def html_of(record, pictures, *, letterhead=LETTERHEAD, **options) -> str:
+    return render_html(CaseRecord.from_values(record), pictures.__getitem__, letterhead=letterhead, **options)
+
+
 def page(record, pictures, **options) -> Page:
-    return Page(render_html(record, pictures.__getitem__, letterhead=LETTERHEAD, **options))
+    return Page(html_of(record, pictures, **options))
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +179,7 @@ def test_every_line_on_scope_is_shown_once(record, shown):
 
 
 def test_nothing_is_fetched_and_nothing_runs(record, shown, runs):
-    html = render_html(record, runs.pictures.__getitem__, letterhead=LETTERHEAD)
+    html = html_of(record, runs.pictures)
     assert "<script" not in html
     assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?\s*(?:https?:|//)", html)
     assert {
@@ -231,7 +234,7 @@ def test_markup_in_names_and_notes_is_text(runs):
 
 def test_controls_and_direction_marks_are_replaced(runs):
     record = case([item([runs.named["generated"]], name="a\u202egpj.exe\x07\x00.jpg", notes=[note("x\u2066y\nz")])])
-    html = render_html(record, runs.pictures.__getitem__, letterhead=LETTERHEAD)
+    html = html_of(record, runs.pictures)
     assert "a\ufffdgpj.exe\ufffd\ufffd.jpg" in html
     assert "x\ufffdy" in html
     assert not set(html) & set("\u202e\u2066\x07\x00")
@@ -266,10 +269,9 @@ def test_what_a_record_keeps_from_its_reader_is_not_called_unexamined(runs):
 
 
 def test_a_closer_look_does_not_speak_for_a_video_that_was_examined_whole(runs):
-    whole = runs.named["clip"]
-    closer = copy.deepcopy(whole) | {"id": "closer"}
-    closer["report"]["settings"]["from_s"] = 0.2
-    closer["report"]["reason"] = "of a stretch"
+    values = copy.deepcopy(runs.named["clip"]) | {"id": "closer"}
+    values["report"]["segment"] = {"start_s": 0.2, "end_s": 0.9}
+    whole, closer = RunRecord.from_values(runs.named["clip"]), RunRecord.from_values(values)
     assert finding_run([whole, closer]) is whole
     assert finding_run([closer]) is closer
     assert finding_run([closer, whole]) is whole
@@ -344,16 +346,24 @@ def test_a_logo_that_is_no_picture_is_refused_and_one_that_is_stands_in_the_lett
     with pytest.raises(UsageError, match="must be a readable PNG"):
         Letterhead("Institute", logo_png=b"GIF89a")
     logo = next(iter(runs.pictures.values()))
-    html = render_html(case([]), {}.__getitem__, letterhead=Letterhead("Institute", logo_png=logo))
+    html = html_of(case([]), {}, letterhead=Letterhead("Institute", logo_png=logo))
     assert [attributes["alt"] for attributes in Page(html).all("img")] == ["Institute"]
 
 
 def test_only_a_case_record_is_drawn(record):
-    with pytest.raises(UsageError, match="schema version 1 only"):
+    with pytest.raises(ReportError, match="not a case record of schema version 1"):
         page(record | {"schema_version": "2"}, {})
-    with pytest.raises(UsageError, match="schema version 1 only"):
-        page(json.loads("{}"), {})
+    with pytest.raises(ReportError, match="not a case record of schema version 1"):
+        page({}, {})
 
 
 def test_the_same_record_gives_the_same_page(record, runs):
-    assert len({render_html(record, runs.pictures.__getitem__, letterhead=LETTERHEAD) for _ in range(2)}) == 1
+    assert len({html_of(record, runs.pictures) for _ in range(2)}) == 1
+
+
+def test_fields_that_this_version_does_not_know_are_named_as_such(runs):
+    run = copy.deepcopy(runs.named["generated"])
+    run["report"] |= {"lenses": [1, 2]}
+    run["report"]["faces"][0]["age"] = 30
+    assert "Fields unknown to this version faces[].age, lenses" in page(case([item([run])]), runs.pictures).text
+    assert "unknown to this version" not in page(case([item([runs.named["generated"]])]), runs.pictures).text

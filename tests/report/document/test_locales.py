@@ -6,9 +6,7 @@ import pytest
 
 from faceloupe.errors import UsageError
 from faceloupe.installation import ROOT
-from faceloupe.report.document.case import VERBAL_SCALE
 from faceloupe.report.document.locales import LANGUAGES, read_texts, texts_in
-from faceloupe.scoring.calibration import verbal_equivalent
 
 REPORT = ROOT / "src" / "faceloupe" / "report"
 LOCALES = REPORT / "document" / "locales"
@@ -63,11 +61,3 @@ def test_every_text_is_used():
     for key in texts_in("en"):
         named = re.search(rf"""["'.]{key}\b""", sources)
         assert named or any(key.startswith(start) and start in sources for start in built) or key.endswith("_of"), key
-
-
-@pytest.mark.parametrize(("low", "high", "words"), VERBAL_SCALE)
-def test_the_verbal_scale_is_the_one_that_reports_are_made_with(low, high, words):
-    inside = (5.0 if high is None else high - 0.01, 0.02 if low is None else low + 0.02)
-    for strength in inside:
-        assert verbal_equivalent(strength).startswith(words)
-        assert verbal_equivalent(-strength).startswith(words)

@@ -7,6 +7,7 @@ from pypdf import PdfReader
 from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from faceloupe.errors import UsageError
+from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.pdf import MOST_ENTRIES, write_pdf
 from tests.report.case_records import NAME, case, chain, decision, item, note, sign_off
@@ -17,7 +18,8 @@ RIGHT = (18 + 174) * 72 / 25.4  # end of the text, points
 
 def drawn(record, pictures, **options) -> bytes:
     stream = io.BytesIO()
-    write_pdf(record, pictures.__getitem__, stream, letterhead=options.pop("letterhead", LETTERHEAD), **options)
+    letterhead = options.pop("letterhead", LETTERHEAD)
+    write_pdf(CaseRecord.from_values(record), pictures.__getitem__, stream, letterhead=letterhead, **options)
     return stream.getvalue()
 
 
@@ -186,14 +188,20 @@ def test_progress_rises_to_the_end(record, runs):
 
 def test_a_file_is_written_whole_and_never_over_another(record, content, runs, tmp_path):
     path = tmp_path / "case.pdf"
-    write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
+    write_pdf(CaseRecord.from_values(record), runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
     assert path.read_bytes() == content
     with pytest.raises(UsageError, match="not overwritten"):
-        write_pdf(record, runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
+        write_pdf(CaseRecord.from_values(record), runs.pictures.__getitem__, path, letterhead=LETTERHEAD)
 
 
 def test_the_language_can_be_set_and_an_unknown_one_writes_nothing(record, runs, tmp_path):
     assert "Übersicht der Asservate" in texts(drawn(record, runs.pictures, language="de"))[0]
     with pytest.raises(UsageError, match="not in 'fr'"):
-        write_pdf(record, runs.pictures.__getitem__, tmp_path / "x.pdf", letterhead=LETTERHEAD, language="fr")
+        write_pdf(
+            CaseRecord.from_values(record),
+            runs.pictures.__getitem__,
+            tmp_path / "x.pdf",
+            letterhead=LETTERHEAD,
+            language="fr",
+        )
     assert not list(tmp_path.iterdir())

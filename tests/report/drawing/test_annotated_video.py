@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 import av
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.video import Video
 from faceloupe.report.drawing.annotated_video import LONGEST_SIDE, TrackBox, between, track_boxes, write_annotated
+from faceloupe.types import Segment
 from tests.clips import numbered, read_number, write_clip
 from tests.ui.reports import report
 
@@ -62,7 +64,9 @@ def test_uneven_times_are_kept_exactly(tmp_path, target):
 
 def test_of_a_stretch_only_its_frames_are_copied_at_their_own_times(clip, target):
     evidence_file, found = examined(clip)
-    write_annotated(evidence_file, found | {"settings": {"from_s": 0.4, "to_s": 0.8}}, target, settings=Settings())
+    write_annotated(
+        evidence_file, msgspec.structs.replace(found, segment=Segment(0.4, 0.8)), target, settings=Settings()
+    )
     assert times(target) == [Fraction(index, 25) for index in range(10, 21)]
 
 

@@ -3,14 +3,17 @@
 import csv
 import io
 
+import msgspec
 import numpy as np
 from PIL import ImageColor
 
 from faceloupe.report.drawing.filmstrip import chosen_observations, described, filmstrip
 from faceloupe.report.drawing.overlays import COLORS
-from faceloupe.report.tables import called, deciding, frames_csv, track_columns
+from faceloupe.report.schema import Frame
+from faceloupe.report.tables import frames_csv, track_columns
+from faceloupe.scoring.decision import of_frame
 from faceloupe.types import Outcome
-from tests.ui.reports import report, track
+from tests.ui.reports import THRESHOLDS, report, track
 
 
 def test_a_strip_runs_from_the_first_to_the_last_look_without_repeats():
@@ -21,8 +24,7 @@ def test_a_strip_runs_from_the_first_to_the_last_look_without_repeats():
 
 
 def test_each_picture_is_framed_in_the_color_of_its_own_score():
-    found = report({1: [0.01, 0.5, 0.95, None]})
-    strip = filmstrip(track([0.01, 0.5, 0.95, None]), found)
+    strip = filmstrip(track([0.01, 0.5, 0.95, None]), THRESHOLDS)
     frames = [tuple(strip[1, 30 + 75 * place, :3]) for place in range(4)]
     kinds = (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED, Outcome.NOT_APPLICABLE)
     assert frames == [ImageColor.getrgb(COLORS[kind]) for kind in kinds]
@@ -31,8 +33,7 @@ def test_each_picture_is_framed_in_the_color_of_its_own_score():
 
 
 def test_every_outcome_has_a_shape_of_its_own():
-    found = report({1: [0.01, 0.5, 0.95, None]})
-    strip = filmstrip(track([0.01, 0.5, 0.95, None]), found)[75:, :, 3] > 0
+    strip = filmstrip(track([0.01, 0.5, 0.95, None]), THRESHOLDS)[75:, :, 3] > 0
     shapes = [strip[15:35, 75 * place + 10 : 75 * place + 26].tobytes() for place in range(4)]
     assert len(set(shapes)) == 4
 
@@ -44,9 +45,8 @@ def test_the_strip_in_words_names_its_times_and_scores():
     assert "0.20, not scored" in words
 
 
-def test_a_frame_is_called_by_the_thresholds_of_the_report():
-    found = report({1: [0.5]})
-    assert [called(score, found) for score in (0.05, 0.06, 0.87, None)] == [
+def test_a_frame_is_called_by_the_thresholds():
+    assert [of_frame(score, THRESHOLDS) for score in (0.05, 0.06, 0.87, None)] == [
         Outcome.AUTHENTIC,
         Outcome.INCONCLUSIVE,
         Outcome.MANIPULATED,
@@ -55,8 +55,8 @@ def test_a_frame_is_called_by_the_thresholds_of_the_report():
 
 
 def test_the_deciding_track_is_the_one_whose_score_is_the_reports():
-    assert deciding(report({1: [0.2], 2: [0.6], 3: [None]}))["id"] == 2
-    assert deciding(report({1: [None]})) is None
+    assert report({1: [0.2], 2: [0.6], 3: [None]}).decisive.id == 2
+    assert report({1: [None]}).decisive is None
 
 
 def test_the_table_has_a_row_a_track():
@@ -68,9 +68,10 @@ def test_the_table_has_a_row_a_track():
 
 
 def test_the_csv_has_a_row_a_face_and_keeps_frames_without_one():
-    found = report({1: [0.2, 0.4], 2: [0.6]})
-    found["frames"].append({"index": 20, "time_s": 1.0, "shot": 1, "faces": []})
-    rows = list(csv.DictReader(io.StringIO(frames_csv(found))))
+    made = report({1: [0.2, 0.4], 2: [0.6]})
+    empty = Frame(index=20, time_s=1.0, shot=1, faces=())
+    made = msgspec.structs.replace(made, frames=(*made.frames, empty))
+    rows = list(csv.DictReader(io.StringIO(frames_csv(made))))
     assert [(row["frame"], row["track"], row["score"]) for row in rows] == [
         ("0", "1", "0.2"),
         ("0", "2", "0.6"),

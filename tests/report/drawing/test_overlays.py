@@ -5,11 +5,14 @@ import pytest
 from PIL import Image
 
 from faceloupe.analysis.pipeline import analyze
+from faceloupe.analysis.results import DISPLAY_SIDE, Canvas
 from faceloupe.errors import UsageError
 from faceloupe.report import write
+from faceloupe.report.build import build
 from faceloupe.report.drawing import overlays
 from faceloupe.types import Outcome
 from tests.conftest import GENERATED
+from tests.report_json import report_json
 
 
 def test_a_weak_map_looks_weak():
@@ -64,7 +67,7 @@ def test_drawing_boxes_leaves_the_source_alone(analysis):
 def test_the_heatmap_lies_on_the_face_and_nowhere_else(analysis):
     canvas, face = analysis.canvas, next(face for face in analysis.faces if face.heatmap is not None)
     plain = overlays.boxes(canvas, analysis.faces)
-    laid = overlays.source_overlay(canvas, analysis.faces, analysis.report["model"]["explanation_max"], 0.7)
+    laid = overlays.source_overlay(canvas, analysis.faces, report_json(analysis)["model"]["explanation_max"], 0.7)
     changed = (plain != laid).any(2)
     x0, y0, x1, y1 = (int(value) for value in face.crop_box.corners)
     outside = changed.copy()
@@ -74,7 +77,7 @@ def test_the_heatmap_lies_on_the_face_and_nowhere_else(analysis):
 
 
 def test_the_written_pictures_can_be_read_and_carry_the_scale(analysis, tmp_path):
-    written = {path.name for path in write.write(analysis, tmp_path / "new" / "folder")}
+    written = {path.name for path in write.write(analysis, build(analysis), tmp_path / "new" / "folder")}
     assert {"report.json", "boxes.png", "heatmap.png"} <= written
     assert any(name.startswith("face-") and name.endswith("-heatmap.png") for name in written)
     with Image.open(tmp_path / "new" / "folder" / "heatmap.png") as heatmap:
@@ -86,31 +89,31 @@ def test_nothing_that_exists_is_ever_overwritten(analysis, tmp_path):
     evidence = tmp_path / "boxes.png"
     evidence.write_bytes(GENERATED.read_bytes())
     with pytest.raises(UsageError, match=r"already contains boxes\.png"):
-        write.write(analysis, tmp_path)
+        write.write(analysis, build(analysis), tmp_path)
     assert evidence.read_bytes() == GENERATED.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["boxes.png"]
 
 
 def test_a_second_result_does_not_mix_with_the_first(analysis, tmp_path):
-    write.write(analysis, tmp_path)
+    write.write(analysis, build(analysis), tmp_path)
     with pytest.raises(UsageError, match="already"):
-        write.write(analysis, tmp_path)
+        write.write(analysis, build(analysis), tmp_path)
 
 
 def test_a_huge_picture_is_shrunk_before_it_is_drawn_on(analysis):
-    canvas = overlays.Canvas.of(np.zeros((4000, 6000, 3), np.uint8))
+    canvas = Canvas.of(np.zeros((4000, 6000, 3), np.uint8))
     drawn = overlays.source_overlay(canvas, analysis.faces, 1.0, 0.7)
-    assert max(drawn.shape) == overlays.DISPLAY_SIDE
+    assert max(drawn.shape) == DISPLAY_SIDE
 
 
 def test_an_analysis_holds_no_more_of_a_large_picture_than_is_drawn(analysis, analyzer, settings, tmp_path):
     with Image.open(GENERATED) as small:
         small.convert("RGB").resize((3000, 3000)).save(tmp_path / "large.png")
     large = analyze(tmp_path / "large.png", analyzer)
-    assert large.canvas.rgb.shape == (overlays.DISPLAY_SIDE, overlays.DISPLAY_SIDE, 3)
+    assert large.canvas.rgb.shape == (DISPLAY_SIDE, DISPLAY_SIDE, 3)
     assert large.canvas.rgb.base is None  # no view that keeps the whole alive
     unlike = (overlays.boxes(large.canvas, large.faces) != large.canvas.rgb).any(2)
-    x0, y0, x1, y1 = (round(value * overlays.DISPLAY_SIDE / 3000) for value in large.faces[0].box.corners)
+    x0, y0, x1, y1 = (round(value * DISPLAY_SIDE / 3000) for value in large.faces[0].box.corners)
     assert unlike[y0, x0:x1].all()
     assert unlike[y1, x0:x1].all()
     assert not unlike[y1 + 20 :].any()
@@ -136,7 +139,7 @@ def test_a_failed_write_takes_back_what_it_wrote(analysis, tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "link", full_at_the_third)
     with pytest.raises(UsageError, match="No space left"):
-        write.write(analysis, tmp_path)
+        write.write(analysis, build(analysis), tmp_path)
     assert len(calls) == 3
     assert list(tmp_path.iterdir()) == []
 
@@ -146,5 +149,5 @@ def test_a_link_laid_out_for_a_temporary_file_is_not_followed(analysis, tmp_path
     evidence.write_bytes(b"the original")
     for name in ("report.json.partial", "boxes.png.partial"):
         (tmp_path / name).symlink_to(evidence)
-    write.write(analysis, tmp_path)
+    write.write(analysis, build(analysis), tmp_path)
     assert evidence.read_bytes() == b"the original"

@@ -13,10 +13,10 @@ from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.system import memory
 from faceloupe.system.logging import keep_log
-from faceloupe.types import Outcome, Picture
+from faceloupe.types import Outcome, Picture, TrackFinding
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analysis
+    from faceloupe.analysis.results import Analysis
 
 
 _LOG = logging.getLogger(__name__)
@@ -94,20 +94,18 @@ class AnalysisWorker:
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
         from faceloupe.batch.similarity import perceptual_hash
-        from faceloupe.report.build import to_json
+        from faceloupe.report.build import build
 
-        report = analysis.report
-        outcome = Outcome(report["outcome"])
         return Result(
-            report["evidence"]["media_type"],
-            outcome,
-            report["reason"],
-            report["score"],
-            report["log10_lr"],
-            None if outcome is Outcome.ERROR else len(report["faces"]),
-            report["evidence"]["duration_s"],
+            analysis.evidence.media_type,
+            analysis.outcome,
+            analysis.reason,
+            analysis.score,
+            analysis.log10_lr,
+            None if analysis.outcome is Outcome.ERROR else len(analysis.faces) + len(analysis.tracks),
+            analysis.evidence.duration_s,
             "" if picture is None else perceptual_hash(picture.rgb),
-            to_json(report) if self._reports else "",
+            build(analysis).to_json() if self._reports else "",
             _thumbnail(analysis, picture) if self._thumbnails else b"",
         )
 
@@ -142,8 +140,9 @@ def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
     from PIL import Image
 
     if picture is None:
-        deciding = sorted(analysis.tracks, key=lambda track: track.score != analysis.report["score"])
-        return next(((track.strongest or track.largest).thumb for track in deciding), b"")
+        decisive = analysis.decisive
+        shown = decisive if isinstance(decisive, TrackFinding) else next(iter(analysis.tracks), None)
+        return b"" if shown is None else (shown.strongest or shown.largest).thumb
     rgb = picture.rgb
     step = max(1, min(rgb.shape[:2]) // _THUMBNAIL_PX)  # every step-th pixel first: a large picture is read once
     image, stream = Image.fromarray(rgb[::step, ::step]), io.BytesIO()

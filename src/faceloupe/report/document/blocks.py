@@ -111,7 +111,8 @@ class Table:
 
     def is_number(self, column: int) -> bool:
         """Whether numbers stand in a column, so that its head is set to the right, too."""
-        return any(isinstance(row[column], Text) and row[column].style is Style.NUMBER for row in self.rows)
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, Text) and cell.style is Style.NUMBER for cell in cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from faceloupe.errors import UsageError
+from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document import item as case_item
 from faceloupe.report.document import method
 from faceloupe.report.document.blocks import (
@@ -25,7 +26,7 @@ from faceloupe.report.document.blocks import (
     Table,
     Text,
 )
-from faceloupe.report.document.exhibits import Exhibit, Record, exhibits, grouped
+from faceloupe.report.document.exhibits import Exhibit, exhibits, grouped
 from faceloupe.report.document.format import (
     code,
     quoted,
@@ -37,6 +38,7 @@ from faceloupe.report.document.format import (
 )
 from faceloupe.report.document.images import Fetch
 from faceloupe.report.document.locales import texts_in
+from faceloupe.scoring.verbal import VERBAL_SCALE
 from faceloupe.types import Outcome
 
 
@@ -79,20 +81,20 @@ class CaseDocument:
         items: how many there are.
     """
 
-    def __init__(self, case: Record, picture: Fetch, letterhead: Letterhead, language: str) -> None:
+    def __init__(self, case: CaseRecord, picture: Fetch, letterhead: Letterhead, language: str) -> None:
         """
         Raises:
-            UsageError: there are no fixed texts in that language, or this is no record of a case.
+            UsageError: there are no fixed texts in that language.
         """
         self.language, self.texts = language, texts_in(language)
         self._case, self._picture = case, picture
         self._exhibits = exhibits(case)
-        self.case_name, self.case_id = shown(case["case"]["name"]), shown(case["case"]["id"])
-        self.created_utc = shown(case["created_utc"])
-        self.head = shown(case["log"]["head_sha256"] or self.texts["none"])
+        self.case_name, self.case_id = shown(case.case.name), shown(case.case.id)
+        self.created_utc = shown(case.created_utc)
+        self.head = shown(case.log.head_sha256 or self.texts["none"])
         self.organization = shown(letterhead.organization)
         self.address_lines = tuple(shown(line) for line in letterhead.address_lines)
-        self.tool = shown(f"{case['tool']['name']} {case['tool']['version']}")
+        self.tool = shown(f"{case.tool.name} {case.tool.version}")
         self.items = len(self._exhibits)
 
     def blocks(self, *, most_entries: int | None) -> Iterator[Block]:
@@ -111,37 +113,37 @@ class CaseDocument:
         for exhibit in self._exhibits:
             yield from case_item.blocks(exhibit, self._picture, texts)
         yield Heading(2, texts["case_view"], "case-view", new_page=bool(self._exhibits))
-        decisions = [one["utc"] for item in case["items"] for one in item["decisions"]]
-        changes = [*decisions, *(item["added_utc"] for item in case["items"])]
-        yield from case_item.statements(case["notes"], (), case["sign_offs"], texts, changes)
+        decisions = [one.utc for item in case.items for one in item.decisions]
+        changes = [*decisions, *(item.added_utc for item in case.items)]
+        yield from case_item.statements(case.notes, (), case.sign_offs, texts, changes)
         yield from method.method(self._exhibits, texts)
         yield from method.scope(self._exhibits, texts)
-        yield from method.log(case["log"], self._exhibits, texts, most_entries)
+        yield from method.log(case.log, self._exhibits, texts, most_entries)
 
 
-def _front(case: Record, items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Block]:
-    about, tool, chain = case["case"], case["tool"], case["log"]
-    commit = tool["git_commit"] or texts["no_commit"]
-    software = texts["tool_line"].format(name=shown(tool["name"]), version=shown(tool["version"]), commit=shown(commit))
-    if tool["modified"]:
+def _front(case: CaseRecord, items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Block]:
+    about, tool, chain = case.case, case.tool, case.log
+    commit = tool.git_commit or texts["no_commit"]
+    software = texts["tool_line"].format(name=shown(tool.name), version=shown(tool.version), commit=shown(commit))
+    if tool.modified:
         software += f", {texts['modified']}"
-    models = grouped((one.number, one.report["model"]) for one in items if one.report)
+    models = grouped((one.number, one.report.model) for one in items if one.report)
     rows: list[tuple[str, Cell]] = [
-        (texts["case"], Text("\n".join(shown_lines(about["name"])), Style.STRONG)),
-        (texts["case_id"], code(about["id"])),
-        (texts["examiner"], Text(shown(about["examiner"] or texts["none"]))),
-        (texts["case_opened"], Text(shown(about["created_utc"]))),
-        (texts["report_created"], Text(shown(case["created_utc"]))),
-        (texts["blind"], Text(texts["blind_on" if about["blind"] else "blind_off"])),
+        (texts["case"], Text("\n".join(shown_lines(about.name)), Style.STRONG)),
+        (texts["case_id"], code(about.id)),
+        (texts["examiner"], Text(shown(about.examiner or texts["none"]))),
+        (texts["case_opened"], Text(shown(about.created_utc))),
+        (texts["report_created"], Text(shown(case.created_utc))),
+        (texts["blind"], Text(texts["blind_on" if about.blind else "blind_off"])),
         (texts["tool"], Text(software)),
     ]
     for model, _ in models:
-        rows.append((texts["model"], Text(shown(model["id"]))))
-        rows.append((texts["weights_sha256"], code(model["weights_sha256"])))
-    rows.append((texts["log_head"], code(chain["head_sha256"])))
+        rows.append((texts["model"], Text(shown(model.id))))
+        rows.append((texts["weights_sha256"], code(model.weights_sha256)))
+    rows.append((texts["log_head"], code(chain.head_sha256)))
     yield Heading(1, texts["title"], "title")
     yield Facts(tuple(rows))
-    whole = chain["verified"]
+    whole = chain.verified
     yield Paragraph(Text(texts["log_verified" if whole else "log_broken"], Style.FAINT if whole else Style.STRONG))
     yield Paragraph(Text(f"{texts['contents_note']} {texts['language_note']}", Style.FAINT))
 
@@ -153,15 +155,15 @@ def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
         return
     rows = []
     for one in items:
-        kind = one.item["media_type"]
-        decisions = one.item["decisions"]
+        kind = one.item.media_type
+        decisions = one.item.decisions
         rows.append(
             (
                 Link(str(one.number), one.anchor),
-                Lines((Text(shown(one.item["name"])), code(one.item["sha256"]))),
+                Lines((Text(shown(one.item.name)), code(one.item.sha256))),
                 Text(texts[f"type_{kind}" if kind in ("image", "video") else "type_unknown"]),
                 *_outcome_and_score(one, texts),
-                verdict_or_words(decisions[-1]["outcome"]) if decisions else Text(texts["not_decided"], Style.FAINT),
+                verdict_or_words(decisions[-1].outcome) if decisions else Text(texts["not_decided"], Style.FAINT),
             )
         )
     yield Table(
@@ -176,20 +178,17 @@ def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
 def _outcome_and_score(one: Exhibit, texts: Mapping[str, str]) -> tuple[Cell, Cell]:
     if one.report is None:
         return Text(texts["withheld" if one.withheld else "not_examined"], Style.FAINT), Text("-", Style.NUMBER)
-    score = one.report["score"]
-    words = "-" if score is None else score_and_thresholds(score, one.report["model"]["thresholds"])[0]
-    return verdict(one.report["outcome"]), Text(words, Style.NUMBER)
+    score = one.report.score
+    words = "-" if score is None else score_and_thresholds(score, one.report.model.thresholds)[0]
+    return verdict(one.report.outcome), Text(words, Style.NUMBER)
 
 
-# log10 LR from and to, and the words: see ``scoring.calibration.verbal_equivalent``.
-VERBAL_SCALE = (
-    (None, 0.3, "no support for either proposition"),
-    (0.3, 1.0, "weak support"),
-    (1.0, 2.0, "moderate support"),
-    (2.0, 3.0, "moderately strong support"),
-    (3.0, 4.0, "strong support"),
-    (4.0, None, "very strong support"),
-)
+def _log10_text(log10_lr: float | None) -> str | None:
+    return None if log10_lr is None else f"{log10_lr:.1f}"
+
+
+def _ratio_text(log10_lr: float | None) -> str | None:
+    return None if log10_lr is None else f"{10.0**log10_lr:,.0f}"
 
 
 def _span(low: str | None, high: str | None, texts: Mapping[str, str]) -> Text:
@@ -202,32 +201,31 @@ def _span(low: str | None, high: str | None, texts: Mapping[str, str]) -> Text:
 
 def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Block]:
     yield Heading(2, texts["reading"], "reading")
-    propositions = grouped((one.number, one.report["propositions"]) for one in items if one.report)
+    propositions = grouped((one.number, one.report.propositions) for one in items if one.report)
     if propositions:
-        said = propositions[0][0]
+        first = propositions[0][0]
         yield Paragraph(Text(texts["propositions"]))
         yield Bullets(
             (
-                Text(texts["proposition_1"].format(text=shown(said["manipulated"]))),
-                Text(texts["proposition_2"].format(text=shown(said["authentic"]))),
+                Text(texts["proposition_1"].format(text=shown(first.manipulated))),
+                Text(texts["proposition_2"].format(text=shown(first.authentic))),
             )
         )
-        for said, _ in propositions:
-            yield Paragraph(Text(texts["kinds"].format(text=shown(said["kinds"]))))
+        for proposition, _ in propositions:
+            yield Paragraph(Text(texts["kinds"].format(text=shown(proposition.kinds))))
     yield Paragraph(Text(texts["reading_score"]))
     yield Paragraph(Text(texts["reading_lr"]))
-    ratio = {0.3: "2", 1.0: "10", 2.0: "100", 3.0: "1,000", 4.0: "10,000", None: None}
     yield Heading(3, texts["verbal_scale"], "verbal-scale")
     yield Table(
         texts["verbal_scale"],
         (texts["verbal_log"], texts["verbal_lr"], texts["verbal_words"]),
         tuple(
             (
-                _span(None if low is None else f"{low:.1f}", None if high is None else f"{high:.1f}", texts),
-                _span(ratio[low], ratio[high], texts),
-                quoted(words),
+                _span(_log10_text(step.above), _log10_text(step.up_to), texts),
+                _span(_ratio_text(step.above), _ratio_text(step.up_to), texts),
+                quoted(step.words),
             )
-            for low, high, words in VERBAL_SCALE
+            for step in VERBAL_SCALE
         ),
         (30, 30, 60),
     )

@@ -6,6 +6,7 @@ from typing import Any
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.document.blocks import Style, Text, Verdict
 from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.report.schema import ScoreThresholds
 from faceloupe.types import Outcome, apart
 
 NONE = "-"
@@ -49,9 +50,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def score_and_thresholds(score: float, thresholds: Mapping[str, float]) -> tuple[str, str, str]:
+def score_and_thresholds(score: float, thresholds: ScoreThresholds) -> tuple[str, str, str]:
     """A score and both thresholds, with as few decimals as show on which side of each it lies."""
-    score_text, lower, upper = apart(score, thresholds["lower"], thresholds["upper"])
+    score_text, lower, upper = apart(score, thresholds.lower, thresholds.upper)
     return score_text, lower, upper
 
 
@@ -82,7 +83,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, s
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             yield f"{prefix}{name}", ", ".join(shown(one) for one in value)
         else:
             yield f"{prefix}{name}", NONE if value is None else shown(value)

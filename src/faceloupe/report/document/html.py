@@ -5,21 +5,21 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document.blocks import Block, Picture
 from faceloupe.report.document.case import CaseDocument, Letterhead
-from faceloupe.report.document.exhibits import Record
 from faceloupe.report.document.images import Fetch
 from faceloupe.report.drawing.overlays import COLORS
 
 
-def render_html(case: Record, picture: Fetch, *, letterhead: Letterhead, language: str = "en") -> str:
+def render_html(case: CaseRecord, picture: Fetch, *, letterhead: Letterhead, language: str = "en") -> str:
     """Draw a case record as HTML.
 
     Text of others is escaped, its control and direction marks are replaced, and each piece is set apart in its
     direction, so that a name can neither become markup nor turn the text around it.
 
     Args:
-        case: record of a case, see ``exhibits``.
+        case: record of a case.
         picture: SHA-256 of a PNG -> its bytes.
         letterhead: who issues the report.
         language: of the fixed texts.
@@ -28,7 +28,7 @@ def render_html(case: Record, picture: Fetch, *, letterhead: Letterhead, languag
         The whole document.
 
     Raises:
-        UsageError: there are no fixed texts in that language, or this is no record of a case.
+        UsageError: there are no fixed texts in that language.
         EvidenceError: a picture is not the one that the record names.
     """
     document = CaseDocument(case, picture, letterhead, language)

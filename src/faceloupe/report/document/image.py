@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Mapping
 
 from faceloupe.report.document.blocks import Block, Cell, Facts, Figure, Finding, Heading, Picture, Style, Table, Text
-from faceloupe.report.document.exhibits import Exhibit, Record
+from faceloupe.report.document.exhibits import Exhibit
 from faceloupe.report.document.format import number, number_cell, quoted, score_and_thresholds, verdict
 from faceloupe.report.document.images import ImageSet, fitted, side_by_side
+from faceloupe.report.schema import Face, ImageFace, Report, ScoreThresholds
 
 Texts = Mapping[str, str]
 _FACE_MM = 50.0  # width of a face's heatmap on paper
 
 
-def blocks(exhibit: Exhibit, images: ImageSet, texts: Texts) -> Iterator[Block]:
+def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> Iterator[Block]:
     """The picture with its boxes, the table of faces, and each face beside its heatmap."""
-    report = exhibit.report
-    faces = report["faces"]
+    faces, thresholds = report.image_faces, report.model.thresholds
     if not faces:
         return
     yield Heading(3, texts["faces"], f"{exhibit.anchor}-faces")
@@ -24,45 +24,43 @@ def blocks(exhibit: Exhibit, images: ImageSet, texts: Texts) -> Iterator[Block]:
     yield Table(
         texts["faces"],
         tuple(texts[key] for key in ("face", "outcome", "score", "log10_lr", "size_px", "detection", "reason")),
-        tuple(_face_row(face, report) for face in faces),
+        tuple(_face_row(face, thresholds) for face in faces),
         (17, 31, 14, 18, 18, 20, 56),
     )
     for face in faces:
-        title = texts["face_title"].format(number=face["id"])
+        title = texts["face_title"].format(number=face.id)
         rows = (
-            (texts["outcome"], verdict(face["outcome"])),
-            (texts["score"], Text(score_text(face, report))),
-            (texts["log10_lr"], Text(number(face["log10_lr"], signed=True))),
-            (texts["raw_logit"], Text(number(face["raw_logit"], 3, signed=True))),
-            (texts["sharpness"], Text(number(face["sharpness"]))),
-            (texts["box"], Text(", ".join(f"{value:.1f}" for value in face["box"]))),
+            (texts["outcome"], verdict(face.outcome)),
+            (texts["score"], Text(score_text(face.score, thresholds))),
+            (texts["log10_lr"], Text(number(face.log10_lr, signed=True))),
+            (texts["raw_logit"], Text(number(face.raw_logit, 3, signed=True))),
+            (texts["sharpness"], Text(number(face.sharpness))),
+            (texts["box"], Text(", ".join(f"{value:.1f}" for value in face.box))),
         )
-        yield from finding(title, f"face-{face['id']}", face, rows, images=images, texts=texts)
+        yield from finding(title, f"face-{face.id}", face, rows, images=images, texts=texts)
 
 
-def _face_row(face: Record, report: Record) -> tuple[Cell, ...]:
+def _face_row(face: ImageFace, thresholds: ScoreThresholds) -> tuple[Cell, ...]:
     return (
-        Text(str(face["id"]), Style.NUMBER),
-        verdict(face["outcome"]),
-        Text(score_text(face, report), Style.NUMBER),
-        number_cell(face["log10_lr"], signed=True),
-        number_cell(face["size_px"], 1),
-        number_cell(face["detection_confidence"]),
-        quoted(face["reason"]),
+        Text(str(face.id), Style.NUMBER),
+        verdict(face.outcome),
+        Text(score_text(face.score, thresholds), Style.NUMBER),
+        number_cell(face.log10_lr, signed=True),
+        number_cell(face.size_px, 1),
+        number_cell(face.detection_confidence),
+        quoted(face.reason),
     )
 
 
-def score_text(face: Record, report: Record) -> str:
+def score_text(score: float | None, thresholds: ScoreThresholds) -> str:
     """The score of a face, a track or a whole report; a dash for none."""
-    if face["score"] is None:
-        return number(None)
-    return score_and_thresholds(face["score"], report["model"]["thresholds"])[0]
+    return number(None) if score is None else score_and_thresholds(score, thresholds)[0]
 
 
 def finding(
     title: str,
     stem: str,
-    found: Record,
+    face: Face,
     rows: tuple[tuple[str, Cell], ...],
     *,
     images: ImageSet,
@@ -72,7 +70,7 @@ def finding(
 
     Args:
         stem: of the names of its pictures.
-        found: its entry in the report.
+        face: its entry in the report.
         rows: its numbers; the peak of a heatmap is added.
         images: pictures of the run.
     """
@@ -82,7 +80,7 @@ def finding(
     if crop is not None and heatmap is not None:
         contents = {texts["alt_crop"].format(what=title): crop, texts["alt_face_heatmap"].format(what=title): heatmap}
         pictures = side_by_side(contents, _FACE_MM)
-        rows = (*rows, (texts["peak"], Text(texts["peak_value"].format(value=number(found["heat_peak"], 3)))))
+        rows = (*rows, (texts["peak"], Text(texts["peak_value"].format(value=number(face.heatmap_peak, 3)))))
     if figure or pictures:
         captions = (texts["caption_crop"], texts["caption_face_heatmap"])
         yield Finding(title, figure, pictures, captions[: len(pictures)], Facts(rows))

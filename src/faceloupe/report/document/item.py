@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from faceloupe.report.case_schema import DecisionRecord, ItemRecord, NoteRecord, RunRecord, SignOffRecord
 from faceloupe.report.document import image, video
 from faceloupe.report.document.blocks import (
     Block,
@@ -17,7 +18,7 @@ from faceloupe.report.document.blocks import (
     Table,
     Text,
 )
-from faceloupe.report.document.exhibits import Exhibit, Record
+from faceloupe.report.document.exhibits import Exhibit
 from faceloupe.report.document.format import (
     code,
     number,
@@ -31,6 +32,7 @@ from faceloupe.report.document.format import (
 from faceloupe.report.document.image import Texts, score_text
 from faceloupe.report.document.images import Fetch, ImageSet
 from faceloupe.report.document.method import error_rates, lr_bounds
+from faceloupe.report.schema import Report
 
 
 def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
@@ -39,80 +41,82 @@ def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
     Raises:
         EvidenceError: a picture is not the one that the record names.
     """
-    item, report = exhibit.item, exhibit.report
-    title = texts["item_title"].format(number=exhibit.number, name=shown(item["name"]))
+    item, run = exhibit.item, exhibit.run
+    report = run.report if run else None
+    title = texts["item_title"].format(number=exhibit.number, name=shown(item.name))
     yield Heading(2, title, exhibit.anchor, new_page=True)
     yield Heading(3, texts["identity"], f"{exhibit.anchor}-identity")
     yield _identity(item, report, texts)
     yield Heading(3, texts["finding"], f"{exhibit.anchor}-finding")
-    if report is None:
+    if run is None or report is None:
         yield Paragraph(Text(texts["withheld_note" if exhibit.withheld else "no_run"]))
     else:
         yield _card(report, texts)
-        part = video.blocks if "frames" in report else image.blocks
-        yield from part(exhibit, ImageSet(exhibit.run["pictures"], fetch), texts)
+        part = video.blocks if report.is_video else image.blocks
+        yield from part(exhibit, report, ImageSet(run.pictures, fetch), texts)
     yield Heading(3, texts["view"], f"{exhibit.anchor}-view")
-    decided = [one["utc"] for one in item["decisions"]]
-    yield from statements(item["notes"], item["decisions"], item["sign_offs"], texts, decided)
-    if exhibit.run is not None:
-        yield from _runs(exhibit, texts)
+    decided = [decision.utc for decision in item.decisions]
+    yield from statements(item.notes, item.decisions, item.sign_offs, texts, decided)
+    if run is not None:
+        yield from _runs(exhibit, run, texts)
 
 
-def _identity(item: Record, report: Record | None, texts: Texts) -> Facts:
-    known = report["evidence"] if report else {}
+def _identity(item: ItemRecord, report: Report | None, texts: Texts) -> Facts:
     rows: list[tuple[str, Cell]] = [
-        (texts["name"], Text(shown(item["name"]))),
-        (texts["sha256"], code(item["sha256"])),
-        (texts["size"], Text(texts["bytes"].format(count=number(item["size_bytes"], 0)))),
-        (texts["format"], Text(f"{shown(item['format'] or '-')} ({shown(item['media_type'])})")),
+        (texts["name"], Text(shown(item.name))),
+        (texts["sha256"], code(item.sha256)),
+        (texts["size"], Text(texts["bytes"].format(count=number(item.size_bytes, 0)))),
+        (texts["format"], Text(f"{shown(item.format or '-')} ({shown(item.media_type)})")),
     ]
-    if known.get("width"):
-        size = texts["pixels"].format(width=number(known["width"], 0), height=number(known["height"], 0))
-        rows.append((texts["dimensions"], Text(size)))
-    if known.get("duration_s") is not None:
+    if report and report.evidence.width:
+        width, height = number(report.evidence.width, 0), number(report.evidence.height, 0)
+        rows.append((texts["dimensions"], Text(texts["pixels"].format(width=width, height=height))))
+    if report and report.evidence.duration_s is not None:
         rows += video.identity(report, texts)
     rows.append(
         (
             texts["taken_in"],
-            Text(texts["when_by"].format(when=shown(item["added_utc"]), who=shown(item["added_by"]))),
+            Text(texts["when_by"].format(when=shown(item.added_utc), who=shown(item.added_by))),
         )
     )
-    if known.get("notes"):
-        rows.append((texts["decoding_notes"], quoted(" ".join(known["notes"]))))
+    if report and report.evidence.notes:
+        rows.append((texts["decoding_notes"], quoted(" ".join(report.evidence.notes))))
+    if report and report.unknown:
+        rows.append((texts["unknown_fields"], quoted(", ".join(report.unknown))))
     return Facts(tuple(rows))
 
 
-def _ruler(report: Record, texts: Texts) -> Ruler | None:
-    if report["score"] is None:
+def _ruler(report: Report, texts: Texts) -> Ruler | None:
+    if report.score is None:
         return None
-    thresholds = report["model"]["thresholds"]
-    score, lower, upper = score_and_thresholds(report["score"], thresholds)
+    thresholds = report.model.thresholds
+    score, lower, upper = score_and_thresholds(report.score, thresholds)
     return Ruler(
-        report["score"],
-        thresholds["lower"],
-        thresholds["upper"],
+        report.score,
+        thresholds.lower,
+        thresholds.upper,
         (score, lower, upper),
         texts["ruler"].format(score=score, lower=lower, upper=upper),
         (texts["zone_lower"], texts["zone_middle"], texts["zone_upper"]),
     )
 
 
-def _card(report: Record, texts: Texts) -> Card:
-    model = report["model"]
+def _card(report: Report, texts: Texts) -> Card:
+    model = report.model
     rows: list[tuple[str, Cell]] = []
-    if report["score"] is None:
+    if report.score is None:
         rows.append((texts["score"], Text(texts["no_score"])))
     else:
-        ratio = texts["lr_verbal"].format(value=number(report["log10_lr"], signed=True), words=shown(report["verbal"]))
+        ratio = texts["lr_verbal"].format(value=number(report.log10_lr, signed=True), words=shown(report.verbal))
         rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts), *error_rates(model, texts)]
-    rows += [(texts["model"], Text(shown(model["id"]))), (texts["examined"], Text(shown(report["created_utc"])))]
-    return Card(verdict(report["outcome"]), quoted(report["reason"]), _ruler(report, texts), Facts(tuple(rows)))
+    rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(shown(report.created_utc)))]
+    return Card(verdict(report.outcome), quoted(report.reason), _ruler(report, texts), Facts(tuple(rows)))
 
 
 def statements(
-    notes: Sequence[Record],
-    decisions: Sequence[Record],
-    sign_offs: Sequence[Record],
+    notes: Sequence[NoteRecord],
+    decisions: Sequence[DecisionRecord],
+    sign_offs: Sequence[SignOffRecord],
     texts: Texts,
     changes: Sequence[str],
 ) -> Iterator[Block]:
@@ -121,56 +125,56 @@ def statements(
     Args:
         changes: times of what a signature made before them does not cover.
     """
-    said = [
+    statements_made = [
         *(
-            Statement(texts["note"], shown(one["author"]), shown(one["utc"]), Facts(()), shown_lines(one["text"]))
-            for one in notes
+            Statement(texts["note"], shown(note.author), shown(note.utc), Facts(()), shown_lines(note.text))
+            for note in notes
         ),
-        *(_decision(one, texts) for one in decisions),
-        *(_sign_off(one, changes, texts) for one in sign_offs),
+        *(_decision(decision, texts) for decision in decisions),
+        *(_sign_off(sign_off, changes, texts) for sign_off in sign_offs),
     ]
-    if said:
-        yield Statements(tuple(sorted(said, key=lambda one: one.when)))
+    if statements_made:
+        yield Statements(tuple(sorted(statements_made, key=lambda statement: statement.when)))
     else:
         yield Paragraph(Text(texts["no_view"], Style.FAINT))
 
 
-def _sign_off(one: Record, changes: Sequence[str], texts: Texts) -> Statement:
-    since = sum(utc > one["utc"] for utc in changes)
+def _sign_off(sign_off: SignOffRecord, changes: Sequence[str], texts: Texts) -> Statement:
+    since = sum(utc > sign_off.utc for utc in changes)
     rows = ((texts["since_then"], Text(number(since, 0))),) if since else ()
-    return Statement(texts["sign_off"], shown(one["reviewer"]), shown(one["utc"]), Facts(rows))
+    return Statement(texts["sign_off"], shown(sign_off.reviewer), shown(sign_off.utc), Facts(rows))
 
 
-def _decision(decision: Record, texts: Texts) -> Statement:
+def _decision(decision: DecisionRecord, texts: Texts) -> Statement:
     rows = (
-        (texts["decided"], verdict_or_words(decision["outcome"])),
-        (texts["confidence"], Text(shown(decision["confidence"] or texts["none"]))),
-        (texts["seen_before"], Text(texts["yes" if decision["score_seen_before"] else "no"])),
+        (texts["decided"], verdict_or_words(decision.outcome)),
+        (texts["confidence"], Text(shown(decision.confidence or texts["none"]))),
+        (texts["seen_before"], Text(texts["yes" if decision.score_seen_before else "no"])),
     )
-    lines = shown_lines(decision["reason"])
-    return Statement(texts["by_examiner"], shown(decision["examiner"]), shown(decision["utc"]), Facts(rows), lines)
+    lines = shown_lines(decision.reason)
+    return Statement(texts["by_examiner"], shown(decision.examiner), shown(decision.utc), Facts(rows), lines)
 
 
-def _runs(exhibit: Exhibit, texts: Texts) -> Iterator[Block]:
+def _runs(exhibit: Exhibit, shown_run: RunRecord, texts: Texts) -> Iterator[Block]:
     yield Heading(3, texts["runs"], f"{exhibit.anchor}-runs")
     yield Table(
         texts["runs"],
         tuple(texts[key] for key in ("run", "when_by_whom", "outcome", "score", "report_sha256")),
         tuple(
             (
-                code(run["id"]),
-                Text(f"{shown(run['created_utc'])}\n{shown(run['actor'])}"),
-                verdict(run["report"]["outcome"]),
-                Text(score_text(run["report"], run["report"]), Style.NUMBER),
-                code(run["report_sha256"]),
+                code(run.id),
+                Text(f"{shown(run.created_utc)}\n{shown(run.actor)}"),
+                verdict(run.report.outcome),
+                Text(score_text(run.report.score, run.report.model.thresholds), Style.NUMBER),
+                code(run.report_sha256),
             )
-            for run in exhibit.item["runs"]
+            for run in exhibit.item.runs
         ),
         (24, 40, 32, 14, 64),
     )
-    if len(exhibit.item["runs"]) > 1:
+    if len(exhibit.item.runs) > 1:
         yield Paragraph(Text(texts["later_run"], Style.FAINT))
-    if pictures := exhibit.run["pictures"]:
+    if pictures := shown_run.pictures:
         yield Heading(3, texts["pictures"], f"{exhibit.anchor}-pictures")
         yield Table(
             texts["pictures"],

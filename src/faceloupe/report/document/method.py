@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
+import msgspec
+
+from faceloupe.report.case_schema import LogEntry, LogRecord
 from faceloupe.report.document.blocks import Block, Bullets, Cell, Facts, Heading, Lines, Paragraph, Style, Table, Text
-from faceloupe.report.document.exhibits import Exhibit, Record, grouped, items_text
+from faceloupe.report.document.exhibits import Exhibit, grouped, items_text
 from faceloupe.report.document.format import code, flat, number, percent, quoted, runs_of, shown
+from faceloupe.report.schema import ModelInfo, Report, Tool
 
 Texts = Mapping[str, str]
+Part = TypeVar("Part")
 _TELLING = {"outcome", "score", "log10_lr", "reason"}  # parameters of the log that give away what the tool found
 
 
@@ -19,66 +25,72 @@ def method(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
         yield Paragraph(Text(texts["no_method"]))
         return
     yield Paragraph(Text(texts["method_text"]))
-    yield from _each("model", reports, _model, texts)
+    yield from _each("model", [(item, report.model) for item, report in reports], _model, texts)
     yield Heading(3, texts["settings"], "method-settings")
     yield _settings(reports, texts)
-    yield from _each("tool", reports, _software, texts)
+    yield from _each("tool", [(item, report.tool) for item, report in reports], _software, texts)
 
 
 def _each(
-    part: str, reports: Sequence[tuple[int, Record]], facts: Callable[[Record, Texts], Facts], texts: Texts
+    part: str, contents: Sequence[tuple[int, Part]], facts: Callable[[Part, Texts], Facts], texts: Texts
 ) -> Iterator[Block]:
     """One part of the reports, each version of it once with the items it goes for."""
-    for place, (content, numbers) in enumerate(grouped((item, report[part]) for item, report in reports), 1):
+    for place, (content, numbers) in enumerate(grouped(contents), 1):
         yield Heading(3, texts[f"{part}_of"].format(items=items_text(numbers, texts)), f"method-{part}-{place}")
         yield facts(content, texts)
 
 
-def _model(model: Record, texts: Texts) -> Facts:
-    calibrator = model["calibrator"]
+def _model(model: ModelInfo, texts: Texts) -> Facts:
+    calibrator = model.calibrator
     fit = texts["calibrator_value"].format(
-        id=shown(calibrator["id"]),
-        kind=shown(calibrator["kind"]),
-        slope=number(calibrator["slope"], 4),
-        intercept=number(calibrator["intercept"], 4),
+        id=shown(calibrator.id),
+        kind=shown(calibrator.kind),
+        slope=number(calibrator.slope, 4),
+        intercept=number(calibrator.intercept, 4),
     )
-    thresholds = {end: number(value, 4) for end, value in model["thresholds"].items()}
+    thresholds = {"lower": number(model.thresholds.lower, 4), "upper": number(model.thresholds.upper, 4)}
     rows: list[tuple[str, Cell]] = [
-        (texts["model"], Text(shown(model["id"]))),
-        (texts["architecture"], Text(shown(model["architecture"]))),
-        (texts["weights_sha256"], code(model["weights_sha256"])),
-        (texts["record_sha256"], code(model["record_sha256"])),
+        (texts["model"], Text(shown(model.id))),
+        (texts["architecture"], Text(shown(model.architecture))),
+        (texts["weights_sha256"], code(model.weights_sha256)),
+        (texts["record_sha256"], code(model.record_sha256)),
         (texts["calibrator"], Text(fit)),
-        (texts["fitted_on"], quoted(calibrator["fitted_on"])),
+        (texts["fitted_on"], quoted(calibrator.fitted_on)),
         (texts["thresholds"], Text(texts["thresholds_value"].format(**thresholds))),
         lr_bounds(model, texts),
         *error_rates(model, texts),
-        (texts["scale_end"], Text(texts["peak_value"].format(value=number(model["explanation_max"], 3)))),
+        (texts["scale_end"], Text(texts["peak_value"].format(value=number(model.explanation_max, 3)))),
     ]
-    if model["members"]:
-        rows.insert(2, (texts["members"], Text(", ".join(shown(one) for one in model["members"]))))
+    if model.members:
+        rows.insert(2, (texts["members"], Text(", ".join(shown(one) for one in model.members))))
     return Facts(tuple(rows))
 
 
-def lr_bounds(model: Record, texts: Texts) -> tuple[str, Cell]:
+def lr_bounds(model: ModelInfo, texts: Texts) -> tuple[str, Cell]:
     """Within what the likelihood ratios of a model are held."""
-    limits = {end: number(value, signed=True) for end, value in model["log10_lr_bounds"].items()}
+    bounds = model.log10_lr_bounds
+    limits = {"lower": number(bounds.lower, signed=True), "upper": number(bounds.upper, signed=True)}
     return texts["lr_bounds"], Text(texts["lr_bounds_value"].format(**limits))
 
 
-def error_rates(model: Record, texts: Texts) -> Iterator[tuple[str, Cell]]:
+def error_rates(model: ModelInfo, texts: Texts) -> Iterator[tuple[str, Cell]]:
     """Error rates of a model with their intervals, and what they were measured on."""
-    rates = model["error_rates"]
-    for name, count in (("fpr", "n_real"), ("fnr", "n_fake")):
-        rate, low, high = (percent(value) for value in (rates[name], *rates["interval_95"][name]))
-        yield texts[name], Text(texts["rate"].format(rate=rate, low=low, high=high, count=number(rates[count], 0)))
-    yield texts["between"], Text(percent(rates["inconclusive"]))
-    yield texts["measured_on"], quoted(rates["measured_on"])
+    rates = model.error_rates
+    for name, share, interval, count in (
+        ("fpr", rates.fpr, rates.interval_95.fpr, rates.n_real),
+        ("fnr", rates.fnr, rates.interval_95.fnr, rates.n_fake),
+    ):
+        rate, low, high = (percent(value) for value in (share, *interval))
+        yield texts[name], Text(texts["rate"].format(rate=rate, low=low, high=high, count=number(count, 0)))
+    yield texts["between"], Text(percent(rates.inconclusive))
+    yield texts["measured_on"], quoted(rates.measured_on)
 
 
-def _settings(reports: Sequence[tuple[int, Record]], texts: Texts) -> Table:
+def _settings(reports: Sequence[tuple[int, Report]], texts: Texts) -> Table:
     """All settings; one that differs between items has a line for each of its values."""
-    values = grouped((item, setting) for item, report in reports for setting in flat(report["settings"]))
+    values = grouped(
+        (item, setting) for item, report in reports for setting in flat(msgspec.to_builtins(report.settings))
+    )
     names = list(dict.fromkeys(setting[0] for setting, _ in values))
     rows = tuple(
         (code(name), Text(value), Text(runs_of(items)))
@@ -87,39 +99,39 @@ def _settings(reports: Sequence[tuple[int, Record]], texts: Texts) -> Table:
     return Table(texts["settings"], (texts["setting"], texts["value"], texts["items"]), rows, (60, 70, 44))
 
 
-def _software(tool: Record, texts: Texts) -> Facts:
-    commit = shown(tool["git_commit"] or texts["no_commit"])
+def _software(tool: Tool, texts: Texts) -> Facts:
+    commit = shown(tool.git_commit or texts["no_commit"])
     rows: list[tuple[str, Cell]] = [
         (
-            shown(tool["name"]),
-            Text(f"{shown(tool['version'])}, {commit}" + (f", {texts['modified']}" if tool["modified"] else "")),
+            shown(tool.name),
+            Text(f"{shown(tool.version)}, {commit}" + (f", {texts['modified']}" if tool.modified else "")),
         )
     ]
-    rows += [(shown(name), Text(shown(version))) for name, version in tool["libraries"].items()]
+    rows += [(shown(name), Text(shown(version))) for name, version in tool.libraries.items()]
     return Facts(tuple(rows))
 
 
 def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
     """What the findings do not say, each line once, with the items it goes for."""
     yield Heading(2, texts["scope"], "scope")
-    lines = grouped((one.number, line) for one in items if one.report for line in one.report["scope"])
+    lines = grouped((one.number, line) for one in items if one.report for line in one.report.scope)
     if not lines:
         yield Paragraph(Text(texts["no_method"]))
         return
     by_items: dict[tuple[int, ...], list[str]] = {}
     for line, numbers in lines:
         by_items.setdefault(tuple(numbers), []).append(line)
-    for place, (numbers, said) in enumerate(sorted(by_items.items(), key=lambda entry: -len(entry[0])), 1):
-        yield Heading(3, texts["scope_of"].format(items=items_text(numbers, texts)), f"scope-{place}")
-        yield Bullets(tuple(quoted(line) for line in said))
+    for place, (items_in, sentences) in enumerate(sorted(by_items.items(), key=lambda entry: -len(entry[0])), 1):
+        yield Heading(3, texts["scope_of"].format(items=items_text(items_in, texts)), f"scope-{place}")
+        yield Bullets(tuple(quoted(line) for line in sentences))
 
 
-def log(chain: Record, items: Sequence[Exhibit], texts: Texts, most: int | None) -> Iterator[Block]:
+def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | None) -> Iterator[Block]:
     """The log of the case, up to so many entries.
 
     Parameters that say what the tool found stay out while that is withheld for any item.
     """
-    entries = chain["entries"]
+    entries = chain.entries
     hide = any(one.withheld for one in items)
     yield Heading(2, texts["log"], "log")
     if not entries:
@@ -134,18 +146,18 @@ def log(chain: Record, items: Sequence[Exhibit], texts: Texts, most: int | None)
     )
     if most is not None and len(entries) > most:
         yield Paragraph(Text(texts["log_cut"].format(shown=number(most, 0), count=number(len(entries), 0))))
-    yield Facts(((texts["log_head"], code(chain["head_sha256"])),))
+    yield Facts(((texts["log_head"], code(chain.head_sha256)),))
 
 
-def _entry(entry: Record, *, hide: bool, texts: Texts) -> tuple[Cell, ...]:
-    parameters = entry["parameters"]
+def _entry(entry: LogEntry, *, hide: bool, texts: Texts) -> tuple[Cell, ...]:
+    parameters = entry.parameters
     if isinstance(parameters, Mapping):  # those of a broken entry may be any text
         kept = {name: texts["withheld"] if hide and name in _TELLING else said for name, said in parameters.items()}
         parameters = json.dumps(kept, ensure_ascii=False) if kept else ""
     return (
-        Text(str(entry["seq"]), Style.NUMBER),
-        Text(shown(entry["utc"])),
-        Text(shown(entry["actor"])),
-        Lines((Text(shown(entry["action"])), *([code(parameters)] if parameters else []))),
-        code(entry["sha256"]),
+        Text(str(entry.seq), Style.NUMBER),
+        Text(shown(entry.utc)),
+        Text(shown(entry.actor)),
+        Lines((Text(shown(entry.action)), *([code(parameters)] if parameters else []))),
+        code(entry.sha256),
     )

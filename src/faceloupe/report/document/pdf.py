@@ -20,9 +20,9 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, Image, PageTemplate, Paragraph, Table
 
+from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document.blocks import Block, Heading
 from faceloupe.report.document.case import CaseDocument, Letterhead
-from faceloupe.report.document.exhibits import Record
 from faceloupe.report.document.images import WIDTH_MM, Fetch
 from faceloupe.report.document.pdf_blocks import Layout
 from faceloupe.report.document.pdf_parts import NumberedCanvas
@@ -38,7 +38,7 @@ _MADE = 0.6  # share of the work that is done when all pictures are made
 
 
 def write_pdf(
-    case: Record,
+    case: CaseRecord,
     picture: Fetch,
     target: Path | BinaryIO,
     *,
@@ -49,7 +49,7 @@ def write_pdf(
     """Draw a case record as a PDF; the same record always gives the same bytes.
 
     Args:
-        case: record of a case, see ``exhibits``.
+        case: record of a case.
         picture: SHA-256 of a PNG -> its bytes.
         target: a path where there is no file yet, or a stream to write to.
         letterhead: who issues the report.
@@ -57,8 +57,7 @@ def write_pdf(
         progress: called with the stage and the share done, 0..1.
 
     Raises:
-        UsageError: there are no fixed texts in that language, this is no record of a case, or the file cannot be
-            written.
+        UsageError: there are no fixed texts in that language, or the file cannot be written.
         EvidenceError: a picture is not the one that the record names.
     """
     document = CaseDocument(case, picture, letterhead, language)

@@ -1,12 +1,11 @@
 """A copy of an examined video with its findings drawn in: to show to people, not to be examined."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -23,7 +22,8 @@ from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.media.video import DecodedFrame
 from faceloupe.report.drawing import glyphs
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
-from faceloupe.report.tables import deciding
+from faceloupe.report.schema import Report
+from faceloupe.report.timeline import analyzed_span
 from faceloupe.report.write import publish_file
 from faceloupe.types import Cancel, Outcome, Progress
 
@@ -57,12 +57,12 @@ class TrackBox:
     score: float | None
 
 
-def track_boxes(report: Mapping[str, Any]) -> dict[int, list[TrackBox]]:
+def track_boxes(report: Report) -> dict[int, list[TrackBox]]:
     """Id of each track -> where it was seen, in order."""
-    seen: dict[int, list[TrackBox]] = {track["id"]: [] for track in report["faces"]}
-    for place, frame in enumerate(report["frames"]):
-        for face in frame["faces"]:
-            seen[face["id"]].append(TrackBox(place, frame["index"], frame["time_s"], tuple(face["box"]), face["score"]))
+    seen: dict[int, list[TrackBox]] = {track.id: [] for track in report.tracks}
+    for place, frame in enumerate(report.frames):
+        for face in frame.faces:
+            seen[face.id].append(TrackBox(place, frame.index, frame.time_s, face.box, face.score))
     return seen
 
 
@@ -84,13 +84,13 @@ def between(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
         return None
     coming = seen[following]
     way = min(max((time_s - last.time_s) / (coming.time_s - last.time_s), 0.0), 1.0)
-    box = tuple(a + (b - a) * way for a, b in zip(last.box, coming.box, strict=True))
-    return TrackBox(last.place, index, time_s, box, last.score)
+    x0, y0, x1, y1 = (start + (end - start) * way for start, end in zip(last.box, coming.box, strict=True))
+    return TrackBox(last.place, index, time_s, (x0, y0, x1, y1), last.score)
 
 
 def write_annotated(
     evidence_file: EvidenceFile,
-    report: Mapping[str, Any],
+    report: Report,
     path: Path,
     *,
     settings: Settings,
@@ -142,10 +142,11 @@ def write_annotated(
         publish_file(fill, path)
 
 
-def _examined(video: IsolatedVideo, report: Mapping[str, Any]) -> range:
-    """Indices of the frames of the stretch that was examined."""
-    from_s, to_s = report["settings"]["from_s"], report["settings"]["to_s"]
-    return range(video.index_at(from_s), (video.index_at(to_s) if to_s else video.count - 1) + 1)
+def _examined(video: IsolatedVideo, report: Report) -> range:
+    """Indices of the frames of the segment that was analyzed."""
+    if report.segment is None:
+        return range(video.count)
+    return range(video.index_at(report.segment.start_s), video.index_at(report.segment.end_s) + 1)
 
 
 def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) -> tuple[VideoStream, Fraction]:
@@ -153,6 +154,7 @@ def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) ->
     name = next(name for name in _ENCODERS if name in av.codecs_available)
     rate = (video.facts.frame_rate or Fraction(25)).limit_denominator(10_000)
     stream = container.add_stream(name, rate=rate, options=_ENCODERS[name])
+    assert isinstance(stream, VideoStream)  # both encoders are of videos
     time_base = Fraction(1, lcm(*(video.time(index).denominator for index in indices)))
     stream.pix_fmt = _PIXELS[name]
     stream.codec_context.time_base = time_base
@@ -163,16 +165,16 @@ def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) ->
 class _Painter:
     """Draws the findings into the frames of one video."""
 
-    def __init__(self, report: Mapping[str, Any], width: int, height: int) -> None:
+    def __init__(self, report: Report, width: int, height: int) -> None:
         self._scale = min(1.0, LONGEST_SIDE / max(width, height))
         self._picture = tuple(max(2, round(side * self._scale) // 2 * 2) for side in (width, height))
         self.size = self._picture[0], self._picture[1] + _STRIP
-        self._tracks = {track["id"]: Outcome(track["outcome"]) for track in report["faces"]}
+        self._tracks = {track.id: track.outcome for track in report.tracks}
         self._seen = track_boxes(report)
-        self._font = ImageFont.load_default(max(12, max(self._picture) // 60))
+        self._font_px = max(12, max(self._picture) // 60)
+        self._font = ImageFont.load_default(self._font_px)
         self._small = ImageFont.load_default(12)
-        from_s = report["settings"]["from_s"]
-        self._span = from_s, report["settings"]["to_s"] or report["evidence"]["duration_s"] or from_s + 1.0
+        self._span = analyzed_span(report)
         self._strip = self._empty_strip(report)
 
     def paint(self, rgb: np.ndarray, index: int, time_s: float) -> np.ndarray:
@@ -209,7 +211,7 @@ class _Painter:
         words = outcome_words(outcome)
         if outcome is not Outcome.NOT_APPLICABLE:
             words += ", not scored here" if here.score is None else f", here {here.score:.2f}"
-        unit = self._font.size
+        unit = self._font_px
         number = f"{track}"
         number_width = pen.textlength(number, font=self._font)
         width = number_width + 2.2 * unit + pen.textlength(words, font=self._font)
@@ -226,23 +228,23 @@ class _Painter:
         begin, end = self._span
         return 8 + (time_s - begin) / max(end - begin, 1e-9) * (self.size[0] - 16)
 
-    def _empty_strip(self, report: Mapping[str, Any]) -> Image.Image:
+    def _empty_strip(self, report: Report) -> Image.Image:
         """The strip without its playhead: thresholds and the scores of the track that decided."""
         strip = Image.new("RGB", (self.size[0], _STRIP), _PAPER)
         pen = ImageDraw.Draw(strip)
         height = _STRIP - _STRIP_WORDS - 8
-        for threshold in report["model"]["thresholds"].values():
+        for threshold in (report.model.thresholds.lower, report.model.thresholds.upper):
             y = 4 + height * (1.0 - threshold)
             pen.line((8, y, self.size[0] - 8, y), fill=_FAINT)
-        words, decisive = _WARNING, deciding(report)
+        words, decisive = _WARNING, report.decisive
         if decisive is not None:
-            color = COLORS[Outcome(decisive["outcome"])]
-            scored = [one for one in self._seen[decisive["id"]] if one.score is not None]
-            points = [(self._x(one.time_s), 4 + height * (1.0 - one.score)) for one in scored]
+            color = COLORS[decisive.outcome]
+            boxes = self._seen[decisive.id]
+            points = [(self._x(box.time_s), 4 + height * (1.0 - box.score)) for box in boxes if box.score is not None]
             pen.line(points, fill=color, width=2)
             for x, y in points:
                 pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
-            longer = f"{words}. Score of track {decisive['id']}"
+            longer = f"{words}. Score of track {decisive.id}"
             words = longer if pen.textlength(longer, font=self._small) < 0.6 * self.size[0] else words
         pen.text((8, _STRIP - 5), words, fill=_INK, font=self._small, anchor="lb")
         return strip

@@ -1,14 +1,13 @@
 """A face track as a strip of small pictures, each with its time and its score."""
 
 import io
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceloupe.report.drawing import glyphs
 from faceloupe.report.drawing.overlays import COLORS
-from faceloupe.report.tables import called
+from faceloupe.scoring.decision import ScoreBounds, of_frame
 from faceloupe.types import FaceObservation, TrackFinding
 
 _MOST = 14  # pictures in a strip
@@ -23,12 +22,12 @@ def chosen_observations(track: TrackFinding, most: int = _MOST) -> list[FaceObse
     return [track.observations[place] for place in places]
 
 
-def filmstrip(track: TrackFinding, report: dict[str, Any]) -> np.ndarray:
+def filmstrip(track: TrackFinding, thresholds: ScoreBounds) -> np.ndarray:
     """Draw the strip of a track: pictures framed in the color of what their own score would be called.
 
     Args:
         track: of the analysis.
-        report: of the same analysis.
+        thresholds: of the model that scored, from its record or the report.
 
     Returns:
         (h, w, 4) uint8 RGBA, transparent around the pictures.
@@ -38,7 +37,7 @@ def filmstrip(track: TrackFinding, report: dict[str, Any]) -> np.ndarray:
     strip = Image.new("RGBA", (_MOST * (cell + _GAP) - _GAP, cell + _WORDS), (0, 0, 0, 0))
     pen, font = ImageDraw.Draw(strip), ImageFont.load_default(13)
     for place, observation in enumerate(observations):
-        left, outcome = place * (cell + _GAP), called(observation.score, report)
+        left, outcome = place * (cell + _GAP), of_frame(observation.score, thresholds)
         pen.rectangle((left, 0, left + cell - 1, cell - 1), fill=COLORS[outcome])
         strip.paste(Image.open(io.BytesIO(observation.thumb)).resize((_SIDE, _SIDE)), (left + _BORDER, _BORDER))
         pen.text((left + cell / 2, cell + 4), f"{observation.time_s:.2f} s", fill=_INK, font=font, anchor="mt")

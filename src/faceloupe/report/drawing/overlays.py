@@ -1,12 +1,11 @@
 """Pictures drawn from an analysis: numbered boxes, and heatmaps on one fixed scale."""
 
-from dataclasses import dataclass, field
-
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from faceloupe.types import FaceFinding, Outcome, TrackFinding
+from faceloupe.analysis.results import Canvas
+from faceloupe.types import Box, FaceFinding, Outcome, TrackFinding
 
 # Okabe and Ito (2008): told apart by color-blind eyes.
 COLORS: dict[Outcome, str] = {
@@ -25,34 +24,11 @@ SHAPES: dict[Outcome, str] = {
     Outcome.ERROR: "✕",
 }
 _WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
-DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
 
 
 def outcome_words(outcome: Outcome) -> str:
     """The outcome as it is shown to people."""
     return _WORDS.get(outcome, outcome.value)
-
-
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """A picture as large as it is ever drawn.
-
-    Attributes:
-        rgb: (h, w, 3) uint8, RGB, at most ``DISPLAY_SIDE`` long; nothing draws into it.
-        scale: its pixels for each pixel of the picture, at most 1.
-    """
-
-    rgb: np.ndarray = field(repr=False)
-    scale: float
-
-    @classmethod
-    def of(cls, rgb: np.ndarray) -> "Canvas":
-        """The canvas of a picture, (H, W, 3) uint8."""
-        scale = min(1.0, DISPLAY_SIDE / max(rgb.shape[:2]))
-        if scale == 1.0:
-            return cls(rgb, scale)
-        size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-        return cls(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), scale)
 
 
 def boxes(canvas: Canvas, faces: tuple[FaceFinding, ...], *, chosen: int | None = None) -> np.ndarray:
@@ -94,9 +70,8 @@ def _draw_boxes(drawn: np.ndarray, scale: float, faces: tuple[FaceFinding, ...],
 def color_map(share: np.ndarray) -> np.ndarray:
     """Colors of values 0..1 (clipped): the perceptually even sequential map "inferno", uint8 RGB."""
     levels = (np.clip(share, 0.0, 1.0) * 255).round().astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(levels.reshape(-1, 1), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB).reshape(
-        *levels.shape, 3
-    )
+    colors = cv2.cvtColor(cv2.applyColorMap(levels.reshape(-1, 1), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    return np.asarray(colors).reshape(*levels.shape, 3)
 
 
 def blend(rgb: np.ndarray, heatmap: np.ndarray, maximum: float, opacity: float) -> np.ndarray:
@@ -117,6 +92,8 @@ def blend(rgb: np.ndarray, heatmap: np.ndarray, maximum: float, opacity: float) 
 
 def face_overlay(face: FaceFinding | TrackFinding, maximum: float, opacity: float) -> np.ndarray:
     """The scored crop with its heatmap: (S, S, 3) uint8."""
+    if face.crop is None or face.heatmap is None:
+        raise ValueError("the face has no heatmap")
     return blend(face.crop, face.heatmap, maximum, opacity)
 
 
@@ -129,32 +106,35 @@ def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
 def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: float, opacity: float) -> np.ndarray:
     """Lay every face's heatmap over the source picture, with numbered boxes: (h, w, 3) uint8, see ``boxes``."""
     drawn, scale = canvas.rgb, canvas.scale
-    heatmap = np.zeros(drawn.shape[:2], np.float32)
+    heatmap: np.ndarray = np.zeros(drawn.shape[:2], np.float32)
     for face in faces:
-        if face.heatmap is None:
+        if face.heatmap is None or face.crop_box is None:
             continue
         if face.turned_deg:
-            heatmap = np.maximum(heatmap, _turned_back(face, scale, heatmap.shape))
+            turned = _turned_back(face.heatmap, face.crop_box, face.turned_deg, scale, (drawn.shape[0], drawn.shape[1]))
+            heatmap = np.maximum(heatmap, turned)
             continue
         x0, y0, x1, y1 = (round(value * scale) for value in face.crop_box.corners)
         if x1 > x0 and y1 > y0:
-            local = cv2.resize(face.heatmap, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+            local = np.asarray(cv2.resize(face.heatmap, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR))
             heatmap[y0:y1, x0:x1] = np.maximum(
                 heatmap[y0:y1, x0:x1], local[: heatmap.shape[0] - y0, : heatmap.shape[1] - x0]
             )
     return _draw_boxes(blend(drawn, heatmap, maximum, opacity), scale, faces, None)
 
 
-def _turned_back(face: FaceFinding, scale: float, shape: tuple[int, int]) -> np.ndarray:
+def _turned_back(
+    heatmap: np.ndarray, bounds: Box, turned_deg: float, scale: float, shape: tuple[int, int]
+) -> np.ndarray:
     """The heatmap of a face that was turned upright, as it lies in the picture: of that shape, float32."""
-    angle = np.radians(-face.turned_deg)
+    angle = np.radians(-turned_deg)
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))
-    bounds, cells = face.crop_box, face.heatmap.shape[0]
+    cells = heatmap.shape[0]
     step = scale * bounds.width / (abs(cosine) + abs(sine)) / cells  # of a cell, pixels: the box bounds a turned square
     turn = step * np.array([[cosine, -sine], [sine, cosine]])
     middle = scale * np.array([bounds.x0 + bounds.x1, bounds.y0 + bounds.y1]) / 2 - 0.5
     matrix = np.column_stack([turn, middle - turn @ np.full(2, (cells - 1) / 2)])
-    return cv2.warpAffine(face.heatmap, matrix, shape[::-1], flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.warpAffine(heatmap, matrix, shape[::-1], flags=cv2.INTER_LINEAR))
 
 
 def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:

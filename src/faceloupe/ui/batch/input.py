@@ -3,6 +3,7 @@
 from functools import partial
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from faceloupe.batch.store import Batch
 from faceloupe.config import evidence_folder
@@ -42,18 +43,20 @@ def _files() -> None:
             _start(uploads, path or "")
 
 
-def _start(uploads: list, path: str) -> None:
+def _start(uploads: list[UploadedFile], path: str) -> None:
     try:
-        root = evidence_folder().resolve() if path.strip() else None
-        paths = [evidence.inside(root, path)] if root else []
+        root, paths = evidence_folder(), []
+        if root is not None and path.strip():
+            root = root.resolve()
+            paths = [evidence.inside(root, path)]
         if paths and not paths[0].exists():
             raise UsageError(f"There is nothing at {path} in the evidence folder; check the path.")
         names = [upload.name for upload in uploads]
-        folder = root.name or str(root) if paths == [root] else path.strip()
+        folder = root.name or str(root) if root is not None and paths == [root] else path.strip()
         name = folder if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")
-        contents = ((one.name, one) for one in uploads)
+        contents = ((upload.name, upload) for upload in uploads)
         batch = resources.batch_store().add(
-            name, settings=resources.settings(), paths=paths, root=root, uploads=contents
+            name, settings=resources.settings(), paths=paths, root=root if paths else None, uploads=contents
         )
         go_on(batch)
         show(batch.id)

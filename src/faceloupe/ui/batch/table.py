@@ -135,7 +135,7 @@ def actions(batch: Batch, found: BatchResults, selected: pd.DataFrame, withheld:
 def _open(batch: Batch, row: pd.Series) -> None:
     """Put one file on the page that examines its kind."""
     source = Sources(batch.order(), [row["path"]])
-    evidence_file = source.take(row["path"], row["sha256"], row["media_type"], max_bytes=resources.settings().max_bytes)
+    evidence_file = source.take(*_identity(row), max_bytes=resources.settings().max_bytes)
     if row["media_type"] == "video":
         video_input.start(video_input.of_evidence(evidence_file))
         st.switch_page("../pages/video.py")
@@ -145,16 +145,22 @@ def _open(batch: Batch, row: pd.Series) -> None:
 
 def _file(batch: Batch, rows: pd.DataFrame) -> None:
     limit, sources = resources.settings().max_bytes, Sources(batch.order(), rows["path"])
-    takes = [
-        (row.path, partial(sources.take, row.path, row.sha256, row.media_type, max_bytes=limit))
-        for row in rows.itertuples()
-    ]
-    workflow = open_case.workflow_of(open_case.case())
+    identities = [_identity(row) for _, row in rows.iterrows()]
+    files = [(identity[0], partial(sources.take, *identity, max_bytes=limit)) for identity in identities]
+    case = open_case.case()
+    if case is None:  # it was closed in another window
+        return
+    workflow = open_case.workflow_of(case)
     try:
-        work_of = partial(tasks.file_rows, takes, workflow, resources.analyzer(workflow.settings))
-        resources.submit(_filing_key(batch), f"Filing {len(takes):,} files of {batch.name}", work_of)
+        work_of = partial(tasks.file_rows, files, workflow, resources.analyzer(workflow.settings))
+        resources.submit(_filing_key(batch), f"Filing {len(files):,} files of {batch.name}", work_of)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
+
+
+def _identity(row: pd.Series) -> tuple[str, str, str]:
+    """Return the path, the SHA-256 and the media type of the file behind a row."""
+    return str(row["path"]), str(row["sha256"]), str(row["media_type"])
 
 
 def _filing_key(batch: Batch) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from faceloupe.cases.records import Case
 from faceloupe.cases.store import CaseStore
+from faceloupe.cases.workflow import OpenFile
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
@@ -30,13 +31,13 @@ class Chosen:
 
     Attributes:
         source: tells it from other files.
-        take: takes it in, in the job.
+        open_file: opens it, in the job.
         settings: of its analysis.
     """
 
     source: Hashable
     name: str
-    take: tasks.Take
+    open_file: OpenFile
     settings: Settings
 
 
@@ -49,7 +50,7 @@ def of_evidence(evidence_file: EvidenceFile) -> Chosen:
 
 def of_video(chosen: input.Chosen) -> Chosen:
     """A video that was chosen to be examined."""
-    return Chosen(chosen.key, chosen.name, chosen.take, chosen.key.settings)
+    return Chosen(chosen.key, chosen.name, chosen.open_file, chosen.key.settings)
 
 
 def panel(key: AnalysisKey) -> None:
@@ -59,13 +60,13 @@ def panel(key: AnalysisKey) -> None:
         FaceLoupeError: it cannot be filed.
     """
     case, analysis = open_case.case(), resources.analyses().get(key)
-    if case is None or not open_case.examiner():
+    if case is None or analysis is None or not open_case.examiner():
         st.caption(_NOT_FILED)
         return
     workflow = open_case.workflow_of(case)
     run = workflow.filed(analysis)
     if run is not None:
-        workflow.store.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
+        workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
         st.caption(
             f":material/check: Filed already in case {plain(case.name)} as run `{run.id}`, by {plain(run.actor)}, "
             f"{run.created_utc[:19]}Z; the page Case shows it."
@@ -80,7 +81,8 @@ def panel(key: AnalysisKey) -> None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         with st.spinner("Filing"):
             workflow.file_analysis(evidence_file, analysis)
-            workflow.store.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
+            # It is on show here.
+            workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)
         st.rerun()
 
 
@@ -94,7 +96,7 @@ def withheld(sha256: str) -> bool:
     if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
         return False
     examiner = open_case.examiner()
-    case = resources.cases().withheld_in(sha256, examiner)
+    case = resources.cases().reviews.withheld_in(sha256, examiner)
     if case is None:
         return False
     who = f"{plain(examiner)} has entered a decision" if examiner else "an examiner who has decided it is named"
@@ -111,7 +113,7 @@ def all_withheld() -> frozenset[str]:
     Raises:
         CaseError: the cases cannot be read, so that this cannot be told.
     """
-    return resources.cases().withheld(open_case.examiner()) if CaseStore.is_in(data_folder()) else frozenset()
+    return resources.cases().reviews.withheld(open_case.examiner()) if CaseStore.is_in(data_folder()) else frozenset()
 
 
 def blind_case() -> Case | None:
@@ -162,7 +164,7 @@ def _submit(case: Case, chosen: Chosen) -> None:
     key = ("filing", case.id, chosen.source)
     try:
         analyzer = resources.analyzer(workflow.settings)
-        filing = partial(tasks.file_unseen, chosen.take, chosen.name, workflow, analyzer)
+        filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, analyzer)
         st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:

@@ -1,12 +1,12 @@
 """One item of a case: what was found in it."""
 
-import json
+from collections.abc import Mapping
 
 import streamlit as st
 
 from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
-from faceloupe.errors import EvidenceError
+from faceloupe.errors import EvidenceError, ReportError
 from faceloupe.ui import panels, resources
 from faceloupe.ui.case import open_case
 from faceloupe.ui.panels import plain
@@ -18,29 +18,39 @@ _MOST_CROPS, _MOST_STRIPS = 24, 8
 def findings(case: Case, sha256: str) -> None:
     """The runs of an item, where the examiner may see them."""
     store, examiner = resources.cases(), open_case.examiner()
-    item = store.item(case.id, sha256, viewer=examiner)
+    item = store.items.get(case.id, sha256, viewer=examiner)
     st.subheader(plain(item.name))
     st.caption(f"SHA-256 `{item.sha256}`  ·  {item.size_bytes:,} bytes  ·  filed by {plain(item.added_by)}")
-    if not store.may_see_score(case.id, sha256, examiner):
+    if not store.reviews.may_see_score(case.id, sha256, examiner):
         st.info(
             "The case is blind: the result is shown once you have entered your decision.",
             icon=":material/visibility_off:",
         )
         _evidence(item)
         return
-    runs = {run.id: run for run in reversed(store.runs(case.id, sha256))}
+    runs = {run.id: run for run in reversed(store.runs.of_item(case.id, sha256))}
     if not runs:
         st.markdown("This item was filed but not analyzed.")
         _evidence(item)
         return
-    store.view_score(case.id, sha256, examiner=examiner)  # before it is shown
+    store.reviews.view_score(case.id, sha256, examiner=examiner)  # before it is shown
     chosen = next(iter(runs))
     if len(runs) > 1:
         chosen = st.selectbox(
-            "Run", list(runs), format_func=lambda one: f"{one}, {runs[one].created_utc[:19]}Z", key=f"run-{sha256}"
+            "Run",
+            list(runs),
+            format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
+            key=f"run-{sha256}",
         )
-    panels.verdict_card(json.loads(store.report_text(chosen)))
-    _pictures(dict(runs[chosen].pictures))
+    try:
+        report = store.runs.report(chosen)
+    except ReportError as problem:  # the decisions, notes and signatures are shown all the same
+        st.error(plain(f"The report of run {chosen} cannot be shown: {problem}"), icon=":material/error:")
+        return
+    panels.verdict_card(report)
+    if report.unknown:
+        st.caption(f"Fields of the report that this release does not know: {plain(', '.join(report.unknown))}.")
+    _pictures(runs[chosen].pictures)
 
 
 def _evidence(item: Item) -> None:
@@ -50,7 +60,7 @@ def _evidence(item: Item) -> None:
         if seen is None:
             settings = resources.settings()
             with st.spinner("Decoding"):
-                evidence_file = resources.cases().open_evidence(
+                evidence_file = resources.cases().items.open_evidence(
                     item.sha256, name=item.name, max_bytes=settings.max_bytes
                 )
                 seen = previews(evidence_file, settings=settings)
@@ -62,13 +72,13 @@ def _evidence(item: Item) -> None:
         st.image(seen[0].rgb, caption="The evidence, as it was decoded", width=_EVIDENCE)
         return
     cells = st.columns(_FRAMES_A_ROW)
-    for number, one in enumerate(seen):
-        cells[number % _FRAMES_A_ROW].image(one.rgb, caption=f"{one.time_s:.2f} s", width="stretch")
+    for number, preview in enumerate(seen):
+        cells[number % _FRAMES_A_ROW].image(preview.rgb, caption=f"{preview.time_s:.2f} s", width="stretch")
     st.caption(f"{len(seen)} frames of the evidence, spread evenly over the video.")
 
 
-def _pictures(digests: dict[str, str]) -> None:
-    fetch = resources.cases().picture
+def _pictures(digests: Mapping[str, str]) -> None:
+    fetch = resources.cases().runs.picture
     small = [name for name in digests if name.endswith(("-crop.png", "-heatmap.png"))]  # of single faces
     strips = [name for name in digests if name.endswith("-filmstrip.png")]
     with st.expander("Pictures of the run", expanded=bool(digests)):

@@ -30,13 +30,13 @@ def examiner_field() -> None:
 def cases_table(cases: tuple[Case, ...]) -> None:
     """The cases, the newest first; a click on a name opens one."""
     search = st.text_input("Search by name", key="case_search", icon=":material/search:", width=420)
-    found = [case for case in cases if search.strip().casefold() in case.name.casefold()]
-    if not found:
+    matches = [case for case in cases if search.strip().casefold() in case.name.casefold()]
+    if not matches:
         st.caption("No case matches this name.")
         return
     for cell, head in zip(st.columns(_WIDTHS), ("Name", "Id", "Examiner", "Items", "Mode", "Opened"), strict=True):
         cell.caption(head)
-    for case in found[:_MOST]:
+    for case in matches[:_MOST]:
         name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
         name.button(
             plain(short(case.name, 60)),
@@ -45,12 +45,18 @@ def cases_table(cases: tuple[Case, ...]) -> None:
             on_click=open_case.switch_to,
             args=(case.id,),
         )
-        facts = (f"`{case.id}`", plain(short(case.examiner, 24)) or NONE, f"{case.items:,}")
-        facts += ("blind" if case.blind else "not blind", case.created_utc[:10])
+        mode = "blind" if case.blind else "not blind"
+        facts = (
+            f"`{case.id}`",
+            plain(short(case.examiner, 24)) or NONE,
+            f"{case.items:,}",
+            mode,
+            case.created_utc[:10],
+        )
         for cell, fact in zip(cells, facts, strict=True):
             cell.markdown(fact)
-    if len(found) > _MOST:
-        st.caption(f"{_MOST} of {len(found):,} cases are shown; use the search to find others.")
+    if len(matches) > _MOST:
+        st.caption(f"{_MOST} of {len(matches):,} cases are shown; use the search to find others.")
 
 
 def create_form() -> None:

@@ -19,7 +19,8 @@ def case() -> Case | None:
 
 def examiner() -> str:
     """Name of the examiner; empty where nobody is named."""
-    return st.session_state[state.EXAMINER]
+    name: str = st.session_state[state.EXAMINER]
+    return name
 
 
 def switch_to(case_id: str | None) -> None:

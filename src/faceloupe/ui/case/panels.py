@@ -25,13 +25,13 @@ def header(case: Case) -> None:
     A short log is checked whenever it has grown, a long one when somebody asks for it.
     """
     st.subheader(plain(case.name))
-    head = resources.cases().log_head(case.id)
+    head = resources.cases().log.head(case.id)
     kept = st.session_state[state.LOG_CHECK]
     with st.container(horizontal=True, vertical_alignment="center"):
         facts = st.empty()
         pressed = st.button("Verify the log", key="verify_log", icon=":material/link:", type="tertiary")
     if pressed or ((kept is None or kept[0] != head) and head.seq <= _CHECKED_AT_ONCE):
-        kept = head, stamp(utc_now()), resources.cases().verify_log(case.id)
+        kept = head, stamp(utc_now()), resources.cases().log.verify(case.id)
         st.session_state[state.LOG_CHECK] = kept
     known = kept is not None and kept[0] == head
     facts.markdown(
@@ -57,10 +57,10 @@ def evidence_table(case: Case) -> None:
     store, examiner = resources.cases(), open_case.examiner()
     search = st.text_input("Search by name or SHA-256", key="item_search", icon=":material/search:", width=420)
     first = st.session_state[state.CASE_PAGE] * _ROWS
-    page = store.items(case.id, search=search, viewer=examiner, offset=first, limit=_ROWS)
+    page = store.items.page(case.id, search=search, viewer=examiner, offset=first, limit=_ROWS)
     if first and not page.items:  # a search that has fewer pages
         st.session_state[state.CASE_PAGE] = 0
-        page = store.items(case.id, search=search, viewer=examiner, limit=_ROWS)
+        page = store.items.page(case.id, search=search, viewer=examiner, limit=_ROWS)
     if not page.items:
         st.markdown(
             "No evidence matches the search."
@@ -69,7 +69,7 @@ def evidence_table(case: Case) -> None:
         )
         return
     seen = [item.sha256 for item in page.items if item.outcome]
-    store.view_scores(case.id, seen, examiner=examiner)  # before they are shown
+    store.reviews.view_scores(case.id, seen, examiner=examiner)  # before they are shown
     for cell, head in zip(st.columns(_WIDTHS), _HEADS, strict=True):
         cell.caption(head)
     for item in page.items:
@@ -102,9 +102,9 @@ def _row(case: Case, item: Item) -> None:
 def _thumbnail(case: Case, item: Item) -> bytes | None:
     """The first face of the newest run, which is small; None where no face was explained."""
     store = resources.cases()
-    pictures = store.runs(case.id, item.sha256)[-1].pictures
+    pictures = store.runs.of_item(case.id, item.sha256)[-1].pictures
     name = next((name for name in pictures if name.endswith("-crop.png")), None)
-    return None if name is None else store.picture(pictures[name])
+    return None if name is None else store.runs.picture(pictures[name])
 
 
 def _choose(item: Item) -> None:
@@ -127,11 +127,11 @@ def log_table(case: Case) -> None:
     """The log, the newest entries first."""
     store = resources.cases()
     with st.expander("Log"):
-        rows = [entry.as_dict() for entry in store.newest_entries(case.id, _ENTRIES)]
+        rows = [entry.as_dict() for entry in store.log.newest(case.id, _ENTRIES)]
         columns = {name: [row[name] for row in rows] for name in ("seq", "utc", "actor", "action")}
         columns["parameters"] = [json.dumps(row["parameters"]) for row in rows]  # escapes what could turn the text
         columns["sha256"] = [row["sha256"][:8] for row in rows]
         st.dataframe(columns, hide_index=True, alt="Log of the case, newest entry first")
-        count = store.log_head(case.id).seq
+        count = store.log.head(case.id).seq
         if count > _ENTRIES:
             st.caption(f"The newest {_ENTRIES} of {count:,} entries; an exported bundle contains all of them.")

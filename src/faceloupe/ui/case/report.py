@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from faceloupe.bundle.export import MOST_DRAWN
-from faceloupe.cases.case_record import case_report
+from faceloupe.cases.case_record import case_record
 from faceloupe.cases.records import Case, person_key
 from faceloupe.errors import UsageError
 from faceloupe.report.document.case import Letterhead
@@ -36,12 +36,12 @@ def letterhead() -> Letterhead:
         field = getattr(place, kind)
         widget = f"{key}_input"
         field(label, value=st.session_state[key], key=widget, on_change=partial(state.keep, key, widget))
-    languages = list(LANGUAGES)
+    languages: list[str] = list(LANGUAGES)
     language.selectbox(
         "Language",
         languages,
         index=languages.index(st.session_state[state.LANGUAGE]),
-        format_func=_NAMES.get,
+        format_func=_NAMES.__getitem__,
         key="language_input",
         on_change=partial(state.keep, state.LANGUAGE, "language_input"),
     )
@@ -55,13 +55,13 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
     It is drawn anew only where the log has grown: whatever changes a case is in its log.
     """
     store, examiner, language = resources.cases(), open_case.examiner(), st.session_state[state.LANGUAGE]
-    store.view_all(case.id, examiner=examiner)
-    key = DocumentKey(store.log_head(case.id), person_key(examiner), letterhead, language)
+    store.reviews.view_all(case.id, examiner=examiner)
+    key = DocumentKey(store.log.head(case.id), person_key(examiner), letterhead, language)
     html = resources.documents().get(key)
     if html is None:
         with st.spinner("Creating the report"):
-            record = case_report(store, case.id, viewer=examiner)
-            html = render_html(record, store.picture, letterhead=letterhead, language=language).encode()
+            record = case_record(store, case.id, viewer=examiner)
+            html = render_html(record, store.runs.picture, letterhead=letterhead, language=language).encode()
         resources.documents().put(key, html)
     return html
 

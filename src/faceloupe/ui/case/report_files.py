@@ -6,12 +6,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from faceloupe.bundle.export import export_case
-from faceloupe.cases.case_record import case_report
+from faceloupe.cases.case_record import case_record, open_case_record
 from faceloupe.cases.store import CaseStore
-from faceloupe.report.build import to_json
+from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.pdf import write_pdf
 from faceloupe.system import temp
@@ -35,18 +34,20 @@ class Source:
         """
         content = make()
         facts = {"file": name, "file_sha256": hashlib.sha256(content).hexdigest()}
-        self.store.record_export(self.case_id, actor=self.examiner, parameters=facts)
+        self.store.log.record_export(self.case_id, actor=self.examiner, parameters=facts)
         return content
 
     def pdf(self) -> bytes:
         """The report as PDF."""
         stream, letterhead = io.BytesIO(), self.letterhead
-        write_pdf(self._record(), self.store.picture, stream, letterhead=letterhead, language=self.language)
+        write_pdf(self._record(), self.store.runs.picture, stream, letterhead=letterhead, language=self.language)
         return stream.getvalue()
 
     def json(self) -> bytes:
         """The data of the report."""
-        return (to_json(self._record()) + "\n").encode()
+        self.store.reviews.view_all(self.case_id, examiner=self.examiner)
+        with open_case_record(self.store, self.case_id, viewer=self.examiner) as record:
+            return ("".join(record.pieces()) + "\n").encode()
 
     def bundle(self) -> bytes:
         """Everything of the case but the evidence itself; the log tells of it."""
@@ -56,7 +57,7 @@ class Source:
             export_case(self.store, self.case_id, path, actor=self.examiner, letterhead=letterhead, language=language)
             return path.read_bytes()
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> CaseRecord:
         """The record of the case as the examiner may see it; what it shows is logged as seen."""
-        self.store.view_all(self.case_id, examiner=self.examiner)
-        return case_report(self.store, self.case_id, viewer=self.examiner)
+        self.store.reviews.view_all(self.case_id, examiner=self.examiner)
+        return case_record(self.store, self.case_id, viewer=self.examiner)

@@ -44,12 +44,15 @@ def said() -> None:
 def decisions(case: Case, sha256: str) -> None:
     """The decisions on an item, and a form for another."""
     store, examiner = resources.cases(), open_case.examiner()
-    made = store.decisions(case.id, sha256)
+    made = store.reviews.decisions(case.id, sha256)
     st.markdown("**Decision**")
-    for one in made:
-        before = "after seeing the score" if one.score_seen_before else "the log shows no view of the score before"
-        st.markdown(f"{outcome_mark(Outcome(one.outcome))}, confidence {one.confidence}: {plain(one.reason)}")
-        st.caption(f"{plain(one.examiner)}, {one.utc[:19]}Z, {before}")
+    for decision in made:
+        seen = decision.score_seen_before
+        before = "after seeing the score" if seen else "the log shows no view of the score before"
+        st.markdown(
+            f"{outcome_mark(Outcome(decision.outcome))}, confidence {decision.confidence}: {plain(decision.reason)}"
+        )
+        st.caption(f"{plain(decision.examiner)}, {decision.utc[:19]}Z, {before}")
     fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
     with st.form(f"decide-{fresh}"):
         outcome = st.selectbox("Outcome", list(Outcome), index=None, format_func=outcome_words, key=f"outcome-{fresh}")
@@ -58,51 +61,50 @@ def decisions(case: Case, sha256: str) -> None:
             "Confidence", list(Confidence), default=Confidence.MEDIUM, key=f"confidence-{fresh}"
         )
         pressed = st.form_submit_button("Enter decision", key=f"decide_{_of(sha256)}")
-    if pressed and (outcome is None or confidence is None):
+    if not pressed:
+        return
+    if outcome is None or confidence is None:
         st.error("Choose an outcome and a confidence.", icon=":material/error:")
-    elif pressed:
-        _enter(
-            lambda: store.decide(
-                case.id, sha256, outcome=outcome, reason=reason, confidence=confidence, examiner=examiner
-            )
-        )
+        return
+    view = {"outcome": outcome.value, "reason": reason, "confidence": confidence.value}
+    _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=examiner))
 
 
 def notes(case: Case, sha256: str | None) -> None:
     """The notes on an item, or on the case where there is no hash, and a form for another."""
     store = resources.cases()
-    written = store.notes(case.id, sha256)
+    written = store.reviews.notes(case.id, sha256)
     st.markdown("**Notes**")
-    for one in written:
-        st.markdown(plain(one.text))
-        st.caption(f"{plain(one.author)}, {one.utc[:19]}Z")
+    for note in written:
+        st.markdown(plain(note.text))
+        st.caption(f"{plain(note.author)}, {note.utc[:19]}Z")
     fresh = f"{_of(sha256)}-{len(written)}"
     with st.form(f"note-{fresh}"):
         text = st.text_area("Note", key=f"text-{fresh}", height=80)
         pressed = st.form_submit_button("Add note", key=f"note_{_of(sha256)}")
     if pressed:
-        _enter(lambda: store.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
+        _enter(lambda: store.reviews.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
 
 
 def sign_off(case: Case, sha256: str | None) -> None:
     """The signatures under an item, or under the case where there is no hash, and a form for a second person's."""
     store = resources.cases()
-    signed = store.sign_offs(case.id, sha256)
+    signed = store.reviews.sign_offs(case.id, sha256)
     st.markdown("**Sign-off**")
-    made = store.decisions(case.id, sha256) if sha256 is not None else ()
+    made = store.reviews.decisions(case.id, sha256) if sha256 is not None else ()
     for one in signed:
         of = ", for an earlier decision" if made and one.utc < made[-1].utc else ""
-        if sha256 is None and (since := store.changes_since(case.id, one.utc)):
+        if sha256 is None and (since := store.reviews.changes_since(case.id, one.utc)):
             of = f"; filed or decided since: {since:,}"
         st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z{of}")
-    if sha256 is None and (undecided := store.undecided(case.id)):
+    if sha256 is None and (undecided := store.reviews.undecided(case.id)):
         st.caption(f"Items without a decision: {undecided:,} of {case.items:,}.")
     fresh = f"{_of(sha256)}-{len(signed)}"
     with st.form(f"sign-{fresh}"):
         reviewer = st.text_input("Reviewer, a second person", key=f"reviewer-{fresh}", max_chars=100)
         pressed = st.form_submit_button("Sign off", key=f"sign_{_of(sha256)}")
     if pressed:
-        _enter(lambda: store.sign_off(case.id, reviewer=reviewer, sha256=sha256))
+        _enter(lambda: store.reviews.sign_off(case.id, reviewer=reviewer, sha256=sha256))
 
 
 def _of(sha256: str | None) -> str:

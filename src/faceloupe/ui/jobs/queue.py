@@ -111,9 +111,10 @@ class Job:
     def execute(self) -> None:
         """Do the work, in the calling thread; what it raises becomes the job's end."""
         with self._lock:
-            if not self.live:
+            work = self._work
+            if not self.live or work is None:
                 return
-            self.state, self.started, work = State.RUNNING, self._clock(), self._work
+            self.state, self.started = State.RUNNING, self._clock()
         try:
             result = work(progress=self._progress, cancel=lambda: not self.live)
         except Cancelled:

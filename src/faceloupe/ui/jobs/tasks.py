@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from faceloupe.analysis.pipeline import Analyzer, analyze
@@ -11,18 +12,19 @@ from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
-from faceloupe.cases.workflow import CaseWorkflow, Take
+from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.formats import VIDEO_FORMATS
+from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.types import Cancel, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 
 _COPIES = 8  # annotated copies that are kept
-_NAMED = 3  # problems that are told in full
+_NAMED = 3  # problems that are named in full
 
 
 def key_of(evidence_file: EvidenceFile, weights_sha256: str, settings: Settings) -> AnalysisKey:
@@ -31,12 +33,12 @@ def key_of(evidence_file: EvidenceFile, weights_sha256: str, settings: Settings)
     return AnalysisKey(evidence_file.evidence.sha256, evidence_file.evidence.name, weights_sha256, digest)
 
 
-def take_path(path: Path, max_bytes: int) -> Take:
+def take_path(path: Path, max_bytes: int) -> OpenFile:
     """Take in a file on disk."""
     return lambda step: open_evidence(path, max_bytes=max_bytes, step=step)
 
 
-def take_upload(content: bytes, name: str, max_bytes: int) -> Take:
+def take_upload(content: bytes, name: str, max_bytes: int) -> OpenFile:
     """Take in an upload."""
     return lambda _: evidence_from_bytes(content, name, max_bytes=max_bytes)
 
@@ -61,15 +63,13 @@ def analyze_image_job(
     key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
-        analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
-    store.put(
-        key, analysis, evidence_file
-    )  # also what was there: of the same bytes, this file is the one that can be read now
+        analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
+    store.put(key, analysis, evidence_file)  # of the same bytes, this file is the one that can be read now
     return key
 
 
 def examine(
-    take: Take,
+    open_file: OpenFile,
     analyzer: Analyzer,
     store: AnalysisStore,
     *,
@@ -88,12 +88,12 @@ def examine(
             raise Cancelled("The analysis was cancelled.")
         progress("Hashing", 0.1 * share)
 
-    evidence_file = take(hashed)
+    evidence_file = open_file(hashed)
     _refuse_images(evidence_file)
     key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
-        analysis = analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
+        analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
     store.put(key, analysis, evidence_file)  # likewise
     return key
 
@@ -126,8 +126,8 @@ def annotate(
     if analysis is None or evidence_file is None:
         raise EvidenceError(f"The result of {key.name} is no longer in memory; analyze it again.")
     if not path.exists():
-        kept = sorted(folder.glob("*.mp4"), key=lambda one: one.stat().st_mtime_ns)
-        for old in kept[: max(0, len(kept) + 1 - _COPIES)]:
+        copies = sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime_ns)
+        for old in copies[: max(0, len(copies) + 1 - _COPIES)]:
             old.unlink()
         write_annotated(evidence_file, analysis.report, path, progress=progress, cancel=cancel, settings=settings)
     return path
@@ -157,19 +157,27 @@ def write_bundle(
         FaceLoupeError: see ``export_case``.
     """
 
-    def told(stage: str, share: float) -> None:
+    def report_progress(stage: str, share: float) -> None:
         if cancel():
             raise Cancelled("The export was cancelled.")
         progress(stage, share)
 
     path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.zip"
-    style = {"letterhead": letterhead, "language": language, "with_evidence": with_evidence}
-    found = export_case(store, case_id, path, actor=examiner, progress=told, **style)
-    return f"The bundle was written to {path}; the SHA-256 of its manifest is {found.manifest_sha256}."
+    exported = export_case(
+        store,
+        case_id,
+        path,
+        actor=examiner,
+        progress=report_progress,
+        letterhead=letterhead,
+        language=language,
+        with_evidence=with_evidence,
+    )
+    return f"The bundle was written to {path}; the SHA-256 of its manifest is {exported.manifest_sha256}."
 
 
 def file_unseen(
-    take: Take, name: str, workflow: CaseWorkflow, analyzer: Analyzer, *, progress: Progress, cancel: Cancel
+    open_file: OpenFile, name: str, workflow: CaseWorkflow, analyzer: Analyzer, *, progress: Progress, cancel: Cancel
 ) -> str:
     """File a file to a case and analyze it there, telling nothing of what is found.
 
@@ -184,12 +192,12 @@ def file_unseen(
         FaceLoupeError: it cannot be filed.
     """
 
-    def told(stage: str, share: float) -> None:
+    def report_progress(stage: str, share: float) -> None:
         if cancel():
             raise Cancelled("Filing was cancelled.")
         progress(stage, 0.1 * share)
 
-    item = workflow.file(take, name, progress=told)
+    item = workflow.file(open_file, name, progress=report_progress)
     try:
         workflow.analyze(item, analyzer, progress=progress, cancel=cancel)
     except Cancelled:
@@ -206,16 +214,16 @@ def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cance
         FaceLoupeError: see ``batch.api.run_batch``.
     """
 
-    def told(batch_progress: BatchProgress) -> None:
+    def report_progress(batch_progress: BatchProgress) -> None:
         whole = "" if batch_progress.total is None else f" of {max(batch_progress.total, batch_progress.done):,}"
         rate = "" if batch_progress.rate is None else f", {batch_progress.rate:.1f} files a second"
         progress(f"{batch_progress.done:,}{whole} done{rate}", batch_progress.share or 0.0)
 
-    run_batch(batch.order(), settings, progress=told, cancel=cancel)
+    run_batch(batch.order(), settings, progress=report_progress, cancel=cancel)
 
 
 def file_rows(
-    takes: Sequence[tuple[str, Callable[[], EvidenceFile]]],
+    files: Sequence[tuple[str, Callable[[], EvidenceFile]]],
     workflow: CaseWorkflow,
     analyzer: Analyzer,
     *,
@@ -225,7 +233,11 @@ def file_rows(
     """File files to a case one after another, and analyze each there with its heatmaps.
 
     Args:
-        takes: name of each file, and what takes it in.
+        files: name of each file, and what opens it.
+        workflow: of the case.
+        analyzer: that scores.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked between files and stages.
 
     Returns:
         What became of them, one sentence.
@@ -233,29 +245,33 @@ def file_rows(
     Raises:
         Cancelled: what was filed stays filed.
     """
-    filed, problems = 0, []
-    for number, (name, take) in enumerate(takes):
+    filed = 0
+    problems: list[str] = []
+    for number, (name, open_file) in enumerate(files):
         if cancel():
             raise Cancelled("Filing was cancelled.")
 
-        def told(stage: str, share: float, number: int = number, name: str = name) -> None:
-            progress(f"{name}: {stage}", (number + share) / len(takes))
+        def report_progress(stage: str, share: float, number: int = number, name: str = name) -> None:
+            progress(f"{name}: {stage}", (number + share) / len(files))
 
         try:
-            item = workflow.file(lambda _, take=take: take(), name, progress=told)
+            item = workflow.file(partial(_without_progress, open_file), name, progress=report_progress)
             filed += 1
-            workflow.analyze(item, analyzer, progress=told, cancel=cancel)
-            workflow.store.view_score(
-                workflow.case_id, item.sha256, examiner=workflow.actor
-            )  # the table of the batch showed it
+            workflow.analyze(item, analyzer, progress=report_progress, cancel=cancel)
+            # The table of the batch showed it.
+            workflow.store.reviews.view_score(workflow.case_id, item.sha256, examiner=workflow.actor)
         except Cancelled:
             raise
         except FaceLoupeError as problem:
             problems.append(f"{name}: {problem}")
-    told = f"{filed} of {len(takes)} files were filed and analyzed."
-    return (
-        told
-        if not problems
-        else f"{told} Not filed: {' '.join(problems[:_NAMED])}"
-        + (f" And {len(problems) - _NAMED} more." if len(problems) > _NAMED else "")
-    )
+    sentence = f"{filed} of {len(files)} files were filed and analyzed."
+    if problems:
+        sentence += f" Not filed: {' '.join(problems[:_NAMED])}"
+    if len(problems) > _NAMED:
+        sentence += f" And {len(problems) - _NAMED} more."
+    return sentence
+
+
+def _without_progress(open_file: Callable[[], EvidenceFile], _: Callable[[float], None]) -> EvidenceFile:
+    """Open a file that is read in one piece, and has no progress to tell of."""
+    return open_file()

@@ -12,7 +12,7 @@ from faceloupe.models.record import ModelRecord
 from faceloupe.models.registry import ReleaseEntry, read_entries, weights_status
 from faceloupe.ui import resources
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.jobs.queue import State
 from faceloupe.ui.panels import plain
 
 _STATES = {
@@ -97,6 +97,6 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
     st.caption("Offline: `faceloupe models fetch --from FILE` with a file from the release.")
 
 
-def _submit(record: ModelRecord, folder: Path) -> Job:
+def _submit(record: ModelRecord, folder: Path) -> None:
     work = partial(fetch, record, folder)
-    return resources.submit(Fetching(record.id), f"Fetching the weights of {record.id}", work)
+    resources.submit(Fetching(record.id), f"Fetching the weights of {record.id}", work)

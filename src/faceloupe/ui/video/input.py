@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from faceloupe.cases.workflow import OpenFile
 from faceloupe.config import Settings, evidence_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile, printable_name
@@ -36,13 +37,13 @@ class Chosen:
         key: of the job.
         name: of the file.
         title: of the job, for people.
-        take: takes the file in, in the job.
+        open_file: opens the file, in the job.
     """
 
     key: Examination
     name: str
     title: str
-    take: tasks.Take
+    open_file: OpenFile
 
 
 def choose(*, folded: bool) -> Chosen | None:
@@ -54,8 +55,9 @@ def choose(*, folded: bool) -> Chosen | None:
         named = _from_folder()
         frames = _frames_option()
     settings = replace(resources.settings(), frames=frames) if frames else resources.settings()
-    if named is not None:
-        path = evidence.inside(evidence_folder(), named)
+    folder = evidence_folder()
+    if named is not None and folder is not None:
+        path = evidence.inside(folder, named)
         return _chosen(path, path.name, settings, tasks.take_path(path, settings.max_bytes))
     if upload is None:
         st.session_state[state.VIDEO_UPLOAD] = None
@@ -66,9 +68,9 @@ def choose(*, folded: bool) -> Chosen | None:
     return None
 
 
-def _chosen(source: Hashable, name: str, settings: Settings, take: tasks.Take) -> Chosen:
+def _chosen(source: Hashable, name: str, settings: Settings, open_file: OpenFile) -> Chosen:
     name = printable_name(name)
-    return Chosen(Examination(source, settings), name, f"Examining {name}", take)
+    return Chosen(Examination(source, settings), name, f"Examining {name}", open_file)
 
 
 def of_evidence(evidence_file: EvidenceFile) -> Chosen:
@@ -153,7 +155,7 @@ def follow(key: Examination) -> None:
 def _submit(chosen: Chosen) -> None:
     settings = chosen.key.settings
     analyzer = resources.analyzer(settings)  # another may have been chosen since
-    examine = partial(tasks.examine, chosen.take, analyzer, resources.analyses())
+    examine = partial(tasks.examine, chosen.open_file, analyzer, resources.analyses())
     st.session_state[state.VIDEO_NOTICE] = None
     st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
 

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
-from faceloupe.analysis.pipeline import Analysis, FrameExplanation, explain_frame
+from faceloupe.analysis.pipeline import FrameExplanation, explain_frame
+from faceloupe.analysis.results import Canvas
 from faceloupe.errors import EvidenceError, UsageError
-from faceloupe.report.build import of_segment
+from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
+from faceloupe.report.schema import Report
 from faceloupe.report.spreadsheet import ENCODING
-from faceloupe.report.tables import deciding, frames_csv, track_columns
+from faceloupe.report.tables import frames_csv, track_columns
+from faceloupe.report.timeline import analyzed_span
 from faceloupe.types import FaceFinding
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
@@ -21,15 +23,15 @@ from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.jobs.queue import Job, State
 from faceloupe.ui.panels import NO_BAR, outcome_mark, plain
 from faceloupe.ui.video import input
-from faceloupe.ui.video.timeline import height, span, timeline
+from faceloupe.ui.video.timeline import height, timeline
 
 _TIMELINE_HEIGHT, _STRIPS_HEIGHT, _STRIPS_UNFOLDED = 560, 520, 4  # pixels, pixels, tracks
 _FACES_HEIGHT, _FACE_SIDE, _OPACITY = 430, 260, 0.7  # pixels, pixels, share
-_SHORTEST_S = 0.1  # a video shorter than this has no stretch to look closer at
+_SHORTEST_S = 0.1  # a video shorter than this has no segment to look closer at
 _CHART = "timeline"
 
 
-def timeline_panel(analysis: Analysis) -> None:
+def timeline_panel(analysis: ReportedAnalysis) -> None:
     """The lanes; a click on a point shows its frame below."""
     report = analysis.report
     tall = height(report)
@@ -48,9 +50,9 @@ def timeline_panel(analysis: Analysis) -> None:
     )
 
 
-def _thumbs(analysis: Analysis) -> dict[int, bytes]:
+def _thumbs(analysis: ReportedAnalysis) -> dict[int, bytes]:
     """A picture of each person: of the track seen longest, in its strongest or largest frame."""
-    longest = {}
+    longest: dict[int, bytes] = {}
     for track in sorted(analysis.tracks, key=lambda track: len(track.observations)):
         longest[track.person] = (track.strongest or track.largest).thumb
     return longest
@@ -67,18 +69,20 @@ def _show(index: int, track: int) -> None:
     st.session_state[state.VIDEO_SHOWN] = (index, track)
 
 
-def shown(report: dict[str, Any]) -> tuple[int, int]:
+def shown(report: Report) -> tuple[int, int]:
     """Index of the frame on show, and the track it is shown for, 0 for none.
 
     At first it is the strongest frame of the track that decided.
     """
-    if st.session_state[state.VIDEO_SHOWN]:
-        return st.session_state[state.VIDEO_SHOWN]
-    track = deciding(report) or next(iter(report["faces"]), None)
-    return (track["shown_frame"]["index"], track["id"]) if track else (report["frames"][0]["index"], 0)
+    chosen: tuple[int, int] | None = st.session_state[state.VIDEO_SHOWN]
+    if chosen:
+        return chosen
+    track = next((track for track in report.tracks if track.id == report.decisive_id), None)
+    track = track or next(iter(report.tracks), None)
+    return (track.shown_frame.index, track.id) if track else (report.frames[0].index, 0)
 
 
-def frame_panel(key: AnalysisKey, analysis: Analysis) -> None:
+def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
     """One frame with its boxes, and each face in it with its heatmap."""
     index, track = shown(analysis.report)
     _steps(analysis.report, index, track)
@@ -89,16 +93,16 @@ def frame_panel(key: AnalysisKey, analysis: Analysis) -> None:
         return
     left, right = st.columns([1.05, 1.0] if view.faces else [1.0, 0.001], gap="medium")
     left.image(
-        overlays.boxes(overlays.Canvas.of(view.rgb), view.faces, chosen=track),
+        overlays.boxes(Canvas.of(view.rgb), view.faces, chosen=track),
         width="stretch",
         caption=f"Frame {index} at {view.time_s:.3f} s; boxes are colored by the score of this frame alone",
     )
     with right, st.container(height=_FACES_HEIGHT if len(view.faces) > 1 else "content", border=False):
         for face in sorted(view.faces, key=lambda face: (face.id != track, face.id)):
-            _face(face, analysis.report["model"]["explanation_max"])
+            _face(face, analysis.report.model.explanation_max)
 
 
-def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameExplanation:
+def _view(key: AnalysisKey, analysis: ReportedAnalysis, index: int) -> FrameExplanation:
     frames = resources.frames()
     view = frames.get((key, index))
     if view is None:
@@ -106,16 +110,16 @@ def _view(key: AnalysisKey, analysis: Analysis, index: int) -> FrameExplanation:
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         with st.spinner("Decoding and explaining the frame"):
-            model = analysis.report["model"]["id"]  # another may score by now
+            model = analysis.report.model.id  # another may score by now
             analyzer = resources.analyzer(replace(resources.settings(), model=model))
-            view = explain_frame(evidence_file, analysis, index, analyzer)
+            view = explain_frame(evidence_file, analysis.analysis, index, analyzer)
         frames.put((key, index), view)
     return view
 
 
-def _steps(report: dict[str, Any], index: int, track: int) -> None:
-    """Buttons to the frames before and after, among those that were looked at; the arrow keys press them."""
-    indices = [frame["index"] for frame in report["frames"]]
+def _steps(report: Report, index: int, track: int) -> None:
+    """Buttons to the frames before and after, among those that were analyzed; the arrow keys press them."""
+    indices = [frame.index for frame in report.frames]
     place = indices.index(index)
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, shortcut, to in (("Previous frame", "Left", place - 1), ("Next frame", "Right", place + 1)):
@@ -134,7 +138,7 @@ def _face(face: FaceFinding, maximum: float) -> None:
     with st.container(border=True, key=f"frame-face-{face.id}"):
         st.markdown(f"**Track {face.id}**, this frame alone: {outcome_mark(face.outcome)}")
         facts = f"{face.size_px:.0f} px wide, detector confidence {face.detection_confidence:.2f}"
-        if face.score is None:
+        if face.score is None or face.crop is None:
             st.caption(plain(f"{face.reason[:1].upper()}{face.reason[1:]}. {facts}."))
             return
         crop, heatmap = st.columns(2, gap="small")
@@ -146,7 +150,7 @@ def _face(face: FaceFinding, maximum: float) -> None:
         )
 
 
-def tracks_panel(analysis: Analysis) -> None:
+def tracks_panel(analysis: ReportedAnalysis) -> None:
     """A filmstrip of each track, and all of them in a table."""
     st.subheader("Tracks")
     st.caption(
@@ -170,7 +174,7 @@ def tracks_panel(analysis: Analysis) -> None:
                     on_click=_show,
                     args=(best.frame, track.id),
                 )
-            st.image(filmstrip(track, analysis.report), alt=described(track))
+            st.image(filmstrip(track, analysis.report.model.thresholds), alt=described(track))
     number = st.column_config.NumberColumn
     st.dataframe(
         track_columns(analysis.report),
@@ -182,21 +186,21 @@ def tracks_panel(analysis: Analysis) -> None:
     )
 
 
-def segment_line(key: AnalysisKey, report: dict[str, Any]) -> None:
-    """Where only a stretch of a video was examined: which one, and the way back."""
-    if not of_segment(report):
+def segment_line(key: AnalysisKey, report: Report) -> None:
+    """Tell which segment was analyzed where it is not the whole video, and lead back."""
+    if report.segment is None:
         return
     whole = st.session_state[state.VIDEO_WHOLE]
-    begin, end = span(report)
     with st.container(horizontal=True, vertical_alignment="center"):
         if whole is not None and whole != key:
             st.button("Back to the whole video", key="back", icon=":material/arrow_back:", on_click=input.back_to_whole)
-        st.markdown(f"Only {begin:.2f} s to {end:.2f} s were analyzed; the verdict applies to this segment alone.")
+        start_s, end_s = report.segment.start_s, report.segment.end_s
+        st.markdown(f"Only {start_s:.2f} s to {end_s:.2f} s were analyzed; the verdict applies to this segment alone.")
 
 
-def closer_panel(key: AnalysisKey, report: dict[str, Any]) -> None:
-    """A stretch of the video to examine with more frames."""
-    begin, end = span(report)
+def closer_panel(key: AnalysisKey, report: Report) -> None:
+    """Offer to analyze a segment of the video with more frames."""
+    begin, end = analyzed_span(report)
     if end - begin < _SHORTEST_S:
         return
     with st.expander("Analyze a segment"):
@@ -206,7 +210,7 @@ def closer_panel(key: AnalysisKey, report: dict[str, Any]) -> None:
             end,
             (begin, end),
             0.01,
-            key=f"stretch-{key.evidence_sha256}-{key.settings_digest}",
+            key=f"segment-{key.evidence_sha256}-{key.settings_digest}",
         )
         count, button = st.columns([4, 1], vertical_alignment="bottom")
         frames = count.number_input(input.FRAMES_LABEL, 0, input.MOST_FRAMES, 0, key="closer_frames")
@@ -220,11 +224,11 @@ def closer_panel(key: AnalysisKey, report: dict[str, Any]) -> None:
         )
 
 
-def downloads(key: AnalysisKey, report: dict[str, Any]) -> None:
+def downloads(key: AnalysisKey, report: Report) -> None:
     """The report, the table of frames and the annotated copy as files."""
     with st.container(horizontal=True):
         panels.downloads(report)
-        if "frames" not in report:
+        if not report.is_video:
             return
         st.download_button(
             "Download the frames as CSV",

@@ -1,15 +1,15 @@
-"""The timeline of a video: one lane a person, the scores of every frame that was looked at; numbers of the report."""
+"""The timeline of a video: one lane a person, the scores of every frame that was analyzed; numbers of the report."""
 
 import base64
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from faceloupe.report.drawing.overlays import COLORS, SHAPES
-from faceloupe.types import Outcome
+from faceloupe.report.schema import CutInfo, Report, Track
+from faceloupe.report.timeline import Gap, GapKind, analyzed_span, gaps, series
 
 _LANE, _BETWEEN, _ABOVE, _BELOW = 96, 24, 24, 44  # pixels: a lane, the room between two, above the first, below all
 _LEFT, _RIGHT, _THUMB = 104, 116, 56  # pixels
@@ -22,8 +22,6 @@ _CLOCK_S = 180.0  # videos from this length on are read in minutes and seconds
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # seconds between two labels
 _LABELS = 8
 
-Track = Mapping[str, Any]
-
 
 def clock(seconds: float) -> str:
     """A time in a long video: minutes and seconds, with hours where there are any."""
@@ -32,22 +30,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def span(report: Mapping[str, Any]) -> tuple[float, float]:
-    """Start and end of the examined stretch, seconds."""
-    begin, end, lasts = report["settings"]["from_s"], report["settings"]["to_s"], report["evidence"]["duration_s"]
-    last = max(report["frames"][-1]["time_s"], begin + 1e-3)
-    return begin, min(end or lasts or last, lasts or last)
-
-
-def height(report: Mapping[str, Any]) -> int:
+def height(report: Report) -> int:
     """Height of the timeline, pixels."""
-    lanes = max(1, len(report["people"]))
+    lanes = max(1, len(report.people))
     return lanes * _LANE + (lanes - 1) * _BETWEEN + _ABOVE + _BELOW
 
 
-def timeline(
-    report: Mapping[str, Any], thumbs: Mapping[int, bytes], *, chosen: tuple[int, int] | None = None
-) -> go.Figure:
+def timeline(report: Report, thumbs: Mapping[int, bytes], *, chosen: tuple[int, int] | None = None) -> go.Figure:
     """Draw the timeline.
 
     Args:
@@ -58,24 +47,24 @@ def timeline(
     Returns:
         Each point carries ``customdata``: index of its frame, and id of its track.
     """
-    lanes, total = len(report["people"]), height(report)
+    lanes, total = len(report.people), height(report)
     figure = make_subplots(
         rows=lanes,
         cols=1,
         shared_xaxes=True,
         vertical_spacing=_BETWEEN / (total - _ABOVE - _BELOW) if lanes > 1 else 0.0,
     )
-    tracks = {track["id"]: track for track in report["faces"]}
-    begin, end = span(report)
-    for row, person in enumerate(report["people"], 1):
+    tracks = {track.id: track for track in report.tracks}
+    begin, end = analyzed_span(report)
+    for row, person in enumerate(report.people, 1):
         _thresholds(figure, report, row)
-        mine = [tracks[number] for number in person["tracks"]]
+        mine = [tracks[number] for number in person.tracks]
         for track in mine:
             _track(figure, report, track, row)
         _names(figure, report, mine, row)
-        _hatched(figure, _unscored(report, person["tracks"]), row)
-        _lane_head(figure, person["id"], thumbs.get(person["id"]), row)
-    _cuts(figure, report["cuts"])
+        _hatched(figure, gaps(report, person.tracks), row)
+        _lane_head(figure, person.id, thumbs.get(person.id), row)
+    _cuts(figure, report.cuts)
     if chosen is not None:
         _chosen(figure, report, *chosen)
     figure.update_xaxes(range=[begin, end], fixedrange=True, showgrid=False, zeroline=False, ticks="", **_FRAME)
@@ -139,11 +128,11 @@ def _lane_head(figure: go.Figure, person: int, thumb: bytes | None, row: int) ->
     )
 
 
-def _thresholds(figure: go.Figure, report: Mapping[str, Any], row: int) -> None:
-    bounds = report["model"]["thresholds"]
+def _thresholds(figure: go.Figure, report: Report, row: int) -> None:
+    bounds = report.model.thresholds
     for value, words in (
-        (bounds["upper"], f"≥ {bounds['upper']:.2f} manipulated"),
-        (bounds["lower"], f"≤ {bounds['lower']:.2f} authentic"),
+        (bounds.upper, f"≥ {bounds.upper:.2f} manipulated"),
+        (bounds.lower, f"≤ {bounds.lower:.2f} authentic"),
     ):
         across = {"x0": 0.0, "x1": 1.0, "xref": "paper", "yref": f"y{_axis(row)}"}
         dashed = {"color": _GRAY, "width": 1, "dash": "dash"}
@@ -161,37 +150,35 @@ def _thresholds(figure: go.Figure, report: Mapping[str, Any], row: int) -> None:
         )
 
 
-def _track(figure: go.Figure, report: Mapping[str, Any], track: Track, row: int) -> None:
-    """Interval, loudest stretch, line and points of one track."""
-    outcome = Outcome(track["outcome"])
-    color, whole, segment = COLORS[outcome], track["whole"], track["stretch"]
+def _track(figure: go.Figure, report: Report, track: Track, row: int) -> None:
+    """Draw the interval, the loudest segment, the line and points of one track."""
+    color, whole, segment = COLORS[track.outcome], track.whole, track.segment
     if whole:
-        low, high = whole["score_interval_95"]
-        sides = {"x0": whole["first_s"], "x1": whole["last_s"], "line_width": 0, "fillcolor": color, "layer": "below"}
+        low, high = whole.score_interval_95
+        sides = {"x0": whole.first_s, "x1": whole.last_s, "line_width": 0, "fillcolor": color, "layer": "below"}
         figure.add_shape(type="rect", y0=low, y1=high, opacity=0.18, row=row, col=1, **sides)
-        middle = {"y0": whole["score"], "y1": whole["score"], "line": {"color": color, "width": 1}}
-        figure.add_shape(type="line", x0=whole["first_s"], x1=whole["last_s"], row=row, col=1, **middle)
-    if segment and segment["score"] >= report["model"]["thresholds"]["upper"]:
-        bar = {"y0": segment["score"], "y1": segment["score"], "line": {"color": color, "width": 7}, "opacity": 0.45}
-        figure.add_shape(type="line", x0=segment["first_s"], x1=segment["last_s"], row=row, col=1, **bar)
+        middle = {"y0": whole.score, "y1": whole.score, "line": {"color": color, "width": 1}}
+        figure.add_shape(type="line", x0=whole.first_s, x1=whole.last_s, row=row, col=1, **middle)
+    if segment and segment.score >= report.model.thresholds.upper:
+        bar = {"y0": segment.score, "y1": segment.score, "line": {"color": color, "width": 7}, "opacity": 0.45}
+        figure.add_shape(type="line", x0=segment.first_s, x1=segment.last_s, row=row, col=1, **bar)
     _points(figure, report, track, row)
 
 
-def _names(figure: go.Figure, report: Mapping[str, Any], tracks: Sequence[Track], row: int) -> None:
+def _names(figure: go.Figure, report: Report, tracks: Sequence[Track], row: int) -> None:
     """Shape, number and score above each track of a lane, as far as they do not stand in each other's way."""
-    begin, end = span(report)
+    begin, end = analyzed_span(report)
     free_from = begin
-    for track in sorted(tracks, key=lambda track: track["first_s"]):
-        if track["first_s"] < free_from:
+    for track in sorted(tracks, key=lambda track: track.first_s):
+        if track.first_s < free_from:
             continue
-        outcome = Outcome(track["outcome"])
-        roomy = (track["last_s"] - track["first_s"]) / (end - begin) >= _NAME
-        free_from = track["first_s"] + (_NAME if roomy else _NUMBER) * (end - begin)
-        score = "" if track["score"] is None else f"  {track['score']:.2f}"
-        words = f"track {track['id']}{score}" if roomy else f"{track['id']}"
+        roomy = (track.last_s - track.first_s) / (end - begin) >= _NAME
+        free_from = track.first_s + (_NAME if roomy else _NUMBER) * (end - begin)
+        score = "" if track.score is None else f"  {track.score:.2f}"
+        words = f"track {track.id}{score}" if roomy else f"{track.id}"
         figure.add_annotation(
-            text=f'<span style="color:{COLORS[outcome]}">{SHAPES[outcome]}</span> {words}',
-            x=track["first_s"],
+            text=f'<span style="color:{COLORS[track.outcome]}">{SHAPES[track.outcome]}</span> {words}',
+            x=track.first_s,
             y=1.0,
             xref=f"x{_axis(row)}",
             yref=f"y{_axis(row)} domain",
@@ -202,14 +189,12 @@ def _names(figure: go.Figure, report: Mapping[str, Any], tracks: Sequence[Track]
         )
 
 
-def _points(figure: go.Figure, report: Mapping[str, Any], track: Track, row: int) -> None:
-    outcome = Outcome(track["outcome"])
-    color = COLORS[outcome]
-    observations = _scores(report, track["id"])
+def _points(figure: go.Figure, report: Report, track: Track, row: int) -> None:
+    color, points = COLORS[track.outcome], series(report, track.id)
     figure.add_trace(
         go.Scatter(
-            x=[time_s for _, time_s, _ in observations],
-            y=[score for _, _, score in observations],  # the line is broken where a frame in between was not scored
+            x=[point.time_s for point in points],
+            y=[point.score for point in points],  # the line is broken where a frame in between was not scored
             mode="lines",
             line={"color": color, "width": 1.5},
             hoverinfo="skip",
@@ -217,19 +202,19 @@ def _points(figure: go.Figure, report: Mapping[str, Any], track: Track, row: int
         row=row,
         col=1,
     )
-    scored = [(index, time_s, score) for index, time_s, score in observations if score is not None]
+    scored = [point for point in points if point.score is not None]
     figure.add_trace(
         go.Scatter(
-            x=[time_s for _, time_s, _ in scored],
-            y=[score for _, _, score in scored],
-            customdata=[(index, track["id"]) for index, _, _ in scored],
-            name=f"track {track['id']}",
+            x=[point.time_s for point in scored],
+            y=[point.score for point in scored],
+            customdata=[(point.index, track.id) for point in scored],
+            name=f"track {track.id}",
             mode="markers+text",  # the shapes are letters: the chart's own markers know no half circle
             marker={"size": 11, "opacity": 0.0},
-            text=SHAPES[outcome],
-            textfont={"size": min(_MARK, max(_SMALLEST_MARK, _MARK * _ROOMY // len(report["frames"]))), "color": color},
+            text=SHAPES[track.outcome],
+            textfont={"size": min(_MARK, max(_SMALLEST_MARK, _MARK * _ROOMY // len(report.frames))), "color": color},
             unselected={"textfont": {"color": color}},
-            hovertemplate=f"track {track['id']}, frame %{{customdata[0]}}<br>%{{x:.2f}} s, score %{{y:.2f}}"
+            hovertemplate=f"track {track.id}, frame %{{customdata[0]}}<br>%{{x:.2f}} s, score %{{y:.2f}}"
             "<extra></extra>",
         ),
         row=row,
@@ -237,43 +222,13 @@ def _points(figure: go.Figure, report: Mapping[str, Any], track: Track, row: int
     )
 
 
-def _scores(report: Mapping[str, Any], track_id: int) -> list[tuple[int, float, float | None]]:
-    """Index, time and score of every frame looked at from the first to the last of a track; None where not scored."""
-    found = [
-        (frame["index"], frame["time_s"], next((face for face in frame["faces"] if face["id"] == track_id), None))
-        for frame in report["frames"]
-    ]
-    places = [place for place, (_, _, face) in enumerate(found) if face is not None]
-    within = found[places[0] : places[-1] + 1]
-    return [(index, time_s, face and face["score"]) for index, time_s, face in within]
-
-
-def _unscored(report: Mapping[str, Any], track_ids: Sequence[int]) -> list[tuple[float, float]]:
-    """Stretches of time in which a frame could not be read, or none of a person's faces in it be scored, seconds."""
-    begin, end = span(report)
-    states = [(frame["time_s"], _has_unscored(frame, track_ids)) for frame in report["frames"]]
-    states += [(frame["time_s"], True) for frame in report["unread_frames"]]
-    states.sort()
-    times = [begin, *((one[0] + other[0]) / 2 for one, other in pairwise(states)), end]
-    segments: list[tuple[float, float]] = []
-    for (_, unscored), (start, stop) in zip(states, pairwise(times), strict=True):
-        if unscored and segments and segments[-1][1] == start:
-            segments[-1] = segments[-1][0], stop
-        elif unscored:
-            segments.append((start, stop))
-    return segments
-
-
-def _has_unscored(frame: Mapping[str, Any], track_ids: Sequence[int]) -> bool:
-    mine = [face for face in frame["faces"] if face["id"] in track_ids]
-    return bool(mine) and all(face["score"] is None for face in mine)
-
-
-def _hatched(figure: go.Figure, segments: Sequence[tuple[float, float]], row: int) -> None:
-    for start, stop in segments:
+def _hatched(figure: go.Figure, times: Sequence[Gap], row: int) -> None:
+    for gap in times:
+        if gap.kind is GapKind.OUTSIDE:  # the time axis has no more than what was analyzed
+            continue
         figure.add_trace(
             go.Scatter(
-                x=[start, start, stop, stop],
+                x=[gap.start_s, gap.start_s, gap.end_s, gap.end_s],
                 y=[-0.05, 1.05, 1.05, -0.05],
                 fill="toself",
                 mode="lines",
@@ -290,10 +245,10 @@ def _hatched(figure: go.Figure, segments: Sequence[tuple[float, float]], row: in
         )
 
 
-def _cuts(figure: go.Figure, cuts: Sequence[Mapping[str, Any]]) -> None:
+def _cuts(figure: go.Figure, cuts: Sequence[CutInfo]) -> None:
     line = {"color": _GRAY, "width": 1.5, "dash": "dot"}
     for cut in cuts:
-        figure.add_shape(type="line", line=line, name="cut", **_upright(cut["time_s"]))
+        figure.add_shape(type="line", line=line, name="cut", **_upright(cut.time_s))
 
 
 def _upright(time_s: float) -> dict[str, Any]:
@@ -301,14 +256,14 @@ def _upright(time_s: float) -> dict[str, Any]:
     return {"x0": time_s, "x1": time_s, "y0": 0.0, "y1": 1.0, "xref": "x", "yref": "paper"}
 
 
-def _chosen(figure: go.Figure, report: Mapping[str, Any], index: int, track_id: int) -> None:
+def _chosen(figure: go.Figure, report: Report, index: int, track_id: int) -> None:
     """A line through all lanes at the frame on show, and a ring around its point."""
-    frame = next(frame for frame in report["frames"] if frame["index"] == index)
+    frame = next(frame for frame in report.frames if frame.index == index)
     line = {"color": _GRAY, "width": 1}
-    figure.add_shape(type="line", line=line, name="on show", **_upright(frame["time_s"]))
-    for row, person in enumerate(report["people"], 1):
-        score = next((face["score"] for face in frame["faces"] if face["id"] == track_id), None)
-        if track_id in person["tracks"] and score is not None:
+    figure.add_shape(type="line", line=line, name="on show", **_upright(frame.time_s))
+    for row, person in enumerate(report.people, 1):
+        face = frame.face(track_id)
+        if track_id in person.tracks and face is not None and face.score is not None:
             marker = {"symbol": "circle-open", "size": 17, "color": _GRAY, "line": {"width": 2.5}}
-            ring = go.Scatter(x=[frame["time_s"]], y=[score], mode="markers", marker=marker, hoverinfo="skip")
+            ring = go.Scatter(x=[frame.time_s], y=[face.score], mode="markers", marker=marker, hoverinfo="skip")
             figure.add_trace(ring, row=row, col=1)

@@ -1,0 +1,218 @@
+"""What people see, write, decide and sign."""
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from faceloupe.cases import policy, queries
+from faceloupe.cases.audit_log import Action
+from faceloupe.cases.case_log import CaseLog
+from faceloupe.cases.records import Case, Confidence, Decision, Note, SignOff, name_of, person_key, text_of
+from faceloupe.cases.transaction import PolicyViolation, find_item
+from faceloupe.errors import UsageError
+from faceloupe.types import Outcome
+
+_PAGE = 1000  # items marked as seen in one transaction
+
+
+class Reviews:
+    """The part of the store that holds what people say about the evidence."""
+
+    def __init__(self, log: CaseLog) -> None:
+        """Use the log of the store."""
+        self._log = log
+
+    def add_note(self, case_id: str, text: str, *, author: str, sha256: str | None = None) -> Note:
+        """Write a note on an item, or on the case where there is no hash.
+
+        Raises:
+            UsageError: nobody is named, or the text is empty.
+            CaseError: there is no such case or item, or the store cannot be written.
+        """
+        author, text = name_of(author, "author"), text_of(text, "note")
+        with self._log.write_case(case_id, Action.NOTE, author, sha256=sha256, text=text) as transaction:
+            item = transaction.item(case_id, sha256) if sha256 is not None else None
+            transaction.connection.execute(
+                "INSERT INTO notes (case_id, item_id, utc, author, text) VALUES (?, ?, ?, ?, ?)",
+                (case_id, item.id if item else None, transaction.utc, author, text),
+            )
+            transaction.log(case_id, author, Action.NOTE, {"sha256": item.sha256 if item else None, "text": text})
+        return Note(transaction.utc, author, text)
+
+    def decide(
+        self, case_id: str, sha256: str, *, outcome: str, reason: str, confidence: str, examiner: str
+    ) -> Decision:
+        """Enter an examiner's own view of an item. A later one does not replace it: both stay.
+
+        Args:
+            outcome: one of the five words of ``Outcome``.
+            confidence: low, medium or high.
+
+        Raises:
+            UsageError: a word is none of these, nobody is named, or no reason is given.
+            CaseError: there is no such case or item, the examiner has signed what is decided here, or the store cannot
+                be written.
+        """
+        outcome, confidence = _word(outcome, Outcome, "outcome"), _word(confidence, Confidence, "confidence")
+        examiner, reason = name_of(examiner, "examiner"), text_of(reason, "reason")
+        facts: dict[str, str | bool] = {"outcome": outcome, "reason": reason, "confidence": confidence}
+        key = person_key(examiner)
+        with self._log.write_case(case_id, Action.DECISION, examiner, sha256=sha256, **facts) as transaction:
+            item = transaction.item(case_id, sha256)
+            policy.refuse_reviewer_as_examiner(transaction.connection, case_id, item, examiner)
+            seen = bool(policy.seen_runs(transaction.connection, case_id, key, item.sha256))
+            transaction.connection.execute(
+                "INSERT INTO decisions"
+                " (item_id, utc, examiner, examiner_key, outcome, reason, confidence, score_seen_before)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (item.id, transaction.utc, examiner, key, outcome, reason, confidence, seen),
+            )
+            facts |= {"sha256": item.sha256, "score_seen_before": seen}
+            transaction.log(case_id, examiner, Action.DECISION, facts)
+        return Decision(transaction.utc, examiner, outcome, reason, confidence, score_seen_before=seen)
+
+    def sign_off(self, case_id: str, *, reviewer: str, sha256: str | None = None) -> SignOff:
+        """Sign a decided item, or the case where there is no hash, as a second person.
+
+        Raises:
+            UsageError: nobody is named.
+            CaseError: there is no such case or item, the item is not decided, the reviewer is the case's examiner or
+                has decided it (compared without case, width and spaces), or the store cannot be written.
+        """
+        reviewer = name_of(reviewer, "reviewer")
+        with self._log.write_case(case_id, Action.SIGN_OFF, reviewer, sha256=sha256) as transaction:
+            item = transaction.item(case_id, sha256) if sha256 is not None else None
+            policy.refuse_examiner_as_reviewer(transaction.connection, case_id, item, reviewer)
+            transaction.connection.execute(
+                "INSERT INTO sign_offs (case_id, item_id, utc, reviewer, reviewer_key) VALUES (?, ?, ?, ?, ?)",
+                (case_id, item.id if item else None, transaction.utc, reviewer, person_key(reviewer)),
+            )
+            transaction.log(case_id, reviewer, Action.SIGN_OFF, {"sha256": item.sha256 if item else None})
+        return SignOff(transaction.utc, reviewer)
+
+    def may_see_score(self, case_id: str, sha256: str, examiner: str) -> bool:
+        """Tell whether an examiner may see the results of an item: always, but in a blind case after deciding it.
+
+        Raises:
+            CaseError: there is no such case or item.
+        """
+        with self._log.read_case(case_id) as connection:
+            item = find_item(connection, case_id, sha256)
+            return policy.may_see(connection, case_id, item.id, person_key(examiner))
+
+    def withheld_in(self, sha256: str, examiner: str) -> Case | None:
+        """Return the blind case that keeps what can be found in some evidence from a person; None where none does.
+
+        Args:
+            sha256: of the evidence.
+            examiner: empty for somebody who is not named, and so is not known to have decided anything.
+        """
+        with self._log.read() as connection:
+            return queries.blind_case_of(connection, sha256, person_key(examiner))
+
+    def withheld(self, examiner: str) -> frozenset[str]:
+        """Return the SHA-256 of all evidence that ``withheld_in`` finds a case for."""
+        with self._log.read() as connection:
+            return queries.withheld_hashes(connection, person_key(examiner))
+
+    def view_score(self, case_id: str, sha256: str, *, examiner: str) -> None:
+        """Log that an examiner is shown what the newest run of an item found; call it before showing.
+
+        One and the same result is logged once per examiner: looking again adds no knowledge.
+
+        Raises:
+            UsageError: nobody is named.
+            CaseError: there is no such case or item, the case is blind and the examiner has not decided the item, or
+                the store cannot be written.
+        """
+        if not self.view_scores(case_id, [sha256], examiner=examiner):
+            with self._log.write_case(case_id, Action.SCORE_VIEWED, name_of(examiner, "examiner"), sha256=sha256):
+                raise PolicyViolation("The case is blind: the score is shown once the examiner has entered a decision.")
+
+    def view_scores(self, case_id: str, hashes: Sequence[str], *, examiner: str) -> tuple[str, ...]:
+        """Do the same as ``view_score`` for many items at once, such as a list.
+
+        Returns:
+            The hashes of the items whose results the examiner may see, and is now taken to have seen.
+        """
+        examiner = name_of(examiner, "examiner")
+        key = person_key(examiner)
+        with self._log.read_case(
+            case_id
+        ) as connection:  # most calls find nothing new, and need not wait for the writer
+            visibility = policy.visibility(connection, case_id, hashes, key)
+        if visibility.new:
+            with self._log.write_case(case_id, Action.SCORE_VIEWED, examiner) as transaction:
+                visibility = policy.visibility(transaction.connection, case_id, hashes, key)
+                for view in visibility.new:
+                    parameters = {"sha256": view.sha256, "run": view.run_id}
+                    transaction.log(case_id, examiner, Action.SCORE_VIEWED, parameters)
+        return visibility.allowed
+
+    def view_all(self, case_id: str, *, examiner: str) -> None:
+        """Do the same as ``view_score`` for every item of a case, such as before a report of it is handed out.
+
+        Raises:
+            CaseError: there is no such case, or the store cannot be written.
+        """
+        with self._log.read_case(case_id) as connection:
+            items = queries.all_items(connection, case_id, person_key(examiner))
+            hashes = [item.sha256 for item in items if item.outcome]
+        for offset in range(0, len(hashes), _PAGE):
+            self.view_scores(case_id, hashes[offset : offset + _PAGE], examiner=examiner)
+
+    def notes(self, case_id: str, sha256: str | None = None) -> tuple[Note, ...]:
+        """Return the notes on an item, or on the case itself; the oldest first.
+
+        Raises:
+            CaseError: there is no such case or item.
+        """
+        with self._log.read_case(case_id) as connection:
+            return queries.notes(connection, case_id, _item_id(connection, case_id, sha256))
+
+    def decisions(self, case_id: str, sha256: str) -> tuple[Decision, ...]:
+        """Return the decisions on an item, the oldest first.
+
+        Raises:
+            CaseError: there is no such case or item.
+        """
+        with self._log.read_case(case_id) as connection:
+            return queries.decisions(connection, find_item(connection, case_id, sha256).id)
+
+    def sign_offs(self, case_id: str, sha256: str | None = None) -> tuple[SignOff, ...]:
+        """Return the signatures under an item, or under the case itself; the oldest first.
+
+        Raises:
+            CaseError: there is no such case or item.
+        """
+        with self._log.read_case(case_id) as connection:
+            return queries.sign_offs(connection, case_id, _item_id(connection, case_id, sha256))
+
+    def changes_since(self, case_id: str, utc: str) -> int:
+        """Count the items filed and the decisions made after a time, such as that of a signature under the case.
+
+        Raises:
+            CaseError: there is no such case.
+        """
+        with self._log.read_case(case_id) as connection:
+            return queries.changes_since(connection, case_id, utc)
+
+    def undecided(self, case_id: str) -> int:
+        """Count the items of a case that have no decision.
+
+        Raises:
+            CaseError: there is no such case.
+        """
+        with self._log.read_case(case_id) as connection:
+            return queries.undecided(connection, case_id)
+
+
+def _item_id(connection: Connection, case_id: str, sha256: str | None) -> int | None:
+    """Return the number of an item in the store; None where there is no hash, which stands for the case itself."""
+    return None if sha256 is None else find_item(connection, case_id, sha256).id
+
+
+def _word(text: str, words: type[Outcome] | type[Confidence], what: str) -> str:
+    try:
+        return words(text.strip().lower()).value
+    except ValueError:
+        raise UsageError(f"The {what} is one of {', '.join(words)}, not {text!r}.") from None

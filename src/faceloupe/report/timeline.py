@@ -1,0 +1,107 @@
+"""What a timeline of a video shows, whoever draws it: the series of each track, and the time without a score."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from faceloupe.report.schema import Frame, Report
+
+_SHORTEST_S = 1e-3  # of a time axis: a single frame has no length
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A track in one of the frames that were analyzed.
+
+    Attributes:
+        index: of the frame in the video.
+        time_s: of the frame, seconds.
+        score: of this frame alone, 0..1; None where the face was not found in it, or not scored.
+    """
+
+    index: int
+    time_s: float
+    score: float | None
+
+
+class GapKind(StrEnum):
+    """Why there is no score."""
+
+    UNSCORED = "unscored"  # a face was found, and none could be scored
+    UNREAD = "unread"  # the frame could not be decoded
+    OUTSIDE = "outside"  # of the segment that was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without a score, seconds."""
+
+    kind: GapKind
+    start_s: float
+    end_s: float
+
+
+def length_s(report: Report) -> float:
+    """Length of the video, seconds; where it is not known, the time of its last analyzed frame."""
+    last_s = report.frames[-1].time_s if report.frames else 0.0
+    return max(report.evidence.duration_s or 0.0, last_s, _SHORTEST_S)
+
+
+def analyzed_span(report: Report) -> tuple[float, float]:
+    """Start and end of what was analyzed of the video, seconds; the end comes after the start."""
+    if report.segment is None:
+        return 0.0, length_s(report)
+    return report.segment.start_s, max(report.segment.end_s, report.segment.start_s + _SHORTEST_S)
+
+
+def series(report: Report, track_id: int) -> tuple[Point, ...]:
+    """A point for every frame that was analyzed, from the first to the last in which the track was found."""
+    faces = [frame.face(track_id) for frame in report.frames]
+    found = [place for place, face in enumerate(faces) if face is not None]
+    if not found:
+        return ()
+    return tuple(
+        Point(frame.index, frame.time_s, None if face is None else face.score)
+        for frame, face in list(zip(report.frames, faces, strict=True))[found[0] : found[-1] + 1]
+    )
+
+
+def lines(points: tuple[Point, ...]) -> Iterator[tuple[Point, ...]]:
+    """The scored points that follow one another: no line leads over a frame without a score."""
+    line: list[Point] = []
+    for point in points:
+        if point.score is not None:
+            line.append(point)
+        elif line:
+            yield tuple(line)
+            line = []
+    if line:
+        yield tuple(line)
+
+
+def gaps(report: Report, track_ids: Collection[int]) -> tuple[Gap, ...]:
+    """The times without a score for the tracks of one person, in order; neighbors of one kind are one gap.
+
+    A frame stands for the time half way to those before and after it, decoded or not.
+    """
+    begin, end = analyzed_span(report)
+    kinds: list[tuple[float, GapKind | None]] = [(frame.time_s, _kind(frame, track_ids)) for frame in report.frames]
+    kinds += [(frame.time_s, GapKind.UNREAD) for frame in report.unread_frames]
+    kinds.sort(key=lambda entry: entry[0])
+    bounds = [begin, *((before + after) / 2 for (before, _), (after, _) in pairwise(kinds)), end]
+    found: list[Gap] = [Gap(GapKind.OUTSIDE, 0.0, begin)] if begin > 0.0 else []
+    for (_, kind), (start_s, end_s) in zip(kinds, pairwise(bounds), strict=True):
+        if kind is None:
+            continue
+        if found and found[-1].kind is kind and found[-1].end_s == start_s:
+            start_s = found.pop().start_s
+        found.append(Gap(kind, start_s, end_s))
+    if end < length_s(report):
+        found.append(Gap(GapKind.OUTSIDE, end, length_s(report)))
+    return tuple(found)
+
+
+def _kind(frame: Frame, track_ids: Collection[int]) -> GapKind | None:
+    scores = [face.score for face in frame.faces if face.id in track_ids]
+    return GapKind.UNSCORED if scores and all(score is None for score in scores) else None

@@ -1,0 +1,47 @@
+"""The words for a likelihood ratio (ENFSI guideline for evaluative reporting, 2015)."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class VerbalStep:
+    """One step of the verbal scale, for either sign of the log10 LR.
+
+    Attributes:
+        above: greater log10 LR than this belong to it; None for the first step, which starts at 0.
+        up_to: and those up to this one; None for the last step.
+        words: for them.
+    """
+
+    above: float | None
+    up_to: float | None
+    words: str
+
+
+# A ratio within a factor of 2 of 1 is called no support, as "about 1" is not defined more narrowly in the guideline.
+_LIMITS = (
+    (math.log10(2.0), "no support for either proposition"),
+    (1.0, "weak support"),
+    (2.0, "moderate support"),
+    (3.0, "moderately strong support"),
+    (4.0, "strong support"),
+    (None, "very strong support"),
+)
+VERBAL_SCALE: tuple[VerbalStep, ...] = tuple(
+    VerbalStep(before, limit, words)
+    for (before, _), (limit, words) in zip(((None, ""), *_LIMITS[:-1]), _LIMITS, strict=True)
+)
+
+
+def verbal_equivalent(log10_lr: float) -> str:
+    """The words for a likelihood ratio and the side that it speaks for.
+
+    Args:
+        log10_lr: log10 of the likelihood ratio, > 0 for manipulation.
+    """
+    strength = abs(log10_lr)
+    if strength < math.log10(2.0):
+        return VERBAL_SCALE[0].words
+    step = next(step for step in VERBAL_SCALE[1:] if step.up_to is None or strength <= step.up_to)
+    return f"{step.words} for {'manipulation' if log10_lr > 0 else 'authenticity'}"
