@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import laplace
 
-from faceloupe.faces.quality import QualityGates, assess, sharpness
+from faceloupe.faces.quality import assess, sharpness
+from faceloupe.models.contract import QualityGates
 from faceloupe.types import Box, DetectedFace
 
 GATES = QualityGates(min_size_px=48, min_sharpness=5.0, min_confidence=0.9)

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from faceloupe.scoring.calibration import Calibrator, log10_likelihood_ratio
+from faceloupe.models.contract import Calibrator
+from faceloupe.scoring.calibration import log10_likelihood_ratio
 
 CALIBRATOR = Calibrator("t", "platt", 0.5, -0.25, (), "test")
 KNOTS = ((-2.0, -3.0), (0.0, 0.5), (1.0, 4.0))

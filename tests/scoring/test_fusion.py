@@ -14,8 +14,10 @@ from faceloupe.errors import EvidenceError, WeightsError
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.loading import load_expert
 from faceloupe.models.record import Fusion, component_of, find_record, members_of, read_registry
-from faceloupe.scoring.classifier import Consulted, FaceScorer, HeadScorer, join
+from faceloupe.scoring.classifier import Consulted, FaceScorer
 from faceloupe.scoring.decision import in_scope, which_kind
+from faceloupe.scoring.joint import join
+from faceloupe.scoring.single import HeadScorer
 from faceloupe.types import Box, Familiarity, Outcome, PropositionFinding
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from faceloupe.models.contract import InputContract
 from faceloupe.models.networks import ARCHITECTURES, build
 from faceloupe.scoring.gradcam import explain, explained_layer, merge
-from faceloupe.scoring.preprocess import FaceViews, InputContract, view_face
+from faceloupe.scoring.preprocess import FaceViews, view_face
 from faceloupe.types import Box
 from tests.torchvision_compat import torchvision
 

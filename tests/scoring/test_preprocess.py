@@ -3,7 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from faceloupe.scoring.preprocess import InputContract, crop_square, cut, normalize, view_face
+from faceloupe.models.contract import InputContract
+from faceloupe.scoring.preprocess import crop_square, cut, normalize, view_face
 from faceloupe.types import Box
 from tests.torchvision_compat import torchvision
 

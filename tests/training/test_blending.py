@@ -3,7 +3,7 @@ import pytest
 
 from faceloupe.config import Settings
 from faceloupe.faces.detector import FaceDetector
-from faceloupe.scoring.classifier import Reading
+from faceloupe.scoring.single import Reading
 from faceloupe.training import blending
 from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.heatmaps import BlendedFace, localize
@@ -62,7 +62,8 @@ class _Knowing:
         self._heat = heat
 
     def view(self, rgb, box):
-        from faceloupe.scoring.preprocess import InputContract, view_face
+        from faceloupe.models.contract import InputContract
+        from faceloupe.scoring.preprocess import view_face
 
         return view_face(rgb, box, InputContract(size=64, views=(1.0,)))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from faceloupe.errors import DatasetError
-from faceloupe.scoring.calibration import KINDS
+from faceloupe.models.contract import KINDS
 from faceloupe.training import calibrate
 from faceloupe.training.calibrate import CrossFit, choose_thresholds, compare_calibrators, fit_calibrator
 from faceloupe.training.data import Item

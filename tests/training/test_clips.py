@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from faceloupe.errors import DatasetError
-from faceloupe.scoring.preprocess import InputContract, view_face
+from faceloupe.models.contract import InputContract
+from faceloupe.scoring.preprocess import view_face
 from faceloupe.training import clips, data
 from faceloupe.types import Box
 

@@ -15,11 +15,12 @@ from sklearn.metrics import roc_auc_score
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError, WeightsError
+from faceloupe.models.contract import Calibrator, InputContract
 from faceloupe.models.networks import ARCHITECTURES, build
 from faceloupe.models.record import find_record, read_registry
-from faceloupe.scoring.calibration import Calibrator
-from faceloupe.scoring.classifier import FaceScorer, JointScorer, Member, NetworkScorer
-from faceloupe.scoring.preprocess import InputContract
+from faceloupe.scoring.classifier import FaceScorer
+from faceloupe.scoring.joint import JointScorer, Member
+from faceloupe.scoring.single import NetworkScorer
 from faceloupe.training import augment, calibrate, card, data, evaluate, register
 from faceloupe.training import train as training
 from faceloupe.training.conditions import CONDITIONS

@@ -15,9 +15,10 @@ from faceloupe.faces.quality import assess
 from faceloupe.faces.upright import roll, upright
 from faceloupe.media.sandbox.client import start
 from faceloupe.scoring.calibration import log10_likelihood_ratio
-from faceloupe.scoring.classifier import FaceScorer, Reading
+from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
+from faceloupe.scoring.single import Reading
 from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality, Outcome, Progress
 
 
@@ -34,12 +35,13 @@ class Analyzer:
     settings: Settings
 
     @classmethod
-    def load(cls, settings: Settings, *, folder: Path | None = None) -> "Analyzer":
+    def load(cls, settings: Settings, *, folder: Path | None = None, decoder: bool = True) -> "Analyzer":
         """Load and verify.
 
         Args:
             settings: of the analyses to come.
             folder: of the weights; ``config.weights_folder()`` where None.
+            decoder: whether to start the process that decodes meanwhile; else the first file starts it.
 
         Raises:
             WeightsError: no verified weights; nothing may be scored.
@@ -51,7 +53,8 @@ class Analyzer:
             torch.zeros(1, device=settings.device).item()
         except (RuntimeError, AssertionError, ValueError) as problem:
             raise UsageError(f"The device {settings.device!r} cannot be used here; set it to cpu.") from problem
-        start()  # of what decodes, meanwhile
+        if decoder:
+            start()
         scorer = FaceScorer.load(folder or weights_folder(), settings.model_id, settings.device)
         return cls(FaceDetector(settings), scorer, settings)
 

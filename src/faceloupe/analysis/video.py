@@ -13,11 +13,12 @@ from faceloupe.analysis.prefetch import ahead
 from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.faces.quality import QualityGates, doubt
+from faceloupe.faces.quality import doubt
 from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
 from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.models.contract import QualityGates
 from faceloupe.models.record import ModelRecord
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.scoring.calibration import log10_likelihood_ratio

@@ -29,6 +29,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
     folder = weights_folder()
     registry = read_registry(folder)
     entries = read_entries(folder) if registry else {}
+    verified: set[str] = set()
     models = []
     for record in registry.values():
         entry = entries.get(record.id)
@@ -39,7 +40,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
                 "parameters": record.parameters,
                 "weights_file": printable_name(record.weights_file),
                 "weights_sha256": record.weights_sha256,
-                "weights": weights_status(record, folder),
+                "weights": weights_status(record, folder, verified),
                 "default": record.id == DEFAULT_MODEL,
                 "size_bytes": entry.size_bytes if entry else None,
                 "url": entry.url if entry else None,

@@ -1,6 +1,6 @@
 """One row of every table: what a model's decisions on labeled faces amount to, each number with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -60,7 +60,8 @@ class Decisions:
 
 def probabilities(log_odds: np.ndarray) -> np.ndarray:
     """P(manipulated) at even prior odds, 0..1."""
-    return 1.0 / (1.0 + np.exp(-np.clip(log_odds, -60.0, 60.0)))
+    scores: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(log_odds, -60.0, 60.0)))
+    return scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class Measures:
     ece: Estimate
     cllr: Estimate
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
+        """The measures as a report states them."""
         return asdict(self)
 
 
@@ -105,13 +107,13 @@ def measure(decisions: Decisions, *, resamples: int = 1000, seed: int = 0) -> Me
     decided, everyone = fake_calls | real_calls, np.ones(len(labels), bool)
     right = np.where(fake, fake_calls, real_calls)
     scores = probabilities(log_odds)
-    drawn = metrics.bootstrap_weights(decisions.units, resamples=resamples, seed=seed)
+    drawn = metrics.bootstrap_weights(list(decisions.units), resamples=resamples, seed=seed)
     once = np.ones(len(labels))
     few = min(len(np.unique(decisions.units[one])) for one in (real, fake)) < FEW_UNITS
 
     nothing = Estimate(None, None, None)
 
-    def estimate(function, *values) -> Estimate:
+    def estimate(function: Callable[..., np.ndarray], *values: np.ndarray) -> Estimate:
         value = float(function(*values, once))
         if not np.isfinite(value):
             return Estimate(None, None, None)

@@ -56,7 +56,8 @@ def equal_error_rate(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray
     low, high = (np.take_along_axis(gap, index, -1) for index in (after - 1, after))
     share = _divide(-low, high - low)
     first, second = (np.take_along_axis(missed, index, -1) for index in (after - 1, after))
-    return (first + share * (second - first))[..., 0]
+    rates: np.ndarray = (first + share * (second - first))[..., 0]
+    return rates
 
 
 def share(chosen: np.ndarray, of: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -68,19 +69,25 @@ def _balanced(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weights under which both classes count the same, and all faces 1 together."""
     fake = labels == 1
     of_fake, of_real = ((weights * chosen).sum(-1, keepdims=True) for chosen in (fake, ~fake))
-    return 0.5 * np.where(fake, _divide(weights, of_fake), _divide(weights, of_real))
+    balanced: np.ndarray = 0.5 * np.where(fake, _divide(weights, of_fake), _divide(weights, of_real))
+    return balanced
 
 
 def log_loss(labels: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Cross-entropy in nats with both classes given the same total weight: the loss at even prior odds."""
     losses = np.logaddexp(0.0, np.where(labels == 1, -log_odds, log_odds))
-    return (_balanced(labels, weights) * losses).sum(-1)
+    loss: np.ndarray = (_balanced(labels, weights) * losses).sum(-1)
+    return loss
 
 
 def cllr(labels: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Log-likelihood-ratio cost (Brümmer and du Preez 2006) of natural log-likelihood ratios, in bits: 0 perfect, 1 no
-    information."""
-    return log_loss(labels, log_odds, weights) / np.log(2.0)
+    """Log-likelihood-ratio cost (Brümmer and du Preez 2006) of natural log-likelihood ratios.
+
+    Returns:
+        Bits: 0 perfect, 1 no information.
+    """
+    bits: np.ndarray = log_loss(labels, log_odds, weights) / np.log(2.0)
+    return bits
 
 
 CALIBRATION_BINS = 15
@@ -103,7 +110,8 @@ def reliability(
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error (Naeini et al. 2015) over ``reliability``, 0..1."""
     _, promised, found = reliability(labels, probabilities, weights)
-    return np.abs(promised - found).sum(-1)
+    error: np.ndarray = np.abs(promised - found).sum(-1)
+    return error
 
 
 def bootstrap_weights(units: Sequence[str], *, resamples: int = 1000, seed: int = 0) -> np.ndarray:

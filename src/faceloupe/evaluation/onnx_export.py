@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -24,11 +24,13 @@ from faceloupe.errors import EvidenceError, UsageError, WeightsError
 from faceloupe.evaluation import labeled_folder
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.media.sandbox.image import decode
+from faceloupe.models.contract import InputContract
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.write import publish, refuse_taken
 from faceloupe.samples import SAMPLES
-from faceloupe.scoring.preprocess import FaceViews, InputContract, normalize, view_face
+from faceloupe.scoring.classifier import FaceScorer
+from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
 from faceloupe.types import Box, Progress
 
 if TYPE_CHECKING:
@@ -130,7 +132,8 @@ def export(
     analyzer = Analyzer.load(settings, folder=folder)
     faces, described = _faces(pictures, analyzer)
     say("Exporting", 0.1)
-    network = load_network(record, folder).to(memory_format=torch.contiguous_format)
+    network = load_network(record, folder)
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs lack it
     content = _float32(network, record.input)
     if int8:
         say("Quantizing", 0.2)
@@ -142,7 +145,8 @@ def export(
     if labeled is not None:
         for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", analyzer.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
-            found = labeled_folder.validate(labeled, replace(analyzer, scorer=scorer))
+            # An exported scorer answers the calls that measuring a folder makes.
+            found = labeled_folder.validate(labeled, replace(analyzer, scorer=cast(FaceScorer, scorer)))
             values[name] = found.as_dict() | {"measured_on": "a folder of labeled pictures, through the whole pipeline"}
     publish({names[0]: content, names[1]: to_json(values).encode()}, target.parent)
     say("Exported", 1.0)
@@ -176,7 +180,8 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], Expo
 def run(session: "onnxruntime.InferenceSession", crops: np.ndarray, contract: InputContract) -> np.ndarray:
     """Logits of (V, S, S, 3) uint8 RGB views: (V,) float64."""
     (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(normalize(crops, contract))})
-    return logits.astype(np.float64).ravel()
+    values: np.ndarray = logits.astype(np.float64).ravel()
+    return values
 
 
 def _require() -> None:
@@ -272,7 +277,8 @@ def _int8(content: bytes) -> bytes:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    quantized: bytes = model.SerializeToString()
+    return quantized
 
 
 def _parity(

@@ -2,16 +2,19 @@
 
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")  # Okabe and Ito
 _SIZE, _DPI = (5.2, 4.0), 110
-_GUIDE = {"color": "#888888", "linewidth": 0.8, "linestyle": ":"}
+_GUIDE: dict[str, Any] = {"color": "#888888", "linewidth": 0.8, "linestyle": ":"}
 
 Curves = dict[str, dict[str, Any]]  # model -> roc, reliability, tippett; see ``measures``
 
 
-def _figure(x: str, y: str, draw: Callable[[Any], None]) -> bytes:
+def _figure(x: str, y: str, draw: Callable[["Axes"], None]) -> bytes:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -32,7 +35,7 @@ def _figure(x: str, y: str, draw: Callable[[Any], None]) -> bytes:
 def roc(curves: Curves) -> bytes:
     """ROC curve of each model."""
 
-    def draw(axes) -> None:
+    def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
             axes.plot(*zip(*curve["roc"], strict=True), color=color, label=model, linewidth=1.5)
         axes.plot([0, 1], [0, 1], **_GUIDE)
@@ -43,7 +46,7 @@ def roc(curves: Curves) -> bytes:
 def reliability(curves: Curves) -> bytes:
     """Reliability diagram of each model; the larger a point, the more faces."""
 
-    def draw(axes) -> None:
+    def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
             points = curve["reliability"]
             promised, found = [p["promised"] for p in points], [p["found"] for p in points]
@@ -57,7 +60,7 @@ def reliability(curves: Curves) -> bytes:
 def tippett(curves: Curves) -> bytes:
     """Tippett plot: how many faces of either class reach at least a likelihood ratio."""
 
-    def draw(axes) -> None:
+    def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
             for label, style in (("manipulated", "-"), ("authentic", "--")):
                 points = zip(*curve["tippett"][label], strict=True)
@@ -70,7 +73,7 @@ def tippett(curves: Curves) -> bytes:
 def history(steps: list[int], curves: dict[str, list[float]]) -> bytes:
     """A training run: each curve over its steps."""
 
-    def draw(axes) -> None:
+    def draw(axes: "Axes") -> None:
         for (name, values), color in zip(curves.items(), _COLORS * 2, strict=False):
             axes.plot(steps, values, color=color, label=name, linewidth=1.2, linestyle=":" if name == "loss" else "-")
 
@@ -80,7 +83,7 @@ def history(steps: list[int], curves: dict[str, list[float]]) -> bytes:
 def ladder(rows: dict[str, dict[str, float]], x: str) -> bytes:
     """One value a model and condition: {model: {condition: value}}, conditions from top to bottom."""
 
-    def draw(axes) -> None:
+    def draw(axes: "Axes") -> None:
         for (model, values), color in zip(rows.items(), _COLORS, strict=False):
             axes.plot(list(values.values()), range(len(values)), "o-", color=color, label=model, linewidth=1.2)
             axes.set_yticks(range(len(values)), list(values), fontsize=8)

@@ -18,7 +18,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         WeightsError: it is missing or damaged.
     """
     try:
-        evaluation = json.loads(path.read_text(encoding="utf-8"))
+        evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         complete = (
             all(isinstance(evaluation["tables"][name], list) for name in _TABLES)
             and all(set(_CURVES) <= set(evaluation["curves"][one["id"]]) for one in evaluation["models"])

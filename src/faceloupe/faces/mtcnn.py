@@ -148,11 +148,13 @@ class _Areas:
         columns = self.width + 1
 
         def up_to(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-            return self._sums.take(y[:, :, None] * columns + x[:, None], axis=0)
+            sums: np.ndarray = self._sums.take(y[:, :, None] * columns + x[:, None], axis=0)
+            return sums
 
         sums = up_to(bottom, right) - up_to(bottom, left) - up_to(top, right) + up_to(top, left)
         counts = (bottom - top)[:, :, None] * (right - left)[:, None]
-        return np.divide(sums, counts[..., None], dtype=np.float32)
+        means: np.ndarray = np.divide(sums, counts[..., None], dtype=np.float32)
+        return means
 
     def shown(self, boxes: np.ndarray) -> np.ndarray:
         """Those of the boxes (N, 4) that show some of the picture."""
@@ -182,7 +184,8 @@ def _squared(boxes: np.ndarray) -> np.ndarray:
 
 def _moved(boxes: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Boxes (N, 4) with their corners moved by shifts (N, 4) in units of their sides."""
-    return boxes + shifts * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    moved: np.ndarray = boxes + shifts * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    return moved
 
 
 def _distinct(boxes: np.ndarray, scores: np.ndarray, limit: float, *, of_smaller: bool = False) -> np.ndarray:

@@ -1,28 +1,13 @@
 """Gates: can this face carry a verdict at all?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 
 import cv2
 import numpy as np
 
+from faceloupe.models.contract import QualityGates
 from faceloupe.types import DetectedFace, FaceQuality, apart
-
-
-@dataclass(frozen=True, slots=True)
-class QualityGates:
-    """Least values that a face needs to be scored; they travel in the model record.
-
-    Attributes:
-        min_size_px: shorter side of the face box, source pixels.
-        min_sharpness: see ``sharpness``.
-        min_confidence: of the face finder, 0..1.
-    """
-
-    min_size_px: float
-    min_sharpness: float
-    min_confidence: float
 
 
 def sharpness(crop: np.ndarray) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from faceloupe.models.contract import FloatArray
 from faceloupe.types import Box, DetectedFace
 
 _SIDE = 32  # pixels of the small pictures that are compared
@@ -40,7 +41,8 @@ class Appearance:
 def _similarity(layout: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Of likeness in layout (...,) and colors (..., 2, 64): 0..1."""
     colors = np.minimum(one, other).sum(-1)  # histogram intersection, Swain and Ballard 1991
-    return 0.5 * layout + 0.2 * colors[..., 0] + 0.3 * colors[..., 1]
+    similarity: np.ndarray = 0.5 * layout + 0.2 * colors[..., 0] + 0.3 * colors[..., 1]
+    return similarity
 
 
 def appearance(rgb: np.ndarray, face: DetectedFace) -> Appearance:
@@ -59,7 +61,7 @@ def _cut(rgb: np.ndarray, box: Box, margin: float, angle: float) -> np.ndarray:
     """A square of the picture around a box, turned by ``angle`` degrees and made small: (32, 32, 3) uint8."""
     side = margin * max(box.width, box.height)
     center = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
-    matrix = cv2.getRotationMatrix2D(center, angle, _SIDE / side)
+    matrix: FloatArray = cv2.getRotationMatrix2D(center, angle, _SIDE / side).astype(np.float64)
     matrix[:, 2] += _SIDE / 2 - np.asarray(center)
     return cv2.warpAffine(rgb, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -67,7 +69,8 @@ def _cut(rgb: np.ndarray, box: Box, margin: float, angle: float) -> np.ndarray:
 def _histogram(rgb: np.ndarray) -> np.ndarray:
     hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
     counts = cv2.calcHist([hsv], [0, 1], None, _BINS, [0, 180, 0, 256]).ravel()
-    return counts / counts.sum()
+    shares: np.ndarray = counts / counts.sum()
+    return shares
 
 
 @dataclass(slots=True)

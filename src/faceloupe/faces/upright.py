@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from faceloupe.faces.detector import SURE
+from faceloupe.models.contract import FloatArray
 from faceloupe.types import Box, DetectedFace
 
 _UNMISTAKABLE = 0.99  # confidence: a face that lies on its head can be taken for an upright one, with less than this
@@ -113,8 +114,9 @@ def upright(rgb: np.ndarray, face: DetectedFace, *, reach: float = _AROUND) -> U
         )
     center = (face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2
     side = max(2, round((2 * reach + 1) * max(face.box.width, face.box.height)))
-    forward = cv2.getRotationMatrix2D(center, tilt, 1.0)  # of points; OpenCV counts from the x axis upward
-    forward[:, 2] += (side / 2 - center[0], side / 2 - center[1])
+    # Of points; OpenCV counts from the x axis upward.
+    forward: FloatArray = cv2.getRotationMatrix2D(center, tilt, 1.0).astype(np.float64)
+    forward[:, 2] += np.array([side / 2 - center[0], side / 2 - center[1]])
     # A picture's first pixel has its middle at 0 for OpenCV, and at 0.5 for a box.
     shifted = forward.copy()
     shifted[:, 2] += forward[:, :2] @ (0.5, 0.5) - 0.5
@@ -155,7 +157,8 @@ def _unturned(quarters: int, width: int, height: int, corner: tuple[int, int]) -
 
 
 def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    return points @ matrix[:, :2].T + matrix[:, 2]
+    moved: np.ndarray = points @ matrix[:, :2].T + matrix[:, 2]
+    return moved
 
 
 def _bounds(box: Box, matrix: np.ndarray) -> Box:

@@ -129,6 +129,14 @@ class Backbone(nn.Module):
                 draw(module.weight)
                 nn.init.zeros_(module.bias)
 
+    @property
+    def output(self) -> nn.Linear:
+        """The last layer, which gives the logit."""
+        layer = self.classifier[-1]
+        if not isinstance(layer, nn.Linear):
+            raise TypeError(f"a classifier ends in a linear layer, not in {type(layer).__name__}")
+        return layer
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Logits of normalized pictures: (N, 3, S, S) float32 to (N, 1) float32."""
         logits: torch.Tensor = self.classifier(torch.flatten(self.avgpool(self.features(inputs)), 1))

@@ -43,8 +43,9 @@ class Head(nn.Module):
         fits = set(shapes.values()) == {(size,)} and hidden[1:] == (size,) and max(self.rows) < len(ROWS)
         if not fits or not all(t.isfinite().all() for t in tensors.values() if t.is_floating_point()):
             raise ValueError("the tensors of the head do not fit together")
-        for name in ("mean", "scale", "linear", "bias", "hidden", "hidden_bias", "output"):
-            setattr(self, f"_{name}", tensors[name].float())
+        self._mean, self._scale, self._linear, self._bias, self._hidden, self._hidden_bias, self._output = (
+            tensors[name].float() for name in ("mean", "scale", "linear", "bias", "hidden", "hidden_bias", "output")
+        )
         self._scope = {name: tensors[name] for name in ("scope_mean", "scope_basis", "known") if name in tensors}
         if self._scope:
             self._scope_row = int(tensors["scope_row"])

@@ -3,6 +3,7 @@
 Whatever happens on the way, only a file whose full SHA-256 is the record's gets the final name, in one step.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterator
@@ -86,11 +87,19 @@ def fetch(
                 continue
             partial = _partial(place, entry)
             resumed = partial.exists()
-            how = {"retry_policy": retry_policy or RetryPolicy(), "progress": progress, "cancel": cancel}
-            download(address, partial, entry.size_bytes, **how)
+            bring = functools.partial(
+                download,
+                address,
+                partial,
+                entry.size_bytes,
+                retry_policy=retry_policy or RetryPolicy(),
+                progress=progress,
+                cancel=cancel,
+            )
+            bring()
             if resumed and _sha256(partial) != entry.sha256:  # the older bytes may be the wrong ones
                 partial.unlink()
-                download(address, partial, entry.size_bytes, **how)
+                bring()
             _publish(partial, place, entry, address)
     return paths
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
-from torch import nn
 
 from faceloupe.errors import WeightsError
+from faceloupe.models.backbones import Backbone
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.expert import Head
 from faceloupe.models.networks import build, fold
@@ -16,7 +16,7 @@ from faceloupe.models.record import ModelRecord, component_of
 from faceloupe.models.registry import read_verified
 
 
-def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> nn.Module:
+def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> Backbone:
     """Build the record's network with its verified weights, ready for inference.
 
     Raises:
@@ -31,7 +31,8 @@ def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> nn.M
             f"The weights {record.weights_file} do not fit the architecture {record.architecture}, so nothing can be "
             "scored; restore the file from the repository."
         ) from problem
-    return fold(network.eval()).requires_grad_(False).to(torch.device(device), memory_format=torch.channels_last)
+    network = fold(network.eval()).requires_grad_(False).to(torch.device(device))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stubs lack it
 
 
 _encoders: dict[str, Encoder] = {}  # by SHA-256 of the weights: half a gigabyte that all heads share

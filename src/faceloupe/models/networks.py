@@ -33,12 +33,12 @@ def build(architecture: str) -> backbones.Backbone:
         ) from None
     network = factory()
     # As torchvision defines it, a lone output of EfficientNet starts at weights of up to 1: logits of 10 at the start.
-    nn.init.normal_(network.classifier[-1].weight, std=0.01)
-    nn.init.zeros_(network.classifier[-1].bias)
+    nn.init.normal_(network.output.weight, std=0.01)
+    nn.init.zeros_(network.output.bias)
     return network
 
 
-def fold(network: nn.Module) -> nn.Module:
+def fold(network: backbones.Backbone) -> backbones.Backbone:
     """Merge every batch normalization into the convolution before it, in place: the same function, a third faster.
 
     Args:

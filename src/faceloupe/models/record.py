@@ -15,9 +15,7 @@ from typing import Any
 
 from faceloupe.config import DEFAULT_MODEL
 from faceloupe.errors import WeightsError
-from faceloupe.faces.quality import QualityGates
-from faceloupe.scoring.calibration import Calibrator
-from faceloupe.scoring.preprocess import InputContract
+from faceloupe.models.contract import Calibrator, InputContract, QualityGates
 from faceloupe.system.files import replacing
 
 EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # lie among the records, and are none

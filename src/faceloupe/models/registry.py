@@ -143,13 +143,21 @@ def read_verified(record: Part, folder: Path) -> bytes:
     return content
 
 
-def weights_status(record: Part, folder: Path) -> str:
-    """One word for a model's weights: verified, missing, unreadable or altered."""
-    path = folder
+def weights_status(record: Part, folder: Path, verified: set[str] | None = None) -> str:
+    """One word for a model's weights: verified, missing, unreadable or altered.
+
+    Args:
+        record: of the model.
+        folder: of the weights.
+        verified: SHA-256 of weights that are not read again, for a list of models that share some; it grows.
+    """
+    path, verified = folder, set() if verified is None else verified
     try:
         for part in components_of(record, folder):
             path = weights_path(part, folder)
-            read_verified(part, folder)
+            if part.weights_sha256 not in verified:
+                read_verified(part, folder)
+                verified.add(part.weights_sha256)
     except WeightsError:
         if not path.exists():
             return "missing"

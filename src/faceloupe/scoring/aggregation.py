@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from faceloupe.scoring.calibration import Calibrator
+from faceloupe.models.contract import Calibrator
 from faceloupe.types import FaceObservation, Pooled
 
 MEMORY_S = 0.5  # frames this far apart in time keep 1/e of their correlation; measured on validation clips
@@ -82,7 +82,8 @@ class _Shared:
         beyond = np.exp(-(self._times[last] - self._times[first]) / MEMORY_S) * self._from[last]
         reaching_in = self._before[first] * (self._from[first] - beyond)  # pairs with frames before the window
         pairs = self._pairs[last] - self._pairs[first] - reaching_in
-        return self._squares[last] - self._squares[first] + 2.0 * pairs
+        sums: np.ndarray = self._squares[last] - self._squares[first] + 2.0 * pairs
+        return sums
 
 
 def effective_size(times: np.ndarray, weights: np.ndarray) -> float:
@@ -107,9 +108,10 @@ def _spread(times: np.ndarray, log_odds: np.ndarray) -> float:
     if len(times) < 2:
         return TYPICAL_SPREAD
     steps = np.diff(log_odds) / np.sqrt(2.0 * -np.expm1(-np.maximum(np.diff(times), _SHORTEST_S) / MEMORY_S))
-    found = float(np.median(np.abs(steps)) / _normal_quantile(0.75))
+    measured = float(np.median(np.abs(steps)) / _normal_quantile(0.75))
     observations = effective_size(times, np.ones(len(times))) - 1.0
-    return float(np.sqrt((observations * found**2 + _PRIOR_LOOKS * TYPICAL_SPREAD**2) / (observations + _PRIOR_LOOKS)))
+    variance = (observations * measured**2 + _PRIOR_LOOKS * TYPICAL_SPREAD**2) / (observations + _PRIOR_LOOKS)
+    return float(np.sqrt(variance))
 
 
 def _center(log_odds: np.ndarray, weights: np.ndarray, spread: float) -> float:
@@ -173,12 +175,12 @@ def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
         length += length // 2
     if not lengths:
         return None
-    windows = sum(count - one + 1 for one in lengths)
+    windows = sum(count - length + 1 for length in lengths)
     margin = _normal_quantile(1.0 - (1.0 - _LEVEL) / 2.0 / windows) * _spread(times, log_odds)
     total = np.concatenate([[0.0], np.cumsum(weights)])
     weighted = np.concatenate([[0.0], np.cumsum(weights * log_odds)])
     shared = _Shared(times, weights)
-    best: tuple[float, float, float, float, slice] | None = None
+    windows_by_length: list[tuple[float, float, float, float, slice]] = []  # the best of each length
     for length in lengths:
         first = np.arange(count - length + 1)
         last = first + length
@@ -187,13 +189,7 @@ def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
         size = mass**2 / shared.within(first, last)
         low = center - margin / np.sqrt(size)
         at = int(low.argmax())
-        if best is None or low[at] > best[0]:
-            best = (
-                float(low[at]),
-                float(center[at]),
-                margin / float(np.sqrt(size[at])),
-                size[at],
-                slice(at, at + length),
-            )
-    _, center, reach, size, part = best
-    return _pooled(center, reach, size, times[part])
+        reach = margin / float(np.sqrt(size[at]))
+        windows_by_length.append((float(low[at]), float(center[at]), reach, size[at], slice(at, at + length)))
+    _, middle, reach, looks, part = max(windows_by_length, key=lambda window: window[0])
+    return _pooled(middle, reach, looks, times[part])

@@ -130,7 +130,7 @@ def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outco
         why = faces[0].reason.removeprefix(UNSCORED)
         which = "" if len(faces) == 1 else f"none of the {len(faces)} faces found can be scored; the largest one: "
         return Outcome.NOT_APPLICABLE, f"{UNSCORED}{which}{why}", None
-    decisive = max(scored, key=lambda face: face.score)
+    decisive = max(scored, key=lambda face: face.score or 0.0)
     outcome, reason = decisive.outcome, decisive.reason
     if outcome is Outcome.AUTHENTIC and faces[0].score is None:
         hidden = faces[0].reason.removeprefix(UNSCORED)

@@ -16,7 +16,7 @@ def explained_layer(network: nn.Module) -> nn.Module:
     The last convolution behind it only widens the channels, and saturates for faces the network is sure of; on faces
     whose changed part is known, maps of the block point at it better (docs/experiments.md).
     """
-    return network.features[-2]
+    return list(network.get_submodule("features").children())[-2]
 
 
 def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.nd
     thread-safe: hooks hang on the network while it runs, so the caller holds the model's lock.
 
     Args:
-        network: with ``features`` and one logit, in evaluation mode.
+        network: with ``features``, as a ``Backbone`` has them, and one logit, in evaluation mode.
         inputs: (V, 3, S, S) float32, normalized.
 
     Returns:

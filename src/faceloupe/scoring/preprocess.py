@@ -8,27 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from faceloupe.models.contract import InputContract
 from faceloupe.types import Box
-
-
-@dataclass(frozen=True, slots=True)
-class InputContract:
-    """What a network expects.
-
-    Attributes:
-        size: side of the square input, pixels.
-        mean: per channel, RGB, for pixel values scaled to 0..1.
-        std: per channel, RGB, likewise.
-        crop_margin: side of the square crop divided by the longer side of the face box, in training.
-        views: margins at which a face is scored, from the tightest to the widest; its logit is their mean. One framing
-            alone decides too much: how tight a source is cut should not count.
-    """
-
-    size: int = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    crop_margin: float = 1.2
-    views: tuple[float, ...] = (1.0, 1.2, 1.3)
 
 
 def crop_square(box: Box, width: int, height: int, margin: float) -> Box:
@@ -82,11 +63,14 @@ class FaceViews:
         crops: (V, S, S, 3) uint8 RGB, their pixels at the network's size.
         context: shorter side of the picture divided by the longer side of the face box: how much there is to see around
             the face.
+        members: the face as each member of an ensemble or fusion sees it; the other attributes are then those of the
+            view that is shown. Empty for a single network.
     """
 
     squares: tuple[Box, ...]
     crops: np.ndarray
     context: float = np.inf
+    members: tuple["FaceViews", ...] = ()
 
     @property
     def widest(self) -> tuple[Box, np.ndarray]:

@@ -36,7 +36,9 @@ def trace(problem: BaseException | None) -> str:
 class _Wordless(logging.Formatter):
     """One line a record, and exceptions without their words."""
 
-    def formatException(self, ei: tuple[type, BaseException, TracebackType] | tuple[None, None, None]) -> str:
+    def formatException(
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
         return trace(ei[1])
 
     def format(self, record: logging.LogRecord) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from faceloupe.scoring.preprocess import InputContract, crop_square, cut
+from faceloupe.models.contract import InputContract
+from faceloupe.scoring.preprocess import crop_square, cut
 from faceloupe.types import Box
 
 _RESAMPLING = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)

@@ -18,7 +18,8 @@ from torch import nn
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure, probabilities
-from faceloupe.faces.quality import QualityGates, sharpness
+from faceloupe.faces.quality import sharpness
+from faceloupe.models.contract import KINDS, Calibrator, QualityGates
 from faceloupe.models.networks import build
 from faceloupe.models.record import (
     ENSEMBLE,
@@ -30,8 +31,8 @@ from faceloupe.models.record import (
     ensemble_hash,
     write_record,
 )
-from faceloupe.scoring.calibration import KINDS, Calibrator
-from faceloupe.scoring.classifier import JointScorer, Member, NetworkScorer, Scorer
+from faceloupe.scoring.joint import JointScorer, Member
+from faceloupe.scoring.single import NetworkScorer, Scorer
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.scoring import GENERATED, ScoredFaces, score_all
 from faceloupe.training.settings import TrainingSettings

@@ -15,7 +15,9 @@ from faceloupe.config import QUICK_MODEL
 from faceloupe.evaluation.measures import Decisions, Measures, curves_of, measure
 from faceloupe.models.networks import build
 from faceloupe.models.record import EVALUATION, ModelRecord, members_of, read_registry
-from faceloupe.scoring.classifier import FaceScorer, NetworkScorer, Scorer, join
+from faceloupe.scoring.classifier import FaceScorer
+from faceloupe.scoring.joint import join
+from faceloupe.scoring.single import NetworkScorer, Scorer
 from faceloupe.system.files import replacing
 from faceloupe.training import clips as clip_faces
 from faceloupe.training import heatmaps, peers

@@ -8,7 +8,7 @@ from faceloupe.evaluation import onnx_export
 from faceloupe.evaluation.measures import Decisions, measure
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import find_record
-from faceloupe.scoring.classifier import NetworkScorer
+from faceloupe.scoring.single import NetworkScorer
 from faceloupe.system.files import replacing
 from faceloupe.training.data import Item
 from faceloupe.training.scoring import score_all

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from faceloupe.errors import DatasetError
-from faceloupe.scoring.preprocess import InputContract, normalize
+from faceloupe.models.contract import InputContract
+from faceloupe.scoring.preprocess import normalize
 from faceloupe.system.files import replacing
 from faceloupe.training import regions, views
 from faceloupe.training.lines import GrowingTable

@@ -13,9 +13,8 @@ from scipy.optimize import minimize
 
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure, probabilities
-from faceloupe.faces.quality import QualityGates
+from faceloupe.models.contract import Calibrator, QualityGates
 from faceloupe.models.record import CalibrationQuality, ErrorRates, Fusion, ModelRecord, SourceResult, Thresholds
-from faceloupe.scoring.calibration import Calibrator
 from faceloupe.training.calibrate import choose_thresholds, fit_calibrator
 from faceloupe.training.heads import balance
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceloupe.scoring.classifier import Scorer
+from faceloupe.scoring.single import Scorer
 from faceloupe.training import blending
 from faceloupe.training.data import Item, read_rgb
 

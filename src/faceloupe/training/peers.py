@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from faceloupe.errors import DatasetError
-from faceloupe.scoring.preprocess import InputContract
+from faceloupe.models.contract import InputContract
 
 CONTRACT = InputContract(size=256, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), crop_margin=1.2, views=(1.2,))
 _EPS = 1e-3  # Keras' default; torch's is 1e-5

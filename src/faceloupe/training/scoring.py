@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from faceloupe.evaluation import metrics
-from faceloupe.scoring.classifier import Scorer
+from faceloupe.scoring.single import Scorer
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.types import Box
 

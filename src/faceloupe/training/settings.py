@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from faceloupe.errors import DatasetError
-from faceloupe.scoring.preprocess import InputContract
+from faceloupe.models.contract import InputContract
 from faceloupe.training.choosing import NEAR_BITS, Cap, Caps
 from faceloupe.training.faults import Fault
 from faceloupe.training.material import SPLITS

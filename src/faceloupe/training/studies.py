@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure
 from faceloupe.models.networks import build
-from faceloupe.scoring.classifier import NetworkScorer
+from faceloupe.scoring.single import NetworkScorer
 from faceloupe.system.files import replacing
 from faceloupe.training.calibrate import CrossFit, Fit
 from faceloupe.training.data import Item

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import plots
 from faceloupe.models.networks import build
-from faceloupe.scoring.classifier import NetworkScorer
+from faceloupe.scoring.single import NetworkScorer
 from faceloupe.system.files import replacing
 from faceloupe.training.data import Item
 from faceloupe.training.sampling import PairDataset

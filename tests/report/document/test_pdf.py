@@ -196,12 +196,7 @@ def test_a_file_is_written_whole_and_never_over_another(record, content, runs, t
 
 def test_the_language_can_be_set_and_an_unknown_one_writes_nothing(record, runs, tmp_path):
     assert "Übersicht der Asservate" in texts(drawn(record, runs.pictures, language="de"))[0]
+    record = CaseRecord.from_values(record)
     with pytest.raises(UsageError, match="not in 'fr'"):
-        write_pdf(
-            CaseRecord.from_values(record),
-            runs.pictures.__getitem__,
-            tmp_path / "x.pdf",
-            letterhead=LETTERHEAD,
-            language="fr",
-        )
+        write_pdf(record, runs.pictures.__getitem__, tmp_path / "x.pdf", letterhead=LETTERHEAD, language="fr")
     assert not list(tmp_path.iterdir())

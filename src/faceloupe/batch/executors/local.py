@@ -1,4 +1,4 @@
-"""The local engine: worker processes on this machine's cores, each with networks of its own."""
+"""The local engine: worker processes on this machine's cores, forked from one that has loaded the networks."""
 
 import contextlib
 import os
@@ -6,8 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from functools import partial
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import send_handle
 
 from faceloupe.batch.executors.pool import PER_WORKER, Worker, WorkerPool
 from faceloupe.batch.tasks import Result, Task, WorkerConfig
@@ -17,7 +17,8 @@ from faceloupe.system import memory
 WORK = "faceloupe.batch.executors.worker:AnalysisWorker"
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | memory.ENVIRONMENT
 _MOST_WORKERS = 1024
-_LEAVING_S = 10.0
+_LEAVING_S, _DYING_S = 10.0, 1.0
+_ATTEMPTS = 2  # workers that a file may end alone: one may have been killed from outside, and a fork costs little
 
 
 def cores() -> int:
@@ -26,7 +27,8 @@ def cores() -> int:
 
 
 def refuse_number(workers: int) -> None:
-    """
+    """Check a number of workers.
+
     Raises:
         UsageError: there cannot be that many workers.
     """
@@ -34,14 +36,13 @@ def refuse_number(workers: int) -> None:
         raise UsageError(f"The number of workers must be from 1 to {_MOST_WORKERS}, not {workers}.")
 
 
-class _Process(Worker):
-    """One process and the line to it."""
+class _Template:
+    """The process that workers are forked from: it has loaded the networks, once for all of them."""
 
     def __init__(self, work: str, worker_config: WorkerConfig) -> None:
-        super().__init__()
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            self.process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "faceloupe.batch.executors.local_worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -49,32 +50,79 @@ class _Process(Worker):
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, **_ENVIRONMENT},
             )
-            self.line = Connection(ours.detach())
-        self._say((work, worker_config))
+            self._control = Connection(ours.detach())
+        self._control.send((work, worker_config))
+
+    @property
+    def lives(self) -> bool:
+        """Whether it can still be asked for workers."""
+        return self._process.poll() is None
+
+    def fork(self) -> Connection:
+        """Ask for a worker; its line, which ends at once where there comes none."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            with contextlib.suppress(OSError):  # where it is gone, the end of the line says so
+                self._control.send(None)
+                send_handle(self._control, theirs.fileno(), self._process.pid)
+            return Connection(ours.detach())
+
+    def end_worker(self, process: int | None) -> int | None:
+        """Kill a worker; its exit status, or that of the template where it has died itself; None for neither.
+
+        Args:
+            process: id of the worker; None where it has not told it.
+        """
+        with contextlib.suppress(EOFError, OSError):
+            if process is not None:
+                self._control.send(process)
+                if self._control.poll(_LEAVING_S):
+                    return int(self._control.recv())
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_DYING_S)
+        return None
+
+    def end(self) -> None:
+        """Kill it, and whatever is left of its workers."""
+        self._process.kill()
+        self._process.wait(_LEAVING_S)
+        self._control.close()
+
+
+class _Process(Worker):
+    """One process and the line to it.
+
+    Attributes:
+        template: that it is forked from.
+        process: its id; None until it has told it.
+    """
+
+    def __init__(self, template: _Template) -> None:
+        super().__init__()
+        self.template, self.line = template, template.fork()
+        self.process: int | None = None
 
     def send(self, task: Task) -> None:
         """See ``Worker``."""
-        self._say(task)
-
-    def _say(self, message: object) -> None:
         with contextlib.suppress(OSError):  # where it is gone, the end of the line says so
-            self.line.send(message)
+            self.line.send(task)
 
-    def end(self) -> int:
-        """Kill the process; its exit status."""
+    def end(self) -> int | None:
+        """Kill the process; its exit status, None where that is not known."""
         self.line.close()
-        self.process.kill()
-        return self.process.wait(_LEAVING_S)
+        return self.template.end_worker(self.process)
 
 
 class LocalEngine:
     """See ``Engine``."""
 
     def __init__(self, worker_config: WorkerConfig, *, workers: int | None = None, work: str = WORK) -> None:
-        """
+        """Start the workers; they become ready later.
+
         Args:
+            worker_config: what they need.
             workers: processes, from 1; as many as there are cores where None.
-            work: what the workers do, ``module:class``, see ``examiner.Work``.
+            work: what the workers do, ``module:class``, see ``worker.Work``.
 
         Raises:
             UsageError: there cannot be that many workers.
@@ -82,7 +130,9 @@ class LocalEngine:
         count = cores() if workers is None else workers
         refuse_number(count)
         self.capacity = PER_WORKER * count
-        self._pool = WorkerPool(partial(_Process, work, worker_config), count, attempts=1)
+        self._work, self._worker_config = work, worker_config
+        self._template = _Template(work, worker_config)
+        self._pool = WorkerPool(self._forked, count, attempts=_ATTEMPTS)
 
     def submit(self, task: Task) -> None:
         """See ``Engine``."""
@@ -90,16 +140,23 @@ class LocalEngine:
 
     def results(self, timeout_s: float) -> list[tuple[int, Result]]:
         """See ``Engine``."""
-        lines = {worker.line: worker for worker in self._pool.workers}
-        found = [self._heard(lines[line]) for line in wait(list(lines), timeout_s)]
+        ready = wait([worker.line for worker in self._pool.workers], timeout_s)
+        answers = [self._heard(worker) for worker in list(self._pool.workers) if worker.line in ready]
         self._pool.hand_out()
-        return [one for one in found if one is not None]
+        return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
         """See ``Engine``."""
         for worker in self._pool.workers:
-            worker.end()
+            worker.line.close()
         self._pool.workers = []
+        self._template.end()
+
+    def _forked(self) -> _Process:
+        if not self._template.lives:
+            self._template.end()
+            self._template = _Template(self._work, self._worker_config)
+        return _Process(self._template)
 
     def _heard(self, worker: _Process) -> tuple[int, Result] | None:
         try:
@@ -107,13 +164,17 @@ class LocalEngine:
         except (EOFError, OSError):
             return self._pool.lost(worker, _death(worker.end()))
         if worker.ready:
-            self._pool.answered(worker, message[0])
-            return message
-        if message is not None:
-            raise FaceLoupeError(message)
+            index, result = message
+            self._pool.answered(worker, index)
+            return index, result
+        worker.process, problem = message
+        if problem is not None:
+            raise FaceLoupeError(problem)
         self._pool.ready(worker)
         return None
 
 
-def _death(status: int) -> str:
+def _death(status: int | None) -> str:
+    if status is None:
+        return "ended early"
     return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +11,7 @@ from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.sandbox.client import start
 from faceloupe.system import memory
 from faceloupe.system.logging import keep_log
 from faceloupe.types import Outcome, Picture, TrackFinding
@@ -23,7 +24,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """Examines tasks one after another."""
+    """Examines tasks one after another.
+
+    It may be made in one process and called in another that was forked from it: making it starts no thread.
+    """
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """Results in the order of the tasks; the next task or two may be drawn before the result of one is yielded."""
@@ -37,21 +41,23 @@ class AnalysisWorker:
     """
 
     def __init__(self, worker_config: WorkerConfig) -> None:
-        """
+        """Load the networks.
+
         Raises:
-            FaceLoupeError: the networks cannot be loaded.
+            FaceLoupeError: they cannot be loaded.
         """
         from faceloupe.analysis.pipeline import Analyzer
 
         keep_log("batch")
         self._settings, self._spool = worker_config.settings, worker_config.spool
         self._reports, self._thumbnails = worker_config.reports, worker_config.thumbnails
-        self._analyzer = Analyzer.load(worker_config.settings, folder=worker_config.weights)
+        self._analyzer = Analyzer.load(worker_config.settings, folder=worker_config.weights, decoder=False)
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """See ``Work``."""
         from faceloupe.analysis.prefetch import ahead
 
+        start()  # of what decodes, in this very process
         with closing(ahead(self._ready(tasks), 1)) as ready:
             for number, one in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
@@ -128,10 +134,10 @@ class _Ready:
                 taken.release()
                 raise
 
-    def decoded(self, _: EvidenceFile, **__: object) -> Picture:
+    def decoded(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
         """What came of it; see ``media.sandbox.image.Decode``."""
-        if self._problem is not None:
-            raise self._problem
+        if self.picture is None:
+            raise self._problem or EvidenceError("A video was asked for as a still.")
         return self.picture
 
 

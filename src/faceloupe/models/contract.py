@@ -1,0 +1,115 @@
+"""What travels in a model record beside the weights: how a face is prepared, gated, and turned into a probability.
+
+A model is always fed as it was trained, and every number of that comes from its record.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+KINDS = ("temperature", "platt", "isotonic")
+_EXTREME = 60.0  # log-odds beyond this are 0 or 1 in double precision
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """What a network expects.
+
+    Attributes:
+        size: side of the square input, pixels.
+        mean: per channel, RGB, for pixel values scaled to 0..1.
+        std: per channel, RGB, likewise.
+        crop_margin: side of the square crop divided by the longer side of the face box, in training.
+        views: margins at which a face is scored, from the tightest to the widest; its logit is their mean. One framing
+            alone decides too much: how tight a source is cut should not count.
+    """
+
+    size: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    crop_margin: float = 1.2
+    views: tuple[float, ...] = (1.0, 1.2, 1.3)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityGates:
+    """Least values that a face needs to be scored.
+
+    Attributes:
+        min_size_px: shorter side of the face box, source pixels.
+        min_sharpness: see ``faces.quality.sharpness``.
+        min_confidence: of the face finder, 0..1.
+    """
+
+    min_size_px: float
+    min_sharpness: float
+    min_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrator:
+    """Maps a raw logit to the calibrated log-odds and P(manipulated), both at even prior odds.
+
+    ``temperature`` (Guo et al. 2017) stretches the logit, ``platt`` (Platt 1999) moves it too, ``isotonic`` (Zadrozny
+    and Elkan 2002) follows a rising line through knots. All are fitted with both classes given the same total weight,
+    hence "at even prior odds".
+
+    Attributes:
+        id: of this fit.
+        kind: one of ``KINDS``.
+        slope: > 0; the log-odds are slope * logit + intercept. Not used by ``isotonic``.
+        intercept: likewise; 0 for ``temperature``.
+        knots: (logit, log-odds) pairs, both rising, at least two; for ``isotonic`` only. Straight lines between,
+            constant beyond.
+        fitted_on: which faces.
+    """
+
+    id: str
+    kind: str
+    slope: float
+    intercept: float
+    knots: tuple[tuple[float, float], ...]
+    fitted_on: str
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: they do not make a calibrator of that kind.
+        """
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown calibrator {self.kind!r}")
+        if not (math.isfinite(self.slope) and self.slope > 0 and math.isfinite(self.intercept)):
+            raise ValueError(f"a slope is > 0 and an intercept a number, got {self.slope} and {self.intercept}")
+        if (self.kind == "isotonic") != (len(self.knots) >= 2) or (self.kind == "temperature" and self.intercept):
+            raise ValueError(f"parameters do not belong to a calibrator of the kind {self.kind}")
+        if self.knots:
+            steps = np.diff(np.asarray(self.knots, np.float64), axis=0)
+            if not (np.isfinite(self.knots).all() and (steps[:, 0] > 0).all() and (steps[:, 1] >= 0).all()):
+                raise ValueError("knots must rise")
+
+    @overload
+    def log_odds(self, logit: float) -> float: ...
+    @overload
+    def log_odds(self, logit: FloatArray) -> FloatArray: ...
+    def log_odds(self, logit: float | FloatArray) -> float | FloatArray:
+        """Calibrated natural log-odds of manipulation, for a logit or an array of them."""
+        logits = np.asarray(logit, np.float64)
+        if self.kind == "isotonic":
+            values: float | FloatArray = np.interp(logits, *np.asarray(self.knots, np.float64).T)
+            return values
+        return self.slope * logits + self.intercept
+
+    @overload
+    def probability(self, logit: float) -> float: ...
+    @overload
+    def probability(self, logit: FloatArray) -> FloatArray: ...
+    def probability(self, logit: float | FloatArray) -> float | FloatArray:
+        """Calibrated P(manipulated), 0..1, for a logit or an array of them."""
+        probabilities: float | FloatArray = 1.0 / (1.0 + np.exp(-np.clip(self.log_odds(logit), -_EXTREME, _EXTREME)))
+        return probabilities

@@ -1,0 +1,151 @@
+"""Several models as one: an ensemble or a fusion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceloupe.models.contract import Calibrator, FloatArray
+from faceloupe.models.record import Fusion, ModelRecord
+from faceloupe.scoring.gradcam import lay
+from faceloupe.scoring.preprocess import FaceViews
+from faceloupe.scoring.single import Reading, Scorer
+from faceloupe.types import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model among several: its scorer and what its record says of it."""
+
+    id: str
+    scorer: Scorer
+    calibrator: Calibrator
+    proposition: str = ""
+
+    def log_odds(self, reading: Reading) -> float:
+        """Its calibrated natural log-odds; 0, no evidence either way, where it says nothing."""
+        return 0.0 if reading.silent else float(self.calibrator.log_odds(reading.logit))
+
+
+class JointScorer:
+    """Several models: an ensemble, which averages their calibrated log-odds, or a fusion, which weighs them.
+
+    Heatmaps are in natural log-odds, as the logit is.
+    """
+
+    slow = False  # see ``Scorer``; its members may be
+
+    def __init__(self, members: Sequence[Member], fusion: Fusion | None = None) -> None:
+        """Join scorers into one.
+
+        Args:
+            fusion: how they are weighed; None for their mean.
+        """
+        self.members = tuple(members)
+        self._fusion = fusion
+
+    def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
+        """See ``Scorer``: the face as every member sees it; what is shown of it is the widest view of all."""
+        views = tuple(member.scorer.view(rgb, box) for member in self.members)
+        widest = views[0] if self._fusion is None else max(views, key=lambda view: view.widest[0].width)
+        return FaceViews(widest.squares, widest.crops, widest.context, views)
+
+    def readings_of_part(self, faces: Sequence[FaceViews], *, slow: bool) -> list[list[Reading]]:
+        """Readings of N faces by some of the members alone: M' lists of N, in the order of the members.
+
+        Args:
+            slow: by the slow members; else by the others. See ``Scorer``.
+        """
+        return [
+            member.scorer.readings([face.members[number] for face in faces])
+            for number, member in enumerate(self.members)
+            if member.scorer.slow is slow
+        ]
+
+    @property
+    def slow_members(self) -> NDArray[np.bool_]:
+        """(M,) bool: which members are slow."""
+        return np.array([member.scorer.slow for member in self.members])
+
+    def join(self, log_odds: FloatArray) -> FloatArray:
+        """Logits of N faces from the calibrated natural log-odds of their M members: (N, M) to (N,)."""
+        return join(log_odds, self._fusion, self.members)
+
+    def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
+        """See ``Scorer``."""
+        by_member = [
+            member.scorer.readings([face.members[number] for face in faces])
+            for number, member in enumerate(self.members)
+        ]
+        return [self.joined(readings) for readings in zip(*by_member, strict=True)]
+
+    def joined(self, readings: Sequence[Reading]) -> Reading:
+        """What the members' readings of one face come to."""
+        log_odds = [member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)]
+        known = next((reading.familiarity for reading in readings if reading.familiarity), None)
+        names = [member.id for member in self.members]
+        return Reading(float(self.join(np.array([log_odds]))[0]), dict(zip(names, log_odds, strict=True)), known)
+
+    def logits(self, faces: Sequence[FaceViews]) -> FloatArray:
+        """See ``Scorer``."""
+        return np.array([reading.logit for reading in self.readings(faces)], np.float64)
+
+    def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
+        """See ``Scorer``.
+
+        An ensemble's heatmap is the mean of its members' maps. A fusion's is the map of the member that spoke the
+        loudest for manipulation, with the weight that it has, in the frame of the widest view.
+        """
+        if self._fusion is not None:
+            return self._decisive(face)
+        readings, maps, side = [], [], face.crops.shape[1]
+        for member, views in zip(self.members, face.members, strict=True):
+            reading, heatmap = member.scorer.explained(views)
+            readings.append(reading)
+            maps.append(cv2.resize(heatmap, (side, side), interpolation=cv2.INTER_LINEAR))
+        return self.joined(readings), np.stack(maps).mean(axis=0, dtype=np.float32)
+
+    def _decisive(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
+        pairs = zip(self.members, face.members, strict=True)
+        readings = [reading for member, views in pairs for reading in member.scorer.readings([views])]
+        joined = self.joined(readings)
+        log_odds = np.array([member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)])
+        steps = [self._slope(log_odds, number, reading) for number, reading in enumerate(readings)]
+        loudest = int(np.argmax([step * value for (step, _), value in zip(steps, log_odds, strict=True)]))
+        member, views = self.members[loudest], face.members[loudest]
+        _, heatmap = member.scorer.explained(views)
+        weight = np.prod(steps[loudest])
+        return joined, (weight * lay(heatmap, views.squares[-1], face.squares[-1])).astype(np.float32)
+
+    def _slope(self, log_odds: FloatArray, number: int, reading: Reading) -> tuple[float, float]:
+        """How much the joined logit grows with a member's log-odds, and these with its logit, numerically."""
+        if reading.silent:
+            return 0.0, 0.0
+        step, moved = 1e-3, log_odds.copy()
+        moved[number] += step
+        calibrator = self.members[number].calibrator
+        grown = self.join(moved[None])[0] - self.join(log_odds[None])[0]
+        own = float(calibrator.log_odds(reading.logit + step) - calibrator.log_odds(reading.logit))
+        return float(grown) / step, own / step
+
+
+def join(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> FloatArray:
+    """Join the calibrated natural log-odds of M members into one logit a face: their mean, or as a fusion weighs them.
+
+    Args:
+        log_odds: (N, M).
+
+    Returns:
+        (N,) float64.
+    """
+    if fusion is None:
+        mean: FloatArray = log_odds.mean(1)
+        return mean
+    held = np.clip(log_odds, -fusion.limit, fusion.limit)
+    logits: FloatArray = held @ np.asarray(fusion.weights)
+    parts = held[:, [bool(member.proposition) for member in members]]
+    if parts.shape[1]:
+        logits = logits + fusion.joint * (np.logaddexp.reduce(parts, axis=1) - np.log(parts.shape[1]))
+    return logits
