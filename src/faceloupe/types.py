@@ -1,10 +1,18 @@
 """Results that pass between the parts: frozen, with shape, unit and range, checked where they are made."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+
+Step = Callable[[float], None]
+"""Called with the share that is done, 0..1; what it raises ends the work."""
+Progress = Callable[[str, float], None]
+"""Called with the name of the stage and the share of it that is done, 0..1; what it raises ends the work."""
+Cancel = Callable[[], bool]
+"""Asked between two steps; True ends the work."""
 
 
 class Outcome(StrEnum):

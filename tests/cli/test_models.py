@@ -207,7 +207,7 @@ def test_inspect_names_what_would_run_and_runs_nothing(capsys, tmp_path):
     code, out, err = run(capsys, "models", "inspect", tmp_path / "x.pkl")
     assert (code, err) == (0, "")
     assert "Verdict    loading it would run: posix.system: do not load it\n" in out
-    assert "Damage     cannot be read to its end: it ends in the middle\n" in out
+    assert "Damage     cannot be read to its end: it is malformed or ends in the middle, at or after NONE" in out
     assert f"posix.system  1 x  runs code  (\"touch '{marker}'\")\n" in out
     assert not marker.exists()
 

@@ -19,10 +19,7 @@ from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.single import Reading
-from faceloupe.types import Box, DetectedFace, FaceFinding, FaceQuality, Outcome
-
-Progress = Callable[[str, float], None]
-Cancel = Callable[[], bool]
+from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality, Outcome, Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from faceloupe.analysis import image, video
-from faceloupe.analysis.analyzer import Analyzer, Cancel, Progress, RunContext
+from faceloupe.analysis.analyzer import Analyzer, RunContext
 from faceloupe.analysis.preview import Preview, previews
 from faceloupe.analysis.results import Analysis, Timing
 from faceloupe.analysis.video import FrameExplanation, explain_frame
@@ -14,7 +14,7 @@ from faceloupe.config import Sampling
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence
 from faceloupe.media.sandbox.image import Decode, decode
-from faceloupe.types import Outcome
+from faceloupe.types import Cancel, Outcome, Progress
 
 __all__ = [
     "Analysis",

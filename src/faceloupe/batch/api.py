@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from faceloupe.batch.driver import BatchProgress, Cancel, Progress, run
+from faceloupe.batch.driver import BatchProgress, ShowBatchProgress, run
 from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown
@@ -18,6 +18,7 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import UsageError
 from faceloupe.models.record import find_record
 from faceloupe.system import temp
+from faceloupe.types import Cancel
 
 _PARQUET, _GROWING = ".parquet", ".part.csv"
 
@@ -51,7 +52,7 @@ def run_batch(
     *,
     engine: EngineMaker = LocalEngine,
     stdin: BinaryIO | None = None,
-    progress: Progress | None = None,
+    progress: ShowBatchProgress | None = None,
     cancel: Cancel | None = None,
 ) -> BatchProgress:
     """Carry out a batch.

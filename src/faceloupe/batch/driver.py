@@ -1,7 +1,6 @@
 """The driver of a batch: it lists, hands out, puts in order and writes, and holds a bounded number of files in mind."""
 
 import contextlib
-import secrets
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -18,7 +17,8 @@ from faceloupe.batch.tasks import Input, Result, Task, failed
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.models.record import ModelRecord
 from faceloupe.scoring.decision import UNSCORED
-from faceloupe.types import Outcome
+from faceloupe.system.files import replacing
+from faceloupe.types import Cancel, Outcome
 
 _WINDOW = 512  # files that may be listed beyond the first one without a row: what a long video lets pass,
 _WINDOW_SHARE = 8  # or so many times what the engine has under way, for large clusters
@@ -63,8 +63,7 @@ class BatchProgress:
         return None if self.total is None or not self.rate else max(self.total - self.done, 0) / self.rate
 
 
-Progress = Callable[[BatchProgress], None]
-Cancel = Callable[[], bool]
+ShowBatchProgress = Callable[[BatchProgress], None]
 
 
 @dataclass(slots=True)
@@ -125,7 +124,7 @@ def run(
     reports: Path | None = None,
     thumbnails: Path | None = None,
     total: Callable[[], int] | None = None,
-    progress: Progress | None = None,
+    progress: ShowBatchProgress | None = None,
     cancel: Cancel | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> BatchProgress:
@@ -174,7 +173,7 @@ class _Driver:
     reader: Reader
     counts: _Counts
     folders: tuple[Path | None, Path | None]  # of the reports and of the thumbnails
-    progress: Progress | None
+    progress: ShowBatchProgress | None
     cancel: Cancel | None
     pending: OrderedDict[int, _Pending] = field(default_factory=OrderedDict)
     under_way: dict[str, int] = field(default_factory=dict)  # SHA-256 -> index of a file without a row
@@ -310,16 +309,11 @@ def _put(path: Path, content: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    temporary = path.parent / f".faceloupe-{secrets.token_hex(8)}"
     try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as problem:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise UsageError(
             f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); free some space and "
-            "continue with "
-            "--resume."
+            "continue with --resume."
         ) from problem

@@ -29,10 +29,9 @@ from faceloupe.report.document.locales import texts_in
 from faceloupe.report.document.pdf import write_pdf
 from faceloupe.report.spreadsheet import to_csv
 from faceloupe.report.write import publish_file
+from faceloupe.types import Progress
 
 MOST_DRAWN = 200  # items of a case that is also drawn as HTML and PDF: thousands of pages are nobody's to read
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from faceloupe.analysis.pipeline import Analyzer, Progress, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.bundle import format
 from faceloupe.bundle.reader import Archive
 from faceloupe.bundle.stream import Item, parts
@@ -20,6 +20,7 @@ from faceloupe.report.build import build
 from faceloupe.report.case_schema import ItemRecord
 from faceloupe.report.schema import Report
 from faceloupe.system import temp
+from faceloupe.types import Progress
 
 TOLERANCE = 1e-3  # of a score; other processors and libraries round differently
 

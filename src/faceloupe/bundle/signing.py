@@ -1,9 +1,8 @@
 """The key that signs bundles: made on first use, kept in the data folder, for its owner's eyes only."""
 
-import errno
+import contextlib
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,10 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from faceloupe.errors import BundleError, UsageError
+from faceloupe.system.files import creating
 
 _FILE = "signing_key.pem"
-# Errors of file systems without hard links, such as those of memory sticks.
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def signing_key(folder: Path) -> Ed25519PrivateKey:
@@ -49,22 +47,10 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
 def _make(path: Path) -> None:
     """Write a new key under its name at once and whole; where another process was faster, its key stays."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    temporary = path.with_name(f".{_FILE}-{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(pem)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        except OSError as problem:
-            if problem.errno not in _NO_LINKS:
-                raise
-            temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(FileExistsError), creating(path, mode=0o600) as temporary, temporary.open("wb") as stream:
+        stream.write(pem)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:

@@ -1,7 +1,7 @@
 """Checking a bundle: from nothing but its own bytes, and the key, where somebody has it from elsewhere."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,8 +11,7 @@ from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.reader import Archive
 from faceloupe.bundle.signing import fingerprint, read_public, signed_by
 from faceloupe.errors import BundleError
-
-Step = Callable[[float], None]
+from faceloupe.types import Step
 
 
 @dataclass(frozen=True, slots=True)

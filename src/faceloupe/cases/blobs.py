@@ -8,21 +8,19 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from faceloupe.errors import CaseError, EvidenceError
+from faceloupe.system.files import NO_LINKS, process_runs
+from faceloupe.types import Step
 
 _CHUNK = 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SAFE_S = 24 * 3600.0  # after which a temporary file is nobody's, whatever its name says
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
-# Errors of file systems without hard links, such as those of memory sticks.
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-
-Step = Callable[[float], None]
 
 
 @contextmanager
@@ -83,7 +81,7 @@ class BlobStore:
                     os.fchmod(writing.fileno(), 0o444)
                     os.fsync(writing.fileno())
                 path.parent.mkdir(exist_ok=True)
-                _publish(temporary, path)
+                temporary.rename(path)  # where another was faster, its bytes are the same
                 _sync_folder(path.parent)
                 _sync_folder(self._folder)
             finally:
@@ -155,25 +153,13 @@ def _digest(chunks: Iterable[bytes], size: int, step: Step | None, writing: Bina
     return digest.hexdigest()
 
 
-def _publish(temporary: Path, path: Path) -> None:
-    """Give a whole file its name; where another was faster, its bytes are the same, and stay."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    except OSError as problem:
-        if problem.errno not in _NO_LINKS:
-            raise
-        temporary.rename(path)
-
-
 def _sync_folder(folder: Path) -> None:
     """Have a folder's names outlive a power cut, where the system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as problem:
-        if problem.errno not in (errno.EINVAL, *_NO_LINKS):
+        if problem.errno not in (errno.EINVAL, *NO_LINKS):
             raise
     finally:
         os.close(descriptor)
@@ -182,21 +168,10 @@ def _sync_folder(folder: Path) -> None:
 def remove_leftovers(incoming: Path) -> None:
     """Delete the temporary files of processes that are gone. Another opener of the store may do the same meanwhile."""
     for path in filter(Path.is_file, incoming.iterdir()):
-        host, _, rest = path.name.partition("-")
+        host, process, *_ = (*path.name.split("-"), "")
         try:
             old = time.time() - path.stat().st_mtime > _SAFE_S
-            if old or (host == _HOST and not _lives(rest.partition("-")[0])):
+            if old or (host == _HOST and process.isdecimal() and not process_runs(int(process))):
                 path.unlink()
         except FileNotFoundError:
             continue
-
-
-def _lives(process: str) -> bool:
-    """Whether a process of this host runs; True where that cannot be told."""
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except (PermissionError, ValueError):
-        pass
-    return True

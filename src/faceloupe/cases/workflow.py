@@ -11,12 +11,13 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.types import Cancel, Progress, Step
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analyzer, Cancel, Progress
+    from faceloupe.analysis.pipeline import Analyzer
     from faceloupe.report.build import ReportedAnalysis
 
-OpenFile = Callable[[Callable[[float], None]], EvidenceFile]  # is given what to call with the share hashed, 0..1
+OpenFile = Callable[[Step], EvidenceFile]  # is given what to call with the share hashed, 0..1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class CaseWorkflow:
     actor: str
     settings: Settings
 
-    def file(self, open_file: OpenFile, name: str, *, progress: "Progress") -> Item:
+    def file(self, open_file: OpenFile, name: str, *, progress: Progress) -> Item:
         """Take a file in, and file it.
 
         Args:
@@ -52,11 +53,11 @@ class CaseWorkflow:
             raise
         return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
-    def keep(self, evidence_file: EvidenceFile, *, step: Callable[[float], None] | None = None) -> Item:
+    def keep(self, evidence_file: EvidenceFile, *, step: Step | None = None) -> Item:
         """File what was taken in already; see ``Items.file``."""
         return self.store.items.file(self.case_id, evidence_file, actor=self.actor, step=step)
 
-    def analyze(self, item: Item, analyzer: "Analyzer", *, progress: "Progress", cancel: "Cancel | None" = None) -> Run:
+    def analyze(self, item: Item, analyzer: "Analyzer", *, progress: Progress, cancel: Cancel | None = None) -> Run:
         """Run the pipeline over the bytes that are kept, and file what it found.
 
         Raises:

@@ -9,11 +9,11 @@ from faceloupe.errors import UsageError, WeightsError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.models import fetch as fetching
 from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
-from faceloupe.models.download import Progress
 from faceloupe.models.record import ModelRecord, read_registry
 from faceloupe.models.registry import components_of, read_entries, read_verified, weights_status
 from faceloupe.report.columns import columns
 from faceloupe.report.schema import json_text
+from faceloupe.types import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from faceloupe.evaluation.measures import NAMES, Decisions, Measures, curves_of,
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.report.spreadsheet import ENCODING, to_csv
 from faceloupe.report.write import publish
-from faceloupe.types import Outcome
+from faceloupe.types import Cancel, Outcome, Progress
 
 WRITTEN = ("predictions.csv", "roc.png", "reliability.png", "tippett.png", "validation.json")
 FOLDERS = {"real": 0, "fake": 1}  # polarity everywhere: 1 = manipulated
@@ -125,8 +125,8 @@ def validate(
     folder: Path,
     analyzer: Analyzer,
     *,
-    progress: Callable[[str, float], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> Validation:
     """Examine every file of ``folder/real`` and ``folder/fake`` as the app would, and count what was right.
 
@@ -173,9 +173,7 @@ def _taken(path: Path, settings: Settings) -> EvidenceFile | str:
         return str(problem)
 
 
-def _step(
-    progress: Callable[[str, float], None] | None, cancel: Callable[[], bool] | None, stage: str, share: float
-) -> None:
+def _step(progress: Progress | None, cancel: Cancel | None, stage: str, share: float) -> None:
     if cancel and cancel():
         raise Cancelled("The validation was cancelled.")
     if progress:

@@ -5,10 +5,9 @@ often each face was drawn for its bootstrap. A value is nan where a class has no
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
-from scipy.stats import beta, norm
+from scipy.stats import norm
 
 
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -156,46 +155,40 @@ def share_interval(hits: np.ndarray, units: Sequence[str], drawn: np.ndarray | N
     return min(wilson[0], low), max(wilson[1], high)
 
 
-_GRID = 25  # thresholds at which the bounds are tried; the confidence is shared among them (Bonferroni)
-
-
-def _supported(hits: np.ndarray, n: float, other_hits: np.ndarray, other_n: float) -> float:
-    """Greatest ratio hits/n : other_hits/other_n that Clopper-Pearson bounds leave standing, over (T,) thresholds, with
-    97.5 % confidence for all of them together."""
-    alpha = 0.025 / (2 * len(hits))
-    with np.errstate(invalid="ignore"):
-        low = np.where(hits > 0, beta.ppf(alpha, hits, n - hits + 1), 0.0)
-        high = np.where(other_hits < other_n, beta.ppf(1 - alpha, other_hits + 1, other_n - other_hits), 1.0)
-    return float((low / high).max())
+_STEP = 0.01  # of the thresholds, in decimal logarithms: the accuracy of the bounds
+_EXTREME = 9.0  # decimal logarithm that stands for all that are larger
 
 
 def likelihood_ratio_bounds(
-    labels: np.ndarray, logits: np.ndarray, n_units: Callable[[int], int]
+    labels: np.ndarray, log_odds: np.ndarray, n_units: Callable[[int], int]
 ) -> tuple[float, float]:
-    """Least and greatest log10 likelihood ratio that a report may state.
+    """Empirical lower and upper bound (ELUB) of the log10 likelihood ratios that a report may state.
 
-    At a threshold t, the ratio P(score >= t | manipulated) / P(score >= t | authentic) is bounded from below by
-    Clopper-Pearson limits; the best such bound over a grid of thresholds, with the confidence shared among them, is the
-    greatest ratio ever reported. The least follows alike from the scores up to t. Faces of one unit are not
-    independent, so counts are shrunk to the number of units. In the spirit of the empirical bounds of Vergeer et al.
-    (2016).
+    Vergeer, van Es, de Jongh, Alberink and Stoel, Science and Justice 56 (2016) 482-491: a ratio is stated as long as
+    deciding by it costs no more than deciding without it, where one misleading face is added to each class, because the
+    validation data may by chance hold none. Where each face is a unit of its own, the values are those of ``elub`` in
+    the package lir of the Netherlands Forensic Institute. Faces of one unit are not independent, so that here the added
+    face weighs as one of the units, and the range of the bounds follows from the number of units.
 
     Args:
+        labels: (N,), 1 = manipulated.
+        log_odds: (N,) calibrated natural log-likelihood ratios, best of faces that the calibrator was not fitted to.
         n_units: independent units of a class, by label.
+
+    Returns:
+        The least, at most 0, and the greatest, at least 0.
     """
-    fake, real = np.sort(logits[labels == 1]), np.sort(logits[labels == 0])
+    log10_lr = np.clip(log_odds / np.log(10.0), -_EXTREME, _EXTREME)
+    fake, real = np.sort(log10_lr[labels == 1]), np.sort(log10_lr[labels == 0])
     n_fake, n_real = n_units(1), n_units(0)
-    thresholds = np.quantile(logits, np.linspace(0.0, 1.0, _GRID))
-
-    def counts(side: Literal["left", "right"]) -> tuple[np.ndarray, np.ndarray]:
-        """Units of each class below the thresholds; ``right`` counts those at a threshold too."""
-        return (
-            np.searchsorted(fake, thresholds, side=side) * (n_fake / len(fake)),
-            np.searchsorted(real, thresholds, side=side) * (n_real / len(real)),
-        )
-
-    fake_below, real_below = counts("left")
-    greatest = _supported(n_fake - fake_below, n_fake, n_real - real_below, n_real)
-    fake_up_to, real_up_to = counts("right")
-    least = _supported(real_up_to, n_real, fake_up_to, n_fake)
-    return -float(np.log10(max(least, 1.0))), float(np.log10(max(greatest, 1.0)))
+    first = min(0, int(max(log10_lr.min(), -np.log10(n_fake + 1)) // _STEP))
+    last = max(0, int(min(log10_lr.max(), np.log10(n_real + 1)) // _STEP) + 1)
+    thresholds = np.linspace(first * _STEP, last * _STEP, last - first + 1)
+    missed = np.searchsorted(fake, thresholds, side="right") / len(fake)
+    alarms = 1.0 - np.searchsorted(real, thresholds, side="right") / len(real)
+    missed, alarms = (n_fake * missed + 1.0) / (n_fake + 1.0), (n_real * alarms + 1.0) / (n_real + 1.0)
+    costly = missed + 10.0**thresholds * alarms > np.minimum(10.0**thresholds, 1.0)
+    below, above = thresholds[costly & (thresholds <= 0)], thresholds[costly & (thresholds >= 0)]
+    least = float(np.max(below + _STEP, initial=thresholds[0]))
+    greatest = float(np.min(above - _STEP, initial=thresholds[-1]))
+    return min(least, 0.0), max(greatest, 0.0)

@@ -10,7 +10,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -31,7 +31,7 @@ from faceloupe.report.write import publish, refuse_taken
 from faceloupe.samples import SAMPLES
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
-from faceloupe.types import Box
+from faceloupe.types import Box, Progress
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -95,7 +95,7 @@ def export(
     int8: bool = False,
     pictures: Path | None = None,
     labeled: Path | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write ``target`` and, beside it, its record (the same name with ``.json``).
 

@@ -5,14 +5,13 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.formats import HEAD_BYTES, VIDEO_FORMATS, media_type, sniff
-from faceloupe.types import Evidence
+from faceloupe.types import Evidence, Step
 
 _CHUNK = 1024 * 1024
 _UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, format marks, surrogates, line separators
@@ -104,7 +103,7 @@ def printable_name(name: str) -> str:
     return "".join("\ufffd" if unicodedata.category(character) in _UNSHOWN else character for character in text)
 
 
-def open_evidence(path: Path, *, max_bytes: int, step: Callable[[float], None] | None = None) -> EvidenceFile:
+def open_evidence(path: Path, *, max_bytes: int, step: Step | None = None) -> EvidenceFile:
     """Read a file once: hash it, and keep the bytes of a still within the limit. The file is only ever read.
 
     Args:
@@ -136,9 +135,7 @@ def evidence_from_bytes(content: bytes, name: str, *, max_bytes: int) -> Evidenc
     return EvidenceFile(evidence, content if len(content) <= max_bytes else None)
 
 
-def _read(
-    stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Callable[[float], None] | None
-) -> EvidenceFile:
+def _read(stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Step | None) -> EvidenceFile:
     origin = _Origin(path, _state(stream))
     head = stream.read(HEAD_BYTES)
     digest, size, content = hashlib.sha256(), 0, bytearray()

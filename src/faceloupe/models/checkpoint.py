@@ -1,13 +1,13 @@
-"""What a checkpoint file is, said without running anything in it.
+"""Say what a checkpoint file is and holds, without running anything in it.
 
 A checkpoint is often a pickle, and a pickle is a program: loading one from a stranger is running a stranger's program.
-Here the file is only read: ``containers`` opens it, ``pickles`` follows what its program would do, and this module says
-what it holds.
+Here the file is only read: ``containers`` opens it, ``pickles`` follows what its program would do, and this module
+describes what it holds.
 """
 
-import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from faceloupe.errors import UsageError, WeightsError
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.models.containers import LONGEST_TEXT, cut, read
-from faceloupe.models.pickles import Call, Findings, Global, Mapping, Storage, Tensor
+from faceloupe.models.pickles import HARMLESS, Call, Findings, Global, Tensor
 
 SHOWN_TENSORS = 40
 SHOWN_ROWS = 200
@@ -25,7 +25,7 @@ _MOST_VISITS = 200_000
 _DEEPEST = 16
 _WHOLE = "(the file itself)"
 _SCALARS = (str, int, float, bytes, NoneType)
-_KEYS = (str, int, float, NoneType)  # hashed as dictionaries hash them; other keys are not compared
+_SHOWN_ITEMS = 10
 
 Argument = str | int | float | bool | None
 
@@ -41,7 +41,7 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentEntry:
-    """Something in a checkpoint that is no tensor: a hyperparameter, say. ``name`` is its path in the file."""
+    """Something in a checkpoint that is not a tensor, such as a hyperparameter. ``name`` is its path in the file."""
 
     name: str
     value: Argument
@@ -75,7 +75,7 @@ class Inspection:
         tensors: the first ``SHOWN_TENSORS`` tensors.
         tensor_count: how many there are in all.
         element_count: numbers in all of them together, parameters and buffers alike.
-        arguments: the first ``SHOWN_ROWS`` entries that are no tensors.
+        arguments: the first ``SHOWN_ROWS`` entries that are not tensors.
         argument_count: how many there are in all.
         architecture: of ``networks.ARCHITECTURES``, the one with these names and shapes; None where there is none.
         architecture_at: path of the state dict that has them; "" for the whole file.
@@ -108,6 +108,7 @@ class Inspection:
     verdict: str
 
     def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
         return asdict(self)
 
 
@@ -115,113 +116,87 @@ def inspect_checkpoint(path: Path) -> Inspection:
     """Say what a checkpoint file is and holds, and what loading it would do. Nothing in it is run.
 
     Raises:
-        UsageError: the path is missing, no regular file, or unreadable.
-        WeightsError: it is no checkpoint of a known kind, or so damaged that no more can be said of it.
+        UsageError: the path is missing, not a regular file, or unreadable.
+        WeightsError: it is not a checkpoint of a known kind, or so damaged that no more can be said of it.
     """
     identity = open_evidence(path, max_bytes=0).evidence
     if not identity.size_bytes:
         raise WeightsError(f"{identity.name} is empty; give a checkpoint file.")
     try:
-        with path.open("rb") as stream:
-            reading = read(stream, identity.size_bytes)
+        contents = read(path, identity.size_bytes)
     except OSError as problem:
         raise UsageError(f"{identity.name} cannot be read ({problem.strerror}); check the disk.") from problem
-    if reading is None:
+    if contents is None:
         raise WeightsError(
             f"{identity.name} is not a checkpoint that this version knows (safetensors, PyTorch, pickle, Keras/HDF5)."
         )
-    foreign = [*reading.programs, *(note.name for note in reading.findings.calls.values() if not note.harmless)]
-    imports = [name for name, found in reading.findings.globals.items() if not found.harmless and name not in foreign]
-    if reading.damage and not foreign and not imports:
+    findings = contents.findings
+    foreign_calls = [*contents.programs, *(name for name in findings.calls if name not in HARMLESS)]
+    foreign_imports = [name for name in findings.imports if name not in HARMLESS and name not in foreign_calls]
+    if contents.damage and not foreign_calls and not foreign_imports:
         raise WeightsError(
-            f"{identity.name} is a {reading.container} that cannot be read to its end ({reading.damage}); "
+            f"{identity.name} is a {contents.container} that cannot be read to its end ({contents.damage}); "
             "it is damaged or made to mislead; do not load it."
         )
-    contents = _Contents()
-    contents.walk(reading.value, "")
-    contents.walk(reading.metadata, "")
-    architecture, place = _architecture(contents.state_dicts)
-    safe = None if reading.unexamined else not (foreign or imports or reading.damage)
+    survey = _Survey()
+    survey.walk(contents.value, "")
+    survey.walk(contents.metadata, "")
+    architecture, state_dict_path = _architecture(survey.state_dicts)
     return Inspection(
         name=identity.name,
         sha256=identity.sha256,
         size_bytes=identity.size_bytes,
-        container=reading.container,
-        tensors=tuple(contents.tensors),
-        tensor_count=contents.tensor_count,
-        element_count=contents.element_count,
-        arguments=tuple(contents.arguments),
-        argument_count=contents.argument_count,
+        container=contents.container,
+        tensors=tuple(TensorEntry(name, value.dtype, value.shape) for name, value in survey.tensors[:SHOWN_TENSORS]),
+        tensor_count=len(survey.tensors),
+        element_count=sum(value.elements for _, value in survey.tensors),
+        arguments=tuple(ArgumentEntry(name, _plain(value)) for name, value in survey.arguments[:SHOWN_ROWS]),
+        argument_count=len(survey.arguments),
         architecture=architecture,
-        architecture_at=place,
-        globals=_global_entries(reading.findings),
-        global_count=len(reading.findings.globals),
-        calls=_call_entries(reading.findings),
-        call_count=len(reading.findings.calls),
-        damage=reading.damage,
-        complete=contents.complete,
-        safe=safe,
-        verdict=reading.unexamined or _verdict(foreign, imports, tensors=contents.tensor_count > 0),
+        architecture_at=state_dict_path,
+        globals=tuple(GlobalEntry(cut(name), name in HARMLESS) for name in _foreign_first(findings.imports)),
+        global_count=len(findings.imports),
+        calls=_call_entries(findings),
+        call_count=len(findings.calls),
+        damage=contents.damage,
+        complete=survey.complete,
+        safe=None if contents.unexamined else not (foreign_calls or foreign_imports or contents.damage),
+        verdict=contents.unexamined or _verdict(foreign_calls, foreign_imports, tensors=bool(survey.tensors)),
     )
 
 
-# contents
+@dataclass(slots=True)
+class _Survey:
+    """What a checkpoint holds, with paths; it stops where the file nests deeper, or shares more often, than is sane."""
 
-
-class _Contents:
-    """Counts and names what a checkpoint holds; stops where it is nested deeper, or shared more often, than is sane."""
-
-    def __init__(self) -> None:
-        self.tensors: list[TensorEntry] = []
-        self.tensor_count = 0
-        self.element_count = 0
-        self.arguments: list[ArgumentEntry] = []
-        self.argument_count = 0
-        self.state_dicts: list[tuple[str, dict[str, tuple[int, ...]]]] = []
-        self.complete = True
-        self._visits = 0
+    tensors: list[tuple[str, Tensor]] = field(default_factory=list)
+    arguments: list[tuple[str, Any]] = field(default_factory=list)
+    state_dicts: list[tuple[str, dict[Any, Tensor]]] = field(default_factory=list)
+    complete: bool = True
+    visits: int = 0
 
     def walk(self, value: Any, path: str, depth: int = 0) -> None:
-        self._visits += 1 + _length(value)
-        if self._visits > _MOST_VISITS or depth > _DEEPEST:
+        """Enter a value and all that it holds under ``path``."""
+        self.visits += 1 + (len(value) if isinstance(value, dict | list | tuple) else 0)
+        if self.visits > _MOST_VISITS or depth > _DEEPEST:
             self.complete = False
-        elif isinstance(value, Tensor):
-            self.tensor_count += 1
-            self.element_count += value.elements
-            if len(self.tensors) < SHOWN_TENSORS:
-                self.tensors.append(TensorEntry(path or _WHOLE, value.dtype, value.shape))
-        elif isinstance(value, Mapping):
-            self._walk_mapping(value, path, depth)
-        elif isinstance(value, Call) and (value.items or value.state is not None):
-            for item in (*value.items, value.state):
-                self.walk(item, path, depth + 1)
-        elif isinstance(value, list | tuple) and not all(isinstance(item, _SCALARS) for item in value):
-            for index, item in enumerate(value):
-                self.walk(item, _join(path, str(index)), depth + 1)
-        elif not isinstance(value, Storage):
-            self.argument_count += 1
-            if len(self.arguments) < SHOWN_ROWS:
-                self.arguments.append(ArgumentEntry(path or _WHOLE, _plain(value)))
-
-    def _walk_mapping(self, mapping: Mapping, path: str, depth: int) -> None:
-        last = {key: child for key, child in mapping.pairs if isinstance(key, _KEYS)}
-        others = [(key, child) for key, child in mapping.pairs if not isinstance(key, _KEYS)]
-        if last and not others and all(isinstance(child, Tensor) for child in last.values()):
-            self.state_dicts.append((path, {key: child.shape for key, child in last.items()}))
-        for key, child in (*last.items(), *others):
-            self.walk(child, _join(path, cut(key) if isinstance(key, str) else shown(key)), depth + 1)
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, Mapping):
-        return len(value.pairs)
-    if isinstance(value, Call):
-        return len(value.items)
-    return len(value) if isinstance(value, list | tuple) else 0
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+            return
+        children: Iterable[tuple[str, Any]] = ()
+        match value:
+            case Tensor():
+                self.tensors.append((path or _WHOLE, value))
+            case dict():
+                if value and all(isinstance(child, Tensor) for child in value.values()):
+                    self.state_dicts.append((path, value))
+                children = ((cut(key) if isinstance(key, str) else shown(key), child) for key, child in value.items())
+            case Call() if value.items:
+                children = (("", item) for item in value.items)
+            case list() | tuple() if not all(isinstance(item, _SCALARS) for item in value):
+                children = ((str(index), item) for index, item in enumerate(value))
+            case _:
+                self.arguments.append((path or _WHOLE, value))
+        for name, child in children:
+            self.walk(child, f"{path}.{name}".strip("."), depth + 1)
 
 
 @cache
@@ -237,57 +212,39 @@ def _known_architectures() -> dict[str, dict[str, tuple[int, ...]]]:
         }
 
 
-def _architecture(state_dicts: list[tuple[str, dict[str, tuple[int, ...]]]]) -> tuple[str | None, str]:
-    for path, shapes in state_dicts:
+def _architecture(state_dicts: list[tuple[str, dict[Any, Tensor]]]) -> tuple[str | None, str]:
+    for path, state_dict in state_dicts:
+        shapes = {key: tensor.shape for key, tensor in state_dict.items()}
         for name, known in _known_architectures().items():
             if shapes == known:
                 return name, path
     return None, ""
 
 
-# words
-
-
-def shown(value: Any) -> str:
-    """A value as one short, printable line, however large or nested it is."""
-    text = _shown(value, [60], 0)
-    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
-
-
-def _shown(value: Any, left: list[int], depth: int) -> str:
-    left[0] -= 1
-    if left[0] < 0 or depth > 5:
-        return "…"
+def shown(value: Any, depth: int = 3) -> str:
+    """Write a value as one short, printable line, however large or nested it is."""
     match value:
-        case str():
-            text = json.dumps(cut(value), ensure_ascii=False)
-        case bytes():
-            text = repr(value[:80]) + ("…" if len(value) > 80 else "")
-        case list():
-            text = f"[{_row(value, left, depth)}]"
-        case tuple():
-            text = f"({_row(value, left, depth)})"
-        case Mapping():
-            pairs = islice(value.pairs, 20)
-            text = ", ".join(f"{_shown(key, left, depth + 1)}: {_shown(item, left, depth + 1)}" for key, item in pairs)
-            text = f"{{{text}{', …' if len(value.pairs) > 20 else ''}}}"
+        case str() | bytes() | bytearray():
+            text = repr(value[:LONGEST_TEXT]) + ("…" if len(value) > LONGEST_TEXT else "")
+        case dict() | list() | tuple() if not depth:
+            text = "…"
+        case dict() | list() | tuple():
+            items = [shown(item, depth - 1) for item in islice(value, _SHOWN_ITEMS)]
+            if isinstance(value, dict):
+                items = [f"{key}: {shown(item, depth - 1)}" for key, item in zip(items, value.values())]
+            brackets = {dict: "{}", list: "[]"}.get(type(value), "()")
+            text = ", ".join(items + ["…"] * (len(value) > _SHOWN_ITEMS)).join(brackets)
         case Global():
-            text = cut(value.name)
+            text = value.name
         case Call():
-            text = cut(value.name) + _shown(value.arguments, left, depth + 1)
+            text = value.name + shown(value.arguments, depth)
         case Tensor():
             text = f"<{value.dtype} tensor {list(value.shape)}>"
-        case Storage():
-            text = f"<storage of {value.length} {value.dtype}>"
         case int() if value.bit_length() > 128:
             text = f"<an integer of {value.bit_length():,} bits>"
         case _:
             text = str(value)
-    return text
-
-
-def _row(values: Any, left: list[int], depth: int) -> str:
-    return ", ".join(_shown(item, left, depth + 1) for item in islice(values, 20)) + (", …" if len(values) > 20 else "")
+    return cut(text)
 
 
 def _plain(value: Any) -> Argument:
@@ -299,23 +256,23 @@ def _plain(value: Any) -> Argument:
     return value if isinstance(value, float) and math.isfinite(value) else shown(value)
 
 
-def _global_entries(findings: Findings) -> tuple[GlobalEntry, ...]:
-    found = sorted(findings.globals.values(), key=lambda entry: entry.harmless)
-    return tuple(GlobalEntry(cut(entry.name), entry.harmless) for entry in found[:SHOWN_ROWS])
+def _foreign_first(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=HARMLESS.__contains__)[:SHOWN_ROWS]
 
 
 def _call_entries(findings: Findings) -> tuple[CallEntry, ...]:
-    found = sorted(findings.calls.values(), key=lambda note: note.harmless)
-    return tuple(
-        CallEntry(cut(note.name), note.harmless, note.count, () if note.harmless else tuple(map(shown, note.examples)))
-        for note in found[:SHOWN_ROWS]
-    )
+    entries = []
+    for name in _foreign_first(findings.calls):
+        count, examples = findings.calls[name]
+        harmless = name in HARMLESS
+        entries.append(CallEntry(cut(name), harmless, count, () if harmless else tuple(map(shown, examples))))
+    return tuple(entries)
 
 
-def _verdict(runs: list[str], imports: list[str], *, tensors: bool) -> str:
+def _verdict(calls: list[str], imports: list[str], *, tensors: bool) -> str:
     parts = [
         f"{verb}: {', '.join(map(cut, names[:10]))}{f' and {len(names) - 10:,} more' if len(names) > 10 else ''}"
-        for verb, names in (("run", runs), ("import", imports))
+        for verb, names in (("run", calls), ("import", imports))
         if names
     ]
     if parts:

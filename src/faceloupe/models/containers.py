@@ -1,54 +1,41 @@
-"""The kinds of file that checkpoints come in, read from their bytes alone and never trusted.
+"""Open the kinds of file that checkpoints come in, without running or trusting anything in them.
 
 Every size that a file claims is held against the bytes that are there and against a limit, before anything is read or
 unpacked. Where two programs could read one file differently, it is refused.
 """
 
-import json
+import io
+import re
 import struct
 import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from safetensors import SafetensorError, safe_open
+
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.models.pickles import ITEM_BYTES, Broken, Findings, Machine, Mapping, Tensor, tensor
+from faceloupe.models.pickles import ITEM_BYTES, Broken, Findings, Tensor, load
 
 MAX_PICKLE_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 8 * 1024 * 1024  # of safetensors: some 80,000 tensors; parsed, it takes a multiple
-MAX_DIRECTORY_BYTES = 16 * 1024 * 1024  # of a zip archive: some 200,000 entries
+MAX_DIRECTORY_BYTES = 16 * 1024 * 1024  # of a ZIP archive: some 200,000 entries
 LONGEST_TEXT = 200
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-_SAFETENSORS_DTYPES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "C64": "complex64",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U64": "uint64",
-    "U32": "uint32",
-    "U16": "uint16",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
-_BY_BYTES_ONLY = "recognized by its first bytes only"
+_SAFETENSORS_PREFIXES = {"BF": "bfloat", "F": "float", "C": "complex", "I": "int", "U": "uint"}
 _KERAS = "a Keras model can hold code that loading runs"
+_TAR = "PyTorch's archives of 2016 hold pickles that loading runs"
 
 
 @dataclass(slots=True)
-class Reading:
+class Contents:
     """What one file holds.
 
     Attributes:
         container: the kind of file.
-        value: what it would rebuild, in the terms of ``pickles``; an empty ``Mapping`` where that is not known.
+        value: what it would rebuild, in the terms of ``pickles``; empty where that is not known.
         metadata: names and values that stand beside it.
         findings: what it would import and call.
         programs: entries of an archive that hold code.
@@ -57,8 +44,8 @@ class Reading:
     """
 
     container: str
-    value: Any = field(default_factory=Mapping)
-    metadata: Mapping = field(default_factory=Mapping)
+    value: Any = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
     programs: tuple[str, ...] = ()
     damage: str | None = None
@@ -66,32 +53,35 @@ class Reading:
 
 
 def cut(text: str) -> str:
-    """A name or word out of a file, printable and short."""
+    """Shorten a name or word out of a file, and make it printable."""
     return printable_name(text[:LONGEST_TEXT]) + ("…" if len(text) > LONGEST_TEXT else "")
 
 
-def read(stream: BinaryIO, size: int) -> Reading | None:
-    """Read by the first bytes; None where they are of no known kind."""
-    head = stream.read(512)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return _unexamined(f"Keras/HDF5 file, {_BY_BYTES_ONLY}", _KERAS)
-    if _is_tar(head):
-        return _unexamined(
-            f"tar archive, {_BY_BYTES_ONLY}", "PyTorch's archives of 2016 hold pickles that loading runs"
-        )
-    if head.startswith(b"PK\x03\x04"):
-        return _read_zip(stream, size)
-    announced = int.from_bytes(head[:8], "little")
-    pickled = head[:1] == b"\x80" and head[1:2] <= b"\x05"
-    if head[8:9] == b"{" and (announced <= size - 8 or not pickled):
-        return _read_safetensors(stream, size, announced)
-    stream.seek(0)
-    return _read_pickles(stream.read(MAX_PICKLE_BYTES), size, certain=pickled)
+def read(path: Path, size: int) -> Contents | None:
+    """Read a file of ``size`` bytes by its first bytes; None where they are of no known kind.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(512)
+        if head.startswith(b"\x89HDF\r\n\x1a\n"):
+            return Contents("Keras/HDF5 file, recognized by its first bytes only", unexamined=f"not examined: {_KERAS}")
+        if _is_tar(head):
+            return Contents("tar archive, recognized by its first bytes only", unexamined=f"not examined: {_TAR}")
+        if head.startswith(b"PK\x03\x04"):
+            return _read_zip(stream, size)
+        announced = int.from_bytes(head[:8], "little")
+        pickled = head[:1] == b"\x80" and head[1:2] <= b"\x05"
+        if head[8:9] == b"{" and (announced <= size - 8 or not pickled):
+            return _read_safetensors(path, size, announced)
+        stream.seek(0)
+        return _read_pickles(stream.read(MAX_PICKLE_BYTES), size, certain=pickled)
 
 
 def _is_tar(head: bytes) -> bool:
     """Whether ``tarfile``, which torch asks before it looks for a pickle, takes the bytes for a member's header; old
-    headers have a checksum and no other mark, so a pickle or a safetensors file can be one too."""
+    headers have a checksum and no other mark, so a pickle or a safetensors file can also be one."""
     try:
         tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
     except tarfile.HeaderError:
@@ -99,85 +89,51 @@ def _is_tar(head: bytes) -> bool:
     return True
 
 
-def _unexamined(container: str, why: str) -> Reading:
-    return Reading(container, unexamined=f"not examined: {why}")
-
-
-def _read_safetensors(stream: BinaryIO, size: int, announced: int) -> Reading:
-    reading = Reading("safetensors file")
+def _read_safetensors(path: Path, size: int, announced: int) -> Contents:
+    contents = Contents("safetensors file")
+    if announced > min(size - 8, MAX_HEADER_BYTES):
+        limit = "the file holds" if announced > size - 8 else f"the {MAX_HEADER_BYTES:,} that are examined"
+        contents.damage = f"its header claims {announced:,} bytes, more than {limit}"
+        return contents
     try:
-        if announced > min(size - 8, MAX_HEADER_BYTES):
-            limit = "the file holds" if announced > size - 8 else f"the {MAX_HEADER_BYTES:,} that are examined"
-            raise Broken(f"its header claims {announced:,} bytes, more than {limit}")
-        stream.seek(8)
-        header = json.loads(
-            stream.read(announced).decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_no_constant
-        )
-        metadata = header.pop("__metadata__", {})
-        if not isinstance(metadata, dict):
-            raise Broken("its metadata are no names and values")
-        reading.metadata = Mapping(list(metadata.items()))
-        entries = {name: _safetensors_entry(name, entry) for name, entry in header.items()}
-        reading.value = Mapping([(name, described) for name, (described, _, _) in entries.items()])
-        place = 0
-        for _, start, end in sorted(entries.values(), key=lambda entry: entry[1:]):
-            if start != place:
-                raise Broken("its tensors overlap or leave gaps")
-            place = end
-        if place != size - 8 - announced:
-            raise Broken(f"its tensors take {place:,} bytes, and it holds {size - 8 - announced:,}")
-    except Broken as problem:
-        reading.damage = str(problem)
-    except (ValueError, AttributeError, RecursionError):
-        reading.damage = "its header is no JSON object"
-    return reading
+        with safe_open(path, framework="numpy") as file:
+            contents.metadata = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+            contents.value = {
+                key: Tensor(_dtype(part.get_dtype()), tuple(part.get_shape())) for key, part in slices.items()
+            }
+    except SafetensorError as problem:
+        contents.damage = cut(str(problem)).removeprefix("Error while deserializing header: ")
+    return contents
 
 
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise Broken("its header names something twice")
-    return values
+def _dtype(name: str) -> str:
+    """PyTorch's name of a type of safetensors: float32 of F32."""
+    return re.sub(r"^(BF|F|C|I|U)(?=\d)", lambda match: _SAFETENSORS_PREFIXES[match[1]], name).lower()
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
-
-
-def _safetensors_entry(name: str, entry: Any) -> tuple[Tensor, int, int]:
-    match entry:
-        case {"dtype": str() as dtype, "shape": list() as shape, "data_offsets": [int() as start, int() as end]}:
-            described = tensor(_SAFETENSORS_DTYPES.get(dtype, "unknown"), shape)
-        case _:
-            raise Broken(f"its entry {cut(name)} describes no tensor")
-    if described.dtype == "unknown":
-        raise Broken(f"its entry {cut(name)} has the unknown type {cut(dtype)}")
-    if end - start != described.elements * ITEM_BYTES[described.dtype]:
-        raise Broken(f"its entry {cut(name)} does not have the size of its shape")
-    return described, start, end
-
-
-def _read_zip(stream: BinaryIO, size: int) -> Reading | None:
-    reading = Reading("zip archive")
+def _read_zip(stream: BinaryIO, size: int) -> Contents | None:
+    contents = Contents("zip archive")
     try:
         _check_directory(stream, size)
         with zipfile.ZipFile(stream) as archive:
             entries = _entries(archive)
             top = archive.namelist()[0].partition("/")[0].casefold() if entries else ""  # as PyTorch takes it
             if "config.json" in entries and any(name.endswith(".h5") for name in entries):
-                return _unexamined("Keras archive, recognized by the names of its entries only", _KERAS)
+                kind = "Keras archive, recognized by the names of its entries only"
+                return Contents(kind, unexamined=f"not examined: {_KERAS}")
             if not any(f"{top}/{name}" in entries for name in ("data.pkl", "constants.pkl", ".data/extern_modules")):
                 return None
-            _read_archive(archive, entries, top, reading)
+            _read_archive(archive, entries, top, contents)
     except Broken as problem:
-        reading.damage = str(problem)
+        contents.damage = str(problem)
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError, struct.error):
-        reading.damage = "its entries cannot be read"
-    return reading
+        contents.damage = "its entries cannot be read"
+    return contents
 
 
 def _check_directory(stream: BinaryIO, size: int) -> None:
-    """Hold the archive's directory to the one place where every program that reads zip archives looks for it.
+    """Hold the archive's directory to the one place where every program that reads ZIP archives looks for it.
 
     Raises:
         Broken: it is elsewhere, or larger than is examined. Programs could then see different entries.
@@ -211,71 +167,61 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return entries
 
 
-def _read_archive(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], top: str, reading: Reading) -> None:
+def _read_archive(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], top: str, contents: Contents) -> None:
     main = entries.get(f"{top}/data.pkl")
     programs = [entry.filename for name, entry in entries.items() if name.endswith(".py")]
     if not programs and f"{top}/constants.pkl" in entries:
         programs = [entries[f"{top}/constants.pkl"].filename]
-    reading.container = "PyTorch program archive (TorchScript or package)" if programs else "PyTorch zip archive"
-    reading.programs = tuple(programs)
+    contents.container = "PyTorch program archive (TorchScript or package)" if programs else "PyTorch zip archive"
+    contents.programs = tuple(programs)
     pickles = sorted((entry for name, entry in entries.items() if name.endswith(".pkl")), key=lambda e: e is not main)
     if sum(entry.file_size for entry in pickles) > MAX_PICKLE_BYTES:
         raise Broken(f"its pickles take more than the {MAX_PICKLE_BYTES:,} bytes that are followed")
-    storages = reading.findings.storages
+    storages = contents.findings.storages
     for entry in pickles:  # PyTorch loads the main one, which is the first here
         with archive.open(entry) as packed:
-            value = Machine(packed.read(MAX_PICKLE_BYTES), reading.findings).load()
+            value = load(io.BytesIO(packed.read(MAX_PICKLE_BYTES)), contents.findings)
         if entry is main:
-            reading.value, storages = value, dict(storages)
-    for storage in storages.values():
-        data = entries.get(f"{top}/data/{storage.key}".casefold())
-        if data is None or data.file_size != storage.length * ITEM_BYTES.get(storage.dtype, data.file_size):
-            raise Broken(f"the data of its storage {cut(storage.key)} are missing or of another size")
+            contents.value, storages = value, dict(storages)
+    for key, storage in storages.items():
+        data = entries.get(f"{top}/data/{key}".casefold())
+        if data is None or data.file_size != storage.elements * ITEM_BYTES.get(storage.dtype, data.file_size):
+            raise Broken(f"the data of its storage {cut(key)} are missing or of another size")
 
 
-def _read_pickles(content: bytes, size: int, *, certain: bool) -> Reading | None:
+def _read_pickles(content: bytes, size: int, *, certain: bool) -> Contents | None:
     """Read a pickle, or the several in a row of PyTorch's legacy format.
 
     Args:
-        certain: the first bytes are a pickle's; without them (protocols 0 and 1) only one that makes sense is one.
+        content: the first ``MAX_PICKLE_BYTES`` of the file of ``size`` bytes.
+        certain: whether the first bytes are those of a pickle; without them (protocols 0 and 1) it has to make sense.
     """
-    reading = Reading("pickle")
-    machine = Machine(content, reading.findings)
+    contents = Contents("pickle")
+    findings, stream = contents.findings, io.BytesIO(content)
     try:
-        reading.value = machine.load()
-        if reading.value == _TORCH_MAGIC:
-            reading.container = "PyTorch legacy pickle"
-            _, _, reading.value, keys = (machine.load() for _ in range(4))
-            _check_storages(reading.findings, keys, size - machine.position)
+        contents.value = load(stream, findings)
+        if contents.value == _TORCH_MAGIC:
+            contents.container = "PyTorch legacy pickle"
+            _, _, contents.value, keys = (load(stream, findings) for _ in range(4))
+            expected = sum(
+                8 + storage.elements * ITEM_BYTES.get(storage.dtype, 1)
+                for storage in map(findings.storages.__getitem__, keys)
+            )
         else:
-            while content[machine.position : machine.position + 1] == b"\x80":  # whoever reads on runs these too
-                machine.load()
-            if machine.position != size:
-                raise Broken(f"{size - machine.position:,} bytes follow it that are no pickle")
+            while content[stream.tell() : stream.tell() + 1] == b"\x80":  # whoever reads on runs these too
+                load(stream, findings)
+            expected = 0
+        if (remaining := size - stream.tell()) != expected:
+            raise Broken(f"{remaining:,} bytes follow its pickles, and {expected:,} belong there")
     except Broken as problem:
-        cut = machine.position > len(content) and size > len(content)
-        reading.damage = f"it is longer than the {len(content):,} bytes that are followed" if cut else str(problem)
-    if not certain and not _makes_sense(reading):
-        return None
-    return reading
-
-
-def _makes_sense(reading: Reading) -> bool:
-    if reading.damage:
-        return bool(reading.findings.calls)
-    return bool(reading.findings.globals) or isinstance(reading.value, Mapping | list | tuple)
-
-
-def _check_storages(findings: Findings, keys: Any, remaining: int) -> None:
-    """Hold the bytes after the pickles to the storages that they announce: each a length of 8 bytes and its data.
-
-    Raises:
-        Broken: there are fewer or more.
-    """
-    if not isinstance(keys, list) or not all(isinstance(key, str) and key in findings.storages for key in keys):
-        raise Broken("the list of its storages is not one")
-    storages = [findings.storages[key] for key in keys]
-    if all(storage.dtype in ITEM_BYTES for storage in storages):
-        expected = sum(8 + storage.length * ITEM_BYTES[storage.dtype] for storage in storages)
-        if expected != remaining:
-            raise Broken(f"its tensors take {expected:,} bytes, and it holds {remaining:,}")
+        truncated = size > len(content) and stream.tell() == len(content)
+        contents.damage = (
+            f"it is longer than the {len(content):,} bytes that are followed" if truncated else str(problem)
+        )
+    except (KeyError, TypeError):
+        contents.damage = "the list of its storages is malformed"
+    if certain or (
+        findings.calls if contents.damage else findings.imports or isinstance(contents.value, dict | list | tuple)
+    ):
+        return contents
+    return None

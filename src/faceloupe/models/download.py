@@ -14,9 +14,8 @@ from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, WeightsError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.models.http import OFFLINE, RetryPolicy, Session, TransientError, ask, host_of
+from faceloupe.types import Cancel, Progress, Step
 
-Progress = Callable[[str, float], None]
-Cancel = Callable[[], bool]
 _CHUNK = 256 * 1024
 
 
@@ -66,7 +65,7 @@ def download(
     _step(progress, cancel, stage)(1.0)
 
 
-def _step(progress: Progress | None, cancel: Cancel | None, stage: str) -> Callable[[float], None]:
+def _step(progress: Progress | None, cancel: Cancel | None, stage: str) -> Step:
     def step(share: float) -> None:
         if cancel and cancel():
             raise Cancelled("The download was cancelled; the next one resumes where it stopped.")
@@ -83,9 +82,7 @@ def _wait(seconds: float, cancel: Cancel | None) -> None:
         time.sleep(min(left, 0.2))
 
 
-def _receive(
-    answer: requests.Response, part: Path, size: int, retry_policy: RetryPolicy, step: Callable[[float], None]
-) -> None:
+def _receive(answer: requests.Response, part: Path, size: int, retry_policy: RetryPolicy, step: Step) -> None:
     """Write the body of an answer to the file.
 
     Raises:

@@ -15,10 +15,11 @@ from filelock import FileLock, Timeout
 from faceloupe.config import private_folder
 from faceloupe.errors import Cancelled, UsageError, WeightsError
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.models.download import Cancel, Progress, download, writing
+from faceloupe.models.download import download, writing
 from faceloupe.models.http import OFFLINE, RetryPolicy
 from faceloupe.models.record import ModelRecord, read_registry
 from faceloupe.models.registry import Part, ReleaseEntry, components_of, read_entries, weights_path, weights_status
+from faceloupe.types import Cancel, Progress
 
 _LONGEST_WAIT_S = 1800.0
 _POLL_S = 0.5

@@ -16,6 +16,7 @@ from typing import Any
 from faceloupe.config import DEFAULT_MODEL
 from faceloupe.errors import WeightsError
 from faceloupe.models.contract import Calibrator, InputContract, QualityGates
+from faceloupe.system.files import replacing
 
 EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # lie among the records, and are none
 COMPONENTS = "components"  # folder of what several models share, beside the records
@@ -407,6 +408,5 @@ def find_record(folder: Path, model_id: str = DEFAULT_MODEL) -> ModelRecord:
 
 def write_record(record: ModelRecord, path: Path) -> None:
     """Write a record, whole or not at all."""
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(record.to_json(), encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(record.to_json(), encoding="utf-8")

@@ -13,6 +13,7 @@ from pathlib import Path
 from faceloupe.config import data_folder, release_address
 from faceloupe.errors import WeightsError
 from faceloupe.models.record import REGISTRY, ComponentRecord, ModelRecord, component_of, members_of
+from faceloupe.system.files import replacing
 
 _REMEDY = "so nothing can be scored; {}restore the file from the repository."
 _FETCH = "run `faceloupe models fetch`, or "
@@ -89,9 +90,8 @@ def read_entries(folder: Path) -> dict[str, ReleaseEntry]:
 def write_entries(entries: list[ReleaseEntry], folder: Path) -> None:
     """Write ``registry.json``, whole or not at all."""
     text = json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False) + "\n"
-    temporary = folder / f"{REGISTRY}.partial"
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(folder / REGISTRY)
+    with replacing(folder / REGISTRY) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def weights_path(record: Part, folder: Path) -> Path:

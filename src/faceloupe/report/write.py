@@ -1,12 +1,8 @@
 """Writing an analysis to a folder."""
 
-import errno
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,49 +15,16 @@ from faceloupe.report.drawing.filmstrip import filmstrip
 from faceloupe.report.schema import Report
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv
+from faceloupe.system.files import creating
 from faceloupe.types import FaceFinding, TrackFinding
 
 OPACITY = 0.7  # of the heatmaps in the written pictures
-
-
-# Errors of file systems without hard links, such as those of memory sticks.
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def _png(picture: np.ndarray) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, format="PNG")
     return stream.getvalue()
-
-
-def _publish(fill: Callable[[Path], object], path: Path) -> None:
-    """Have a file written, whole or not at all, where there is none: a link, unlike a rename, never replaces anything.
-
-    Args:
-        fill: writes the content to the path it is given.
-        path: of the file.
-    """
-    temporary = path.parent / f".faceloupe-{secrets.token_hex(8)}"
-    temporary.open("xb").close()  # readable by whom the user's umask allows, as what ``_copy`` makes
-    try:
-        fill(temporary)
-        try:
-            os.link(temporary, path)
-        except OSError as problem:
-            if problem.errno not in _NO_LINKS:
-                raise
-            _copy(temporary, path)
-    finally:
-        temporary.unlink()
-
-
-def _copy(source: Path, path: Path) -> None:
-    with source.open("rb") as reading, path.open("xb") as writing:
-        try:
-            shutil.copyfileobj(reading, writing)
-        except BaseException:
-            path.unlink()
-            raise
 
 
 def publish_file(fill: Callable[[Path], object], path: Path) -> None:
@@ -77,7 +40,8 @@ def publish_file(fill: Callable[[Path], object], path: Path) -> None:
     refuse_taken([path.name], path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _publish(fill, path)
+        with creating(path) as temporary:
+            fill(temporary)
     except OSError as problem:
         raise UsageError(
             f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); "
@@ -130,7 +94,8 @@ def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            _publish(partial(Path.write_bytes, data=content), folder / name)
+            with creating(folder / name) as temporary:
+                temporary.write_bytes(content)
             written.append(folder / name)
     except BaseException as problem:
         for path in written:

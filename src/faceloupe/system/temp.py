@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from faceloupe.system.files import process_runs
+
 
 def prefix(purpose: str) -> str:
     """What the name of a temporary folder of this process begins with.
@@ -31,17 +33,7 @@ def remove_leftovers() -> list[str]:
         parts = path.name.split("-")
         with contextlib.suppress(OSError):
             ours = len(parts) == 4 and parts[2].isdecimal() and path.lstat().st_uid == os.getuid()
-            if ours and path.is_dir() and not path.is_symlink() and not _lives(int(parts[2])):
+            if ours and path.is_dir() and not path.is_symlink() and not process_runs(int(parts[2])):
                 shutil.rmtree(path)
                 removed.append(path.name)
     return removed
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError
+from faceloupe.system.files import replacing
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
@@ -183,9 +184,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     evaluation = evaluate.evaluate(
         registry, options.data, items, options.work, peer_folder=options.peers, report=report
     )
-    temporary = options.work / f"{EVALUATION}.partial"
-    temporary.write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(options.work / EVALUATION)
+    with replacing(options.work / EVALUATION) as temporary:
+        temporary.write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
     records = read_registry(registry)
     card.write(evaluation, [records[one["id"]] for one in evaluation["models"] if one["id"] in records], options.card)
     if evaluation["studies"]["faults"]:

@@ -275,7 +275,9 @@ def _record(
     return ModelRecord(
         calibrator=fit.calibrator,
         thresholds=fit.thresholds,
-        log10_lr_bounds=metrics.likelihood_ratio_bounds(labels, logits, lambda label: len(set(units[labels == label]))),
+        log10_lr_bounds=metrics.likelihood_ratio_bounds(
+            labels, held_out.log_odds, lambda label: len(set(units[labels == label]))
+        ),
         error_rates=ErrorRates(
             fpr=float(held_out.called_fake[real].mean()),
             fnr=float(held_out.called_real[fake].mean()),

@@ -16,6 +16,7 @@ from PIL import Image
 from faceloupe.config import Settings
 from faceloupe.errors import DatasetError
 from faceloupe.faces.detector import SURE, FaceDetector
+from faceloupe.system.files import replacing
 from faceloupe.training import data
 from faceloupe.types import Box
 
@@ -179,9 +180,8 @@ def _region(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
 
 def _store(rgb: np.ndarray, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    Image.fromarray(rgb).save(temporary, format="PNG")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        Image.fromarray(rgb).save(temporary, format="PNG")
 
 
 def _faces_of(root: Path, work: Path, clip: Clip, *, frames: int = FRAMES) -> list[ClipFace]:
@@ -228,16 +228,14 @@ def find_faces(root: Path, work: Path, clips: list[Clip], *, workers: int | None
 def write_clips(faces: Iterable[ClipFace], path: Path) -> None:
     """Write faces as CSV, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
     names = {number: name for name, number in data.LABELS.items()}
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for face in faces:
             item = face.item
             about = (item.split, item.source, names[item.label], face.method, item.group, face.clip, face.time_s)
             writer.writerow([*about, item.path, *item.box.corners, *item.landmarks])
-    temporary.replace(path)
 
 
 def read_clips(path: Path) -> list[ClipFace]:

@@ -16,6 +16,7 @@ from faceloupe.errors import DatasetError, EvidenceError, UsageError
 from faceloupe.faces.detector import SURE, FaceDetector
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.image import decode
+from faceloupe.system.files import replacing
 from faceloupe.types import Box
 
 _CHUNK = 64  # items a worker process takes at a time
@@ -162,13 +163,11 @@ def find_faces(root: Path, items: list[Item], *, workers: int | None = None) -> 
 def write_faces(items: Iterable[Item], path: Path) -> None:
     """Write prepared items as CSV, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
     names = {number: name for name, number in LABELS.items()}
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for item in items:
             numbers = [round(value, 2) for value in (*item.box.corners, *item.landmarks)]
             blank = [""] * (len(_CORNERS) + len(_POINTS) - len(numbers))
             writer.writerow([item.split, item.source, names[item.label], item.group, item.path, *numbers, *blank])
-    temporary.replace(path)

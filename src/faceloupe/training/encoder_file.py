@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from faceloupe.errors import WeightsError
+from faceloupe.system.files import replacing
 
 if TYPE_CHECKING:
     import onnx
@@ -130,7 +131,6 @@ def write(found: Mapping[str, np.ndarray], path: Path) -> str:
     # Metadata stay empty: safetensors writes several of them in any order.
     content = save({name: found[name] for name in sorted(found)}, metadata={})
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()

@@ -18,6 +18,7 @@ from faceloupe.models.record import EVALUATION, ModelRecord, members_of, read_re
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.joint import join
 from faceloupe.scoring.single import NetworkScorer, Scorer
+from faceloupe.system.files import replacing
 from faceloupe.training import clips as clip_faces
 from faceloupe.training import heatmaps, peers
 from faceloupe.training.calibrate import CrossFit, Members, source_sets
@@ -275,8 +276,7 @@ def _heatmap_rows(
 
 def _write_predictions(path: Path, scored: dict[str, ScoredFaces], decisions: dict[str, Decisions]) -> None:
     """Every model's word on every validation face, whole or not at all."""
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["model", "path", "source", "unit", "label", "logit", "log_odds", "outcome"])
         for name, faces in scored.items():
@@ -286,4 +286,3 @@ def _write_predictions(path: Path, scored: dict[str, ScoredFaces], decisions: di
                 outcome = "authentic" if said.called_real[number] else outcome
                 numbers = f"{faces.logits[number]:.6f}", f"{said.log_odds[number]:.6f}"
                 writer.writerow([name, item.path, item.source, item.unit, item.label, *numbers, outcome])
-    temporary.replace(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation.metrics import wilson_interval
 from faceloupe.models.record import ModelRecord, SourceResult
+from faceloupe.system.files import replacing
 from faceloupe.training.card import table
 
 HELD_OUT = "held-out.csv"  # beside the card: what the models said of material that decided nothing
@@ -65,9 +66,8 @@ def write(records: Sequence[ModelRecord], held_out: Path, card: Path) -> None:
             "\n".join(f"- {line}" for line in fusion.limits),
         ]
     )
-    temporary = card.with_suffix(".partial")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(card)
+    with replacing(card) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _identity(record: ModelRecord) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """The error rates of an exported network, on the validation faces of the material; they go into its own record."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from faceloupe.evaluation.measures import Decisions, measure
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import find_record
 from faceloupe.scoring.single import NetworkScorer
+from faceloupe.system.files import replacing
 from faceloupe.training.data import Item
 from faceloupe.training.scoring import score_all
 
@@ -48,8 +48,6 @@ def measure_exported(
             "measured_on": f"{len(chosen):,} single faces (validation split), at the original's thresholds and "
             "calibrator, which were fitted to the same faces; before the quality gates",
         }
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
-        stream.write(onnx_export.to_json(values))
-    Path(stream.name).chmod(0o644)
-    Path(stream.name).replace(path.with_suffix(".json"))
+    with replacing(path.with_suffix(".json")) as temporary:
+        temporary.write_text(onnx_export.to_json(values), encoding="utf-8")
     return values

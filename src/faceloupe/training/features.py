@@ -17,6 +17,7 @@ import numpy as np
 from faceloupe.errors import DatasetError
 from faceloupe.models.contract import InputContract
 from faceloupe.scoring.preprocess import normalize
+from faceloupe.system.files import replacing
 from faceloupe.training import regions, views
 from faceloupe.training.lines import GrowingTable
 from faceloupe.training.material import Still
@@ -94,9 +95,8 @@ class FeatureStore:
         if not place.is_file():
             if (folder / TABLE).is_file():
                 raise DatasetError(f"{folder} holds features, but not {MADE_BY}: move the folder away.")
-            temporary = place.with_suffix(".partial")
-            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
-            temporary.replace(place)
+            with replacing(place) as temporary:
+                temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
         elif _told(place) != told:
             raise DatasetError(
                 f"{folder} holds features of another encoder: move the folder away, or give its encoder."

@@ -171,7 +171,7 @@ def make_record(
     new = faces.unseen
     decided = Decisions.at(faces.labels[new], log_odds[new], thresholds, faces.units[new])
     bounds = metrics.likelihood_ratio_bounds(
-        faces.labels[new], logits[new], lambda label: len(set(faces.units[new][faces.labels[new] == label]))
+        faces.labels[new], log_odds[new], lambda label: len(set(faces.units[new][faces.labels[new] == label]))
     )
     everyone = Decisions.at(faces.labels, log_odds, thresholds, faces.units)
     return ModelRecord(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from faceloupe.batch.similarity import perceptual_hash
 from faceloupe.errors import DatasetError
+from faceloupe.system.files import replacing
 from faceloupe.training import choosing, data, material
 from faceloupe.training.ingest import thin_out
 from faceloupe.training.material import Entry, Still
@@ -141,8 +142,7 @@ def _check(stills: Iterable[Still]) -> None:
 def write_missing(gathered: Gathered, path: Path) -> None:
     """Write as CSV which pictures were missing or dropped, and why: what ``summary`` counts, in full."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["source", "split", "place", "reason", "other"])
         for one in gathered.missing:
@@ -150,7 +150,6 @@ def write_missing(gathered: Gathered, path: Path) -> None:
         for one in gathered.dropped:
             entry = one.still.entry
             writer.writerow([entry.source, entry.split, entry.place, one.reason, one.other])
-    temporary.replace(path)
 
 
 def summary(gathered: Gathered) -> str:

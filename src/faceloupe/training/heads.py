@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from faceloupe.errors import DatasetError
 from faceloupe.models.encoder import ROWS, WIDTH
+from faceloupe.system.files import replacing
 
 FOLDS = 6  # of sources; one is left out at a time
 _STEPS = 120  # of L-BFGS; the loss is convex and flat long before
@@ -258,7 +259,6 @@ def write(tensors: dict[str, torch.Tensor], sources: Sequence[str], path: Path) 
         SHA-256 of the file, hexadecimal.
     """
     content = save({name: one.contiguous() for name, one in tensors.items()}, {"sources": json.dumps(list(sources))})
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from faceloupe.errors import DatasetError
+from faceloupe.system.files import replacing
 from faceloupe.training.data import LABELS, SPLITS, Item, check, read_index, read_rgb
 
 _CHUNK = 64  # items a worker process takes at a time
@@ -159,17 +160,12 @@ def write_items(ingested: Ingested, path: Path) -> None:
     depend on it run again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(COLUMNS)
-            for picture in ingested.pictures:
-                item = picture.item
-                writer.writerow([item.split, item.source, _NAMES[item.label], item.group, item.path, picture.sha256])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for picture in ingested.pictures:
+            item = picture.item
+            writer.writerow([item.split, item.source, _NAMES[item.label], item.group, item.path, picture.sha256])
 
 
 def summary(ingested: Ingested) -> str:

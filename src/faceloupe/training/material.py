@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceloupe.errors import DatasetError
+from faceloupe.system.files import replacing
 from faceloupe.training import data
 
 STILLS, INDEX = "stills.csv", "index.csv.gz"
@@ -223,20 +224,15 @@ _NAMES = {number: name for name, number in data.LABELS.items()}
 def write_manifest(stills: Iterable[Still], path: Path) -> None:
     """Write the material as CSV, whole or not at all; the same material makes the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(MANIFEST_COLUMNS)
-            for still in stills:
-                one = still.entry
-                names = (one.split, one.source, _NAMES[one.label], one.method, one.group, one.pair)
-                tile = one.tile or ("",) * len(_CORNERS)
-                read = (still.width, still.height, still.pixels_sha256, still.likeness, still.detail)
-                writer.writerow([one.id, *names, one.repository, one.blob, one.path, *tile, *read])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(MANIFEST_COLUMNS)
+        for still in stills:
+            one = still.entry
+            names = (one.split, one.source, _NAMES[one.label], one.method, one.group, one.pair)
+            tile = one.tile or ("",) * len(_CORNERS)
+            read = (still.width, still.height, still.pixels_sha256, still.likeness, still.detail)
+            writer.writerow([one.id, *names, one.repository, one.blob, one.path, *tile, *read])
 
 
 def read_manifest(path: Path, splits: tuple[str, ...] = data.SPLITS) -> list[Still]:

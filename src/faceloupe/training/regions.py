@@ -18,6 +18,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import DatasetError
 from faceloupe.faces.detector import SURE, FaceDetector
 from faceloupe.scoring.preprocess import crop_square
+from faceloupe.system.files import replacing
 from faceloupe.training.lines import GrowingTable
 from faceloupe.training.material import Still
 from faceloupe.training.snapshots import Read, Snapshots, read_picture
@@ -125,9 +126,8 @@ def cut_out(rgb: np.ndarray, face: DetectedFace | None, name: str) -> tuple[Regi
 def _store(pixels: np.ndarray, path: Path) -> None:
     """As PNG, whole or not at all."""
     _, coded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(coded.tobytes())
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(coded.tobytes())
 
 
 _Find = Callable[[np.ndarray], list[DetectedFace]]
@@ -245,12 +245,10 @@ def _stands(region: Region, target: Path) -> bool:
 
 
 def _write(regions: Iterable[Region], path: Path) -> None:
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(_row(region) for region in regions)
-    temporary.replace(path)
 
 
 def read(work: Path) -> dict[str, Region]:

@@ -10,6 +10,7 @@ from faceloupe.errors import DatasetError
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.models.record import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, read_registry
 from faceloupe.models.registry import Part, ReleaseEntry, components_of, read_entries, read_verified, write_entries
+from faceloupe.system.files import replacing
 from faceloupe.training import tracking
 
 CARD = "docs/model-card.md"  # written by the stage before, of all models together
@@ -76,9 +77,8 @@ def _expert(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:
 
 
 def _copy(path: Path, folder: Path) -> None:
-    temporary = folder / f"{path.name}.partial"
-    shutil.copyfile(path, temporary)
-    temporary.replace(folder / path.name)
+    with replacing(folder / path.name) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 def _announce(origins: Path, candidates: Path) -> Iterator[str]:

@@ -23,6 +23,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import DatasetError, EvidenceError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.image import decode
+from faceloupe.system.files import replacing
 from faceloupe.training.material import Entry
 
 _OPEN = 8  # readers of repositories that are kept at once, a process each
@@ -236,9 +237,7 @@ def survey(repositories: Iterable[str], folder: Path | None) -> dict[str, str]:
 def write_survey(heads: Mapping[str, str], path: Path) -> None:
     """Write what ``survey`` found as CSV: what depends on the snapshots runs again where it changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["repository", "head"])
         writer.writerows(heads.items())
-    temporary.replace(path)

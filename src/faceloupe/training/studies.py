@@ -12,6 +12,7 @@ from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure
 from faceloupe.models.networks import build
 from faceloupe.scoring.single import NetworkScorer
+from faceloupe.system.files import replacing
 from faceloupe.training.calibrate import CrossFit, Fit
 from faceloupe.training.data import Item
 from faceloupe.training.faults import Fault
@@ -123,6 +124,5 @@ def faults(
 
 def write(study: dict[str, Any], path: Path) -> None:
     """Keep a study as JSON, whole or not at all."""
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")

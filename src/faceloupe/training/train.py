@@ -23,6 +23,7 @@ from faceloupe.errors import DatasetError
 from faceloupe.evaluation import plots
 from faceloupe.models.networks import build
 from faceloupe.scoring.single import NetworkScorer
+from faceloupe.system.files import replacing
 from faceloupe.training.data import Item
 from faceloupe.training.sampling import PairDataset
 from faceloupe.training.scoring import auc_by_source, score_all
@@ -153,8 +154,8 @@ class _State:
         """Write a checkpoint, whole or not at all."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         extra = {name: getattr(self, name) for name in _VALUES} | {"random": torch.get_rng_state()}
-        torch.save(parts | extra, path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
+        with replacing(path) as temporary:
+            torch.save(parts | extra, temporary)
 
     def resume(self, path: Path) -> torch.Tensor:
         """Take up a checkpoint.
@@ -281,8 +282,8 @@ def train(
             _keep_history(work / "history.csv", run.step, recent, table)
             track.metrics(run.step, {"loss": recent} | {f"val_auc_{name}": value for name, value in table.items()})
     weights = work / "weights.safetensors"
-    save_file(run.best, weights.with_suffix(".partial"))
-    weights.with_suffix(".partial").replace(weights)
+    with replacing(weights) as temporary:
+        save_file(run.best, temporary)
     _keep_origin(work / "run.json", settings, run, track.run_id)
     for path in (work / "history.csv", work / "run.json", weights):
         track.artifact(path)

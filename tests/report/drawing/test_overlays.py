@@ -129,17 +129,18 @@ def test_what_is_written_is_read_by_whom_the_user_lets(tmp_path):
 
 
 def test_a_failed_write_takes_back_what_it_wrote(analysis, tmp_path, monkeypatch):
-    publish, calls = write._publish, []
+    link, calls = os.link, []
 
-    def fail_at_the_third(content, path):
+    def full_at_the_third(source, path):
         calls.append(path)
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
-        publish(content, path)
+        link(source, path)
 
-    monkeypatch.setattr(write, "_publish", fail_at_the_third)
+    monkeypatch.setattr(os, "link", full_at_the_third)
     with pytest.raises(UsageError, match="No space left"):
         write.write(analysis, build(analysis), tmp_path)
+    assert len(calls) == 3
     assert list(tmp_path.iterdir()) == []
 
 

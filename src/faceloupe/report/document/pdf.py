@@ -28,14 +28,13 @@ from faceloupe.report.document.pdf_blocks import Layout
 from faceloupe.report.document.pdf_parts import NumberedCanvas
 from faceloupe.report.document.pdf_text import BOLD, FAINT, INK, MONO, RULE, SANS, drawable, markup, register_fonts
 from faceloupe.report.write import publish_file
+from faceloupe.types import Progress
 
 MOST_ENTRIES = 200  # of the log; the rest is counted
 _MARGIN, _TOP, _BOTTOM = 18 * mm, 24 * mm, 20 * mm
 _LOGO = 50 * mm, 18 * mm
 
 _MADE = 0.6  # share of the work that is done when all pictures are made
-
-Progress = Callable[[str, float], None]
 
 
 def write_pdf(

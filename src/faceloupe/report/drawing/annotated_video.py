@@ -1,7 +1,7 @@
 """A copy of an examined video with its findings drawn in: to show to people, not to be examined."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -25,7 +25,7 @@ from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
 from faceloupe.report.timeline import analyzed_span
 from faceloupe.report.write import publish_file
-from faceloupe.types import Outcome
+from faceloupe.types import Cancel, Outcome, Progress
 
 LONGEST_SIDE = 1280  # pixels of the copied picture
 _FARTHEST = 4  # frames looked at between two sightings, beyond which no box is drawn between them
@@ -94,8 +94,8 @@ def write_annotated(
     path: Path,
     *,
     settings: Settings,
-    progress: Callable[[str, float], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> None:
     """Write an MP4 of the examined stretch: every frame at its exact time, with the tracks and the score drawn in.
 

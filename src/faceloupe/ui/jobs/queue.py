@@ -11,6 +11,7 @@ from typing import Protocol
 
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError
 from faceloupe.system import memory
+from faceloupe.types import Cancel, Progress
 
 _LOG = logging.getLogger(__name__)
 _WAITING, _WAITING_EACH = 64, 8  # jobs in the queue: of everyone, and of one owner
@@ -26,7 +27,7 @@ Clock = Callable[[], float]
 class Work(Protocol):
     """What a job does."""
 
-    def __call__(self, *, progress: Callable[[str, float], None], cancel: Callable[[], bool]) -> object:
+    def __call__(self, *, progress: Progress, cancel: Cancel) -> object:
         """Do it.
 
         Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from faceloupe.analysis.pipeline import Analyzer, Cancel, Progress, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
@@ -20,6 +20,7 @@ from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
+from faceloupe.types import Cancel, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 
 _COPIES = 8  # annotated copies that are kept
