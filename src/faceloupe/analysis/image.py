@@ -12,7 +12,7 @@ from faceloupe.report.build import Timing, build
 from faceloupe.report.drawing.overlays import Canvas
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import of_image, withheld
-from faceloupe.types import FaceFinding
+from faceloupe.types import FaceFinding, Picture
 
 
 def examine(
@@ -58,11 +58,19 @@ def examine(
         outcome=outcome,
         reason=reason,
         decisive=decisive,
-        notes=(*picture.notes, *_turns(findings)),
+        notes=(*picture.notes, *_behind(picture), *_turns(findings)),
+        embedded=picture.embedded,
         shown=picture.shown,
         timing=timing,
     )
     return Analysis(report, Canvas.of(picture.rgb), tuple(findings))
+
+
+def _behind(picture: Picture) -> list[str]:
+    return [
+        f"Behind the picture lies {piece.kind}: {piece.size:,} bytes from byte {piece.offset:,}; not analyzed."
+        for piece in picture.embedded
+    ]
 
 
 def _turns(faces: Sequence[FaceFinding]) -> list[str]:

@@ -15,7 +15,7 @@ from faceloupe.installation import git_checkout
 from faceloupe.models.record import ModelRecord
 from faceloupe.report import build_video
 from faceloupe.scoring.calibration import verbal_equivalent
-from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, Shown, TrackFinding, corners
+from faceloupe.types import AS_STORED, EmbeddedContent, Evidence, FaceFinding, Outcome, Shown, TrackFinding, corners
 
 SCHEMA_VERSION = "1"
 _LIBRARIES = {
@@ -160,6 +160,7 @@ def build(
     notes: Sequence[str],
     timing: Timing,
     shown: Shown = AS_STORED,
+    embedded: Sequence[EmbeddedContent] = (),
     seen: build_video.VideoAnalysis | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
@@ -171,6 +172,7 @@ def build(
         decisive: the face or the track whose score is the file's; None where nothing was scored.
         notes: what was done to the stored pixels before they were examined.
         shown: what was done to show the file as a viewer would.
+        embedded: what a picture file holds behind its picture.
         seen: what was looked at in a video; None for a still.
         now: creation time; the present where None.
 
@@ -184,7 +186,7 @@ def build(
         "created_utc": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "tool": tool(),
         "model": model(record, components),
-        "evidence": asdict(evidence) | {"notes": list(notes)},
+        "evidence": asdict(evidence) | {"notes": list(notes), "embedded": [asdict(piece) for piece in embedded]},
         "outcome": outcome.value,
         "reason": reason,
         "score": decisive.score if decisive else None,

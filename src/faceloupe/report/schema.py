@@ -125,11 +125,20 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     explanation_max: float
 
 
+class EmbeddedInfo(Struct, frozen=True, kw_only=True):
+    """Content behind the picture of a file, see ``types.EmbeddedContent``."""
+
+    kind: str
+    offset: Count
+    size: Count
+
+
 class Evidence(Struct, frozen=True, kw_only=True):
     """The file that was analyzed, see ``types.Evidence``.
 
     Attributes:
         notes: what was done to the stored pixels before they were examined, one sentence each.
+        embedded: what a picture file holds behind its picture.
     """
 
     name: str
@@ -143,6 +152,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     frame_rate: float | None
     frame_count: int | None
     notes: tuple[str, ...]
+    embedded: tuple[EmbeddedInfo, ...] = ()
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -341,11 +351,19 @@ class PersonInfo(Struct, frozen=True, kw_only=True):
 
     Attributes:
         similarity: of the least similar link, -1..1; 1 for a single track.
+        outcome: what the scored shots of the person say together; None in reports of versions that did not ask.
+        reason: of the outcome; empty where a single track was scored.
+        pooled: what the scored frames of all shots say together.
+        agreeing_tracks: ids of the tracks that the outcome rests on.
     """
 
     id: int
     tracks: tuple[int, ...]
     similarity: float = field(name="likeness")
+    outcome: Outcome | None = None
+    reason: str = ""
+    pooled: PooledScore | None = None
+    agreeing_tracks: tuple[int, ...] = ()
 
 
 class UnreadFrame(Struct, frozen=True, kw_only=True):
