@@ -178,6 +178,21 @@ AS_STORED = Shown()
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddedContent:
+    """Content that lies in a picture file besides its picture, and that viewers do not show.
+
+    Attributes:
+        kind: what it is, in words.
+        offset: where it starts, bytes from the start of the file.
+        size: bytes.
+    """
+
+    kind: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A decoded still, as a viewer shows it.
 
@@ -188,6 +203,7 @@ class Picture:
         unshown: the color treatment that a viewer may apply and that could not be applied here; empty where none is.
             No verdict can rest on these pixels.
         damage: what its data lacks; empty where nothing is known. No verdict ``authentic`` can rest on these pixels.
+        embedded: what else the file holds behind its picture.
     """
 
     rgb: np.ndarray
@@ -195,6 +211,7 @@ class Picture:
     shown: Shown = AS_STORED
     unshown: str = ""
     damage: str = ""
+    embedded: tuple[EmbeddedContent, ...] = ()
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:

@@ -11,7 +11,7 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import Decode, decode
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import of_image, withheld
-from faceloupe.types import FaceFinding
+from faceloupe.types import FaceFinding, Picture
 
 
 def examine(
@@ -57,11 +57,19 @@ def examine(
         reason,
         timing,
         decisive=decisive,
-        notes=(*picture.notes, *_turns(findings)),
+        notes=(*picture.notes, *_behind(picture), *_turns(findings)),
+        embedded=picture.embedded,
         shown=picture.shown,
         canvas=Canvas.of(picture.rgb),
         faces=tuple(findings),
     )
+
+
+def _behind(picture: Picture) -> list[str]:
+    return [
+        f"Behind the picture lies {piece.kind}: {piece.size:,} bytes from byte {piece.offset:,}; not analyzed."
+        for piece in picture.embedded
+    ]
 
 
 def _turns(faces: Sequence[FaceFinding]) -> list[str]:

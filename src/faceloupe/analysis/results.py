@@ -12,7 +12,17 @@ from faceloupe.faces.tracks import Person
 from faceloupe.media.sampling import Cut
 from faceloupe.media.video import VideoFacts
 from faceloupe.models.record import ComponentRecord, ModelRecord
-from faceloupe.types import AS_STORED, Evidence, FaceFinding, Outcome, PersonFinding, Segment, Shown, TrackFinding
+from faceloupe.types import (
+    AS_STORED,
+    EmbeddedContent,
+    Evidence,
+    FaceFinding,
+    Outcome,
+    PersonFinding,
+    Segment,
+    Shown,
+    TrackFinding,
+)
 
 DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
 
@@ -92,6 +102,7 @@ class Analysis:
         decisive: the face or the track whose score is the file's; None where nothing was scored.
         notes: what was done to the stored pixels before they were examined.
         shown: what was done to show the file as a viewer would.
+        embedded: what an image file holds behind its picture.
         canvas: of an image; None for a video, and where the file could not be decoded.
         faces: findings in an image, from the largest face to the smallest.
         tracks: findings in a video, in order of first appearance.
@@ -109,6 +120,7 @@ class Analysis:
     decisive: FaceFinding | TrackFinding | None = None
     notes: Sequence[str] = ()
     shown: Shown = AS_STORED
+    embedded: Sequence[EmbeddedContent] = ()
     canvas: Canvas | None = field(default=None, repr=False)
     faces: tuple[FaceFinding, ...] = ()
     tracks: tuple[TrackFinding, ...] = ()

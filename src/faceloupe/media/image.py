@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.Image import Transpose
 
 from faceloupe.errors import EvidenceError
-from faceloupe.media import boxes, jpeg, profiles
+from faceloupe.media import boxes, embedded, jpeg, profiles
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.formats import unreadable
 from faceloupe.types import Picture, Shown
@@ -138,6 +138,7 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
     Raises:
         EvidenceError: over the limit, several pictures in one file, or damaged.
     """
+    behind = embedded.find(content, found)
     unended = found == "JPEG" and jpeg.lacks_end(content)
     if unended:
         content = jpeg.ended(content)
@@ -186,7 +187,7 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
             f"The JPEG data is damaged: {damage}. Part of the picture may differ from what was recorded.": bool(damage),
         }
         said = tuple(text for text, holds in notes.items() if holds)
-        return Picture(np.asarray(rgb), said, shown, unshown=unshown, damage=damage)
+        return Picture(np.asarray(rgb), said, shown, unshown=unshown, damage=damage, embedded=behind)
 
 
 def shown_frame(image: Image.Image, content: bytes, found: str) -> tuple[np.ndarray, tuple[str, ...], Shown, str]:

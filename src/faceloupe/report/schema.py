@@ -124,11 +124,20 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     explanation_max: float
 
 
+class EmbeddedInfo(Struct, frozen=True, kw_only=True):
+    """Content behind the picture of a file, see ``types.EmbeddedContent``."""
+
+    kind: str
+    offset: Count
+    size: Count
+
+
 class Evidence(Struct, frozen=True, kw_only=True):
     """The file that was analyzed, see ``types.Evidence``.
 
     Attributes:
         notes: what was done to the stored pixels before they were examined, one sentence each.
+        embedded: what an image file holds behind its picture; not stated by reports of version 0.4.0.
     """
 
     name: str
@@ -142,6 +151,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     frame_rate: float | None
     frame_count: int | None
     notes: tuple[str, ...]
+    embedded: tuple[EmbeddedInfo, ...] | UnsetType = UNSET
 
 
 class Propositions(Struct, frozen=True, kw_only=True):

@@ -66,6 +66,7 @@ def _still(session: socket.socket, request: protocol.Message) -> None:
         "notes": picture.notes,
         "unshown": picture.unshown,
         "damage": picture.damage,
+        "embedded": [[piece.kind, piece.offset, piece.size] for piece in picture.embedded],
         "shown": asdict(picture.shown),
     }
     protocol.send(session, {"width": width, "height": height} | told)

@@ -47,6 +47,7 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
         width, height = (promised.number(side, least=1, most=max_pixels) for side in ("width", "height"))
         notes, shown = promised.texts("notes"), promised.shown()
         unshown, damage = promised.text("unshown"), promised.text("damage")
+        embedded = promised.embedded()
         if width * height > max_pixels:
             raise protocol.ProtocolError("too many pixels")
     except protocol.ProtocolError as problem:
@@ -63,4 +64,4 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
                 pixels = np.frombuffer(writable.read(), np.uint8)
     finally:
         os.close(shared)
-    return Picture(pixels.reshape(height, width, 3), notes, shown, unshown=unshown, damage=damage)
+    return Picture(pixels.reshape(height, width, 3), notes, shown, unshown=unshown, damage=damage, embedded=embedded)

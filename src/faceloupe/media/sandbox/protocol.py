@@ -15,13 +15,13 @@ import time
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from faceloupe.types import Shown
+from faceloupe.types import EmbeddedContent, Shown
 
 _HEAD = struct.Struct("!II")  # lengths of the JSON and of the raw bytes
 _MOST_JSON, _MOST_DESCRIPTORS = 1 << 20, 2
 _CHUNK = 1 << 18
 SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # mapping page by page, at first touch, is slow
-_LONGEST_TEXT = 2000
+_LONGEST_TEXT, _LARGEST_FILE = 2000, 2**40
 
 
 class ProtocolError(Exception):
@@ -90,6 +90,20 @@ class Message:
         if type(values) is not list:
             raise ProtocolError(f"{name} is not a list")
         return tuple(_text(value) for value in values)
+
+    def embedded(self) -> tuple[EmbeddedContent, ...]:
+        """What else a file holds behind its picture.
+
+        Raises:
+            ProtocolError: it is not stated.
+        """
+        rows = self.facts.get("embedded")
+        if type(rows) is not list or not all(type(row) is list and len(row) == 3 for row in rows):
+            raise ProtocolError("not the content behind a picture")
+        return tuple(
+            EmbeddedContent(_text(kind), _number(offset, 0, _LARGEST_FILE), _number(size, 1, _LARGEST_FILE))
+            for kind, offset, size in rows
+        )
 
     def shown(self) -> Shown:
         """What was done to show the file as a viewer would.

@@ -1,0 +1,123 @@
+"""What a picture file holds besides its picture: content that lies behind it, which viewers do not show."""
+
+import struct
+from collections.abc import Callable, Iterator
+
+from faceloupe.media.formats import jpeg_extent, sniff
+from faceloupe.types import EmbeddedContent
+
+_HEAD_SEARCHED = 1 << 17  # bytes of a picture in which its metadata is looked for
+_PROBED = 1 << 12  # bytes that tell the format of what lies there
+_MOST = 100  # pieces that are listed
+_MEDIA_STARTS = (b"\xff\xd8\xff", b"ftyp", b"\x89PNG\r\n\x1a\n")
+_FTYP_BEFORE = 4  # bytes of a box in front of its kind
+_PLAIN_PADDING = b"\x00\xff\n\r "
+
+
+def find(content: bytes, found: str) -> tuple[EmbeddedContent, ...]:
+    """List what lies behind the picture of a file, in the order of the bytes.
+
+    Args:
+        content: of the file.
+        found: the format that its first bytes show.
+    """
+    try:
+        end = _picture_end(content, found)
+    except (struct.error, IndexError):
+        return ()
+    if end is None or end >= len(content):
+        return ()
+    metadata = content[:_HEAD_SEARCHED]
+    return tuple(piece for _, piece in zip(range(_MOST), _pieces(content, end, metadata), strict=False))
+
+
+def _pieces(content: bytes, place: int, metadata: bytes) -> Iterator[EmbeddedContent]:
+    while place < len(content):
+        kind, end = _piece(content, place, metadata)
+        if kind is None:
+            starts = (content.find(start, place + 1) for start in _MEDIA_STARTS)
+            following = min(
+                (at - _FTYP_BEFORE * (content[at : at + 4] == b"ftyp") for at in starts if at >= 0),
+                default=len(content),
+            )
+            end = max(following, place + 1)
+            kind = "data of an unknown kind" if content[place:end].strip(_PLAIN_PADDING) else None
+        if kind is not None:
+            yield EmbeddedContent(kind, place, end - place)
+        place = end
+
+
+def _piece(content: bytes, place: int, metadata: bytes) -> tuple[str | None, int]:
+    """Kind and end of what starts there; None where that is not known."""
+    found = sniff(content[place : place + _PROBED])
+    if found in ("JPEG", "MJPEG"):
+        end, _ = jpeg_extent(content, place)
+        end = len(content) if end is None else end
+        own = content[place : min(end, place + _HEAD_SEARCHED)]
+        if b"hdrgm:" in own or b"HDRGainMap" in own or b"urn:iso:std:iso:ts:21496" in own:
+            return "a gain map (JPEG)", end
+        if b'Semantic="Depth"' in metadata or b"GDepth:" in metadata:
+            return "a picture or depth map (JPEG)", end
+        return "a further picture (JPEG)", end
+    if found in ("MP4", "QuickTime"):
+        motion = any(name in metadata for name in (b"MotionPhoto", b"MicroVideo", b"MotionPhoto_Data"))
+        return f"a video ({found}{'; motion photo' if motion else ''})", _boxes_end(content, place)
+    if found in ("PNG", "GIF", "WebP", "BMP"):
+        try:
+            end = _picture_end(content[place:], found)
+        except IndexError:  # it ends before its data does
+            end = None
+        return f"a further picture ({found})", len(content) if end is None else place + end
+    return (None, place) if found is None else (f"a file of the format {found}", len(content))
+
+
+def _boxes_end(content: bytes, place: int) -> int:
+    """The end of boxes that follow each other (ISO/IEC 14496-12)."""
+    while place + 8 <= len(content):
+        size = int.from_bytes(content[place : place + 4])
+        if size == 1 and place + 16 <= len(content):
+            size = int.from_bytes(content[place + 8 : place + 16])
+        if size < 8 or not content[place + 4 : place + 8].isalnum():
+            return place if size else len(content)
+        place += size
+    return min(place, len(content)) if place < len(content) + 8 else len(content)
+
+
+def _picture_end(content: bytes, found: str) -> int | None:
+    """The place behind the picture; None where it is not known."""
+    ends: dict[str, Callable[[bytes], int | None]] = {
+        "JPEG": lambda data: jpeg_extent(data)[0],
+        "PNG": _png_end,
+        "WebP": lambda data: 8 + (int.from_bytes(data[4:8], "little") + 1) // 2 * 2,
+        "BMP": lambda data: max(int.from_bytes(data[2:6], "little"), 54),
+        "GIF": _gif_end,
+        "HEIC": _heif_end,
+        "AVIF": _heif_end,
+    }
+    return ends[found](content) if found in ends else None
+
+
+def _png_end(content: bytes) -> int | None:
+    end = content.find(b"IEND")
+    return end + 8 if end >= 0 else None
+
+
+def _heif_end(content: bytes) -> int | None:
+    """Where another file of boxes begins, as the video of a motion photo does."""
+    at = content.find(b"ftyp", 8)
+    return at - _FTYP_BEFORE if at >= 0 else None
+
+
+def _gif_end(content: bytes) -> int | None:
+    place = 13 + (3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0)
+    while place < len(content):
+        if content[place] == 0x3B:
+            return place + 1
+        if content[place] == 0x2C:
+            place += 10 + (3 << ((content[place + 9] & 7) + 1) if content[place + 9] & 0x80 else 0) + 1
+        else:
+            place += 2
+        while content[place]:
+            place += 1 + content[place]
+        place += 1
+    return None
