@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-def apart(value: float, *bounds: float, decimals: int = 2) -> tuple[str, ...]:
+def format_distinct(value: float, *bounds: float, decimals: int = 2) -> tuple[str, ...]:
     """A value and its bounds as text, with as few decimals as show on which side of each bound the value lies."""
     texts: list[str] = []
     for places in range(decimals, 10):

@@ -108,7 +108,7 @@ def test_a_small_face_is_reported_with_what_it_would_need(analyzer, settings, tm
     canvas.save(tmp_path / "small.png")
     report = report_json(analyze(tmp_path / "small.png", analyzer))
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
-    assert "48 are needed" in report["reason"]
+    assert "at least 48 px are needed" in report["reason"]
     assert len(report["faces"]) == 1
 
 

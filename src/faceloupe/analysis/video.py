@@ -13,7 +13,7 @@ from faceloupe.analysis.prefetch import ahead
 from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.faces.quality import doubt
+from faceloupe.faces.quality import low_confidence_reason
 from faceloupe.faces.tracks import Person, Track, Tracker, link
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
@@ -289,11 +289,11 @@ def _consult(track: Track, followed: _Followed, scorer: FaceScorer, context: Run
 def _finding(
     track: Track, people: Sequence[Person], followed: _Followed, scorer: FaceScorer, context: RunContext
 ) -> TrackFinding:
-    sure = not doubt([observation.face.confidence for observation in followed.observations[track.id]])
+    sure = not low_confidence_reason([observation.face.confidence for observation in followed.observations[track.id]])
     consulted = _consult(track, followed, scorer, context) if sure else None
     observations, record = tuple(followed.observations[track.id]), scorer.record
     person = next(person.id for person in people if track.id in person.tracks)
-    if problem := doubt([observation.face.confidence for observation in observations]):
+    if problem := low_confidence_reason([observation.face.confidence for observation in observations]):
         observations = tuple(_unscored(observation, problem) for observation in observations)
     scored = [observation for observation in observations if observation.score is not None]
     if not scored:

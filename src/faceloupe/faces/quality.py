@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from faceloupe.models.contract import QualityGates
-from faceloupe.types import DetectedFace, FaceQuality, apart
+from faceloupe.types import DetectedFace, FaceQuality, format_distinct
 
 
 def sharpness(crop: np.ndarray) -> float:
@@ -24,13 +24,13 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
     sharp = sharpness(crop)
     problem = ""
     if face.confidence < gates.min_confidence:
-        found, needed = apart(face.confidence, gates.min_confidence)
+        found, needed = format_distinct(face.confidence, gates.min_confidence)
         problem = f"the detector is not sure that this is a face (confidence {found}; at least {needed} is needed)"
     elif face.size_px < gates.min_size_px:
-        found, needed = apart(face.size_px, gates.min_size_px, decimals=0)
+        found, needed = format_distinct(face.size_px, gates.min_size_px, decimals=0)
         problem = f"the face is {found} px wide; at least {needed} px are needed"
     elif sharp < gates.min_sharpness:
-        found, needed = apart(sharp, gates.min_sharpness, decimals=1)
+        found, needed = format_distinct(sharp, gates.min_sharpness, decimals=1)
         problem = f"the face is too blurred (sharpness {found}; at least {needed} is needed)"
     return FaceQuality(face.size_px, sharp, face.confidence, problem)
 
@@ -40,12 +40,12 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
 TRACK_CONFIDENCE = 0.985
 
 
-def doubt(confidences: Sequence[float]) -> str:
+def low_confidence_reason(confidences: Sequence[float]) -> str:
     """Why a track is held to be no face: its detector confidences, 0..1, are middling; empty where they are not."""
     found = median(confidences)
     if found >= TRACK_CONFIDENCE:
         return ""
-    shown, needed = apart(found, TRACK_CONFIDENCE, decimals=3)
+    shown, needed = format_distinct(found, TRACK_CONFIDENCE, decimals=3)
     frames = "1 frame" if len(confidences) == 1 else f"{len(confidences)} frames"
     return (
         f"the detector is not sure that this is a face (median confidence {shown} over {frames}; at least {needed} "

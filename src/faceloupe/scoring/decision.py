@@ -13,7 +13,7 @@ from faceloupe.types import (
     Pooled,
     PropositionFinding,
     TrackFinding,
-    apart,
+    format_distinct,
 )
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
@@ -44,7 +44,7 @@ def of_score(score: float, thresholds: ScoreBounds) -> tuple[Outcome, str]:
         score: calibrated P(manipulated), 0..1.
         thresholds: of the model record.
     """
-    shown, lower, upper = apart(score, thresholds.lower, thresholds.upper)
+    shown, lower, upper = format_distinct(score, thresholds.lower, thresholds.upper)
     if score >= thresholds.upper:
         return Outcome.MANIPULATED, f"supports manipulation: the score {shown} is at or above the threshold {upper}"
     if score <= thresholds.lower:
@@ -85,7 +85,7 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
     undecided = outcome not in (Outcome.MANIPULATED, Outcome.AUTHENTIC)
     if undecided or familiarity is None or not scope_limit or familiarity.distance <= scope_limit:
         return outcome, reason
-    shown, limit = apart(familiarity.distance, scope_limit, decimals=3)
+    shown, limit = format_distinct(familiarity.distance, scope_limit, decimals=3)
     return Outcome.INCONCLUSIVE, (
         f"inconclusive: the face is unlike those that this model was calibrated on (distance {shown}, limit {limit}; "
         f"the nearest known faces are those of {familiarity.nearest})"
@@ -169,7 +169,7 @@ def of_track(
     if outcome is Outcome.MANIPULATED or segment is None or segment.score < thresholds.upper:
         return outcome, reason, whole
     when = f"from {segment.first_s:.2f} s to {segment.last_s:.2f} s"
-    part, upper = apart(segment.score, thresholds.upper)
+    part, upper = format_distinct(segment.score, thresholds.upper)
     if segment.low >= thresholds.upper:
         return (
             Outcome.MANIPULATED,
@@ -284,7 +284,7 @@ def in_company(track: TrackFinding, person: PersonFinding, thresholds: ScoreBoun
         and len(person.tracks) >= _FEWEST_CONTRADICTED
         and lower_end(decisive, scored) < thresholds.upper
     ):
-        part, upper = apart(decisive.score, thresholds.upper)
+        part, upper = format_distinct(decisive.score, thresholds.upper)
         reason = (
             f"inconclusive: shot {track.shot} alone scores {part}, not surely above the threshold {upper} as one of "
             f"{scored} tracks; {person.reason.removeprefix('inconclusive: ')}; look closer there"

@@ -25,8 +25,8 @@ def test_rows_of_forked_workers_are_those_of_one_process(batch, tmp_path, settin
     alone = Analyzer.load(settings)
     for row in read(tmp_path / "out.csv"):
         report = analyze(Path(row["path"]), alone, explain=False).report
-        assert row["outcome"] == report["outcome"]
-        assert float(row["score"]) == pytest.approx(report["score"], abs=1e-6)
+        assert row["outcome"] == report.outcome
+        assert float(row["score"]) == pytest.approx(report.score, abs=1e-6)
 
 
 def test_loading_the_networks_starts_no_thread_so_that_forking_is_safe():

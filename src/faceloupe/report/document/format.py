@@ -7,7 +7,7 @@ from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.document.blocks import Style, Text, Verdict
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.report.schema import ScoreThresholds
-from faceloupe.types import Outcome, apart
+from faceloupe.types import Outcome, format_distinct
 
 NONE = "-"
 
@@ -33,7 +33,7 @@ def quoted(text: object) -> Text:
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """A number with thousands set apart; a dash for none."""
+    """A number with thousands set format_distinct; a dash for none."""
     if value is None:
         return NONE
     sign = "+" if signed else ""
@@ -52,7 +52,7 @@ def percent(share: float) -> str:
 
 def score_and_thresholds(score: float, thresholds: ScoreThresholds) -> tuple[str, str, str]:
     """A score and both thresholds, with as few decimals as show on which side of each it lies."""
-    score_text, lower, upper = apart(score, thresholds.lower, thresholds.upper)
+    score_text, lower, upper = format_distinct(score, thresholds.lower, thresholds.upper)
     return score_text, lower, upper
 
 
