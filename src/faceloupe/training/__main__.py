@@ -118,6 +118,7 @@ def _features(options: argparse.Namespace) -> None:
 
     chosen = settings.read_material()
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    stills = [still for still in stills if still.id not in chosen.excluded]
     encode, shape, sha256 = features.load_encoder(options.work / ENCODER)
     with features.FeatureStore(options.work / FEATURES, shape, sha256) as store:
         features.extract(
@@ -127,6 +128,7 @@ def _features(options: argparse.Namespace) -> None:
             store,
             encode,
             treatments=chosen.treatments,
+            view_caps=chosen.view_caps,
             tight_only=chosen.tight_only,
             report=report,
         )

@@ -144,6 +144,8 @@ class MaterialSettings:
         crops: sources whose pictures are tight crops of a face, see ``regions.make``.
         tight_only: sources without a wide view, see ``features.extract``.
         treatments: split -> treatments of its faces, see ``views.treat``.
+        view_caps: treatment -> how much of a source or a person is looked at under it; all where it is not named.
+        excluded: ids of pictures that are no photographs of a face: name cards, drawings, collages.
     """
 
     caps: Caps = field(default_factory=Caps)
@@ -151,6 +153,18 @@ class MaterialSettings:
     crops: tuple[str, ...] = ()
     tight_only: tuple[str, ...] = ()
     treatments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    view_caps: dict[str, Caps] = field(default_factory=dict)
+    excluded: tuple[str, ...] = ()
+
+
+def _caps(values: Any, place: str) -> Caps:
+    """Bounds from a mapping with ``default`` and ``of_source``."""
+    values = _mapping(values, place)
+    if unknown := set(values) - {"default", "of_source"}:
+        raise DatasetError(f"{place} has no setting named {', '.join(sorted(map(str, unknown)))}.")
+    default, of_source = (_mapping(values.get(name, {}), place) for name in ("default", "of_source"))
+    own = {source: _build(Cap, cap, f"{place}.of_source.{source}") for source, cap in of_source.items()}
+    return Caps(_build(Cap, default, f"{place}.default"), own)
 
 
 def parse_material(values: Any) -> MaterialSettings:
@@ -160,22 +174,17 @@ def parse_material(values: Any) -> MaterialSettings:
         DatasetError: a key or a split is unknown, or a value is of the wrong kind.
     """
     place = "material"
-    caps = _mapping(values, place).get("caps", {})
-    default, of_source = (_mapping(caps, f"{place}.caps").get(name, {}) for name in ("default", "of_source"))
-    if unknown := set(caps) - {"default", "of_source"}:
-        raise DatasetError(f"{place}.caps has no setting named {', '.join(sorted(map(str, unknown)))}.")
-    own = {
-        source: _build(Cap, cap, f"{place}.caps.of_source.{source}")
-        for source, cap in _mapping(of_source, f"{place}.caps.of_source").items()
-    }
+    values = _mapping(values, place)
     treatments = _mapping(values.get("treatments", {}), f"{place}.treatments")
     if unknown := set(treatments) - set(SPLITS):
         raise DatasetError(f"{place}.treatments has no split named {', '.join(sorted(map(str, unknown)))}.")
-    parts = {
-        "caps": Caps(_build(Cap, default, f"{place}.caps.default"), own),
+    view_caps = _mapping(values.get("view_caps", {}), f"{place}.view_caps")
+    parts: dict[str, Any] = {
+        "caps": _caps(values.get("caps", {}), f"{place}.caps"),
+        "view_caps": {name: _caps(caps, f"{place}.view_caps.{name}") for name, caps in view_caps.items()},
         "treatments": {split: _names(some, f"{place}.treatments.{split}") for split, some in treatments.items()},
     }
-    for name in ("crops", "tight_only"):
+    for name in ("crops", "tight_only", "excluded"):
         parts[name] = _names(values.get(name, []), f"{place}.{name}")
     return _build(MaterialSettings, values | parts, place)
 
