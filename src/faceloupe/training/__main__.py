@@ -2,6 +2,7 @@
 
     ingest -> prepare -> train -> calibrate -> evaluate -> register
     snapshots -> gather -> regions -> features, and encoder: the large material, as the expert's encoder sees it
+    corelogits -> heads: the core's answers to it, and the expert's heads with their fusion
 
 ``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
 """
@@ -15,7 +16,7 @@ from faceloupe.errors import FaceLoupeError
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
-ENCODER, FEATURES, SHEETS = "encoder.safetensors", "features", "sheets"
+ENCODER, FEATURES, SHEETS, EXPERT = "encoder.safetensors", "features", "sheets", "expert"
 CARD = Path("docs/model-card.md")
 EXPERT_CARD = Path("docs/expert/card.md")
 
@@ -133,6 +134,42 @@ def _features(options: argparse.Namespace) -> None:
             report=report,
         )
         print(f"{len(store):,} views in {options.work / FEATURES}")
+
+
+def _core_logits(options: argparse.Namespace) -> None:
+    from faceloupe.models.records import find_record
+    from faceloupe.models.weights import load_network
+    from faceloupe.scoring.scorer import NetworkScorer
+    from faceloupe.training import core_logits, features, material, regions
+
+    def report(done: int, of: int) -> None:
+        if done % 1000 < 16 or done == of:
+            print(f"{done} of {of} views", flush=True)
+
+    record = find_record(options.registry or options.work / REGISTRY, QUICK_MODEL)
+    scorer = NetworkScorer(load_network(record, options.registry or options.work / REGISTRY), record.input)
+    cache = features.read(options.work / FEATURES)
+    seen = [(name, view.partition("/")[2]) for name, view in zip(cache.ids.tolist(), cache.views.tolist())]
+    wanted = core_logits.tasks(material.read_manifest(options.work / MATERIAL, material.SPLITS), seen)
+    found = regions.read(options.work)
+    core_logits.score(wanted, found, options.work, scorer=scorer, model=record.id, report=report)
+
+
+def _heads(options: argparse.Namespace) -> None:
+    from faceloupe.training import expert_stage, material, plans, settings
+
+    chosen, excluded = plans.read_expert(), settings.read_material().excluded
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    stills = [still for still in stills if still.id not in excluded]
+    expert_stage.make(
+        expert_stage.read(options.work, stills, QUICK_MODEL, chosen),
+        chosen,
+        registry=options.registry or options.work / REGISTRY,
+        encoder=options.work / ENCODER,
+        target=options.work / EXPERT,
+        tables=options.card.parent,
+        report=lambda line: print(line, flush=True),
+    )
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -331,6 +368,13 @@ def _add_large_material(stages: argparse._SubParsersAction, material: argparse.A
     encoder.set_defaults(run=_encoder)
     features = stages.add_parser("features", help="compute the encoder's features of every view")
     features.set_defaults(run=_features)
+    judging = argparse.ArgumentParser(add_help=False)
+    judging.add_argument("--registry", type=Path, help="folder with the core (default: that of calibrate)")
+    core = stages.add_parser("corelogits", parents=[judging], help="what the core says of the same views")
+    core.set_defaults(run=_core_logits)
+    heads = stages.add_parser("heads", parents=[judging], help="fit and judge the expert's heads, and their fusion")
+    heads.add_argument("--card", type=Path, default=EXPERT_CARD, help="the tables by source go beside this card")
+    heads.set_defaults(run=_heads)
 
 
 def main(arguments: list[str] | None = None) -> int:

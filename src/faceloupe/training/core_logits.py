@@ -49,6 +49,7 @@ def score(
     wanted: Iterable[Task],
     found: Mapping[str, Region],
     work: Path,
+    *,
     scorer: Scorer,
     model: str,
     report: Callable[[int, int], None] = lambda done, of: None,

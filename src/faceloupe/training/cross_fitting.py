@@ -5,61 +5,19 @@ it is. So every look gets two answers: of a head that never saw its family, and 
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from faceloupe.errors import DatasetError
-from faceloupe.training import data, heads
+from faceloupe.training import heads
 from faceloupe.training.fusing import hash_fold
-from faceloupe.training.heads import Fitted, HeadSettings, Projection
-from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
+from faceloupe.training.heads import Fitted, Projection
+from faceloupe.training.looks import NOT_SEEN, Looks
+from faceloupe.training.plans import TRAINED_ON, HeadPlan
 
-TRAINED_ON = ("as-is", "heavy-1")  # treatments
 FAMILY_FOLDS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class HeadPlan:
-    """What a head is for, and what it learns from.
-
-    Attributes:
-        name: in the id of its record.
-        crop: of ``views.CROPS``.
-        kind: of the manipulated faces, ``GENERATED`` or ``CHANGED``.
-        context: it speaks of faces with at least the first, and less than the second context.
-        learns_from: the same of the faces that it is trained on.
-        settings: of the fit.
-    """
-
-    name: str
-    crop: str
-    kind: str
-    context: tuple[float, float] = (0.0, math.inf)
-    learns_from: tuple[float, float] = (0.0, math.inf)
-    settings: HeadSettings = field(default_factory=HeadSettings)
-
-    def rows(self, looks: Looks) -> np.ndarray:
-        """(N,) int rows of the features that the head reads of each look; ``NOT_SEEN`` where it has no such view."""
-        return looks.wide if self.crop == "wide" else looks.tight
-
-    def speaks(self, looks: Looks) -> np.ndarray:
-        """(N,) bool: looks that the head has an answer to."""
-        low, high = self.context
-        return (self.rows(looks) != NOT_SEEN) & (looks.context >= low) & (looks.context < high)
-
-    def training(self, looks: Looks) -> np.ndarray:
-        """(N,) bool: looks that the head may be trained on."""
-        low, high = self.learns_from
-        return (
-            (self.rows(looks) != NOT_SEEN)
-            & np.isin(looks.kinds, (PHOTO, self.kind))
-            & np.isin(looks.treatments, TRAINED_ON)
-            & np.isin(looks.splits, data.SPLITS)
-            & (looks.context >= low)
-            & (looks.context < high)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +27,13 @@ class Answers:
     Attributes:
         unseen: (N,) float64 logits of heads that saw no picture of the look's family.
         strangers: (N,) float64 logits of heads that saw no picture of the look's unit.
-        final: (N,) float64 logits of the head that is shipped: an honest answer for the split ``cross`` alone.
-        head: that head.
+        head: the one that is shipped; it saw all training looks, and is judged on none of them.
         projection: that it was fitted in.
         training: (N,) bool, looks it was trained on.
     """
 
     unseen: np.ndarray
     strangers: np.ndarray
-    final: np.ndarray
     head: Fitted
     projection: Projection
     training: np.ndarray
@@ -102,17 +58,10 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
         raise DatasetError(f"The head {plan.name} needs photographs and {plan.kind} faces to learn from.")
     clean = training & (looks.treatments == TRAINED_ON[0])
     projection = Projection.of(_Indexed(values, rows[clean]), plan.settings)
-    seen = np.flatnonzero(rows != NOT_SEEN)
-    inputs = torch.full((len(looks), projection.basis.shape[1]), math.nan)
-    inputs[torch.from_numpy(seen)] = projection.of_faces(_Indexed(values, rows[seen]))
-    return _answers(plan.settings, looks, inputs, training, projection)
+    inputs = _inputs(plan, projection, looks, values)
 
-
-def _answers(
-    settings: HeadSettings, looks: Looks, inputs: torch.Tensor, training: np.ndarray, projection: Projection
-) -> Answers:
     def fitted(kept: np.ndarray) -> Fitted:
-        return heads.fit(inputs[torch.from_numpy(kept)], looks.labels[kept], looks.sources[kept], settings)
+        return heads.fit(inputs[torch.from_numpy(kept)], looks.labels[kept], looks.sources[kept], plan.settings)
 
     answers: dict[str, np.ndarray] = {}
     people = np.array([hash_fold(unit) for unit in looks.units])
@@ -121,8 +70,21 @@ def _answers(
         for number in np.unique(folds):
             outside = folds == number
             answers[name][outside] = fitted(training & ~outside)(inputs[torch.from_numpy(outside)])
-    head = fitted(training)
-    return Answers(answers["unseen"], answers["strangers"], head(inputs), head, projection, training)
+    return Answers(answers["unseen"], answers["strangers"], fitted(training), projection, training)
+
+
+def ask(plan: HeadPlan, answers: Answers, looks: Looks, values: np.ndarray) -> np.ndarray:
+    """(N,) float64 logits of the shipped head; nan where it has no view. Honest for looks that it never saw alone."""
+    return answers.head(_inputs(plan, answers.projection, looks, values))
+
+
+def _inputs(plan: HeadPlan, projection: Projection, looks: Looks, values: np.ndarray) -> torch.Tensor:
+    """(N, K) float32 projected features; nan where there is no view."""
+    rows = plan.rows(looks)
+    seen = np.flatnonzero(rows != NOT_SEEN)
+    inputs = torch.full((len(looks), projection.basis.shape[1]), math.nan)
+    inputs[torch.from_numpy(seen)] = projection.of_faces(_Indexed(values, rows[seen]))
+    return inputs
 
 
 @dataclass(frozen=True, slots=True)
