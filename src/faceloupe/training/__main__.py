@@ -18,7 +18,7 @@ ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # i
 MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
 ENCODER, FEATURES, SHEETS, EXPERT = "encoder.safetensors", "features", "sheets", "expert"
 CARD = Path("docs/model-card.md")
-EXPERT_CARD = Path("docs/expert/card.md")
+EXPERT_DOCS = Path("docs/expert")
 
 
 def _ingest(options: argparse.Namespace) -> None:
@@ -167,7 +167,7 @@ def _heads(options: argparse.Namespace) -> None:
         registry=options.registry or options.work / REGISTRY,
         encoder=options.work / ENCODER,
         target=options.work / EXPERT,
-        tables=options.card.parent,
+        docs=options.docs,
         report=lambda line: print(line, flush=True),
     )
 
@@ -238,15 +238,16 @@ def _expert_card(options: argparse.Namespace) -> None:
 
     fusion = find_record(options.weights)
     records = [fusion, *members_of(fusion, options.weights)]
-    expert_card.write(records, options.card.with_name(expert_card.HELD_OUT), options.card)
-    print(f"wrote {options.card}")
+    print(f"wrote {expert_card.write(records, options.docs)}")
 
 
 def _register(options: argparse.Namespace) -> None:
     from faceloupe.models.records import EVALUATION
     from faceloupe.training import register
 
-    for line in register.register(options.work / REGISTRY, options.work / EVALUATION, options.weights):
+    for line in register.register(
+        options.work / REGISTRY, options.work / EVALUATION, options.weights, expert=options.work / EXPERT
+    ):
         print(line)
 
 
@@ -320,7 +321,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
     expert = stages.add_parser("expertcard", help="write the card of the default fusion from its records")
     expert.add_argument("--weights", type=Path, default=weights_folder(), help="folder of records")
-    expert.add_argument("--card", type=Path, default=EXPERT_CARD, help="where the card goes")
+    expert.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the card and its tables by source")
     expert.set_defaults(run=_expert_card)
     register = stages.add_parser("register", help="put records, weights and evaluation where the app looks")
     register.add_argument("--weights", type=Path, default=weights_folder(), help="folder of the model registry")
@@ -373,7 +374,7 @@ def _add_large_material(stages: argparse._SubParsersAction, material: argparse.A
     core = stages.add_parser("corelogits", parents=[judging], help="what the core says of the same views")
     core.set_defaults(run=_core_logits)
     heads = stages.add_parser("heads", parents=[judging], help="fit and judge the expert's heads, and their fusion")
-    heads.add_argument("--card", type=Path, default=EXPERT_CARD, help="the tables by source go beside this card")
+    heads.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the card and its tables by source")
     heads.set_defaults(run=_heads)
 
 

@@ -22,7 +22,7 @@ FAMILY_FOLDS = 12
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the heads of a plan say of N looks; nan where the plan has no view of a look.
+    """What the heads of a plan say of N looks; nan where there is no view of a look, or no head that could judge it.
 
     Attributes:
         unseen: (N,) float64 logits of heads that saw no picture of the look's family.
@@ -69,7 +69,8 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
         answers[name] = np.full(len(looks), math.nan)
         for number in np.unique(folds):
             outside = folds == number
-            answers[name][outside] = fitted(training & ~outside)(inputs[torch.from_numpy(outside)])
+            if len(set(looks.labels[training & ~outside].tolist())) == 2:
+                answers[name][outside] = fitted(training & ~outside)(inputs[torch.from_numpy(outside)])
     return Answers(answers["unseen"], answers["strangers"], fitted(training), projection, training)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from faceloupe.scoring.preprocess import InputContract
 from faceloupe.scoring.scorer import HeadScorer, JointScorer, Member, NetworkScorer, Scorer, join
 from faceloupe.training import (
     cross_fitting,
+    expert_card,
     expert_records,
     expert_tables,
     features,
@@ -30,6 +31,7 @@ from faceloupe.training import (
 )
 from faceloupe.training.core_logits import fresh_to_the_core
 from faceloupe.training.cross_fitting import Answers
+from faceloupe.training.expert_card import HELD_OUT, LEFT_OUT, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
 from faceloupe.training.expert_tables import SourceRow, Verdicts
 from faceloupe.training.features import Features
@@ -51,7 +53,6 @@ SCOPE_QUANTILE = 0.99  # of the faces of families left out: the others get no ve
 PEAKS = 40  # heatmaps that are looked at for the upper end of their color scale
 PEAK_QUANTILE = 0.75
 TIERS = (CLEAN, "768", "512")
-LEFT_OUT, TIERS_FILE, HELD_OUT = "left-out.csv", "tiers.csv", "held-out.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def make(
     registry: Path,
     encoder: Path,
     target: Path,
-    tables: Path,
+    docs: Path,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[ModelRecord]:
     """Fit, judge and write the heads and the fusions.
@@ -105,7 +106,7 @@ def make(
         registry: folder with the record and the weights of the core.
         encoder: its file.
         target: folder that the records and the heads are written to, all or none.
-        tables: folder of the tables by source.
+        docs: folder of the card and its tables by source.
         report: called with lines on what was done.
 
     Returns:
@@ -118,8 +119,12 @@ def make(
     held_out = everyone.where(everyone.splits == material.HELD_OUT)
     seen = everyone.where(everyone.splits != material.HELD_OUT)
     material.refuse_held_out(found.stills[name].entry for name in np.unique(seen.ids))
-    answers = []
+    plans = tuple(plan for plan in settings.plans if plan.can_learn(seen))
     for plan in settings.plans:
+        if plan not in plans:
+            report(f"{plan.name}: left out, as there are no faces of both classes to learn from")
+    settings, answers = replace(settings, plans=plans), []
+    for plan in plans:
         answers.append(cross_fitting.cross_fit(plan, seen, found.cache.values))
         report(f"{plan.name}: fitted on {int(answers[-1].training.sum()):,} views")
     judged = expert_records.evidence(seen, settings.plans, answers, found.core_families)
@@ -140,9 +145,10 @@ def make(
     (partial / COMPONENTS / f"{component.id}.json").write_text(component.to_json(), encoding="utf-8")
     said = _Said(core, records, fusions[0])
     left_out, in_tiers = said.of_left_out(seen, settings.plans, answers, found.core_families)
-    expert_tables.write(left_out, tables / LEFT_OUT)
-    expert_tables.write(in_tiers, tables / TIERS_FILE)
-    expert_tables.write(said.of_held_out(held_out, settings.plans, answers, found.cache.values), tables / HELD_OUT)
+    expert_tables.write(left_out, docs / LEFT_OUT)
+    expert_tables.write(in_tiers, docs / TIERS_FILE)
+    expert_tables.write(said.of_held_out(held_out, settings.plans, answers, found.cache.values), docs / HELD_OUT)
+    expert_card.write([fusions[0], core, *records], docs)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
     return [*records, *fusions]

@@ -47,6 +47,10 @@ class HeadPlan:
         low, high = self.context
         return (self.rows(looks) != NOT_SEEN) & (looks.context >= low) & (looks.context < high)
 
+    def can_learn(self, looks: Looks) -> bool:
+        """Whether there are faces of both classes to train the head on."""
+        return set(looks.labels[self.training(looks)].tolist()) == {0, 1}
+
     def training(self, looks: Looks) -> np.ndarray:
         """(N,) bool: looks that the head may be trained on."""
         low, high = self.learns_from
