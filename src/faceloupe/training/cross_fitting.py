@@ -14,7 +14,7 @@ from faceloupe.errors import DatasetError
 from faceloupe.training import heads
 from faceloupe.training.fusing import hash_fold
 from faceloupe.training.heads import Fitted, Projection
-from faceloupe.training.looks import NOT_SEEN, Looks
+from faceloupe.training.looks import CHANGED, NOT_SEEN, PHOTO, Looks
 from faceloupe.training.plans import TRAINED_ON, HeadPlan
 
 FAMILY_FOLDS = 12
@@ -37,6 +37,12 @@ class Answers:
     head: Fitted
     projection: Projection
     training: np.ndarray
+
+    def judges_both(self, plan: HeadPlan, looks: Looks) -> bool:
+        """Whether looks of both classes were judged as ``expert_records.evidence`` asks for it."""
+        photo, kind = (plan.speaks(looks) & (looks.kinds == name) for name in (PHOTO, plan.kind))
+        answers = self.strangers if plan.kind == CHANGED else self.unseen
+        return bool(np.isfinite(self.unseen[photo]).any() and np.isfinite(answers[kind]).any())
 
 
 def family_fold(families: np.ndarray) -> np.ndarray:

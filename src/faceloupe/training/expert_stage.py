@@ -50,7 +50,7 @@ _COMPONENT_ORIGIN = (
 )
 KNOWN = 3000  # faces that a head remembers, to tell how far another one lies from them
 SCOPE_QUANTILE = 0.99  # of the faces of families left out: the others get no verdict
-PEAKS = 40  # heatmaps that are looked at for the upper end of their color scale
+PEAKS = 16  # heatmaps that are looked at for the upper end of their color scale
 PEAK_QUANTILE = 0.75
 TIERS = (CLEAN, "768", "512")
 
@@ -119,14 +119,9 @@ def make(
     held_out = everyone.where(everyone.splits == material.HELD_OUT)
     seen = everyone.where(everyone.splits != material.HELD_OUT)
     material.refuse_held_out(found.stills[name].entry for name in np.unique(seen.ids))
-    plans = tuple(plan for plan in settings.plans if plan.can_learn(seen))
-    for plan in settings.plans:
-        if plan not in plans:
-            report(f"{plan.name}: left out, as there are no faces of both classes to learn from")
-    settings, answers = replace(settings, plans=plans), []
-    for plan in plans:
-        answers.append(cross_fitting.cross_fit(plan, seen, found.cache.values))
-        report(f"{plan.name}: fitted on {int(answers[-1].training.sum()):,} views")
+    fits = [(plan, _fit(plan, seen, found.cache.values, report)) for plan in settings.plans]
+    settings = replace(settings, plans=tuple(plan for plan, answer in fits if answer))
+    answers = [answer for _, answer in fits if answer]
     judged = expert_records.evidence(seen, settings.plans, answers, found.core_families)
     core = find_record(registry, QUICK_MODEL)
     partial = target.with_suffix(".partial")
@@ -152,6 +147,17 @@ def make(
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
     return [*records, *fusions]
+
+
+def _fit(plan: HeadPlan, seen: Looks, values: np.ndarray, report: Callable[[str], None]) -> Answers | None:
+    """Fit a plan's heads and have them judge; None where the material holds too few kinds of faces for that."""
+    if plan.can_learn(seen):
+        answer = cross_fitting.cross_fit(plan, seen, values)
+        if answer.judges_both(plan, seen):
+            report(f"{plan.name}: fitted on {int(answer.training.sum()):,} views")
+            return answer
+    report(f"{plan.name}: left out, as there are too few sources of both classes")
+    return None
 
 
 def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers]) -> float:
@@ -336,10 +342,11 @@ class _Said:
         """Rows by source of what the error rates count, and rows by tier of the faces that have all tiers."""
         judged = expert_records.evidence(seen, plans, answers, core_families).counted()
         left_out = expert_tables.by_source(self._verdicts(seen, judged), expert_tables.VIEW_NAMES[CLEAN])
-        by_tier = [set(seen.ids[seen.treatments == tier].tolist()) for tier in TIERS]
+        made = [tier for tier in TIERS if (seen.treatments == tier).any()]
+        by_tier = [set(seen.ids[seen.treatments == tier].tolist()) for tier in made]
         common = np.isin(seen.ids, sorted(set.intersection(*by_tier)))
         verdicts = []
-        for tier in TIERS:
+        for tier in made:
             judged = expert_records.evidence(seen, plans, answers, core_families, (tier,)).counted()
             verdicts.append((tier, self._verdicts(seen, judged.where(common[judged.index]))))
         return left_out, expert_tables.tiers(verdicts)
