@@ -12,7 +12,7 @@ import torch
 
 from faceloupe.errors import DatasetError
 from faceloupe.training import heads
-from faceloupe.training.fusing import hash_fold
+from faceloupe.training.fusing import FOLDS, hash_fold
 from faceloupe.training.heads import Fitted, Projection
 from faceloupe.training.looks import CHANGED, NOT_SEEN, PHOTO, Looks
 from faceloupe.training.plans import TRAINED_ON, HeadPlan
@@ -70,7 +70,8 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
         return heads.fit(inputs[torch.from_numpy(kept)], looks.labels[kept], looks.sources[kept], plan.settings)
 
     answers: dict[str, np.ndarray] = {}
-    people = np.array([hash_fold(unit) for unit in looks.units])
+    # Pictures without a group may show people that others show as well; the splits keep people apart.
+    people = np.where(looks.splits == "val", FOLDS, [hash_fold(unit) for unit in looks.units])
     for name, folds in (("unseen", family_fold(looks.families)), ("strangers", people)):
         answers[name] = np.full(len(looks), math.nan)
         for number in np.unique(folds):

@@ -50,13 +50,13 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             ),
             _weights(fusion),
             "Rates of the fusion and its heads are of photographs and generated faces of sources that no head of "
-            "their fold was trained on, nor the core (where it was, it is not asked), and of swapped, reenacted and "
-            "composed faces of kinds that were trained on, of other people. Those of the core are of its own "
-            "validation faces.",
+            "their fold was trained on, nor the core (where it was, it is not asked), and of collections of swapped, "
+            "reenacted and composed faces with their originals, judged by heads that saw other people of them. Those "
+            "of the core are of its own validation faces.",
             "## Sources left out of training",
-            "Each judged by heads that saw no picture of its family; changed faces by heads that saw other people of "
-            "their kind. AUC is against all faces of the other class, their sources weighing alike. Cost is the "
-            "class's half of Cllr, in bits: 0 is perfect, 1 says nothing. Photographs first, those with the most "
+            "Each judged by heads that saw no picture of its family; collections of changed faces by heads that saw "
+            "other people of them. AUC is against all faces of the other class, their sources weighing alike. Cost is "
+            "the class's half of Cllr, in bits: 0 is perfect, 1 says nothing. Photographs first, those with the most "
             "false alarms on top.",
             _table(docs / LEFT_OUT, by_errors=True),
             "## As it is, and degraded twice",

@@ -1,8 +1,9 @@
 """From looks to the records of the expert: its heads, and the fusions that weigh them beside the core.
 
 What an examiner brings is of a collection that nobody here has seen, so every number rests on heads that saw no picture
-of a face's family. Two exceptions, both said in the records: faces changed in part are judged by heads that saw other
-people of their kind, and the core, which is trained elsewhere, is not asked about families that it was trained on.
+of a face's family. Two exceptions, both said in the records: collections of swaps, their originals included, are judged
+by heads that saw other people of them, and the core, which is trained elsewhere, is not asked about families that it
+was trained on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -84,17 +85,17 @@ def evidence(
     judged = np.isin(looks.treatments, treatments)
     known_to_core = np.isin(looks.families, sorted(core_families))
     fresh = np.isfinite(looks.core)
-    changed = looks.kinds == CHANGED
-    new_family = judged & ~changed & (known_to_core | fresh)
-    changed_stranger = judged & changed & fresh
-    known_stranger = judged & ~changed & fresh
+    swaps = np.isin(looks.families, np.unique(looks.families[looks.kinds == CHANGED]))
+    new_family = judged & ~swaps & (known_to_core | fresh)
+    swap_stranger = judged & swaps & fresh
+    known_stranger = judged & ~swaps & fresh
     speaks = np.stack([plan.speaks(looks) for plan in plans], axis=1)
     of_unseen = np.stack([answer.unseen for answer in answers], axis=1)
     of_strangers = np.stack([answer.strangers for answer in answers], axis=1)
     parts = []
     for chosen, by_family, counted in (
         (new_family, True, True),
-        (changed_stranger, False, True),
+        (swap_stranger, False, True),
         (known_stranger, False, False),
     ):
         index = np.flatnonzero(chosen)
