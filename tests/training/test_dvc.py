@@ -150,7 +150,7 @@ def test_every_parameter_that_a_stage_names_exists(profile):
 
 
 def test_what_git_carries_is_neither_cached_nor_removed_first():
-    carried = ("weights", "docs/model-card", "docs/model-card.md", "docs/robustness.md")
+    carried = ("weights", "docs/expert", "docs/model-card", "docs/model-card.md", "docs/robustness.md")
     listed = [one for stage in stages(ROOT).values() for one in stage["outs"]]
     options = {path: one[path] for one in listed if isinstance(one, dict) for path in one if path in carried}
     assert options == {path: {"cache": False, "persist": True} for path in carried}

@@ -2,6 +2,7 @@
 
     ingest -> prepare -> train -> calibrate -> evaluate -> register
     snapshots -> gather -> regions -> features, and encoder: the large material, as the expert's encoder sees it
+    corelogits -> heads: the core's answers to it, and the expert's heads with their fusion
 
 ``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
 """
@@ -16,9 +17,9 @@ from faceloupe.system.files import replacing
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
-ENCODER, FEATURES, SHEETS = "encoder.safetensors", "features", "sheets"
+ENCODER, FEATURES, SHEETS, EXPERT = "encoder.safetensors", "features", "sheets", "expert"
 CARD = Path("docs/model-card.md")
-EXPERT_CARD = Path("docs/expert/card.md")
+EXPERT_DOCS = Path("docs/expert")
 
 
 def _ingest(options: argparse.Namespace) -> None:
@@ -119,6 +120,7 @@ def _features(options: argparse.Namespace) -> None:
 
     chosen = settings.read_material()
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    stills = [still for still in stills if still.id not in chosen.excluded]
     encode, shape, sha256 = features.load_encoder(options.work / ENCODER)
     with features.FeatureStore(options.work / FEATURES, shape, sha256) as store:
         features.extract(
@@ -128,10 +130,47 @@ def _features(options: argparse.Namespace) -> None:
             store,
             encode,
             treatments=chosen.treatments,
+            view_caps=chosen.view_caps,
             tight_only=chosen.tight_only,
             report=report,
         )
         print(f"{len(store):,} views in {options.work / FEATURES}")
+
+
+def _core_logits(options: argparse.Namespace) -> None:
+    from faceloupe.models.record import find_record
+    from faceloupe.models.weights import load_network
+    from faceloupe.scoring.single import NetworkScorer
+    from faceloupe.training import core_logits, features, material, regions
+
+    def report(done: int, of: int) -> None:
+        if done % 1000 < 16 or done == of:
+            print(f"{done} of {of} views", flush=True)
+
+    record = find_record(options.registry or options.work / REGISTRY, QUICK_MODEL)
+    scorer = NetworkScorer(load_network(record, options.registry or options.work / REGISTRY), record.input)
+    cache = features.read(options.work / FEATURES)
+    seen = [(name, view.partition("/")[2]) for name, view in zip(cache.ids.tolist(), cache.views.tolist())]
+    wanted = core_logits.tasks(material.read_manifest(options.work / MATERIAL, material.SPLITS), seen)
+    found = regions.read(options.work)
+    core_logits.score(wanted, found, options.work, scorer=scorer, model=record.id, report=report)
+
+
+def _heads(options: argparse.Namespace) -> None:
+    from faceloupe.training import expert_stage, material, plans, settings
+
+    chosen, excluded = plans.read_expert(), settings.read_material().excluded
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    stills = [still for still in stills if still.id not in excluded]
+    expert_stage.make(
+        expert_stage.read(options.work, stills, QUICK_MODEL, chosen),
+        chosen,
+        registry=options.registry or options.work / REGISTRY,
+        encoder=options.work / ENCODER,
+        target=options.work / EXPERT,
+        docs=options.docs,
+        report=lambda line: print(line, flush=True),
+    )
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -199,15 +238,16 @@ def _expert_card(options: argparse.Namespace) -> None:
 
     fusion = find_record(options.weights)
     records = [fusion, *members_of(fusion, options.weights)]
-    expert_card.write(records, options.card.with_name(expert_card.HELD_OUT), options.card)
-    print(f"wrote {options.card}")
+    print(f"wrote {expert_card.write(records, options.docs)}")
 
 
 def _register(options: argparse.Namespace) -> None:
     from faceloupe.models.record import EVALUATION
     from faceloupe.training import register
 
-    for line in register.register(options.work / REGISTRY, options.work / EVALUATION, options.weights):
+    for line in register.register(
+        options.work / REGISTRY, options.work / EVALUATION, options.weights, expert=options.work / EXPERT
+    ):
         print(line)
 
 
@@ -281,7 +321,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
     expert = stages.add_parser("expertcard", help="write the card of the default fusion from its records")
     expert.add_argument("--weights", type=Path, default=weights_folder(), help="folder of records")
-    expert.add_argument("--card", type=Path, default=EXPERT_CARD, help="where the card goes")
+    expert.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the card and its tables by source")
     expert.set_defaults(run=_expert_card)
     register = stages.add_parser("register", help="put records, weights and evaluation where the app looks")
     register.add_argument("--weights", type=Path, default=weights_folder(), help="folder of the model registry")
@@ -329,6 +369,13 @@ def _add_large_material(stages: argparse._SubParsersAction, material: argparse.A
     encoder.set_defaults(run=_encoder)
     features = stages.add_parser("features", help="compute the encoder's features of every view")
     features.set_defaults(run=_features)
+    judging = argparse.ArgumentParser(add_help=False)
+    judging.add_argument("--registry", type=Path, help="folder with the core (default: that of calibrate)")
+    core = stages.add_parser("corelogits", parents=[judging], help="what the core says of the same views")
+    core.set_defaults(run=_core_logits)
+    heads = stages.add_parser("heads", parents=[judging], help="fit and judge the expert's heads, and their fusion")
+    heads.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the card and its tables by source")
+    heads.set_defaults(run=_heads)
 
 
 def main(arguments: list[str] | None = None) -> int:

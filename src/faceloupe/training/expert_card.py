@@ -6,24 +6,27 @@ from pathlib import Path
 
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation.metrics import wilson_interval
-from faceloupe.models.record import ModelRecord, SourceResult
+from faceloupe.models.record import ModelRecord
 from faceloupe.system.files import replacing
 from faceloupe.training.card import table
 
-HELD_OUT = "held-out.csv"  # beside the card: what the models said of material that decided nothing
-COLUMNS = ("source", "label", "view", "faces", "manipulated", "authentic", "auc")
+CARD = "card.md"
+# Beside the card, made by the stage `heads`; columns as in ``expert_tables.SourceRow``.
+LEFT_OUT, TIERS_FILE, HELD_OUT = "left-out.csv", "tiers.csv", "held-out.csv"
 
 
-def write(records: Sequence[ModelRecord], held_out: Path, card: Path) -> None:
+def write(records: Sequence[ModelRecord], docs: Path) -> Path:
     """Write the card.
 
     Args:
         records: of the fusion and its members, the fusion first.
-        held_out: CSV with ``COLUMNS``: of each source that nothing was trained, tuned or calibrated on, how many faces
-            there are and how many were called manipulated and authentic.
+        docs: folder of the card, which holds the tables by source.
+
+    Returns:
+        Path of the card.
 
     Raises:
-        DatasetError: the CSV is missing or lacks a column.
+        DatasetError: a table is missing or lacks a column.
     """
     fusion = records[0]
     text = "\n\n".join(
@@ -47,27 +50,32 @@ def write(records: Sequence[ModelRecord], held_out: Path, card: Path) -> None:
                 [_identity(record) for record in records],
             ),
             _weights(fusion),
-            "Rates of the fusion and its heads are of photographs and generated faces whose source no head of their "
-            "fold was trained on, and of swapped, reenacted and composed faces of kinds that were trained on, of "
-            "other people. Those of the core are of its own validation faces. Below, each source stands by itself; "
-            "validation faces of a source that was trained on are counted twice: once with the source left out, once "
-            "as other people of it.",
-            "## Photographs called manipulated, by source",
-            "Of collections that were left out or whose other pictures were trained on.",
-            _alarms(fusion.validation),
-            "## Generated and changed faces, by source",
-            _found(fusion.validation),
+            "Rates of the fusion and its heads are of photographs and generated faces of sources that no head of "
+            "their fold was trained on, nor the core (where it was, it is not asked), and of collections of swapped, "
+            "reenacted and composed faces with their originals, judged by heads that saw other people of them. Those "
+            "of the core are of its own validation faces.",
+            "## Sources left out of training",
+            "Each judged by heads that saw no picture of its family; collections of changed faces by heads that saw "
+            "other people of them. AUC is against all faces of the other class, their sources weighing alike. Cost is "
+            "the class's half of Cllr, in bits: 0 is perfect, 1 says nothing. Photographs first, those with the most "
+            "false alarms on top.",
+            _table(docs / LEFT_OUT, by_errors=True),
+            "## As it is, and degraded twice",
+            "The same validation faces: as they are; the picture shrunk to 768 px, then JPEG 60; to 512 px, JPEG 40.",
+            _table(docs / TIERS_FILE),
             "## Held out for good",
-            "Nothing here was trained on, tuned on or calibrated on. AUC is against all photographs of this table.",
-            _held_out(held_out),
+            "Nothing here was trained on, tuned on or calibrated on.",
+            _table(docs / HELD_OUT),
             "## What it rests on",
             f"{fusion.trained_on}",
             "## Limits",
             "\n".join(f"- {line}" for line in fusion.limits),
         ]
     )
+    card = docs / CARD
     with replacing(card) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+    return card
 
 
 def _identity(record: ModelRecord) -> tuple[str, ...]:
@@ -102,53 +110,33 @@ def _share(count: int, of: int) -> str:
     return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _alarms(rows: Sequence[SourceResult]) -> str:
-    photos = [row for row in rows if row.fpr is not None and row.source != "all"]
-    photos.sort(key=lambda row: (-(row.fpr or 0.0), row.source))
-    body = [
-        (
-            row.source,
-            str(row.n_real),
-            _share(round((row.fpr or 0.0) * row.n_real), row.n_real),
-            f"{1 - row.inconclusive:.0%}",
-        )
-        for row in photos
-    ]
-    return table(("source", "photographs", "called manipulated (95 %)", "decided"), body)
+def _table(path: Path, *, by_errors: bool = False) -> str:
+    """A table by source as Markdown.
 
-
-def _found(rows: Sequence[SourceResult]) -> str:
-    fakes = [row for row in rows if row.fnr is not None and row.source != "all"]
-    fakes.sort(key=lambda row: (-(row.fnr or 0.0), row.source))
-    body = [
-        (
-            row.source,
-            str(row.n_fake),
-            _share(round((row.fnr or 0.0) * row.n_fake), row.n_fake),
-            f"{1 - row.inconclusive:.0%}",
-        )
-        for row in fakes
-    ]
-    return table(("source", "faces", "called authentic (95 %)", "decided"), body)
-
-
-def _held_out(path: Path) -> str:
+    Args:
+        by_errors: whether the rows are ordered by class, then by the share of wrong calls; else as they stand.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+            rows = [(row, int(row["faces"])) for row in csv.DictReader(stream)]
+        if by_errors:
+            rows.sort(key=lambda pair: (pair[0]["label"], -int(pair[0][_WRONG[pair[0]["label"]]]) / pair[1]))
         body = [
             (
                 row["source"],
                 row["view"],
                 row["label"],
                 row["faces"],
-                _share(int(row["manipulated"]), int(row["faces"])),
-                _share(int(row["authentic"]), int(row["faces"])),
+                _share(int(row["manipulated"]), faces),
+                _share(int(row["authentic"]), faces),
                 row["auc"] or "-",
+                row["cost"],
             )
-            for row in rows
+            for row, faces in rows
         ]
     except (OSError, KeyError, ValueError) as problem:
-        raise DatasetError(f"{path} does not hold what was counted on held-out material: {problem}.") from problem
-    heads = ("source", "as", "truth", "faces", "called manipulated", "called authentic", "AUC")
-    return table(heads, body)
+        raise DatasetError(f"{path} does not hold a table by source: {problem}.") from problem
+    return table(("source", "as", "truth", "faces", "called manipulated", "called authentic", "AUC", "cost"), body)
+
+
+_WRONG = {"authentic": "manipulated", "manipulated": "authentic"}  # truth -> the wrong call

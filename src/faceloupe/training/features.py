@@ -8,7 +8,9 @@ and the rest is cut off and computed again.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +21,16 @@ from faceloupe.models.contract import InputContract
 from faceloupe.scoring.preprocess import normalize
 from faceloupe.system.files import replacing
 from faceloupe.training import regions, views
+from faceloupe.training.choosing import Caps, bounded
 from faceloupe.training.lines import GrowingTable
 from faceloupe.training.material import Still
 from faceloupe.training.regions import Region
 
 VALUES, TABLE, MADE_BY = "features.bin", "features.csv", "features.json"
 COLUMNS = ("id", "view", "face_px", "ratio")
-BATCH = 8
+BATCH = 32  # crops that are stored at once
+_PASS = 4  # crops in one pass of the encoder: more do not fit into a core's cache, and take longer each
+_AHEAD = 16  # pictures that are read and cut while the encoder is at work
 # What CLIP was trained on: the means and deviations of its pictures' channels (Radford et al. 2021).
 CONTRACT = InputContract(
     size=views.SIDE, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
@@ -67,8 +72,9 @@ def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
     encoder = Encoder.load(content)
 
     def encode(crops: np.ndarray) -> np.ndarray:
+        parts = [crops[start : start + _PASS] for start in range(0, len(crops), _PASS)]
         with torch.inference_mode():
-            return encoder(torch.from_numpy(normalize(crops, CONTRACT))).numpy()
+            return np.concatenate([encoder(torch.from_numpy(normalize(part, CONTRACT))).numpy() for part in parts])
 
     shape = encode(np.zeros((1, views.SIDE, views.SIDE, 3), np.uint8)).shape[1:]
     return encode, shape, hashlib.sha256(content).hexdigest()
@@ -206,6 +212,7 @@ def extract(
     encode: Encode,
     *,
     treatments: Mapping[str, tuple[str, ...]],
+    view_caps: Mapping[str, Caps] | None = None,
     tight_only: Iterable[str] = (),
     batch: int = BATCH,
     report: Callable[[str, int, int], None] = lambda treatment, done, of: None,
@@ -220,6 +227,8 @@ def extract(
         encode: the encoder.
         treatments: split -> its treatments, see ``views.treat``; those of all splits run in the order in which they are
             first named.
+        view_caps: treatment -> bounds of the pictures that are looked at under it, see ``choosing.bounded``; without
+            any where it is not named.
         tight_only: sources without a wide view: their pictures were edited in the face alone, or show no more.
         batch: crops that are encoded at once, or one more.
         report: called with a treatment, the number of pictures done, and of all that it is for.
@@ -236,25 +245,45 @@ def extract(
             store.add([of for of, _ in waiting], encode(np.stack([rgb for _, rgb in waiting])))
             waiting.clear()
 
-    for treatment in dict.fromkeys(one for some in treatments.values() for one in some):
-        mine = [still for still in stills if treatment in treatments.get(still.entry.split, ())]
-        for number, still in enumerate(mine, 1):
-            region = found[still.id]
-            crops = [one for one in views.CROPS if one == "tight" or still.entry.source not in tight_only]
-            lacking = [View(one, treatment) for one in crops if views.shows(region.side, region.box, one)]
-            lacking = [view for view in lacking if (still.id, view.name) not in store]
-            if lacking:
-                waiting += _looks(still, region, work, treatment, lacking)
-            if len(waiting) >= batch:
-                flush()
-            report(treatment, number, len(mine))
-        flush()
+    def lacking(still: Still, treatment: str) -> list[View]:
+        region = found[still.id]
+        crops = [name for name in views.CROPS if name == "tight" or still.entry.source not in tight_only]
+        wanted = [View(name, treatment) for name in crops if views.shows(region.side, region.box, name)]
+        return [view for view in wanted if (still.id, view.name) not in store]
+
+    view_caps = view_caps or {}
+    with ThreadPoolExecutor(1) as reader:
+        for treatment in dict.fromkeys(name for some in treatments.values() for name in some):
+            chosen = [still for still in stills if treatment in treatments.get(still.entry.split, ())]
+            if treatment in view_caps:
+                chosen = list(bounded(chosen, view_caps[treatment]).stills)
+            tasks = ((still, found[still.id], work, treatment, lacking(still, treatment)) for still in chosen)
+            for number, looks in enumerate(_ahead(reader, tasks), 1):
+                waiting += looks
+                if len(waiting) >= batch:
+                    flush()
+                report(treatment, number, len(chosen))
+            flush()
 
 
-def _looks(
-    still: Still, region: Region, work: Path, treatment: str, lacking: list[View]
-) -> list[tuple[tuple[str, str, float, float], np.ndarray]]:
+_Look = tuple[tuple[str, str, float, float], np.ndarray]  # what a crop is of, see ``FeatureStore.add``, and its pixels
+
+
+def _ahead(reader: ThreadPoolExecutor, tasks: Iterable[tuple]) -> Iterator[list[_Look]]:
+    """The crops of each task in order, some of them cut ahead of their turn."""
+    pending: deque[Future[list[_Look]]] = deque()
+    for task in tasks:
+        pending.append(reader.submit(_looks, *task))
+        if len(pending) > _AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _looks(still: Still, region: Region, work: Path, treatment: str, lacking: list[View]) -> list[_Look]:
     """The crops of one treatment, and what they are of."""
+    if not lacking:
+        return []
     face = views.Face(regions.pixels(work, region), region.box, region.picture_px)
     treated, framing = views.treat(face, treatment, still.entry.pair or still.id)
     looks = []

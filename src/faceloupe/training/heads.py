@@ -228,7 +228,8 @@ def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor],
     values = faces.features[:, SCOPE_ROW].astype(np.float64)
     mean = values.mean(0)
     _, spread, basis = np.linalg.svd(values - mean, full_matrices=False)
-    kept = basis[:_SCOPE_WIDTH].T / (spread[:_SCOPE_WIDTH] / np.sqrt(len(values)))
+    width = min(_SCOPE_WIDTH, len(values) // 2)  # the last directions of a few faces have no spread to divide by
+    kept = basis[:width].T / (spread[:width] / np.sqrt(len(values)))
     random = np.random.default_rng(seed)
     chance = balance_over(faces.sources)
     chosen = np.sort(random.choice(len(values), min(count, len(values)), replace=False, p=chance))

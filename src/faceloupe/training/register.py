@@ -5,24 +5,27 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation.published import is_of, read_evaluation
-from faceloupe.models.record import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, read_registry
+from faceloupe.models.record import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, ensemble_hash, read_registry
 from faceloupe.models.registry import Part, ReleaseEntry, components_of, read_entries, read_verified, write_entries
 from faceloupe.system.files import replacing
 from faceloupe.training import tracking
 
 CARD = "docs/model-card.md"  # written by the stage before, of all models together
+EXPERT_CARD = "docs/expert/card.md"  # written by the stage ``heads``
 
 
-def register(candidates: Path, evaluation: Path, folder: Path) -> Iterator[str]:
+def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | None = None) -> Iterator[str]:
     """Copy candidate records, their verified weights and the evaluation into the weights folder; the old ones go.
 
     Args:
         candidates: folder of records and weights, made by ``calibrate``.
         evaluation: made by ``evaluate`` of these very records.
         folder: of the model registry.
+        expert: made by the stage ``heads``: records and heads of the expert, which replace those in the folder; None
+            to leave those.
 
     Yields:
         What was done, a line each.
@@ -45,13 +48,15 @@ def register(candidates: Path, evaluation: Path, folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     kept = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()}
     kept |= {EVALUATION, REGISTRY}
-    expert, stay = _expert(folder)
-    kept |= expert | {entry.file for entry in stay}
     for name, record in records.items():
         if record.weights_file:
             _copy(candidates / record.weights_file, folder)
         _copy(candidates / f"{name}.json", folder)
         yield f"registered {name}"
+    if expert is not None:
+        yield from install_expert(expert, folder)
+    names, stay = _expert(folder)
+    kept |= names | {entry.file for entry in stay}
     shutil.copyfile(evaluation, folder / EVALUATION)
     made = [ReleaseEntry.of(one, folder, CARD) for one in records.values() if one.weights_file]
     write_entries(list({entry.id: entry for entry in (*made, *stay)}.values()), folder)
@@ -60,6 +65,52 @@ def register(candidates: Path, evaluation: Path, folder: Path) -> Iterator[str]:
             old.unlink()
             yield f"removed {old.name}"
     yield from _announce(candidates.parent / "origins.json", candidates)
+
+
+def install_expert(expert: Path, folder: Path) -> Iterator[str]:
+    """Put the expert's records and heads into the weights folder; those of other versions go.
+
+    The encoder's own file is not moved: it is held against its record.
+
+    Args:
+        expert: made by the stage ``heads``.
+        folder: of the model registry, with the core and the encoder.
+
+    Yields:
+        What was done, a line each.
+
+    Raises:
+        WeightsError: weights are not those of their record.
+        DatasetError: the app's default model is not among the records, or its core is not the one in the folder.
+    """
+    records = read_registry(expert)
+    if folder.resolve() == weights_folder().resolve() and DEFAULT_MODEL not in records:
+        raise DatasetError(f"The app's default model {DEFAULT_MODEL} (config.py) is not among {', '.join(records)}.")
+    core = read_registry(folder)
+    for record in records.values():
+        members = [records.get(name) or core.get(name) for name in record.members]
+        if record.fusion and (None in members or ensemble_hash([m for m in members if m]) != record.weights_sha256):
+            raise DatasetError(f"{record.id} was not made with the core in {folder}; run `heads` again.")
+    old = [name for name, one in core.items() if (one.component or one.fusion) and name not in records]
+    (folder / COMPONENTS).mkdir(exist_ok=True)
+    for path in sorted((expert / COMPONENTS).glob("*.json")):
+        _copy(path, folder / COMPONENTS)
+    entries = read_entries(folder) if (folder / REGISTRY).is_file() else {}
+    for name in old:
+        weights = core[name].weights_file
+        for path in (folder / f"{name}.json", folder / weights if weights else None):
+            if path is not None:
+                path.unlink()
+        entries.pop(name, None)
+        yield f"removed {name}"
+    for name, record in records.items():
+        if record.weights_file:
+            _copy(expert / record.weights_file, folder)
+            read_verified(record, folder)
+            entries[name] = ReleaseEntry.of(record, folder, EXPERT_CARD)
+        _copy(expert / f"{name}.json", folder)
+        yield f"registered {name}"
+    write_entries(list(entries.values()), folder)
 
 
 def _expert(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:

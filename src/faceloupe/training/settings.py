@@ -83,7 +83,7 @@ class TrainingSettings:
 _SCALARS = {float: (float, int), int: (int,), str: (str,), dict[str, float]: (dict,)}
 
 
-def _build(kind: type, values: Any, place: str) -> Any:
+def build(kind: type, values: Any, place: str) -> Any:
     """A dataclass from a mapping; unknown and missing keys are named."""
     if not isinstance(values, dict):
         raise DatasetError(f"{place} must be a mapping.")
@@ -116,14 +116,14 @@ def parse(values: dict[str, Any], draws: dict[str, Any], place: str) -> Training
         raise DatasetError(f"{place} draws from {name!r}; known are {', '.join(draws)}.")
     stages = [dict(zip(("size", "images"), pair)) for pair in values.pop("stages", ())]
     parts = {
-        "draws": tuple(_build(Draw, draw, f"draws.{name}") for draw in draws[name]),
-        "stages": tuple(_build(Stage, stage, f"{place}.stages") for stage in stages),
+        "draws": tuple(build(Draw, draw, f"draws.{name}") for draw in draws[name]),
+        "stages": tuple(build(Stage, stage, f"{place}.stages") for stage in stages),
     }
     if "contract" in values:
         contract = {key: tuple(v) if isinstance(v, list) else v for key, v in values.pop("contract").items()}
-        parts["contract"] = _build(InputContract, contract, f"{place}.contract")
+        parts["contract"] = build(InputContract, contract, f"{place}.contract")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return _build(TrainingSettings, values | parts, place)
+    return build(TrainingSettings, values | parts, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,8 @@ class MaterialSettings:
         crops: sources whose pictures are tight crops of a face, see ``regions.make``.
         tight_only: sources without a wide view, see ``features.extract``.
         treatments: split -> treatments of its faces, see ``views.treat``.
+        view_caps: treatment -> how much of a source or a person is looked at under it; all where it is not named.
+        excluded: ids of pictures that are no photographs of a face: name cards, drawings, collages.
     """
 
     caps: Caps = field(default_factory=Caps)
@@ -151,6 +153,18 @@ class MaterialSettings:
     crops: tuple[str, ...] = ()
     tight_only: tuple[str, ...] = ()
     treatments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    view_caps: dict[str, Caps] = field(default_factory=dict)
+    excluded: tuple[str, ...] = ()
+
+
+def _caps(values: Any, place: str) -> Caps:
+    """Bounds from a mapping with ``default`` and ``of_source``."""
+    values = mapping(values, place)
+    if unknown := set(values) - {"default", "of_source"}:
+        raise DatasetError(f"{place} has no setting named {', '.join(sorted(map(str, unknown)))}.")
+    default, of_source = (mapping(values.get(name, {}), place) for name in ("default", "of_source"))
+    own = {source: build(Cap, cap, f"{place}.of_source.{source}") for source, cap in of_source.items()}
+    return Caps(build(Cap, default, f"{place}.default"), own)
 
 
 def parse_material(values: Any) -> MaterialSettings:
@@ -160,33 +174,28 @@ def parse_material(values: Any) -> MaterialSettings:
         DatasetError: a key or a split is unknown, or a value is of the wrong kind.
     """
     place = "material"
-    caps = _mapping(values, place).get("caps", {})
-    default, of_source = (_mapping(caps, f"{place}.caps").get(name, {}) for name in ("default", "of_source"))
-    if unknown := set(caps) - {"default", "of_source"}:
-        raise DatasetError(f"{place}.caps has no setting named {', '.join(sorted(map(str, unknown)))}.")
-    own = {
-        source: _build(Cap, cap, f"{place}.caps.of_source.{source}")
-        for source, cap in _mapping(of_source, f"{place}.caps.of_source").items()
-    }
-    treatments = _mapping(values.get("treatments", {}), f"{place}.treatments")
+    values = mapping(values, place)
+    treatments = mapping(values.get("treatments", {}), f"{place}.treatments")
     if unknown := set(treatments) - set(SPLITS):
         raise DatasetError(f"{place}.treatments has no split named {', '.join(sorted(map(str, unknown)))}.")
-    parts = {
-        "caps": Caps(_build(Cap, default, f"{place}.caps.default"), own),
-        "treatments": {split: _names(some, f"{place}.treatments.{split}") for split, some in treatments.items()},
+    view_caps = mapping(values.get("view_caps", {}), f"{place}.view_caps")
+    parts: dict[str, Any] = {
+        "caps": _caps(values.get("caps", {}), f"{place}.caps"),
+        "view_caps": {name: _caps(caps, f"{place}.view_caps.{name}") for name, caps in view_caps.items()},
+        "treatments": {split: names_of(some, f"{place}.treatments.{split}") for split, some in treatments.items()},
     }
-    for name in ("crops", "tight_only"):
-        parts[name] = _names(values.get(name, []), f"{place}.{name}")
-    return _build(MaterialSettings, values | parts, place)
+    for name in ("crops", "tight_only", "excluded"):
+        parts[name] = names_of(values.get(name, []), f"{place}.{name}")
+    return build(MaterialSettings, values | parts, place)
 
 
-def _mapping(values: Any, place: str) -> dict[str, Any]:
+def mapping(values: Any, place: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DatasetError(f"{place} must be a mapping.")
     return values
 
 
-def _names(values: Any, place: str) -> tuple[str, ...]:
+def names_of(values: Any, place: str) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DatasetError(f"{place} must be a list of names.")
     return tuple(values)
@@ -202,7 +211,7 @@ def read_material(path: Path = PARAMS) -> MaterialSettings:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as problem:
         raise DatasetError(f"{path} is missing or cannot be read.") from problem
-    return parse_material(_mapping(params, str(path)).get("material", {}))
+    return parse_material(mapping(params, str(path)).get("material", {}))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class Snapshots:
         """
         self._folder = folder
         self._readers: OrderedDict[str, subprocess.Popen[bytes]] = OrderedDict()
+        self.last_sheet: tuple[str, np.ndarray] | None = None  # blob and pixels: its tiles come one after the other
 
     def __enter__(self) -> Self:
         return self
@@ -201,7 +202,9 @@ def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why
         DatasetError: a file that ``stills.csv`` lists is missing or unreadable: that list is the project's own.
     """
     limits = {"max_bytes": Settings().max_bytes}
-    if entry.repository:
+    if entry.tile and snapshots.last_sheet and snapshots.last_sheet[0] == entry.blob:
+        rgb = snapshots.last_sheet[1]
+    elif entry.repository:
         content = snapshots.read(entry.repository, entry.blob, entry.path)
         if isinstance(content, Why):
             return content
@@ -209,6 +212,8 @@ def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why
             rgb = _decoded(evidence_from_bytes(content, Path(entry.path).name, **limits))
         except EvidenceError:
             return Why.NO_PICTURE
+        if entry.tile:
+            snapshots.last_sheet = entry.blob, rgb
     else:
         try:
             evidence_file = open_evidence(folder / entry.path, **limits)

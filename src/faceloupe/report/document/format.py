@@ -33,7 +33,7 @@ def quoted(text: object) -> Text:
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """A number with thousands set format_distinct; a dash for none."""
+    """A number with thousands separated; a dash for none."""
     if value is None:
         return NONE
     sign = "+" if signed else ""

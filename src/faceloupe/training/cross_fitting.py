@@ -1,0 +1,109 @@
+"""Heads that judge only what they were not trained on: by families of sources, by people, and the one that is shipped.
+
+A head that is judged on its own training faces, or on other pictures of a collection that it knows, looks better than
+it is. So every look gets two answers: of a head that never saw its family, and of one that never saw its person.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from faceloupe.errors import DatasetError
+from faceloupe.training import heads
+from faceloupe.training.fusing import FOLDS, hash_fold
+from faceloupe.training.heads import Fitted, Projection
+from faceloupe.training.looks import CHANGED, NOT_SEEN, PHOTO, Looks
+from faceloupe.training.plans import TRAINED_ON, HeadPlan
+
+FAMILY_FOLDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the heads of a plan say of N looks; nan where there is no view of a look, or no head that could judge it.
+
+    Attributes:
+        unseen: (N,) float64 logits of heads that saw no picture of the look's family.
+        strangers: (N,) float64 logits of heads that saw no picture of the look's unit.
+        head: the one that is shipped; it saw all training looks, and is judged on none of them.
+        projection: that it was fitted in.
+        training: (N,) bool, looks it was trained on.
+    """
+
+    unseen: np.ndarray
+    strangers: np.ndarray
+    head: Fitted
+    projection: Projection
+    training: np.ndarray
+
+    def judges_both(self, plan: HeadPlan, looks: Looks) -> bool:
+        """Whether looks of both classes were judged as ``expert_records.evidence`` asks for it."""
+        photo, kind = (plan.speaks(looks) & (looks.kinds == name) for name in (PHOTO, plan.kind))
+        answers = self.strangers if plan.kind == CHANGED else self.unseen
+        return bool(np.isfinite(self.unseen[photo]).any() and np.isfinite(answers[kind]).any())
+
+
+def family_fold(families: np.ndarray) -> np.ndarray:
+    """(N,) fold of each family, by its name."""
+    return heads.fold_of(families, FAMILY_FOLDS)
+
+
+def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
+    """Fit a plan's heads and have them judge.
+
+    Args:
+        values: (M, 15, 768) features that the looks point into.
+
+    Raises:
+        DatasetError: there are no faces of one of the classes.
+    """
+    training, rows = plan.training(looks), plan.rows(looks)
+    if set(looks.labels[training].tolist()) != {0, 1}:
+        raise DatasetError(f"The head {plan.name} needs photographs and {plan.kind} faces to learn from.")
+    clean = training & (looks.treatments == TRAINED_ON[0])
+    projection = Projection.of(_Indexed(values, rows[clean]), plan.settings)
+    inputs = _inputs(plan, projection, looks, values)
+
+    def fitted(kept: np.ndarray) -> Fitted:
+        return heads.fit(inputs[torch.from_numpy(kept)], looks.labels[kept], looks.sources[kept], plan.settings)
+
+    answers: dict[str, np.ndarray] = {}
+    # Pictures without a group may show people that others show as well; the splits keep people apart.
+    people = np.where(looks.splits == "val", FOLDS, [hash_fold(unit) for unit in looks.units])
+    for name, folds in (("unseen", family_fold(looks.families)), ("strangers", people)):
+        answers[name] = np.full(len(looks), math.nan)
+        for number in np.unique(folds):
+            outside = folds == number
+            if len(set(looks.labels[training & ~outside].tolist())) == 2:
+                answers[name][outside] = fitted(training & ~outside)(inputs[torch.from_numpy(outside)])
+    return Answers(answers["unseen"], answers["strangers"], fitted(training), projection, training)
+
+
+def ask(plan: HeadPlan, answers: Answers, looks: Looks, values: np.ndarray) -> np.ndarray:
+    """(N,) float64 logits of the shipped head; nan where it has no view. Honest for looks that it never saw alone."""
+    return answers.head(_inputs(plan, answers.projection, looks, values))
+
+
+def _inputs(plan: HeadPlan, projection: Projection, looks: Looks, values: np.ndarray) -> torch.Tensor:
+    """(N, K) float32 projected features; nan where there is no view."""
+    rows = plan.rows(looks)
+    seen = np.flatnonzero(rows != NOT_SEEN)
+    inputs = torch.full((len(looks), projection.basis.shape[1]), math.nan)
+    inputs[torch.from_numpy(seen)] = projection.of_faces(_Indexed(values, rows[seen]))
+    return inputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexed:
+    """Some rows of a memory-mapped array, read when they are asked for."""
+
+    values: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
+        return self.values[self.rows[chosen]]

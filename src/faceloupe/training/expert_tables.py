@@ -1,0 +1,124 @@
+"""Tables of what the fusion says of faces by source: of sources left out, under degradation, and held out for good."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from faceloupe.evaluation import metrics
+from faceloupe.evaluation.measures import probabilities
+from faceloupe.models.record import Thresholds
+from faceloupe.training.heads import balance
+
+_NAMES = {0: "authentic", 1: "manipulated"}
+VIEW_NAMES = {"as-is": "as is", "768": "768 px, JPEG 60", "512": "512 px, JPEG 40"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Calibrated answers to N looks.
+
+    Attributes:
+        labels: (N,) int, 1 = manipulated.
+        sources: (N,) str.
+        log_odds: (N,) float64, calibrated natural log-odds at even prior odds.
+        manipulated, authentic: (N,) bool, what was decided; inconclusive where neither.
+    """
+
+    labels: np.ndarray
+    sources: np.ndarray
+    log_odds: np.ndarray
+    manipulated: np.ndarray
+    authentic: np.ndarray
+
+    @classmethod
+    def at(cls, labels: np.ndarray, sources: np.ndarray, log_odds: np.ndarray, thresholds: Thresholds) -> "Verdicts":
+        """Decide by two thresholds on the calibrated score."""
+        scores = probabilities(log_odds)
+        return cls(labels, sources, log_odds, scores >= thresholds.upper, scores <= thresholds.lower)
+
+    def where(self, keep: np.ndarray) -> "Verdicts":
+        """The looks that a (N,) bool mask keeps."""
+        return Verdicts(*(getattr(self, part.name)[keep] for part in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """What was said of the faces of one source and class.
+
+    Attributes:
+        source: the collection; ``all`` for all of a class.
+        label: authentic or manipulated.
+        view: what was done to the picture, in words.
+        faces: how many.
+        manipulated, authentic: how many were called so.
+        auc: against all faces of the other class of the same view, their sources weighing alike; None where there are
+            none. For ``all`` both sides weigh by source.
+        cost: mean of log2(1 + 1 / LR of the truth), bits: the class's half of Cllr; 1 says nothing, 0 is perfect.
+    """
+
+    source: str
+    label: str
+    view: str
+    faces: int
+    manipulated: int
+    authentic: int
+    auc: float | None
+    cost: float
+
+
+def by_source(verdicts: Verdicts, view: str) -> list[SourceRow]:
+    """A row for each source and class, and one for all of each class."""
+    rows = []
+    both = len(set(verdicts.labels.tolist())) == 2
+    weights = balance(verdicts.labels, verdicts.sources) if both else np.ones(len(verdicts.labels))
+    for label in (0, 1):
+        of_class = verdicts.labels == label
+        for source in (*np.unique(verdicts.sources[of_class]), "all"):
+            mine = of_class if source == "all" else of_class & (verdicts.sources == source)
+            if not mine.any():
+                continue
+            compared = mine | ~of_class
+            auc = metrics.auc(verdicts.labels[compared], verdicts.log_odds[compared], weights[compared])
+            truth = verdicts.log_odds[mine] * (1 if label else -1)
+            rows.append(
+                SourceRow(
+                    str(source),
+                    _NAMES[label],
+                    view,
+                    int(mine.sum()),
+                    int(verdicts.manipulated[mine].sum()),
+                    int(verdicts.authentic[mine].sum()),
+                    round(float(auc), 3) if both else None,
+                    round(float(np.logaddexp(0.0, -truth).mean() / np.log(2.0)), 3),
+                )
+            )
+    return rows
+
+
+COLUMNS = tuple(part.name for part in fields(SourceRow))
+
+
+def write(rows: Iterable[SourceRow], path: Path) -> None:
+    """Write rows as CSV, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            values = [getattr(row, name) for name in COLUMNS]
+            writer.writerow(["" if value is None else value for value in values])
+    temporary.replace(path)
+
+
+def tiers(verdicts: Sequence[tuple[str, Verdicts]]) -> list[SourceRow]:
+    """The rows of all of a class under each degradation.
+
+    Args:
+        verdicts: treatment, and the answers to the same faces under it.
+    """
+    rows = [row for view, said in verdicts for row in by_source(said, VIEW_NAMES[view])]
+    return [row for row in rows if row.source == "all"]

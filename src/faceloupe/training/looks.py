@@ -1,0 +1,149 @@
+"""Looks at labeled faces: what the encoder and the core said of a face under a treatment, with what is known of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from faceloupe.errors import DatasetError
+from faceloupe.training import core_logits, features, regions
+from faceloupe.training.features import Features
+from faceloupe.training.material import Still
+from faceloupe.training.regions import Region
+
+PHOTO, GENERATED, CHANGED = "photo", "generated", "changed"
+NOT_SEEN = -1  # in place of a row of the features
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """N looks; each array has one value for each of them.
+
+    Attributes:
+        ids: str, of the pictures.
+        treatments: str, see ``views.treat``.
+        splits: str, train, val or cross.
+        labels: int, 1 = manipulated.
+        kinds: str, ``PHOTO``, ``GENERATED`` or ``CHANGED``.
+        sources: str, the collection, with its method where it holds several.
+        families: str, shared by collections that come from one place or one generator: they are left out together.
+        units: str, the independent unit: person, video or picture.
+        context: float, shorter side of the picture in longer sides of the face box, up to ``regions.MARGIN``.
+        face_px: float, longer side of the face box as the crop was cut, pixels.
+        tight, wide: int, rows of the features; ``NOT_SEEN`` where that crop was not looked at.
+        core: float, the core's raw logit; nan where it was trained on the picture, or was not asked.
+    """
+
+    ids: np.ndarray
+    treatments: np.ndarray
+    splits: np.ndarray
+    labels: np.ndarray
+    kinds: np.ndarray
+    sources: np.ndarray
+    families: np.ndarray
+    units: np.ndarray
+    context: np.ndarray
+    face_px: np.ndarray
+    tight: np.ndarray
+    wide: np.ndarray
+    core: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def where(self, keep: np.ndarray) -> "Looks":
+        """The looks that a (N,) bool mask or an index array keeps."""
+        return Looks(*(getattr(self, part.name)[keep] for part in fields(self)))
+
+
+def _source(still: Still, several: frozenset[str]) -> str:
+    entry = still.entry
+    return f"{entry.source}/{entry.method}" if entry.label and entry.source in several else entry.source
+
+
+def gather(
+    stills: Iterable[Still],
+    found: Mapping[str, Region],
+    cache: Features,
+    core: Mapping[tuple[str, str], float],
+    *,
+    changed: Iterable[str],
+    families: Mapping[str, str],
+) -> Looks:
+    """Put together what is known of every cached view.
+
+    Args:
+        stills: the material that is wanted; views of other pictures are passed over.
+        found: regions by id.
+        cache: the encoder's features.
+        core: (id, treatment) -> the core's raw logit.
+        changed: sources whose manipulated faces were changed in part, not generated whole.
+        families: source -> its family, where it is not the source itself.
+
+    Raises:
+        DatasetError: there is no view of the material.
+    """
+    by_id = {still.id: still for still in stills if still.id in found}
+    methods: dict[str, set[str]] = {}
+    for still in by_id.values():
+        if still.entry.label:
+            methods.setdefault(still.entry.source, set()).add(still.entry.method)
+    several = frozenset(source for source, names in methods.items() if len(names) > 1)
+    rows: dict[tuple[str, str], dict[str, int]] = {}
+    for row, (name, view) in enumerate(zip(cache.ids.tolist(), cache.views.tolist(), strict=True)):
+        crop, _, treatment = view.partition("/")
+        if name in by_id:
+            rows.setdefault((name, treatment), {})[crop] = row
+    if not rows:
+        raise DatasetError("The cache holds no views of this material: run `features` first.")
+    changed = frozenset(changed)
+    values = []
+    for (name, treatment), crops in rows.items():
+        still, region = by_id[name], found[name]
+        entry, box = still.entry, region.box
+        assert box is not None
+        kind = PHOTO if not entry.label else CHANGED if entry.source in changed else GENERATED
+        tight, wide = crops.get("tight", NOT_SEEN), crops.get("wide", NOT_SEEN)
+        values.append(
+            (
+                name,
+                treatment,
+                entry.split,
+                entry.label,
+                kind,
+                _source(still, several),
+                families.get(entry.source, entry.source),
+                entry.unit,
+                region.side / max(box.width, box.height),
+                cache.face_px[max(tight, wide)],
+                tight,
+                wide,
+                core.get((name, treatment), np.nan),
+            )
+        )
+    return Looks(*(np.array(column) for column in zip(*values, strict=True)))
+
+
+def read(
+    stills: Iterable[Still],
+    work: Path,
+    *,
+    model: str,
+    changed: Iterable[str],
+    families: Mapping[str, str],
+) -> tuple[Looks, Features]:
+    """Read the looks at a material from the folder of intermediate results, and the cache that they point into.
+
+    Args:
+        stills: the material that is wanted.
+        work: folder that ``regions``, ``features`` and ``corelogits`` wrote to.
+        model: id of the core.
+        changed, families: see ``gather``.
+
+    Raises:
+        DatasetError: a stage has not run.
+    """
+    cache = features.read(work / "features")
+    core = core_logits.read(work, model)
+    return gather(stills, regions.read(work), cache, core, changed=changed, families=families), cache

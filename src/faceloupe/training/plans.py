@@ -1,0 +1,126 @@
+"""What the expert's heads are for and what they learn from: typed here, written down in ``params.yaml``."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from faceloupe.errors import DatasetError
+from faceloupe.training import data
+from faceloupe.training.heads import HeadSettings
+from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
+from faceloupe.training.settings import PARAMS, build, mapping, names_of
+
+TRAINED_ON = ("as-is", "heavy-1")  # treatments
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPlan:
+    """What a head is for, and what it learns from.
+
+    Attributes:
+        name: in the id of its record.
+        crop: of ``views.CROPS``.
+        kind: of the manipulated faces, ``GENERATED`` or ``CHANGED``.
+        context: it speaks of faces with at least the first, and less than the second context.
+        learns_from: the same of the faces that it is trained on.
+        settings: of the fit.
+    """
+
+    name: str
+    crop: str
+    kind: str
+    context: tuple[float, float] = (0.0, math.inf)
+    learns_from: tuple[float, float] = (0.0, math.inf)
+    settings: HeadSettings = field(default_factory=HeadSettings)
+
+    def rows(self, looks: Looks) -> np.ndarray:
+        """(N,) int rows of the features that the head reads of each look; ``NOT_SEEN`` where it has no such view."""
+        return looks.wide if self.crop == "wide" else looks.tight
+
+    def speaks(self, looks: Looks) -> np.ndarray:
+        """(N,) bool: looks that the head has an answer to."""
+        low, high = self.context
+        return (self.rows(looks) != NOT_SEEN) & (looks.context >= low) & (looks.context < high)
+
+    def can_learn(self, looks: Looks) -> bool:
+        """Whether there are faces of both classes to train the head on."""
+        return set(looks.labels[self.training(looks)].tolist()) == {0, 1}
+
+    def training(self, looks: Looks) -> np.ndarray:
+        """(N,) bool: looks that the head may be trained on."""
+        low, high = self.learns_from
+        return (
+            (self.rows(looks) != NOT_SEEN)
+            & np.isin(looks.kinds, (PHOTO, self.kind))
+            & np.isin(looks.treatments, TRAINED_ON)
+            & np.isin(looks.splits, data.SPLITS)
+            & (looks.context >= low)
+            & (looks.context < high)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertSettings:
+    """How the expert is made.
+
+    Attributes:
+        version: in the ids of its records.
+        plans: of its heads; the first one tells how familiar a face is.
+        changed: sources whose manipulated faces were changed in part.
+        families: source -> its family, where it is not the source itself; see ``looks.Looks``.
+    """
+
+    version: int
+    plans: tuple[HeadPlan, ...]
+    changed: tuple[str, ...] = ()
+    families: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_expert(values: Any) -> ExpertSettings:
+    """Type the entry ``expert`` of ``params.yaml``.
+
+    Raises:
+        DatasetError: a key is unknown, or a value is of the wrong kind.
+    """
+    place = "expert"
+    values = mapping(values, place)
+    plans = mapping(values.get("heads", {}), f"{place}.heads")
+    families = mapping(values.get("families", {}), f"{place}.families")
+    parts = {
+        "plans": tuple(_plan(name, plan, f"{place}.heads.{name}") for name, plan in plans.items()),
+        "changed": names_of(values.get("changed", []), f"{place}.changed"),
+        "families": {str(source): str(family) for source, family in families.items()},
+    }
+    rest = {name: value for name, value in values.items() if name not in ("heads", "changed", "families")}
+    return build(ExpertSettings, rest | parts, place)
+
+
+def _plan(name: str, values: Any, place: str) -> HeadPlan:
+    """A head: ``context`` and ``learns_from`` are pairs of bounds, an upper bound of 0 is none."""
+    values = dict(mapping(values, place))
+    parts: dict[str, Any] = {"name": name}
+    for key in ("context", "learns_from"):
+        if key in values:
+            low, high = values.pop(key)
+            parts[key] = float(low), float(high) or math.inf
+    if "settings" in values:
+        parts["settings"] = build(HeadSettings, mapping(values.pop("settings"), place), f"{place}.settings")
+    return build(HeadPlan, values | parts, place)
+
+
+def read_expert(path: Path = PARAMS) -> ExpertSettings:
+    """Read how the expert's heads are made.
+
+    Raises:
+        DatasetError: the file is missing or does not fit the types.
+    """
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as problem:
+        raise DatasetError(f"{path} is missing or cannot be read.") from problem
+    return parse_expert(mapping(params, str(path)).get("expert", {}))

@@ -1,0 +1,268 @@
+"""From looks to records: who judges whom, and the whole stage on a few made-up faces."""
+
+import csv
+import dataclasses
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.errors import DatasetError
+from faceloupe.models.encoder import ROWS, WIDTH
+from faceloupe.models.record import find_record, read_registry
+from faceloupe.training import core_logits, cross_fitting, expert_card, expert_records, expert_stage, plans, register
+from faceloupe.training.expert_tables import Verdicts, by_source
+from faceloupe.training.features import Features
+from faceloupe.training.heads import HeadSettings
+from faceloupe.training.looks import CHANGED, GENERATED, NOT_SEEN, PHOTO, gather
+from faceloupe.training.material import Entry, Still
+from faceloupe.training.plans import ExpertSettings, HeadPlan
+from faceloupe.training.regions import Region
+from faceloupe.types import Box
+
+SETTINGS = HeadSettings(rows=("class 9", "mean 8"), width=12, examples=100, decay=1e-2)
+PLANS = (
+    HeadPlan("generated", "wide", GENERATED, (1.7, math.inf), (1.7, math.inf), SETTINGS),
+    HeadPlan("generated-close", "tight", GENERATED, (0.0, 1.7), settings=SETTINGS),
+    HeadPlan("changed", "tight", CHANGED, settings=SETTINGS),
+)
+EXPERT = ExpertSettings(9, PLANS, changed=("swaps",), families={"nets_rest": "nets"})
+# source -> label, repository and whether its pictures show the surroundings of the face
+SOURCES = {
+    "photos": (0, "", False),
+    "studio": (0, "a/studio", True),
+    "phones": (0, "a/phones", True),
+    "press": (0, "a/press", False),
+    "nets": (1, "", False),
+    "nets_rest": (1, "b/nets", False),
+    "prompts": (1, "b/prompts", True),
+    "painter": (1, "b/painter", True),
+    "swaps": (1, "b/swaps", False),
+}
+
+
+def still(source: str, number: int, split: str) -> Still:
+    label, repository, _ = SOURCES[source]
+    blob = f"{len(source)}{number:03d}{sum(map(ord, source)):05d}".ljust(40, "0")
+    path = f"{source}/{split}/{number}.jpg"
+    return Still(Entry(split, source, label, "", "", "", repository, blob, path), 100, 100, "", "0", "0")
+
+
+@pytest.fixture(scope="module")
+def made() -> expert_stage.Material:
+    """Some faces of each source in each split; one direction tells photographs, another swaps, from the rest."""
+    random = np.random.default_rng(0)
+    stills = [
+        still(source, number, split)
+        for source in SOURCES
+        for number, split in enumerate(["train"] * 12 + ["val"] * 8 + ["cross"] * 3)
+    ]
+    regions, ids, views, values = {}, [], [], []
+    for one in stills:
+        label, _, roomy = SOURCES[one.entry.source]
+        regions[one.id] = Region(one.id, "", 200 if roomy else 120, 1.0, 300, 300, 1.0, Box(10.0, 10.0, 110.0, 110.0))
+        shift = np.zeros((len(ROWS), WIDTH))
+        shift[ROWS.index("mean 8"), 40 * (one.entry.source == "swaps") :][:40] = 2.0 * label
+        for treatment in ("as-is", "heavy-1") if one.entry.split == "train" else ("as-is", "768", "512"):
+            for crop in ("tight", "wide") if roomy else ("tight",):
+                ids.append(one.id)
+                views.append(f"{crop}/{treatment}")
+                values.append(random.normal(size=(len(ROWS), WIDTH)) + shift)
+    count = len(ids)
+    cache = Features(
+        np.array(ids),
+        np.array(views),
+        np.full(count, 80.0),
+        np.full(count, 1.3),
+        np.array(values, np.float16),
+        "abc",
+    )
+    core = {
+        (name, view.partition("/")[2]): float(random.normal())
+        for name, view in zip(ids, views, strict=True)
+        if core_logits.fresh_to_the_core(next(one for one in stills if one.id == name))
+    }
+    looks = gather(stills, regions, cache, core, changed=EXPERT.changed, families=EXPERT.families)
+    return expert_stage.Material(
+        looks, cache, {one.id: one for one in stills}, regions, weights_folder(), frozenset({"photos", "nets"})
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(made):
+    return made.looks.where(made.looks.splits != "cross")
+
+
+@pytest.fixture(scope="module")
+def answers(made, fitted):
+    return [cross_fitting.cross_fit(plan, fitted, made.cache.values) for plan in PLANS]
+
+
+def test_a_look_knows_where_it_comes_from(made):
+    looks = made.looks
+    assert set(looks.kinds[looks.sources == "swaps"]) == {CHANGED}
+    assert set(looks.kinds[looks.sources == "prompts"]) == {GENERATED}
+    assert set(looks.kinds[looks.labels == 0]) == {PHOTO}
+    assert set(looks.families[looks.sources == "nets_rest"]) == {"nets"}
+    assert (looks.wide[looks.context < 1.7] == NOT_SEEN).all()
+    assert np.isnan(looks.core[(looks.splits == "train") & np.isin(looks.sources, ("photos", "nets"))]).all()
+
+
+def test_heads_learn_from_faces_that_they_are_there_for_and_never_from_those_held_out(made):
+    looks = made.looks
+    for plan in PLANS:
+        training = plan.training(looks)
+        assert not (looks.splits[training] == "cross").any()
+        assert set(looks.kinds[training]) == {PHOTO, plan.kind}
+        assert set(looks.treatments[training]) <= {"as-is", "heavy-1"}
+    assert (looks.context[PLANS[0].training(looks)] >= 1.7).all()
+    assert (looks.context[PLANS[1].training(looks)] >= 1.7).any()
+    assert not (PLANS[0].speaks(looks) & PLANS[1].speaks(looks)).any()
+
+
+def test_no_head_judges_a_family_or_a_person_that_it_saw(made, fitted, monkeypatch):
+    seen: list[np.ndarray] = []
+    true_fit = cross_fitting.heads.fit
+
+    def fit(inputs, labels, sources, settings):
+        seen.append(sources)
+        return true_fit(inputs, labels, sources, settings)
+
+    monkeypatch.setattr(cross_fitting.heads, "fit", fit)
+    answer = cross_fitting.cross_fit(PLANS[1], fitted, made.cache.values)
+    folds = cross_fitting.family_fold(fitted.families)
+    by_family = seen[: len(np.unique(folds))]
+    assert len(seen[-1]) == answer.training.sum()
+    for number, sources in zip(np.unique(folds), by_family, strict=True):
+        left_out = set(fitted.families[folds == number])
+        assert not {EXPERT.families.get(source, source) for source in sources} & left_out
+
+
+def test_every_look_is_judged_by_those_who_may(made, fitted, answers):
+    judged = expert_records.evidence(fitted, PLANS, answers, made.core_families)
+    families, kinds = fitted.families[judged.index], fitted.kinds[judged.index]
+    known = np.isin(families, ("photos", "nets"))
+    assert np.isnan(judged.core[judged.unseen & known]).all()
+    assert np.isfinite(judged.core[judged.unseen & ~known]).all()
+    assert np.isfinite(judged.core[~judged.unseen]).all()
+    assert judged.unseen[kinds == CHANGED].all()
+    roomy = fitted.context[judged.index] >= 1.7
+    assert np.isnan(judged.heads[~roomy, 0]).all()
+    assert np.isnan(judged.heads[roomy, 1]).all()
+    assert np.isfinite(judged.heads[:, 2][kinds == CHANGED]).all()
+    np.testing.assert_array_equal(
+        judged.heads[kinds == CHANGED, 2], answers[2].strangers[judged.index[kinds == CHANGED]]
+    )
+
+
+def test_the_share_of_a_class_in_cllr_and_the_auc_of_a_source_are_what_they_say():
+    labels = np.array([0, 0, 1, 1])
+    verdicts = Verdicts(
+        labels,
+        np.array(["a", "b", "c", "c"]),
+        np.array([-1.0, 1.0, 2.0, 0.0]),
+        np.array([False, True, True, False]),
+        np.array([True, False, False, False]),
+    )
+    rows = {(row.source, row.label): row for row in by_source(verdicts, "as is")}
+    assert rows["c", "manipulated"].auc == pytest.approx(0.75)
+    assert rows["b", "authentic"].auc == pytest.approx(0.5)
+    assert (rows["all", "authentic"].faces, rows["all", "authentic"].manipulated) == (2, 1)
+    assert rows["a", "authentic"].cost == pytest.approx(math.log2(1.0 + math.exp(-1.0)), abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def stage(made, tmp_path_factory):
+    """Folder of what the stage wrote, and its records; heatmaps are not drawn, as there are no pictures."""
+    folder, registry = tmp_path_factory.mktemp("stage"), weights_folder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expert_stage._Workshop, "peak_of", lambda self, scorer, names: 0.5)
+        records = expert_stage.make(
+            made,
+            EXPERT,
+            registry=registry,
+            encoder=registry / "clip-vit-b16.safetensors",
+            target=folder / "expert",
+            docs=folder,
+        )
+    return folder, records
+
+
+def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
+    folder, records = stage
+    stored = read_registry(folder / "expert")
+    assert stored == {record.id: record for record in records}
+    assert [record.id for record in records][-2:] == ["faceloupe-standard-9", "faceloupe-thorough-9"]
+    fusion = stored["faceloupe-standard-9"]
+    assert fusion.members[0] == QUICK_MODEL
+    assert fusion.scope_limit > 0.0
+    wide = stored["faceloupe-generated-9"]
+    assert (wide.least_context, wide.most_context, wide.proposition) == (1.7, 0.0, "generated")
+    with (folder / expert_card.HELD_OUT).open(newline="") as stream:
+        held_out = list(csv.DictReader(stream))
+    assert sum(int(row["faces"]) for row in held_out if row["source"] == "all" and row["view"] == "as is") == 27
+    card = (folder / expert_card.CARD).read_text()
+    assert "faceloupe-standard-9" in card
+    assert "| swaps | as is | manipulated | 20 |" in card
+
+
+def test_the_same_looks_make_the_same_head(made, fitted, answers):
+    again = cross_fitting.cross_fit(PLANS[1], fitted, made.cache.values)
+    np.testing.assert_array_equal(again.unseen, answers[1].unseen)
+    np.testing.assert_array_equal(again.head.weights.numpy(), answers[1].head.weights.numpy())
+
+
+def test_a_head_without_faces_to_learn_from_or_to_be_judged_by_is_left_out_and_said_so(made, fitted):
+    lines: list[str] = []
+    close = fitted.where(fitted.context < 1.7)
+    assert [expert_stage._fit(plan, close, made.cache.values, lines.append) for plan in PLANS[:2]] == [None, None]
+    assert [line.partition(":")[0] for line in lines] == ["generated", "generated-close"]
+
+
+def test_what_is_for_looking_only_is_refused(made, tmp_path):
+    entry = next(iter(made.stills.values())).entry
+    wrong = {
+        name: dataclasses.replace(one, entry=dataclasses.replace(entry, split="cross"))
+        for name, one in made.stills.items()
+    }
+    with pytest.raises(DatasetError, match="for looking only"):
+        expert_stage.make(
+            dataclasses.replace(made, stills=wrong),
+            EXPERT,
+            registry=weights_folder(),
+            encoder=tmp_path,
+            target=tmp_path / "expert",
+            docs=tmp_path,
+        )
+
+
+def test_the_expert_is_installed_beside_its_core_and_replaces_the_former(stage, tmp_path):
+    expert = tmp_path / "expert"
+    shutil.copytree(stage[0] / "expert", expert)
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    core = find_record(weights_folder(), QUICK_MODEL)
+    for name in (f"{core.id}.json", core.weights_file):
+        (folder / name).symlink_to(weights_folder() / name)
+    said = list(register.install_expert(expert, folder))
+    assert "registered faceloupe-standard-9" in said
+    assert set(read_registry(folder)) == {core.id, *read_registry(expert)}
+    (expert / "faceloupe-thorough-9.json").unlink()
+    assert "removed faceloupe-thorough-9" in list(register.install_expert(expert, folder))
+    (folder / f"{core.id}.json").unlink()
+    with pytest.raises(DatasetError, match="was not made with the core"):
+        list(register.install_expert(expert, folder))
+
+
+def test_the_plans_are_typed():
+    found = plans.parse_expert(
+        {"version": 3, "heads": {"wide": {"crop": "wide", "kind": GENERATED, "context": [1.7, 0]}}, "changed": ["a"]}
+    )
+    assert found.plans[0].context == (1.7, math.inf)
+    assert (found.version, found.changed) == (3, ("a",))
+    with pytest.raises(DatasetError, match="no setting named depth"):
+        plans.parse_expert({"version": 3, "depth": 1})
+    with pytest.raises(DatasetError, match=r"expert\.heads\.wide"):
+        plans.parse_expert({"version": 3, "heads": {"wide": {"crop": "wide", "kind": GENERATED, "width": 3}}})
