@@ -97,7 +97,7 @@ def test_a_model_named_on_the_page_models_scores_until_an_effort_is_chosen(app, 
         click(app, "choose-model")
         go(app, "image")
         assert choice(app).value is None
-        assert f"The model {OTHER_MODEL} was named" in words(app).replace("\u2060", "")
+        assert f"{OTHER_MODEL} was chosen on the page Models" in words(app).replace("\u2060", "")
         click(app, f"sample-{PHOTOGRAPH.stem}")
         assert (report(app)["settings"]["effort"], report(app)["model"]["id"]) == (None, OTHER_MODEL)
         click(choose(app, "standard"), f"sample-{PHOTOGRAPH.stem}")

@@ -5,10 +5,10 @@ import shutil
 import threading
 import time
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from faceloupe.analysis.pipeline import analyze
 from faceloupe.cli import main
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import Cancelled
@@ -16,6 +16,7 @@ from faceloupe.evaluation.published import read_evaluation
 from faceloupe.installation import APP
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.ui import state
+from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 from faceloupe.ui.panels import plain
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -165,16 +166,12 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
     assert "Error rates of single faces" in words(app)
 
 
-def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart():
-    from faceloupe.analysis.pipeline import Analysis
-    from faceloupe.analysis.results import Canvas
-    from faceloupe.ui.resources import AnalysisKey, AnalysisStore
-
-    canvas = Canvas.of(np.zeros((100, 100, 3), np.uint8))
-    store = AnalysisStore(capacity_bytes=2 * canvas.rgb.nbytes)
+def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart(analyzer):
+    reported = analyze(PHOTOGRAPH, analyzer, explain=False)
+    store = AnalysisStore(capacity_bytes=3 * reported.analysis.canvas.rgb.nbytes)  # room for two: each has a crop, too
     keys = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
     for key in keys:
-        store.put(key, Analysis({}, canvas))
+        store.put(key, reported)
     assert [store.get(key) is None for key in keys] == [True, False, False]
 
 

@@ -7,10 +7,10 @@ import zipfile
 
 import pytest
 
+from faceloupe.bundle import export
 from faceloupe.bundle.verify import verify
 from faceloupe.report.document.case import Letterhead
 from faceloupe.ui import resources, state
-from faceloupe.ui.case import report
 from faceloupe.ui.case.report_files import Source
 from tests.pages.record import ADA, click, create, ended, go
 from tests.pages.test_pages import words
@@ -77,7 +77,7 @@ def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):
 
 
 def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, data_folder):
-    monkeypatch.setattr(report, "MOST_DRAWN", 0)
+    monkeypatch.setattr(export, "MOST_DRAWN", 0)
     text = words(go(filed, "report"))
     assert "written to the data folder" in text
     assert not filed.get("iframe")

@@ -129,7 +129,7 @@ def test_a_result_survives_a_change_of_page(examined):
 
 def test_a_closer_look_is_a_result_of_its_own_with_a_way_back(examined):
     whole = examined.session_state[state.VIDEO_RESULT]
-    slider = examined.slider(key=f"stretch-{whole.evidence_sha256}-{whole.settings_digest}")
+    slider = examined.slider(key=f"segment-{whole.evidence_sha256}-{whole.settings_digest}")
     slider.set_value((0.5, 1.5))
     examined.number_input(key="closer_frames").set_value(3)
     examined.run()
@@ -231,7 +231,7 @@ def test_a_visit_that_lost_its_job_can_follow_it(page, clip, monkeypatch):
     upload(page, clip, "followed.mp4")
     other = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     other.switch_page("../pages/video.py").run()
-    assert "Under way: Examining followed" in words(other)
+    assert "Running: Examining followed" in words(other)
     other.button(key="follow-0").click().run()
     assert other.session_state[state.VIDEO_JOB] == page.session_state[state.VIDEO_JOB]
     gate.set()

@@ -168,7 +168,7 @@ def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard
 @pytest.mark.parametrize(
     ("generated", "changed", "words"),
     [
-        (1.2, 0.1, "more likely generated whole"),
+        (1.2, 0.1, "more likely fully generated"),
         (0.0, 0.9, "more likely changed in part"),
         (0.5, 0.4, "do not tell"),
     ],

@@ -85,7 +85,7 @@ def test_what_nobody_foresaw_is_one_sentence_and_stands_in_the_log(tmp_path, cap
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("\n") == 1
-    assert "not foreseen (RuntimeError)" in shown.err
+    assert "unexpected error occurred (RuntimeError)" in shown.err
     assert "hunter2" not in shown.err
     assert [record.exc_info[0] for record in caplog.records] == [RuntimeError]
 
@@ -99,7 +99,7 @@ def test_what_nobody_foresaw_in_a_batch_is_one_row_and_stands_in_the_log(setting
     task = Task(0, Input("shown.jpg", str(GENERATED)), sha256, "image")
     ((_, result),) = AnalysisWorker(WorkerConfig(settings, weights_folder()))(iter([task]))
     assert result.outcome is Outcome.ERROR
-    assert "not foreseen (RuntimeError)" in result.reason
+    assert "analyzed (RuntimeError)" in result.reason
     assert "hunter2" not in result.reason
     (record,) = caplog.records
     assert record.exc_info[0] is RuntimeError

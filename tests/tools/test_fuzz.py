@@ -25,16 +25,16 @@ def test_mutated_files_are_decoded_or_refused_in_one_sentence(fuzzer, seeds, cou
         name, content = fuzz.mutated(whole, SEED, number)
         fuzzer.run(f"{number} ({name})", content)
     fuzzer.check_leftovers()
-    assert fuzzer.batch_progress.unexpected == []
-    assert 0 < fuzzer.batch_progress.outcomes["decoded"] < count
+    assert fuzzer.tally.unexpected == []
+    assert 0 < fuzzer.tally.outcomes["decoded"] < count
 
 
 def test_files_made_to_do_harm_are_decoded_or_refused_in_one_sentence(fuzzer):
     for name, content in handmade().items():
         fuzzer.run(name, content)
     fuzzer.check_leftovers()
-    assert fuzzer.batch_progress.unexpected == []
-    assert fuzzer.batch_progress.outcomes["refused: too large"] >= 5
+    assert fuzzer.tally.unexpected == []
+    assert fuzzer.tally.outcomes["refused: too large"] >= 5
 
 
 def test_whole_files_are_decoded(fuzzer):
@@ -57,6 +57,6 @@ def test_what_none_may_do_is_recorded(fuzzer, monkeypatch):
 
     monkeypatch.setattr(fuzz, "_decoded", misbehave)
     assert fuzzer.run("case", b"content") == "unexpected"
-    raised, changed = fuzzer.batch_progress.unexpected
+    raised, changed = fuzzer.tally.unexpected
     assert "RuntimeError: boo" in raised
     assert "changed" in changed

@@ -15,8 +15,8 @@ from faceloupe.evaluation import metrics
 from faceloupe.models.contract import InputContract
 from faceloupe.models.encoder import WIDTH, Encoder
 from faceloupe.models.expert import Head
-from faceloupe.models.record import COMPONENTS, ComponentRecord, Fusion, ModelRecord, find_record, write_record
 from faceloupe.models.loading import load_network
+from faceloupe.models.record import COMPONENTS, ComponentRecord, Fusion, ModelRecord, find_record, write_record
 from faceloupe.scoring.joint import JointScorer, Member, join
 from faceloupe.scoring.single import HeadScorer, NetworkScorer, Scorer
 from faceloupe.training import (

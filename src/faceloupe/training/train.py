@@ -155,7 +155,8 @@ class _State:
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         extra = {name: getattr(self, name) for name in _VALUES} | {"random": torch.get_rng_state()}
         with replacing(path) as temporary:
-            torch.save(parts | extra, temporary)
+            with temporary.open("wb") as stream:  # torch refuses names that begin with a dot
+                torch.save(parts | extra, stream)
 
     def resume(self, path: Path) -> torch.Tensor:
         """Take up a checkpoint.
