@@ -11,7 +11,7 @@ from tests.conftest import GENERATED
 
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "pages").glob("*.py")])
 NAMES = [str(path.relative_to(ROOT)) for path in SOURCES]
-FETCHES = {"answers.py", "transfer.py"}
+FETCHES = {"download.py", "http.py"}
 RUNS_BYTES = {"shelve", "marshal", "dill", "joblib", "cloudpickle", "code", "codeop", "runpy"}
 CALLS_OUT = {
     "requests",
@@ -49,10 +49,10 @@ socket.getaddrinfo = unknown
 ANALYSIS = """
 from pathlib import Path
 from faceloupe.config import Settings
-from faceloupe.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Analyzer, analyze
 settings = Settings(effort="quick")
 report = analyze(Path(sys.argv[1]), Analyzer.load(settings)).report
-print(report["outcome"], attempts)
+print(report.outcome, attempts)
 """
 APP = """
 from streamlit.testing.v1 import AppTest

@@ -11,6 +11,7 @@ used, so that ``import faceloupe`` takes no time.
 """
 
 import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     )
     from faceloupe.report.schema import Report
     from faceloupe.types import Outcome
+
+# Matrix tiles (AMX) give a face other features alone than among others; all other instructions give the same. oneDNN asks
+# for this once, before it first multiplies.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 __version__ = "0.4.0"
 

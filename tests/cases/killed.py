@@ -14,10 +14,7 @@ from pathlib import Path
 from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.blobs import BlobStore
 from faceloupe.cases.store import CaseStore
-from faceloupe.report import build
 from tests.cases.conftest import report_of, upload
-
-assert build.to_json  # loaded here, once, and not in every fork
 
 
 def work(folder: Path, case_id: str, birthplace: Path, chance: random.Random, told: int) -> None:

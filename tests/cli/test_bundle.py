@@ -138,7 +138,7 @@ def test_the_limits_of_this_machine_hold_whatever_a_bundle_asks_for(capsys, in_u
     monkeypatch.setenv("FACELOUPE_MAX_PIXELS", "1000")
     code, _, err = run(capsys, "reproduce", in_use.path)
     assert code == 1
-    assert "and is error" in err
+    assert "and is now error" in err
 
 
 def test_a_bundle_without_runs_is_said_to_hold_nothing_to_compare(capsys, tmp_path, monkeypatch):
@@ -148,7 +148,7 @@ def test_a_bundle_without_runs_is_said_to_hold_nothing_to_compare(capsys, tmp_pa
     code, out, _ = run(capsys, "reproduce", tmp_path / "b.zip")
     assert (code, out.splitlines()[-1]) == (
         0,
-        "Largest difference over 0 of 0 examined items: nothing could be compared",
+        "Largest difference over 0 of 0 examined items: nothing to compare",
     )
 
 

@@ -96,7 +96,7 @@ def test_the_evidence_is_not_touched(folder, analyzer, settings):
 
 def test_one_class_alone_has_no_error_rates(folder, analyzer, settings):
     shutil.rmtree(folder / "fake")
-    with pytest.raises(UsageError, match="fake holds no files"):
+    with pytest.raises(UsageError, match="fake contains no files"):
         labeled_folder.validate(folder, analyzer)
     (folder / "fake").mkdir()
     shutil.copy(skimage_picture("coffee.png"), folder / "fake")

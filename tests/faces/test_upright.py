@@ -139,7 +139,7 @@ def test_a_heatmap_lies_where_the_face_is():
             crop_box=stood.in_picture(square),
             turned_deg=stood.turned_deg,
         )
-        drawn = _turned_back(finding, 1.0, (300, 400))
+        drawn = _turned_back(finding.heatmap, finding.crop_box, finding.turned_deg, 1.0, (300, 400))
         rows, columns = np.nonzero(drawn > 0.5)
         assert (columns.mean(), rows.mean()) == pytest.approx(place, abs=8)
 

@@ -24,12 +24,12 @@ import sys
 from pathlib import Path
 from faceloupe.errors import FaceLoupeError
 from faceloupe.models.fetch import fetch
-from faceloupe.models.records import read_registry
+from faceloupe.models.record import read_registry
 from tests.models.releases import QUICK
 folder = Path(sys.argv[1])
 (record,) = read_registry(folder).values()
 try:
-    fetch(record, folder, patience=QUICK)
+    fetch(record, folder, retry_policy=QUICK)
 except FaceLoupeError as problem:
     sys.exit(str(problem))
 """
@@ -218,7 +218,7 @@ def test_a_wrong_hash_keeps_nothing(release, record, folder):
 def test_a_file_of_another_size_is_refused_before_it_is_read(release, record, folder, more):
     content = CONTENT + b"x" * more if more > 0 else CONTENT[:more]
     server = release(lambda handler: whole(handler, content))
-    assert f"{SIZE + more:,} bytes of type application/octet-stream where 600,000" in refused(record, folder)
+    assert f"{SIZE + more:,} bytes of type application/octet-stream instead of 600,000" in refused(record, folder)
     assert len(server.asked) == 1
 
 
@@ -449,7 +449,7 @@ def test_a_carried_file_of_no_model_is_refused(record, folder, tmp_path, content
 def test_a_carried_file_must_be_one(record, folder, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "none", tmp_path / "pipe"):
-        with pytest.raises(UsageError, match="is no file"):
+        with pytest.raises(UsageError, match="is not a file"):
             take_file(path, folder)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from faceloupe.batch.results import BatchResults
 from faceloupe.installation import ROOT
+from faceloupe.report.schema import ImageFace, PropositionRatio
 from faceloupe.types import Outcome
 from faceloupe.ui import panels
 from faceloupe.ui.batch import charts
@@ -89,12 +90,25 @@ def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
 
 
 def test_a_face_is_told_with_what_is_known_of_each_kind_of_manipulation():
-    entry = {
-        "size_px": 120.0,
-        "detection_confidence": 1.0,
-        "sharpness": 50.0,
-        "score": 0.9,
-        "log10_lr": 0.95,
-        "propositions": [{"name": "generated", "log10_lr": 1.1}, {"name": "changed", "log10_lr": -0.2}],
-    }
+    entry = ImageFace(
+        id=1,
+        box=(0.0, 0.0, 120.0, 150.0),
+        crop_box=None,
+        detection_confidence=1.0,
+        size_px=120.0,
+        sharpness=50.0,
+        outcome=Outcome.MANIPULATED,
+        reason="",
+        score=0.9,
+        raw_logit=2.0,
+        log10_lr=0.95,
+        propositions=(
+            PropositionRatio(name="generated", model_id="a", log10_lr=1.1),
+            PropositionRatio(name="changed", model_id="b", log10_lr=-0.2),
+        ),
+        heatmap_peak=None,
+        first_s=None,
+        last_s=None,
+        frames_scored=1,
+    )
     assert "log10 LR +0.95. Generated: log10 LR +1.10. Changed: log10 LR -0.20. 120 px" in panels._face_facts(entry)

@@ -107,7 +107,7 @@ def test_a_password_in_place_of_its_hash_is_refused_before_anybody_is_served(tmp
     app = started(tmp_path, FACELOUPE_PASSWORD_HASH=PASSWORD)
     said, _ = app.communicate(timeout=PATIENCE_S)
     assert app.returncode == 2
-    assert said.splitlines()[-1].startswith("faceloupe: FACELOUPE_PASSWORD_HASH does not hold a hash")
+    assert said.splitlines()[-1].startswith("faceloupe: FACELOUPE_PASSWORD_HASH is not a valid hash")
     assert PASSWORD not in said
     assert "Traceback" not in said
 

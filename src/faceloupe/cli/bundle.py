@@ -80,7 +80,7 @@ def reproduce(options: argparse.Namespace, console: "Console") -> int:
                 console.emit(f"{label}: {version}")
             if found.problem:
                 problems += 1
-                console.complain(f"{label}was not reproduced: {found.problem}")
+                console.complain(f"{label} was not reproduced: {found.problem}")
         differences = f"score {max(scores):.3g}, logit {max(logits):.3g}" if scores else "nothing to compare"
         console.emit(f"Largest difference over {compared:,} of {items:,} examined items: {differences}")
     return 1 if problems else 0

@@ -147,7 +147,7 @@ def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
         if value is not None
     ]
     if named and evidence.media_type == "image" and evidence.format is not None:
-        what = f"{printable_name(evidence.name)}is an image ({evidence.format})"
+        what = f"{printable_name(evidence.name)} is an image ({evidence.format})"
         raise UsageError(f"{what}; {', '.join(named)} can only be used with videos.")
 
 
