@@ -12,8 +12,8 @@ from faceloupe.errors import UsageError
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
-STANDARD_MODEL = "faceloupe-standard-1"
-THOROUGH_MODEL = "faceloupe-thorough-1"
+STANDARD_MODEL = "faceloupe-standard-2"
+THOROUGH_MODEL = "faceloupe-thorough-2"
 EFFORTS: dict[str, str] = {  # how much is computed for a score, the least first -> id of the model that does so
     "quick": QUICK_MODEL,
     "standard": STANDARD_MODEL,
