@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from faceloupe.report.schema import Report
     from faceloupe.types import Outcome
 
-# Matrix tiles (AMX) give a face other features alone than among others; all other instructions give the same. oneDNN asks
-# for this once, before it first multiplies.
+# With matrix tiles (AMX) a face has other features alone than among others; without them it has the same. oneDNN
+# reads this once, before it first multiplies.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 __version__ = "0.4.0"

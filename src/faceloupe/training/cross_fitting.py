@@ -106,4 +106,5 @@ class _Indexed:
         return len(self.rows)
 
     def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
-        return self.values[self.rows[chosen]]
+        values: np.ndarray = self.values[self.rows[chosen]]
+        return values

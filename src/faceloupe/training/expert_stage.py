@@ -253,7 +253,8 @@ class _Workshop:
         )
         for number, (plan, answer) in enumerate(zip(self.settings.plans, answers, strict=True)):
             path = self.target / f"faceloupe-{plan.name}-{self.settings.version}.safetensors"
-            tensors, names = answer.head.tensors(answer.projection), []
+            tensors = answer.head.tensors(answer.projection)
+            names: list[str] = []
             if number == 0:
                 known = answer.training & (self.seen.treatments == CLEAN)
                 faces = _faces(plan, self.seen, self.found.cache.values, known)
@@ -310,7 +311,7 @@ class _Workshop:
         chance = heads.balance_over(self.seen.sources[chosen])
         random = np.random.default_rng(plan.settings.seed)
         count = min(count, int(chosen.sum()))
-        return random.choice(self.seen.ids[chosen], count, replace=False, p=chance).tolist()
+        return [str(name) for name in random.choice(self.seen.ids[chosen], count, replace=False, p=chance)]
 
     def peak_of(self, scorer: Scorer, names: Sequence[str]) -> float:
         """Upper end of the heatmaps' color scale: what the peaks over manipulated faces rarely exceed."""

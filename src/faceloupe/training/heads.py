@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,14 @@ _LEAST_SPREAD = 1e-2  # of a feature, so that one that never varies is not blown
 _FEW = 8  # faces of a source, below which its mean is not penalized
 SCOPE_ROW = ROWS.index("class 11")
 _SCOPE_WIDTH = 64  # dimensions kept
+
+
+class Rows(Protocol):
+    """(N, 15, 768) features of which rows are read when they are asked for; an array is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: slice | np.ndarray, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ class Projection:
     basis: torch.Tensor
 
     @classmethod
-    def of(cls, features: np.ndarray, settings: HeadSettings) -> "Projection":
+    def of(cls, features: Rows, settings: HeadSettings) -> "Projection":
         """Find the map on (N, 15, 768) features."""
         rows = torch.tensor([ROWS.index(name) for name in settings.rows])
         chosen = np.random.default_rng(settings.seed).permutation(len(features))[: settings.examples]
@@ -111,7 +120,7 @@ class Projection:
         _, _, basis = torch.svd_lowrank((inputs - mean) * scale, q=width, niter=2)
         return cls(rows, mean, scale, basis)
 
-    def of_faces(self, features: np.ndarray, batch: int = 2048) -> torch.Tensor:
+    def of_faces(self, features: Rows, batch: int = 2048) -> torch.Tensor:
         """(N, 15, 768) features to (N, K) float32."""
         parts = []
         for start in range(0, len(features), batch):

@@ -97,7 +97,8 @@ def parse_expert(values: Any) -> ExpertSettings:
         "families": {str(source): str(family) for source, family in families.items()},
     }
     rest = {name: value for name, value in values.items() if name not in ("heads", "changed", "families")}
-    return build(ExpertSettings, rest | parts, place)
+    settings: ExpertSettings = build(ExpertSettings, rest | parts, place)
+    return settings
 
 
 def _plan(name: str, values: Any, place: str) -> HeadPlan:
@@ -110,7 +111,8 @@ def _plan(name: str, values: Any, place: str) -> HeadPlan:
             parts[key] = float(low), float(high) or math.inf
     if "settings" in values:
         parts["settings"] = build(HeadSettings, mapping(values.pop("settings"), place), f"{place}.settings")
-    return build(HeadPlan, values | parts, place)
+    plan: HeadPlan = build(HeadPlan, values | parts, place)
+    return plan
 
 
 def read_expert(path: Path = PARAMS) -> ExpertSettings:

@@ -154,9 +154,8 @@ class _State:
         """Write a checkpoint, whole or not at all."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         extra = {name: getattr(self, name) for name in _VALUES} | {"random": torch.get_rng_state()}
-        with replacing(path) as temporary:
-            with temporary.open("wb") as stream:  # torch refuses names that begin with a dot
-                torch.save(parts | extra, stream)
+        with replacing(path) as temporary, temporary.open("wb") as stream:  # torch refuses names that begin with a dot
+            torch.save(parts | extra, stream)
 
     def resume(self, path: Path) -> torch.Tensor:
         """Take up a checkpoint.
