@@ -51,7 +51,7 @@ from pathlib import Path
 from faceloupe.config import Settings
 from faceloupe.analysis.pipeline import Analyzer, analyze
 settings = Settings(effort="quick")
-report = analyze(Path(sys.argv[1]), Analyzer.load(settings)).report
+report = analyze(Path(sys.argv[1]), Analyzer.load(settings))
 print(report.outcome, attempts)
 """
 APP = """
