@@ -14,7 +14,6 @@ from faceloupe.system.files import replacing
 from faceloupe.training import tracking
 
 CARD = "docs/model-card.md"  # written by the stage before, of all models together
-EXPERT_CARD = "docs/expert/card.md"  # written by the stage ``heads``
 
 
 def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | None = None) -> Iterator[str]:
@@ -107,7 +106,7 @@ def install_expert(expert: Path, folder: Path) -> Iterator[str]:
         if record.weights_file:
             _copy(expert / record.weights_file, folder)
             read_verified(record, folder)
-            entries[name] = ReleaseEntry.of(record, folder, EXPERT_CARD)
+            entries[name] = ReleaseEntry.of(record, folder, CARD)
         _copy(expert / f"{name}.json", folder)
         yield f"registered {name}"
     write_entries(list(entries.values()), folder)
