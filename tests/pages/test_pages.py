@@ -15,6 +15,7 @@ from faceloupe.errors import Cancelled
 from faceloupe.evaluation.published import read_evaluation
 from faceloupe.installation import APP
 from faceloupe.models.record import EVALUATION, read_registry
+from faceloupe.report.build import ReportedAnalysis
 from faceloupe.ui import state
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 from faceloupe.ui.panels import plain
@@ -167,8 +168,8 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
 
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart(analyzer):
-    reported = analyze(PHOTOGRAPH, analyzer, explain=False)
-    store = AnalysisStore(capacity_bytes=3 * reported.analysis.canvas.rgb.nbytes)  # room for two: each has a crop, too
+    reported = ReportedAnalysis.of(analyze(PHOTOGRAPH, analyzer, explain=False))
+    store = AnalysisStore(capacity_bytes=3 * reported.canvas.rgb.nbytes)  # room for two: each has a crop, too
     keys = [AnalysisKey(str(number), "n", "w", "s") for number in range(3)]
     for key in keys:
         store.put(key, reported)

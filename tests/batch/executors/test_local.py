@@ -24,7 +24,7 @@ def test_rows_of_forked_workers_are_those_of_one_process(batch, tmp_path, settin
     batch(tmp_path / "in", work=WORK, workers=2)
     alone = Analyzer.load(settings)
     for row in read(tmp_path / "out.csv"):
-        report = analyze(Path(row["path"]), alone, explain=False).report
+        report = analyze(Path(row["path"]), alone, explain=False)
         assert row["outcome"] == report.outcome
         assert float(row["score"]) == pytest.approx(report.score, abs=1e-6)
 
