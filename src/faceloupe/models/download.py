@@ -109,7 +109,8 @@ def _receive(answer: requests.Response, part: Path, size: int, retry_policy: Ret
 def _next(answer: requests.Response, most: int) -> bytes:
     """The bytes that have come; waits for the first of them alone, so that a drip is seen."""
     try:
-        return answer.raw.read1(most, decode_content=False)
+        content: bytes = answer.raw.read1(most, decode_content=False)
+        return content
     except urllib3.exceptions.ReadTimeoutError as problem:
         raise TransientError("no more data arrived") from problem
     except (urllib3.exceptions.HTTPError, OSError):  # cut off: what came counts
