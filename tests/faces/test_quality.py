@@ -36,7 +36,7 @@ def test_a_good_face_passes(crop):
 
 @pytest.mark.parametrize(
     ("size", "confidence", "blur", "words"),
-    [(22, 1.0, 0, "22 px wide; 48 are needed"), (120, 0.5, 0, "not sure"), (120, 1.0, 12, "too blurred")],
+    [(22, 1.0, 0, "22 px wide; at least 48 px are needed"), (120, 0.5, 0, "not sure"), (120, 1.0, 12, "too blurred")],
 )
 def test_each_gate_says_what_it_found_and_what_it_needs(crop, size, confidence, blur, words):
     if blur:
