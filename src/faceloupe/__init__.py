@@ -11,7 +11,6 @@ used, so that ``import faceloupe`` takes no time.
 """
 
 import logging
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     )
     from faceloupe.report.schema import Report
     from faceloupe.types import Outcome
-
-# With matrix tiles (AMX) a face has other features alone than among others; without them it has the same. oneDNN
-# reads this once, before it first multiplies.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 __version__ = "0.4.0"
 

@@ -2,12 +2,15 @@
 
 Architecture and weights: Radford et al. 2021, "Learning transferable visual models from natural language supervision"
 (MIT). A layer's matrices are stored as int8 with one scale for each output channel, and are multiplied out when they
-are loaded; activations are never quantized, so that the numbers of a face do not depend on what else is in a batch.
+are loaded; activations are never quantized. Crops are passed through one by one, each in one thread: with the matrix
+tiles of some processors (AMX) the sums of a larger pass, or of several threads, are rounded elsewhere, and the numbers
+of a face must depend on nothing but the face.
 """
 
+import contextlib
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +43,20 @@ def native_precision() -> torch.dtype:
     """
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Multiply in one thread inside the block."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +185,23 @@ class Encoder(nn.Module):
             The tokens behind block ``last``, and name of a row -> (N, 768) float32.
         """
         found: dict[str, torch.Tensor] = {}
-        for number in range(first, last + 1):
-            tokens = self._advance(tokens, number)
-            found[f"class {number}"] = tokens[:, 0]
-            found[f"mean {number}"] = tokens[:, 1:].mean(1)
-            if number in _SPREAD_OF:
-                found[f"spread {number}"] = tokens[:, 1:].std(1)
+        with _one_thread():
+            for number in range(first, last + 1):
+                tokens = self._advance(tokens, number)
+                found[f"class {number}"] = tokens[:, 0]
+                found[f"mean {number}"] = tokens[:, 1:].mean(1)
+                if number in _SPREAD_OF:
+                    found[f"spread {number}"] = tokens[:, 1:].std(1)
         return tokens, found
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Features of normalized crops: (N, 3, 224, 224) float32 to (N, 15, 768) float32, rows as in ``ROWS``."""
-        _, found = self.walk(self.tokens(inputs), 1, BLOCKS)
+        return torch.cat([self._features(crop[None]) for crop in inputs])
+
+    def _features(self, crop: torch.Tensor) -> torch.Tensor:
+        """Features of one normalized crop: (1, 3, 224, 224) float32 to (1, 15, 768) float32."""
+        with _one_thread():
+            _, found = self.walk(self.tokens(crop), 1, BLOCKS)
         return features_of(found)
 
 
