@@ -27,7 +27,7 @@ $(STAMP): requirements.txt pyproject.toml
 run: setup ## set up, check the weights and a sample, start the app on http://127.0.0.1:8501 (PORT=, ADDRESS=)
 	@$(BIN)/faceloupe app --port $(PORT) --address $(ADDRESS)
 
-test: setup ## set up and run the whole test suite
+test: setup ## set up and run the whole test suite, in two processes
 	$(BIN)/python -m pytest
 
 quick: setup ## run the tests that take about a minute

@@ -35,6 +35,7 @@ def main(folder: Path, case_id: str, trials: int) -> None:
         if target.exists():
             with target.open("rb") as stream:
                 assert verify(stream).good, "there is half a bundle under the final name"
+            target.unlink()
             whole += 1
     assert store.log.verify(case_id).ok
     logged = {entry.action for entry in store.log.entries(case_id)}

@@ -174,7 +174,7 @@ def test_damaged_files_of_the_store_are_not_exported(store, tmp_path, kind):
 def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp_path, trials):
     case = store.create_case("Killed", examiner="Ann")
     for number in range(20):
-        store.items.file(case.id, upload(b"%d" % number * 500_000, f"{number}.jpg"), actor="Clerk")
+        store.items.file(case.id, upload(b"%d" % number * 100_000, f"{number}.jpg"), actor="Clerk")
     command = [sys.executable, "-W", "error", "-m", "tests.bundle.killed", store.folder, case.id, str(trials)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
