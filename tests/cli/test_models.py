@@ -77,7 +77,11 @@ def block(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize(("damage", "word"), [(remove, "missing"), (alter, "altered"), (block, "unreadable")], ids=str)
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [(remove, "missing"), (alter, "altered"), (block, "unreadable")],
+    ids=["removed", "altered", "blocked"],
+)
 def test_weights_that_are_not_there_are_shown_and_fail_the_check(capsys, folder, damage, word):
     record = single(folder)
     ensemble = dataclasses.replace(
