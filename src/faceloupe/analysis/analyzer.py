@@ -139,9 +139,10 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     """What a pass of the network over a face comes to; its id is ``number``."""
     face, quality, record = candidate.face, candidate.quality, scorer.record
     common = (number, face.box, face.confidence, face.size_px, quality)
-    angles = {"roll_deg": roll(face), "turned_deg": candidate.turned_deg}
+    roll_deg, turned_deg = roll(face), candidate.turned_deg
     if done is None:
-        return FaceFinding(*common, Outcome.NOT_APPLICABLE, f"{UNSCORED}{quality.problem}", **angles)
+        reason = f"{UNSCORED}{quality.problem}"
+        return FaceFinding(*common, Outcome.NOT_APPLICABLE, reason, roll_deg=roll_deg, turned_deg=turned_deg)
     reading, heatmap = done
     _, crop = candidate.views.widest
     score = scorer.probability(reading.logit)
@@ -160,5 +161,6 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
         crop_box=candidate.crop_box,
         propositions=propositions,
         familiarity=reading.familiarity,
-        **angles,
+        roll_deg=roll_deg,
+        turned_deg=turned_deg,
     )

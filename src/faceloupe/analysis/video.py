@@ -281,8 +281,9 @@ def _consult(track: Track, followed: _Followed, scorer: FaceScorer, context: Run
             observations[number] = replace(
                 observation, raw_logit=logit, score=scorer.probability(logit), by_expert=observation.frame in asked
             )
-    strongest = max(telling, key=lambda one: observations[at[one[1]]].raw_logit)
-    followed.best[track.id] = (observations[at[strongest[1]]].raw_logit, strongest[2])
+    logits = {each.frame: each.raw_logit for each in observations if each.raw_logit is not None}
+    _, index, views = max(telling, key=lambda choice: logits[choice[1]])
+    followed.best[track.id] = (logits[index], views)
     return consulted
 
 
@@ -318,7 +319,7 @@ def _finding(
         score=decided.score,
         log10_lr=log10_likelihood_ratio(decided.score, record.log10_lr_bounds),
         raw_logit=float(np.average([observation.raw_logit for observation in scored], weights=weights)),
-        strongest=max(chosen, key=lambda observation: observation.raw_logit),
+        strongest=chosen[int(np.argmax(np.array([observation.raw_logit for observation in chosen])))],
         propositions=propositions,
         familiarity=familiarity,
     )

@@ -145,8 +145,7 @@ class LastArchive:
     """Opens ZIPs and keeps the last one open: successive files mostly lie in the same one, whose directory is long."""
 
     def __init__(self) -> None:
-        self._key: tuple[object, ...] | None = None
-        self._archive: Archive | None = None
+        self._last: tuple[tuple[object, ...], Archive] | None = None
 
     def __call__(self, path: str) -> Archive:
         """
@@ -158,12 +157,12 @@ class LastArchive:
         except OSError as problem:
             raise EvidenceError(f"The ZIP can no longer be read ({problem.strerror}).") from problem
         key = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
-        if key != self._key:
+        if self._last is None or key != self._last[0]:
             self.close()
-            self._archive, self._key = Archive(path), key
-        return self._archive
+            self._last = (key, Archive(path))
+        return self._last[1]
 
     def close(self) -> None:
-        if self._archive is not None:
-            self._archive.close()
-        self._key = self._archive = None
+        if self._last is not None:
+            self._last[1].close()
+        self._last = None

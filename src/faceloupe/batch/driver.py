@@ -252,21 +252,24 @@ class _Driver:
             if one.copy and first is None:  # that one could not be read any more; this one may be
                 one.copy = False
                 self._submit(one.task)
-            if first is None and one.result is None:
+            if first is not None:
+                row = self.table.at(first)
+                row = row._replace(path=one.path, duplicate_of=row.path)
+            elif one.result is not None:
+                row = self._row(one.path, one.task.sha256, one.result)
+            else:
                 return
-            row = self._row(one) if first is None else self._copied(one, self.table.at(first))
             self.seen.add(row, self.table.add(row))
             self.counts.add(row)
             if self.under_way.get(one.task.sha256) == index:
                 del self.under_way[one.task.sha256]
             del self.pending[index]
 
-    def _row(self, one: _Pending) -> Row:
-        result = one.result
+    def _row(self, path: str, sha256: str, result: Result) -> Row:
         near = self.seen.near(result.perceptual_hash)
         return Row(
-            one.path,
-            one.task.sha256 if result.media_type else "",  # a hash of what could not be read again would be of nothing
+            path,
+            sha256 if result.media_type else "",  # a hash of what could not be read again would be of nothing
             result.media_type,
             result.outcome.value,
             cell(result.score),
@@ -282,9 +285,6 @@ class _Driver:
             result.perceptual_hash,
             self.effort,
         )
-
-    def _copied(self, one: _Pending, first: Row) -> Row:
-        return first._replace(path=one.path, duplicate_of=first.path)
 
     def _keep(self, sha256: str, result: Result) -> None:
         """Write a full report and a thumbnail; they are there before the row is."""

@@ -93,7 +93,7 @@ class Reader:
                 return Identity(
                     evidence.sha256, evidence.media_type, system_file=system_file(one.path, evidence.format)
                 )
-            return self._identify_member(one, step)
+            return self._identify_member(one, one.member, step)
         except (UsageError, EvidenceError) as problem:
             return Identity(problem=str(problem))
         except MemoryError:  # of a ZIP's member, which may ask for gigabytes before a byte of it is read
@@ -113,9 +113,9 @@ class Reader:
             return task  # whoever carries it out meets the same, and says so
         return replace(task, content=content) if len(content) <= MOST_SENT else task
 
-    def _identify_member(self, one: Input, step: Callable[[], None]) -> Identity:
+    def _identify_member(self, one: Input, member: int, step: Callable[[], None]) -> Identity:
         digest, head = hashlib.sha256(), bytearray()
-        with self._archives(one.path).open(one.member) as stream:
+        with self._archives(one.path).open(member) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
                 head += chunk[: HEAD_BYTES - len(head)]

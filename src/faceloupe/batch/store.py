@@ -149,8 +149,8 @@ class BatchStore:
         try:
             found = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
             own = (found["name"], found["created_utc"], tuple(found["paths"]), found["root"])
-            scoring = {name: str(found.get(name, "")) for name in ("effort", "model")}
-            return Batch(batch_id, *own, folder, **scoring)
+            effort, model = str(found.get("effort", "")), str(found.get("model", ""))
+            return Batch(batch_id, *own, folder, effort, model)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

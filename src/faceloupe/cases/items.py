@@ -5,13 +5,14 @@ import dataclasses
 
 from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE, Action
-from faceloupe.cases.blobs import BlobStore, Step
+from faceloupe.cases.blobs import BlobStore
 from faceloupe.cases.case_log import SELF, CaseLog
 from faceloupe.cases.records import Item, Page, Unfinished, name_of, person_key, plain
 from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
 from faceloupe.errors import CaseError, FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
+from faceloupe.types import Step
 
 
 class Items:

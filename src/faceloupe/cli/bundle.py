@@ -64,23 +64,25 @@ def reproduce(options: argparse.Namespace, console: "Console") -> int:
     with _opened(options.bundle) as stream:
         if not _verified(stream, options, console).good:
             return 1
-        scores, logits, problems, compared, items = [], [], 0, 0, 0
-        for found in work.reproduce(stream, folder=options.evidence, progress=console.progress):
+        scores: list[float] = []
+        logits: list[float] = []
+        problems, compared, items = 0, 0, 0
+        for item in work.reproduce(stream, folder=options.evidence, progress=console.progress):
             console.clear()
             items += 1
-            label = f"{found.sha256[:12]}  {found.name}"
-            if found.score_difference is not None:
-                scores.append(found.score_difference)
-                logits.append(found.logit_difference)
+            label = f"{item.sha256[:12]}  {item.name}"
+            if item.score_difference is not None and item.logit_difference is not None:
+                scores.append(item.score_difference)
+                logits.append(item.logit_difference)
                 console.emit(f"{label}: differs by {scores[-1]:.3g} in score, {logits[-1]:.3g} in logit")
-            elif not found.problem:
+            elif not item.problem:
                 console.emit(f"{label}: same outcome, no score to compare")
-            compared += found.score_difference is not None or not found.problem
-            for version in found.versions:
+            compared += item.score_difference is not None or not item.problem
+            for version in item.versions:
                 console.emit(f"{label}: {version}")
-            if found.problem:
+            if item.problem:
                 problems += 1
-                console.complain(f"{label} was not reproduced: {found.problem}")
+                console.complain(f"{label} was not reproduced: {item.problem}")
         differences = f"score {max(scores):.3g}, logit {max(logits):.3g}" if scores else "nothing to compare"
         console.emit(f"Largest difference over {compared:,} of {items:,} examined items: {differences}")
     return 1 if problems else 0

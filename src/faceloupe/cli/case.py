@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from faceloupe.cases.audit_log import STORE
 from faceloupe.cases.records import Case, Confidence, Item
 from faceloupe.cases.store import CaseStore
-from faceloupe.cases.workflow import CaseWorkflow
+from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.cli import bundle
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings, data_folder
@@ -64,11 +64,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
     workflow = CaseWorkflow(_store(), options.case, _who(options.examiner), settings)
     for path in options.files:
         try:
-            item = workflow.file(
-                lambda step, path=path: open_evidence(path, max_bytes=settings.max_bytes, step=step),
-                path.name,
-                progress=console.progress,
-            )
+            item = workflow.file(_opener(path, settings.max_bytes), path.name, progress=console.progress)
         except FaceLoupeError as problem:
             console.clear()
             console.complain(f"{path.name} was not filed: {problem}")
@@ -148,10 +144,10 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
         f"Note      {printable_name(' '.join(note.text.split()))} ({note.author})"
         for note in store.reviews.notes(case.id)
     ]
-    for signed in store.reviews.sign_offs(case.id):
-        since = store.reviews.changes_since(case.id, signed.utc)
+    for sign_off in store.reviews.sign_offs(case.id):
+        since = store.reviews.changes_since(case.id, sign_off.utc)
         lines.append(
-            f"Signed    {signed.reviewer}, {signed.utc}" + (f"; filed or decided since: {since}" if since else "")
+            f"Signed    {sign_off.reviewer}, {sign_off.utc}" + (f"; filed or decided since: {since}" if since else "")
         )
     if items:
         rows = [("SHA-256", "Outcome", "Score", "Decision", "Signed", "Name")]
@@ -162,6 +158,10 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
             rows.append((item.sha256[:12], _result(item), score, decision, signed, item.name))
         lines += ["", *columns(rows)]
     return lines
+
+
+def _opener(path: Path, max_bytes: int) -> OpenFile:
+    return lambda step: open_evidence(path, max_bytes=max_bytes, step=step)
 
 
 def _recorded(store: CaseStore, case_id: str) -> str:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Never, TextIO
 
 from faceloupe import __version__
 from faceloupe.cli import batch as batch_command
@@ -194,7 +194,7 @@ def _progress(stage: str, share: float) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> Never:
         raise UsageError(f"{message}; see `{self.prog} --help`.")
 
 
@@ -216,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"FaceLoupe {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    effort = argparse.ArgumentParser(add_help=False)
+    effort = _Parser(add_help=False)
     effort.add_argument(
         "--effort",
         choices=tuple(EFFORTS),
@@ -224,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
         "(both, "
         f"on more framings and frames) (default: {DEFAULT_EFFORT})",
     )
-    scoring = argparse.ArgumentParser(add_help=False, parents=[effort])
+    scoring = _Parser(add_help=False, parents=[effort])
     scoring.add_argument(
         "--model",
         metavar="ID",
@@ -404,7 +404,8 @@ def _run(arguments: list[str] | None) -> int:
         keep_log(getattr(options, "log", "command-line"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # libraries warn of odd metadata; stderr is for our own sentence
-            return options.run(options)
+            code: int = options.run(options)
+            return code
     except FaceLoupeError as problem:
         _complain(str(problem))
         return 2

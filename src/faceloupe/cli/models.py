@@ -1,8 +1,8 @@
 """What ``faceloupe models ...`` answers, as text and an exit code; ``cli`` prints it."""
 
 import argparse
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from faceloupe.config import DEFAULT_MODEL, Settings, weights_folder
 from faceloupe.errors import UsageError, WeightsError
@@ -25,6 +25,28 @@ class Answer:
     code: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _ListedModel:
+    """One model of ``faceloupe models list --json``; the fields are its keys, in their order.
+
+    Attributes:
+        weights: state of the weights, see ``models.registry.weights_status``.
+        size_bytes: of the weights file; None, as ``url`` and ``card``, where the registry has no entry for it.
+    """
+
+    id: str
+    architecture: str
+    parameters: int
+    weights_file: str
+    weights_sha256: str
+    weights: str
+    default: bool
+    size_bytes: int | None
+    url: str | None
+    license: str
+    card: str | None
+
+
 def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
     folder = weights_folder()
     registry = read_registry(folder)
@@ -34,28 +56,29 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
     for record in registry.values():
         entry = entries.get(record.id)
         models.append(
-            {
-                "id": printable_name(record.id),
-                "architecture": printable_name(record.architecture),
-                "parameters": record.parameters,
-                "weights_file": printable_name(record.weights_file),
-                "weights_sha256": record.weights_sha256,
-                "weights": weights_status(record, folder, verified),
-                "default": record.id == DEFAULT_MODEL,
-                "size_bytes": entry.size_bytes if entry else None,
-                "url": entry.url if entry else None,
-                "license": record.license,
-                "card": entry.card if entry else None,
-            }
+            _ListedModel(
+                id=printable_name(record.id),
+                architecture=printable_name(record.architecture),
+                parameters=record.parameters,
+                weights_file=printable_name(record.weights_file),
+                weights_sha256=record.weights_sha256,
+                weights=weights_status(record, folder, verified),
+                default=record.id == DEFAULT_MODEL,
+                size_bytes=entry.size_bytes if entry else None,
+                url=entry.url if entry else None,
+                license=record.license,
+                card=entry.card if entry else None,
+            )
         )
     if options.json:
-        return Answer(json_text(models))
+        return Answer(json_text([asdict(model) for model in models]))
     if not models:
         return Answer("There are no model records in the weights folder; restore them from the repository.")
     rows = [("Model", "Architecture", "Parameters", "Size", "Weights", "")]
     for model in models:
-        numbers = f"{model['parameters']:,}", f"{model['size_bytes'] / 1e6:.1f} MB" if model["size_bytes"] else "-"
-        rows.append((model["id"], model["architecture"], *numbers, model["weights"], "default" * model["default"]))
+        size = f"{model.size_bytes / 1e6:.1f} MB" if model.size_bytes else "-"
+        mark = "default" if model.default else ""
+        rows.append((model.id, model.architecture, f"{model.parameters:,}", size, model.weights, mark))
     return Answer("\n".join(columns(rows)))
 
 
@@ -188,7 +211,7 @@ def _mark(*, harmless: bool) -> str:
     return "rebuilds" if harmless else "runs code"
 
 
-def _section(title: str, rows: list[tuple[str, ...]], count: int) -> list[str]:
+def _section(title: str, rows: Sequence[tuple[str, ...]], count: int) -> list[str]:
     if not rows:
         return []
     heading = (title,) + ("",) * (len(rows[0]) - 1)

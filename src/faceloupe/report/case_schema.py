@@ -6,7 +6,7 @@ The structs stand in the order of the JSON text, as those of ``report.schema`` d
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +14,7 @@ from msgspec import Struct
 from faceloupe.errors import ReportError
 from faceloupe.report.schema import Report, Tool
 
-CASE_SCHEMA_VERSION = "1"
+CASE_SCHEMA_VERSION: Final = "1"
 
 
 class _Readable(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 from faceloupe import __version__
 from faceloupe.batch.executors.local import WORK, cores, refuse_number
@@ -27,15 +28,12 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.models.record import find_record, members_of
 from faceloupe.system import temp
 
-if TYPE_CHECKING:
-    import ray as _ray
-
 _ATTEMPTS = 3  # workers that a file may end alone: a machine may be lost with one, for no fault of the file's
 _LOOPBACK = "127.0.0.1"
 _CONNECT_S = 5.0
 
 
-def _installed() -> "_ray":
+def _installed() -> ModuleType:
     """
     Raises:
         UsageError: ray is not installed.
@@ -47,7 +45,8 @@ def _installed() -> "_ray":
         import ray
     except ImportError:
         raise UsageError("The engine ray is not installed: pip install -r requirements-cluster.txt") from None
-    return ray
+    module: ModuleType = ray
+    return module
 
 
 class RayActor:
