@@ -23,6 +23,8 @@ import numpy as np
 from PIL import Image
 from tests.clips import numbered, write_clip
 from tests.hostile import handmade
+from tests.media import icc
+from tests.media.stored import gamma, png, pq
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
@@ -98,7 +100,8 @@ def still_seeds() -> dict[str, bytes]:
 
     pillow_heif.register_heif_opener()
     folder = Path(skimage.__file__).parent / "data"
-    seeds, exif = {}, Image.Exif()
+    seeds, exif, exchanged = {}, Image.Exif(), icc.permuted("bgr")
+    exchanged = exchanged[:24] + bytes(12) + exchanged[36:]  # without the time at which it was made
     exif[0x0112], exif[0x010F] = 6, "maker"
     for source in (SAMPLES[0].path, SAMPLES[1].path, folder / "chelsea.png", folder / "astronaut.png"):
         picture = Image.open(source).convert("RGB").resize((96, 80))
@@ -116,16 +119,27 @@ def still_seeds() -> dict[str, bytes]:
             ("GIF", "P", {}),
             ("AVIF", "RGB", {}),
             ("HEIF", "RGB", {}),
+            ("JPEG", "RGB", {"icc_profile": exchanged}),
+            ("PNG", "RGB", {"icc_profile": exchanged}),
+            ("JPEG", "CMYK", {"icc_profile": icc.cmyk()}),
         ):
             stream = io.BytesIO()
             picture.convert(mode).save(stream, kind, **options)
             seeds[f"{source.name}-{kind}-{mode}-{len(seeds)}"] = stream.getvalue()
+        jpeg = seeds[f"{source.name}-JPEG-RGB-{len(seeds) - 16}"]
+        seeds |= {
+            f"{source.name}-PNG-PQ": png(pq(picture), cICP=bytes((9, 16, 0, 1))),
+            f"{source.name}-PNG-gAMA": png(picture, gAMA=gamma(1.0)),
+            f"{source.name}-JPEG-motion": jpeg + clip_seeds()["h264.mp4"],
+            f"{source.name}-JPEG-second": jpeg * 2,
+        }
     return seeds
 
 
 def clip_seeds() -> dict[str, bytes]:
     """Whole clips of each container and of the codecs at hand; a few small frames each."""
     h264, two = {"options": {"bf": "2"}}, {"codec": "mpeg4", "options": {"bf": "2"}}
+    vp8 = {"codec": "libvpx", "options": {"cpu-used": "-8"}}  # the speed named, not by the clock
     same = {"container_options": {"fflags": "+bitexact"}}  # else Matroska gives each file a random number
     kinds = {
         "h264.mp4": h264,
@@ -134,7 +148,7 @@ def clip_seeds() -> dict[str, bytes]:
         "sound.mp4": {"audio": "aac"},
         "turned.mov": {"rotation": 90},
         "h264.mkv": h264 | same,
-        "vp8.webm": {"codec": "libvpx", "options": {"cpu-used": "-8"}} | same,  # the speed named, not by the clock
+        "vp8.webm": vp8 | same,
         "vp9.webm": {"codec": "libvpx-vp9"} | same,
         "ffv1.mkv": {"codec": "ffv1"} | same,
         "mpeg4.avi": two,
@@ -143,12 +157,41 @@ def clip_seeds() -> dict[str, bytes]:
         "mpeg2.vob": {"codec": "mpeg2video", "options": {"bf": "2"}},
         "raw.m2v": {"codec": "mpeg2video"},
         "h264.ts": h264,
+        "h263.3gp": {"codec": "h263", "size": (128, 96)},
+        "wmv2.asf": {"codec": "wmv2"} | same,
+        "h264.flv": h264,
+        "vp8.ogv": vp8 | same,
+        "vp8.ivf": vp8,
+        "mpeg2.mxf": {"codec": "mpeg2video"} | same,
+        "dv.dv": {"codec": "dvvideo", "size": (720, 576), "count": 2},
+        "raw.h264": h264,
+        "raw.hevc": {"codec": "libx265"},
+        "raw.m4v": two | {"container_format": "m4v"},
+        "raw.mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
     }
+    clips = {}
     with tempfile.TemporaryDirectory() as folder:
-        return {
-            name: write_clip(Path(folder, name), numbered(14, (96, 64)), **options).read_bytes()
-            for name, options in kinds.items()
-        }
+        for name, options in kinds.items():
+            frames = numbered(options.pop("count", 14), options.pop("size", (96, 64)))
+            clips[name] = write_clip(Path(folder, name), frames, **options).read_bytes()
+    packets = [clips["h264.ts"][place : place + 188] for place in range(0, len(clips["h264.ts"]), 188)]
+    clips["h264.m2ts"] = b"".join(bytes(4) + packet for packet in packets)
+    clips["parity.ts"] = b"".join(packet + bytes(16) for packet in packets)
+    clips["cut.ts"] = clips["h264.ts"][50:]
+    first, *others = map(Image.fromarray, numbered(14, (96, 64)))
+    for kind in ("GIF", "PNG", "WEBP", "AVIF"):
+        stream = io.BytesIO()
+        first.save(stream, kind, save_all=True, append_images=others, duration=100)
+        clips[f"moving.{kind.lower()}"] = _without_times(stream.getvalue())
+    return clips
+
+
+def _without_times(content: bytes) -> bytes:
+    """An AVIF without the times at which its tracks were made: the same whenever it is made again."""
+    for box in (b"mvhd", b"tkhd", b"mdhd"):
+        if (place := content.find(box) + 8) >= 8:
+            content = content[:place] + bytes(16) + content[place + 16 :]
+    return content
 
 
 def mutated(seeds: dict[str, bytes], seed: int, number: int) -> tuple[str, bytes]:

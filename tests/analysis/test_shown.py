@@ -14,7 +14,7 @@ from faceloupe.scoring.decision import of_image, withheld
 from faceloupe.types import Box, FaceFinding, FaceQuality, Outcome
 from tests.conftest import GENERATED
 from tests.media import icc
-from tests.media.test_shown import gamma, png, pq
+from tests.media.stored import gamma, png, pq
 from tests.report_json import report_json
 
 

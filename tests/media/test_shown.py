@@ -17,6 +17,7 @@ from faceloupe.media import boxes, color, evidence_file, image, jpeg
 from faceloupe.types import Shown
 from tests.conftest import GENERATED
 from tests.media import icc
+from tests.media.stored import gamma, hlg, png, pq
 from tests.media.test_image import decode, encode, gradient
 
 TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or ROOT.parent / "shared" / "data") / "trials"
@@ -27,21 +28,6 @@ def noise(seed: int, mode: str = "RGB") -> Image.Image:
     random = np.random.default_rng(seed)
     small = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((96, 72), Image.Resampling.BICUBIC).convert(mode)
-
-
-def png(picture: Image.Image, **chunks: bytes) -> bytes:
-    """A PNG with chunks in front of its pixels."""
-    content = encode(picture, "PNG")
-    place = content.index(b"IDAT") - 4
-    added = b""
-    for name, body in chunks.items():
-        kind = name.encode()
-        added += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    return content[:place] + added + content[place:]
-
-
-def gamma(exponent: float) -> bytes:
-    return struct.pack(">I", round(exponent * 1e5))
 
 
 def chromaticities(values=color.SRGB_PRIMARIES) -> bytes:
@@ -204,24 +190,6 @@ def test_colors_of_a_png_that_viewers_take_differently_are_told(chunks, words):
     picture = decode(png(noise(7), **chunks))
     assert words in picture.unshown
     assert np.array_equal(picture.rgb, np.asarray(noise(7)))
-
-
-def pq(original: Image.Image) -> Image.Image:
-    """The same picture in BT.2020 and PQ, with its white at 203 cd/m2."""
-    light = color._srgb(np.asarray(original) / 255) @ np.linalg.inv(color._matrix(color._PRIMARIES[9][1])).T
-    root = (203 * np.clip(light, 0, None) / 10000) ** (2610 / 16384)
-    stored = ((3424 / 4096 + 2413 / 128 * root) / (1 + 2392 / 128 * root)) ** (2523 / 32)
-    return Image.fromarray((255 * stored).round().astype(np.uint8))
-
-
-def hlg(original: Image.Image) -> Image.Image:
-    """The same in HLG, for a screen of 1000 cd/m2."""
-    light = color._srgb(np.asarray(original) / 255) @ np.linalg.inv(color._matrix(color._PRIMARIES[9][1])).T
-    light = np.clip(light, 1e-9, None) * 0.203
-    scene = light * (light @ color._BT2020_LUMA.astype(float))[..., None] ** (1 / 1.2 - 1)
-    a, b, c = 0.17883277, 0.28466892, 0.55991073
-    stored = np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c)
-    return Image.fromarray((255 * stored).round().astype(np.uint8))
 
 
 @pytest.mark.parametrize(("make", "transfer"), [(pq, 16), (hlg, 18)], ids=["PQ", "HLG"])

@@ -1,0 +1,1 @@
+"""Whether verdicts survive what changes little or nothing for a viewer: ``make evade``."""

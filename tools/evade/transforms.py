@@ -1,0 +1,117 @@
+"""What may befall a picture without a change, or with a small one, for whoever looks at it."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps
+from tests.media import icc
+from tests.media.stored import gamma, hlg, png, pq
+
+_EXIF_ORIENTATION = 0x0112
+_PHONE = (1080, 1920)  # pixels of the drawn screen
+_BAR = 120  # height of its bars, pixels
+_SQUEEZED = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """One way to store or send a picture.
+
+    Attributes:
+        name: stands in the journal and in the tables.
+        description: what is done, for the page.
+        apply: an RGB picture to the bytes of a file.
+    """
+
+    name: str
+    description: str
+    apply: Callable[[Image.Image], bytes]
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """Encode a picture; PNG is lossless."""
+    stream = io.BytesIO()
+    picture.save(stream, kind, **({"compress_level": 1} if kind == "PNG" else {}) | options)
+    return stream.getvalue()
+
+
+def _scaled(picture: Image.Image, width: float, height: float | None = None) -> Image.Image:
+    size = round(picture.width * width), round(picture.height * (width if height is None else height))
+    return picture.resize((max(size[0], 1), max(size[1], 1)), Image.Resampling.LANCZOS)
+
+
+def _fitted(picture: Image.Image, longest: int) -> Image.Image:
+    """Shrink to a longest side; never enlarge."""
+    return _scaled(picture, min(1.0, longest / max(picture.size)))
+
+
+def _tilted(picture: Image.Image, degrees: float) -> Image.Image:
+    """Turn counterclockwise; the corners are filled with the median color."""
+    fill = tuple(int(value) for value in np.median(np.asarray(picture), axis=(0, 1)))
+    return picture.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=fill)
+
+
+def _linear(picture: Image.Image) -> Image.Image:
+    return Image.fromarray((255 * (np.asarray(picture) / 255) ** 2.2).round().astype(np.uint8))
+
+
+def _screenshot(picture: Image.Image) -> bytes:
+    """The picture as wide as the screen of a phone, between two bars."""
+    screen = Image.new("RGB", _PHONE, (18, 18, 18))
+    room = _PHONE[0], _PHONE[1] - 2 * _BAR
+    shown = ImageOps.contain(picture, room, Image.Resampling.BICUBIC)
+    screen.paste(shown, ((room[0] - shown.width) // 2, _BAR + (room[1] - shown.height) // 2))
+    draw = ImageDraw.Draw(screen)
+    for top in (0, _PHONE[1] - _BAR):
+        draw.rectangle((0, top, _PHONE[0], top + _BAR), fill=(246, 246, 246))
+    draw.text((40, 40), "12:30", fill=(20, 20, 20), font_size=44)
+    return encoded(screen)
+
+
+def _messengers(picture: Image.Image) -> bytes:
+    """Sent three times: shrunk and compressed anew by each service."""
+    for longest, quality in ((1600, 80), (1280, 70), (960, 75)):
+        picture = Image.open(io.BytesIO(encoded(_fitted(picture, longest), "JPEG", quality=quality)))
+    return encoded(picture, "JPEG", quality=75)
+
+
+def _by_exif(picture: Image.Image) -> bytes:
+    exif = Image.Exif()
+    exif[_EXIF_ORIENTATION] = 6  # a viewer turns it clockwise
+    return encoded(picture.transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif)
+
+
+def _channels_exchanged(picture: Image.Image) -> bytes:
+    return encoded(Image.fromarray(np.asarray(picture)[..., ::-1]), icc_profile=icc.permuted("bgr"))
+
+
+TRANSFORMATIONS = (
+    Transformation("jpeg 90", "JPEG, quality 90", lambda one: encoded(one, "JPEG", quality=90)),
+    Transformation("jpeg 70", "JPEG, quality 70", lambda one: encoded(one, "JPEG", quality=70)),
+    Transformation("jpeg 50", "JPEG, quality 50", lambda one: encoded(one, "JPEG", quality=50)),
+    Transformation("webp 75", "WebP, quality 75", lambda one: encoded(one, "WEBP", quality=75)),
+    Transformation("avif 60", "AVIF, quality 60", lambda one: encoded(one, "AVIF", quality=60)),
+    Transformation("mirror", "mirrored left to right", lambda one: encoded(ImageOps.mirror(one))),
+    Transformation("half", "half as wide and high (Lanczos)", lambda one: encoded(_scaled(one, 0.5))),
+    Transformation("three quarters", "three quarters as wide and high", lambda one: encoded(_scaled(one, 0.75))),
+    Transformation("double", "twice as wide and high", lambda one: encoded(_scaled(one, 2.0))),
+    Transformation("squeezed", "0.7 times as wide", lambda one: encoded(_scaled(one, _SQUEEZED, 1.0))),
+    Transformation(
+        "border",
+        "white border of a tenth of the longer side",
+        lambda one: encoded(ImageOps.expand(one, max(one.size) // 10, (255, 255, 255))),
+    ),
+    Transformation("screenshot", "shown on a drawn screen of 1080 x 1920 px, PNG", _screenshot),
+    Transformation("messengers", "shrunk to 1600, 1280 and 960 px, JPEG 80, 70, 75, 75", _messengers),
+    Transformation("tilt 5", "turned by 5 degrees", lambda one: encoded(_tilted(one, 5))),
+    Transformation("tilt 30", "turned by 30 degrees", lambda one: encoded(_tilted(one, 30))),
+    Transformation("turn 90", "on its side", lambda one: encoded(one.transpose(Image.Transpose.ROTATE_90))),
+    Transformation("turn 180", "upside down", lambda one: encoded(one.transpose(Image.Transpose.ROTATE_180))),
+    Transformation("exif", "stored on its side, turned back by EXIF", _by_exif),
+    Transformation("icc", "red and blue exchanged, exchanged back by an ICC profile", _channels_exchanged),
+    Transformation("gama", "stored linear, with gAMA 1.0", lambda one: png(_linear(one), gAMA=gamma(1.0))),
+    Transformation("pq", "BT.2020 and PQ by cICP", lambda one: png(pq(one), cICP=bytes((9, 16, 0, 1)))),
+    Transformation("hlg", "BT.2020 and HLG by cICP", lambda one: png(hlg(one), cICP=bytes((9, 18, 0, 1)))),
+)
