@@ -15,12 +15,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import av
 import cv2
 import numpy as np
 import torch
 from PIL import Image
-from tests.clips import write_clip
+from tests.clips import repeated, write_clip
 from tests.torchvision_compat import torchvision
 
 from faceloupe.analysis.analyzer import candidate
@@ -50,23 +49,6 @@ def portrait_clip(path: Path, seconds: float = SECONDS) -> Path:
         rgb[y : y + 480, x : x + 480] = person
         frames.append(rgb)
     return write_clip(path, frames, fps=FPS, gop=250, options={"preset": "veryfast", "crf": "23"})
-
-
-def repeated(source: Path, times: int, path: Path) -> Path:
-    """A clip played over and over, by copying its packets: hours cost no encoding."""
-    with av.open(str(source)) as reading:
-        packets = [packet for packet in reading.demux(video=0) if packet.size]
-        stream = reading.streams.video[0]
-        length = round(len(packets) / stream.average_rate / stream.time_base)
-        with av.open(str(path), "w") as writing:
-            copy = writing.add_stream_from_template(stream)
-            stamps = [(packet.pts, packet.dts) for packet in packets]
-            for turn in range(times):
-                for packet, (pts, dts) in zip(packets, stamps, strict=True):
-                    packet.stream, packet.time_base = copy, stream.time_base
-                    packet.pts, packet.dts = pts + turn * length, dts + turn * length
-                    writing.mux(packet)
-    return path
 
 
 class Rival:

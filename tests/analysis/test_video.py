@@ -20,7 +20,7 @@ from faceloupe.config import Sampling
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.types import Outcome
-from tests.clips import numbered, write_clip
+from tests.clips import numbered, repeated, write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
 from tests.report_json import report_json
 
@@ -175,6 +175,27 @@ def test_a_short_stretch_of_another_face_in_a_long_clip_shows_with_its_time(tmp_
     loud = [t for t in report["faces"] if t["whole"]["score"] > quiet + 0.1]
     assert loud
     assert all(7.9 <= track["first_s"] <= track["last_s"] <= 10.1 for track in loud)
+
+
+@pytest.mark.slow
+def test_a_face_that_an_edited_video_shows_75_times_is_pooled_over_its_shots(tmp_path, analyzer):
+    """The bundled portrait and the bundled photograph, eight seconds each in turn, for 20 minutes."""
+    shots = []
+    for path, width, left in ((GENERATED, 640, 0), (PHOTOGRAPH, 900, 150)):
+        picture = Image.open(path).convert("RGB")
+        picture = picture.resize((width, round(picture.height * width / picture.width)))
+        for number in range(40):
+            top = 40 + round(4 * np.sin(number))
+            shots.append(np.asarray(picture.crop((left, top, left + 640, top + 360))))
+    clip = write_clip(tmp_path / "a.mp4", shots, fps=5, gop=40, options={"crf": "20", "bf": "0"})
+    analysis = analyze(repeated(clip, 75, tmp_path / "edited.mp4"), analyzer, explain=False)
+    assert analysis.outcome is Outcome.MANIPULATED
+    manipulated = [person for person in analysis.video.persons if person.outcome is Outcome.MANIPULATED]
+    (person,) = manipulated
+    assert len(person.agreeing) == 75
+    assert "shot 0 (" in person.reason
+    by_track = {track.id: track.shot for track in analysis.tracks}
+    assert {by_track[number] % 2 for number in person.tracks} == {0}  # of the portrait alone
 
 
 def test_a_stretch_can_be_looked_at_closer(two_people, analyzer, settings):

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from faceloupe.analysis.pipeline import analyze
 from faceloupe.batch.inputs import listed
 from faceloupe.batch.readers import Reader
 from faceloupe.config import Settings
@@ -14,6 +16,7 @@ from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.image import refuse_unfit
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.types import Outcome, Shown
 
 TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or ROOT.parent / "shared" / "data") / "trials"
 SETTINGS = Settings()
@@ -90,6 +93,86 @@ def test_camera_raw_is_named():
 def test_what_lies_behind_a_picture_is_named_with_its_place_and_size(name, kind, offset, size):
     (piece,) = decode(open_evidence(TRIALS / name, max_bytes=SETTINGS.max_bytes), settings=SETTINGS).embedded
     assert (piece.kind, piece.offset, piece.size) == (kind, offset, size)
+
+
+@pytest.fixture(scope="module")
+def control(analyzer):
+    return analyze(TRIALS / "00_control_generated-portrait.jpg", analyzer, explain=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "within", "shown"),
+    [
+        ("01_icc_channels_swapped.jpg", 0.02, Shown(color='ICC profile "sRGB built-in" to sRGB')),
+        ("02_png_gama_linear.png", 0.05, Shown(transfer="gAMA 1.00000 to sRGB")),
+        (
+            "03_png_cicp_pq.png",
+            0.05,
+            Shown(color="BT.2020 primaries to sRGB", transfer="PQ to sRGB, 203 cd/m2 to white"),
+        ),
+    ],
+)
+def test_a_picture_that_viewers_show_like_the_control_has_its_boxes_and_score(name, within, shown, control, analyzer):
+    analysis = analyze(TRIALS / name, analyzer, explain=False)
+    assert (analysis.outcome, analysis.shown) == (control.outcome, shown)
+    assert analysis.score == pytest.approx(control.score, abs=within)
+    assert analysis.decisive.box.corners == pytest.approx(control.decisive.box.corners, abs=2)
+
+
+@pytest.mark.parametrize(("name", "roll"), [("04_sideways_no_exif.jpg", -90), ("05_tilted_30.jpg", -30)])
+def test_a_face_at_an_angle_is_scored_upright_like_the_control_and_its_tilt_is_stated(name, roll, control, analyzer):
+    analysis = analyze(TRIALS / name, analyzer, explain=False)
+    assert (analysis.outcome, analysis.shown) == (control.outcome, Shown())
+    assert analysis.score == pytest.approx(control.score, abs=0.05)
+    (face,) = analysis.faces
+    assert face.roll_deg == pytest.approx(roll, abs=5)
+    assert face.turned_deg == pytest.approx(-roll, abs=5)
+    assert "turned upright" in analysis.notes[-1]
+
+
+def test_a_heic_that_ends_early_is_refused_as_damaged():
+    with pytest.raises(EvidenceError, match="The HEIC data is damaged"):
+        decode(open_evidence(TRIALS / "06_truncated_iphone.heic", max_bytes=SETTINGS.max_bytes), settings=SETTINGS)
+
+
+def test_a_damage_in_the_face_is_named_and_takes_back_a_verdict_authentic(standard):
+    analysis = analyze(TRIALS / "07_jpeg_damaged_in_face.jpg", standard, explain=False)
+    assert analysis.score < standard.scorer.record.thresholds.lower
+    assert (analysis.outcome, "the picture is damaged" in analysis.reason) == (Outcome.INCONCLUSIVE, True)
+    assert analysis.notes[0].startswith("The JPEG data is damaged")
+
+
+def test_a_still_in_pq_is_shown_as_the_photograph_that_it_was_made_from():
+    hdr, plain = (
+        decode(open_evidence(TRIALS / name, max_bytes=SETTINGS.max_bytes), settings=SETTINGS)
+        for name in ("11_hdr_pq.avif", "08_motion_photo.jpg")
+    )
+    assert hdr.shown.transfer == "PQ to sRGB, 203 cd/m2 to white"
+    assert np.abs(hdr.rgb.astype(int) - plain.rgb).mean() < 5  # by its compression
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("24_jpeg_without_eoi.jpg", "The JPEG data has no end marker, but the picture is complete."),
+        (
+            "25_xmp_orientation_only.jpg",
+            "The XMP metadata states another orientation; viewers ignore it, and it was not applied.",
+        ),
+    ],
+)
+def test_an_oddity_that_changes_no_pixel_is_noted(name, note):
+    odd, plain = (
+        decode(open_evidence(TRIALS / one, max_bytes=SETTINGS.max_bytes), settings=SETTINGS)
+        for one in (name, "08_motion_photo.jpg")
+    )
+    assert np.array_equal(odd.rgb, plain.rgb)
+    assert (note in odd.notes, odd.shown) == (True, Shown())
+
+
+def test_the_control_clip_is_manipulated(analyzer):
+    analysis = analyze(TRIALS / "30_control_8s.mp4", analyzer, explain=False)
+    assert (analysis.outcome, len(analysis.tracks)) == (Outcome.MANIPULATED, 1)
 
 
 def test_names_in_archives_and_system_files_are_what_they_are():
