@@ -7,6 +7,9 @@ PEERS ?= ../shared/weights
 IMAGES ?= 10000
 VIDEOS ?= 2000
 SEED ?= 1
+SNAPSHOTS ?= ../snapshots
+EFFORT ?= quick
+PICTURES ?= 40
 BIN := .venv/bin
 # Compiled modules halve the time that each of our many short processes takes to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -61,6 +64,9 @@ $(TRAINING): requirements-training.txt $(STAMP)
 fuzz: setup ## throw hostile files at intake and decoders: IMAGES=, VIDEOS=, SEED=
 	$(BIN)/python -m tools.fuzz --images $(IMAGES) --videos $(VIDEOS) --seed $(SEED) --analyze 100
 
+evade: setup ## count the verdicts that change when a picture is stored, sent or turned otherwise: DATA=, EFFORT=, PICTURES=
+	$(BIN)/python -m tools.evade --data $(DATA) --snapshots $(SNAPSHOTS) --effort $(EFFORT) --pictures $(PICTURES)
+
 train: trainsetup ## rebuild weights, records, evaluation and model card where they are out of date (dvc repro)
 	$(BIN)/dvc repro
 
@@ -95,4 +101,4 @@ walk: $(BROWSER) ## walk a case and a batch through a browser, from their files 
 	$(BIN)/python -m tools.walks.case_walk
 	$(BIN)/python -m tools.walks.batch_walk
 
-.PHONY: docs help setup fuzz trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk
+.PHONY: docs help setup fuzz evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk

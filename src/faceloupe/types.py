@@ -203,7 +203,7 @@ class Picture:
         unshown: the color treatment that a viewer may apply and that could not be applied here; empty where none is.
             No verdict can rest on these pixels.
         damage: what its data lacks; empty where nothing is known. No verdict ``authentic`` can rest on these pixels.
-        embedded: what else the file holds behind its picture.
+        embedded: what else the file holds besides its picture.
     """
 
     rgb: np.ndarray

@@ -139,3 +139,11 @@ def test_a_huge_text_is_refused_before_it_is_read():
 def test_what_is_not_json_of_a_report_is_refused(content):
     with pytest.raises(ReportError, match="not a report of schema version 1"):
         Report.from_json(content)
+
+
+def test_people_stand_with_their_shots_the_decisive_one_first():
+    report = Report.from_json(VIDEO.read_text(encoding="utf-8"))
+    people = [(shots.person.id, [track.id for track in shots.tracks]) for shots in report.people_with_shots]
+    assert report.decisive_id == 2
+    assert people == [(2, [2]), (1, [1])]
+    assert Report.from_json(IMAGE.read_text(encoding="utf-8")).people_with_shots == ()

@@ -57,7 +57,7 @@ def examine(
         reason,
         timing,
         decisive=decisive,
-        notes=(*picture.notes, *_behind(picture), *_turns(findings)),
+        notes=(*picture.notes, *_embedded(picture), *_turns(findings)),
         embedded=picture.embedded,
         shown=picture.shown,
         canvas=Canvas.of(picture.rgb),
@@ -65,9 +65,10 @@ def examine(
     )
 
 
-def _behind(picture: Picture) -> list[str]:
+def _embedded(picture: Picture) -> list[str]:
     return [
-        f"Behind the picture lies {piece.kind}: {piece.size:,} bytes from byte {piece.offset:,}; not analyzed."
+        f"Besides its picture, the file holds {piece.kind}: {piece.size:,} bytes from byte {piece.offset:,}; "
+        "not analyzed."
         for piece in picture.embedded
     ]
 

@@ -102,7 +102,7 @@ class Analysis:
         decisive: the face or the track whose score is the file's; None where nothing was scored.
         notes: what was done to the stored pixels before they were examined.
         shown: what was done to show the file as a viewer would.
-        embedded: what an image file holds behind its picture.
+        embedded: what an image file holds besides its picture.
         canvas: of an image; None for a video, and where the file could not be decoded.
         faces: findings in an image, from the largest face to the smallest.
         tracks: findings in a video, in order of first appearance.

@@ -83,6 +83,8 @@ def examine(
     persons = [_person(person, findings, analyzer.scorer, enough=_enough(followed)) for person in people]
     findings = _in_company(findings, persons, analyzer.scorer)
     findings = [withheld(track, unshown=facts.unshown) for track in findings]
+    if facts.unshown:
+        persons = [replace(withheld(person, unshown=facts.unshown), agreeing=()) for person in persons]
     followed.score_s += context.now() - began
     context.lap()
     if explain:
@@ -333,14 +335,15 @@ def _enough(followed: _Followed) -> int:
 def _person(person: Person, findings: Sequence[TrackFinding], scorer: FaceScorer, *, enough: int) -> PersonFinding:
     """What the shots of a person say together."""
     record = scorer.record
+    judged = [track for track in findings if track.id in person.tracks and track.pooled is not None]
     scored = [
         track
-        for track in findings
-        if track.id in person.tracks
-        and track.pooled is not None
-        and in_scope(Outcome.MANIPULATED, "", track.familiarity, record.scope_limit)[0] is Outcome.MANIPULATED
+        for track in judged
+        if in_scope(Outcome.MANIPULATED, "", track.familiarity, record.scope_limit)[0] is Outcome.MANIPULATED
     ]
     if not scored:
+        if judged:
+            return PersonFinding(person.id, (), judged[0].outcome, judged[0].reason)
         return PersonFinding(person.id, (), Outcome.NOT_APPLICABLE)
     strongest = max(scored, key=lambda track: track.pooled.score if track.pooled else 0.0)
     pooled = _pooled_over(scored, record)

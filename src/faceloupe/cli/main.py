@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Never, TextIO
 
+from msgspec import UNSET
+
 from faceloupe import __version__
 from faceloupe.cli import batch as batch_command
 from faceloupe.cli import bundle
@@ -24,7 +26,7 @@ from faceloupe.system.logging import keep_log
 from faceloupe.types import Evidence, Outcome
 
 if TYPE_CHECKING:
-    from faceloupe.report.schema import Report
+    from faceloupe.report.schema import PooledScore, Report
 
 _LOG = logging.getLogger(__name__)
 _EXTRAS = {  # module -> extra of the package that installs it
@@ -71,7 +73,7 @@ def _table(report: "Report") -> str:
             f"           {rates.measured_on}",
         ]
     if report.is_video:
-        lines += _tracks(report)
+        lines += _people(report)
     elif report.image_faces:
         lines += [
             "",
@@ -95,22 +97,33 @@ def _video_facts(report: "Report") -> str:
     return f"{video.codec}, {_number(evidence.duration_s)} s, {rate}{varying}, "
 
 
-def _tracks(report: "Report") -> list[str]:
+def _people(report: "Report") -> list[str]:
+    """The people, each with its shots below."""
     analyzed, cuts = len(report.frames), len(report.cuts)
     between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
     lines = [f"Frames     {analyzed} of {report.evidence.frame_count:,} analyzed, {between}"]
     if report.tracks:
-        columns = f"{'Track':>5}  {'Person':>6}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
+        columns = f"{'Person':>6}  {'Track':>5}  {'Shot':>4}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
         lines += ["", f"{columns}  Seen (frames scored)"]
-    for track in report.tracks:
-        low, high = track.whole.score_interval_95 if track.whole else (None, None)
-        interval = "-" if low is None else f"{low:.2f} .. {high:.2f}"
+    for person, tracks in report.people_with_shots:
+        shots = "1 shot" if len(tracks) == 1 else f"{len(tracks)} shots"
+        outcome = "" if person.outcome is UNSET else person.outcome.replace("_", " ")
+        pooled = None if person.pooled is UNSET else person.pooled
         lines.append(
-            f"{track.id:>5}  {track.person:>6}  {track.outcome.replace('_', ' '):<14}  "
-            f"{_number(track.score):>5}  {interval:<13}  "
-            f"{track.first_s:.2f} s to {track.last_s:.2f} s ({track.frames_scored})"
+            f"{person.id:>6}  {'':>5}  {'':>4}  {outcome:<14}  "
+            f"{_number(pooled.score if pooled else None):>5}  {_interval(pooled):<13}  {shots}"
         )
+        lines += [
+            f"{'':>6}  {track.id:>5}  {track.shot:>4}  {track.outcome.replace('_', ' '):<14}  "
+            f"{_number(track.score):>5}  {_interval(track.whole):<13}  "
+            f"{track.first_s:.2f} s to {track.last_s:.2f} s ({track.frames_scored})"
+            for track in tracks
+        ]
     return lines
+
+
+def _interval(pooled: "PooledScore | None") -> str:
+    return "-" if pooled is None else "{:.2f} .. {:.2f}".format(*pooled.score_interval_95)
 
 
 def _analyze(options: argparse.Namespace) -> int:

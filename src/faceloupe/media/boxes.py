@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MOST_BOXES = 10_000
-_FULL = 4  # bytes of version and flags
+FULL = 4  # bytes of version and flags
 
 
 class Malformed(Exception):
@@ -42,23 +42,25 @@ def read(content: bytes) -> MainPicture:
 
 
 def _read(content: memoryview) -> MainPicture:
-    meta = next((body[_FULL:] for kind, body in _boxes(content) if kind == b"meta"), None)
+    meta = next((body[FULL:] for kind, body in walk(content) if kind == b"meta"), None)
     if meta is None:
         return MainPicture()
-    parts = dict(reversed(list(_boxes(meta))))  # of several of one kind, the first counts
-    whole = _is_whole(parts[b"iloc"], len(content)) if b"iloc" in parts else True
+    parts = dict(reversed(list(walk(meta))))  # of several of one kind, the first counts
+    located = extents(parts[b"iloc"]) if b"iloc" in parts else ()
+    whole = all(extent.offset + extent.length <= len(content) for extent in located if extent.in_file)
     if b"pitm" not in parts or b"iprp" not in parts:
         return MainPicture(whole=whole)
-    primary = _uint(parts[b"pitm"], _FULL, 4 if parts[b"pitm"][0] else 2)
-    inner = list(_boxes(parts[b"iprp"]))
-    properties = [one for kind, body in inner if kind == b"ipco" for one in _boxes(body)]
+    primary = uint(parts[b"pitm"], FULL, 4 if parts[b"pitm"][0] else 2)
+    inner = list(walk(parts[b"iprp"]))
+    properties = [one for kind, body in inner if kind == b"ipco" for one in walk(body)]
     cicp, quarters, mirror = None, 0, None
-    for number in (number for kind, body in inner if kind == b"ipma" for number in _associated(body, primary)):
-        if not 1 <= number <= len(properties):
+    stated = (entry for kind, body in inner if kind == b"ipma" for entry in associations(body))
+    for item, number in stated:
+        if item != primary or not 1 <= number <= len(properties):
             continue
         kind, body = properties[number - 1]
         if kind == b"colr" and bytes(body[:4]) == b"nclx":
-            cicp = _uint(body, 4, 2), _uint(body, 6, 2)
+            cicp = uint(body, 4, 2), uint(body, 6, 2)
         elif kind == b"irot":
             quarters = -(body[0] & 3) % 4
         elif kind == b"imir":
@@ -66,7 +68,7 @@ def _read(content: memoryview) -> MainPicture:
     return MainPicture(cicp, quarters, mirror, whole)
 
 
-def _boxes(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def walk(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Kind and body of each box; that of the last one may be cut short."""
     place = 0
     for _ in range(_MOST_BOXES):
@@ -85,48 +87,68 @@ def _boxes(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         place += size
 
 
-def _uint(data: memoryview, place: int, size: int) -> int:
+def uint(data: memoryview, place: int, size: int) -> int:
     part = data[place : place + size]
     if len(part) < size:
         raise IndexError("a number that is cut short")
     return int.from_bytes(part)
 
 
-def _associated(body: memoryview, item: int) -> Iterator[int]:
-    """Numbers, from 1, of the properties of an item, in their order."""
+def associations(body: memoryview) -> Iterator[tuple[int, int]]:
+    """Ids of items, and numbers from 1 of their properties, from the body of ``ipma``.
+
+    Raises:
+        IndexError: it is cut short.
+    """
     version, wide = body[0], body[3] & 1
-    of_id = 2 if version < 1 else 4
-    place = _FULL + 4
-    for _ in range(_uint(body, _FULL, 4)):
-        which, count = _uint(body, place, of_id), _uint(body, place + of_id, 1)
+    of_id, step = 2 if version < 1 else 4, 2 if wide else 1
+    place = FULL + 4
+    for _ in range(uint(body, FULL, 4)):
+        item, count = uint(body, place, of_id), uint(body, place + of_id, 1)
         place += of_id + 1
-        step = 2 if wide else 1
-        if which == item:
-            for number in range(count):
-                yield _uint(body, place + step * number, step) & (0x7FFF if wide else 0x7F)
+        for number in range(count):
+            yield item, uint(body, place + step * number, step) & (0x7FFF if wide else 0x7F)
         place += step * count
 
 
-def _is_whole(body: memoryview, size: int) -> bool:
-    """Whether each extent of each item lies in the file; those within other boxes aside."""
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A part of the data of an item.
+
+    Attributes:
+        item: id of the item.
+        in_file: whether ``offset`` counts from the start of the file; else from elsewhere in its boxes.
+        offset, length: bytes.
+    """
+
+    item: int
+    in_file: bool
+    offset: int
+    length: int
+
+
+def extents(body: memoryview) -> Iterator[Extent]:
+    """The extents of all items, from the body of ``iloc``.
+
+    Raises:
+        IndexError: it is cut short.
+    """
     version = body[0]
-    of_offset, of_length = body[_FULL] >> 4, body[_FULL] & 15
-    of_base, of_index = body[_FULL + 1] >> 4, (body[_FULL + 1] & 15 if version in (1, 2) else 0)
+    of_offset, of_length = body[FULL] >> 4, body[FULL] & 15
+    of_base, of_index = body[FULL + 1] >> 4, (body[FULL + 1] & 15 if version in (1, 2) else 0)
     of_id = 4 if version == 2 else 2
-    place = _FULL + 2 + of_id
-    for _ in range(_uint(body, _FULL + 2, of_id)):
+    place = FULL + 2 + of_id
+    for _ in range(uint(body, FULL + 2, of_id)):
+        item, method = uint(body, place, of_id), 0
         place += of_id
-        method = 0
         if version in (1, 2):
-            method = _uint(body, place, 2) & 15
+            method = uint(body, place, 2) & 15
             place += 2
-        base = _uint(body, place + 2, of_base)
-        count = _uint(body, place + 2 + of_base, 2)
+        base = uint(body, place + 2, of_base)
+        count = uint(body, place + 2 + of_base, 2)
         place += 4 + of_base
-        for _ in range(count):
-            offset = _uint(body, place + of_index, of_offset)
-            length = _uint(body, place + of_index + of_offset, of_length)
+        for _ in range(count if of_index + of_offset + of_length else min(count, 1)):  # those of no bytes are alike
+            offset = uint(body, place + of_index, of_offset)
+            length = uint(body, place + of_index + of_offset, of_length)
             place += of_index + of_offset + of_length
-            if method == 0 and base + offset + length > size:
-                return False
-    return True
+            yield Extent(item, method == 0, base + offset, length)

@@ -1,9 +1,11 @@
-"""What a picture file holds besides its picture: content that lies behind it, which viewers do not show."""
+"""What a picture file holds besides its picture, and viewers do not show: in its boxes, or behind it."""
 
 import struct
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from faceloupe.media.formats import jpeg_extent, sniff
+from faceloupe.media.heif_items import embedded_pictures
 from faceloupe.types import EmbeddedContent
 
 _HEAD_SEARCHED = 1 << 17  # bytes of a picture in which its metadata is looked for
@@ -15,20 +17,19 @@ _PLAIN_PADDING = b"\x00\xff\n\r "
 
 
 def find(content: bytes, found: str) -> tuple[EmbeddedContent, ...]:
-    """List what lies behind the picture of a file, in the order of the bytes.
+    """List what lies in the file besides its picture: what HEIC and AVIF list of it, then what lies behind the picture.
 
     Args:
         content: of the file.
         found: the format that its first bytes show.
     """
+    listed = embedded_pictures(content) if found in ("HEIC", "AVIF") else ()
     try:
         end = _picture_end(content, found)
     except (struct.error, IndexError):
-        return ()
-    if end is None or end >= len(content):
-        return ()
-    metadata = content[:_HEAD_SEARCHED]
-    return tuple(piece for _, piece in zip(range(_MOST), _pieces(content, end, metadata), strict=False))
+        end = None
+    behind = iter(()) if end is None else _pieces(content, end, content[:_HEAD_SEARCHED])
+    return tuple(islice((*listed, *islice(behind, _MOST)), _MOST))
 
 
 def _pieces(content: bytes, place: int, metadata: bytes) -> Iterator[EmbeddedContent]:

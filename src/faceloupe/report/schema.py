@@ -7,7 +7,7 @@ otherwise. Fields that came after version 0.4.0 have a default, so that reports 
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field, inspect
@@ -125,7 +125,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
 
 
 class EmbeddedInfo(Struct, frozen=True, kw_only=True):
-    """Content behind the picture of a file, see ``types.EmbeddedContent``."""
+    """Content besides the picture of a file, see ``types.EmbeddedContent``."""
 
     kind: str
     offset: Count
@@ -137,7 +137,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     Attributes:
         notes: what was done to the stored pixels before they were examined, one sentence each.
-        embedded: what an image file holds behind its picture; not stated by reports of version 0.4.0.
+        embedded: what an image file holds besides its picture; not stated by reports of version 0.4.0.
     """
 
     name: str
@@ -358,6 +358,13 @@ class PersonInfo(Struct, frozen=True, kw_only=True):
     agreeing_tracks: tuple[int, ...] | UnsetType = UNSET
 
 
+class PersonShots(NamedTuple):
+    """A person of a video with the tracks that were linked to it, one for each shot; derived, not in the text."""
+
+    person: PersonInfo
+    tracks: tuple[Track, ...]
+
+
 class UnreadFrame(Struct, frozen=True, kw_only=True):
     """A frame that should have been analyzed, but could not be decoded."""
 
@@ -548,6 +555,16 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
     def tracks(self) -> tuple[Track, ...]:
         """The tracks of a video; none for an image."""
         return tuple(face for face in self.faces if isinstance(face, Track))
+
+    @property
+    def people_with_shots(self) -> tuple[PersonShots, ...]:
+        """The people of a video, the one of the decisive track first; none for an image."""
+        tracks = {track.id: track for track in self.tracks}
+        people = [
+            PersonShots(person, tuple(tracks[number] for number in person.tracks if number in tracks))
+            for person in self.people
+        ]
+        return tuple(sorted(people, key=lambda shots: self.decisive_id not in shots.person.tracks))
 
     @property
     def is_video(self) -> bool:

@@ -92,11 +92,11 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
     )
 
 
-Finding = TypeVar("Finding", FaceFinding, TrackFinding)
+Finding = TypeVar("Finding", FaceFinding, TrackFinding, PersonFinding)
 
 
 def withheld(face: Finding, *, unshown: str, damage: str = "") -> Finding:
-    """The finding on a face of a picture or video that not every verdict can rest on.
+    """The finding on a face or person in a picture or video that not every verdict can rest on.
 
     Args:
         unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.

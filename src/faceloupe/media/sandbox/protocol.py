@@ -92,7 +92,7 @@ class Message:
         return tuple(_text(value) for value in values)
 
     def embedded(self) -> tuple[EmbeddedContent, ...]:
-        """What else a file holds behind its picture.
+        """What else a file holds besides its picture.
 
         Raises:
             ProtocolError: it is not stated.
