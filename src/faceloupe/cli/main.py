@@ -18,6 +18,7 @@ from faceloupe import __version__
 from faceloupe.cli import batch as batch_command
 from faceloupe.cli import bundle
 from faceloupe.cli import case as case_command
+from faceloupe.cli import lenses as lenses_command
 from faceloupe.cli.console import Console
 from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
@@ -265,6 +266,10 @@ def _parser() -> argparse.ArgumentParser:
     batch = commands.add_parser("batch", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     batch_command.add_batch(batch)
     batch.set_defaults(run=lambda options: batch_command.batch(options, _settings(options), _Console()))
+    about = "examine what a file says about itself: Content Credentials, generator traces, metadata, structure"
+    lenses = commands.add_parser("lenses", help=about, description=f"{about.capitalize()}.")
+    lenses_command.add_lenses(lenses)
+    lenses.set_defaults(run=lambda options: lenses_command.lenses(options, _Console()))
     about = "measure your own error rates on a folder with the subfolders real and fake"
     labeled_folder = commands.add_parser(
         "validate", parents=[scoring], help=about, description=f"{about.capitalize()}."

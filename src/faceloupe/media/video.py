@@ -23,7 +23,7 @@ from faceloupe.types import AS_STORED, Shown
 
 LUMA_SHAPE = (36, 64)
 KEYS_APART_S = Fraction(1, 2)  # of those that a quick look gives
-_DEMUXERS = {
+DEMUXERS = {
     "MP4": "mov",
     "QuickTime": "mov",
     "HEIC": "mov",
@@ -169,7 +169,7 @@ class Video:
         """
         stream.seek(0)
         raw = found == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
-        self._file, self._found, self._demuxer = stream, found, "mpegvideo" if raw else _DEMUXERS[found]
+        self._file, self._found, self._demuxer = stream, found, "mpegvideo" if raw else DEMUXERS[found]
         self._max_pixels, self._check = max_pixels, check
         self._walking: Generator[DecodedFrame] | None = None
         self.unreadable: list[int] = []

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from faceloupe.config import Settings
@@ -142,6 +142,7 @@ class Worker:
         settings: Settings,
         sha256: str,
         check: Callable[[], None] = lambda: None,
+        more: Sequence[int] = (),
     ) -> None:
         """
         Args:
@@ -150,6 +151,7 @@ class Worker:
             settings: with the limits.
             sha256: of the file, for the log.
             check: called while it is waited for; what it raises ends the work.
+            more: descriptors of what goes with the file, such as a manifest beside it; they stay the caller's.
         """
         self._check, self._sha256, self._memory = check, sha256, settings.max_decoder_bytes
         self._allowed = settings.max_decoder_s + _S_PER_MIB * os.fstat(evidence).st_size / 2**20
@@ -159,7 +161,7 @@ class Worker:
         except OSError as problem:
             raise EvidenceError(_LOST) from problem
         self._reader = protocol.Reader(self._session)
-        self.send(request | {"memory": self._memory, "max_pixels": settings.max_pixels}, descriptors=[evidence])
+        self.send(request | {"memory": self._memory, "max_pixels": settings.max_pixels}, descriptors=[evidence, *more])
 
     def __enter__(self) -> Self:
         return self

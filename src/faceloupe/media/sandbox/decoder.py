@@ -8,9 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 
 from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media import credentials, metadata
 from faceloupe.media.animation import Animation
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.media.image import decode_content
@@ -191,4 +193,26 @@ class _Walk:
                 protocol.send(self._session, {"rgb": True})
 
 
-WORK = {"still": _still, "video": _video}  # kind of the request -> what is done
+def _metadata(session: socket.socket, request: protocol.Message) -> None:
+    facts = request.facts
+    with open(request.descriptors[0], "rb") as file:
+        answer = metadata.read(file, facts["format"], with_position=facts["with_position"])
+    protocol.send(session, {}, msgspec.json.encode(answer))
+
+
+def _credentials(session: socket.socket, request: protocol.Message) -> None:
+    facts, sidecar = request.facts, b""
+    if request.descriptors[1:]:
+        with open(request.descriptors[1], "rb") as file:
+            sidecar = file.read()
+    with open(request.descriptors[0], "rb") as file:
+        answer = credentials.read(file, facts["format"], anchors=facts["anchors"], sidecar=sidecar)
+    protocol.send(session, {}, msgspec.json.encode(answer))
+
+
+WORK = {
+    "still": _still,
+    "video": _video,
+    "metadata": _metadata,
+    "credentials": _credentials,
+}  # kind of the request -> what is done

@@ -1,0 +1,150 @@
+"""The lenses, and running them over a file."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from PIL import Image
+
+from faceloupe.errors import Cancelled, EvidenceError
+from faceloupe.forensics import provenance, traces
+from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary
+from faceloupe.forensics.source import LensSource
+from faceloupe.types import Cancel, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """One way to look at a file.
+
+    Attributes:
+        id: stable, in reports.
+        title: for people.
+        shows: what it shows, one sentence.
+        does_not_show: what it does not show, one sentence.
+        look: the look itself; raises ``EvidenceError`` where the file does not allow it.
+        of_videos: whether it looks at videos too.
+    """
+
+    id: str
+    title: str
+    shows: str
+    does_not_show: str
+    look: Callable[[LensSource], LensResult]
+    of_videos: bool = True
+
+
+LENSES: tuple[Lens, ...] = (
+    Lens(
+        "provenance",
+        "Provenance",
+        "Whether the file carries Content Credentials (C2PA), who signed them, what they state about its making, and "
+        "whether file and statement still belong together.",
+        "A file without credentials has an unknown origin: their absence proves nothing, as most programs remove them. "
+        "Intact credentials say who made a statement, not that it is true.",
+        provenance.look,
+    ),
+    Lens(
+        "traces",
+        "Generator traces",
+        "What the file itself claims about the generator or editor that made it, in its metadata.",
+        "Anybody can write or remove such a claim: it is not a proof, and its absence proves nothing. Watermarks in "
+        "the pixels, such as SynthID, cannot be read offline.",
+        traces.look,
+    ),
+)
+
+
+class LensReport(msgspec.Struct, frozen=True):
+    """What all lenses found in a file, as reports hold it.
+
+    Attributes:
+        provenance: state of its Content Credentials; see ``media.credentials.Credentials``.
+        generator: the generator that the file claims to be made with; None where it claims none.
+        lenses: result of each lens.
+        findings: of all lenses.
+    """
+
+    provenance: str
+    generator: str | None
+    lenses: tuple[LensSummary, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LensAnalysis:
+    """What all lenses found in a file, with their pictures.
+
+    Attributes:
+        report: without pixels.
+        pictures: of all lenses.
+    """
+
+    report: LensReport
+    pictures: tuple[LensPicture, ...]
+
+    def pngs(self) -> dict[str, bytes]:
+        """Each picture as a PNG, by file name."""
+        contents = {}
+        for picture in self.pictures:
+            stream = io.BytesIO()
+            Image.fromarray(picture.rgb).save(stream, "PNG")
+            contents[f"lens-{picture.scale.name}.png"] = stream.getvalue()
+        return contents
+
+
+def examine(
+    source: LensSource,
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    lenses: tuple[Lens, ...] = LENSES,
+) -> LensAnalysis:
+    """Look at a file through the lenses.
+
+    Args:
+        source: the file.
+        progress: called with the title of the lens and the share that is done, 0..1.
+        cancel: asked between two lenses; True stops the work.
+        lenses: to look through.
+
+    Raises:
+        EvidenceError: no lens can read the file.
+        Cancelled: ``cancel`` said so.
+    """
+    is_video = source.evidence_file.evidence.media_type == "video"
+    chosen = [lens for lens in lenses if lens.of_videos or not is_video]
+    results, problems = list[LensResult](), list[EvidenceError]()
+    for number, lens in enumerate(chosen):
+        if cancel and cancel():
+            raise Cancelled("The lenses were cancelled.")
+        if progress:
+            progress(lens.title, number / len(chosen))
+        try:
+            results.append(lens.look(source))
+        except EvidenceError as problem:
+            problems.append(problem)
+            results.append(LensResult(problem=str(problem)))
+    if len(problems) == len(chosen):
+        raise problems[0]
+    summaries = tuple(
+        LensSummary(
+            lens.id,
+            lens.title,
+            lens.shows,
+            lens.does_not_show,
+            result.facts,
+            result.findings,
+            tuple(picture.scale for picture in result.pictures),
+            result.problem,
+        )
+        for lens, result in zip(chosen, results, strict=True)
+    )
+    report = LensReport(
+        source.credentials.state,
+        traces.generator(source),
+        summaries,
+        tuple(finding for result in results for finding in result.findings),
+    )
+    return LensAnalysis(report, tuple(picture for result in results for picture in result.pictures))

@@ -1,0 +1,101 @@
+"""What lenses look at: a file, and what the sandbox read from it, read once for all of them."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError
+from faceloupe.forensics.trust import TrustList
+from faceloupe.media.credentials import Credentials
+from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.metadata import Metadata
+from faceloupe.media.sandbox.image import decode
+from faceloupe.media.sandbox.statements import read_credentials, read_metadata
+from faceloupe.types import Picture
+
+_LARGEST_SIDECAR = 64 << 20  # bytes
+
+
+class LensSource:
+    """A file under the lenses. Everything is read when a lens first asks for it, in a process of its own.
+
+    Attributes:
+        evidence_file: the file, hashed before it is read.
+        trust_list: of the signers of Content Credentials.
+        with_position: whether the position in EXIF (GPS) is shown.
+        check: called while something is waited for; what it raises ends the work.
+    """
+
+    def __init__(
+        self,
+        evidence_file: EvidenceFile,
+        *,
+        settings: Settings,
+        trust_list: TrustList | None = None,
+        sidecar: bytes = b"",
+        with_position: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take a file.
+
+        Args:
+            evidence_file: the file.
+            settings: with the limits.
+            trust_list: of signers; the one that comes with FaceLoupe where None.
+            sidecar: a manifest that lies beside the file.
+            with_position: whether the position in EXIF (GPS) is shown.
+            check: called while something is waited for; what it raises ends the work.
+        """
+        self.evidence_file, self.check, self.with_position = evidence_file, check, with_position
+        self.trust_list = TrustList.bundled() if trust_list is None else trust_list
+        self._settings, self._sidecar = settings, sidecar
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What the file states about itself.
+
+        Raises:
+            EvidenceError: it cannot be read.
+        """
+        return read_metadata(
+            self.evidence_file, settings=self._settings, with_position=self.with_position, check=self.check
+        )
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Its Content Credentials.
+
+        Raises:
+            EvidenceError: the file cannot be read.
+        """
+        return read_credentials(
+            self.evidence_file,
+            anchors=self.trust_list.anchors,
+            settings=self._settings,
+            sidecar=self._sidecar,
+            check=self.check,
+        )
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The picture of a still, as a viewer shows it.
+
+        Raises:
+            EvidenceError: it cannot be decoded, or is a video.
+        """
+        return decode(self.evidence_file, settings=self._settings, check=self.check)
+
+
+def sidecar_of(path: Path) -> bytes:
+    """Read the manifest beside a file, of the same name with the ending ``.c2pa``; empty where there is none.
+
+    Raises:
+        EvidenceError: it is larger than any manifest.
+    """
+    beside = path.with_suffix(".c2pa")
+    if beside == path or not beside.is_file():
+        return b""
+    if beside.stat().st_size > _LARGEST_SIDECAR:
+        raise EvidenceError(f"The manifest {beside.name} is larger than {_LARGEST_SIDECAR >> 20} MiB and was not read.")
+    return beside.read_bytes()

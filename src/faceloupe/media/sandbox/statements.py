@@ -1,0 +1,105 @@
+"""Reading, in a process of its own, what a file says about itself."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError
+from faceloupe.media.credentials import Credentials
+from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.formats import unreadable
+from faceloupe.media.metadata import Metadata
+from faceloupe.media.sandbox import protocol
+from faceloupe.media.sandbox.client import Worker
+
+_MOST_RAW = 64 << 20  # bytes of an answer
+T = TypeVar("T")
+Check = Callable[[], None]
+
+
+def read_metadata(
+    evidence_file: EvidenceFile, *, settings: Settings, with_position: bool = False, check: Check = lambda: None
+) -> Metadata:
+    """Read what a file states about itself; see ``media.metadata.read``.
+
+    Args:
+        evidence_file: the file.
+        settings: with the limits.
+        with_position: whether the position in EXIF (GPS) is listed.
+        check: called while the reader is waited for; what it raises ends the work.
+
+    Raises:
+        EvidenceError: the file is not a picture or a video; or its reader crashed, hung, or needed too much memory.
+    """
+    request = {"kind": "metadata", "with_position": with_position}
+    return _ask(evidence_file, request, [], Metadata, settings=settings, check=check)
+
+
+def read_credentials(
+    evidence_file: EvidenceFile,
+    *,
+    anchors: str,
+    settings: Settings,
+    sidecar: bytes = b"",
+    check: Check = lambda: None,
+) -> Credentials:
+    """Read and check the Content Credentials of a file; see ``media.credentials.read``.
+
+    Args:
+        evidence_file: the file.
+        anchors: certificates (PEM) of those whose signers are trusted.
+        settings: with the limits.
+        sidecar: a manifest that lies beside the file.
+        check: called while the reader is waited for; what it raises ends the work.
+
+    Raises:
+        EvidenceError: see ``read_metadata``.
+    """
+    content = protocol.filled(sidecar) if sidecar else None
+    try:
+        request = {"kind": "credentials", "anchors": anchors}
+        sidecars = [] if content is None else [content]
+        return _ask(evidence_file, request, sidecars, Credentials, settings=settings, check=check)
+    finally:
+        if content is not None:
+            os.close(content)
+
+
+def _ask(
+    evidence_file: EvidenceFile,
+    request: dict[str, Any],
+    descriptors: list[int],
+    answer: type[T],
+    *,
+    settings: Settings,
+    check: Check,
+) -> T:
+    evidence = evidence_file.evidence
+    if what := unreadable(evidence.format):
+        raise EvidenceError(f"The file is {what}.")
+    if evidence.size_bytes == 0:
+        raise EvidenceError("The file is empty (0 bytes); get a complete copy.")
+    if evidence.format is None:
+        raise EvidenceError("The content is not an image or a video that can be read, whatever the file name says.")
+    with evidence_file.open() as stream:
+        content = None if evidence_file.content is None else protocol.filled(evidence_file.content)
+        try:
+            with Worker(
+                request | {"format": evidence.format},
+                stream.fileno() if content is None else content,
+                settings=settings,
+                sha256=evidence.sha256,
+                check=check,
+                more=descriptors,
+            ) as worker:
+                message = worker.receive(_MOST_RAW)
+                try:
+                    return msgspec.json.decode(message.raw, type=answer)
+                except msgspec.MsgspecError as problem:
+                    raise worker.protocol_error(protocol.ProtocolError(str(problem))) from None
+        finally:
+            if content is not None:
+                os.close(content)
