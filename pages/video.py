@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import next_steps, panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import panel
@@ -22,6 +22,7 @@ def show(key: AnalysisKey) -> None:
     report = analysis.report
     video_panels.segment_line(key, report)
     panels.verdict_card(report)
+    next_steps.panel(key, report)
     filing.panel(key)
     if report.is_video:
         if analysis.tracks:

@@ -96,5 +96,6 @@ def made(tmp_path_factory, analyzer, settings) -> Made:
     store.reviews.add_note(case.id, "A first look", author="Ann")
     store.reviews.decide(case.id, item.sha256, outcome="authentic", reason="Seen", confidence="low", examiner="Ann")
     store.reviews.sign_off(case.id, reviewer="Bob", sha256=item.sha256)
+    store.reviews.sign_off(case.id, reviewer="Cleo", open_reason="The other one is not in question.")
     export_case(store, case.id, folder / "bundle.zip", actor="Ann", with_evidence=True)
     return Made(store, case.id, folder / "bundle.zip", (folder / "bundle.zip").read_bytes())

@@ -1,7 +1,10 @@
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, UsageError
 from tests.cases.conftest import actions, filed, report_of
 
@@ -119,7 +122,7 @@ def test_what_came_after_a_signature_under_the_case_is_counted(store, case, blin
     items = [filed(store, case, content) for content in (b"a", b"b")]
     store.reviews.decide(case.id, items[0].sha256, **VIEW, examiner="Ann")
     assert store.reviews.undecided(case.id) == 1
-    signed = store.reviews.sign_off(case.id, reviewer="Bob").utc
+    signed = store.reviews.sign_off(case.id, reviewer="Bob", open_reason="B is a copy").utc
     assert store.reviews.changes_since(case.id, signed) == 0
     filed(store, blind, b"of another case")
     store.reviews.decide(case.id, items[1].sha256, **VIEW, examiner="Ann")
@@ -170,6 +173,56 @@ def test_a_second_person_signs_an_item_and_the_case(store, case):
     assert store.reviews.sign_offs(case.id) == ()
     store.reviews.sign_off(case.id, reviewer="Dora")
     assert [entry.reviewer for entry in store.reviews.sign_offs(case.id)] == ["Dora"]
+
+
+def test_a_case_with_open_items_is_signed_only_with_a_reason_that_is_kept_and_logged(store, case):
+    items = [filed(store, case, content) for content in (b"a", b"b", b"c")]
+    store.reviews.decide(case.id, items[0].sha256, **VIEW, examiner="Bob")
+    for reason in ("", "  \n"):
+        with pytest.raises(CaseError, match="2 items have no decision"):
+            store.reviews.sign_off(case.id, reviewer="Cleo", open_reason=reason)
+    assert actions(store, case.id)[-1] == "sign-off refused"
+    signed = store.reviews.sign_off(case.id, reviewer="Cleo", open_reason=" Copies of the first. ")
+    assert (signed.open_items, signed.open_reason) == (2, "Copies of the first.")
+    assert store.reviews.sign_offs(case.id) == (signed,)
+    entry = list(store.log.entries(case.id))[-1]
+    assert json.loads(entry.parameters) == {
+        "sha256": None,
+        "open_items": 2,
+        "open_reason": "Copies of the first.",
+    }
+
+
+def test_a_reason_is_not_kept_where_no_item_is_open(store, case):
+    item = filed(store, case)
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    signed = store.reviews.sign_off(case.id, reviewer="Cleo", open_reason="Habit")
+    assert (signed.open_items, signed.open_reason) == (None, None)
+
+
+def test_an_item_that_is_filed_before_the_signature_counts_as_open(store, case):
+    item = filed(store, case)
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    filed(store, case, b"filed while the page of the reviewer showed no open item")
+    with pytest.raises(CaseError, match="1 item has no decision"):
+        store.reviews.sign_off(case.id, reviewer="Cleo")
+
+
+def test_a_store_without_reasons_is_taken_over_with_its_signatures(folder, store, case):
+    item = filed(store, case)
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    store.reviews.sign_off(case.id, reviewer="Cleo")
+    with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:  # as version 0.4.0 left it
+        for column in ("open_items", "open_reason"):
+            connection.execute(f"ALTER TABLE sign_offs DROP COLUMN {column}")
+        connection.execute("DROP TRIGGER IF EXISTS migrations_no_delete")
+        connection.execute("DELETE FROM migrations WHERE name = '002_open_items'")
+        connection.commit()
+    again = CaseStore(folder)
+    assert [signed.reviewer for signed in again.reviews.sign_offs(case.id)] == ["Cleo"]
+    filed(again, case, b"another")
+    with pytest.raises(CaseError, match="no decision"):
+        again.reviews.sign_off(case.id, reviewer="Dora")
 
 
 def test_there_must_be_a_decision_to_sign(store, case):

@@ -105,7 +105,7 @@ def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
     click(go(filed, "case"), ITEM)
     text = words(filed)
     assert "log verified" in text
-    assert "Error rates of single faces" in text
+    assert "Error rates on" in text
     assert "score viewed" in [entry.action for entry in resources.cases().log.entries(case_id)]
 
 
@@ -147,9 +147,14 @@ def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(file
     assert "cannot review it" in words(filed).replace("\\", "")
     filed.text_input(key="reviewer-case-0").set_value("Bo Second")
     press(filed, "Sign off")
+    assert "1 item has no decision" in words(filed)
+    assert "Names are not checked" in words(filed)
+    filed.text_area(key="open-reason-case-0").set_value("A copy of another item.")
+    press(filed, "Sign off")
     text = words(filed).replace("\\", "")
     assert "Received from the harbor office." in text
     assert ":material/check: Bo Second" in text
+    assert "1 item had no decision: A copy of another item." in text
     store, case_id = resources.cases(), filed.session_state[state.CASE]
     assert [note.text for note in store.reviews.notes(case_id)] == ["Received from the harbor office."]
     assert store.reviews.notes(case_id, SHA256) == ()

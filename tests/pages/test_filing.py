@@ -47,7 +47,7 @@ def test_a_blind_case_shows_a_score_only_after_the_decision(app):
     assert len(app.get("image")) == 1  # the evidence itself
     shown = words(decide(app))
     assert "no view of the score before" in shown
-    assert "Error rates of single faces" in shown
+    assert "Error rates on" in shown
     assert "hidden until you decide" not in shown
     assert "Error rates" not in words(go(app, "image"))
 

@@ -26,7 +26,7 @@ def filed(app):
 
 def previewed(at):
     (frame,) = at.get("iframe")
-    return frame.proto.src
+    return frame.proto.srcdoc
 
 
 def exports(case_id):

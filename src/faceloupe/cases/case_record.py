@@ -138,7 +138,10 @@ def _notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[N
 
 
 def _sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOffRecord, ...]:
-    return tuple(SignOffRecord(**asdict(sign_off)) for sign_off in queries.sign_offs(connection, case_id, item_id))
+    return tuple(
+        SignOffRecord(**{name: value for name, value in asdict(sign_off).items() if value is not None})
+        for sign_off in queries.sign_offs(connection, case_id, item_id)
+    )
 
 
 def _array(values: Iterable[msgspec.Struct], indent: int) -> Iterator[str]:

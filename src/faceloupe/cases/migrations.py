@@ -128,7 +128,15 @@ def _schema() -> Iterator[str]:
         BEGIN SELECT RAISE (ABORT, 'log: what is written stays'); END"""
 
 
-MIGRATIONS: dict[str, Callable[[], Iterator[str]]] = {"001_schema": _schema}  # in this order; names never change
+def _open_items() -> Iterator[str]:
+    yield "ALTER TABLE sign_offs ADD COLUMN open_items INTEGER"  # undecided ones when a case was signed; NULL for none
+    yield "ALTER TABLE sign_offs ADD COLUMN open_reason TEXT"  # why it was signed all the same; NULL likewise
+
+
+MIGRATIONS: dict[str, Callable[[], Iterator[str]]] = {  # in this order; names never change
+    "001_schema": _schema,
+    "002_open_items": _open_items,
+}
 
 
 def _applied(connection: sqlite3.Connection) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from sqlite3 import Connection
 
+from faceloupe.cases import queries
 from faceloupe.cases.records import Item, person_key
 from faceloupe.cases.transaction import PolicyViolation, find_case, find_item
 
@@ -102,3 +103,23 @@ def refuse_examiner_as_reviewer(connection: Connection, case_id: str, item: Item
         decided, values = f"{decided} AND item_id = ?", (*values, item.id)
     if connection.execute(decided, values).fetchone():
         raise PolicyViolation(f"{name} has made the decision to be signed and cannot review it; ask another person.")
+
+
+def open_items(connection: Connection, case_id: str, reason: str) -> int | None:
+    """Count the undecided items of a case that is about to be signed; None where there are none.
+
+    Args:
+        connection: of a transaction, so that no item is filed between this count and the signature.
+        case_id: of the case.
+        reason: why it is signed all the same; empty for none.
+
+    Raises:
+        PolicyViolation: there are some, and no reason is given.
+    """
+    count = queries.undecided(connection, case_id)
+    if count and not reason:
+        raise PolicyViolation(
+            f"{count:,} {'item has' if count == 1 else 'items have'} no decision; decide first, or state why the case "
+            "is signed off all the same. The report prints the reason."
+        )
+    return count or None

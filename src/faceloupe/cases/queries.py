@@ -200,7 +200,8 @@ def decisions(connection: Connection, item_id: int) -> tuple[Decision, ...]:
 def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOff, ...]:
     """Return the signatures under an item, or under the case itself; the oldest first."""
     rows = connection.execute(
-        "SELECT utc, reviewer FROM sign_offs WHERE case_id = ? AND item_id IS ? ORDER BY id", (case_id, item_id)
+        "SELECT utc, reviewer, open_items, open_reason FROM sign_offs WHERE case_id = ? AND item_id IS ? ORDER BY id",
+        (case_id, item_id),
     )
     return tuple(SignOff(*row) for row in rows)
 

@@ -118,10 +118,17 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
-    """A second person's signature under an item or a case."""
+    """A second person's signature under an item or a case.
+
+    Attributes:
+        open_items: how many items of a case had no decision when it was signed; None where all had one.
+        open_reason: why it was signed all the same; None likewise.
+    """
 
     utc: str
     reviewer: str
+    open_items: int | None = None
+    open_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

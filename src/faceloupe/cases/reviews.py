@@ -6,7 +6,7 @@ from sqlite3 import Connection
 from faceloupe.cases import policy, queries
 from faceloupe.cases.audit_log import Action
 from faceloupe.cases.case_log import CaseLog
-from faceloupe.cases.records import Case, Confidence, Decision, Note, SignOff, name_of, person_key, text_of
+from faceloupe.cases.records import Case, Confidence, Decision, Note, SignOff, name_of, person_key, plain, text_of
 from faceloupe.cases.transaction import PolicyViolation, find_item
 from faceloupe.errors import UsageError
 from faceloupe.types import Outcome
@@ -70,24 +70,35 @@ class Reviews:
             transaction.log(case_id, examiner, Action.DECISION, facts)
         return Decision(transaction.utc, examiner, outcome, reason, confidence, score_seen_before=seen)
 
-    def sign_off(self, case_id: str, *, reviewer: str, sha256: str | None = None) -> SignOff:
+    def sign_off(self, case_id: str, *, reviewer: str, sha256: str | None = None, open_reason: str = "") -> SignOff:
         """Sign a decided item, or the case where there is no hash, as a second person.
+
+        Args:
+            open_reason: why a case is signed although some of its items have no decision; it is kept only where that
+                is so.
 
         Raises:
             UsageError: nobody is named.
-            CaseError: there is no such case or item, the item is not decided, the reviewer is the case's examiner or
-                has decided it (compared without case, width and spaces), or the store cannot be written.
+            CaseError: there is no such case or item, the item is not decided, items of the case are not decided and no
+                reason is given, the reviewer is the case's examiner or has decided it (compared without case, width and
+                spaces), or the store cannot be written.
         """
-        reviewer = name_of(reviewer, "reviewer")
+        reviewer, reason = name_of(reviewer, "reviewer"), plain(open_reason).strip()
         with self._log.write_case(case_id, Action.SIGN_OFF, reviewer, sha256=sha256) as transaction:
             item = transaction.item(case_id, sha256) if sha256 is not None else None
             policy.refuse_examiner_as_reviewer(transaction.connection, case_id, item, reviewer)
+            open_items = policy.open_items(transaction.connection, case_id, reason) if item is None else None
+            facts = {} if open_items is None else {"open_items": open_items, "open_reason": reason}
             transaction.connection.execute(
-                "INSERT INTO sign_offs (case_id, item_id, utc, reviewer, reviewer_key) VALUES (?, ?, ?, ?, ?)",
-                (case_id, item.id if item else None, transaction.utc, reviewer, person_key(reviewer)),
+                "INSERT INTO sign_offs (case_id, item_id, utc, reviewer, reviewer_key, open_items, open_reason)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(case_id, item.id if item else None, transaction.utc, reviewer, person_key(reviewer)),
+                    *(open_items, facts.get("open_reason")),
+                ),
             )
-            transaction.log(case_id, reviewer, Action.SIGN_OFF, {"sha256": item.sha256 if item else None})
-        return SignOff(transaction.utc, reviewer)
+            transaction.log(case_id, reviewer, Action.SIGN_OFF, {"sha256": item.sha256 if item else None, **facts})
+        return SignOff(transaction.utc, reviewer, **facts)
 
     def may_see_score(self, case_id: str, sha256: str, examiner: str) -> bool:
         """Tell whether an examiner may see the results of an item: always, but in a blind case after deciding it.

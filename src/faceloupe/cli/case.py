@@ -192,7 +192,9 @@ def _decide(options: argparse.Namespace, console: Console) -> int:
 
 def _sign_off(options: argparse.Namespace, console: Console) -> int:
     store = _store()
-    store.reviews.sign_off(options.case, reviewer=options.reviewer, sha256=options.item)
+    store.reviews.sign_off(
+        options.case, reviewer=options.reviewer, sha256=options.item, open_reason=options.open_reason
+    )
     console.emit(_recorded(store, options.case))
     return 0
 
@@ -268,6 +270,12 @@ def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) 
     decide.add_argument("--examiner", metavar="WHO", required=True)
     sign_off = action("sign-off", "sign a case or an item as a second person")
     sign_off.add_argument("--reviewer", metavar="WHO", required=True)
+    sign_off.add_argument(
+        "--open-reason",
+        metavar="TEXT",
+        default="",
+        help="why the case is signed although some of its items have no decision; the report prints it",
+    )
     for parser, required in ((note, False), (decide, True), (sign_off, False)):
         parser.add_argument("--item", metavar="SHA", required=required, help="first digits of the item's SHA-256")
     bundle.add_export(action("export", "write a case as one signed bundle"))

@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -49,7 +50,9 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 def _table(report: "Report") -> str:
     """The report as a table that a person can read; every number is one of the report's."""
-    evidence, rates = report.evidence, report.model.error_rates
+    from faceloupe.report.finding import finding_of, next_steps
+
+    evidence, finding = report.evidence, finding_of(report)
     size = f"{evidence.width} x {evidence.height} px, " if evidence.width else ""
     if report.is_video:
         size += _video_facts(report)
@@ -59,20 +62,17 @@ def _table(report: "Report") -> str:
         f"Content    {evidence.format or 'unknown'}, {size}{evidence.size_bytes:,} bytes",
         f"Effort     {report.settings.effort or 'none (a model was named)'}",
         f"Model      {report.model.id} (weights {report.model.weights_sha256[:8]}, verified)",
-        f"Outcome    {report.outcome.replace('_', ' ')}",
+        f"Outcome    {finding.headline}",
         f"Reason     {report.reason}",
     ]
     if report.score is not None:
-        low, high = rates.interval_95.fpr
         lines += [
             f"Score      {report.score:.2f} (0 authentic .. 1 manipulated, at even prior odds)",
             f"log10 LR   {report.log10_lr:+.2f}: {report.verbal}",
-            f"Errors     of single faces: {rates.fpr:.1%} of {rates.n_real} authentic were called manipulated "
-            f"(95 % interval {low:.1%} to {high:.1%}),",
-            f"           {rates.fnr:.1%} of {rates.n_fake} manipulated were called authentic, "
-            f"{rates.inconclusive:.0%} of all were inconclusive; measured on",
-            f"           {rates.measured_on}",
+            *_labeled("Finding", f"{finding.sentence} {finding.rests_on}"),
+            *_labeled("Errors", finding.error_rates),
         ]
+    lines += _labeled("Next", " ".join(step.text for step in next_steps(report)))
     if report.is_video:
         lines += _people(report)
     elif report.image_faces:
@@ -87,6 +87,11 @@ def _table(report: "Report") -> str:
                 f"{_number(face.log10_lr, '+.2f'):>8}  {face.size_px:>7.0f}  {corners}"
             )
     return "\n".join(lines)
+
+
+def _labeled(label: str, text: str) -> list[str]:
+    """Lines of a sentence beside its label."""
+    return textwrap.wrap(text, 110, initial_indent=f"{label:<11}", subsequent_indent=" " * 11)
 
 
 def _video_facts(report: "Report") -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, Self
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from faceloupe.errors import ReportError
 from faceloupe.report.schema import Report, Tool
@@ -67,10 +67,17 @@ class DecisionRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class SignOffRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A second person's signature under an item or a case."""
+    """A second person's signature under an item or a case.
+
+    Attributes:
+        open_items: how many items of a case had no decision when it was signed; not stated where all had one.
+        open_reason: why it was signed all the same; not stated likewise.
+    """
 
     utc: str
     reviewer: str
+    open_items: int | UnsetType = UNSET
+    open_reason: str | UnsetType = UNSET
 
 
 class RunRecord(_Readable, frozen=True, kw_only=True, dict=True):

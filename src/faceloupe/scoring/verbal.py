@@ -11,27 +11,37 @@ class VerbalStep:
     Attributes:
         above: greater log10 LR than this belong to it; None for the first step, which starts at 0.
         up_to: and those up to this one; None for the last step.
-        words: for them.
+        key: of it, the same in every language.
+        words: for them, in English.
     """
 
     above: float | None
     up_to: float | None
+    key: str
     words: str
 
 
 # A ratio within a factor of 2 of 1 is called no support, as "about 1" is not defined more narrowly in the guideline.
 _LIMITS = (
-    (math.log10(2.0), "no support for either proposition"),
-    (1.0, "weak support"),
-    (2.0, "moderate support"),
-    (3.0, "moderately strong support"),
-    (4.0, "strong support"),
-    (None, "very strong support"),
+    (math.log10(2.0), "none", "no support for either proposition"),
+    (1.0, "weak", "weak support"),
+    (2.0, "moderate", "moderate support"),
+    (3.0, "moderately_strong", "moderately strong support"),
+    (4.0, "strong", "strong support"),
+    (None, "very_strong", "very strong support"),
 )
 VERBAL_SCALE: tuple[VerbalStep, ...] = tuple(
-    VerbalStep(before, limit, words)
-    for (before, _), (limit, words) in zip(((None, ""), *_LIMITS[:-1]), _LIMITS, strict=True)
+    VerbalStep(before, limit, key, words)
+    for (before, _, _), (limit, key, words) in zip(((None, "", ""), *_LIMITS[:-1]), _LIMITS, strict=True)
 )
+
+
+def verbal_step(log10_lr: float) -> VerbalStep:
+    """The step of the scale that a likelihood ratio of either sign belongs to."""
+    strength = abs(log10_lr)
+    if strength < math.log10(2.0):
+        return VERBAL_SCALE[0]
+    return next(step for step in VERBAL_SCALE[1:] if step.up_to is None or strength <= step.up_to)
 
 
 def verbal_equivalent(log10_lr: float) -> str:
@@ -40,8 +50,7 @@ def verbal_equivalent(log10_lr: float) -> str:
     Args:
         log10_lr: log10 of the likelihood ratio, > 0 for manipulation.
     """
-    strength = abs(log10_lr)
-    if strength < math.log10(2.0):
-        return VERBAL_SCALE[0].words
-    step = next(step for step in VERBAL_SCALE[1:] if step.up_to is None or strength <= step.up_to)
+    step = verbal_step(log10_lr)
+    if step.above is None:
+        return step.words
     return f"{step.words} for {'manipulation' if log10_lr > 0 else 'authenticity'}"

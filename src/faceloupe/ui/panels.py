@@ -9,6 +9,7 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
+from faceloupe.report.finding import finding_of
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.types import FaceFinding, Outcome
 from faceloupe.ui import resources, state
@@ -84,30 +85,33 @@ def short(text: str, most: int = 40) -> str:
 
 
 def verdict_card(report: Report) -> None:
-    """Outcome, reason, score on its ruler, strength of the evidence, and the error rate at this operating point."""
-    outcome, evidence, model = report.outcome, report.evidence, report.model
+    """The finding in words, the score on its ruler, and what it does not say."""
+    evidence, model, finding = report.evidence, report.model, finding_of(report)
     with st.container(border=True, key="verdict"):
         st.caption(
             f"{plain(evidence.name)}  ·  SHA-256 `{evidence.sha256[:16]}`…  ·  model {plain(model.id)} "
             f"`{model.weights_sha256[:8]}`"
         )
+        headline = (
+            f"### :{_INKS[report.outcome]}[{overlays.SHAPES[report.outcome]}] {plain(_capital(finding.headline))}"
+        )
         if report.score is None:
-            st.markdown(f"### {outcome_mark(outcome)}")
+            st.markdown(headline)
             st.markdown(_sentence(report.reason))
         else:
-            left, middle, right = st.columns([1.15, 1.25, 1.0], gap="medium", vertical_alignment="center")
+            left, right = st.columns([1.5, 1.0], gap="medium", vertical_alignment="center")
             with left:
-                st.markdown(f"### {outcome_mark(outcome)}")
-                st.markdown(_sentence(report.reason))
-            with middle:
+                st.markdown(headline)
+                st.markdown(f"{plain(finding.sentence)} {plain(finding.rests_on)}", help=_ratio_help(report))
+            with right:
                 st.plotly_chart(
                     score_ruler(report, ink=ink()),
                     config=NO_BAR,
                     key="ruler",
                     alt=f"Score {report.score:.2f} on a scale from 0, authentic, to 1, manipulated",
                 )
-            with right:
-                _strength(report)
+            st.caption(plain(finding.error_rates), help=f"Measured on {plain(model.error_rates.measured_on)}.")
+            st.caption(f"Rule applied: {_sentence(report.reason)} log10 LR {report.log10_lr:+.2f}.")
         with st.expander("What this result does not say"):
             st.markdown("\n".join(f"- {plain(line)}" for line in report.scope))
             st.markdown(
@@ -116,26 +120,22 @@ def verdict_card(report: Report) -> None:
             )
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _ratio_help(report: Report) -> str:
+    bounds = report.model.log10_lr_bounds
+    return (
+        "This number is the likelihood ratio (LR): how much more probable the score is under one of two propositions "
+        f"than under the other. Here log10 LR is {report.log10_lr:+.2f}. It is limited to {bounds.lower:.2f} .. "
+        f"{bounds.upper:.2f}, the range that the validation data support. It is not the probability that the face was "
+        "manipulated: that also depends on everything else known about the case."
+    )
+
+
 def _sentence(text: str) -> str:
-    return plain(text[:1].upper() + text[1:].rstrip(".") + ".")
-
-
-def _strength(report: Report) -> None:
-    rates, bounds = report.model.error_rates, report.model.log10_lr_bounds
-    (fpr_low, fpr_high), (fnr_low, fnr_high) = rates.interval_95.fpr, rates.interval_95.fnr
-    st.markdown(
-        f"**log10 LR {report.log10_lr:+.2f}**: {report.verbal}",
-        help="The likelihood ratio says how much more probable this score is if the face was manipulated than if it is "
-        f"authentic. It is limited to {bounds.lower:.2f} .. {bounds.upper:.2f}, the range that "
-        "the validation data support.",
-    )
-    st.caption(
-        f"Error rates of single faces at these thresholds: {rates.fpr:.1%} of {rates.n_real} authentic ones were "
-        f"called manipulated (95 % interval {fpr_low:.1%} to {fpr_high:.1%}), {rates.fnr:.1%} of {rates.n_fake} "
-        f"manipulated ones authentic ({fnr_low:.1%} to {fnr_high:.1%}), {rates.inconclusive:.0%} of all were "
-        "inconclusive.",
-        help=f"Measured on {plain(rates.measured_on)}.",
-    )
+    return plain(_capital(text).rstrip(".") + ".")
 
 
 def face_rows(analysis: ReportedAnalysis) -> None:

@@ -245,7 +245,13 @@ def test_a_signature_says_what_came_after_it(runs):
     entry = item(
         [runs.named["generated"]], decisions=[decision("manipulated", "Pupils."), later], sign_offs=[sign_off()]
     )
+    open_items = {"open_items": 3, "open_reason": "Copies <b>only</b>."}
+    signed = page(case([entry], sign_offs=[sign_off("C. Third") | open_items]), runs.pictures).text
+    assert "Items without a decision when it was signed" in signed
+    assert "Copies <b>only</b>." in signed  # as text
+    assert "this program did not check who they are" in signed
     text = page(case([entry], sign_offs=[sign_off("C. Third")]), runs.pictures).text
+    assert "Items without a decision" not in text
     assert text.count("Filed or decided since 1") == 2
     early = page(case([entry | {"decisions": []}], sign_offs=[sign_off("C. Third")]), runs.pictures).text
     assert "Filed or decided since" not in early

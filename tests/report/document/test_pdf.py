@@ -101,6 +101,12 @@ def test_title_language_and_date_are_those_of_the_record(record, content):
     assert reader.trailer["/Root"]["/Lang"] == "en"
 
 
+def test_the_date_has_no_fractions_of_a_second_which_viewers_do_not_read(runs):
+    record = case([item([runs.named["faceless"]])]) | {"created_utc": "2026-11-29T09:37:40.950494Z"}
+    reader = PdfReader(io.BytesIO(drawn(record, runs.pictures)))
+    assert reader.trailer["/Info"]["/CreationDate"] == "D:20261129093740Z"
+
+
 def test_every_font_is_embedded(content):
     for page in PdfReader(io.BytesIO(content)).pages:
         for font in page["/Resources"]["/Font"].values():

@@ -33,6 +33,7 @@ from faceloupe.report.document.format import (
     score_and_thresholds,
     shown,
     shown_lines,
+    type_text,
     verdict,
     verdict_or_words,
 )
@@ -113,6 +114,7 @@ class CaseDocument:
         for exhibit in self._exhibits:
             yield from case_item.blocks(exhibit, self._picture, texts)
         yield Heading(2, texts["case_view"], "case-view", new_page=bool(self._exhibits))
+        yield Paragraph(Text(texts["names_unchecked"], Style.FAINT))
         decisions = [one.utc for item in case.items for one in item.decisions]
         changes = [*decisions, *(item.added_utc for item in case.items)]
         yield from case_item.statements(case.notes, (), case.sign_offs, texts, changes)
@@ -155,13 +157,12 @@ def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
         return
     rows = []
     for one in items:
-        kind = one.item.media_type
         decisions = one.item.decisions
         rows.append(
             (
                 Link(str(one.number), one.anchor),
                 Lines((Text(shown(one.item.name)), code(one.item.sha256))),
-                Text(texts[f"type_{kind}" if kind in ("image", "video") else "type_unknown"]),
+                Text(type_text(one.item, texts)),
                 *_outcome_and_score(one, texts),
                 verdict_or_words(decisions[-1].outcome) if decisions else Text(texts["not_decided"], Style.FAINT),
             )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from faceloupe.media.evidence_file import printable_name
+from faceloupe.report.case_schema import ItemRecord
 from faceloupe.report.document.blocks import Style, Text, Verdict
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.report.schema import ScoreThresholds
@@ -65,6 +66,12 @@ def verdict(outcome: str) -> Verdict:
 def verdict_or_words(outcome: str) -> Verdict | Text:
     """The outcome that a person decided on; one in other words than the five is shown as it stands."""
     return verdict(outcome) if outcome in set(Outcome) else Text(shown(outcome))
+
+
+def type_text(item: ItemRecord, texts: Mapping[str, str]) -> str:
+    """What kind of file an item is; one whose format was not recognized is neither an image nor a video."""
+    known = item.format is not None and item.media_type in ("image", "video")
+    return texts[f"type_{item.media_type}" if known else "type_unknown"]
 
 
 def runs_of(numbers: Sequence[int]) -> str:

@@ -26,12 +26,14 @@ from faceloupe.report.document.format import (
     score_and_thresholds,
     shown,
     shown_lines,
+    type_text,
     verdict,
     verdict_or_words,
 )
 from faceloupe.report.document.image import Texts, score_text
 from faceloupe.report.document.images import Fetch, ImageSet
 from faceloupe.report.document.method import error_rates, lr_bounds
+from faceloupe.report.finding import finding_of
 from faceloupe.report.schema import Report
 
 
@@ -66,7 +68,7 @@ def _identity(item: ItemRecord, report: Report | None, texts: Texts) -> Facts:
         (texts["name"], Text(shown(item.name))),
         (texts["sha256"], code(item.sha256)),
         (texts["size"], Text(texts["bytes"].format(count=number(item.size_bytes, 0)))),
-        (texts["format"], Text(f"{shown(item.format or '-')} ({shown(item.media_type)})")),
+        (texts["format"], Text(f"{shown(item.format or '-')} ({type_text(item, texts)})")),
     ]
     if report and report.evidence.width:
         width, height = number(report.evidence.width, 0), number(report.evidence.height, 0)
@@ -103,7 +105,7 @@ def _ruler(report: Report, texts: Texts) -> Ruler | None:
 
 def _card(report: Report, texts: Texts) -> Card:
     model = report.model
-    rows: list[tuple[str, Cell]] = []
+    rows: list[tuple[str, Cell]] = [(texts["in_words"], Text(finding_of(report, texts["language"]).text))]
     if report.score is None:
         rows.append((texts["score"], Text(texts["no_score"])))
     else:
@@ -141,8 +143,11 @@ def statements(
 
 def _sign_off(sign_off: SignOffRecord, changes: Sequence[str], texts: Texts) -> Statement:
     since = sum(utc > sign_off.utc for utc in changes)
-    rows = ((texts["since_then"], Text(number(since, 0))),) if since else ()
-    return Statement(texts["sign_off"], shown(sign_off.reviewer), shown(sign_off.utc), Facts(rows))
+    rows: list[tuple[str, Cell]] = [(texts["since_then"], Text(number(since, 0)))] if since else []
+    if sign_off.open_items:
+        rows.append((texts["open_items"], Text(number(sign_off.open_items, 0))))
+    lines = shown_lines(sign_off.open_reason) if sign_off.open_reason else ()
+    return Statement(texts["sign_off"], shown(sign_off.reviewer), shown(sign_off.utc), Facts(tuple(rows)), lines)
 
 
 def _decision(decision: DecisionRecord, texts: Texts) -> Statement:

@@ -153,8 +153,8 @@ class _Template(BaseDocTemplate):
 
     def beforeDocument(self) -> None:
         """The date in the properties of the file is that of the report, not that of the drawing."""
-        created = self._document.created_utc
-        self.canv.setDateFormatter(lambda *_: f"D:{re.sub('[^0-9]', '', created)}Z")
+        digits = re.sub("[^0-9]", "", self._document.created_utc)
+        self.canv.setDateFormatter(lambda *_: f"D:{digits[:14]}Z")  # to the second: a PDF date has no fractions
 
     def _around(self, pen: NumberedCanvas, _: BaseDocTemplate) -> None:
         document, right = self._document, _MARGIN + WIDTH_MM * mm

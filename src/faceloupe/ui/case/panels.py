@@ -90,7 +90,7 @@ def _row(case: Case, item: Item) -> None:
     decision = NONE if item.decision is None else outcome_mark(Outcome(item.decision))
     facts = (
         f"`{item.sha256[:12]}`",
-        plain(item.media_type),
+        "image" if item.format and item.media_type == "image" else "video" if item.format else "neither",
         "hidden until you decide" if item.hidden else outcome,
         NONE if item.score is None else f"{item.score:.2f}",
         decision + (", signed" if item.signed_off else ""),

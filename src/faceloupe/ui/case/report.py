@@ -1,8 +1,8 @@
 """The report of a case: its letterhead, a preview, and the files."""
 
-import base64
 from collections.abc import Hashable
 from functools import partial
+from html import escape
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ from faceloupe.cases.records import Case, person_key
 from faceloupe.errors import UsageError
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.html import render_html
-from faceloupe.report.document.locales import LANGUAGES
+from faceloupe.report.document.locales import LANGUAGES, language_name
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import DocumentKey
 from faceloupe.ui.case import open_case
@@ -23,7 +23,10 @@ from faceloupe.ui.jobs.queue import State, Work
 from faceloupe.ui.panels import plain
 
 _HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
-_NAMES = {"en": "English", "de": "Deutsch"}
+_FRAME = """<!DOCTYPE html><html lang="en"><head><title>Preview of the report</title><style>
+html, body {{ margin: 0; height: 100%; overflow: hidden; background: #fff }}
+iframe {{ border: 0; width: 100%; height: 100% }}
+</style></head><body><iframe sandbox title="Report" srcdoc="{document}"></iframe></body></html>"""
 
 
 def letterhead() -> Letterhead:
@@ -41,7 +44,7 @@ def letterhead() -> Letterhead:
         "Language",
         languages,
         index=languages.index(st.session_state[state.LANGUAGE]),
-        format_func=_NAMES.__getitem__,
+        format_func=language_name,
         key="language_input",
         on_change=partial(state.keep, state.LANGUAGE, "language_input"),
     )
@@ -136,9 +139,11 @@ def _submit(key: Hashable, title: str, export: Work) -> None:
 
 
 def preview(html: bytes) -> None:
-    """The report in a frame of its own origin, so that nothing in it reaches the app."""
+    """The report in a frame that allows no script and shares no origin with the app, so that nothing in it reaches it.
+
+    A data address would do the same, but browsers refuse one of more than 2 MiB without a word.
+    """
     if len(html) > _MOST_SHOWN:
         st.caption(f"The report has {len(html):,} bytes and is too large to be shown here; download it.")
         return
-    source = f"data:text/html;charset=utf-8;base64,{base64.b64encode(html).decode()}"
-    st.iframe(source, height=_HEIGHT, alt="Preview of the report")
+    st.iframe(_FRAME.format(document=escape(html.decode())), height=_HEIGHT, alt="Preview of the report")

@@ -97,14 +97,25 @@ def sign_off(case: Case, sha256: str | None) -> None:
         if sha256 is None and (since := store.reviews.changes_since(case.id, one.utc)):
             of = f"; filed or decided since: {since:,}"
         st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z{of}")
-    if sha256 is None and (undecided := store.reviews.undecided(case.id)):
+        if one.open_items:
+            items = "1 item" if one.open_items == 1 else f"{one.open_items:,} items"
+            st.caption(f"{items} had no decision: {plain(one.open_reason or '')}")
+    undecided = store.reviews.undecided(case.id) if sha256 is None else 0
+    if undecided:
         st.caption(f"Items without a decision: {undecided:,} of {case.items:,}.")
-    fresh = f"{_of(sha256)}-{len(signed)}"
+    fresh, reason = f"{_of(sha256)}-{len(signed)}", ""
     with st.form(f"sign-{fresh}"):
         reviewer = st.text_input("Reviewer, a second person", key=f"reviewer-{fresh}", max_chars=100)
+        if sha256 is None and undecided:
+            reason = st.text_area(
+                f"Why the case is signed with {undecided:,} undecided items; the report prints it",
+                key=f"open-reason-{fresh}",
+                height=80,
+            )
         pressed = st.form_submit_button("Sign off", key=f"sign_{_of(sha256)}")
+    st.caption("Names are not checked: the log records the name as it is typed here.")
     if pressed:
-        _enter(lambda: store.reviews.sign_off(case.id, reviewer=reviewer, sha256=sha256))
+        _enter(lambda: store.reviews.sign_off(case.id, reviewer=reviewer, sha256=sha256, open_reason=reason))
 
 
 def _of(sha256: str | None) -> str:

@@ -38,6 +38,11 @@ def texts_in(language: str) -> Mapping[str, str]:
     return MappingProxyType(read_texts(_FOLDER / f"{language}.toml", _FOLDER / "en.toml"))
 
 
+def language_name(language: str) -> str:
+    """The name of a language in that language; see ``texts_in``."""
+    return texts_in(language)["language_name"]
+
+
 def read_texts(file: Traversable, english: Traversable) -> dict[str, str]:
     """Read a file of texts, and hold its keys against those of English.
 

@@ -1,0 +1,208 @@
+"""What was found, how strong that is, what it rests on and which error rates apply: in sentences, for every surface.
+
+All of them are derived from the outcome, the likelihood ratio and the decisive face of one report, so that the pages,
+the documents and the command line cannot contradict each other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from faceloupe.models.record import FUSION
+from faceloupe.report.document.locales import texts_in
+from faceloupe.report.numerals import decimal, percent
+from faceloupe.report.schema import Report, Track
+from faceloupe.scoring.verbal import verbal_step
+from faceloupe.types import Outcome, format_distinct
+
+_BOUND_TOLERANCE = 5e-3  # log10 LR: closer to a bound than its two decimals tell, the ratio is the bound
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The finding of a report in words.
+
+    Attributes:
+        headline: outcome and strength, a few words.
+        sentence: the likelihood ratio in words, and what a verdict would need where there is none; empty where nothing
+            was scored.
+        rests_on: which face or track decided; empty likewise.
+        error_rates: those that apply, and on which faces they were measured; empty likewise.
+    """
+
+    headline: str
+    sentence: str
+    rests_on: str
+    error_rates: str
+
+    @property
+    def text(self) -> str:
+        """All of it, in reading order."""
+        return " ".join(part for part in (f"{self.headline}.", self.sentence, self.rests_on, self.error_rates) if part)
+
+
+def finding_of(report: Report, language: str = "en") -> Finding:
+    """Put the finding of a report into words.
+
+    Args:
+        report: of an image or a video.
+        language: one of ``locales.LANGUAGES``.
+
+    Raises:
+        UsageError: there are no texts in that language.
+    """
+    texts = texts_in(language)
+    if report.score is None or report.log10_lr is None:
+        return Finding(texts[f"outcome_{report.outcome}"], "", "", "")
+    strength = strength_text(report.log10_lr, texts)
+    return Finding(
+        headline=_headline(report, strength, texts),
+        sentence=_sentence(report, report.score, report.log10_lr, strength, texts),
+        rests_on=_rests_on(report, texts),
+        error_rates=_error_rates(report, texts),
+    )
+
+
+def strength_text(log10_lr: float, texts: Mapping[str, str]) -> str:
+    """The words of the verbal scale for a likelihood ratio, with the side that it supports."""
+    step = verbal_step(log10_lr)
+    if step.above is None:
+        return texts["support_none"]
+    side = texts["side_manipulation" if log10_lr > 0 else "side_authenticity"]
+    return texts["support_for"].format(support=texts[f"support_{step.key}"], side=side)
+
+
+def between_thresholds(report: Report) -> bool:
+    """Whether the score alone leaves the outcome open."""
+    thresholds = report.model.thresholds
+    return report.score is not None and thresholds.lower < report.score < thresholds.upper
+
+
+def _headline(report: Report, strength: str, texts: Mapping[str, str]) -> str:
+    if report.outcome is not Outcome.INCONCLUSIVE:
+        key = "finding_headline"
+    elif between_thresholds(report):
+        key = "finding_headline_open"
+    else:  # the score would be a verdict, but something else forbids one
+        return texts["finding_headline_withheld"].format(outcome=texts["outcome_inconclusive"])
+    return texts[key].format(outcome=texts[f"outcome_{report.outcome}"], strength=strength)
+
+
+def _sentence(report: Report, score: float, log10_lr: float, strength: str, texts: Mapping[str, str]) -> str:
+    bounds, language = report.model.log10_lr_bounds, texts["language"]
+    ratio = 10.0 ** abs(log10_lr)
+    number = decimal(ratio, 1 if ratio < 10.0 else 0, language)
+    if verbal_step(log10_lr).above is None:
+        sentence = texts["finding_neither"]
+    else:
+        sentence = texts["finding_for" if log10_lr > 0 else "finding_against"].format(ratio=number, strength=strength)
+        if min(abs(log10_lr - bounds.lower), abs(log10_lr - bounds.upper)) < _BOUND_TOLERANCE:
+            sentence += texts["finding_bounded"]
+    sentence += "."
+    if report.outcome is not Outcome.INCONCLUSIVE:
+        return sentence
+    if between_thresholds(report):
+        thresholds = report.model.thresholds
+        shown, lower, upper = (
+            _localized(text, language) for text in format_distinct(score, thresholds.lower, thresholds.upper)
+        )
+        return f"{sentence} {texts['finding_needs'].format(score=shown, lower=lower, upper=upper)}"
+    return f"{sentence} {texts['finding_withheld']}"
+
+
+def _localized(number: str, language: str) -> str:
+    return number if language == "en" else number.replace(".", ",")
+
+
+def _rests_on(report: Report, texts: Mapping[str, str]) -> str:
+    face, language = report.decisive, texts["language"]
+    if face is None:
+        return ""
+    if isinstance(face, Track):
+        part = face.segment if face.segment is not None and face.score == face.segment.score else face.whole
+        if part is None:
+            return ""
+        first, last = decimal(part.first_s, 2, language), decimal(part.last_s, 2, language)
+        key = "rests_on_track" if len(report.faces) == 1 else "rests_on_track_of"
+        return texts[key].format(
+            id=face.id, count=len(report.faces), frames=part.frames, first=first, last=last, person=face.person
+        )
+    scored = sum(one.score is not None for one in report.faces)
+    key = "rests_on_face" if scored == 1 else "rests_on_face_of"
+    return texts[key].format(id=face.id, count=scored, size=decimal(face.size_px, 0, language))
+
+
+def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
+    rates, language = report.model.error_rates, texts["language"]
+    (fpr_low, fpr_high), (fnr_low, fnr_high) = rates.interval_95.fpr, rates.interval_95.fnr
+    values = {
+        name: percent(share, language)
+        for name, share in (
+            *(("fpr", rates.fpr), ("fpr_low", fpr_low), ("fpr_high", fpr_high)),
+            *(("fnr", rates.fnr), ("fnr_low", fnr_low), ("fnr_high", fnr_high)),
+            ("open", rates.inconclusive),
+        )
+    }
+    counts = {"n_real": decimal(rates.n_real, 0, language), "n_fake": decimal(rates.n_fake, 0, language)}
+    unseen = report.model.architecture == FUSION  # its rates are cross-fitted over sources; those of a core are not
+    parts = [texts["rates_unseen" if unseen else "rates_known"].format(**values, **counts)]
+    scored = sum(one.score is not None for one in report.faces)
+    if report.is_video:
+        parts.append(texts["rates_video"])
+    if scored > 1:
+        most = percent(min(1.0, scored * rates.fpr), language)
+        parts.append(texts["rates_group"].format(count=scored, most=most))
+    return " ".join(parts)
+
+
+class StepKind(StrEnum):
+    """What an examiner can do next."""
+
+    THOROUGH = "thorough"  # examine again at the highest effort
+    SEGMENT = "segment"  # examine the strongest part of the decisive track more densely
+    MORE_FRAMES = "more_frames"  # examine the whole video with more frames
+    CLOSER = "closer"  # look at the decisive face and its heatmap
+    BETTER_COPY = "better_copy"  # obtain the file as it was recorded, or a larger one
+    ORIGIN = "origin"  # establish where the file comes from
+    SECOND = "second"  # have a second examiner decide independently
+    OTHER_METHOD = "other_method"  # the model cannot answer; use another method
+    STOP = "stop"  # nothing more can be learned here
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """Something to do next: what, and the sentence that says it."""
+
+    kind: StepKind
+    text: str
+
+
+def next_steps(report: Report, language: str = "en") -> tuple[NextStep, ...]:
+    """Say what would help most now, the most useful first, by the outcome and what led to it.
+
+    Raises:
+        UsageError: there are no texts in that language.
+    """
+    texts = texts_in(language)
+    return tuple(NextStep(kind, texts[f"step_{kind}"]) for kind in _kinds(report))
+
+
+_WITHOUT_DOUBT = {  # of outcomes that the next step follows from alone
+    Outcome.ERROR: [StepKind.BETTER_COPY, StepKind.STOP],
+    Outcome.NOT_APPLICABLE: [StepKind.BETTER_COPY, StepKind.OTHER_METHOD],
+    Outcome.MANIPULATED: [StepKind.CLOSER, StepKind.ORIGIN, StepKind.SECOND],
+    Outcome.AUTHENTIC: [StepKind.ORIGIN, StepKind.SECOND],
+}
+
+
+def _kinds(report: Report) -> list[StepKind]:
+    if report.outcome in _WITHOUT_DOUBT:
+        unseen = report.is_video and report.outcome is Outcome.NOT_APPLICABLE
+        return [*([StepKind.MORE_FRAMES] if unseen else []), *_WITHOUT_DOUBT[report.outcome]]
+    if not between_thresholds(report):  # unlike all known faces, damaged, or shown in other colors elsewhere
+        return [StepKind.OTHER_METHOD, StepKind.BETTER_COPY, StepKind.SECOND]
+    effort = [StepKind.THOROUGH] if report.settings.effort in ("quick", "standard") else []
+    face = report.decisive
+    closer = [StepKind.SEGMENT] if isinstance(face, Track) and face.segment is not None else []
+    frames = [StepKind.MORE_FRAMES] if report.is_video and not closer else []
+    return [*effort, *closer, *frames, StepKind.BETTER_COPY, StepKind.SECOND]

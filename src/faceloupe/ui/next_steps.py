@@ -1,0 +1,80 @@
+"""What to do next about a result: each step in a sentence, with a button where the app can take it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import streamlit as st
+
+from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.report.finding import StepKind, next_steps
+from faceloupe.report.schema import Report, Track
+from faceloupe.ui import resources, state
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.case import open_case
+from faceloupe.ui.image import input as image_input
+from faceloupe.ui.panels import plain
+from faceloupe.ui.video import input as video_input
+
+_LABELS = {
+    StepKind.THOROUGH: "Analyze thoroughly",
+    StepKind.SEGMENT: "Analyze this part",
+    StepKind.MORE_FRAMES: "Use more frames",
+}
+
+
+def panel(key: AnalysisKey, report: Report) -> None:
+    """The next steps for a result on show."""
+    with st.container(border=True, key="next"):
+        st.markdown("**What next**")
+        for number, step in enumerate(next_steps(report), 1):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"{number}. {plain(step.text)}", width="stretch")
+                if step.kind in _LABELS:
+                    st.button(
+                        _LABELS[step.kind], key=f"next-{step.kind}", on_click=_take, args=(step.kind, key, report)
+                    )
+                elif step.kind is StepKind.SECOND and open_case.case() is None:
+                    st.page_link("../pages/cases.py", label="Open a case", icon=":material/folder_open:")
+
+
+def _take(kind: StepKind, key: AnalysisKey, report: Report) -> None:
+    """Callback: take a step; what forbids it becomes the notice of the page."""
+    try:
+        _action(kind, key, report)()
+    except FaceLoupeError as problem:
+        notice = state.VIDEO_NOTICE if report.is_video else state.NOTICE
+        st.session_state[notice] = ("error", str(problem))
+
+
+def _action(kind: StepKind, key: AnalysisKey, report: Report) -> Callable[[], None]:
+    match kind, report.decisive:
+        case StepKind.THOROUGH, _:
+            return lambda: _thoroughly(key, report)
+        case StepKind.SEGMENT, Track(segment=part) if part is not None:
+            # Rounded outwards, so that the first and the last frame of the part are in it.
+            first, last = math.floor(100.0 * part.first_s) / 100.0, math.ceil(100.0 * part.last_s) / 100.0
+            return lambda: video_input.look_closer(key, first, last, 0)
+        case _:
+            return lambda: _with_more_frames(key, report)
+
+
+def _thoroughly(key: AnalysisKey, report: Report) -> None:
+    evidence_file = resources.analyses().evidence_file(key)
+    if evidence_file is None:
+        raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
+    st.session_state[state.EFFORT] = "thorough"
+    if report.is_video:
+        video_input.start(video_input.of_evidence(evidence_file))
+    else:
+        image_input.start(evidence_file)
+
+
+def _with_more_frames(key: AnalysisKey, report: Report) -> None:
+    evidence_file = resources.analyses().evidence_file(key)
+    if evidence_file is None:
+        raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
+    chosen = video_input.of_evidence(evidence_file)
+    frames = min(video_input.MOST_FRAMES, 2 * len(report.frames))
+    settings = replace(chosen.key.settings, frames=frames)
+    video_input.start(replace(chosen, key=replace(chosen.key, settings=settings)))
