@@ -96,8 +96,17 @@ def numbers_and_words(value) -> tuple[list[float], str]:
     return numbers, " ".join(words)
 
 
-def test_no_decimal_number_is_shown_that_the_record_does_not_hold(record, shown):
+def derived(record) -> list[float]:
+    """Likelihood ratios, and the chance of one false alarm among all scored faces, as the finding in words has them."""
+    reports = [one["runs"][-1]["report"] for one in record["items"] if one["runs"]]
+    scored = [(report, sum(face["score"] is not None for face in report["faces"])) for report in reports]
+    ratios = [10 ** abs(report["log10_lr"]) for report, _ in scored if report["log10_lr"] is not None]
+    return ratios + [count * report["model"]["error_rates"]["fpr"] for report, count in scored]
+
+
+def test_no_decimal_number_is_shown_that_the_record_does_not_hold_or_that_follows_from_it(record, shown):
     numbers, words = numbers_and_words(record)
+    numbers += derived(record)
     ours = shown.text[: shown.text.index("Verbal scale")] + shown.text[shown.text.index("Item 1:") :]
     found = re.findall(r"(?<![\w.])[\d,]*\d\.\d+(?: %)?(?![\w.])", ours)
     assert len(found) > 100
