@@ -15,13 +15,18 @@ try:
         st.page_link("../pages/cases.py", label="Go to the cases", icon=":material/folder_open:")
         st.stop()
     case_panels.header(case)
-    case_panels.evidence_table(case)
     chosen = st.session_state[state.CASE_ITEM]
     if chosen:
-        st.divider()
-        item.findings(case, chosen)
-        review.of_item(case, chosen)
+        case_panels.item_bar(case, chosen)
+        finding, view = st.columns([2.2, 1.0], gap="medium")
+        with view:  # beside the finding, so that both are in sight
+            review.said()
+            review.decisions(case, chosen)
+        with finding:
+            item.findings(case, chosen)
+        review.remarks(case, chosen)
     else:
+        case_panels.evidence_table(case)
         review.said()
     review.of_case(case)
     case_panels.log_table(case)

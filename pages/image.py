@@ -42,6 +42,7 @@ def examine() -> None:
     job = input.under_way()
     chosen = input.choose(folded=job is not None or st.session_state[state.RESULT] is not None)
     if chosen is not None:
+        input.lead_to_video(chosen)
         input.start(chosen)
         st.rerun()
     input.notice()
@@ -50,6 +51,10 @@ def examine() -> None:
     elif st.session_state[state.RESULT]:
         show(st.session_state[state.RESULT])
     else:
+        st.markdown(
+            "FaceLoupe examines whether the faces in photos and videos were generated or manipulated, how sure that "
+            "is, and why."
+        )
         st.markdown(
             "1. The file is hashed before anything reads it, and it stays on this machine.\n"
             "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"

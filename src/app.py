@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from faceloupe.ui import address, state
 from faceloupe.ui.auth import session
 from faceloupe.ui.panels import ICON, status_line
 
@@ -19,6 +20,7 @@ page = st.navigation(
             st.Page("../pages/cases.py", title="Cases", icon=":material/folder_open:"),
             st.Page("../pages/case.py", title="Case", icon=":material/topic:"),
             st.Page("../pages/report.py", title="Report", icon=":material/description:"),
+            st.Page("../pages/verify.py", title="Verify", icon=":material/verified:"),
         ],
         "Know": [
             st.Page("../pages/models.py", title="Models", icon=":material/analytics:"),
@@ -27,5 +29,10 @@ page = st.navigation(
     }
 )
 st.set_page_config(page_title=f"{page.title} - FaceLoupe")
+state.start()
+address.restore()
 status_line()
-page.run()
+try:
+    page.run()
+finally:  # also where a page stops early
+    address.publish(page.url_path)

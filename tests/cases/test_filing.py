@@ -296,7 +296,7 @@ def steps(connection: sqlite3.Connection, case_id: str, query: dict[str, object]
         count += 1
 
     connection.set_progress_handler(tick, 100)
-    defaults = {"search": "", "outcome": None, "viewer": None, "offset": 0, "limit": 100}
+    defaults = {"search": "", "outcome": None, "state": None, "viewer": None, "offset": 0, "limit": 100}
     queries.items(connection, case_id, **(defaults | query))
     connection.set_progress_handler(None, 0)
     return count

@@ -7,7 +7,7 @@ from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE, Action
 from faceloupe.cases.blobs import BlobStore
 from faceloupe.cases.case_log import SELF, CaseLog
-from faceloupe.cases.records import Item, Page, Unfinished, name_of, person_key, plain
+from faceloupe.cases.records import Item, Neighbors, Page, ReviewState, Unfinished, name_of, person_key, plain
 from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
 from faceloupe.errors import CaseError, FaceLoupeError, UsageError
@@ -84,6 +84,7 @@ class Items:
         *,
         search: str = "",
         outcome: str | None = None,
+        state: ReviewState | None = None,
         viewer: str | None = None,
         offset: int = 0,
         limit: int = 100,
@@ -94,6 +95,7 @@ class Items:
             case_id: of the case.
             search: part of the name, or start of the hash.
             outcome: of the newest run.
+            state: how far the review is.
             viewer: whose eyes the list is for: results that a blind case keeps from that person are hidden, and are
                 not found by their outcome. None hides nothing.
             offset: number of the first item, from 0.
@@ -108,10 +110,20 @@ class Items:
                 case_id,
                 search=plain(search).strip().casefold(),
                 outcome=outcome,
+                state=state,
                 viewer=viewer and person_key(viewer),
                 offset=offset,
                 limit=limit,
             )
+
+    def neighbors(self, case_id: str, sha256: str) -> Neighbors:
+        """Return what comes before and after an item of a case.
+
+        Raises:
+            CaseError: there is no such case or item.
+        """
+        with self._log.read_case(case_id) as connection:
+            return queries.neighbors(connection, case_id, find_item(connection, case_id, sha256).id)
 
     def open_evidence(
         self, sha256: str, *, name: str = "", max_bytes: int | None = None, step: Step | None = None

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
-from faceloupe.cases.records import Case, Decision, Item, Note, Page, Run, SignOff, Unfinished
+from faceloupe.cases.records import (
+    Case,
+    Decision,
+    Item,
+    Neighbors,
+    Note,
+    Page,
+    ReviewState,
+    Run,
+    SignOff,
+    Unfinished,
+)
 
 _CASE = """SELECT cases.id, cases.name, examiner, blind, created_utc,
     (SELECT count(*) FROM items WHERE case_id = cases.id) FROM cases"""
@@ -94,9 +105,35 @@ def undecided(connection: Connection, case_id: str) -> int:
     return count
 
 
-def items_query(*, search: str, outcome: str | None) -> str:
+_DECIDED = "EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id)"
+_SIGNED = """EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id
+    AND utc >= (SELECT utc FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1))"""
+_STATES = {
+    ReviewState.UNDECIDED: f"NOT {_DECIDED}",
+    ReviewState.DECIDED: f"{_DECIDED} AND NOT {_SIGNED}",
+    ReviewState.SIGNED: _SIGNED,
+}
+
+
+def neighbors(connection: Connection, case_id: str, item_id: int) -> Neighbors:
+    """Return the items before and after one of a case, and the next that is undecided; see ``Neighbors``."""
+    values = {"case_id": case_id, "id": item_id}
+
+    def first(condition: str, order: str) -> str | None:
+        query = f"SELECT sha256 FROM items WHERE case_id = :case_id AND {condition} ORDER BY {order} LIMIT 1"
+        row = connection.execute(query, values).fetchone()
+        return row[0] if row else None
+
+    return Neighbors(
+        first("id < :id", "id DESC"), first("id > :id", "id"), first(f"id != :id AND NOT {_DECIDED}", "id < :id, id")
+    )
+
+
+def items_query(*, search: str, outcome: str | None, state: ReviewState | None = None) -> str:
     """Return the condition of a list of items; see ``items``."""
     condition = "case_id = :case_id"
+    if state is not None:
+        condition += f" AND {_STATES[state]}"
     if outcome is not None:
         condition += f" AND outcome = :outcome AND NOT {_HIDDEN}"
     if search:
@@ -111,6 +148,7 @@ def items(
     *,
     search: str,
     outcome: str | None,
+    state: ReviewState | None,
     viewer: str | None,
     offset: int,
     limit: int,
@@ -124,9 +162,10 @@ def items(
         offset: number of the first item, from 0.
         limit: of how many there are at most.
         search: part of the name or start of the hash, case folded; empty for all.
+        state: how far its review is; None for all.
         viewer: key of the person's name; None where nothing is to be hidden.
     """
-    condition = items_query(search=search, outcome=outcome)
+    condition = items_query(search=search, outcome=outcome, state=state)
     values = {"case_id": case_id, "search": search, "outcome": outcome, "viewer": viewer}
     (total,) = connection.execute(f"SELECT count(*) FROM items WHERE {condition}", values).fetchone()
     rows = connection.execute(

@@ -68,6 +68,27 @@ class Item:
     signed_off: bool
 
 
+class ReviewState(StrEnum):
+    """How far the review of an item is."""
+
+    UNDECIDED = "undecided"
+    DECIDED = "decided"  # but not signed since
+    SIGNED = "signed"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """SHA-256 of the items around one, in the order they were filed; None where there is none.
+
+    Attributes:
+        undecided: the next one without a decision, from the first again after the last.
+    """
+
+    previous: str | None
+    following: str | None
+    undecided: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A part of a list of items, and how many the whole list has."""

@@ -88,17 +88,18 @@ class Reviews:
             item = transaction.item(case_id, sha256) if sha256 is not None else None
             policy.refuse_examiner_as_reviewer(transaction.connection, case_id, item, reviewer)
             open_items = policy.open_items(transaction.connection, case_id, reason) if item is None else None
-            facts = {} if open_items is None else {"open_items": open_items, "open_reason": reason}
+            signed = SignOff(transaction.utc, reviewer, open_items, None if open_items is None else reason)
+            facts = {"open_items": open_items, "open_reason": reason} if open_items is not None else {}
             transaction.connection.execute(
                 "INSERT INTO sign_offs (case_id, item_id, utc, reviewer, reviewer_key, open_items, open_reason)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(case_id, item.id if item else None, transaction.utc, reviewer, person_key(reviewer)),
-                    *(open_items, facts.get("open_reason")),
+                    *(signed.open_items, signed.open_reason),
                 ),
             )
             transaction.log(case_id, reviewer, Action.SIGN_OFF, {"sha256": item.sha256 if item else None, **facts})
-        return SignOff(transaction.utc, reviewer, **facts)
+        return signed
 
     def may_see_score(self, case_id: str, sha256: str, examiner: str) -> bool:
         """Tell whether an examiner may see the results of an item: always, but in a blind case after deciding it.

@@ -1,5 +1,7 @@
 """What sessions share of recent work, within bounds on memory. Any thread may call these."""
 
+import hashlib
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -31,6 +33,12 @@ class AnalysisKey:
     weights_sha256: str
     settings_digest: str
 
+    @property
+    def identity(self) -> str:
+        """What names it in an address: 32 hexadecimal digits."""
+        fields = (self.evidence_sha256, self.name, self.weights_sha256, self.settings_digest)
+        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:32]
+
 
 class Recent(Generic[Key, Value]):
     """The most recently used values, as many as fit."""
@@ -50,6 +58,11 @@ class Recent(Generic[Key, Value]):
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
+
+    def held(self) -> tuple[Key, ...]:
+        """The keys of all values that are kept."""
+        with self._lock:
+            return tuple(self._kept)
 
     def put(self, key: Key, value: Value) -> None:
         """Keep a value, and let go of those that were used longest ago."""
@@ -71,6 +84,10 @@ class AnalysisStore:
     def get(self, key: AnalysisKey) -> ReportedAnalysis | None:
         """The analysis, or None where it is not kept any more."""
         return (self._recent.get(key) or (None, None))[0]
+
+    def find(self, identity: str) -> AnalysisKey | None:
+        """The key of that identity, or None where its analysis is not kept any more."""
+        return next((key for key in self._recent.held() if key.identity == identity), None)
 
     def evidence_file(self, key: AnalysisKey) -> EvidenceFile | None:
         """The file of a kept analysis, where it was kept beside it."""

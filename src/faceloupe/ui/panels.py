@@ -56,7 +56,6 @@ def ink() -> str:
 
 def status_line() -> None:
     """One line at the top of every page: the open case, the examiner, what scores, and whether it is verified."""
-    state.start()
     try:
         record, problem = resources.analyzer().scorer.record, ""
         effort = resources.settings().stated_effort
@@ -64,7 +63,7 @@ def status_line() -> None:
         model += f"  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
     except FaceLoupeError as found:
         model, problem = ":material/error: no verified model, nothing can be scored", str(found)
-    st.caption(f"{_who_and_what()}  ·  {model}  ·  nothing leaves this machine")
+    st.caption(f"**FaceLoupe**  ·  {_who_and_what()}  ·  {model}  ·  nothing leaves this machine")
     if problem:
         st.error(plain(problem), icon=":material/error:")
 
@@ -139,12 +138,20 @@ def _sentence(text: str) -> str:
 
 
 def face_rows(analysis: ReportedAnalysis) -> None:
-    """One row a face: crop, heatmap at the same size, outcome, score, size, and a button to look closer."""
-    maximum = analysis.report.model.explanation_max
-    pairs = zip(analysis.faces, analysis.report.image_faces, strict=True)
-    with st.container(height=_ROWS_HEIGHT if len(analysis.faces) > _ROWS_UNFOLDED else "content", border=False):
-        for face, entry in pairs:
+    """One row a face, the one that decided first; what was not scored is folded away."""
+    maximum, decisive = analysis.report.model.explanation_max, analysis.report.decisive_id
+    pairs = list(zip(analysis.faces, analysis.report.image_faces, strict=True))
+    scored = [pair for pair in pairs if pair[0].score is not None]
+    scored.sort(key=lambda pair: (pair[0].id != decisive, -(pair[0].score or 0.0)))
+    unscored = [pair for pair in pairs if pair[0].score is None]
+    with st.container(height=_ROWS_HEIGHT if len(scored) > _ROWS_UNFOLDED else "content", border=False):
+        for face, entry in scored:
             _face_row(face, entry, maximum)
+    if unscored:
+        spots = "1 spot that was not scored" if len(unscored) == 1 else f"{len(unscored)} spots that were not scored"
+        with st.expander(f"{spots}: too small, too blurred or not sure to be a face", expanded=not scored):
+            for face, entry in unscored:
+                _face_row(face, entry, maximum)
 
 
 def _face_row(face: FaceFinding, entry: ImageFace, maximum: float) -> None:
@@ -155,8 +162,12 @@ def _face_row(face: FaceFinding, entry: ImageFace, maximum: float) -> None:
                 st.caption("not scored")
             else:
                 crop, heatmap = st.columns(2, gap="small")
-                crop.image(face.crop, caption="crop, as scored")
-                heatmap.image(overlays.face_overlay(face, maximum, 0.7), caption=f"heatmap, 0 to {maximum:.2f}+")
+                crop.image(face.crop, caption="crop, as scored", alt=f"Face {face.id}, as it was scored")
+                heatmap.image(
+                    overlays.face_overlay(face, maximum, 0.7),
+                    caption=f"heatmap, 0 to {maximum:.2f}+",
+                    alt=f"Heatmap of face {face.id}",
+                )
         with words:
             st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
             st.caption(_face_facts(entry))
@@ -189,9 +200,11 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
     else:
         picture = overlays.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
     name = plain(analysis.report.evidence.name)
-    count = len(analysis.faces)
-    found = "no face" if not count else "1 face" if count == 1 else f"{count} faces"
-    st.image(picture, width="stretch", caption=f"{name}, {found} found")
+    count = sum(face.score is not None for face in analysis.faces)
+    found = "no face scored" if not count else "1 face scored" if count == 1 else f"{count} faces scored"
+    if others := len(analysis.faces) - count:
+        found += f", {others} further {'spot' if others == 1 else 'spots'} not scored"
+    st.image(picture, width="stretch", caption=f"{name}, {found}", alt=f"The picture with {found} framed")
 
 
 def closer_look(face: FaceFinding, maximum: float) -> None:
@@ -208,7 +221,11 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     )
     overlay = overlays.face_overlay(face, maximum, opacity)
     peak = 0.0 if face.heatmap is None else float(face.heatmap.max())
-    st.image(overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity), width="stretch")
+    st.image(
+        overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity),
+        width="stretch",
+        alt=f"Face {face.id} with its heatmap and the scale of the heatmap",
+    )
     st.caption(
         f"Grad-CAM of the last block. The scale is the same for every picture, so a weak heatmap looks weak; "
         f"this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. It shows where the model looked, not where a "

@@ -29,6 +29,8 @@ EXAMINER = "examiner"  # name of the person at work; empty where nobody is named
 CASE = "case"  # id of the open case
 CASE_ITEM = "case_item"  # SHA-256 of the chosen item of that case
 CASE_PAGE = "case_page"  # of its table of items, from 0
+CASE_OUTCOME = "case_outcome"  # whose items are listed; None lists all
+CASE_STATE = "case_state"  # of the review, likewise
 CASE_SAID = "case_said"  # what became of the last thing that was entered, one sentence
 LOG_CHECK = "log_check"  # last check of the open case's log: the head it is of, its time, what was found
 FILING_CHOSEN = "filing_chosen"  # file that waits to be filed to a blind case, see filing.Chosen
@@ -46,7 +48,7 @@ def start() -> None:
     names = (
         *(EFFORT, IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE),
         *(VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE),
-        *(CASE, CASE_ITEM, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID),
+        *(CASE, CASE_ITEM, CASE_OUTCOME, CASE_STATE, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID),
         *(BATCH, BATCH_FILTER, BATCH_NOTICE),
     )
     values: dict[str, object] = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}

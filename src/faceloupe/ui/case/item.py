@@ -69,11 +69,15 @@ def _evidence(item: Item) -> None:
         st.caption(plain(str(problem)))
         return
     if seen[0].time_s is None:
-        st.image(seen[0].rgb, caption="The evidence, as it was decoded", width=_EVIDENCE)
+        st.image(
+            seen[0].rgb, caption="The evidence, as it was decoded", width=_EVIDENCE, alt=f"The evidence {item.name}"
+        )
         return
     cells = st.columns(_FRAMES_A_ROW)
     for number, preview in enumerate(seen):
-        cells[number % _FRAMES_A_ROW].image(preview.rgb, caption=f"{preview.time_s:.2f} s", width="stretch")
+        cells[number % _FRAMES_A_ROW].image(
+            preview.rgb, caption=f"{preview.time_s:.2f} s", width="stretch", alt=f"Frame at {preview.time_s:.2f} s"
+        )
     st.caption(f"{len(seen)} frames of the evidence, spread evenly over the video.")
 
 
@@ -85,13 +89,22 @@ def _pictures(digests: Mapping[str, str]) -> None:
         if not digests:
             st.caption("This run has no pictures because no face was found.")
         for cell, name in zip(st.columns(3), (name for name in digests if name not in small and name not in strips)):
-            cell.image(fetch(digests[name]), caption=name)
+            cell.image(fetch(digests[name]), caption=_caption(name), alt=_caption(name))
         for name in strips[:_MOST_STRIPS]:
-            st.image(fetch(digests[name]), caption=name)
+            st.image(fetch(digests[name]), caption=_caption(name), alt=_caption(name))
         with st.container(horizontal=True):
             for name in small[:_MOST_CROPS]:
-                st.image(fetch(digests[name]), caption=name, width=_CROP)
+                st.image(fetch(digests[name]), caption=_caption(name), alt=_caption(name), width=_CROP)
         if len(small) > _MOST_CROPS or len(strips) > _MOST_STRIPS:
             st.caption(
                 f"Only some of the {len(digests):,} pictures are shown; an exported bundle contains all of them."
             )
+
+
+def _caption(name: str) -> str:
+    """The name of a picture of a run in words: face-1-crop.png becomes "Face 1: crop"."""
+    if name == "boxes.png":
+        return "Faces found, framed"
+    kind, _, rest = name.removesuffix(".png").partition("-")
+    number, _, what = rest.partition("-")
+    return f"{kind.capitalize()} {number}: {what}" if what else plain(name)

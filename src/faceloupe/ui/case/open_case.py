@@ -27,7 +27,15 @@ def switch_to(case_id: str | None) -> None:
     """Open a case, or close the one that is open."""
     st.session_state[state.CASE] = case_id
     st.session_state[state.CASE_PAGE] = 0
-    for key in (state.CASE_ITEM, state.CASE_SAID, state.FILING_CHOSEN, state.FILING_JOB, state.FILING_SAID):
+    for key in (
+        state.CASE_ITEM,
+        state.CASE_OUTCOME,
+        state.CASE_STATE,
+        state.CASE_SAID,
+        state.FILING_CHOSEN,
+        state.FILING_JOB,
+        state.FILING_SAID,
+    ):
         st.session_state[key] = None
 
 

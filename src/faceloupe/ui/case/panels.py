@@ -1,12 +1,13 @@
 """A case as a whole: its header, its evidence and its log."""
 
 import json
+from functools import partial
 
 import streamlit as st
 
 from faceloupe.cases.audit_log import Head
 from faceloupe.cases.audit_verify import LogCheck
-from faceloupe.cases.records import Case, Item, stamp, utc_now
+from faceloupe.cases.records import Case, Item, ReviewState, stamp, utc_now
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
@@ -55,16 +56,23 @@ def _log_state(head: Head, found: tuple[str, LogCheck] | None) -> str:
 def evidence_table(case: Case) -> None:
     """The evidence, a page at a time, as the examiner may see it; a click on a name chooses an item."""
     store, examiner = resources.cases(), open_case.examiner()
-    search = st.text_input("Search by name or SHA-256", key="item_search", icon=":material/search:", width=420)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        search = st.text_input("Search by name or SHA-256", key="item_search", icon=":material/search:", width=420)
+        _filter("Outcome", state.CASE_OUTCOME, list(Outcome))
+        _filter("Review", state.CASE_STATE, list(ReviewState))
+    outcome, review = st.session_state[state.CASE_OUTCOME], st.session_state[state.CASE_STATE]
+    list_page = partial(
+        store.items.page, case.id, search=search, outcome=outcome, state=review, viewer=examiner, limit=_ROWS
+    )
     first = st.session_state[state.CASE_PAGE] * _ROWS
-    page = store.items.page(case.id, search=search, viewer=examiner, offset=first, limit=_ROWS)
+    page = list_page(offset=first)
     if first and not page.items:  # a search that has fewer pages
         st.session_state[state.CASE_PAGE] = 0
-        page = store.items.page(case.id, search=search, viewer=examiner, limit=_ROWS)
+        page = list_page()
     if not page.items:
         st.markdown(
-            "No evidence matches the search."
-            if search
+            "No evidence matches the search and the filters."
+            if search or outcome or review
             else "No evidence yet. Add evidence on the pages Image, Video and Batch."
         )
         return
@@ -78,13 +86,60 @@ def evidence_table(case: Case) -> None:
         _pages(page.total)
 
 
+def _filter(label: str, key: str, values: list[Outcome] | list[ReviewState]) -> None:
+    """A choice of what is listed, which outlives the page."""
+    widget = f"{key}_input"
+    st.selectbox(
+        label,
+        values,
+        index=None if st.session_state[key] is None else values.index(st.session_state[key]),
+        format_func=lambda value: value.replace("_", " "),
+        placeholder="all",
+        key=widget,
+        on_change=partial(state.keep, key, widget),
+        width=200,
+    )
+
+
+def item_bar(case: Case, sha256: str) -> None:
+    """The way back to the list, and on to other items; each button has a key."""
+    around = resources.cases().items.neighbors(case.id, sha256)
+    undecided = resources.cases().reviews.undecided(case.id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, key, target, icon, shortcut in (
+            ("All items", "item_list", None, "list", "Alt+Up"),
+            ("Previous", "item_back", around.previous, "arrow_back", "Alt+Left"),
+            ("Next", "item_on", around.following, "arrow_forward", "Alt+Right"),
+            ("Next undecided", "item_undecided", around.undecided, "rule", "Alt+Down"),
+        ):
+            st.button(
+                label,
+                key=key,
+                icon=f":material/{icon}:",
+                shortcut=shortcut,
+                disabled=key != "item_list" and target is None,
+                on_click=show_item,
+                args=(target,),
+            )
+        st.caption(f"{case.items - undecided:,} of {case.items:,} items decided", width="content")
+
+
+def show_item(sha256: str | None) -> None:
+    """Callback: put an item in place of the list; None goes back to the list."""
+    st.session_state[state.CASE_ITEM], st.session_state[state.CASE_SAID] = sha256, None
+
+
 def _row(case: Case, item: Item) -> None:
     thumb, name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
     picture = None if item.outcome is None else _thumbnail(case, item)
     if picture is not None:
-        thumb.image(picture, width=_THUMB)
+        thumb.image(picture, width=_THUMB, alt=f"Face in {item.name}")
     name.button(
-        plain(short(item.name, 36)), key=f"item-{item.sha256[:12]}", type="tertiary", on_click=_choose, args=(item,)
+        plain(short(item.name, 36)),
+        key=f"item-{item.sha256[:12]}",
+        type="tertiary",
+        on_click=show_item,
+        args=(item.sha256,),
     )
     outcome = "not analyzed" if item.outcome is None else outcome_mark(Outcome(item.outcome))
     decision = NONE if item.decision is None else outcome_mark(Outcome(item.decision))
@@ -105,10 +160,6 @@ def _thumbnail(case: Case, item: Item) -> bytes | None:
     pictures = store.runs.of_item(case.id, item.sha256)[-1].pictures
     name = next((name for name in pictures if name.endswith("-crop.png")), None)
     return None if name is None else store.runs.picture(pictures[name])
-
-
-def _choose(item: Item) -> None:
-    st.session_state[state.CASE_ITEM], st.session_state[state.CASE_SAID] = item.sha256, None
 
 
 def _pages(total: int) -> None:

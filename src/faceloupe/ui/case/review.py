@@ -13,12 +13,9 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.panels import outcome_mark, plain
 
 
-def of_item(case: Case, sha256: str) -> None:
-    """Decisions, notes and signatures of an item, side by side."""
-    said()
-    decide, note, sign = st.columns(3, gap="medium")
-    with decide:
-        decisions(case, sha256)
+def remarks(case: Case, sha256: str) -> None:
+    """Notes and signatures of an item, side by side."""
+    note, sign = st.columns(2, gap="medium")
     with note:
         notes(case, sha256)
     with sign:

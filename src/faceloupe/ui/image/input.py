@@ -10,6 +10,7 @@ from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.queue import Job, State
 from faceloupe.ui.panels import plain
+from faceloupe.ui.video import input as video_input
 
 _LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
 
@@ -19,7 +20,9 @@ def choose(*, folded: bool) -> EvidenceFile | None:
     limit = resources.settings().max_bytes
     with st.expander("New photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
         effort_input.choose()
-        upload = st.file_uploader("A photo: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC", key="upload")
+        upload = st.file_uploader(
+            "A photo: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC; a video is taken to its own page", key="upload"
+        )
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("or a sample:", width="content")
             pressed = [
@@ -37,6 +40,17 @@ def choose(*, folded: bool) -> EvidenceFile | None:
         st.session_state[state.LAST_UPLOAD] = upload.file_id
         return evidence_from_bytes(upload.getvalue(), upload.name, max_bytes=limit)
     return None
+
+
+def lead_to_video(evidence_file: EvidenceFile) -> None:
+    """Take a video to its own page, where its analysis starts; nothing happens for other files.
+
+    Raises:
+        FaceLoupeError: there is no verified model, or too much waits already.
+    """
+    if evidence_file.evidence.media_type == "video":
+        video_input.start(video_input.of_evidence(evidence_file))
+        st.switch_page("../pages/video.py")
 
 
 def start(evidence_file: EvidenceFile) -> None:

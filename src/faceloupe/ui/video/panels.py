@@ -11,11 +11,11 @@ from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
-from faceloupe.report.schema import Report
+from faceloupe.report.schema import Report, ScoreThresholds
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
 from faceloupe.report.timeline import analyzed_span
-from faceloupe.types import FaceFinding
+from faceloupe.types import FaceFinding, TrackFinding
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
@@ -95,6 +95,7 @@ def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
     left.image(
         overlays.boxes(Canvas.of(view.rgb), view.faces, chosen=track),
         width="stretch",
+        alt=f"Frame {index} with {len(view.faces)} faces framed",
         caption=f"Frame {index} at {view.time_s:.3f} s; boxes are colored by the score of this frame alone",
     )
     with right, st.container(height=_FACES_HEIGHT if len(view.faces) > 1 else "content", border=False):
@@ -142,9 +143,13 @@ def _face(face: FaceFinding, maximum: float) -> None:
             st.caption(plain(f"{face.reason[:1].upper()}{face.reason[1:]}. {facts}."))
             return
         crop, heatmap = st.columns(2, gap="small")
-        crop.image(overlays.enlarged(face.crop, _FACE_SIDE), width="stretch")
+        crop.image(
+            overlays.enlarged(face.crop, _FACE_SIDE), width="stretch", alt=f"Track {face.id} in this frame, as scored"
+        )
         overlay = overlays.enlarged(overlays.face_overlay(face, maximum, _OPACITY), _FACE_SIDE)
-        heatmap.image(overlays.with_scale(overlay, maximum, _OPACITY), width="stretch")
+        heatmap.image(
+            overlays.with_scale(overlay, maximum, _OPACITY), width="stretch", alt=f"Heatmap of track {face.id}"
+        )
         st.caption(
             f"The crop, as scored, and its heatmap. Score {face.score:.2f}, log10 LR {face.log10_lr:+.2f}. {facts}."
         )
@@ -157,24 +162,17 @@ def tracks_panel(analysis: ReportedAnalysis) -> None:
         "A track is one person in one shot. The frames have the color of their own score, the text that of the whole "
         "track."
     )
-    many = len(analysis.tracks) > _STRIPS_UNFOLDED
-    with st.container(height=_STRIPS_HEIGHT if many else "content", border=False):
-        for track in analysis.tracks:
-            best = track.strongest or track.largest
-            with st.container(horizontal=True, vertical_alignment="center"):
-                score = "" if track.score is None else f", score {track.score:.2f}"
-                st.markdown(
-                    f"**Track {track.id}**, person {track.person}: {outcome_mark(track.outcome)}{score}",
-                    width="content",
-                )
-                st.button(
-                    "Show its strongest frame" if track.strongest else "Show its largest frame",
-                    key=f"strongest-{track.id}",
-                    type="tertiary",
-                    on_click=_show,
-                    args=(best.frame, track.id),
-                )
-            st.image(filmstrip(track, analysis.report.model.thresholds), alt=described(track))
+    decisive, thresholds = analysis.report.decisive_id, analysis.report.model.thresholds
+    scored = [track for track in analysis.tracks if track.score is not None]
+    scored.sort(key=lambda track: (track.id != decisive, -(track.score or 0.0)))
+    unscored = [track for track in analysis.tracks if track.score is None]
+    with st.container(height=_STRIPS_HEIGHT if len(scored) > _STRIPS_UNFOLDED else "content", border=False):
+        for track in scored:
+            _strip(track, thresholds)
+    if unscored:
+        with st.expander(f"Tracks that were not scored: {len(unscored)}", expanded=not scored):
+            for track in unscored:
+                _strip(track, thresholds)
     number = st.column_config.NumberColumn
     st.dataframe(
         track_columns(analysis.report),
@@ -184,6 +182,24 @@ def tracks_panel(analysis: ReportedAnalysis) -> None:
         placeholder="-",
         alt="All tracks with outcome, score, interval, likelihood ratio and times",
     )
+
+
+def _strip(track: TrackFinding, thresholds: ScoreThresholds) -> None:
+    """A track in one line, and its filmstrip."""
+    best = track.strongest or track.largest
+    with st.container(horizontal=True, vertical_alignment="center"):
+        score = "" if track.score is None else f", score {track.score:.2f}"
+        st.markdown(
+            f"**Track {track.id}**, person {track.person}: {outcome_mark(track.outcome)}{score}", width="content"
+        )
+        st.button(
+            "Show its strongest frame" if track.strongest else "Show its largest frame",
+            key=f"strongest-{track.id}",
+            type="tertiary",
+            on_click=_show,
+            args=(best.frame, track.id),
+        )
+    st.image(filmstrip(track, thresholds), alt=described(track))
 
 
 def segment_line(key: AnalysisKey, report: Report) -> None:

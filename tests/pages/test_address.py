@@ -1,0 +1,66 @@
+"""Claims about addresses: what is open survives a reload, and an address opens nothing that its reader may not see."""
+
+from streamlit.testing.v1 import AppTest
+
+from faceloupe.installation import APP
+from faceloupe.ui import resources, state
+from tests.pages.record import ITEM, SHA256, TIMEOUT, click, create, go
+from tests.pages.test_pages import words
+
+
+def opened(query, page="image"):
+    """The app as a browser opens it at an address."""
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    return at if page == "image" else at.switch_page(f"../pages/{page}.py").run()
+
+
+def query_of(at):
+    return {name: value[0] if isinstance(value, list) else value for name, value in at.query_params.items()}
+
+
+def test_a_result_and_a_case_are_found_again_by_their_address(app):
+    go(create(app), "image")
+    click(app, "sample-photograph")
+    query = query_of(app)
+    assert set(query) == {"case", "result"}
+    again = opened(query)
+    assert not again.exception
+    assert again.session_state[state.RESULT] == app.session_state[state.RESULT]
+    assert again.session_state[state.CASE] == app.session_state[state.CASE]
+    assert again.session_state[state.EXAMINER] == ""  # whoever opens the address is not taken for its sender
+    assert "Error rates on" in words(again)
+
+
+def test_an_item_is_found_again_by_its_address(app):
+    go(create(app), "image")
+    click(app, "sample-photograph")
+    click(app, "file")
+    click(go(app, "case"), ITEM)
+    query = query_of(app)
+    assert query["item"] == SHA256
+    assert opened(query).session_state[state.CASE_ITEM] == SHA256
+
+
+def test_an_address_of_what_is_gone_or_was_never_there_is_one_sentence():
+    gone = opened({"result": "0" * 32})
+    assert not gone.exception
+    assert "no longer in memory" in words(gone)
+    for case in ("0" * 12, "../../etc", "<b>x</b>", ""):
+        at = opened({"case": case})
+        assert not at.exception
+        assert at.session_state[state.CASE] is None
+        assert "<b>x" not in words(at)
+
+
+def test_a_blind_result_is_not_shown_to_who_has_only_its_address(app):
+    click(app, "sample-photograph")
+    query = query_of(app)
+    case = resources.cases().create_case("Blind", examiner="Ann", blind=True)
+    evidence_file = resources.analyses().evidence_file(app.session_state[state.RESULT])
+    resources.cases().items.file(case.id, evidence_file, actor="Ann")
+    text = words(opened(query))
+    assert "Error rates on" not in text
+    assert "its result is shown once" in text

@@ -1,0 +1,68 @@
+"""The page Verify, driven as a user would."""
+
+import io
+import zipfile
+from datetime import UTC, datetime
+
+import pytest
+
+from faceloupe.bundle.verify import verify
+from faceloupe.report.document.case import Letterhead
+from faceloupe.ui import bundle_check, resources
+from faceloupe.ui.case.report_files import Source
+from tests.pages.record import ADA, go
+from tests.pages.test_pages import words
+
+
+@pytest.fixture
+def bundle():
+    case = resources.cases().create_case("Harbor", examiner=ADA)
+    resources.cases().reviews.add_note(case.id, "A note", author=ADA)
+    return Source(resources.cases(), case.id, ADA, Letterhead(""), "en").bundle()
+
+
+def checked(app, content: bytes, name: str = "bundle.zip"):
+    go(app, "verify").file_uploader(key="bundle_upload").upload(name, content, "application/zip").run()
+    assert not app.exception
+    return "\n".join([words(app), *(element.value for element in app.success)]).replace("\\", "")
+
+
+def broken(bundle: bytes) -> bytes:
+    """The bundle with one letter of a note changed."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(bundle)) as old, zipfile.ZipFile(stream, "w") as new:
+        for member in old.infolist():
+            new.writestr(member, old.read(member).replace(b"A note", b"B note"))
+    return stream.getvalue()
+
+
+def test_a_good_bundle_passes_part_by_part(app, bundle):
+    text = checked(app, bundle)
+    assert "every check passed" in text
+    assert "is signed by the key" in text
+    assert "failed" not in text
+    assert verify(io.BytesIO(bundle)).fingerprint in text
+
+
+def test_a_changed_bundle_fails_and_the_member_is_named(app, bundle):
+    text = checked(app, broken(bundle))
+    assert "failed" in text
+    assert "case.json" in text
+
+
+def test_what_is_not_a_bundle_is_one_sentence(app, bundle):
+    assert "not a ZIP" in checked(app, b"not a bundle")
+    climbing = io.BytesIO()
+    with zipfile.ZipFile(climbing, "w") as archive:
+        archive.writestr("../../outside.txt", b"x")
+    assert "failed" in checked(app, climbing.getvalue(), "climbing.zip")
+
+
+def test_the_protocol_names_file_time_key_and_every_check(bundle):
+    verification = verify(io.BytesIO(bundle))
+    now = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+    text = bundle_check.protocol(verification, name="a\u202eb.zip", sha256="0" * 64, now=now)
+    assert "Verified     2026-11-29T12:00:00Z" in text
+    assert "\u202e" not in text
+    assert str(verification.fingerprint) in text
+    assert text.count("passed  ") == len(verification.findings)
