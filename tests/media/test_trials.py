@@ -13,7 +13,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.installation import ROOT
 from faceloupe.media.evidence_file import open_evidence
-from faceloupe.media.image import refuse_unfit
+from faceloupe.media.image import decodable
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.types import Outcome, Shown
@@ -80,7 +80,7 @@ def test_a_video_that_nothing_can_decode_is_refused_by_its_true_reason(name, wor
 def test_camera_raw_is_named():
     evidence_file = open_evidence(TRIALS / "29_canon.cr3", max_bytes=SETTINGS.max_bytes)
     with pytest.raises(EvidenceError, match=r"camera RAW file \(CR3\): develop it, or extract its JPEG"):
-        refuse_unfit(evidence_file, max_bytes=SETTINGS.max_bytes)
+        decodable(evidence_file, max_bytes=SETTINGS.max_bytes)
 
 
 @pytest.mark.parametrize(

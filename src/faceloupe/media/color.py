@@ -112,7 +112,7 @@ def from_cicp(primaries: int, transfer: int) -> Encoding | None:
         light = _sampled(_hlg)
         return Encoding(light, chromaticities, color, "HLG to sRGB, 203 cd/m2 to white", scene=True, bright=True)
     if transfer in _STANDARD:
-        return color and Encoding(_sampled(_srgb), chromaticities, color, None)
+        return Encoding(_sampled(_srgb), chromaticities, color, None) if color else None
     if transfer not in _CURVES:
         raise ValueError(f"transfer characteristics {transfer}")
     named, curve = _CURVES[transfer]
@@ -227,4 +227,5 @@ def _matrix(primaries: Chromaticities) -> np.ndarray:
     source, target = _to_xyz(primaries), _to_xyz(SRGB_PRIMARIES)
     cones = (_BRADFORD @ target.sum(1)) / (_BRADFORD @ source.sum(1))
     adapted = np.linalg.inv(_BRADFORD) @ np.diag(cones) @ _BRADFORD
-    return (np.linalg.inv(target) @ adapted @ source).astype(np.float32)
+    matrix: np.ndarray = (np.linalg.inv(target) @ adapted @ source).astype(np.float32)
+    return matrix

@@ -72,18 +72,19 @@ class EvidenceFile:
         Raises:
             EvidenceError: it was written to since.
         """
-        if self.content is not None:
+        if self.origin is None:  # the bytes are in memory
             return
         now, then = _state(stream), self.origin.state
         if now != then and not (_linked(now, then) and self._hashed_again(stream)):
             raise EvidenceError(_CHANGED)
 
     def _hashed_again(self, stream: BinaryIO) -> bool:
-        place = stream.tell()
+        position, digest = stream.tell(), hashlib.sha256()
         stream.seek(0)
-        same = hashlib.file_digest(stream, "sha256").hexdigest() == self.evidence.sha256
-        stream.seek(place)
-        return same
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+        stream.seek(position)
+        return digest.hexdigest() == self.evidence.sha256
 
 
 def _state(stream: BinaryIO) -> tuple[int, ...]:

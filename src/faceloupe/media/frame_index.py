@@ -10,6 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from faceloupe.errors import EvidenceError
@@ -64,12 +65,14 @@ class Scan:
     """
 
     index: FrameIndex | None
-    order: array
+    order: "array[int]"
     packets: int
     left_out: int
 
 
-def packets_of(container: InputContainer, video: VideoStream, check: Callable[[], None]) -> Iterator[av.Packet]:
+def packets_of(
+    container: InputContainer, video: VideoStream, check: Callable[[], None]
+) -> "Iterator[av.Packet[VideoStream] | av.Packet[Stream]]":
     """The packets of a stream as far as the container can be read, then an empty one that flushes the decoder."""
     try:
         for packet in container.demux(video):
@@ -107,11 +110,18 @@ def scan_packets(container: InputContainer, video: VideoStream, check: Callable[
     ticks = np.unique(np.array(shown, np.int64))
     index = None
     if reliable and 0 < len(ticks) == len(shown):
-        index = FrameIndex(ticks, np.searchsorted(ticks, np.unique(np.array(keys, np.int64))), video.time_base)
+        index = FrameIndex(ticks, np.searchsorted(ticks, np.unique(np.array(keys, np.int64))), _time_base(video))
     return Scan(index, order, packets, left_out)
 
 
-def index_by_number(stamps: list[int | None], order: array, video: VideoStream, *, timeless: bool) -> FrameIndex:
+def _time_base(video: VideoStream) -> Fraction:
+    """Return the seconds per tick of the timestamps."""
+    if video.time_base is None:
+        raise EvidenceError("The video has timestamps without a unit; export it as MP4.")
+    return video.time_base
+
+
+def index_by_number(stamps: list[int | None], order: "array[int]", video: VideoStream, *, timeless: bool) -> FrameIndex:
     """An index for frames told by their number: times from the decoder, the order of storing, or the frame rate.
 
     Args:
@@ -122,7 +132,7 @@ def index_by_number(stamps: list[int | None], order: array, video: VideoStream, 
     """
     for times in ([] if timeless else stamps, sorted(order)):
         if len(times) == len(stamps) and None not in times and np.all(np.diff(np.array(times, np.int64)) > 0):
-            return FrameIndex(np.array(times, np.int64), np.empty(0, np.int64), video.time_base, counted=True)
+            return FrameIndex(np.array(times, np.int64), np.empty(0, np.int64), _time_base(video), counted=True)
     if not video.average_rate:
         raise EvidenceError("The video has neither timestamps nor a frame rate; export it as MP4.")
     return FrameIndex(np.arange(len(stamps)), np.empty(0, np.int64), 1 / video.average_rate, counted=True)

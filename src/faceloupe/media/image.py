@@ -9,6 +9,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 from PIL.Image import Transpose
+from PIL.TiffImagePlugin import TiffImageFile
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media import boxes, embedded, jpeg, profiles
@@ -94,8 +95,9 @@ def _to_base(image: Image.Image) -> tuple[Image.Image, str]:
     return convert(image), note
 
 
-def refuse_unfit(evidence_file: EvidenceFile, *, max_bytes: int) -> None:
-    """
+def decodable(evidence_file: EvidenceFile, *, max_bytes: int) -> tuple[bytes, str]:
+    """Return the bytes and the format of an image that can be decoded.
+
     Raises:
         EvidenceError: nothing to decode, or not a still.
     """
@@ -113,16 +115,16 @@ def refuse_unfit(evidence_file: EvidenceFile, *, max_bytes: int) -> None:
             "The content is neither a supported image (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC) nor a video, "
             "whatever the file name says."
         )
+    return evidence_file.content, evidence.format
 
 
 def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> Picture:
     """Decode a still in this process, from the bytes that were hashed: for files that are trusted.
 
     Raises:
-        EvidenceError: see ``refuse_unfit`` and ``decode_content``.
+        EvidenceError: see ``decodable`` and ``decode_content``.
     """
-    refuse_unfit(evidence_file, max_bytes=max_bytes)
-    return decode_content(evidence_file.content, evidence_file.evidence.format, max_pixels=max_pixels)
+    return decode_content(*decodable(evidence_file, max_bytes=max_bytes), max_pixels=max_pixels)
 
 
 def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
@@ -160,7 +162,7 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
         damage = _jpeg_damage(content, np.asarray(image)) if image.format in _PILLOW_NAMES["JPEG"] else ""
         orientation = stated if image.format == "TIFF" else _orientation(image)
         # Not by ImageOps, which writes all metadata anew and fails where some of it is odd; a TIFF is upright by now.
-        turn = None if image.format == "TIFF" else _TURNS.get(orientation)
+        turn = None if image.format == "TIFF" or orientation is None else _TURNS.get(orientation)
         upright = image if turn is None else image.transpose(turn[0])
         base, note = _guarded(found, lambda: _to_base(upright))
         treated, unshown = _treated(base, upright, content, main)
@@ -285,7 +287,7 @@ def _full_pages(image: Image.Image) -> tuple[int, bool]:
     """Number of pictures in the file, reduced-size previews of a TIFF aside, and whether it holds nothing but these; a
     TIFF is left at its first full one."""
     frames = getattr(image, "n_frames", 1)
-    if image.format != "TIFF":
+    if not isinstance(image, TiffImageFile):
         return frames, False
     full = []
     for number in range(min(frames, _MOST_PAGES)):
@@ -302,7 +304,7 @@ def _orientation(image: Image.Image) -> int | None:
     Not by Pillow's ``getexif``, which takes XMP's word where EXIF has none, while viewers do not.
     """
     try:
-        if image.format == "TIFF":
+        if isinstance(image, TiffImageFile):
             value = image.tag_v2.get(_ORIENTATION, 1)
         else:
             exif, data = Image.Exif(), image.info.get("exif")

@@ -130,7 +130,9 @@ def _natural_runs(scan: _Scan) -> set[int]:
 
 
 def _first_scan(content: bytes) -> _Scan:
-    place, sequential, blocks, unchanged = 2, False, {}, {}
+    place, sequential = 2, False
+    blocks: dict[int, int] = {}
+    unchanged: dict[tuple[int, int], str] = {}
     while place + 4 <= len(content):
         marker = content[place + 1]
         if content[place] != 0xFF or marker == 0xFF:  # anything may stand between, and filler in front of a marker

@@ -43,7 +43,10 @@ class Treated:
     transfer: str | None = None
 
 
-def treat(image: Image.Image, info: Mapping[str, Any], content: bytes, main: boxes.MainPicture | None) -> Treated:
+PillowInfo = Mapping[str | tuple[int, int], Any]  # as Pillow types what a file states beside its pixels
+
+
+def treat(image: Image.Image, info: PillowInfo, content: bytes, main: boxes.MainPicture | None) -> Treated:
     """Convert a decoded picture to sRGB, as its file states.
 
     Args:
@@ -165,10 +168,10 @@ def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str
     colors, alpha = _apart(image, mode)
     if mode == "L":
         steps = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-        table = np.asarray(ImageCms.applyTransform(steps, transform))[0]
+        table = np.asarray(transform.apply(steps))[0]
         shown = Image.fromarray(table[np.asarray(colors)])
     else:
-        shown = ImageCms.applyTransform(colors, transform)
+        shown = transform.apply(colors)
     return Treated(_joined(shown, alpha), f"ICC profile{name} to sRGB")
 
 
@@ -184,7 +187,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     else:
         alone = [np.where(np.arange(3) == channel, gray, 0).astype(np.uint8) for channel in range(3)]
         expected = tried = np.stack([gray, *alone])
-    found = np.asarray(ImageCms.applyTransform(Image.fromarray(tried), transform)).astype(int)
+    found = np.asarray(transform.apply(Image.fromarray(tried))).astype(int)
     return bool(np.abs(found - expected).max() <= _NO_DIFFERENCE)
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO, Self
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -419,8 +420,8 @@ class Video:
         encoding = self._encoding
         shown = Shown(
             orientation=", ".join(turned) or None,
-            color=encoding and encoding.color,
-            transfer=encoding and encoding.transfer,
+            color=encoding.color if encoding else None,
+            transfer=encoding.transfer if encoding else None,
             pixel_aspect=f"{aspect.numerator}:{aspect.denominator} to square pixels" if aspect != 1 else None,
         )
         ends = int(index.ticks[0]) * index.time_base + span + (1 / rate if rate else 0)
@@ -487,9 +488,9 @@ def _main_stream(container: InputContainer, found: str) -> VideoStream:
 def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Quarter turns clockwise that show a frame upright, and whether it is mirrored left to right after them."""
     data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
+    if not isinstance(data, SideData):
         return 0, False
-    across, down, _, across_y, down_y = (int(value) for value in np.frombuffer(data, np.int32)[:5])
+    across, down, _, across_y, down_y = (int(value) for value in np.frombuffer(memoryview(data), np.int32)[:5])
     mirrored = across * down_y < down * across_y
     return round(math.atan2(down, -across if mirrored else across) / (math.pi / 2)) % 4, mirrored
 
@@ -545,14 +546,17 @@ def _has_luma(pixel_format: str) -> bool:
 @lru_cache
 def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = LUMA_SHAPE
-    return np.ix_(np.arange(rows) * height // rows, np.arange(columns) * width // columns)
+    down, across = np.ix_(np.arange(rows) * height // rows, np.arange(columns) * width // columns)
+    return down, across
 
 
 def _luma(frame: av.VideoFrame) -> np.ndarray:
     if not _has_luma(frame.format.name):
         return frame.reformat(LUMA_SHAPE[1], LUMA_SHAPE[0], "gray").to_ndarray()
     plane = frame.planes[0]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[_grid(frame.height, frame.width)]
+    stored = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    luma: np.ndarray = stored[_grid(frame.height, frame.width)]
+    return luma
 
 
 @contextmanager

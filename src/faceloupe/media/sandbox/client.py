@@ -61,16 +61,16 @@ class _Server:
         return self._process.poll() is None
 
     def take(self) -> tuple[socket.socket, socket.socket]:
-        """Session and leash of a child that waits for its request. The next one is made ready meanwhile."""
+        """Return the session and the control socket of a child that waits for its request, and fork the next one."""
         with self._lock:
             taken, self._spare = self._spare, self._forked()
             return self._forked() if protocol.waits(taken[1], 0) else taken  # the system has ended it meanwhile
 
     def _forked(self) -> tuple[socket.socket, socket.socket]:
-        (session, far), (leash, far_leash) = socket.socketpair(), socket.socketpair()
-        with far, far_leash:
-            protocol.send(self._control, {}, descriptors=[far.fileno(), far_leash.fileno()])
-        return session, leash
+        (session, far), (child_control, far_control) = socket.socketpair(), socket.socketpair()
+        with far, far_control:
+            protocol.send(self._control, {}, descriptors=[far.fileno(), far_control.fileno()])
+        return session, child_control
 
     def forget(self) -> None:
         """Let go of it in a forked process, whose parent it belongs to."""
@@ -157,7 +157,7 @@ class Worker:
         self._allowed = settings.max_decoder_s + _S_PER_MIB * os.fstat(evidence).st_size / 2**20
         self._waited = 0.0
         try:
-            self._session, self._leash = _running().take()
+            self._session, self._child_control = _running().take()
         except OSError as problem:
             raise EvidenceError(_LOST) from problem
         self._reader = protocol.Reader(self._session)
@@ -172,9 +172,9 @@ class Worker:
     def close(self) -> None:
         """End the decoder, whatever it is doing; twice is once."""
         with contextlib.suppress(OSError):
-            self._leash.send(b"x")  # a process that was forked meanwhile may hold the leash as well
+            self._child_control.send(b"x")  # a process that was forked meanwhile may hold this socket as well
         self._session.close()
-        self._leash.close()
+        self._child_control.close()
 
     def grant(self, seconds: float) -> None:
         """Allow for more time, as something was delivered."""
@@ -249,8 +249,8 @@ class Worker:
         """The error to raise for a decoder that ended of itself."""
         status = None
         with contextlib.suppress(OSError, ValueError):
-            self._leash.settimeout(_END_S)
-            status = json.loads(self._leash.recv(64) or b"{}").get("status")
+            self._child_control.settimeout(_END_S)
+            status = json.loads(self._child_control.recv(64) or b"{}").get("status")
         if status is None:
             return self._given_up(_LOST, "the server was lost")
         name = signal.Signals(-status).name if status and -status in list(signal.Signals) else "it ended early"

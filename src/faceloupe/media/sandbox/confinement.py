@@ -28,7 +28,7 @@ _LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "pur
 _LIBRARIES |= {str(Path(__file__).parents[2])}
 
 _linux = sys.platform == "linux"
-_libc = ctypes.CDLL(None, use_errno=True) if _linux else None
+_libc = ctypes.CDLL(None, use_errno=True)  # the calls below exist in that of Linux
 
 
 def leave_network() -> bool:
@@ -100,7 +100,7 @@ def _rules() -> int | None:
     rights = (1 << _FILE_RIGHTS[min(version, len(_FILE_RIGHTS)) - 1]) - 1
     handled = (rights, (1 << _NET_RIGHTS) - 1, (1 << _SCOPES) - 1)[: 1 if version < 4 else 2 if version < 6 else 3]
     rules = (ctypes.c_uint64 * len(handled))(*handled)
-    descriptor = _libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(ctypes.sizeof(rules)), 0)
+    descriptor: int = _libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(ctypes.sizeof(rules)), 0)
     if descriptor < 0:
         return None
     for folder in _LIBRARIES:

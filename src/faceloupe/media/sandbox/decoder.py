@@ -75,7 +75,7 @@ def _still(session: socket.socket, request: protocol.Message) -> None:
     answer = protocol.receive(session)
     if answer is not None:
         with mmap.mmap(answer.descriptors[0], picture.rgb.nbytes, protocol.SHARED) as memory:
-            memory.write(picture.rgb)
+            memory.write(picture.rgb.data)
         os.close(answer.descriptors[0])
         protocol.send(session, {"done": True})
 

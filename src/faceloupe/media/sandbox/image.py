@@ -9,7 +9,7 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.media.evidence_file import EvidenceFile
-from faceloupe.media.image import refuse_unfit
+from faceloupe.media.image import decodable
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
 from faceloupe.types import Picture
@@ -31,10 +31,10 @@ def decode(evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[
     Raises:
         EvidenceError: see there; or its decoder crashed, hung, or needed too much memory.
     """
-    refuse_unfit(evidence_file, max_bytes=settings.max_bytes)
-    evidence = protocol.filled(evidence_file.content)
+    content, format_name = decodable(evidence_file, max_bytes=settings.max_bytes)
+    evidence = protocol.filled(content)
     try:
-        request = {"kind": "still", "format": evidence_file.evidence.format}
+        request = {"kind": "still", "format": format_name}
         with Worker(request, evidence, settings=settings, sha256=evidence_file.evidence.sha256, check=check) as worker:
             return _picture(worker, settings.max_pixels)
     finally:

@@ -68,7 +68,7 @@ class Message:
             ProtocolError: there is none.
         """
         value = self.facts.get(name)
-        if type(value) not in (int, float) or not abs(value) <= most:  # not a number is not, either
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= most:  # nor is NaN
             raise ProtocolError(f"expected a number within {most}")
         return float(value)
 

@@ -49,27 +49,28 @@ def _serve(control: socket.socket, bounds: confinement.Bounds) -> None:
     os.set_blocking(waking, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
-    leashes: dict[int, socket.socket] = {}  # of each child, by its process id
+    child_controls: dict[int, socket.socket] = {}  # process id -> control socket of that child
     while True:
         poll = select.poll()
-        for one in (control, woken, *leashes.values()):
-            poll.register(one, select.POLLIN)
+        for descriptor in (control.fileno(), woken, *(channel.fileno() for channel in child_controls.values())):
+            poll.register(descriptor, select.POLLIN)
         ready = {number for number, _ in poll.poll()}
         if control.fileno() in ready:
             request = protocol.receive(control)
             if request is None:
                 break
-            session, leash = request.descriptors
-            others = [control.fileno(), woken, waking, leash, *(one.fileno() for one in leashes.values())]
-            leashes[_fork(session, others, bounds)] = socket.socket(fileno=leash)
+            session, child_control = request.descriptors
+            others = [control.fileno(), woken, waking, child_control]
+            others += [channel.fileno() for channel in child_controls.values()]
+            child_controls[_fork(session, others, bounds)] = socket.socket(fileno=child_control)
             os.close(session)
         if woken in ready:
             os.read(woken, 4096)
-        for process, leash in leashes.items():
-            if leash.fileno() in ready:  # a child is not reaped before this loop has seen it: the id is its own
+        for process, channel in child_controls.items():
+            if channel.fileno() in ready:  # a child is not reaped before this loop has seen it: the id is its own
                 os.kill(process, signal.SIGKILL)
-        _reap(leashes)
-    for process in leashes:
+        _reap(child_controls)
+    for process in child_controls:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
 
@@ -90,14 +91,14 @@ def _fork(session: int, others: list[int], bounds: confinement.Bounds) -> int:
         os._exit(0)
 
 
-def _reap(leashes: dict[int, socket.socket]) -> None:
-    for process in list(leashes):
+def _reap(child_controls: dict[int, socket.socket]) -> None:
+    for process in list(child_controls):
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
-            leash = leashes.pop(process)
-            with contextlib.suppress(OSError):  # nobody cares any more
-                leash.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
-            leash.close()
+            channel = child_controls.pop(process)
+            with contextlib.suppress(OSError):  # the other side has ended
+                channel.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+            channel.close()
 
 
 if __name__ == "__main__":

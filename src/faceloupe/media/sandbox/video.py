@@ -179,7 +179,8 @@ class IsolatedVideo:
         return DecodedFrame(index, self.time(index), luma, wanted, (width, height), pixels)
 
     def _pixels(self, number: int, slot: int | None, size: tuple[int, int]) -> np.ndarray:
-        if number != self._current:
+        slots = self._slots
+        if number != self._current or slots is None:
             raise RuntimeError("the pixels of a frame must be asked for before the next frame is")
         if slot is None:
             self._worker.send({"rgb": number})
@@ -189,7 +190,7 @@ class IsolatedVideo:
                 if len(self._backlog) > _MOST_UNREAD:
                     raise self._worker.protocol_error(protocol.ProtocolError("other frames than the requested one"))
         width, height = size
-        stored = self._slots[SLOTS - 1 if slot is None else slot][: 3 * width * height]
+        stored: np.ndarray = slots[SLOTS - 1 if slot is None else slot][: 3 * width * height]
         return stored.reshape(height, width, 3).copy()  # the decoder could write to it at any time
 
     def _receive(self) -> protocol.Message:
