@@ -138,8 +138,8 @@ def _features(options: argparse.Namespace) -> None:
 
 
 def _core_logits(options: argparse.Namespace) -> None:
+    from faceloupe.models.loading import load_network
     from faceloupe.models.record import find_record
-    from faceloupe.models.weights import load_network
     from faceloupe.scoring.single import NetworkScorer
     from faceloupe.training import core_logits, features, material, regions
 
@@ -345,7 +345,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_large_material(stages: argparse._SubParsersAction, material: argparse.ArgumentParser) -> None:
+def _add_large_material(
+    stages: "argparse._SubParsersAction[argparse.ArgumentParser]", material: argparse.ArgumentParser
+) -> None:
     """The commands of the large material."""
     brought = argparse.ArgumentParser(add_help=False)
     brought.add_argument("--snapshots", type=Path, help="folder of the snapshots of the index's repositories")

@@ -70,7 +70,11 @@ def draw(random: np.random.Generator, size: int) -> Recipe:
         blur_sigma=blur,
         noise_std=random.uniform(1.0, 8.0) if random.random() < 0.1 else 0.0,
         jpeg=tuple(int(quality) for quality in random.integers(35, 98, random.choice([0, 1, 2], p=[0.45, 0.45, 0.1]))),
-        gain=tuple(contrast * random.uniform(0.93, 1.07) for _ in range(3)),
+        gain=(
+            contrast * random.uniform(0.93, 1.07),
+            contrast * random.uniform(0.93, 1.07),
+            contrast * random.uniform(0.93, 1.07),
+        ),
         offset=random.uniform(-25.0, 25.0),
         gamma=float(np.exp(random.uniform(-0.25, 0.25))),
         saturation=0.0 if random.random() < 0.04 else random.uniform(0.6, 1.4),
@@ -131,7 +135,7 @@ def apply(rgb: np.ndarray, box: Box, recipe: Recipe, contract: InputContract, si
     for quality in recipe.jpeg:
         bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
         _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        crop = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB)
+        crop = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB))
     if crop.shape[0] != size:
         crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_CUBIC)
     if recipe.flip:

@@ -89,7 +89,8 @@ def _unit(face: Region) -> float:
 def _affine(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Least-squares affine map, (2, 3), that takes (N, 2) source points to target points."""
     known = np.hstack([source, np.ones((len(source), 1))])
-    return np.linalg.lstsq(known, target, rcond=None)[0].T
+    solution: np.ndarray = np.linalg.lstsq(known, target, rcond=None)[0]
+    return solution.T
 
 
 def _mask(random: np.random.Generator, face: Region) -> np.ndarray:
@@ -116,7 +117,7 @@ def _mask(random: np.random.Generator, face: Region) -> np.ndarray:
 
 def _change(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
     """Another color, another sharpness, or both."""
-    changed = rgb.astype(np.float32)
+    changed: np.ndarray = rgb.astype(np.float32)
     if random.random() < 0.6:
         changed += random.uniform(-18.0, 18.0, 3).astype(np.float32)
     if random.random() < 0.5:
@@ -139,7 +140,7 @@ def _change(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
         changed = cv2.addWeighted(changed, 1.0 + (amount := random.uniform(0.3, 1.2)), soft, -amount, 0.0)
     elif kind < 0.75:
         _, coded = cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 80))])
-        changed = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        changed = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return changed
 
 
@@ -147,7 +148,7 @@ def _moved(random: np.random.Generator, rgb: np.ndarray, unit: float) -> np.ndar
     """A copy that is slightly displaced, scaled and bent, so that the landmarks no longer meet."""
     height, width = rgb.shape[:2]
     scale, turn = random.uniform(0.95, 1.05), random.uniform(-2.0, 2.0)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, scale)
+    matrix: np.ndarray = cv2.getRotationMatrix2D((width / 2, height / 2), turn, scale)
     matrix[:, 2] += random.uniform(-0.07, 0.07, 2) * unit
     if random.random() < 0.4:
         grid = random.normal(0.0, 0.05 * unit, (2, 5, 5)).astype(np.float32)
@@ -187,7 +188,7 @@ def blend(random: np.random.Generator, face: Region, donor: Region | None = None
     if fit is not None:
         segment = np.linalg.svd(fit[:, :2], compute_uv=False)
         fit = fit if segment[0] <= _DISTORTION * max(segment[1], 1e-6) else None
-    if fit is not None:
+    if donor is not None and fit is not None:
         inner, mask = _donated(face, donor, fit, mask)
         if random.random() < 0.5:
             inner = _change(random, inner)

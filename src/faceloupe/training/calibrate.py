@@ -17,9 +17,9 @@ from torch import nn
 
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import metrics
-from faceloupe.evaluation.measures import Decisions, measure, probabilities
+from faceloupe.evaluation.measures import Decisions, Measures, measure, probabilities
 from faceloupe.faces.quality import sharpness
-from faceloupe.models.contract import KINDS, Calibrator, QualityGates
+from faceloupe.models.contract import KINDS, Calibrator, InputContract, QualityGates
 from faceloupe.models.networks import build
 from faceloupe.models.record import (
     ENSEMBLE,
@@ -139,7 +139,8 @@ def _share_from(scores: np.ndarray, weights: np.ndarray, bars: np.ndarray) -> np
     """Share of the weight of a class that lies at each bar or above."""
     order = np.argsort(scores, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weights[order])])
-    return 1.0 - below[np.searchsorted(scores[order], bars, side="left")] / below[-1]
+    share_below: np.ndarray = below[np.searchsorted(scores[order], bars, side="left")] / below[-1]
+    return 1.0 - share_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,8 @@ def _pooled(calibrators: Sequence[Calibrator], faces: ScoredFaces, members: Memb
     if not members:
         return faces.logits
     pairs = zip(calibrators, members, strict=True)
-    return np.mean([calibrator.log_odds(one.logits) for calibrator, (_, one) in pairs], axis=0)
+    mean: np.ndarray = np.mean([calibrator.log_odds(scored.logits) for calibrator, (_, scored) in pairs], axis=0)
+    return mean
 
 
 def compare_calibrators(faces: ScoredFaces, members: Members = ()) -> dict[str, tuple[float, float]]:
@@ -218,21 +220,29 @@ def source_sets(faces: ScoredFaces) -> dict[str, np.ndarray]:
 def _rows(faces: ScoredFaces, decisions: Decisions) -> tuple[SourceResult, ...]:
     rows = []
     for name, mask in source_sets(faces).items():
-        row = measure(decisions.where(mask), resamples=2)
-        rows.append(
-            SourceResult(
-                source=name,
-                n_real=row.n_real,
-                n_fake=row.n_fake,
-                auc=row.auc.value,
-                accuracy=row.accuracy.value,
-                decided_accuracy=row.decided_accuracy.value,
-                inconclusive=1.0 - row.coverage.value,
-                fpr=row.fpr.value,
-                fnr=row.fnr.value,
-            )
-        )
+        rows.append(source_result(name, measure(decisions.where(mask), resamples=2)))
     return tuple(rows)
+
+
+def source_result(source: str, measures: Measures) -> SourceResult:
+    """Return the row of the validation table that states these measures.
+
+    Raises:
+        ValueError: no face was measured.
+    """
+    if measures.coverage.value is None:
+        raise ValueError(f"no face of {source} was measured")
+    return SourceResult(
+        source=source,
+        n_real=measures.n_real,
+        n_fake=measures.n_fake,
+        auc=measures.auc.value,
+        accuracy=measures.accuracy.value,
+        decided_accuracy=measures.decided_accuracy.value,
+        inconclusive=1.0 - measures.coverage.value,
+        fpr=measures.fpr.value,
+        fnr=measures.fnr.value,
+    )
 
 
 def _limits(trained: Sequence[str], rows: tuple[SourceResult, ...]) -> tuple[str, ...]:
@@ -246,13 +256,30 @@ def _limits(trained: Sequence[str], rows: tuple[SourceResult, ...]) -> tuple[str
     return (tested, *([f"Close to chance on {', '.join(weak)}."] if weak else []), UNTESTED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """The identity of a network in its record. ``contract`` states its input, ``members`` the ids of an ensemble.
+
+    The weights file of an ensemble is empty: its members have their own.
+    """
+
+    id: str
+    architecture: str
+    parameters: int
+    weights_file: str
+    weights_sha256: str
+    contract: InputContract
+    members: tuple[str, ...] = ()
+
+
 def _record(
     scorer: Scorer,
     root: Path,
     faces: ScoredFaces,
     training: list[Item],
     averaged: Members = (),
-    **identity: object,
+    *,
+    network: _Network,
 ) -> ModelRecord:
     labels, logits = faces.labels, faces.logits
     compared = compare_calibrators(faces, averaged)
@@ -266,7 +293,7 @@ def _record(
     every = -(-int(fake.sum()) // PEAKS)
     sharpness_of, peaks, seen = [], [], 0
     for item in faces.items:
-        views = scorer.view(read_rgb(root / item.path), item.box)
+        views = scorer.view(read_rgb(root / item.path), item.face_box)
         sharpness_of.append(sharpness(views.widest[1]))
         if item.label:
             if seen % every == 0:
@@ -298,7 +325,13 @@ def _record(
         license=LICENSE,
         limits=_limits(collections, rows),
         manipulations=MANIPULATIONS,
-        **identity,
+        id=network.id,
+        architecture=network.architecture,
+        parameters=network.parameters,
+        weights_file=network.weights_file,
+        weights_sha256=network.weights_sha256,
+        input=network.contract,
+        members=network.members,
     )
 
 
@@ -342,12 +375,14 @@ def calibrate(
             root,
             faces,
             training,
-            id=identity,
-            architecture=settings.architecture,
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            weights_file=f"{identity}.safetensors",
-            weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
-            input=settings.contract,
+            network=_Network(
+                id=identity,
+                architecture=settings.architecture,
+                parameters=sum(parameter.numel() for parameter in network.parameters()),
+                weights_file=f"{identity}.safetensors",
+                weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+                contract=settings.contract,
+            ),
         )
         shutil.copyfile(weights, partial / record.weights_file)
         records.append(record)
@@ -406,11 +441,13 @@ def _ensemble(
         faces,
         training,
         members,
-        id=model_id(ENSEMBLE, version),
-        architecture=ENSEMBLE,
-        parameters=parameters,
-        weights_file="",
-        weights_sha256=ensemble_hash(records),
-        input=records[0].input,
-        members=tuple(record.id for record in records),
+        network=_Network(
+            id=model_id(ENSEMBLE, version),
+            architecture=ENSEMBLE,
+            parameters=parameters,
+            weights_file="",
+            weights_sha256=ensemble_hash(records),
+            contract=records[0].input,
+            members=tuple(record.id for record in records),
+        ),
     )

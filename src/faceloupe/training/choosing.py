@@ -122,9 +122,10 @@ def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
     stills = list(stills)
     hashes = np.zeros(len(stills), np.uint64)
     kinds = np.zeros((len(stills), 3), np.int32)  # split, source and label, as numbers
-    numbers: tuple[dict, ...] = ({}, {}, {})
+    numbers: tuple[dict[object, int], ...] = ({}, {}, {})
     places = np.zeros(len(stills), np.int64)
-    count, dropped = 0, {}
+    count = 0
+    dropped: dict[int, Dropped] = {}
     for place in _by_splits(stills):
         still = stills[place]
         entry, own = still.entry, np.uint64(int(still.likeness, 16))
@@ -177,14 +178,15 @@ def whole_groups(stills: Iterable[Still]) -> Chosen:
 def _order(still: Still) -> tuple[bytes, bytes]:
     """By chance, but by names alone. What belongs to one pristine picture comes together, so that pairs stay pairs."""
     entry = still.entry
-    return tuple(hashlib.sha256(name.encode()).digest() for name in (entry.pair or entry.place, entry.place))
+    pair, own = (hashlib.sha256(name.encode()).digest() for name in (entry.pair or entry.place, entry.place))
+    return pair, own
 
 
 def bounded(stills: Iterable[Still], caps: Caps) -> Chosen:
     """Keep at most so many pictures of a person, then of a source, method and label in a split."""
     stills = list(stills)
-    of_person: Counter[tuple] = Counter()
-    of_kind: Counter[tuple] = Counter()
+    of_person: Counter[tuple[str, int, str]] = Counter()
+    of_kind: Counter[tuple[str, str, int, str]] = Counter()
     dropped = {}
     for place in sorted(range(len(stills)), key=lambda place: _order(stills[place])):
         still = stills[place]

@@ -139,9 +139,9 @@ def read_frames(path: Path, count: int) -> Iterator[tuple[int, Fraction, np.ndar
     try:
         times = []
         for _, frame in decoded():
-            if frame.pts is None:
+            if frame.pts is None or frame.time_base is None:
                 raise DatasetError(f"{path} cannot be used: its frames carry no timestamps.")
-            times.append(frame.pts * frame.time_base)
+            times.append(Fraction(frame.pts * frame.time_base))
         wanted = _evenly_spaced(times, count)
         for number, frame in decoded():
             if number in wanted:
@@ -235,7 +235,7 @@ def write_clips(faces: Iterable[ClipFace], path: Path) -> None:
         for face in faces:
             item = face.item
             about = (item.split, item.source, names[item.label], face.method, item.group, face.clip, face.time_s)
-            writer.writerow([*about, item.path, *item.box.corners, *item.landmarks])
+            writer.writerow([*about, item.path, *item.face_box.corners, *item.landmarks])
 
 
 def read_clips(path: Path) -> list[ClipFace]:

@@ -17,7 +17,7 @@ def _keeping(change: Callable[[np.ndarray], np.ndarray]) -> Degrade:
 def _jpeg(quality: int) -> Callable[[np.ndarray], np.ndarray]:
     def change(rgb: np.ndarray) -> np.ndarray:
         _, coded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB)
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB))
 
     return change
 

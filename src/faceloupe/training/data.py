@@ -60,6 +60,17 @@ class Item:
         return bool(self.landmarks)
 
     @property
+    def face_box(self) -> Box:
+        """The box of a prepared item.
+
+        Raises:
+            DatasetError: the item is not prepared.
+        """
+        if self.box is None:
+            raise DatasetError(f"{self.path} has no face box yet: run `prepare` first.")
+        return self.box
+
+    @property
     def unit(self) -> str:
         """What counts as one independent observation: the group, or the picture itself."""
         return f"{self.source}/{self.group}" if self.group else self.path
@@ -79,9 +90,10 @@ def read_rgb(path: Path) -> np.ndarray:
     Raises:
         DatasetError: the file is missing or unreadable.
     """
-    limits = {"max_bytes": Settings().max_bytes}
+    max_bytes = Settings().max_bytes
     try:
-        return decode(open_evidence(path, **limits), **limits, max_pixels=Settings().max_pixels).rgb
+        evidence_file = open_evidence(path, max_bytes=max_bytes)
+        return decode(evidence_file, max_bytes=max_bytes, max_pixels=Settings().max_pixels).rgb
     except (UsageError, EvidenceError) as problem:
         raise DatasetError(f"{path} is listed in the index, but cannot be used: {problem}") from problem
 
@@ -168,6 +180,6 @@ def write_faces(items: Iterable[Item], path: Path) -> None:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for item in items:
-            numbers = [round(value, 2) for value in (*item.box.corners, *item.landmarks)]
+            numbers = [round(value, 2) for value in (*item.face_box.corners, *item.landmarks)]
             blank = [""] * (len(_CORNERS) + len(_POINTS) - len(numbers))
             writer.writerow([item.split, item.source, names[item.label], item.group, item.path, *numbers, *blank])

@@ -90,7 +90,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _size_sets(faces: ScoredFaces) -> dict[str, np.ndarray]:
-    sides = np.array([min(item.box.width, item.box.height) for item in faces.items])
+    sides = np.array([min(item.face_box.width, item.face_box.height) for item in faces.items])
     names = [f"{low} to {high - 1} px" if high < 10_000 else f"{low} px and more" for low, high in _pairs(SIZES)]
     names[0] = f"below {SIZES[1]} px"
     masks = [(sides >= low) & (sides < high) for low, high in _pairs(SIZES)]
@@ -114,7 +114,7 @@ def _people(faces: ScoredFaces) -> ScoredFaces:
 
 def _by_clip(faces: list[clip_faces.ClipFace], log_odds: np.ndarray) -> list[dict[str, Any]]:
     """Mean log-odds of each clip, over its frames."""
-    rows = {}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for face, value in zip(faces, log_odds, strict=True):
         key = face.item.source, face.clip
         rows.setdefault(key, {"split": face.split, "source": face.item.source, "clip": face.clip})
@@ -151,7 +151,8 @@ def evaluate(
     field = _Field(registry, peer_folder)
     validation = [item for item in items if item.split == "val" and item.found]
     tables: dict[str, Any] = {"conditions": [], "sources": [], "sizes": [], "people": [], "clips": []}
-    curves, folds = {}, {}
+    curves: dict[str, Any] = {}
+    folds: dict[str, CrossFit] = {}
     for condition, degrade in CONDITIONS.items():
         report(f"condition: {condition}")
         scored = field.score(root, validation, degrade)
@@ -227,7 +228,7 @@ def _people_row(name: str, faces: ScoredFaces) -> dict[str, Any]:
     }
 
 
-def _clips(field: _Field, folds: dict[str, CrossFit], work: Path) -> tuple[list[dict], list[dict]]:
+def _clips(field: _Field, folds: dict[str, CrossFit], work: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     if not (work / clip_faces.INDEX).is_file():
         return [], []
     faces = clip_faces.read_clips(work / clip_faces.INDEX)
@@ -254,7 +255,7 @@ def _clips(field: _Field, folds: dict[str, CrossFit], work: Path) -> tuple[list[
 
 def _explained(field: _Field, registry: Path) -> Iterator[tuple[str, Scorer]]:
     for name, record in field.records.items():
-        yield name, FaceScorer(record, registry)
+        yield name, FaceScorer(record, registry).scorer
     record = field.records[QUICK_MODEL if QUICK_MODEL in field.singles else next(iter(field.singles))]
     import torch
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -155,9 +156,10 @@ class FeatureStore:
         self._known |= {(name, view) for name, view, *_ in rows}
 
 
-def _told(path: Path) -> dict:
+def _told(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return values
     except (OSError, ValueError) as problem:
         raise DatasetError(f"{path} is damaged or missing: move its folder away.") from problem
 
@@ -248,7 +250,7 @@ def extract(
     def lacking(still: Still, treatment: str) -> list[View]:
         region = found[still.id]
         crops = [name for name in views.CROPS if name == "tight" or still.entry.source not in tight_only]
-        wanted = [View(name, treatment) for name in crops if views.shows(region.side, region.box, name)]
+        wanted = [View(name, treatment) for name in crops if views.shows(region.side, region.face_box, name)]
         return [view for view in wanted if (still.id, view.name) not in store]
 
     view_caps = view_caps or {}
@@ -269,7 +271,9 @@ def extract(
 _Look = tuple[tuple[str, str, float, float], np.ndarray]  # what a crop is of, see ``FeatureStore.add``, and its pixels
 
 
-def _ahead(reader: ThreadPoolExecutor, tasks: Iterable[tuple]) -> Iterator[list[_Look]]:
+def _ahead(
+    reader: ThreadPoolExecutor, tasks: Iterable[tuple[Still, Region, Path, str, list[View]]]
+) -> Iterator[list[_Look]]:
     """The crops of each task in order, some of them cut ahead of their turn."""
     pending: deque[Future[list[_Look]]] = deque()
     for task in tasks:
@@ -284,7 +288,7 @@ def _looks(still: Still, region: Region, work: Path, treatment: str, lacking: li
     """The crops of one treatment, and what they are of."""
     if not lacking:
         return []
-    face = views.Face(regions.pixels(work, region), region.box, region.picture_px)
+    face = views.Face(regions.pixels(work, region), region.face_box, region.picture_px)
     treated, framing = views.treat(face, treatment, still.entry.pair or still.id)
     looks = []
     for view in lacking:

@@ -15,7 +15,7 @@ from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure, probabilities
 from faceloupe.models.contract import Calibrator, QualityGates
 from faceloupe.models.record import CalibrationQuality, ErrorRates, Fusion, ModelRecord, SourceResult, Thresholds
-from faceloupe.training.calibrate import choose_thresholds, fit_calibrator
+from faceloupe.training.calibrate import choose_thresholds, fit_calibrator, source_result
 from faceloupe.training.heads import balance
 
 LIMIT = 8.0  # natural log-odds of a member, beyond which it may not outvote the others
@@ -120,20 +120,7 @@ def rows(decided: Decisions, sources: np.ndarray, few: int = 8) -> tuple[SourceR
         mask = np.ones(len(sources), bool) if name == "all" else sources == name
         if mask.sum() < few:
             continue
-        row = measure(decided.where(mask), resamples=2)
-        found.append(
-            SourceResult(
-                source=str(name),
-                n_real=row.n_real,
-                n_fake=row.n_fake,
-                auc=row.auc.value,
-                accuracy=row.accuracy.value,
-                decided_accuracy=row.decided_accuracy.value,
-                inconclusive=1.0 - row.coverage.value,
-                fpr=row.fpr.value,
-                fnr=row.fnr.value,
-            )
-        )
+        found.append(source_result(str(name), measure(decided.where(mask), resamples=2)))
     return tuple(found)
 
 

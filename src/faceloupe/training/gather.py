@@ -131,7 +131,7 @@ def _check(stills: Iterable[Still]) -> None:
     Raises:
         DatasetError: a split that is fitted on lacks a class.
     """
-    labels = {split: set() for split in material.SPLITS}
+    labels: dict[str, set[int]] = {split: set() for split in material.SPLITS}
     for still in stills:
         labels[still.entry.split].add(still.entry.label)
     for split in data.SPLITS:
@@ -145,11 +145,12 @@ def write_missing(gathered: Gathered, path: Path) -> None:
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["source", "split", "place", "reason", "other"])
-        for one in gathered.missing:
-            writer.writerow([one.entry.source, one.entry.split, one.entry.place, str(one.why), ""])
-        for one in gathered.dropped:
-            entry = one.still.entry
-            writer.writerow([entry.source, entry.split, entry.place, one.reason, one.other])
+        for missing in gathered.missing:
+            entry = missing.entry
+            writer.writerow([entry.source, entry.split, entry.place, str(missing.why), ""])
+        for dropped in gathered.dropped:
+            entry = dropped.still.entry
+            writer.writerow([entry.source, entry.split, entry.place, dropped.reason, dropped.other])
 
 
 def summary(gathered: Gathered) -> str:
@@ -161,13 +162,16 @@ def summary(gathered: Gathered) -> str:
         sources = len({still.entry.source for still in gathered.stills if still.entry.split == split})
         lines.append(f"{split}: {some}, of {sources} sources")
     for why in Why:
-        mine = [one.entry for one in gathered.missing if one.why is why]
-        named = sorted({one.repository for one in mine}) if why is Why.NO_SNAPSHOT else [one.place for one in mine]
-        lines += _counted(f"missing, {why}", len(mine), named)
+        entries = [missing.entry for missing in gathered.missing if missing.why is why]
+        if why is Why.NO_SNAPSHOT:
+            named = sorted({entry.repository for entry in entries})
+        else:
+            named = [entry.place for entry in entries]
+        lines += _counted(f"missing, {why}", len(entries), named)
     for reason in sorted({one.reason for one in gathered.dropped}):
-        mine = [one for one in gathered.dropped if one.reason == reason]
-        named = [one.still.entry.place + (f" is {one.other}" if one.other else "") for one in mine]
-        lines += _counted(f"dropped, {reason}", len(mine), named)
+        dropped = [each for each in gathered.dropped if each.reason == reason]
+        named = [each.still.entry.place + (f" is {each.other}" if each.other else "") for each in dropped]
+        lines += _counted(f"dropped, {reason}", len(dropped), named)
     return "\n".join(lines)
 
 

@@ -177,10 +177,10 @@ def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings:
         value = (weights * losses).sum() + settings.decay * (linear @ linear)
         if centers is not None:
             value = value + settings.scatter * (centers @ linear).square().mean()
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]  # torch does not type it
         return value
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch does not type it
     return Fitted(linear.detach(), bias.detach())
 
 
@@ -258,8 +258,9 @@ def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor],
 def balance_over(sources: np.ndarray) -> np.ndarray:
     """Chances of N faces to be drawn, summing to 1: each source by the root of its number."""
     _, index, counts = np.unique(sources, return_inverse=True, return_counts=True)
-    share = 1.0 / np.sqrt(counts)[index]
-    return share / share.sum()
+    share: np.ndarray = 1.0 / np.sqrt(counts)[index]
+    chances: np.ndarray = share / share.sum()
+    return chances
 
 
 def write(tensors: dict[str, torch.Tensor], sources: Sequence[str], path: Path) -> str:

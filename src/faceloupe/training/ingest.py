@@ -95,7 +95,7 @@ def thin_out(items: Iterable[S], share: float) -> list[S]:
     for (source, split), units in labels_of.items():
         shuffled = sorted(units, key=lambda unit: hashlib.sha256(unit.encode()).digest())
         chosen = shuffled[: math.ceil(share * len(shuffled))]
-        for label in set.union(*units.values()) - set.union(*(units[unit] for unit in chosen)):
+        for label in set().union(*units.values()).difference(*(units[unit] for unit in chosen)):
             chosen.append(next(unit for unit in shuffled if label in units[unit]))
         kept.update((source, split, unit) for unit in chosen)
     return [item for item in items if (item.source, item.split, item.unit) in kept]

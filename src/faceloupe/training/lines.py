@@ -45,7 +45,7 @@ class GrowingTable:
         self._stream.truncate(self._ends[count])
         del self.rows[count:], self._ends[count + 1 :]
 
-    def add(self, rows: Iterable[tuple]) -> None:
+    def add(self, rows: Iterable[tuple[object, ...]]) -> None:
         """Add rows, each of one value a column; line breaks in a value become blanks."""
         texts = [[" ".join(str(value).splitlines()) for value in row] for row in rows]
         lines = [_line(row) for row in texts]

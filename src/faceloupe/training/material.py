@@ -162,7 +162,8 @@ def read_listing(folder: Path) -> Listing:
         raise DatasetError(f"{path} is not there: give the folder that holds the training material.")
     with path.open(newline="", encoding="utf-8") as stream:
         entries = [_of_stills(row, path) for row in _rows(path, stream, ("split", "source", "label", "group", "path"))]
-    path, passed_over = folder / INDEX, Counter()
+    path = folder / INDEX
+    passed_over: Counter[str] = Counter()
     if not path.is_file():
         return Listing(tuple(entries), passed_over, f"{path} is not there, so {STILLS} alone is used.")
     try:
@@ -253,8 +254,18 @@ def read_manifest(path: Path, splits: tuple[str, ...] = data.SPLITS) -> list[Sti
         for row in _rows(path, stream, MANIFEST_COLUMNS):
             if row["split"] in splits:
                 _known(row, path)
-                values = [row[name] for name in ("method", "group", "pair", "repository", "blob", "path")]
-                entry = Entry(row["split"], row["source"], data.LABELS[row["label"]], *values, _tile(row, path))
+                entry = Entry(
+                    split=row["split"],
+                    source=row["source"],
+                    label=data.LABELS[row["label"]],
+                    method=row["method"],
+                    group=row["group"],
+                    pair=row["pair"],
+                    repository=row["repository"],
+                    blob=row["blob"],
+                    path=row["path"],
+                    tile=_tile(row, path),
+                )
                 size = int(row["width"]), int(row["height"])
                 stills.append(Still(entry, *size, row["pixels_sha256"], row["likeness"], row["detail"]))
     return stills

@@ -62,7 +62,8 @@ class MesoNet(nn.Module):
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         # Keras keeps the channels last, and the first dense layer's weights are in that order.
         flat = self.features(pictures).permute(0, 2, 3, 1).flatten(1)
-        return -self.classifier(flat)  # theirs is sigmoid(classifier), and 1 = real
+        logits: torch.Tensor = self.classifier(flat)
+        return -logits  # theirs is sigmoid(classifier), and 1 = real
 
 
 def meso4() -> MesoNet:

@@ -45,7 +45,8 @@ class HeadPlan:
     def speaks(self, looks: Looks) -> np.ndarray:
         """(N,) bool: looks that the head has an answer to."""
         low, high = self.context
-        return (self.rows(looks) != NOT_SEEN) & (looks.context >= low) & (looks.context < high)
+        mask: np.ndarray = (self.rows(looks) != NOT_SEEN) & (looks.context >= low) & (looks.context < high)
+        return mask
 
     def can_learn(self, looks: Looks) -> bool:
         """Whether there are faces of both classes to train the head on."""
@@ -54,7 +55,7 @@ class HeadPlan:
     def training(self, looks: Looks) -> np.ndarray:
         """(N,) bool: looks that the head may be trained on."""
         low, high = self.learns_from
-        return (
+        mask: np.ndarray = (
             (self.rows(looks) != NOT_SEEN)
             & np.isin(looks.kinds, (PHOTO, self.kind))
             & np.isin(looks.treatments, TRAINED_ON)
@@ -62,6 +63,7 @@ class HeadPlan:
             & (looks.context >= low)
             & (looks.context < high)
         )
+        return mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ Series = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _score(log_odds: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-log_odds))
+    scores: np.ndarray = 1.0 / (1.0 + np.exp(-log_odds))
+    return scores
 
 
 def _top_quarter(values: np.ndarray) -> float:
@@ -52,8 +53,9 @@ def of_clips(root: Path, analyzer: Analyzer) -> tuple[list[Series], list[int]]:
         if clip.split != "val":
             continue
         analysis = analyze(root / clip.path, analyzer, explain=False)
-        track = max((one for one in analysis.tracks if one.scored), key=lambda one: one.score, default=None)
-        if track is not None:
+        scored = [(track.score, track) for track in analysis.tracks if track.score is not None]
+        if scored:
+            _, track = max(scored, key=lambda pair: pair[0])
             over_time.append(series(track.scored, calibrator))
             labels.append(clip.label)
     return over_time, labels
@@ -68,7 +70,11 @@ def of_people(root: Path, items: list[Item], analyzer: Analyzer) -> tuple[list[S
         people[Path(item.path).stem.partition("_")[0], item.label].append(logit)
     calibrator = analyzer.scorer.record.calibrator
     over_time = [
-        (np.arange(len(logits)) * _ASSUMED_SPACING_S, np.asarray(calibrator.log_odds(logits)), np.ones(len(logits)))
+        (
+            np.arange(len(logits)) * _ASSUMED_SPACING_S,
+            np.asarray(calibrator.log_odds(np.array(logits))),
+            np.ones(len(logits)),
+        )
         for logits in people.values()
     ]
     return over_time, [label for _, label in people]

@@ -63,12 +63,23 @@ class Region:
     landmarks: tuple[float, ...] = ()
 
     @property
+    def face_box(self) -> Box:
+        """The box of a region that is there.
+
+        Raises:
+            DatasetError: there is no region.
+        """
+        if self.box is None:
+            raise DatasetError(f"There is no region of {self.id}: {self.reason}.")
+        return self.box
+
+    @property
     def picture_px(self) -> float:
         """The longer side of the whole picture, in pixels of the region."""
         return max(self.width, self.height) * self.scale
 
 
-def _row(region: Region) -> tuple:
+def _row(region: Region) -> tuple[object, ...]:
     box = [f"{value:.2f}" for value in region.box.corners] if region.box else [""] * len(_CORNERS)
     points = [f"{value:.2f}" for value in region.landmarks] or [""] * len(_POINTS)
     numbers = (region.side, f"{region.scale:.6f}", region.width, region.height, f"{region.confidence:.4f}")

@@ -97,9 +97,9 @@ def install_expert(expert: Path, folder: Path) -> Iterator[str]:
     entries = read_entries(folder) if (folder / REGISTRY).is_file() else {}
     for name in old:
         weights = core[name].weights_file
-        for path in (folder / f"{name}.json", folder / weights if weights else None):
-            if path is not None:
-                path.unlink()
+        (folder / f"{name}.json").unlink()
+        if weights:
+            (folder / weights).unlink()
         entries.pop(name, None)
         yield f"removed {name}"
     for name, record in records.items():

@@ -18,7 +18,7 @@ from faceloupe.types import Box
 _Face = tuple[np.ndarray, Box]  # (H, W, 3) uint8 RGB, and the face's box in it
 
 
-class PairDataset(Dataset):
+class PairDataset(Dataset[tuple[np.ndarray, np.ndarray]]):
     """Pair number ``i`` depends on the seed and on ``i`` alone, so a resumed run sees what an unbroken one would.
 
     Pictures are held in memory decoded: about 190 kB each.
@@ -91,14 +91,14 @@ class PairDataset(Dataset):
             of_group = self._by_group.get((fake.source, fake.group), [])
             counterpart = of_group[random.integers(len(of_group))] if of_group else None
         real = counterpart or self._one_of(random, draw.real, 0)
-        return [(self._pixels[item.path], item.box) for item in (real, fake)]
+        return [(self._pixels[item.path], item.face_box) for item in (real, fake)]
 
     def _blended(self, random: np.random.Generator, draw: Draw) -> list[_Face]:
         candidates = self._to_blend[_choose(random, draw.real)]
         faces = [candidates[random.integers(len(candidates))]]
         if random.random() < self._settings.donor_share:
             faces.append(candidates[random.integers(len(candidates))])
-        regions = [blending.region(self._pixels[item.path], item.box, item.landmarks) for item in faces]
+        regions = [blending.region(self._pixels[item.path], item.face_box, item.landmarks) for item in faces]
         blended, _ = blending.blend(random, *regions)
         return [(regions[0].rgb, regions[0].box), (blended, regions[0].box)]
 

@@ -1,13 +1,14 @@
 """Scores of labeled faces of the material."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from faceloupe.evaluation import metrics
-from faceloupe.scoring.single import Scorer
+from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.types import Box
 
@@ -27,6 +28,16 @@ _BATCH = 32
 
 # What befalls a picture before it is examined: (H, W, 3) uint8 RGB and the face's box in it, likewise afterwards.
 Degrade = Callable[[np.ndarray, Box], tuple[np.ndarray, Box]]
+
+
+class LogitScorer(Protocol):
+    """The part of ``scoring.single.Scorer`` that scoring a list of faces needs."""
+
+    def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
+        """Cut a face out of an (H, W, 3) uint8 RGB picture."""
+
+    def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
+        """Return the raw logits of N faces: (N,) float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class ScoredFaces:
 
 
 def score_all(
-    scorers: dict[str, Scorer],
+    scorers: Mapping[str, LogitScorer],
     root: Path,
     items: list[Item],
     degrade: Degrade | None = None,
@@ -75,7 +86,7 @@ def score_all(
     """Score every item's face by every scorer, cut as the app cuts it; each picture is read once."""
     logits: dict[str, list[np.ndarray]] = {name: [] for name in scorers}
     for start in range(0, len(items), _BATCH):
-        batch = [(read(root / item.path), item.box) for item in items[start : start + _BATCH]]
+        batch = [(read(root / item.path), item.face_box) for item in items[start : start + _BATCH]]
         if degrade:
             batch = [degrade(rgb, box) for rgb, box in batch]
         for name, scorer in scorers.items():

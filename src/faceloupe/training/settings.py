@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -11,6 +11,9 @@ from faceloupe.models.contract import InputContract
 from faceloupe.training.choosing import NEAR_BITS, Cap, Caps
 from faceloupe.training.faults import Fault
 from faceloupe.training.material import SPLITS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PARAMS = Path("params.yaml")
 
@@ -80,10 +83,11 @@ class TrainingSettings:
     seed: int = 20261121
 
 
+T = TypeVar("T", bound="DataclassInstance")
 _SCALARS = {float: (float, int), int: (int,), str: (str,), dict[str, float]: (dict,)}
 
 
-def build(kind: type, values: Any, place: str) -> Any:
+def build(kind: type[T], values: Any, place: str) -> T:
     """A dataclass from a mapping; unknown and missing keys are named."""
     if not isinstance(values, dict):
         raise DatasetError(f"{place} must be a mapping.")
@@ -115,7 +119,7 @@ def parse(values: dict[str, Any], draws: dict[str, Any], place: str) -> Training
     if name not in draws:
         raise DatasetError(f"{place} draws from {name!r}; known are {', '.join(draws)}.")
     stages = [dict(zip(("size", "images"), pair)) for pair in values.pop("stages", ())]
-    parts = {
+    parts: dict[str, Any] = {
         "draws": tuple(build(Draw, draw, f"draws.{name}") for draw in draws[name]),
         "stages": tuple(build(Stage, stage, f"{place}.stages") for stage in stages),
     }

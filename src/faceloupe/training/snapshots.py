@@ -59,11 +59,23 @@ def _environment() -> dict[str, str]:
 
 def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command = [*_GIT, "--git-dir", str(folder), *arguments]
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
-        return subprocess.Popen(command, env=_environment(), **streams)
+        return subprocess.Popen(
+            command,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
     except FileNotFoundError:
         raise DatasetError("The snapshots are read with git, which is not installed; install it.") from None
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return the input and the output of a process of ``_start``."""
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("the process was started without pipes")
+    return process.stdin, process.stdout
 
 
 def _is_git(folder: Path) -> bool:
@@ -131,20 +143,21 @@ class Snapshots:
         self._readers[repository] = reader
         if len(self._readers) > _OPEN:
             self._close(next(iter(self._readers)))
+        requests, answers = _pipes(reader)
         try:
-            reader.stdin.write(f"{blob}\n".encode())
-            reader.stdin.flush()
+            requests.write(f"{blob}\n".encode())
+            requests.flush()
         except OSError:  # it ended: the repository itself is unreadable
             self._close(repository)
             return Why.CHANGED
-        words = reader.stdout.readline().split()
+        words = answers.readline().split()
         if words[1:2] == [b"missing"]:
             return Why.ABSENT
         if len(words) != 3:  # git gives up on a damaged object, and ends
             self._close(repository)
             return Why.CHANGED
         size, fits = int(words[2]), int(words[2]) <= Settings().max_bytes
-        content = _read(reader.stdout, size + 1, keep=fits)[:-1]
+        content = _read(answers, size + 1, keep=fits)[:-1]
         if not fits or words[1] != b"blob":
             return Why.NO_PICTURE
         if len(content) < size:
@@ -154,9 +167,10 @@ class Snapshots:
 
     def _close(self, repository: str) -> None:
         reader = self._readers.pop(repository)
-        reader.stdout.close()
+        requests, answers = _pipes(reader)
+        answers.close()
         with suppress(BrokenPipeError):
-            reader.stdin.close()
+            requests.close()
         reader.wait()
 
 
@@ -201,7 +215,7 @@ def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why
     Raises:
         DatasetError: a file that ``stills.csv`` lists is missing or unreadable: that list is the project's own.
     """
-    limits = {"max_bytes": Settings().max_bytes}
+    max_bytes = Settings().max_bytes
     if entry.tile and snapshots.last_sheet and snapshots.last_sheet[0] == entry.blob:
         rgb = snapshots.last_sheet[1]
     elif entry.repository:
@@ -209,18 +223,19 @@ def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why
         if isinstance(content, Why):
             return content
         try:
-            rgb = _decoded(evidence_from_bytes(content, Path(entry.path).name, **limits))
+            rgb = _decoded(evidence_from_bytes(content, Path(entry.path).name, max_bytes=max_bytes))
         except EvidenceError:
             return Why.NO_PICTURE
         if entry.tile:
             snapshots.last_sheet = entry.blob, rgb
     else:
         try:
-            evidence_file = open_evidence(folder / entry.path, **limits)
+            evidence_file = open_evidence(folder / entry.path, max_bytes=max_bytes)
             rgb = _decoded(evidence_file)
         except (UsageError, EvidenceError) as problem:
             raise DatasetError(f"{folder / entry.path} is listed, but cannot be used: {problem}") from problem
-        entry = replace(entry, blob=blob_of(evidence_file.content))
+        with evidence_file.open() as stream:
+            entry = replace(entry, blob=blob_of(stream.read()))
     if entry.tile:
         x0, y0, x1, y1 = entry.tile
         if x1 > rgb.shape[1] or y1 > rgb.shape[0]:

@@ -53,6 +53,7 @@ def _client(folder: Path) -> "MlflowClient | None":
     remote = os.environ.get("MLFLOW_TRACKING_URI")
     folder = folder.resolve()
     uri = remote or f"sqlite:///{folder / STORE}"
+    failures: tuple[type[Exception], ...] = (*_failures(), ImportError)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
@@ -60,7 +61,7 @@ def _client(folder: Path) -> "MlflowClient | None":
             # A server has its own place for artifacts; beside a local store, MLflow would put them into the
             # current folder.
             client.create_experiment(EXPERIMENT, None if remote else (folder / ARTIFACTS).as_uri())
-    except (*_failures(), ImportError) as problem:
+    except failures as problem:
         raise UsageError(f"The tracking store {uri} cannot be opened: {_first_line(problem)}") from problem
     return client
 
@@ -82,7 +83,7 @@ def _first_line(problem: Exception) -> str:
 
 def _flat(settings: Any) -> dict[str, str]:
     """Settings as MLflow parameters: what is nested is written as JSON."""
-    values = asdict(settings) if is_dataclass(settings) else dict(settings)
+    values = asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else dict(settings)
     return {
         name: value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
         for name, value in values.items()
@@ -194,7 +195,7 @@ def _known(client: "MlflowClient", run_id: str) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_run(run_id).info.lifecycle_stage == "active"
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
     except MlflowException:
         return False
 

@@ -109,8 +109,9 @@ class _State:
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
-        self.network.to(device, memory_format=torch.channels_last)
-        decay = get_ema_multi_avg_fn(settings.average_decay)
+        self.network.to(device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        decay = get_ema_multi_avg_fn(settings.average_decay)  # type: ignore[no-untyped-call]  # nor do they type this
         self.average = AveragedModel(self.network, multi_avg_fn=decay, use_buffers=True)
         self.optimizer = _optimizer(self.network, settings)
         self.best: dict[str, torch.Tensor] = {}
@@ -131,7 +132,7 @@ class _State:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         if not torch.isfinite(norm):
             return float("nan")
@@ -177,7 +178,8 @@ class _State:
             getattr(self, name).load_state_dict(state[name])
         for name in _VALUES:
             setattr(self, name, state[name])
-        return state["random"]
+        random_state: torch.Tensor = state["random"]
+        return random_state
 
 
 def _keep_history(path: Path, step: int, loss: float, table: dict[str, float]) -> None:

@@ -9,7 +9,7 @@ it can be given the very same treatment: what then differs between the two is th
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import cv2
@@ -229,27 +229,26 @@ STRENGTHS = MappingProxyType({"light": Strength(80, 0.65, 0.75, (50, 97)), "heav
 
 
 def _draw_passage(random: np.random.Generator, strength: Strength) -> Passage:
-    filters = {}
+    passage = Passage(shrink=0.0, smallest_px=strength.smallest_px, resampling=0)
     which = random.random()
     if which < 0.15:
-        filters["blur_sigma"] = random.uniform(0.3, 1.4)
+        passage = replace(passage, blur_sigma=random.uniform(0.3, 1.4))
     elif which < 0.25:
-        filters["sharpen"] = random.uniform(0.2, 1.2)
+        passage = replace(passage, sharpen=random.uniform(0.2, 1.2))
     elif which < 0.33:
-        filters |= {"noise_std": random.uniform(1.0, 7.0), "colored_noise": random.random() < 0.5}
+        passage = replace(passage, noise_std=random.uniform(1.0, 7.0), colored_noise=random.random() < 0.5)
     elif which < 0.37:
-        filters["smooth"] = random.uniform(10.0, 40.0)
+        passage = replace(passage, smooth=random.uniform(10.0, 40.0))
     which = random.random()
     if which < strength.jpeg:
-        filters |= {"codec": "JPEG", "quality": int(random.integers(*strength.quality))}
-        filters["subsampling"] = int(random.choice([0, 2]))
+        quality = int(random.integers(*strength.quality))
+        passage = replace(passage, codec="JPEG", quality=quality, subsampling=int(random.choice([0, 2])))
     elif which < strength.jpeg + 0.15:
-        filters |= {"codec": "WEBP", "quality": int(random.integers(30, 96))}
-    return Passage(
+        passage = replace(passage, codec="WEBP", quality=int(random.integers(30, 96)))
+    return replace(
+        passage,
         shrink=random.uniform(0.0, 1.0) if random.random() < strength.shrinking else 0.0,
-        smallest_px=strength.smallest_px,
         resampling=int(random.choice(_RESAMPLING, p=_RESAMPLING_SHARES)),
-        **filters,
     )
 
 
@@ -264,7 +263,8 @@ def draw(random: np.random.Generator, strength: Strength) -> Recipe:
         gamma = float(np.exp(random.uniform(-0.25, 0.25)))
         offset = random.uniform(-18.0, 18.0)
         contrast = random.uniform(0.8, 1.25)
-        gain = tuple(contrast * random.uniform(0.95, 1.05) for _ in range(3))
+        red, green, blue = (contrast * random.uniform(0.95, 1.05) for _ in range(3))
+        gain = (red, green, blue)
         saturation = 0.0 if random.random() < 0.12 else random.uniform(0.6, 1.4)
     return Recipe(
         turn=turn,

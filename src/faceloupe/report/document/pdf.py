@@ -122,7 +122,7 @@ def _letterhead(document: CaseDocument, letterhead: Letterhead) -> Flowable:
     return head
 
 
-class _Template(BaseDocTemplate):
+class _Template(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no types
     """A4 pages with the case above and page number, log and time below."""
 
     def __init__(self, target: str | BinaryIO, document: CaseDocument) -> None:

@@ -1,5 +1,7 @@
 """What a PDF is drawn with: a canvas that knows pages by name, and drawings."""
 
+from typing import Any
+
 from reportlab.lib.colors import HexColor
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
@@ -9,13 +11,13 @@ from faceloupe.report.document.blocks import Ruler
 from faceloupe.report.document.pdf_text import BOLD, FAINT, INK, SANS
 
 
-class NumberedCanvas(Canvas):
+class NumberedCanvas(Canvas):  # type: ignore[misc]  # reportlab has no types
     """A canvas on which page numbers can be referred to before they are known.
 
     Each reference draws a form, and the forms are made when all pages are there: one pass over the document is enough.
     """
 
-    def __init__(self, *arguments, **options) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._pages: dict[str, int] = {}
         self._wanted: set[tuple[str, str, float]] = set()
@@ -54,7 +56,7 @@ def _form_name(wanted: tuple[str, str, float]) -> str:
     return "page-" + "-".join(str(part) for part in wanted).encode().hex()
 
 
-class Anchor(Flowable):
+class Anchor(Flowable):  # type: ignore[misc]  # reportlab has no types
     """Where links and the outline lead to; it takes no room."""
 
     def __init__(self, anchor: str, words: str, level: int) -> None:
@@ -75,7 +77,7 @@ class Anchor(Flowable):
             self.canv.addOutlineEntry(self._words, self._anchor, self._level - 2, closed=self._level == 2)
 
 
-class PageOf(Flowable):
+class PageOf(Flowable):  # type: ignore[misc]  # reportlab has no types
     """The page number of a heading, set to the right."""
 
     def __init__(self, anchor: str, size: float) -> None:
@@ -91,7 +93,7 @@ class PageOf(Flowable):
         self.canv.refer(self._anchor, self._size)
 
 
-class RulerDrawing(Flowable):
+class RulerDrawing(Flowable):  # type: ignore[misc]  # reportlab has no types
     """A score on its ruler."""
 
     _HEIGHT, _BAR = 15 * mm, 4 * mm

@@ -46,7 +46,7 @@ def markup(words: str, font: str) -> str:
     return escape(drawable(words, font)).replace("\n", "<br/>")
 
 
-def style_of(name: str, font: str, size: float, **options) -> ParagraphStyle:
+def style_of(name: str, font: str, size: float, **options: object) -> ParagraphStyle:
     """A style in the usual color and leading, if not said otherwise."""
     options.setdefault("leading", 1.35 * size)
     options.setdefault("textColor", INK)
@@ -75,7 +75,7 @@ _TEXTS = {
 }
 
 
-def _text_styles(size: float, **options) -> dict[blocks.Style, ParagraphStyle]:
+def _text_styles(size: float, **options: object) -> dict[blocks.Style, ParagraphStyle]:
     return {
         style: style_of(f"{style}-{size}", font, share * size, leading=1.35 * size, **extra, **options)
         for style, (font, share, extra) in _TEXTS.items()
