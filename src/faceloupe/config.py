@@ -160,7 +160,8 @@ class Settings:
     to_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """
+        """Check the ranges of the values.
+
         Raises:
             UsageError: a value is out of its range.
         """
@@ -189,8 +190,7 @@ class Settings:
 
     @property
     def stated_effort(self) -> str | None:
-        """The effort as reports state it: None where another model was named than the one it stands for, as that
-        effort was not made then."""
+        """The effort as reports state it; None where a model was named that does not belong to this effort."""
         return self.effort if self.model_id == EFFORTS[self.effort] else None
 
     @classmethod
@@ -220,7 +220,7 @@ class Settings:
 
     @classmethod
     def of_report(cls, stated: Mapping[str, Any]) -> "Settings":
-        """The settings that a report states, with the very model that it names.
+        """Return the settings that a report states, with the very model that it names.
 
         Reports of version 0.4.0 state no effort; their model was always named for itself.
 

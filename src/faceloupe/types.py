@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 
 def format_distinct(value: float, *bounds: float, decimals: int = 2) -> tuple[str, ...]:
-    """A value and its bounds as text, with as few decimals as show on which side of each bound the value lies."""
+    """Return a value and its bounds as text, with as few decimals as show the side of each bound it lies on."""
     texts: list[str] = []
     for places in range(decimals, 10):
         texts = [f"{number:.{places}f}" for number in (value, *bounds)]
@@ -50,18 +50,21 @@ class Box:
 
     @property
     def width(self) -> float:
+        """Width, pixels."""
         return self.x1 - self.x0
 
     @property
     def height(self) -> float:
+        """Height, pixels."""
         return self.y1 - self.y0
 
     @property
     def corners(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom, pixels."""
         return self.x0, self.y0, self.x1, self.y1
 
     def clipped(self, width: int, height: int) -> "Box":
-        """The part inside a picture of that size.
+        """Return the part inside a picture of that size.
 
         Raises:
             ValueError: nothing of the box is inside.
@@ -78,7 +81,7 @@ class Segment:
 
     @classmethod
     def asked_for(cls, from_s: float, to_s: float, *, duration_s: float | None, last_s: float) -> "Segment | None":
-        """The part that settings ask for; None where that is all of the video.
+        """Return the part that settings ask for; None where that is all of the video.
 
         Args:
             from_s: start, seconds; see ``config.Settings``.
@@ -410,8 +413,10 @@ class TrackFinding:
 
     @property
     def scored(self) -> tuple[FaceObservation, ...]:
+        """The observations that have a score."""
         return tuple(observation for observation in self.observations if observation.score is not None)
 
     @property
     def largest(self) -> FaceObservation:
+        """The observation of the largest face."""
         return max(self.observations, key=lambda observation: observation.face.size_px)

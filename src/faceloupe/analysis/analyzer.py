@@ -82,7 +82,7 @@ class RunContext:
             self._progress(stage, share)
 
     def check(self) -> None:
-        """The same without telling anything; any thread may call it."""
+        """Raise ``Cancelled`` if the caller wants the work to stop; any thread may call it."""
         if self._cancel and self._cancel():
             raise Cancelled("The analysis was cancelled.")
 
@@ -97,6 +97,7 @@ class RunContext:
 
     @property
     def total(self) -> float:
+        """Seconds since the start."""
         return self._clock() - self._began
 
 
@@ -120,6 +121,9 @@ def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer, *, turn: 
     """Cut a face out of an (H, W, 3) uint8 RGB picture, and hold it against the gates of the model record.
 
     Args:
+        face: as detected in the picture.
+        rgb: (H, W, 3) uint8 RGB picture.
+        scorer: the loaded model; its record holds the gates.
         turn: whether it is turned upright first.
     """
     if not turn:
@@ -136,7 +140,7 @@ Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a 
 
 
 def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -> FaceFinding:
-    """What a pass of the network over a face comes to; its id is ``number``."""
+    """Return the finding that follows from a pass of the network over a face; its id is ``number``."""
     face, quality, record = candidate.face, candidate.quality, scorer.record
     common = (number, face.box, face.confidence, face.size_px, quality)
     roll_deg, turned_deg = roll(face), candidate.turned_deg

@@ -26,6 +26,11 @@ def examine(
     """Examine a still.
 
     Args:
+        evidence_file: the image.
+        analyzer: the loaded networks.
+        settings: of this analysis.
+        explain: whether to make heatmaps.
+        context: reports progress, checks for cancellation and takes the times.
         decode: gives its picture; see ``media.sandbox.image.decode``.
 
     Raises:

@@ -49,6 +49,7 @@ def analyze(
         explain: whether to make heatmaps.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
+        clock: returns seconds, for the timing of the steps.
         decode: gives the picture of a still, for whoever has it decoded ahead.
 
     Returns:

@@ -28,7 +28,7 @@ class Preview:
 
 
 def previews(evidence_file: EvidenceFile, *, settings: Settings) -> tuple[Preview, ...]:
-    """The picture of a still, or frames of a video that are evenly spread from its first to its last one.
+    """Return the picture of a still, or frames of a video that are evenly spread from its first to its last one.
 
     Raises:
         EvidenceError: nothing of it can be decoded, or it changed meanwhile.

@@ -41,7 +41,7 @@ class Canvas:
 
     @classmethod
     def of(cls, rgb: np.ndarray) -> "Canvas":
-        """The canvas of a picture, (H, W, 3) uint8."""
+        """Return the canvas of a picture, (H, W, 3) uint8."""
         scale = min(1.0, DISPLAY_SIDE / max(rgb.shape[:2]))
         if scale == 1.0:
             return cls(rgb, scale)

@@ -194,7 +194,7 @@ _Detected = list[tuple[Sample, list[DetectedFace]]]
 
 
 def _batches(sampler: Sampler, followed: _Followed, context: RunContext) -> Generator[list[Sample]]:
-    """The frames to look at, several at a time, or one at a time where they are large."""
+    """Yield the frames to look at, several at a time, or one at a time where they are large."""
     batch, began = [], context.now()
     for sample in sampler.samples():
         batch.append(sample)
@@ -210,7 +210,7 @@ def _batches(sampler: Sampler, followed: _Followed, context: RunContext) -> Gene
 def _detected(
     batches: Generator[list[Sample] | None], followed: _Followed, analyzer: Analyzer, context: RunContext
 ) -> Generator[_Detected]:
-    """The same with the faces of each frame."""
+    """Yield the batches with the faces of each frame."""
     shot = None
     with closing(batches):
         for batch in batches:
@@ -333,7 +333,7 @@ def _enough(followed: _Followed) -> int:
 
 
 def _person(person: Person, findings: Sequence[TrackFinding], scorer: FaceScorer, *, enough: int) -> PersonFinding:
-    """What the shots of a person say together."""
+    """Combine the shots of a person into one finding."""
     record = scorer.record
     judged = [track for track in findings if track.id in person.tracks and track.pooled is not None]
     scored = [
@@ -360,7 +360,7 @@ def _pooled_over(tracks: Sequence[TrackFinding], record: ModelRecord) -> Pooled:
 def _in_company(
     findings: Sequence[TrackFinding], persons: Sequence[PersonFinding], scorer: FaceScorer
 ) -> list[TrackFinding]:
-    """The findings on tracks in the light of the other shots of each person."""
+    """Return the findings on tracks in the light of the other shots of each person."""
     by_track = {number: person for person in persons for number in person.tracks}
     scored = sum(track.pooled is not None for track in findings)
     thresholds = scorer.record.thresholds
@@ -415,6 +415,7 @@ def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, a
         evidence_file: the very file that was examined.
         analysis: of it.
         index: of a frame in the report's ``frames``.
+        analyzer: the networks that the analysis was made with.
 
     Raises:
         EvidenceError: the file changed since, or the frame cannot be decoded any more.

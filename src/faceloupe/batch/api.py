@@ -58,6 +58,8 @@ def run_batch(
     """Carry out a batch.
 
     Args:
+        order: the inputs and outputs of the batch.
+        settings: of every analysis.
         engine: makes the engine; it is closed at the end.
         stdin: where a list of paths is read from.
         progress: called now and then, in the calling thread.
@@ -111,7 +113,7 @@ def run_batch(
 
 
 def inputs(order: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
-    """The files that an order is of; see ``listed``."""
+    """Yield the files of a batch; see ``listed``."""
     folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in order.relative_to)
     for one in listed(order.paths, stdin=stdin, skip=skip):
         below = next((folder for folder in folders if one.shown.startswith(folder)), "")
@@ -119,7 +121,8 @@ def inputs(order: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lamb
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:
-    """
+    """Make the folder of the reports.
+
     Raises:
         UsageError: the folder cannot be made, or holds something already.
     """
@@ -132,7 +135,8 @@ def _prepare(folder: Path, *, resume: bool) -> None:
 
 
 def _refuse_within(folder: Path, paths: tuple[str, ...]) -> None:
-    """
+    """Refuse inputs that lie where reports are written.
+
     Raises:
         UsageError: one of the paths lies in the folder of the reports, or is it, so that reports would be inputs.
     """

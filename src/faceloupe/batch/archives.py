@@ -57,7 +57,8 @@ class Archive:
     """
 
     def __init__(self, path: str) -> None:
-        """
+        """Open a ZIP and read its directory.
+
         Raises:
             EvidenceError: it is damaged, or its directory is too large.
         """
@@ -74,6 +75,7 @@ class Archive:
         self.members = {number: _name(one) for number, one in enumerate(self._every) if one.filename[-1:] != "/"}
 
     def close(self) -> None:
+        """Close the file."""
         self._zip.close()
         self._stream.close()
 
@@ -111,7 +113,7 @@ class Archive:
 
 
 def _name(member: zipfile.ZipInfo) -> str:
-    r"""The name of a member as its encoding says: UTF-8 where the archive declares it, or where the bytes are it.
+    r"""Return the name of a member, decoded as UTF-8 where the archive declares it or the bytes are valid UTF-8.
 
     The encoding of other names is not known (it is that of the computer that packed them), so that their bytes beyond
     ASCII are shown as ``\x8f``.
@@ -128,7 +130,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 def _unicode_path(extra: bytes, stored: bytes) -> str:
-    """The name in the extra field "Info-ZIP Unicode Path", where it belongs to the stored one; else empty."""
+    """Return the name in the extra field "Info-ZIP Unicode Path", where it belongs to the stored one; else empty."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<HH", extra)
         body, extra = extra[4 : 4 + length], extra[4 + length :]
@@ -148,7 +150,8 @@ class LastArchive:
         self._last: tuple[tuple[object, ...], Archive] | None = None
 
     def __call__(self, path: str) -> Archive:
-        """
+        """Return the open ZIP at a path.
+
         Raises:
             EvidenceError: see ``Archive``.
         """
@@ -163,6 +166,7 @@ class LastArchive:
         return self._last[1]
 
     def close(self) -> None:
+        """Close the ZIP that is open, if one is."""
         if self._last is not None:
             self._last[1].close()
         self._last = None

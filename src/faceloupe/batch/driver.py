@@ -141,6 +141,7 @@ def run(
         total: counts the inputs; called in a thread of its own. None where they can be listed once only.
         progress: called now and then.
         cancel: asked now and then; True ends the work, and the table holds whole rows.
+        clock: returns seconds, steadily rising.
 
     Returns:
         The counts at the end.

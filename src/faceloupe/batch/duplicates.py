@@ -28,6 +28,7 @@ class DuplicateIndex:
         self._count = 0
 
     def close(self) -> None:
+        """Close and delete the temporary database."""
         self._database.close()
 
     def add(self, row: Row, place: Place) -> None:
@@ -45,13 +46,13 @@ class DuplicateIndex:
             self._count += 1
 
     def exact(self, sha256: str) -> Place | None:
-        """The first row of the same bytes; None where there is none."""
+        """Return the first row of the same bytes; None where there is none."""
         found = self._database.execute("SELECT offset, length FROM seen WHERE sha256 = ?", (bytes.fromhex(sha256),))
         place = found.fetchone()
         return Place(*place) if place else None
 
     def near(self, perceptual_hash: str) -> Place | None:
-        """The row of the still most like one, the first of several; None where none is within ``NEAR_BITS``."""
+        """Return the row of the still most like one, the first of several; None where none is within ``NEAR_BITS``."""
         if not perceptual_hash or not self._count:
             return None
         differing = np.bitwise_count(self._hashes[: self._count] ^ np.uint64(int(perceptual_hash, 16)))
@@ -69,9 +70,11 @@ class Written:
         self._database.execute("CREATE TABLE written (path TEXT PRIMARY KEY, times INTEGER) WITHOUT ROWID")
 
     def close(self) -> None:
+        """Close and delete the temporary database."""
         self._database.close()
 
     def add(self, path: str) -> None:
+        """Note a path that the table holds."""
         self._database.execute(
             "INSERT INTO written VALUES (?, 1) ON CONFLICT (path) DO UPDATE SET times = times + 1", (path,)
         )

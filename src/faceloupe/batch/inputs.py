@@ -18,12 +18,13 @@ Skip = Callable[[os.stat_result], bool]
 
 
 def shown(path: str) -> str:
-    r"""A path as text: bytes that are no UTF-8 as ``\xff``; everything else as it is, line breaks too."""
+    r"""Return a path as text: bytes that are no UTF-8 as ``\xff``; everything else as it is, line breaks too."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def refuse_missing(paths: Iterable[str]) -> None:
-    """
+    """Refuse paths that do not exist.
+
     Raises:
         UsageError: one of the paths named on the command line does not exist: a typing error, most likely.
     """
@@ -51,7 +52,7 @@ def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = 
 
 
 def entries(stream: BinaryIO) -> Iterator[str]:
-    """The paths of a list, separated by NULs if there is any, else by line ends; empty ones aside."""
+    """Yield the paths of a list, separated by NULs if there is any, else by line ends; empty ones aside."""
     pending = b""
     while len(pending) < _LOOK and (chunk := stream.read(_CHUNK)):
         pending += chunk

@@ -23,11 +23,13 @@ CHANGED = "The file changed while the batch ran, so no result would match its ha
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Attributes:
-    sha256: of the bytes; empty where they could not be read.
-    media_type: ``image`` or ``video``; empty likewise.
-    problem: why the file cannot be examined; empty where nothing was found yet.
-    system_file: what it is, where a system wrote it for itself: there is nothing to examine then; else empty.
+    """What the driver knows of an input before it is analyzed.
+
+    Attributes:
+        sha256: of the bytes; empty where they could not be read.
+        media_type: ``image`` or ``video``; empty likewise.
+        problem: why the file cannot be examined; empty where nothing was found yet.
+        system_file: what it is, where a system wrote it for itself: there is nothing to examine then; else empty.
     """
 
     sha256: str = ""
@@ -69,7 +71,8 @@ class Reader:
     """Reads inputs. Not to be shared between threads: it keeps the last ZIP open."""
 
     def __init__(self, spool: Path | None = None) -> None:
-        """
+        """Create a reader without an open ZIP.
+
         Args:
             spool: folder for videos taken out of ZIPs; the system's for temporary files where None.
         """
@@ -77,12 +80,14 @@ class Reader:
         self._spool = spool
 
     def close(self) -> None:
+        """Close the ZIP that is open, if one is."""
         self._archives.close()
 
     def identify(self, one: Input, step: Callable[[], None] = lambda: None) -> Identity:
         """Hash an input, whatever its size, without keeping it.
 
         Args:
+            one: the input.
             step: called now and then; what it raises ends the work.
         """
         if one.problem:
@@ -100,7 +105,7 @@ class Reader:
             return Identity(problem=TOO_MUCH_MEMORY)
 
     def sendable(self, task: Task) -> Task:
-        """The task with its bytes, where they can be read and are few enough to be sent to another machine."""
+        """Return the task with its bytes, where they can be read and are few enough to be sent to another machine."""
         one = task.input
         try:
             if one.member is None:

@@ -69,7 +69,7 @@ class BatchResults:
         return cls(rows.iloc[:MOST_ROWS].reset_index(drop=True), len(rows) <= MOST_ROWS)
 
     def without(self, hashes: Collection[str]) -> "BatchResults":
-        """The same without the rows of some evidence."""
+        """Return the results without the rows of some evidence."""
         kept = ~self.rows["sha256"].isin(hashes)
         return self if kept.all() else BatchResults(self.rows[kept].reset_index(drop=True), self.whole)
 
@@ -102,7 +102,7 @@ class BatchResults:
 
 
 def csv_without(table: Path, hashes: Collection[str]) -> bytes:
-    """A table as it lies on disk, without the rows of some evidence.
+    """Return a table as it lies on disk, without the rows of some evidence.
 
     Raises:
         UsageError: it cannot be read.
@@ -123,7 +123,8 @@ class Sources:
     """The files behind rows of a table, taken in once more; where they lie is listed once for all of them."""
 
     def __init__(self, order: BatchSpec, paths: Collection[str]) -> None:
-        """
+        """Create an empty selection.
+
         Args:
             order: of the batch.
             paths: as they stand in the rows.

@@ -59,7 +59,7 @@ class Batch:
         return self.folder / _THUMBNAILS / f"{sha256}.jpg"
 
     def settings(self, others: Settings) -> Settings:
-        """Settings for it: what scores as it was when the batch was made, the others as they are given.
+        """Return the settings to run with: model and effort of the time the batch was made, the others as given.
 
         Raises:
             UsageError: there is no such effort.
@@ -67,7 +67,7 @@ class Batch:
         return replace(others, effort=self.effort, model=self.model) if self.effort else others
 
     def order(self) -> BatchSpec:
-        """What is to be done, or to be gone on with."""
+        """Return the batch to start or to continue."""
         return BatchSpec(
             self.paths,
             self.table,
@@ -81,7 +81,8 @@ class BatchStore:
     """The folder of all batches. Any thread and process may use it."""
 
     def __init__(self, folder: Path) -> None:
-        """
+        """Use a folder of batches.
+
         Args:
             folder: made when the first batch is.
         """
@@ -105,6 +106,7 @@ class BatchStore:
             paths: files, folders and ZIPs that are read where they lie.
             root: folder that these are offered from; its name is left out of theirs.
             uploads: names and contents of files, of which copies are kept with the batch.
+            now: returns the current time.
 
         Raises:
             UsageError: there is nothing in it, or it cannot be kept; then nothing is.
@@ -134,7 +136,7 @@ class BatchStore:
         return batch
 
     def all(self) -> list[Batch]:
-        """The batches, the newest first."""
+        """Return the batches, the newest first."""
         try:
             names = sorted((path.name for path in self._folder.iterdir()), reverse=True)
         except OSError:
@@ -142,7 +144,7 @@ class BatchStore:
         return [batch for batch in map(self.get, names) if batch is not None]
 
     def get(self, batch_id: str) -> Batch | None:
-        """The batch of that id; None where there is none, or no whole one."""
+        """Return the batch of that id; None where there is none, or no whole one."""
         if not _ID.fullmatch(batch_id):
             return None
         folder = self._folder / batch_id

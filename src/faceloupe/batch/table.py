@@ -62,19 +62,19 @@ class Place(NamedTuple):
 
 
 def cell(value: object) -> str:
-    """A value as it stands in a cell."""
+    """Return a value as it stands in a cell."""
     return "" if value is None else str(neutral(value))
 
 
 def line(cells: Sequence[str]) -> bytes:
-    """A row as bytes: RFC 4180, UTF-8."""
+    """Return a row as bytes: RFC 4180, UTF-8."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\r\n").writerow(cells)
     return stream.getvalue().encode()
 
 
 def header() -> bytes:
-    """The first line of a table, behind the byte order mark by which spreadsheets know the encoding."""
+    """Return the first line of a table, behind the byte order mark by which spreadsheets know the encoding."""
     return line(COLUMNS).decode().encode(ENCODING)
 
 
@@ -86,9 +86,12 @@ class Table:
     """
 
     def __init__(self, path: Path, *, resume: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        """
+        """Open the table for writing.
+
         Args:
+            path: of the CSV file.
             resume: take up the table if there is one.
+            clock: returns seconds, steadily rising.
 
         Raises:
             UsageError: there is a file already and it was not to be taken up, it is no table of a batch, another batch
@@ -119,6 +122,7 @@ class Table:
         return found.st_dev, found.st_ino
 
     def close(self) -> None:
+        """Close the file and let other processes write it."""
         with contextlib.suppress(OSError):
             os.fsync(self._descriptor)
         os.close(self._descriptor)

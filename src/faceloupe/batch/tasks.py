@@ -101,5 +101,5 @@ class WorkerConfig:
 
 
 def failed(media_type: str, reason: str) -> Result:
-    """The result for a file that cannot be examined."""
+    """Return the result for a file that cannot be examined."""
     return Result(media_type, Outcome.ERROR, reason)

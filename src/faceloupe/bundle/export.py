@@ -141,8 +141,11 @@ def export_case(
     bundle gets its name: there is no bundle that it does not tell of.
 
     Args:
+        store: holds the case.
+        case_id: of the case.
         target: the file, which must not exist.
         actor: who exports.
+        with_evidence: whether the evidence files go into the bundle.
         letterhead: of the documents.
         language: of their fixed texts.
         most_drawn: items up to which there are documents.

@@ -27,7 +27,8 @@ class Archive:
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        """
+        """Open a bundle.
+
         Args:
             stream: of the whole file; can be sought in.
 
@@ -56,7 +57,7 @@ class Archive:
             raise BundleError("The members of the ZIP are larger than the ZIP itself.")
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """The content of a member, a piece at a time.
+        """Yield the content of a member, a piece at a time.
 
         Raises:
             BundleError: there is no such member, or it is damaged.
@@ -71,7 +72,7 @@ class Archive:
             raise BundleError(f"{name} is damaged: {_words(problem)}.") from None
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The lines of a member, each with its line break, however large the member is.
+        """Yield the lines of a member, each with its line break, however large the member is.
 
         Raises:
             BundleError: see ``chunks``.
@@ -87,7 +88,7 @@ class Archive:
             yield last
 
     def read(self, name: str) -> bytes:
-        """The whole content of a member.
+        """Return the whole content of a member.
 
         Raises:
             BundleError: see ``chunks``.
@@ -96,7 +97,7 @@ class Archive:
 
 
 def _odd(info: zipfile.ZipInfo, seen: set[str]) -> str:
-    """What a bundle's member never is, and this one is; empty where there is nothing."""
+    """Return why a member cannot belong to a bundle; empty where it can."""
     if not is_name(info.orig_filename):  # absolute, with "..", a backslash, a drive letter, a folder, ...
         return "has a name that no bundle uses and that could lead outside of it"
     if info.filename.casefold() in seen:

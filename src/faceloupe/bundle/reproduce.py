@@ -89,7 +89,7 @@ def reproduce(
 
 
 def _hashed(folder: Path, progress: Progress | None) -> dict[str, Path]:
-    """The files of a folder by their SHA-256."""
+    """Return the files of a folder by their SHA-256."""
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; give the folder that contains the evidence.")
     paths, hashes = [path for path in sorted(folder.rglob("*")) if path.is_file()], {}
@@ -105,7 +105,7 @@ def _hashed(folder: Path, progress: Progress | None) -> dict[str, Path]:
 
 
 def _evidence(archive: Archive, sha256: str, files: Mapping[str, Path], folder: Path) -> Path:
-    """A file with the evidence of this hash; what is taken from the bundle is put into a folder."""
+    """Return a file with the evidence of this hash; what is taken from the bundle is put into a folder."""
     name = format.evidence_name(sha256)
     if name not in archive.sizes:
         if sha256 not in files:

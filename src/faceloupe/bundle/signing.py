@@ -23,7 +23,7 @@ _FILE = "signing_key.pem"
 
 
 def signing_key(folder: Path) -> Ed25519PrivateKey:
-    """The key of a data folder.
+    """Return the key of a data folder.
 
     Raises:
         UsageError: it cannot be made or read, or is of another kind.
@@ -54,14 +54,15 @@ def _make(path: Path) -> None:
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
-    """A public key as it is handed out, PEM."""
+    """Return a public key as it is handed out, PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def read_public(pem: bytes, name: str) -> Ed25519PublicKey:
-    """A public key.
+    """Return a public key.
 
     Args:
+        pem: content of the key file.
         name: of the file, for the sentence.
 
     Raises:

@@ -36,6 +36,7 @@ class Verification:
 
     @property
     def good(self) -> bool:
+        """Whether every check passed."""
         return all(finding.good for finding in self.findings)
 
 
@@ -100,7 +101,7 @@ def _add_once(findings: list[Finding], text: str) -> None:
 
 
 def _signature(archive: Archive, expected: str | None) -> tuple[str | None, list[str]]:
-    """The fingerprint of the bundle's key, and what is wrong with its signature."""
+    """Return the fingerprint of the bundle's key, and what is wrong with its signature."""
     mark = None
     try:
         public = read_public(archive.read(format.PUBLIC_KEY), format.PUBLIC_KEY)

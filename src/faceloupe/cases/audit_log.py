@@ -68,7 +68,7 @@ class Entry:
 
     @classmethod
     def from_dict(cls, chain: str, values: Mapping[str, Any]) -> "Entry":
-        """The reverse of ``as_dict``.
+        """Read an entry from the form that ``as_dict`` writes.
 
         Raises:
             KeyError, TypeError, ValueError: these are not the values of an entry.
@@ -147,16 +147,16 @@ def append(
 
 
 def entries(connection: sqlite3.Connection, chain: str) -> Iterator[Entry]:
-    """The entries of a chain, in order."""
+    """Return the entries of a chain, in order."""
     return (Entry(*row) for row in connection.execute(f"{_ENTRIES} ORDER BY seq", (chain,)))
 
 
 def head(connection: sqlite3.Connection, chain: str) -> Head | None:
-    """The head of a chain as it is noted outside the log; None where none is."""
+    """Return the head of a chain as it is noted outside the log; None where none is."""
     found = connection.execute("SELECT chain, seq, sha256 FROM heads WHERE chain = ?", (chain,)).fetchone()
     return Head(*found) if found else None
 
 
 def tail(connection: sqlite3.Connection, chain: str, most: int) -> tuple[Entry, ...]:
-    """The newest entries of a chain, the newest first."""
+    """Return the newest entries of a chain, the newest first."""
     return tuple(Entry(*row) for row in connection.execute(f"{_ENTRIES} ORDER BY seq DESC LIMIT ?", (chain, most)))

@@ -44,6 +44,7 @@ def check(chain: Iterable[Entry], witness: ExpectedHeads) -> LogCheck:
 
     Args:
         chain: its entries, in order.
+        witness: the heads that are known from outside of the chain.
     """
     count, previous = 0, START
 
@@ -71,6 +72,8 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
     """Check a chain of the store.
 
     Args:
+        connection: to the database of the store.
+        chain: name of the chain.
         noted: number -> SHA-256 of heads that the file of heads has; None where that file is gone.
     """
     known = ExpectedHeads(head(connection, chain) or Head(chain, 0, START), noted or {})
@@ -82,7 +85,7 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
 
 
 def _problem(entry: Entry, number: int, previous: str, witness: ExpectedHeads) -> str:
-    """What is wrong with the entry that should be this one; empty where nothing is."""
+    """Return what is wrong with the entry that should be this one; empty where nothing is."""
     if entry.seq != number:
         return f"Entry {number} is missing: entry {entry.seq} is in its place."
     if witness.head and number > witness.head.seq:

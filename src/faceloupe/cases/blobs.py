@@ -40,8 +40,10 @@ class BlobStore:
     """A folder of files named by their SHA-256: ``ab/cdef...``. Any thread of any process may use it."""
 
     def __init__(self, folder: Path, incoming: Path) -> None:
-        """
+        """Use a folder of evidence.
+
         Args:
+            folder: holds the evidence, one file for each SHA-256.
             incoming: folder for temporary files, on the same file system.
         """
         self._folder, self._incoming = folder, incoming
@@ -53,12 +55,14 @@ class BlobStore:
         return self._folder / sha256[:2] / sha256[2:]
 
     def holds(self, sha256: str) -> bool:
+        """Return whether there is a file with this hash."""
         return self.path(sha256).is_file()
 
     def keep(self, stream: BinaryIO, sha256: str, size: int, step: Step | None = None) -> None:
         """Keep the bytes of a stream, once however often they come; hashed while they are copied.
 
         Args:
+            stream: the bytes, read to the end.
             sha256: what they must have.
             size: what is expected, bytes; only for ``step``.
             step: called with the share that is done, 0..1; what it raises ends the work.
@@ -133,7 +137,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _evidence(stream: BinaryIO) -> Iterator[bytes]:
-    """The same of a file that is not ours, so that its failing disk is not taken for that of the data folder."""
+    """Yield the chunks of a source file; an error of its disk is told apart from one of the data folder."""
     try:
         yield from _chunks(stream)
     except OSError as problem:

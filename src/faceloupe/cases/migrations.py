@@ -161,6 +161,7 @@ def migrate(connection: sqlite3.Connection, utc: str) -> None:
     """Apply the steps that are missing, within the caller's transaction.
 
     Args:
+        connection: to the database of the store.
         utc: the time to note beside them.
     """
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_utc TEXT NOT NULL)")

@@ -44,8 +44,12 @@ class Reviews:
         """Enter an examiner's own view of an item. A later one does not replace it: both stay.
 
         Args:
+            case_id: of the case.
+            sha256: of the item.
             outcome: one of the five words of ``Outcome``.
+            reason: the examiner's reason; not empty.
             confidence: low, medium or high.
+            examiner: name of the examiner.
 
         Raises:
             UsageError: a word is none of these, nobody is named, or no reason is given.

@@ -40,6 +40,7 @@ class CaseWorkflow:
         """Take a file in, and file it.
 
         Args:
+            open_file: reads and hashes the file; it is given a callback for the share done.
             name: of the file, for the log where it cannot be taken in.
             progress: called with the stage and its share, 0..1; what it raises ends the work.
 
@@ -89,7 +90,7 @@ class CaseWorkflow:
         return self._add_run(analysis)
 
     def filed(self, analysis: "ReportedAnalysis") -> Run | None:
-        """The run of the case that is this very analysis; None where it is not filed.
+        """Return the run of the case that is this very analysis; None where it is not filed.
 
         Raises:
             CaseError: there is no such case, or the store cannot be read.

@@ -18,7 +18,7 @@ _SUFFIXES = (".csv", ".parquet")
 
 
 def add_batch(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``faceloupe batch``."""
+    """Add the arguments of ``faceloupe batch``."""
     parser.add_argument(
         "paths", metavar="PATH", nargs="+", help="a folder, a file, a ZIP, or - for a list of them on stdin"
     )
@@ -95,7 +95,7 @@ def _duration(seconds: float) -> str:
 
 
 def summary(batch_progress: "BatchProgress", out: Path) -> str:
-    """What a batch came to, as lines to read."""
+    """Return the result of a batch as lines of text."""
     lines = [f"Table      {out}"]
     before = f", {batch_progress.resumed:,} of them in earlier runs" if batch_progress.resumed else ""
     lines.append(f"Files      {batch_progress.done:,}{before}")

@@ -29,7 +29,7 @@ def _store() -> CaseStore:
 
 
 def _who(named: str | None) -> str:
-    """The person that a command is run by: as named, or as logged in."""
+    """Return the person that a command is run by: as named, or as logged in."""
     if named:
         return named
     try:
@@ -83,7 +83,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
 
 
 def _shown(workflow: CaseWorkflow, sha256: str) -> Item:
-    """An item as the person may see it, and, from now on, is known to have seen it."""
+    """Return an item as the person may see it, and, from now on, is known to have seen it."""
     workflow.store.reviews.view_scores(workflow.case_id, [sha256], examiner=workflow.actor)
     return workflow.store.items.get(workflow.case_id, sha256, viewer=workflow.actor)
 
@@ -131,7 +131,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 
 
 def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[str]:
-    """A case as lines that a person can read."""
+    """Return a case as lines that a person can read."""
     lines = [
         f"Case      {case.id}",
         f"Name      {case.name}",
@@ -234,6 +234,7 @@ def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) 
     """Add the actions and their arguments to the parser of ``faceloupe case``.
 
     Args:
+        case: parser of ``faceloupe case``.
         effort: parser of the option that actions which score take.
     """
     actions = case.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)

@@ -317,7 +317,7 @@ def _app(options: argparse.Namespace) -> int:
 
 
 def _password(options: argparse.Namespace) -> int:
-    """The password comes from the terminal, or a line of stdin: never from an argument that others can list."""
+    """Read the password from the terminal, or a line of stdin: never from an argument that others can list."""
     from faceloupe.ui.auth.password import PasswordHash
 
     if sys.stdin.isatty():

@@ -83,7 +83,7 @@ def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
 
 
 def _named(ids: Iterable[str], registry: dict[str, ModelRecord]) -> list[ModelRecord]:
-    """Records by their ids, each once.
+    """Return records by their ids, each once.
 
     Raises:
         UsageError: there is none of that id.
@@ -173,7 +173,7 @@ def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
 
 
 def _description(found: Inspection) -> list[str]:
-    """An inspection as lines that a person can read."""
+    """Return an inspection as lines that a person can read."""
     lines = [
         f"File       {found.name}",
         f"SHA-256    {found.sha256}",

@@ -51,13 +51,15 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Attributes:
-    effort: that was made; None where the model was named for itself.
-    model_id: of the record that scored.
-    weights_sha256: of its weights.
-    thresholds: lower and upper.
-    files: every file, in order.
-    measures: of the files that were scored.
+    """The error rates of a model on a labeled folder.
+
+    Attributes:
+        effort: that was made; None where the model was named for itself.
+        model_id: of the record that scored.
+        weights_sha256: of its weights.
+        thresholds: lower and upper.
+        files: every file, in order.
+        measures: of the files that were scored.
     """
 
     effort: str | None
@@ -69,6 +71,7 @@ class Validation:
 
     @property
     def scored(self) -> tuple[Judged, ...]:
+        """The files that have a score."""
         return tuple(file for file in self.files if file.score is not None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def validate(
 
 
 def _taken(path: Path, settings: Settings) -> EvidenceFile | str:
-    """The file, or why it cannot be read."""
+    """Return the file, or why it cannot be read."""
     try:
         return open_evidence(path, max_bytes=settings.max_bytes)
     except UsageError as problem:
@@ -200,7 +203,7 @@ def _measured(files: Sequence[Judged], analyzer: Analyzer) -> Validation:
 
 
 def _decisions(scored: Sequence[Judged]) -> Decisions:
-    """The outcomes as they were reported: a quality gate may have overruled a score."""
+    """Return the outcomes as they were reported: a quality gate may have overruled a score."""
     scores = np.clip([file.score for file in scored], 1e-12, 1.0 - 1e-12)
     return Decisions(
         labels=np.array([file.label for file in scored]),
@@ -213,7 +216,7 @@ def _decisions(scored: Sequence[Judged]) -> Decisions:
 
 
 def table(validation: Validation) -> str:
-    """The result as a table to read."""
+    """Return the result as a table to read."""
     measures, facts = validation.measures, validation.as_dict()
     lines = [
         f"Effort     {validation.effort or 'none (a model was named)'}",

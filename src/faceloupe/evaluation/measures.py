@@ -54,7 +54,7 @@ class Decisions:
         )
 
     def where(self, keep: np.ndarray) -> "Decisions":
-        """The faces that a (N,) bool mask keeps."""
+        """Return the faces that a (N,) bool mask keeps."""
         return Decisions(*(getattr(self, one.name)[keep] for one in fields(self)))
 
 
@@ -66,17 +66,19 @@ def probabilities(log_odds: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Attributes:
-    n_real, n_fake: faces measured.
-    auc: area under the ROC curve, 0..1.
-    eer: equal error rate, 0..1.
-    accuracy: at the midpoint, a score of 0.5; 0..1.
-    decided_accuracy: share of the decided faces that were decided rightly, 0..1.
-    coverage: share of all faces that were decided, 0..1.
-    fpr: share of the authentic faces that were called manipulated, 0..1.
-    fnr: share of the manipulated faces that were called authentic, 0..1.
-    ece: expected calibration error, 0..1.
-    cllr: log-likelihood-ratio cost, bits.
+    """The measures of a set of decisions.
+
+    Attributes:
+        n_real, n_fake: faces measured.
+        auc: area under the ROC curve, 0..1.
+        eer: equal error rate, 0..1.
+        accuracy: at the midpoint, a score of 0.5; 0..1.
+        decided_accuracy: share of the decided faces that were decided rightly, 0..1.
+        coverage: share of all faces that were decided, 0..1.
+        fpr: share of the authentic faces that were called manipulated, 0..1.
+        fnr: share of the manipulated faces that were called authentic, 0..1.
+        ece: expected calibration error, 0..1.
+        cllr: log-likelihood-ratio cost, bits.
     """
 
     n_real: int
@@ -92,7 +94,7 @@ class Measures:
     cllr: Estimate
 
     def as_dict(self) -> dict[str, Any]:
-        """The measures as a report states them."""
+        """Return the measures as a report states them."""
         return asdict(self)
 
 
@@ -145,7 +147,7 @@ def measure(decisions: Decisions, *, resamples: int = 1000, seed: int = 0) -> Me
 
 
 def roc_points(labels: np.ndarray, ranks: np.ndarray, count: int = 200) -> list[tuple[float, float]]:
-    """(false positive rate, true positive rate) pairs from (0, 0) to (1, 1), at most ``count`` of them."""
+    """Return (false positive rate, true positive rate) pairs from (0, 0) to (1, 1), at most ``count`` of them."""
     thresholds = np.unique(ranks)[::-1]
     if len(thresholds) > count:
         thresholds = thresholds[np.linspace(0, len(thresholds) - 1, count).round().astype(int)]
@@ -173,7 +175,7 @@ def tippett_points(values: Sequence[float] | np.ndarray, count: int = 120) -> li
 
 
 def curves_of(decisions: Decisions) -> dict[str, Any]:
-    """What the figures are drawn from, as plain JSON values.
+    """Return what the figures are drawn from, as plain JSON values.
 
     Returns:
         ``roc``, ``reliability`` and ``tippett`` (by class), see their functions; ``confusion``: for authentic and
@@ -208,7 +210,7 @@ NAMES = {
 
 
 def shown(estimate: dict[str, float | None]) -> str:
-    """An estimate, as plain values, in words: the number, and its interval where there is one."""
+    """Return an estimate as text: the number, and its interval where there is one."""
     if estimate["value"] is None:
         return "-"
     if estimate["low"] is None:
@@ -221,6 +223,7 @@ def across(rows: list[dict[str, Any]], measure: str) -> tuple[list[str], list[tu
 
     Args:
         rows: with ``model``, ``part`` and measures, all models having the same parts.
+        measure: name of the measure.
     """
     found = {(row["model"], row["part"]): row[measure] for row in rows}
     models, parts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "part"))

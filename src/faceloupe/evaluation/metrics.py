@@ -108,7 +108,7 @@ def reliability(
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Expected calibration error (Naeini et al. 2015) over ``reliability``, 0..1."""
+    """Return the expected calibration error (Naeini et al. 2015) over ``reliability``, 0..1."""
     _, promised, found = reliability(labels, probabilities, weights)
     error: np.ndarray = np.abs(promised - found).sum(-1)
     return error
@@ -121,6 +121,8 @@ def bootstrap_weights(units: Sequence[str], *, resamples: int = 1000, seed: int 
 
     Args:
         units: N names of the independent units that the faces belong to.
+        resamples: number of resamples.
+        seed: of the random draws.
     """
     _, index = np.unique(np.asarray(units), return_inverse=True)
     count = int(index.max()) + 1
@@ -138,8 +140,10 @@ def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float
 
 
 def share_interval(hits: np.ndarray, units: Sequence[str], drawn: np.ndarray | None = None) -> tuple[float, float]:
-    """95 % interval of a share: the group bootstrap, widened to Wilson's over as many observations as there are units
-    where that is wider (a bootstrap of no errors would claim that none are possible).
+    """Return the 95 % interval of a share, 0..1.
+
+    It is that of the group bootstrap, widened to Wilson's interval over as many observations as there are units where
+    that is wider: a bootstrap without errors would claim that none are possible.
 
     Args:
         hits: (N,) bool.

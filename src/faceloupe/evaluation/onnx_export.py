@@ -47,7 +47,8 @@ class ExportedScorer:
     """An exported network in the place of the original: the same views, the same calibration, without heatmaps."""
 
     def __init__(self, record: ModelRecord, content: bytes) -> None:
-        """
+        """Load an exported network.
+
         Raises:
             WeightsError: the content is no network that can be run.
         """
@@ -103,6 +104,7 @@ def export(
         record: of a single network.
         folder: of the model registry.
         target: ends in ``.onnx``; nothing is overwritten.
+        settings: of the analyses that measure parity and error rates.
         int8: quantize the weights to 8 bits.
         pictures: folder of pictures with faces, for parity; the bundled samples where None.
         labeled: folder with ``real`` and ``fake``, to measure error rates on, of both networks.
@@ -154,12 +156,12 @@ def export(
 
 
 def to_json(values: dict[str, Any]) -> str:
-    """The record as it is written."""
+    """Return the record as it is written."""
     return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], ExportedScorer]:
-    """An exported network and its record, each held against the other and against the original's record.
+    """Return an exported network and its record, each held against the other and against the original's record.
 
     Raises:
         WeightsError: one is missing, damaged, or of something else.
@@ -205,7 +207,7 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
 
 
 def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], str]:
-    """Views of the faces in some pictures, and which pictures those were."""
+    """Return views of the faces in some pictures, and the source of these pictures."""
     paths = [sample.path for sample in SAMPLES]
     if pictures is not None:
         paths = sorted(path for path in pictures.rglob("*") if path.is_file()) if pictures.is_dir() else []

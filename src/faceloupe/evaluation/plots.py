@@ -71,7 +71,7 @@ def tippett(curves: Curves) -> bytes:
 
 
 def history(steps: list[int], curves: dict[str, list[float]]) -> bytes:
-    """A training run: each curve over its steps."""
+    """Draw a training run: each curve over its steps."""
 
     def draw(axes: "Axes") -> None:
         for (name, values), color in zip(curves.items(), _COLORS * 2, strict=False):

@@ -106,7 +106,7 @@ class FaceDetector:
         return smallest
 
     def _smallest_between(self, rgb: np.ndarray, known: Sequence[DetectedFace]) -> float:
-        """The same for a frame between full searches: the coarsest level on which all known faces are still seen.
+        """Search a frame between two full searches: the coarsest level on which all known faces are still seen.
 
         The first stage finds faces somewhat smaller than its window, so that may be the level above their size.
         """
@@ -119,7 +119,7 @@ class FaceDetector:
         return smallest
 
     def _cascade_from(self, smallest_px: float) -> _Search:
-        """A search for faces of at least that size, pixels of the picture that is searched."""
+        """Return a search for faces of at least that size, pixels of the picture that is searched."""
 
         def search(seen: np.ndarray) -> list[Candidate]:
             with self._lock:
@@ -128,7 +128,7 @@ class FaceDetector:
         return search
 
     def _faces(self, rgb: np.ndarray, search: _Search, close_up_search: _Search | None = None) -> list[DetectedFace]:
-        """What a search finds in a picture, and where that is nothing sure, what another finds as a close-up."""
+        """Return the faces of a picture; where none is certain, search it again as a close-up."""
         found = self._search(rgb, self._settings.detection_long_side, search)
         if close_up_search and not any(one.confidence >= SURE for one in found):
             close_up = self._search(rgb, _CLOSE_UP_SIDE, close_up_search, framed=True)

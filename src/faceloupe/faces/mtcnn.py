@@ -107,7 +107,7 @@ class Cascade:
         return [Candidate(corners[one], float(scores[one, 1]), landmarks[one]) for one in passed]
 
     def _observation(self, network: nn.Module, areas: "_Areas", boxes: np.ndarray, side: int) -> list[np.ndarray]:
-        """A network's outputs for boxes (N, 4), some at a time: noise has thousands of windows to look into."""
+        """Return a network's outputs for boxes (N, 4), some at a time: noise has thousands of windows to look into."""
         parts = [
             self._run(network, areas.crops(boxes[start : start + _LOOKS], side))
             for start in range(0, len(boxes), _LOOKS)
@@ -115,7 +115,7 @@ class Cascade:
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _run(self, network: nn.Module, pictures: np.ndarray) -> list[np.ndarray]:
-        """A network's outputs for (N, H, W, 3) float32 pictures, 0..255."""
+        """Return a network's outputs for (N, H, W, 3) float32 pictures, 0..255."""
         inputs = torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2)  # channels-last in memory
         return [output.cpu().numpy() for output in network((inputs - 127.5) / 128)]
 
@@ -162,7 +162,7 @@ class _Areas:
         return boxes[(start < end).all(1)]
 
     def crops(self, boxes: np.ndarray, side: int) -> np.ndarray:
-        """What boxes (N, 4) show, each of them some of the picture: (N, side, side, 3) float32."""
+        """Return what boxes (N, 4) show, each of them some of the picture: (N, side, side, 3) float32."""
         return self.means(np.concatenate(self._inside(boxes), 1), (side, side))
 
     def _inside(self, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,7 @@ def appearance(rgb: np.ndarray, face: DetectedFace) -> Appearance:
 
 
 def _cut(rgb: np.ndarray, box: Box, margin: float, angle: float) -> np.ndarray:
-    """A square of the picture around a box, turned by ``angle`` degrees and made small: (32, 32, 3) uint8."""
+    """Return a square of the picture around a box, turned by ``angle`` degrees and made small: (32, 32, 3) uint8."""
     side = margin * max(box.width, box.height)
     center = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
     matrix: FloatArray = cv2.getRotationMatrix2D(center, angle, _SIDE / side).astype(np.float64)
@@ -175,6 +175,7 @@ def link(tracks: Sequence[Track], *, check: Callable[[], None] = lambda: None) -
     """Link tracks that look alike, the most alike first; tracks that share a frame are different people.
 
     Args:
+        tracks: all tracks of a video.
         check: called now and then; what it raises ends the work.
     """
     pairs = sorted(_alike(tracks, check), reverse=True)

@@ -48,7 +48,7 @@ class Upright:
     inverse: np.ndarray
 
     def in_picture(self, box: Box) -> Box:
-        """The smallest upright box of the picture around a box of these pixels."""
+        """Return the smallest upright box of the picture around a box of these pixels."""
         if not self.turned_deg:
             return box
         return _bounds(box, self.inverse)
@@ -64,6 +64,7 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
 
     Args:
         rgb: (H, W, 3) uint8.
+        detector: finds upright faces.
 
     Returns:
         Faces from the largest to the smallest; boxes and landmarks in pixels of ``rgb``. The landmarks of a face that
@@ -82,8 +83,11 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
 
 
 def roll(face: DetectedFace) -> float:
-    """Clockwise tilt of a face, -180..180: of the line from its left to its right eye. In a profile, the line from the
-    middle of the eyes to that of the mouth decides."""
+    """Return the clockwise tilt of a face, degrees, -180..180.
+
+    It is that of the line from the left to the right eye. In a profile, the line from the middle of the eyes to the
+    middle of the mouth decides.
+    """
     left, right, _, *mouth = face.landmarks
     across = right - left
     if np.hypot(*across) < _SHORTEST_EYE_LINE * face.size_px:
@@ -93,11 +97,14 @@ def roll(face: DetectedFace) -> float:
 
 
 def upright(rgb: np.ndarray, face: DetectedFace, *, reach: float = _AROUND) -> Upright:
-    """Turn a face upright: by quarters, which changes no pixel, and where it is then tilted by more than 12 degrees, by
-    its eye line (bicubic; what lies beyond the picture is its reflection).
+    """Turn a face upright.
+
+    It is turned by quarters, which changes no pixel, and where it is then tilted by more than 12 degrees, by its eye
+    line (bicubic; what lies beyond the picture is its reflection).
 
     Args:
         rgb: (H, W, 3) uint8, the picture in which the face was found.
+        face: with its landmarks, pixels of ``rgb``.
         reach: longer sides of the box that are kept around it.
     """
     tilt = roll(face)
@@ -132,7 +139,7 @@ def _quarters(tilt: float) -> int:
 
 
 def _signed(degrees: float) -> float:
-    """The same angle in -180..180, excluding -180."""
+    """Return the same angle in -180..180, excluding -180."""
     return -((-degrees + 180.0) % 360.0 - 180.0)
 
 
@@ -140,6 +147,7 @@ def _unturned(quarters: int, width: int, height: int, corner: tuple[int, int]) -
     """(2, 3) from points of a part of a picture that ``np.rot90`` turned by quarters to points of the picture.
 
     Args:
+        quarters: counterclockwise quarter turns of ``np.rot90``.
         width: of the part before it was turned, pixels.
         height: likewise.
         corner: of the part in the picture.
@@ -173,6 +181,9 @@ def _turned(
     """Faces of a part of a picture that is turned by quarters.
 
     Args:
+        rgb: (H, W, 3) uint8, the part.
+        detector: finds upright faces.
+        turns: numbers of quarter turns to try.
         least: confidence that counts.
         corner: of the part in the picture.
     """
@@ -200,7 +211,7 @@ def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> li
 
 
 def _straightened(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> DetectedFace | None:
-    """The face as it is found when it is turned upright by its eye line; None where it is not found for sure then."""
+    """Return the face as found again when turned upright by its eye line; None where that finding is not certain."""
     stood = upright(rgb, face, reach=0.6)
     if abs(stood.turned_deg % 90.0) < 1e-9:
         return face
@@ -219,7 +230,7 @@ def _straightened(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> De
 
 
 def _distinct(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
-    """The surest of several findings of one face."""
+    """Return the surest of several findings of one face."""
     kept: list[DetectedFace] = []
     for face in sorted(faces, key=lambda face: -face.confidence):
         if not any(_overlap(face.box, one.box) > _SAME for one in kept):
@@ -228,7 +239,7 @@ def _distinct(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
 
 
 def _surroundings(box: Box, share: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """A box with so many of its longer sides around it, in whole pixels inside the picture."""
+    """Return a box with so many of its longer sides around it, in whole pixels inside the picture."""
     reach = share * max(box.width, box.height)
     x0, y0 = max(0, round(box.x0 - reach)), max(0, round(box.y0 - reach))
     return x0, y0, min(shape[1], round(box.x1 + reach)), min(shape[0], round(box.y1 + reach))

@@ -96,7 +96,7 @@ class Encoding:
 
 
 def from_cicp(primaries: int, transfer: int) -> Encoding | None:
-    """The encoding that code points of H.273 state; None where it is sRGB, or shown as such.
+    """Return the encoding that code points of H.273 state; None where it is sRGB, or shown as such.
 
     Raises:
         ValueError: they are reserved.
@@ -120,10 +120,11 @@ def from_cicp(primaries: int, transfer: int) -> Encoding | None:
 
 
 def from_png(exponent: float, chromaticities: Chromaticities) -> Encoding | None:
-    """The encoding that a PNG's gAMA and cHRM state; None where it is sRGB, as the PNG specification writes it there.
+    """Return the encoding that a PNG's gAMA and cHRM state; None where that is sRGB.
 
     Args:
         exponent: of gAMA: stored values are linear light to this power.
+        chromaticities: x and y of white, red, green and blue (CIE 1931), from cHRM.
 
     Raises:
         ValueError: the chromaticities are no color space.
@@ -138,8 +139,10 @@ def from_png(exponent: float, chromaticities: Chromaticities) -> Encoding | None
 
 
 def gamma_table(exponent: float) -> tuple[np.ndarray, str]:
-    """What browsers do to a PNG that states gAMA without cHRM: (256,) uint8, from stored to shown values for a screen
-    of gamma 2.2, and that in words."""
+    """Return how browsers show a PNG that states gAMA without cHRM, and a description of it.
+
+    The table is (256,) uint8, from stored to shown values, for a screen of gamma 2.2.
+    """
     return (255.0 * (np.arange(256) / 255.0) ** (1 / (2.2 * exponent))).round().astype(np.uint8), _gamma_words(exponent)
 
 

@@ -73,7 +73,7 @@ def _piece(content: bytes, place: int, metadata: bytes) -> tuple[str | None, int
 
 
 def _boxes_end(content: bytes, place: int) -> int:
-    """The end of boxes that follow each other (ISO/IEC 14496-12)."""
+    """Return the end of boxes that follow each other (ISO/IEC 14496-12)."""
     while place + 8 <= len(content):
         size = int.from_bytes(content[place : place + 4])
         if size == 1 and place + 16 <= len(content):
@@ -85,7 +85,7 @@ def _boxes_end(content: bytes, place: int) -> int:
 
 
 def _picture_end(content: bytes, found: str) -> int | None:
-    """The place behind the picture; None where it is not known."""
+    """Return the place behind the picture; None where it is not known."""
     ends: dict[str, Callable[[bytes], int | None]] = {
         "JPEG": lambda data: jpeg_extent(data)[0],
         "PNG": _png_end,

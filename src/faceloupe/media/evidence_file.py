@@ -99,7 +99,7 @@ def _linked(now: tuple[int, ...], then: tuple[int, ...]) -> bool:
 
 
 def printable_name(name: str) -> str:
-    """A file name that can stand in a report: control and direction marks replaced, undecodable bytes as U+FFFD."""
+    """Return a file name for a report: control and direction marks and undecodable bytes are replaced by U+FFFD."""
     text = name.encode("utf-8", "replace").decode("utf-8")
     return "".join("\ufffd" if unicodedata.category(character) in _UNSHOWN else character for character in text)
 
@@ -108,6 +108,7 @@ def open_evidence(path: Path, *, max_bytes: int, step: Step | None = None) -> Ev
     """Read a file once: hash it, and keep the bytes of a still within the limit. The file is only ever read.
 
     Args:
+        path: of a regular file.
         max_bytes: of a still; videos are read where they lie, and may be of any length.
         step: called with the share that is hashed, 0..1; what it raises ends the work.
 

@@ -132,8 +132,10 @@ def unreadable(found: str | None) -> str | None:
 
 
 def _sniff_iso(head: bytes) -> str:
-    """Tell apart the formats that share the ISO base media container, by their brands; what is left is taken for MP4,
-    as brands are made up freely."""
+    """Return the format of a file in the ISO base media container, by its brands.
+
+    Unknown brands are taken for MP4, as anyone can make up a brand.
+    """
     length = min(int.from_bytes(head[:4], "big"), len(head), 4096)
     major, brands = head[8:12], {head[start : start + 4] for start in range(16, length - 3, 4)}
     for brand in (major, *sorted(brands)):
@@ -205,7 +207,7 @@ def _sniff_raw_stream(head: bytes) -> str | None:
 
 
 def _sniff_packets(head: bytes) -> str | None:
-    """A transport stream shows its mark at equal distances, wherever it was cut; of three sizes of packets."""
+    """Return whether the marks of a transport stream stand at equal distances, for any of its three packet sizes."""
     for size in _TS_SIZES:
         window = head[: size * (_TS_RUN + 1)]
         for offset in range(min(size, len(window))):
@@ -305,7 +307,7 @@ def jpeg_extent(content: bytes, start: int = 0) -> tuple[int | None, tuple[int, 
 
 
 def _behind_scan(content: bytes, place: int) -> int:
-    """The next marker behind the data of a scan."""
+    """Return the next marker behind the data of a scan."""
     while (place := content.find(b"\xff", place)) >= 0:
         following = content[place + 1 : place + 2]
         if following and following[0] and not 0xD0 <= following[0] <= 0xD7 and following[0] != 0xFF:

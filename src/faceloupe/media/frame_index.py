@@ -73,7 +73,7 @@ class Scan:
 def packets_of(
     container: InputContainer, video: VideoStream, check: Callable[[], None]
 ) -> "Iterator[av.Packet[VideoStream] | av.Packet[Stream]]":
-    """The packets of a stream as far as the container can be read, then an empty one that flushes the decoder."""
+    """Yield the packets of a stream as far as the container can be read, then an empty one that flushes the decoder."""
     try:
         for packet in container.demux(video):
             check()
@@ -122,7 +122,7 @@ def _time_base(video: VideoStream) -> Fraction:
 
 
 def index_by_number(stamps: list[int | None], order: "array[int]", video: VideoStream, *, timeless: bool) -> FrameIndex:
-    """An index for frames told by their number: times from the decoder, the order of storing, or the frame rate.
+    """Return an index for frames told by their number: times from the decoder, the order of storing, or the frame rate.
 
     Args:
         stamps: timestamps of the decoded frames, in order of display.

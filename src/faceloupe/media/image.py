@@ -135,7 +135,9 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
     over mid gray, palettes resolved. What was done stands in ``notes`` and ``shown``.
 
     Args:
+        content: of the whole file.
         found: the format that its first bytes show.
+        max_pixels: largest width times height.
 
     Raises:
         EvidenceError: over the limit, several pictures in one file, or damaged.
@@ -220,7 +222,7 @@ def shown_frame(image: Image.Image, content: bytes, found: str) -> tuple[np.ndar
 def _treated(
     base: Image.Image, stored: Image.Image, content: bytes, main: boxes.MainPicture | None
 ) -> tuple[profiles.Treated, str]:
-    """The picture in sRGB, and why it is not what the file states; empty where it is."""
+    """Return the picture in sRGB, and why it is not what the file states; empty where it is."""
     if stored.mode == "LAB":  # these are colors as seen, whatever a profile says
         return profiles.Treated(base), ""
     try:
@@ -230,7 +232,7 @@ def _treated(
 
 
 def _main_picture(content: bytes, found: str) -> boxes.MainPicture | None:
-    """What the boxes of an AVIF or HEIC file say; None for other formats."""
+    """Return what the boxes of an AVIF or HEIC file say; None for other formats."""
     if found not in ("AVIF", "HEIC"):
         return None
     try:
@@ -243,7 +245,7 @@ def _main_picture(content: bytes, found: str) -> boxes.MainPicture | None:
 
 
 def _turn_of(main: boxes.MainPicture | None) -> str | None:
-    """What libheif did to show a picture upright."""
+    """Return what libheif did to show a picture upright."""
     if main is None:
         return None
     mirrored = None if main.mirror is None else _TURNS[(4, 2)[main.mirror]][1]
@@ -252,7 +254,7 @@ def _turn_of(main: boxes.MainPicture | None) -> str | None:
 
 
 def _jpeg_damage(content: bytes, pixels: np.ndarray) -> str:
-    """What libjpeg says of the damage inside of a picture; empty where there is none.
+    """Return the damage inside of a picture that libjpeg reports; empty where there is none.
 
     Raises:
         EvidenceError: the picture is cut short.
@@ -266,7 +268,7 @@ def _jpeg_damage(content: bytes, pixels: np.ndarray) -> str:
 
 
 def _take_xmp(image: Image.Image) -> int | None:
-    """What XMP says about the orientation, None where nothing; and hide it from Pillow, which would apply it."""
+    """Return the orientation that XMP states, or None; and hide it from Pillow, which would apply it."""
     found = None
     for key in ("XML:com.adobe.xmp", "xmp"):
         text = image.info.pop(key, None)
@@ -284,8 +286,10 @@ def _refuse_large(image: Image.Image, max_pixels: int) -> None:
 
 
 def _full_pages(image: Image.Image) -> tuple[int, bool]:
-    """Number of pictures in the file, reduced-size previews of a TIFF aside, and whether it holds nothing but these; a
-    TIFF is left at its first full one."""
+    """Return the number of full pictures in the file, and whether a TIFF holds only reduced-size previews.
+
+    A TIFF is left at its first full picture.
+    """
     frames = getattr(image, "n_frames", 1)
     if not isinstance(image, TiffImageFile):
         return frames, False
@@ -299,7 +303,7 @@ def _full_pages(image: Image.Image) -> tuple[int, bool]:
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """What EXIF says about the orientation, 1 where nothing; None where its metadata is broken.
+    """Return the orientation that EXIF states, 1 where it states none; None where its metadata is broken.
 
     Not by Pillow's ``getexif``, which takes XMP's word where EXIF has none, while viewers do not.
     """

@@ -23,7 +23,7 @@ _RUN = 16  # equal bytes in a row: 128 bits of a picture that all say the same
 
 
 def ended(content: bytes) -> bytes:
-    """The same data with the end marker that it lacks."""
+    """Return the data with the end marker that it lacks."""
     return content + _END
 
 
@@ -39,6 +39,7 @@ def is_cut(content: bytes, pixels: np.ndarray) -> bool:
     block by then; where it is not, they are taken for picture.
 
     Args:
+        content: of the whole file.
         pixels: as they were decoded.
     """
     end = content.rfind(_END)
@@ -52,7 +53,7 @@ def is_cut(content: bytes, pixels: np.ndarray) -> bool:
 
 
 def warning(content: bytes) -> str | None:
-    """What libjpeg says of the data: empty where all is well; None where it cannot read this kind.
+    """Return the warning of libjpeg about the data: empty where there is none; None where it cannot read this kind.
 
     Only OpenCV's copy of libjpeg says anything, and says it on the stream of errors, which is read here.
     """

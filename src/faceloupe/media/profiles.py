@@ -70,7 +70,7 @@ def treat(image: Image.Image, info: PillowInfo, content: bytes, main: boxes.Main
 
 
 def _chunks(content: bytes) -> dict[bytes, bytes]:
-    """The chunks of a PNG in front of its pixels, the first of each kind."""
+    """Return the chunks of a PNG in front of its pixels, the first of each kind."""
     found: dict[bytes, bytes] = {}
     place = _PNG_HEAD
     while place + 8 <= len(content):
@@ -192,7 +192,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 def _tags(profile: bytes) -> set[bytes]:
-    """The tags of an ICC profile (ICC.1:2022, 7.3)."""
+    """Return the tags of an ICC profile (ICC.1:2022, 7.3)."""
     (count,) = struct.unpack_from(">I", profile, 128)
     return {profile[132 + 12 * number :][:4] for number in range(min(count, len(profile) // 12))}
 

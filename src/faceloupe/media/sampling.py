@@ -95,7 +95,7 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _spread(video: Video | IsolatedVideo, count: int, from_s: float, end_s: float) -> list[int]:
-    """Indices of the frames on screen halfway through equal parts of a stretch; all where there are no more."""
+    """Return the indices of the frames on screen halfway through equal parts of a segment, or all its frames."""
     first, last = video.index_at(from_s), video.index_at(end_s)
     if float(video.time(last)) >= end_s > from_s:
         last = max(first, last - 1)  # it begins where the stretch ends
@@ -114,8 +114,10 @@ class Sampler:
     """
 
     def __init__(self, video: Video | IsolatedVideo, *, frames: int, from_s: float, to_s: float) -> None:
-        """
+        """Choose the frames of a video.
+
         Args:
+            video: an open video.
             frames: to look at; 0 leaves it to the duration.
             from_s: start of the stretch that is looked at, seconds.
             to_s: its end; 0 is the end of the video.
@@ -140,7 +142,7 @@ class Sampler:
         self.cuts: list[Cut] = []
 
     def _with_shots(self) -> list[int]:
-        """The planned frames, and more in each shot that has too few of them, by a quick look through key frames."""
+        """Return the planned frames, and more in each shot that has too few, found by a quick pass over key frames."""
         finder, starts = CutFinder(), [self.planned[0]]
         for key in self._video.walk((self.planned[0], self.planned[-1]), every=False, keys_only=True):
             if finder.is_cut(key.luma) and key.index > starts[-1]:

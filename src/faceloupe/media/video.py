@@ -336,7 +336,7 @@ class Video:
     def _first_frame(
         self, container: InputContainer, video: VideoStream, *, go_on: bool
     ) -> tuple[av.VideoFrame, list[int | None]]:
-        """The first frame that can be relied on, and the timestamps of all decoded until then, or to the end."""
+        """Return the first frame that can be relied on, and the timestamps of all decoded until then, or to the end."""
         first, stamps = None, []
         for frame, sound in self._frames(container, video):
             stamps.append(frame.pts)
@@ -353,7 +353,8 @@ class Video:
         return first, stamps
 
     def _refuse_encrypted(self) -> None:
-        """
+        """Refuse a video whose container states encryption.
+
         Raises:
             EvidenceError: the container says that its video is encrypted.
         """
@@ -381,7 +382,7 @@ class Video:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        """The container at its start, and its video stream, ready to be decoded."""
+        """Open the container at its start, and its video stream for decoding."""
         self._file.seek(0)
         with av.open(
             self._file,
@@ -519,7 +520,7 @@ def _encoding(frame: av.VideoFrame) -> tuple[Encoding | None, str]:
 
 
 def _description(stream: BinaryIO) -> bytes:
-    """The box ``moov`` of an MP4 or QuickTime file; empty where there is none."""
+    """Return the box ``moov`` of an MP4 or QuickTime file; empty where there is none."""
     place = 0
     while True:
         stream.seek(place)
@@ -561,8 +562,9 @@ def _luma(frame: av.VideoFrame) -> np.ndarray:
 
 @contextmanager
 def guarded(found: str) -> Iterator[None]:
-    """Turn what a decoder raises into one error: on a hostile file that is anything, and each means that it cannot be
-    read.
+    """Turn what a decoder raises into one error.
+
+    On a hostile file that can be anything, and each means that the file cannot be read.
 
     Args:
         found: the format of the file.

@@ -248,7 +248,7 @@ def shown(value: Any, depth: int = 3) -> str:
 
 
 def _plain(value: Any) -> Argument:
-    """A value as JSON can hold it: numbers and words as they are, all else as ``shown``."""
+    """Return a value as JSON can hold it: numbers and words as they are, all else as ``shown``."""
     if isinstance(value, str):
         return cut(value)
     if value is None or (isinstance(value, int) and value.bit_length() < 64):

@@ -80,8 +80,10 @@ def read(path: Path, size: int) -> Contents | None:
 
 
 def _is_tar(head: bytes) -> bool:
-    """Whether ``tarfile``, which torch asks before it looks for a pickle, takes the bytes for a member's header; old
-    headers have a checksum and no other mark, so a pickle or a safetensors file can also be one."""
+    """Return whether ``tarfile``, which torch asks before it looks for a pickle, takes the bytes for a header.
+
+    Old headers have a checksum and no other mark, so a pickle or a safetensors file can also be one.
+    """
     try:
         tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
     except tarfile.HeaderError:
@@ -153,7 +155,7 @@ def _check_directory(stream: BinaryIO, size: int) -> None:
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, in small letters, as PyTorch finds them.
+    """Return the entries by name, in small letters, as PyTorch finds them.
 
     Raises:
         Broken: programs could take one for another, or one is packed as PyTorch never does.
@@ -194,6 +196,7 @@ def _read_pickles(content: bytes, size: int, *, certain: bool) -> Contents | Non
 
     Args:
         content: the first ``MAX_PICKLE_BYTES`` of the file of ``size`` bytes.
+        size: of the whole file, bytes.
         certain: whether the first bytes are those of a pickle; without them (protocols 0 and 1) it has to make sense.
     """
     contents = Contents("pickle")

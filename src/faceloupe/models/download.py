@@ -107,7 +107,7 @@ def _receive(answer: requests.Response, part: Path, size: int, retry_policy: Ret
 
 
 def _next(answer: requests.Response, most: int) -> bytes:
-    """The bytes that have come; waits for the first of them alone, so that a drip is seen."""
+    """Return the bytes that have arrived; wait for the first one only, so that a slow download is noticed."""
     try:
         content: bytes = answer.raw.read1(most, decode_content=False)
         return content

@@ -37,7 +37,7 @@ ROWS = (
 
 
 def native_precision() -> torch.dtype:
-    """The number format to multiply in: bfloat16 where this processor has instructions for it, else float32.
+    """Return the number format to multiply in: bfloat16 where this processor has instructions for it, else float32.
 
     Both give the same outcome; a score differs in its third digit, and bfloat16 takes half the time.
     """
@@ -75,7 +75,8 @@ class Encoder(nn.Module):
     """The image tower. Thread-safe: of what it holds, only its short memory changes, under a lock."""
 
     def __init__(self, tensors: dict[str, torch.Tensor], precision: torch.dtype | None = None) -> None:
-        """
+        """Load the encoder.
+
         Args:
             tensors: of the weights file.
             precision: of the multiplications; that of ``native_precision`` by default.
@@ -129,7 +130,7 @@ class Encoder(nn.Module):
             ) from problem
 
     def remembered(self, crop: bytes, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The features of a crop, computed unless they are among the last few: heads often look at the same one.
+        """Return the features of a crop, from the cache of the last few: heads often ask for the same crop.
 
         Args:
             crop: its pixels.
@@ -180,6 +181,8 @@ class Encoder(nn.Module):
 
         Args:
             tokens: (N, 197, 768) float32, as they come to block ``first``.
+            first: index of the first block, from 0.
+            last: index of the last block, which is included.
 
         Returns:
             The tokens behind block ``last``, and name of a row -> (N, 768) float32.

@@ -23,7 +23,8 @@ class Head(nn.Module):
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor], sources: tuple[str, ...] = ()) -> None:
-        """
+        """Load a head.
+
         Args:
             tensors: ``rows`` (R,) int64, which rows of the features are read; ``mean`` and ``scale`` (R * 768,);
                 ``linear`` (R * 768,); ``bias`` (1,); ``hidden`` (H, R * 768), ``hidden_bias`` (H,) and ``output``

@@ -27,7 +27,7 @@ _BLOCK = 1024 * 1024
 
 
 def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEntry]]:
-    """The parts of a model that have weights, with where each is published.
+    """Return the parts of a model that have weights, with where each is published.
 
     Raises:
         WeightsError: the registry does not hold one, or holds it with another hash than its record.
@@ -145,7 +145,7 @@ def take_file(source: Path, folder: Path) -> ModelRecord:
 
 
 def _partial(place: Path, entry: ReleaseEntry) -> Path:
-    """What has come so far; named by the content it is going to have, so that another version is never gone on with."""
+    """Return the partial file, named by the expected hash so that a download of another version is never continued."""
     return place.with_name(f"{place.name}.{entry.sha256[:8]}.part")
 
 

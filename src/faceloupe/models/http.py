@@ -47,6 +47,7 @@ class Session(requests.Session):
     """Follows no redirect, and reads the body of none, as requests does even where it is told not to follow them."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no target: redirects are followed by hand, so that each address is checked."""
         return None
 
 
@@ -59,7 +60,7 @@ def loopback(host: str) -> bool:
 
 
 def ask(session: requests.Session, address: str, part: Path, size: int, retry_policy: RetryPolicy) -> requests.Response:
-    """The answer whose body is the rest of the file, or the whole of it."""
+    """Return the answer whose body is the rest of the file, or the whole of it."""
     have = part.stat().st_size if part.exists() else 0
     if have > size:
         part.unlink()
@@ -101,6 +102,7 @@ def ask(session: requests.Session, address: str, part: Path, size: int, retry_po
 
 
 def parts_of_address(url: str) -> SplitResult:
+    """Split an address into its parts."""
     try:
         return urlsplit(url)
     except ValueError as problem:
@@ -113,6 +115,7 @@ def _joined(url: str, target: str) -> str:
 
 
 def host_of(url: str) -> str:
+    """Return the host of an address, for a message."""
     return printable_name(urlsplit(url).hostname or url)
 
 
@@ -128,7 +131,7 @@ def _refuse_plain(url: str, asked: str) -> None:
 
 
 def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: int) -> requests.Response:
-    """An answer that carries the file; its body is yet to be read.
+    """Return an answer that carries the file; its body is yet to be read.
 
     Raises:
         TransientError, WeightsError: it does not.

@@ -258,7 +258,7 @@ class _Machine:
         self.findings.calls[name] = count + 1, examples if count >= _EXAMPLES else [*examples, arguments]
 
     def _result(self, name: str, arguments: Any) -> Any:  # noqa: PLR0911  a case for each callee
-        """What a call returns, where that is a tensor or a dictionary; for all else, the ``Call``."""
+        """Return what a call returns, where that is a tensor or a dictionary; for all else, the ``Call``."""
         if name in _TENSORS:
             shape, source = (arguments[index] for index in _TENSORS[name])
             if isinstance(source, Tensor):
@@ -305,6 +305,6 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 
 
 def _key(value: Any) -> Any:
-    """A key as it is where hashing and comparing it takes no time, else wrapped so that it equals no other."""
+    """Return a key as it is where hashing and comparing it takes no time, else wrapped so that it equals no other."""
     plain = value is None or isinstance(value, float) or (isinstance(value, int) and value.bit_length() < 64)
     return value if plain or (isinstance(value, str | bytes) and len(value) <= _LONGEST_NAME) else Call("", value)

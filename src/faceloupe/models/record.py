@@ -111,7 +111,8 @@ class ComponentRecord:
     origin: str
 
     def __post_init__(self) -> None:
-        """
+        """Check the ranges of the fields.
+
         Raises:
             ValueError: a field is out of range.
         """
@@ -121,7 +122,7 @@ class ComponentRecord:
             raise ValueError("a field of the component record is out of range")
 
     def to_json(self) -> str:
-        """The record as it is written to its file."""
+        """Return the record as it is written to its file."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -146,7 +147,8 @@ class Fusion:
     frames: int = 8
 
     def __post_init__(self) -> None:
-        """
+        """Check the ranges of the fields.
+
         Raises:
             ValueError: a number is out of range.
         """
@@ -199,7 +201,8 @@ class ModelRecord:
     most_context: float = 0.0
 
     def __post_init__(self) -> None:
-        """
+        """Check the ranges of the fields.
+
         Raises:
             ValueError: a field is out of range.
         """
@@ -246,11 +249,12 @@ class ModelRecord:
             raise ValueError("a field of the model record is out of range")
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the record as JSON values, as its file holds it."""
         values = asdict(self)
         return {name: value for name, value in values.items() if value or name not in _LATER}
 
     def to_json(self) -> str:
-        """The record as it is written to its file."""
+        """Return the record as it is written to its file."""
         return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
 
     @cached_property
@@ -308,7 +312,7 @@ def ensemble_hash(members: Sequence[ModelRecord]) -> str:
 
 
 def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
-    """The records that an ensemble averages or a fusion weighs, verified against its hash; none for a single network.
+    """Return the members of an ensemble or a fusion, verified against its hash; none for a single network.
 
     Raises:
         WeightsError: a member is missing, is itself an ensemble, or is not the one that was measured.
@@ -325,7 +329,7 @@ def members_of(record: ModelRecord, folder: Path) -> tuple[ModelRecord, ...]:
 
 
 def component_of(record: ModelRecord, folder: Path) -> ComponentRecord | None:
-    """The record of the shared encoder that a head stands on; None for a model that has none.
+    """Return the record of the shared encoder that a head stands on; None for a model that has none.
 
     Raises:
         WeightsError: it is missing or damaged, or is not the one that the head was trained on.
@@ -391,7 +395,7 @@ def read_registry(folder: Path) -> dict[str, ModelRecord]:
 
 
 def find_record(folder: Path, model_id: str = DEFAULT_MODEL) -> ModelRecord:
-    """The record of one model.
+    """Return the record of one model.
 
     Raises:
         WeightsError: there is none of that id.

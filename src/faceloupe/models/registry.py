@@ -46,13 +46,13 @@ class ReleaseEntry:
 
     @classmethod
     def of(cls, record: Part, folder: Path, card: str) -> "ReleaseEntry":
-        """The entry of a record whose weights lie in ``folder``."""
+        """Return the entry of a record whose weights lie in ``folder``."""
         size = (folder / record.weights_file).stat().st_size
         url = _RELEASES + record.weights_file
         return cls(record.id, record.weights_file, size, record.weights_sha256, url, record.license, card)
 
     def address(self) -> str:
-        """The full address of the file.
+        """Return the full address of the file.
 
         Raises:
             UsageError: ``FACELOUPE_RELEASES`` is not set, or names no release.
@@ -61,7 +61,7 @@ class ReleaseEntry:
 
 
 def read_entries(folder: Path) -> dict[str, ReleaseEntry]:
-    """The entries of ``registry.json``, by model id.
+    """Return the entries of ``registry.json``, by model id.
 
     Raises:
         WeightsError: it is missing or damaged.
@@ -105,7 +105,7 @@ def weights_path(record: Part, folder: Path) -> Path:
 
 
 def components_of(record: Part, folder: Path) -> tuple[Part, ...]:
-    """The records with weights, each once: those of its members, else the record itself, and the encoder of a head.
+    """Return the records with weights, each once: of the members or the model itself, and of the encoder of a head.
 
     Raises:
         WeightsError: the members or the encoder are not those that were measured.

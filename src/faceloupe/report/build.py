@@ -105,7 +105,7 @@ def tool() -> Tool:
 
 
 def model(record: ModelRecord, components: Sequence[ModelRecord | ComponentRecord]) -> ModelInfo:
-    """The model block of a report.
+    """Return the model block of a report.
 
     Args:
         record: of the model.

@@ -21,7 +21,7 @@ from faceloupe.types import Box, FaceObservation, Pooled, TrackFinding
 
 
 def rounded_box(box: Box) -> BoxCorners:
-    """A box as it stands in reports: a tenth of a pixel is finer than any box is known."""
+    """Return a box as it stands in reports: a tenth of a pixel is finer than any box is known."""
     x0, y0, x1, y1 = (round(value, 1) for value in box.corners)
     return x0, y0, x1, y1
 
@@ -96,7 +96,7 @@ def frames_of(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> tuple[Fra
 
 
 def people_of(video: VideoAnalysis) -> tuple[PersonInfo, ...]:
-    """The people that tracks were linked to, with what their tracks say together where that was asked."""
+    """Return the people that tracks were linked to, with what their tracks say together where that was asked."""
     findings = {finding.id: finding for finding in video.persons}
     people: list[PersonInfo] = []
     for person in video.people:
@@ -115,7 +115,7 @@ def people_of(video: VideoAnalysis) -> tuple[PersonInfo, ...]:
 
 
 def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> list[str]:
-    """What the report of a video does not say."""
+    """Return what the report of a video does not say."""
     where, unseen = "", "the time between them"
     if video.segment:
         where, unseen = (

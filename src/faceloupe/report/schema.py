@@ -326,7 +326,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     faces: tuple[FaceInFrame, ...]
 
     def face(self, track_id: int) -> FaceInFrame | None:
-        """The face of a track in this frame; None where it was not found."""
+        """Return the face of a track in this frame; None where it was not found."""
         return next((face for face in self.faces if face.id == track_id), None)
 
 
@@ -514,7 +514,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
         return report
 
     def to_json(self) -> str:
-        """The text of the report: indented, without a line break at its end; that which was read, where it was read.
+        """Return the indented text of the report, without a final line break; a report that was read keeps its text.
 
         Raises:
             ValueError: a number in it is not finite.
@@ -525,7 +525,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
         return json_text(self.to_builtins())
 
     def to_builtins(self) -> dict[str, Any]:
-        """The values of the known fields, as they stand in the text."""
+        """Return the values of the known fields, as they stand in the text."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         if self.video is None:
             for name in _OF_VIDEOS:
@@ -599,7 +599,7 @@ _OF_VIDEOS = ("video", "frames", "cuts", "people", "unread_frames")
 
 
 def json_text(values: object) -> str:
-    """The text of JSON values: indented, never NaN.
+    """Return the text of JSON values: indented, never NaN.
 
     Raises:
         ValueError: a number in it is not finite.
@@ -616,7 +616,7 @@ def decisive_id(faces: tuple[Face, ...], score: float | None, outcome: Outcome) 
 
 
 def _added(report: Report) -> dict[str, Any]:
-    """The fields that reports of version 0.4.0 do not state, from those that they do."""
+    """Return the fields that reports of version 0.4.0 do not state, from those that they do."""
     segment, settings = None, report.settings
     if report.frames:
         last_s = report.frames[-1].time_s

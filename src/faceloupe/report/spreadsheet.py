@@ -9,7 +9,7 @@ _RUN = ("=", "+", "-", "@", "\t", "\r")
 
 
 def neutral(cell: object) -> object:
-    """A cell as it may stand in a CSV: text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """Return a cell for a CSV file: an apostrophe is put before text that a spreadsheet would run as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_RUN) else cell
 
 

@@ -8,7 +8,7 @@ Cell = str | int | float | None
 
 
 def track_columns(report: Report) -> dict[str, list[Cell]]:
-    """The tracks as a table: name of a column -> its cells."""
+    """Return the tracks as a table: name of a column -> its cells."""
     columns: dict[str, list[Cell]] = {}
     for track in report.tracks:
         whole = track.whole

@@ -56,7 +56,7 @@ def analyzed_span(report: Report) -> tuple[float, float]:
 
 
 def series(report: Report, track_id: int) -> tuple[Point, ...]:
-    """A point for every frame that was analyzed, from the first to the last in which the track was found."""
+    """Return a point for every frame that was analyzed, from the first to the last in which the track was found."""
     faces = [frame.face(track_id) for frame in report.frames]
     found = [place for place, face in enumerate(faces) if face is not None]
     if not found:
@@ -68,7 +68,7 @@ def series(report: Report, track_id: int) -> tuple[Point, ...]:
 
 
 def lines(points: tuple[Point, ...]) -> Iterator[tuple[Point, ...]]:
-    """The scored points that follow one another: no line leads over a frame without a score."""
+    """Yield the scored points that follow one another: no line leads over a frame without a score."""
     line: list[Point] = []
     for point in points:
         if point.score is not None:
@@ -81,7 +81,7 @@ def lines(points: tuple[Point, ...]) -> Iterator[tuple[Point, ...]]:
 
 
 def gaps(report: Report, track_ids: Collection[int]) -> tuple[Gap, ...]:
-    """The times without a score for the tracks of one person, in order; neighbors of one kind are one gap.
+    """Return the times without a score for the tracks of one person, in order; neighbors of one kind are one gap.
 
     A frame stands for the time half way to those before and after it, decoded or not.
     """

@@ -50,7 +50,7 @@ def publish_file(fill: Callable[[Path], object], path: Path) -> None:
 
 
 def pictures_of(analysis: Analysis) -> dict[str, bytes]:
-    """The pictures of an analysis as PNGs, by file name; none where no face was found."""
+    """Return the pictures of an analysis as PNGs, by file name; none where no face was found."""
     maximum, decisive = analysis.record.explanation_max, analysis.decisive
     pictures: dict[str, np.ndarray] = {}
     if analysis.canvas is not None and analysis.faces:
@@ -71,7 +71,8 @@ def pictures_of(analysis: Analysis) -> dict[str, bytes]:
 
 
 def refuse_taken(names: Iterable[str], folder: Path) -> None:
-    """
+    """Refuse a folder in which files would be overwritten.
+
     Raises:
         UsageError: the folder holds a file of one of these names.
     """
@@ -85,6 +86,7 @@ def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
 
     Args:
         contents: name -> bytes, written in this order.
+        folder: made if it does not exist.
 
     Raises:
         UsageError: the folder cannot be written, or holds a file of one of these names already.

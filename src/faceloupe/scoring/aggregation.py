@@ -44,7 +44,7 @@ def weight(size_px: float, sharpness: float, confidence: float, *, typical_sharp
 def series(
     observations: Sequence[FaceObservation], calibrator: Calibrator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times in seconds, calibrated natural log-odds, and weights of the scored frames of one face: (N,) each."""
+    """Return times (seconds), calibrated natural log-odds and weights of the scored frames of one face: (N,) each."""
     typical = float(np.median([observation.quality.sharpness for observation in observations]))
     times = np.array([observation.time_s for observation in observations])
     log_odds = calibrator.log_odds(np.array([observation.raw_logit for observation in observations]))
@@ -61,8 +61,10 @@ def series(
 
 
 class _Shared:
-    """Sums of w_i w_j exp(-|t_i - t_j| / memory) over all pairs of frames of a window, which is the variance of its
-    weighted sum: in memory and time that grow with the number of frames, not with its square, as exponentials multiply.
+    """Sums of w_i w_j exp(-|t_i - t_j| / memory) over all pairs of frames of a window.
+
+    Such a sum is the variance of the window's weighted sum. Memory and time grow with the number of frames, not with
+    its square, as exponentials multiply.
     """
 
     def __init__(self, times: np.ndarray, weights: np.ndarray) -> None:
@@ -87,7 +89,7 @@ class _Shared:
 
 
 def effective_size(times: np.ndarray, weights: np.ndarray) -> float:
-    """Number of independent looks whose mean varies as much (Kish 1965, with serial correlation).
+    """Return the number of independent looks whose mean varies as much (Kish 1965, with serial correlation).
 
     The correlation of two frames is taken to fall as exp(-|dt| / memory):
     n = (sum w)^2 / sum_ij w_i w_j exp(-|t_i - t_j| / memory).
@@ -100,7 +102,7 @@ def effective_size(times: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _spread(times: np.ndarray, log_odds: np.ndarray) -> float:
-    """Standard deviation within a scene, natural units.
+    """Return the standard deviation within a scene, natural units.
 
     From successive differences, so that a real change half-way does not count as noise; what neighbors share is put
     back. Drawn to the typical one, as few frames cannot tell.
@@ -124,7 +126,7 @@ def _center(log_odds: np.ndarray, weights: np.ndarray, spread: float) -> float:
 
 
 def pool(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled:
-    """What all scored frames of a track say.
+    """Return what all scored frames of a track say.
 
     Args:
         times: (N,) seconds, rising, N >= 1.
@@ -143,7 +145,7 @@ def _pooled(center: float, reach: float, size: float, times: np.ndarray) -> Pool
 
 
 def lower_end(pooled: Pooled, comparisons: int) -> float:
-    """The lower end of a score's interval, widened to hold for so many intervals together (Bonferroni).
+    """Return the lower end of a score's interval, widened to hold for so many intervals together (Bonferroni).
 
     Args:
         pooled: with its interval for itself.
@@ -157,14 +159,16 @@ def lower_end(pooled: Pooled, comparisons: int) -> float:
 
 
 def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled | None:
-    """The stretch of a track that speaks loudest for manipulation: the one whose interval starts highest.
+    """Return the stretch of a track that speaks loudest for manipulation: the one whose interval starts highest.
 
     A short manipulated stretch drowns in the mean over a long pristine one. Windows of four frames, six, nine and so on
     up to half of the track are looked at, wherever they start; as among many windows one stands out by chance, the
     intervals are widened to hold for all of them together (Bonferroni).
 
     Args:
-        times, log_odds, weights: as for ``pool``.
+        times: (N,) seconds, rising.
+        log_odds: (N,) calibrated natural log-odds.
+        weights: (N,) weights of the frames, > 0.
 
     Returns:
         None where the track is too short to have stretches.

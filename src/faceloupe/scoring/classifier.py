@@ -19,7 +19,7 @@ from faceloupe.types import Familiarity, PropositionFinding
 
 
 def _single(record: ModelRecord, folder: Path, device: str) -> Scorer:
-    """The scorer of a record that has weights of its own."""
+    """Return the scorer of a record that has weights of its own."""
     if record.architecture == HEAD:
         return HeadScorer(
             *load_expert(record, folder), record.input, (record.least_context, record.most_context or math.inf)
@@ -89,7 +89,7 @@ class FaceScorer:
         return self.scorer
 
     def frame_logits(self, faces: Sequence[FaceViews]) -> FloatArray:
-        """What is asked of every frame of a video: (N,) float64 raw logits, of a fusion those of its quick member."""
+        """Return the raw logits of N frames of a video, of a fusion those of its quick member: (N,) float64."""
         if self.record.fusion is None:
             return self.logits(faces)
         (quick,) = self._joint.readings_of_part(faces, slow=False)
@@ -99,6 +99,7 @@ class FaceScorer:
         """Have N telling frames of one face looked at by a fusion's slow members.
 
         Args:
+            faces: the views of the N frames.
             check: called between the frames; it may raise to stop the work.
         """
         joint = self._joint
@@ -113,7 +114,7 @@ class FaceScorer:
         return Consulted(np.array(rows), tuple(member.id for member in slow_members), nearest)
 
     def frame_logit(self, quick: float, slow: FloatArray) -> float:
-        """A fusion's logit of one frame: from its quick member's raw logit and the (M',) log-odds of the slow ones."""
+        """Return a fusion's logit of a frame, from the raw logit of its quick member and (M',) slow log-odds."""
         joint = self._joint
         is_slow = joint.slow_members
         (member,) = (member for member in joint.members if not member.scorer.slow)
@@ -122,7 +123,7 @@ class FaceScorer:
         return float(joint.join(log_odds[None])[0])
 
     def propositions(self, log_odds: Mapping[str, float]) -> tuple[PropositionFinding, ...]:
-        """What members with a proposition say of it, by their calibrated natural log-odds.
+        """Return what members with a proposition say of it, by their calibrated natural log-odds.
 
         Where two speak for the same one (a wide and a tight look), the one that says more counts.
         """

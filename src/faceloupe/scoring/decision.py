@@ -33,7 +33,7 @@ class ScoreBounds(Protocol):
 
 
 def of_frame(score: float | None, thresholds: ScoreBounds) -> Outcome:
-    """What the score of a single frame alone would be called; a frame that was not scored is not applicable."""
+    """Return what the score of a single frame alone would be called; a frame that was not scored is not applicable."""
     return Outcome.NOT_APPLICABLE if score is None else of_score(score, thresholds)[0]
 
 
@@ -58,7 +58,8 @@ def of_face(
     """Outcome and reason of one scored face; there is no verdict on one that is unlike all that are known.
 
     Args:
-        score, thresholds: see ``of_score``.
+        score: calibrated P(manipulated), 0..1.
+        thresholds: of the model record.
         familiarity: where the face lies among the known ones; None where the model cannot tell.
         scope_limit: of the model record.
     """
@@ -70,7 +71,7 @@ _KINDS = {"generated": "fully generated", "changed": "changed in part (swapped, 
 
 
 def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> str:
-    """What kind of manipulation a verdict ``manipulated`` points to, as the end of its reason; else empty."""
+    """Return what kind of manipulation a verdict ``manipulated`` points to, as the end of its reason; else empty."""
     if outcome is not Outcome.MANIPULATED or len(propositions) != len(_KINDS):
         return ""
     first, second = sorted(propositions, key=lambda one: -one.log10_lr)
@@ -96,9 +97,10 @@ Finding = TypeVar("Finding", FaceFinding, TrackFinding, PersonFinding)
 
 
 def withheld(face: Finding, *, unshown: str, damage: str = "") -> Finding:
-    """The finding on a face or person in a picture or video that not every verdict can rest on.
+    """Return the finding on a face or person in a picture or video that not every verdict can rest on.
 
     Args:
+        face: the finding as the score alone gives it.
         unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.
         damage: what the picture's data lacks: a sign of manipulation may lie under it. Empty where nothing.
     """
@@ -260,7 +262,7 @@ def _shots(tracks: Sequence[TrackFinding]) -> str:
 
 
 def in_company(track: TrackFinding, person: PersonFinding, thresholds: ScoreBounds, *, scored: int) -> TrackFinding:
-    """The finding on a track in the light of the other shots of its person.
+    """Return the finding on a track in the light of the other shots of its person.
 
     A track that is too short for a verdict of its own takes that of its person where it agrees with it. A verdict
     ``manipulated`` that most of many other shots contradict must be sure: its interval, which counts all scored tracks

@@ -11,7 +11,7 @@ from faceloupe.types import Box
 
 
 def explained_layer(network: nn.Module) -> nn.Module:
-    """The layer that is explained: the output of the last block.
+    """Return the layer that is explained: the output of the last block.
 
     The last convolution behind it only widens the channels, and saturates for faces the network is sure of; on faces
     whose changed part is known, maps of the block point at it better (docs/experiments.md).
@@ -76,6 +76,8 @@ def lay(heatmap: np.ndarray, square: Box, frame: Box) -> np.ndarray:
 
     Args:
         heatmap: (S, S) float32.
+        square: that the map covers, pixels of the picture.
+        frame: that contains the square, in the same pixels.
 
     Returns:
         (S, S) float32 in the frame.

@@ -41,6 +41,7 @@ class JointScorer:
         """Join scorers into one.
 
         Args:
+            members: the scorers with their calibrators.
             fusion: how they are weighed; None for their mean.
         """
         self.members = tuple(members)
@@ -53,9 +54,10 @@ class JointScorer:
         return FaceViews(widest.squares, widest.crops, widest.context, views)
 
     def readings_of_part(self, faces: Sequence[FaceViews], *, slow: bool) -> list[list[Reading]]:
-        """Readings of N faces by some of the members alone: M' lists of N, in the order of the members.
+        """Return the readings of N faces by the quick or the slow members: M' lists of N, in the order of the members.
 
         Args:
+            faces: the views of N faces.
             slow: by the slow members; else by the others. See ``Scorer``.
         """
         return [
@@ -82,7 +84,7 @@ class JointScorer:
         return [self.joined(readings) for readings in zip(*by_member, strict=True)]
 
     def joined(self, readings: Sequence[Reading]) -> Reading:
-        """What the members' readings of one face come to."""
+        """Return what the members' readings of one face come to."""
         log_odds = [member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)]
         known = next((reading.familiarity for reading in readings if reading.familiarity), None)
         names = [member.id for member in self.members]
@@ -136,6 +138,8 @@ def join(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member |
 
     Args:
         log_odds: (N, M).
+        fusion: the weights of the members; None for their mean.
+        members: in the order of the columns of ``log_odds``.
 
     Returns:
         (N,) float64.

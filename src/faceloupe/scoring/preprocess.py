@@ -13,7 +13,7 @@ from faceloupe.types import Box
 
 
 def crop_square(box: Box, width: int, height: int, margin: float) -> Box:
-    """The square of the picture that the network will see.
+    """Return the square of the picture that the network will see.
 
     It is centered on the box, ``margin`` times its longer side, then moved inside the picture and, where the picture is
     smaller, shrunk to fit. It is never padded: a padded border would tell the network how tight the source was framed.

@@ -51,19 +51,20 @@ class Scorer(Protocol):
     """
 
     @property
-    def slow(self) -> bool: ...
+    def slow(self) -> bool:
+        """See the class."""
 
     def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
         """Cut a face out of an (H, W, 3) uint8 RGB picture as this scorer wants to see it."""
 
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
-        """What the model says of N faces."""
+        """Return what the model says of N faces."""
 
     def logits(self, faces: Sequence[FaceViews]) -> FloatArray:
         """Raw logits of N faces: (N,) float64."""
 
     def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
-        """What the model says of one face, and its (S, S) heatmap in the frame of its widest view."""
+        """Return what the model says of one face, and its (S, S) heatmap in the frame of its widest view."""
 
 
 class _SingleScorer(ABC):
@@ -133,6 +134,9 @@ class HeadScorer(_SingleScorer):
         """Join a head to its encoder.
 
         Args:
+            encoder: the shared encoder.
+            head: reads the features of the encoder.
+            contract: of the crops that the encoder is given.
             context: the head speaks of faces whose ``FaceViews.context`` is at least the first, and less than the
                 second number.
         """

@@ -45,7 +45,7 @@ def verbal_step(log10_lr: float) -> VerbalStep:
 
 
 def verbal_equivalent(log10_lr: float) -> str:
-    """The words for a likelihood ratio and the side that it speaks for.
+    """Return the words for a likelihood ratio and the side that it speaks for.
 
     Args:
         log10_lr: log10 of the likelihood ratio, > 0 for manipulation.

@@ -13,7 +13,7 @@ NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS
 
 @contextmanager
 def _temporary(path: Path, mode: int) -> Iterator[Path]:
-    """An empty file of its own beside ``path``, which goes at the end if it is still there."""
+    """Make an empty temporary file beside ``path``, and remove it at the end if it is still there."""
     temporary = path.with_name(f".faceloupe-{secrets.token_hex(8)}")
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     try:

@@ -59,7 +59,7 @@ class _Quiet(RotatingFileHandler):
 
 
 def log_handler(name: str) -> logging.Handler:
-    """A handler that keeps ``log/NAME.log`` in the data folder."""
+    """Return a handler that keeps ``log/NAME.log`` in the data folder."""
     path = data_folder() / "log" / f"{name}.log"
     handler = _Quiet(path, maxBytes=_BYTES, backupCount=_KEPT, delay=True, encoding="utf-8")
     handler.setFormatter(_Wordless("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))

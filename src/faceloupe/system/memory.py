@@ -1,5 +1,7 @@
-"""How a process that lives long keeps its memory: of tensors of ever new sizes, glibc would hold more pieces with every
-file, and oneDNN a kernel for each size. Other systems know none of this, and do as they do.
+"""Limits on the memory that a long-lived process keeps.
+
+With tensors of ever new sizes, glibc would hold more pieces with every file, and oneDNN a kernel for each size. Other
+systems do not have these settings and are left as they are.
 """
 
 import ctypes
@@ -14,7 +16,7 @@ ENVIRONMENT = _KERNELS | {"MALLOC_ARENA_MAX": str(_ARENAS), "MALLOC_MMAP_THRESHO
 
 
 def hold() -> None:
-    """The same for this process; to be called before it has threads or networks."""
+    """Apply the limit to this process; to be called before it has threads or networks."""
     os.environ.update(_KERNELS)
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)

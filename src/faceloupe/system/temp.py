@@ -11,7 +11,7 @@ from faceloupe.system.files import process_runs
 
 
 def prefix(purpose: str) -> str:
-    """What the name of a temporary folder of this process begins with.
+    """Return what the name of a temporary folder of this process begins with.
 
     Args:
         purpose: one word, for whoever finds it.
@@ -20,7 +20,7 @@ def prefix(purpose: str) -> str:
 
 
 def folder(purpose: str) -> Path:
-    """A new temporary folder, which goes when this process ends."""
+    """Return a new temporary folder, which goes when this process ends."""
     path = Path(tempfile.mkdtemp(prefix=prefix(purpose)))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path

@@ -128,7 +128,8 @@ _Weighted = tuple[np.ndarray, np.ndarray]  # scores of the faces of a class, and
 
 def _lowest_bar(right: _Weighted, wrong: _Weighted, max_error: float) -> float:
     """Lowest score from which upward at most ``max_error`` of the weight is of the wrong class; above all scores where
-    there is none."""
+    there is none.
+    """
     bars = np.unique(np.r_[right[0], wrong[0]])
     of_right, of_wrong = _share_from(*right, bars), _share_from(*wrong, bars)
     kept = of_wrong <= max_error * (of_right + of_wrong)

@@ -78,7 +78,8 @@ class Item:
     @property
     def original(self) -> str | None:
         """Path of the pristine picture this one was made from, where its name says so: ``X__orig_ORIGINAL`` in
-        dfdc_faces, ``TARGET_DONOR_FRAME`` made from ``TARGET_FRAME`` in ffpp_faces."""
+        dfdc_faces, ``TARGET_DONOR_FRAME`` made from ``TARGET_FRAME`` in ffpp_faces.
+        """
         path = Path(self.path)
         match = _ORIGINALS[self.source].fullmatch(path.stem) if self.label and self.source in _ORIGINALS else None
         return str(path.parents[1] / "real" / ("_".join(match.groups()) + path.suffix)) if match else None

@@ -71,7 +71,8 @@ class _Field:
 
     def kind_of(self, name: str) -> str:
         """The calibrator that a model's folds are fitted with; a peer gets one too, or its rows would only show that it
-        was calibrated elsewhere."""
+        was calibrated elsewhere.
+        """
         return self.records[name].calibrator.kind if name in self.records else "platt"
 
 

@@ -127,7 +127,8 @@ def gather(
 
 
 def _check(stills: Iterable[Still]) -> None:
-    """
+    """Refuse material without both classes.
+
     Raises:
         DatasetError: a split that is fitted on lacks a class.
     """

@@ -17,12 +17,14 @@ _CHANGED = 0.1  # of the mask: less is not seen as changed
 
 @dataclass(frozen=True, slots=True)
 class Localization:
-    """Attributes:
-    faces: blended faces behind the numbers.
-    blank: faces whose map was 0 everywhere, not counted among them.
-    mass: mean share of a map's mass inside the mask, 0..1.
-    area: mean share of the mask in the frame, 0..1: what a map without knowledge reaches.
-    gain: mean, over the faces, of mass divided by area; 1 is chance.
+    """How well heatmaps point at what was changed.
+
+    Attributes:
+        faces: blended faces behind the numbers.
+        blank: faces whose map was 0 everywhere, not counted among them.
+        mass: mean share of a map's mass inside the mask, 0..1.
+        area: mean share of the mask in the frame, 0..1: what a map without knowledge reaches.
+        gain: mean, over the faces, of mass divided by area; 1 is chance.
     """
 
     faces: int

@@ -46,7 +46,8 @@ class MesoNet(nn.Module):
     """
 
     def __init__(self, stages: list[tuple[nn.Module, int]]) -> None:
-        """
+        """Build the network.
+
         Args:
             stages: the convolutions of each stage and the number of channels they give.
         """

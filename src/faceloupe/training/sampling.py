@@ -25,7 +25,8 @@ class PairDataset(Dataset[tuple[np.ndarray, np.ndarray]]):
     """
 
     def __init__(self, settings: TrainingSettings, root: Path, items: list[Item]) -> None:
-        """
+        """Decode the pictures of the training split.
+
         Raises:
             DatasetError: a source that the settings draw from is missing.
         """

@@ -86,7 +86,8 @@ class Snapshots:
     """Reads blobs; a context manager, as it keeps processes. Not thread-safe."""
 
     def __init__(self, folder: Path | None) -> None:
-        """
+        """Use a folder of snapshots.
+
         Args:
             folder: see the module; None, or one that is not there, holds no snapshot.
         """

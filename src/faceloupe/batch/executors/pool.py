@@ -50,7 +50,8 @@ class WorkerPool(Generic[W]):
     """
 
     def __init__(self, make: Callable[[], W], count: int, *, attempts: int) -> None:
-        """
+        """Start the workers.
+
         Args:
             make: makes a worker, which becomes ready later.
             count: of the workers.
@@ -69,19 +70,20 @@ class WorkerPool(Generic[W]):
         self.hand_out()
 
     def ready(self, worker: W) -> None:
-        """A worker can begin."""
+        """Note that a worker can begin."""
         worker.ready, self._failed_starts = True, 0
 
     def answered(self, worker: W, index: int) -> None:
-        """A worker is done with a task."""
+        """Note that a worker is done with a task."""
         worker.tasks = deque(task for task in worker.tasks if task.index != index)
         worker.alone = False
         self._deaths.pop(index, None)
 
     def lost(self, worker: W, how: str) -> tuple[int, Result] | None:
-        """A worker died; the index and result of the task that is given up for it, if one is.
+        """Replace a dead worker; return the index and result of the task that is given up for it, if there is one.
 
         Args:
+            worker: the dead worker.
             how: it died, for people.
 
         Raises:

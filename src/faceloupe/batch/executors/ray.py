@@ -34,7 +34,8 @@ _CONNECT_S = 5.0
 
 
 def _installed() -> ModuleType:
-    """
+    """Import ray, with its reports of usage switched off.
+
     Raises:
         UsageError: ray is not installed.
     """
@@ -129,8 +130,10 @@ class RayEngine:
     def __init__(
         self, worker_config: WorkerConfig, *, address: str | None = None, workers: int | None = None, work: str = WORK
     ) -> None:
-        """
+        """Connect to a cluster, or start Ray on this machine.
+
         Args:
+            worker_config: what each worker needs to start.
             address: of the cluster, ``host:port`` or ``auto``; Ray is started on this machine alone where None.
             workers: as many as the cluster has cores, or GPUs where the device is one, if None.
             work: what the workers do, ``module:class``, see ``examiner.Work``.
@@ -222,7 +225,7 @@ class RayEngine:
 
 
 def _files_of(worker_config: WorkerConfig) -> dict[str, bytes]:
-    """The record of the model and its weights, by file name."""
+    """Return the record of the model and its weights, by file name."""
     record = find_record(worker_config.weights, worker_config.settings.model_id)
     members = members_of(record, worker_config.weights)
     names = [f"{one.id}.json" for one in (record, *members)]

@@ -135,7 +135,7 @@ class _Ready:
                 raise
 
     def decoded(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
-        """What came of it; see ``media.sandbox.image.Decode``."""
+        """Return the decoded picture; see ``media.sandbox.image.Decode``."""
         if self.picture is None:
             raise self._problem or EvidenceError("A video was asked for as a still.")
         return self.picture

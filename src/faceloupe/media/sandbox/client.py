@@ -144,7 +144,8 @@ class Worker:
         check: Callable[[], None] = lambda: None,
         more: Sequence[int] = (),
     ) -> None:
-        """
+        """Start a decoder and send it its request.
+
         Args:
             request: see ``child.run``.
             evidence: descriptor of the file; it stays the caller's.
@@ -194,7 +195,7 @@ class Worker:
                 self.receive(_MOST_LEFT)
 
     def receive(self, most_raw: int = 0) -> protocol.Message:
-        """The next message, waited for as long as is left.
+        """Return the next message; wait as long as the time allowed.
 
         Raises:
             EvidenceError: none came, or the decoder says what is wrong with the file.
@@ -246,7 +247,7 @@ class Worker:
         return EvidenceError(words)
 
     def _ended(self) -> EvidenceError:
-        """The error to raise for a decoder that ended of itself."""
+        """Return the error to raise for a decoder that ended of itself."""
         status = None
         with contextlib.suppress(OSError, ValueError):
             self._child_control.settimeout(_END_S)

@@ -62,8 +62,10 @@ class Bounds:
 
 
 def prepare() -> Bounds:
-    """Give up, once for this process and all that it forks, what neither forking nor decoding needs: the network,
-    privileges, new and large files; and make ready what each decoder gives up for itself."""
+    """Give up, for this process and all that it forks, what neither forking nor decoding needs.
+
+    That is the network, privileges, and new or large files. What each decoder gives up for itself is made ready.
+    """
     leave_network()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -78,8 +80,10 @@ def prepare() -> Bounds:
 
 
 def confine(bounds: Bounds) -> None:
-    """Give up the rest in a decoder, for good: the disk, but for reading Python's own libraries, TCP, and signals to
-    others (Landlock)."""
+    """Give up the rest in a decoder, for good (Landlock).
+
+    That is the disk (except for reading Python's own libraries), TCP, and signals to other processes.
+    """
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if bounds.rules is not None:
         _libc.syscall(_LANDLOCK_RESTRICT, bounds.rules, 0)

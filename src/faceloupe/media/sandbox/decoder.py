@@ -156,7 +156,7 @@ class _Walk:
         self._tell(end)
 
     def _delivered_size(self, decoded_frame: DecodedFrame) -> tuple[int, int]:
-        """That of the frame; or as much smaller as a slot has less room."""
+        """Return the size of the frame, or a smaller one of the same shape that a slot has room for."""
         width, height = decoded_frame.size
         share = self._slots[0].size / (3 * width * height)
         if share >= 1.0:

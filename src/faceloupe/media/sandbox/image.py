@@ -18,13 +18,15 @@ from faceloupe.types import Picture
 class Decode(Protocol):
     """See ``decode``."""
 
-    def __call__(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture: ...
+    def __call__(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
+        """Decode an image."""
 
 
 def decode(evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None] = lambda: None) -> Picture:
     """Decode a still from the bytes that were hashed; see ``media.image.decode``.
 
     Args:
+        evidence_file: an image.
         settings: with the limits.
         check: called while the decoder is waited for; what it raises ends the work.
 

@@ -43,7 +43,7 @@ class Message:
     descriptors: list[int] = field(default_factory=list)
 
     def number(self, name: str, *, most: int, least: int = 0) -> int:
-        """A whole number from ``least`` to ``most``.
+        """Return a whole number from ``least`` to ``most``.
 
         Raises:
             ProtocolError: there is none.
@@ -62,7 +62,7 @@ class Message:
         return [_number(value, 0, most) for value in values]
 
     def seconds(self, name: str, *, most: float) -> float:
-        """A number from ``-most`` to ``most``.
+        """Return a number from ``-most`` to ``most``.
 
         Raises:
             ProtocolError: there is none.
@@ -73,7 +73,7 @@ class Message:
         return float(value)
 
     def text(self, name: str) -> str:
-        """A text of decent length.
+        """Return a printable text within the length limit.
 
         Raises:
             ProtocolError: there is none.
@@ -92,7 +92,7 @@ class Message:
         return tuple(_text(value) for value in values)
 
     def embedded(self) -> tuple[EmbeddedContent, ...]:
-        """What else a file holds besides its picture.
+        """Return what else a file holds besides its picture.
 
         Raises:
             ProtocolError: it is not stated.
@@ -106,7 +106,7 @@ class Message:
         )
 
     def shown(self) -> Shown:
-        """What was done to show the file as a viewer would.
+        """Return what was done to show the file as a viewer would.
 
         Raises:
             ProtocolError: it is not told.
@@ -147,6 +147,7 @@ def receive(channel: socket.socket, *, most_raw: int = 0) -> Message | None:
     """Receive a message, waiting for however long; None where the other side has gone.
 
     Args:
+        channel: a stream socket to the other side.
         most_raw: raw bytes that are taken.
 
     Raises:
@@ -177,7 +178,7 @@ class Reader:
         return not self._buffer
 
     def receive(self, seconds: float, *, most_raw: int) -> Message | None:
-        """The next message; None where the other side has gone.
+        """Return the next message; None where the other side has gone.
 
         Args:
             seconds: to wait for it.
@@ -246,7 +247,7 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
 
 
 def memory(size: int) -> int:
-    """A new piece of memory that processes can share, of zeros; its descriptor, which belongs to the caller.
+    """Return a new piece of memory that processes can share, of zeros; its descriptor, which belongs to the caller.
 
     It has no name anywhere, and goes with the last process that holds it. Where the system can, its size is sealed:
     whoever maps it need not fear that the other side cuts it.
@@ -263,7 +264,7 @@ def memory(size: int) -> int:
 
 
 def filled(content: bytes) -> int:
-    """The same, holding bytes."""
+    """Return shared memory that holds these bytes; its descriptor belongs to the caller."""
     descriptor = memory(len(content))
     view = memoryview(content)
     done = 0

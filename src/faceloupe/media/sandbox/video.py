@@ -205,7 +205,7 @@ class IsolatedVideo:
             self._under_way = False
 
     def _described(self, size: int) -> tuple[VideoFacts, FrameIndex]:
-        """What the decoder says of the video, held against what can be."""
+        """Return what the decoder states about the video, checked against what is possible."""
         message = self._worker.receive(min(8 * (size + 1024), _MOST_INDEX))
         ticks = _integers(message.raw)
         if not len(ticks) or not np.all(ticks[1:] > ticks[:-1]) or int(ticks[-1]) - int(ticks[0]) > _MOST_TICKS:
@@ -224,7 +224,7 @@ def _integers(raw: bytes) -> np.ndarray:
 
 
 def _descriptor(evidence_file: EvidenceFile, stream: BinaryIO) -> int:
-    """A descriptor of the file, as a new one: a decoder is never told a path."""
+    """Return a new descriptor of the file: a decoder never gets a path."""
     return os.dup(stream.fileno()) if evidence_file.content is None else protocol.filled(evidence_file.content)
 
 

@@ -143,14 +143,14 @@ def write_annotated(
 
 
 def _examined(video: IsolatedVideo, report: Report) -> range:
-    """Indices of the frames of the segment that was analyzed."""
+    """Return the indices of the frames of the segment that was analyzed."""
     if report.segment is None:
         return range(video.count)
     return range(video.index_at(report.segment.start_s), video.index_at(report.segment.end_s) + 1)
 
 
 def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) -> tuple[VideoStream, Fraction]:
-    """The stream that is written, and a unit in which the time of every frame is a whole number."""
+    """Return the stream that is written, and a unit in which the time of every frame is a whole number."""
     name = next(name for name in _ENCODERS if name in av.codecs_available)
     rate = (video.facts.frame_rate or Fraction(25)).limit_denominator(10_000)
     stream = container.add_stream(name, rate=rate, options=_ENCODERS[name])
@@ -178,7 +178,7 @@ class _Painter:
         self._strip = self._empty_strip(report)
 
     def paint(self, rgb: np.ndarray, index: int, time_s: float) -> np.ndarray:
-        """The annotated copy of a frame.
+        """Return the annotated copy of a frame.
 
         Args:
             rgb: (H, W, 3) uint8.
@@ -229,7 +229,7 @@ class _Painter:
         return 8 + (time_s - begin) / max(end - begin, 1e-9) * (self.size[0] - 16)
 
     def _empty_strip(self, report: Report) -> Image.Image:
-        """The strip without its playhead: thresholds and the scores of the track that decided."""
+        """Return the strip without its playhead: thresholds and the scores of the track that decided."""
         strip = Image.new("RGB", (self.size[0], _STRIP), _PAPER)
         pen = ImageDraw.Draw(strip)
         height = _STRIP - _STRIP_WORDS - 8

@@ -16,7 +16,7 @@ _INK = "#808080"  # read on white and on black
 
 
 def chosen_observations(track: TrackFinding, most: int = _MOST) -> list[FaceObservation]:
-    """Looks of a track, spread evenly over it, the first and the last among them."""
+    """Return observations that are spread evenly over a track, with the first and the last."""
     count = len(track.observations)
     places = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     return [track.observations[place] for place in places]
@@ -49,7 +49,7 @@ def filmstrip(track: TrackFinding, thresholds: ScoreBounds) -> np.ndarray:
 
 
 def described(track: TrackFinding) -> str:
-    """The strip in words."""
+    """Describe the strip in a sentence."""
     observations = chosen_observations(track)
     scores = ", ".join(
         "not scored" if observation.score is None else f"{observation.score:.2f}" for observation in observations

@@ -27,7 +27,7 @@ _WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
 
 
 def outcome_words(outcome: Outcome) -> str:
-    """The outcome as it is shown to people."""
+    """Return the outcome as it is shown to people."""
     return _WORDS.get(outcome, outcome.value)
 
 
@@ -36,6 +36,7 @@ def boxes(canvas: Canvas, faces: tuple[FaceFinding, ...], *, chosen: int | None 
 
     Args:
         canvas: of the picture that they were found in.
+        faces: the findings, whose boxes are in pixels of the picture.
         chosen: id of the face to draw with a thicker line.
 
     Returns:
@@ -91,14 +92,14 @@ def blend(rgb: np.ndarray, heatmap: np.ndarray, maximum: float, opacity: float) 
 
 
 def face_overlay(face: FaceFinding | TrackFinding, maximum: float, opacity: float) -> np.ndarray:
-    """The scored crop with its heatmap: (S, S, 3) uint8."""
+    """Return the scored crop with its heatmap: (S, S, 3) uint8."""
     if face.crop is None or face.heatmap is None:
         raise ValueError("the face has no heatmap")
     return blend(face.crop, face.heatmap, maximum, opacity)
 
 
 def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture enlarged to ``side`` pixels on its longer side, for the screen."""
+    """Return a picture enlarged to ``side`` pixels on its longer side, for the screen."""
     scale = side / max(picture.shape[:2])
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
@@ -126,7 +127,7 @@ def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: floa
 def _turned_back(
     heatmap: np.ndarray, bounds: Box, turned_deg: float, scale: float, shape: tuple[int, int]
 ) -> np.ndarray:
-    """The heatmap of a face that was turned upright, as it lies in the picture: of that shape, float32."""
+    """Return the heatmap of a face that was turned upright, as it lies in the picture: of that shape, float32."""
     angle = np.radians(-turned_deg)
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))
     cells = heatmap.shape[0]
@@ -138,8 +139,10 @@ def _turned_back(
 
 
 def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:
-    """The printed color scale: from 0 to ``maximum`` with its numbers, as a heatmap of that opacity shows them on mid
-    gray; (h, width, 3) uint8 on white."""
+    """Return the printed color scale from 0 to ``maximum`` with its numbers: (h, width, 3) uint8 on white.
+
+    The colors are those that a heatmap of that opacity has on mid gray.
+    """
     bar_height, margin = 14, 8
     font = ImageFont.load_default(12)
     image = Image.new("RGB", (width, bar_height + 46), "white")

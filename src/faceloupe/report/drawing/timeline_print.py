@@ -55,7 +55,7 @@ def _drawn(report: Report, people: Sequence[PersonInfo], texts: Texts) -> bytes:
 
 
 def _frame(axes: "Axes", report: Report, name: str) -> None:
-    """What all lanes share: scale, thresholds and cuts."""
+    """Draw what all lanes share: scale, thresholds and cuts."""
     axes.set(xlim=(0.0, length_s(report)), ylim=(-0.05, 1.05), yticks=(0.0, 0.5, 1.0))
     axes.tick_params(labelsize=7)
     axes.set_ylabel(name, fontsize=8)
@@ -76,7 +76,7 @@ def _hatch(axes: "Axes", begin: float, end: float, kind: GapKind) -> None:
 
 
 def _lane(axes: "Axes", report: Report, person: PersonInfo) -> None:
-    """The tracks of one person."""
+    """Draw the tracks of one person."""
     last_label = -1.0
     for track in (track for track in report.tracks if track.id in person.tracks):
         color, whole, segment = COLORS[track.outcome], track.whole, track.segment
