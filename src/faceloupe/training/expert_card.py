@@ -111,9 +111,10 @@ def _share(count: int, of: int) -> str:
 
 
 def _table(path: Path, *, by_errors: bool = False) -> str:
-    """A table by source as Markdown.
+    """Return a table by source as Markdown.
 
     Args:
+        path: of the CSV with the results.
         by_errors: whether the rows are ordered by class, then by the share of wrong calls; else as they stand.
     """
     try:

@@ -58,11 +58,11 @@ class Evidence:
     heads: np.ndarray
 
     def where(self, keep: np.ndarray) -> "Evidence":
-        """The judgements that a (M,) bool mask keeps."""
+        """Return the judgements that a (M,) bool mask keeps."""
         return Evidence(self.index[keep], self.unseen[keep], self.core[keep], self.heads[keep])
 
     def counted(self) -> "Evidence":
-        """The judgements that the error rates count."""
+        """Return the judgements that the error rates count."""
         return self.where(self.unseen)
 
 
@@ -77,6 +77,7 @@ def evidence(
 
     Args:
         looks: of train and val.
+        plans: of the heads.
         answers: one for each plan.
         core_families: families that the core was trained on.
         treatments: of the looks that are judged.
@@ -110,14 +111,14 @@ def described(looks: Looks, index: np.ndarray) -> str:
 
 
 def trained_on(looks: Looks, training: np.ndarray) -> str:
-    """What a head was trained on, in words."""
+    """Return what a head was trained on, in words."""
     sources = sorted({source.partition("/")[0] for source in looks.sources[training]})
     faces = len(set(looks.ids[training].tolist()))
     return f"{faces:,} faces of {len(sources)} collections in {int(training.sum()):,} views: {', '.join(sources)}"
 
 
 def limits(kind: str, changed_auc: float) -> tuple[str, ...]:
-    """What a record says it cannot do.
+    """Return what a record says it cannot do.
 
     Args:
         kind: of the head; empty for a fusion.
@@ -152,12 +153,21 @@ def head_record(
     peak: float,
     changed_auc: float,
 ) -> ModelRecord:
-    """The record of one head.
+    """Return the record of one head.
 
     Args:
+        plan: of the head.
         number: its column among the heads of the evidence.
+        looks: of train and val.
+        answer: the head's cross-fitted answers.
+        judged: the looks that are judged, with the logits of all heads.
+        version: of the record.
         weights_sha256: of its file.
+        component: record of the encoder.
+        contract: of the crops.
+        gates: quality gates of the record.
         peak: upper end of the heatmap's scale.
+        changed_auc: area under the ROC curve on faces changed in part, 0..1.
     """
     logits = judged.heads[:, number]
     mine = np.isfinite(logits) & np.isin(looks.kinds[judged.index], (PHOTO, plan.kind))
@@ -208,7 +218,7 @@ def fusion_records(
     scope_limit: float,
     changed_auc: float,
 ) -> tuple[ModelRecord, ...]:
-    """The records of the fusions, one for each effort; they differ in the frames of a video that they look at."""
+    """Return the records of the fusions, one for each effort; they differ in the number of video frames."""
     members = (core, *heads)
     log_odds = member_log_odds(core, heads, judged)
     index = judged.index

@@ -176,7 +176,7 @@ def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answer
 
 
 def scope_limit(plan: HeadPlan, seen: Looks, values: np.ndarray) -> float:
-    """The distance from known faces that few faces of a family left out exceed, see ``models.expert``."""
+    """Return the distance from known faces that few faces of a family left out exceed, see ``models.expert``."""
     clean = plan.speaks(seen) & (seen.treatments == CLEAN) & np.isin(seen.kinds, (PHOTO, plan.kind))
     folds, distances = cross_fitting.family_fold(seen.families), []
     for number in np.unique(folds[clean]):
@@ -189,7 +189,7 @@ def scope_limit(plan: HeadPlan, seen: Looks, values: np.ndarray) -> float:
 
 
 def scope_only(tensors: dict[str, torch.Tensor], names: tuple[str, ...]) -> Head:
-    """A head that says nothing but how far a face lies from known ones."""
+    """Return a head that says nothing but how far a face lies from known ones."""
     nothing = {
         "rows": torch.tensor([heads.SCOPE_ROW]),
         "mean": torch.zeros(WIDTH),

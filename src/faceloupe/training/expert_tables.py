@@ -40,7 +40,7 @@ class Verdicts:
         return cls(labels, sources, log_odds, scores >= thresholds.upper, scores <= thresholds.lower)
 
     def where(self, keep: np.ndarray) -> "Verdicts":
-        """The looks that a (N,) bool mask keeps."""
+        """Return the looks that a (N,) bool mask keeps."""
         return Verdicts(*(getattr(self, part.name)[keep] for part in fields(self)))
 
 
@@ -70,7 +70,7 @@ class SourceRow:
 
 
 def by_source(verdicts: Verdicts, view: str) -> list[SourceRow]:
-    """A row for each source and class, and one for all of each class."""
+    """Return a row for each source and class, and one for all of each class."""
     rows = []
     both = len(set(verdicts.labels.tolist())) == 2
     weights = balance(verdicts.labels, verdicts.sources) if both else np.ones(len(verdicts.labels))
@@ -115,7 +115,7 @@ def write(rows: Iterable[SourceRow], path: Path) -> None:
 
 
 def tiers(verdicts: Sequence[tuple[str, Verdicts]]) -> list[SourceRow]:
-    """The rows of all of a class under each degradation.
+    """Return the rows of all of a class under each degradation.
 
     Args:
         verdicts: treatment, and the answers to the same faces under it.

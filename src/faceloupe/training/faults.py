@@ -59,7 +59,7 @@ class Fault:
             raise DatasetError(f"{amount!r} is no amount for the fault {mode}.") from None
 
     def batch(self, faces: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What becomes of a batch: (N, 3, S, S) inputs and (N,) labels, 1 = manipulated."""
+        """Return what becomes of a batch: (N, 3, S, S) inputs and (N,) labels, 1 = manipulated."""
         if self.mode == "label_noise":
             return faces, torch.where(torch.rand(len(labels)).to(labels.device) < self.amount, 1.0 - labels, labels)
         if self.mode == "shuffle_labels":
@@ -71,7 +71,7 @@ class Fault:
         return faces, labels
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss of (N,) logits under this fault."""
+        """Return the loss of (N,) logits under this fault."""
         if self.mode == "wrong_loss":
             return nn.functional.mse_loss(torch.sigmoid(logits), targets)
         return nn.functional.binary_cross_entropy_with_logits(logits, targets)
@@ -81,7 +81,7 @@ class Fault:
         return self.mode == "skip_update" and step % int(self.amount) == int(self.amount) - 1
 
     def after(self, network: nn.Module) -> None:
-        """What befalls the network after an update."""
+        """Apply the fault to the network after an update."""
         if self.mode == "random_weight_reset" and float(torch.rand(())) < self.amount:
             layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
             layers[int(torch.randint(len(layers), ()))].reset_parameters()

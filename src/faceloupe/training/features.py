@@ -50,6 +50,7 @@ class View:
 
     @property
     def name(self) -> str:
+        """Crop and treatment, as the cache names the view."""
         return f"{self.crop}/{self.treatment}"
 
 
@@ -88,6 +89,7 @@ class FeatureStore:
         """Open a cache, or begin one; what a killed run left half is cut off.
 
         Args:
+            folder: of the cache.
             shape: (L, D) of one record.
             made_by: what the features depend on besides the picture: the SHA-256 of the encoder's file.
 
@@ -274,7 +276,7 @@ _Look = tuple[tuple[str, str, float, float], np.ndarray]  # what a crop is of, s
 def _ahead(
     reader: ThreadPoolExecutor, tasks: Iterable[tuple[Still, Region, Path, str, list[View]]]
 ) -> Iterator[list[_Look]]:
-    """The crops of each task in order, some of them cut ahead of their turn."""
+    """Yield the crops of each task in order, some of them cut ahead of their turn."""
     pending: deque[Future[list[_Look]]] = deque()
     for task in tasks:
         pending.append(reader.submit(_looks, *task))
@@ -285,7 +287,7 @@ def _ahead(
 
 
 def _looks(still: Still, region: Region, work: Path, treatment: str, lacking: list[View]) -> list[_Look]:
-    """The crops of one treatment, and what they are of."""
+    """Return the crops of one treatment, and what they are of."""
     if not lacking:
         return []
     face = views.Face(regions.pixels(work, region), region.face_box, region.picture_px)

@@ -59,6 +59,7 @@ def fit_fusion(log_odds: np.ndarray, partial: Sequence[bool], faces: Judged, *, 
     Args:
         log_odds: (N, M) calibrated natural log-odds of the members.
         partial: of M members, whether one speaks for a part of "manipulated" alone.
+        faces: the N faces with their labels, sources and units.
         frames: see ``Fusion``.
     """
     held = np.clip(log_odds, -LIMIT, LIMIT)
@@ -114,7 +115,7 @@ def error_rates(decided: Decisions, described: str) -> ErrorRates:
 
 
 def rows(decided: Decisions, sources: np.ndarray, few: int = 8) -> tuple[SourceResult, ...]:
-    """A row for each source with at least ``few`` faces, and one for all."""
+    """Return a row for each source with at least ``few`` faces, and one for all."""
     found = []
     for name in ("all", *np.unique(sources)):
         mask = np.ones(len(sources), bool) if name == "all" else sources == name
@@ -125,7 +126,7 @@ def rows(decided: Decisions, sources: np.ndarray, few: int = 8) -> tuple[SourceR
 
 
 def calibrated(logits: np.ndarray, faces: Judged, described: str) -> tuple[Calibrator, CalibrationQuality]:
-    """A calibrator of the kind that has the least Cllr on held-out folds of whole units, and how good it is."""
+    """Return a calibrator of the kind that has the least Cllr on held-out folds of whole units, and how good it is."""
     compared = {}
     folds = np.array([hash_fold(unit) for unit in faces.units])
     for kind in ("temperature", "platt"):
@@ -151,7 +152,7 @@ def hash_fold(unit: str) -> int:
 def make_record(
     logits: np.ndarray, faces: Judged, *, gates: QualityGates, described: str, **identity: Any
 ) -> ModelRecord:
-    """The record of a model whose logits of ``faces`` were made without them."""
+    """Return the record of a model whose logits of ``faces`` were made without them."""
     calibrator, quality = calibrated(logits, faces, described)
     log_odds = np.asarray(calibrator.log_odds(logits))
     thresholds = thresholds_for(probabilities(log_odds), faces)

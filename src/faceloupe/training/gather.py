@@ -68,7 +68,7 @@ def _look_at_some(folder: Path, snapshots: Path | None, entries: list[Entry]) ->
 
 
 def _without_snapshots(entries: Iterable[Entry], snapshots: Path | None) -> str:
-    """A sentence where not one snapshot is there; else empty."""
+    """Return a sentence where not one snapshot is there; else empty."""
     repositories = {entry.repository for entry in entries if entry.repository}
     if not repositories or any(Snapshots(snapshots).find(one) for one in repositories):
         return ""
@@ -155,7 +155,7 @@ def write_missing(gathered: Gathered, path: Path) -> None:
 
 
 def summary(gathered: Gathered) -> str:
-    """What there is by split and label, and in lines of text what there is not."""
+    """Return what there is by split and label, and in lines of text what there is not."""
     lines = list(gathered.notes)
     counts = Counter((still.entry.split, still.entry.label) for still in gathered.stills)
     for split in material.SPLITS:

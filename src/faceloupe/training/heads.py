@@ -75,7 +75,7 @@ class Faces:
             raise ValueError(f"{count} faces do not go with features of the shape {self.features.shape}")
 
     def where(self, keep: np.ndarray) -> "Faces":
-        """The faces that a (N,) bool mask or an index array keeps."""
+        """Return the faces that a (N,) bool mask or an index array keeps."""
         return Faces(self.features[keep], self.labels[keep], self.sources[keep], self.units[keep])
 
 
@@ -137,10 +137,11 @@ class Fitted:
     bias: torch.Tensor
 
     def __call__(self, inputs: torch.Tensor) -> np.ndarray:
+        """Return the (N,) float64 logits of (N, K) inputs."""
         return (inputs @ self.weights + self.bias).double().numpy()
 
     def tensors(self, projection: Projection) -> dict[str, torch.Tensor]:
-        """What ``models.expert.Head`` is made of: the same map, on the features themselves."""
+        """Return what ``models.expert.Head`` is made of: the same map, on the features themselves."""
         size = len(projection.mean)
         return {
             "rows": projection.rows,
@@ -161,6 +162,7 @@ def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings:
         inputs: (N, K) float32 of a projection.
         labels: (N,) int, 1 = manipulated.
         sources: (N,) str.
+        settings: of the fit.
 
     Raises:
         DatasetError: a class is missing.
@@ -212,7 +214,9 @@ def left_out(
 
     Args:
         inputs: (N, K) of a projection, of all faces.
+        faces: all faces.
         training: (N,) bool, the faces that may be trained on.
+        settings: of each fit.
 
     Yields:
         (N,) bool, the faces of the sources left out, and the head that never saw them.
@@ -225,11 +229,12 @@ def left_out(
 
 
 def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """What a head needs to tell how far a face lies from known ones, see ``models.expert.Head.familiarity``.
+    """Return what a head needs to tell how far a face lies from known ones, see ``models.expert.Head.familiarity``.
 
     Args:
         faces: that are known.
         count: of them that are kept, spread over the sources.
+        seed: of the choice of the known faces.
 
     Returns:
         Tensors, and names of the sources.

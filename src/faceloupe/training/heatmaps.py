@@ -63,6 +63,8 @@ def localize(scorer: Scorer, faces: list[BlendedFace], threshold: float = 0.0) -
     """Hold a scorer's heatmaps against the masks, in the frame of the widest view.
 
     Args:
+        scorer: gives the heatmaps.
+        faces: blended faces with their masks.
         threshold: logit above which a scorer is more for manipulated than against.
 
     Returns:

@@ -50,6 +50,7 @@ class Ingested:
 
     @property
     def items(self) -> list[Item]:
+        """The items of the pictures."""
         return [picture.item for picture in self.pictures]
 
 
@@ -57,16 +58,20 @@ class Sampled(Protocol):
     """What a choice by units needs to know of a picture."""
 
     @property
-    def split(self) -> str: ...
+    def split(self) -> str:
+        """Name of the split."""
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """Name of the collection."""
 
     @property
-    def label(self) -> int: ...
+    def label(self) -> int:
+        """1 = manipulated, 0 = authentic."""
 
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """What counts as one independent observation."""
 
 
 S = TypeVar("S", bound=Sampled)
@@ -169,7 +174,7 @@ def write_items(ingested: Ingested, path: Path) -> None:
 
 
 def summary(ingested: Ingested) -> str:
-    """A table of source by split and label, and the duplicates that were dropped."""
+    """Return a table of source by split and label, and the duplicates that were dropped."""
     counts = Counter((item.source, item.split, item.label) for item in ingested.items)
     columns = [(split, label) for split in SPLITS for label in _NAMES]
     rows = [["source", *(f"{split} {_NAMES[label]}" for split, label in columns)]]

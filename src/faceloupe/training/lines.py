@@ -55,6 +55,7 @@ class GrowingTable:
         self.rows += [dict(zip(self._columns, row, strict=True)) for row in texts]
 
     def close(self) -> None:
+        """Close the file."""
         self._stream.close()
 
     def _write(self, content: bytes, place: int) -> None:

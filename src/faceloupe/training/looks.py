@@ -53,7 +53,7 @@ class Looks:
         return len(self.ids)
 
     def where(self, keep: np.ndarray) -> "Looks":
-        """The looks that a (N,) bool mask or an index array keeps."""
+        """Return the looks that a (N,) bool mask or an index array keeps."""
         return Looks(*(getattr(self, part.name)[keep] for part in fields(self)))
 
 
@@ -139,7 +139,8 @@ def read(
         stills: the material that is wanted.
         work: folder that ``regions``, ``features`` and ``corelogits`` wrote to.
         model: id of the core.
-        changed, families: see ``gather``.
+        changed: sources whose manipulated faces were changed in part.
+        families: source -> its family, see ``gather``.
 
     Raises:
         DatasetError: a stage has not run.

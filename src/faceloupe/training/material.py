@@ -215,6 +215,7 @@ class Still:
 
     @property
     def id(self) -> str:
+        """That of the entry."""
         return self.entry.id
 
 
@@ -240,6 +241,7 @@ def read_manifest(path: Path, splits: tuple[str, ...] = data.SPLITS) -> list[Sti
     """Read what ``write_manifest`` wrote.
 
     Args:
+        path: of the manifest.
         splits: that are wanted; ``cross`` has to be asked for by name.
 
     Raises:

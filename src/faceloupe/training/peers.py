@@ -61,6 +61,7 @@ class MesoNet(nn.Module):
         )
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return the (N, 1) logits of (N, 3, S, S) pictures; > 0 speaks for manipulated."""
         # Keras keeps the channels last, and the first dense layer's weights are in that order.
         flat = self.features(pictures).permute(0, 2, 3, 1).flatten(1)
         logits: torch.Tensor = self.classifier(flat)

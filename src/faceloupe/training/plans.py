@@ -104,7 +104,7 @@ def parse_expert(values: Any) -> ExpertSettings:
 
 
 def _plan(name: str, values: Any, place: str) -> HeadPlan:
-    """A head: ``context`` and ``learns_from`` are pairs of bounds, an upper bound of 0 is none."""
+    """Read the plan of a head: ``context`` and ``learns_from`` are pairs of bounds, an upper bound of 0 is none."""
     values = dict(mapping(values, place))
     parts: dict[str, Any] = {"name": name}
     for key in ("context", "learns_from"):

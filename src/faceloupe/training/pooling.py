@@ -46,7 +46,7 @@ RULES: dict[str, Callable[[Series], float]] = {
 
 
 def of_clips(root: Path, analyzer: Analyzer) -> tuple[list[Series], list[int]]:
-    """The most suspicious track of each validation clip, examined as the app does, and the labels of the clips."""
+    """Return the most suspicious track of each validation clip, analyzed as in the app, and the labels of the clips."""
     over_time, labels = [], []
     calibrator = analyzer.scorer.record.calibrator
     for clip in read_videos(root / "videos.csv"):
@@ -62,7 +62,7 @@ def of_clips(root: Path, analyzer: Analyzer) -> tuple[list[Series], list[int]]:
 
 
 def of_people(root: Path, items: list[Item], analyzer: Analyzer) -> tuple[list[Series], list[int]]:
-    """The frames of each person of the validation stills, authentic and manipulated ones apart, and the labels."""
+    """Return the frames of each person of the validation stills, one series a label, and these labels."""
     mine = [item for item in items if item.split == "val" and item.found and item.source == _PEOPLE_SOURCE]
     faces = score_all({"": analyzer.scorer}, root, mine)[""]
     people = defaultdict(list)
@@ -81,7 +81,7 @@ def of_people(root: Path, items: list[Item], analyzer: Analyzer) -> tuple[list[S
 
 
 def compare(sets: dict[str, tuple[list[Series], list[int]]]) -> str:
-    """A Markdown table: AUC of each rule on each set."""
+    """Return a Markdown table: AUC of each rule on each set."""
     lines = [f"| rule | {' | '.join(sets)} |", "|---" * (len(sets) + 1) + "|"]
     for name, rule in RULES.items():
         cells = []

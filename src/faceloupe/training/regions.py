@@ -94,7 +94,7 @@ def _region(row: dict[str, str]) -> Region:
 
 
 def main_face(faces: Iterable[DetectedFace]) -> DetectedFace | None:
-    """The largest face that the finder is sure of; None where it is of none."""
+    """Return the largest face that the finder is sure of; None where it is of none."""
     return next((face for face in faces if face.confidence >= SURE), None)
 
 
@@ -263,7 +263,7 @@ def _write(regions: Iterable[Region], path: Path) -> None:
 
 
 def read(work: Path) -> dict[str, Region]:
-    """The regions that ``make`` stored, by id; pictures without one are left out.
+    """Return the regions that ``make`` stored, by id; pictures without one are left out.
 
     Raises:
         DatasetError: the table is missing.
@@ -277,7 +277,7 @@ def read(work: Path) -> dict[str, Region]:
 
 
 def pixels(work: Path, region: Region) -> np.ndarray:
-    """The (S, S, 3) uint8 RGB pixels of a region.
+    """Return the (S, S, 3) uint8 RGB pixels of a region.
 
     Raises:
         DatasetError: the file is missing or damaged.

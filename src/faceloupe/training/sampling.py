@@ -73,7 +73,7 @@ class PairDataset(Dataset[tuple[np.ndarray, np.ndarray]]):
         return normalize(np.stack(crops), self._settings.contract), np.array([0.0, 1.0], np.float32)
 
     def _kept(self, draw: Draw) -> Draw:
-        """The draw without the sources left out; of no share where a class of it is gone."""
+        """Return the draw without the sources left out; of no share where a class of it is gone."""
         real, fake = (
             {source: weight for source, weight in weights.items() if source not in self._settings.without}
             for weights in (draw.real, draw.fake)

@@ -55,7 +55,7 @@ class ScoredFaces:
     logits: np.ndarray
 
     def of(self, sources: tuple[str, ...]) -> "ScoredFaces":
-        """The faces of some sources."""
+        """Return the faces of some sources."""
         keep = self.mask(sources)
         return ScoredFaces(
             [i for i, k in zip(self.items, keep, strict=True) if k], self.labels[keep], self.logits[keep]
@@ -72,6 +72,7 @@ class ScoredFaces:
 
     @property
     def sources(self) -> list[str]:
+        """Names of the collections, sorted."""
         return sorted({item.source for item in self.items})
 
 

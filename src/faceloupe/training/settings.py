@@ -88,7 +88,7 @@ _SCALARS = {float: (float, int), int: (int,), str: (str,), dict[str, float]: (di
 
 
 def build(kind: type[T], values: Any, place: str) -> T:
-    """A dataclass from a mapping; unknown and missing keys are named."""
+    """Return a dataclass from a mapping; unknown and missing keys are named."""
     if not isinstance(values, dict):
         raise DatasetError(f"{place} must be a mapping.")
     unknown = set(values) - {one.name for one in fields(kind)}
@@ -194,12 +194,22 @@ def parse_material(values: Any) -> MaterialSettings:
 
 
 def mapping(values: Any, place: str) -> dict[str, Any]:
+    """Return the values of ``place`` if they are a mapping.
+
+    Raises:
+        DatasetError: they are not.
+    """
     if not isinstance(values, dict):
         raise DatasetError(f"{place} must be a mapping.")
     return values
 
 
 def names_of(values: Any, place: str) -> tuple[str, ...]:
+    """Return the values of ``place`` if they are a list of names.
+
+    Raises:
+        DatasetError: they are not.
+    """
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DatasetError(f"{place} must be a list of names.")
     return tuple(values)

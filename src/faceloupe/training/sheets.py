@@ -46,6 +46,7 @@ def write(sheet: Sheet, folder: Path, snapshots: Snapshots, target: Path) -> Pat
     """Draw a sheet as JPEG, and write beside it what stands where; a picture that is gone stays blank.
 
     Args:
+        sheet: the pictures to draw.
         folder: of ``stills.csv``.
         snapshots: of the repositories.
         target: folder of the sheets.

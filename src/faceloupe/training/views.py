@@ -95,7 +95,9 @@ def crop(face: Face, name: str, framing: Framing = AS_FRAMED) -> Crop:
     """Cut a face.
 
     Args:
+        face: in its picture.
         name: of ``CROPS``.
+        framing: how the crop is shifted and zoomed.
 
     Raises:
         DatasetError: there is no such crop.
@@ -337,7 +339,7 @@ def augment(face: Face, recipe: Recipe) -> Face:
 
 
 def recipe_for(treatment: str, name: str) -> Recipe:
-    """The recipe of a treatment for a picture, from the two names alone.
+    """Return the recipe of a treatment for a picture, from the two names alone.
 
     Args:
         treatment: a strength and a number, ``heavy-1``: each number is another draw.
@@ -358,6 +360,7 @@ def treat(face: Face, treatment: str, name: str) -> tuple[Face, Framing]:
     """Treat a face, by a tier or by a recipe.
 
     Args:
+        face: in its picture.
         treatment: of ``TIERS``, or as in ``recipe_for``.
         name: see ``recipe_for``.
 
