@@ -119,7 +119,7 @@ class DetectedFace:
 
     @property
     def size_px(self) -> float:
-        """The shorter side of the box, in source pixels: what the smallest-face gate is held against."""
+        """The shorter side of the box, in source pixels: what the smallest-face gate is checked against."""
         return min(self.box.width, self.box.height)
 
 
@@ -162,7 +162,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What was done to show a file as a viewer would, in words; None where nothing was.
+    """What was done to show a file as a viewer would, as text; None where nothing was.
 
     Attributes:
         orientation: how it was turned or mirrored.
@@ -185,7 +185,7 @@ class EmbeddedContent:
     """Content that lies in a picture file besides its picture, and that viewers do not show.
 
     Attributes:
-        kind: what it is, in words.
+        kind: what it is, as text.
         offset: where it starts, bytes from the start of the file.
         size: bytes.
     """
@@ -197,7 +197,7 @@ class EmbeddedContent:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded still, as a viewer shows it.
+    """A decoded image, as a viewer shows it.
 
     Attributes:
         rgb: (H, W, 3) uint8, sRGB, 0..255, upright.
@@ -307,7 +307,7 @@ class FaceObservation:
         raw_logit: the network's output before calibration; None where the face was not scored.
         score: calibrated P(manipulated) of this frame alone, 0..1; None likewise.
         thumb: JPEG of the crop, made small, for filmstrips.
-        by_expert: whether the expert looked at this frame; its word on the frames between is interpolated.
+        by_expert: whether the expert analyzed this frame; its log-odds for the frames between are interpolated.
     """
 
     frame: int
@@ -326,7 +326,7 @@ class Pooled:
 
     Attributes:
         score: calibrated P(manipulated), 0..1.
-        low: lower end of the 95 % interval of the score over which frames were looked at; not the model's own error.
+        low: lower end of the 95 % interval of the score over which frames were analyzed; not the model's own error.
         high: upper end.
         effective_n: independent looks that the frames are worth, 1 or more.
         first_s: time of the first frame, seconds.
@@ -375,14 +375,14 @@ class TrackFinding:
         observations: every frame in which the face was found, in order of time.
         pooled: what its scored frames say together; None where none was scored.
         segment: the part of it that speaks loudest for manipulation; None where it is too short to have parts.
-        score: the one that decided: that of the whole track, or of the stretch; None where the track was not scored.
+        score: the one that decided: that of the whole track, or of the segment; None where the track was not scored.
         log10_lr: bounded log10 of the likelihood ratio of that score; None likewise.
         raw_logit: mean logit of the scored frames, weighted as the score is; None likewise.
         strongest: the scored frame with the highest score; None likewise.
         crop: (S, S, 3) uint8 RGB, the widest view of it; None where no heatmap was made.
         heatmap: (S, S) float32, its heatmap, see ``FaceFinding``; None likewise.
         crop_box: the square of the frame that ``crop`` shows; None likewise.
-        propositions: see ``FaceFinding``; over the frames that the expert looked at.
+        propositions: see ``FaceFinding``; over the frames that the expert analyzed.
         familiarity: see ``FaceFinding``; of the most familiar of these frames.
     """
 

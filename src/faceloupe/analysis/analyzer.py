@@ -103,7 +103,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A found face, cut out and held against the gates.
+    """A found face, cut out and checked against the gates.
 
     Attributes:
         crop_box: what its widest view shows, in pixels of the picture.
@@ -118,7 +118,7 @@ class Candidate:
 
 
 def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer, *, turn: bool = False) -> Candidate:
-    """Cut a face out of an (H, W, 3) uint8 RGB picture, and hold it against the gates of the model record.
+    """Cut a face out of an (H, W, 3) uint8 RGB picture, and check it against the gates of the model record.
 
     Args:
         face: as detected in the picture.

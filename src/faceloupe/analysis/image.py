@@ -1,4 +1,4 @@
-"""A still: every face found, scored and explained."""
+"""An image: every face found, scored and explained."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ def examine(
     context: RunContext,
     decode: Decode = decode,
 ) -> Analysis:
-    """Examine a still.
+    """Analyze an image.
 
     Args:
         evidence_file: the image.

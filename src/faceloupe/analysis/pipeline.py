@@ -40,17 +40,17 @@ def analyze(
     clock: Callable[[], float] = time.perf_counter,
     decode: Decode = decode,
 ) -> Analysis:
-    """Examine one file: a still or a video, whichever its content is.
+    """Examine one file: an image or a video, whichever its content is.
 
     Args:
-        source: a path, or a file that was taken in already (an upload).
+        source: a path, or a file that was opened already (an upload).
         analyzer: the networks, with the device and the limits that they were loaded for.
         sampling: of the frames of a video; that of the analyzer's settings where None.
         explain: whether to make heatmaps.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
         clock: returns seconds, for the timing of the steps.
-        decode: gives the picture of a still, for whoever has it decoded ahead.
+        decode: gives the picture of an image, for whoever has it decoded ahead.
 
     Returns:
         Always an analysis; a file that cannot be decoded has the outcome ``error`` and the reason in it.

@@ -20,7 +20,7 @@ class Preview:
 
     Attributes:
         rgb: (h, w, 3) uint8, upright, at most as large as it is ever drawn.
-        time_s: seconds since the first frame of a video; None for a still.
+        time_s: seconds since the first frame of a video; None for an image.
     """
 
     rgb: np.ndarray = field(repr=False)
@@ -28,7 +28,7 @@ class Preview:
 
 
 def previews(evidence_file: EvidenceFile, *, settings: Settings) -> tuple[Preview, ...]:
-    """Return the picture of a still, or frames of a video that are evenly spread from its first to its last one.
+    """Return the picture of an image, or frames of a video that are evenly spread from its first to its last one.
 
     Raises:
         EvidenceError: nothing of it can be decoded, or it changed meanwhile.

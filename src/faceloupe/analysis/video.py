@@ -58,7 +58,7 @@ def examine(
 
     Raises:
         EvidenceError: nothing of it can be decoded, or it changed while it was examined.
-        UsageError: the settings ask for a stretch that it does not have.
+        UsageError: the settings ask for a segment that it does not have.
         Cancelled: the caller wants it to stop.
     """
     context.step("Reading the container", 0.1)
@@ -139,7 +139,7 @@ class _Followed:
     """What one pass over the video gathers; pixels are kept of the strongest frame of each track only.
 
     Attributes:
-        frames: index -> time and shot, of every frame looked at.
+        frames: index -> time and shot, of every frame analyzed.
         observations: id of a track -> its looks, in order.
         best: id of a track -> its highest logit so far, and the views that gave it.
         telling: id of a track -> part of the video -> how telling its best frame there is, index of that frame and its
@@ -265,7 +265,7 @@ def _thumb(crop: np.ndarray) -> bytes:
 
 
 def _consult(track: Track, followed: _Followed, scorer: FaceScorer, context: RunContext) -> Consulted | None:
-    """Have the telling frames of a track looked at by the expert and put its word into every look of the track.
+    """Have the expert analyze the telling frames of a track, and put its log-odds into every observation.
 
     Between telling frames the expert's log-odds are interpolated in time, and beyond the first and last one held.
     """
@@ -409,7 +409,7 @@ class FrameExplanation:
 
 
 def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, analyzer: Analyzer) -> FrameExplanation:
-    """Decode one of the frames that were looked at again, and explain each of its faces.
+    """Decode one of the frames that were analyzed again, and explain each of its faces.
 
     Args:
         evidence_file: the very file that was examined.

@@ -37,10 +37,10 @@ class BatchProgress:
         total: files of the batch; None while they are still being counted.
         outcomes: rows by outcome, every outcome named.
         duplicates: rows of the same bytes as an earlier one.
-        near_duplicates: rows of stills much like an earlier one.
+        near_duplicates: rows of images nearly identical to an earlier one.
         resumed: rows that were there before this run.
         seconds: that this run has lasted.
-        rate: files a second, lately; None where it cannot be told yet.
+        rate: files a second, lately; None where it is not known yet.
     """
 
     done: int
@@ -59,7 +59,7 @@ class BatchProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Projected; None where it cannot be told yet."""
+        """Projected; None where it is not known yet."""
         return None if self.total is None or not self.rate else max(self.total - self.done, 0) / self.rate
 
 

@@ -41,7 +41,7 @@ def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = 
     Args:
         paths: files, folders (searched wholly, links to folders aside), ZIPs; ``-`` reads more of them from ``stdin``.
         stdin: a list of paths, one a line, or separated by NULs.
-        skip: tells files and folders that are no inputs, such as the output.
+        skip: whether a file or folder is not an input, such as the output.
     """
     for path in paths:
         if path == STANDARD_INPUT:

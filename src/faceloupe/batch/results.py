@@ -148,7 +148,7 @@ class Sources:
             path: as it stands in the row.
             sha256: likewise.
             media_type: likewise.
-            max_bytes: of a still.
+            max_bytes: of an image.
 
         Raises:
             FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.

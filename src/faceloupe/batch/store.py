@@ -157,7 +157,7 @@ class BatchStore:
             return None
 
     def remove(self, batch: Batch) -> None:
-        """Let go of a batch: its table, its thumbnails and its copies of uploads. Files that were named stay."""
+        """Delete a batch: its table, its thumbnails and its copies of uploads. Files that were named stay."""
         shutil.rmtree(batch.folder, ignore_errors=True)
 
     def _keep(self, folder: Path, uploads: Iterable[tuple[str, BinaryIO]]) -> Iterable[Path]:

@@ -94,8 +94,8 @@ class Table:
             clock: returns seconds, steadily rising.
 
         Raises:
-            UsageError: there is a file already and it was not to be taken up, it is no table of a batch, another batch
-                writes it, or it cannot be written.
+            UsageError: there is a file already and it was not to be continued, it is not the table of a batch, another
+                batch writes it, or it cannot be written.
         """
         self._path, self._clock, self._synced = path, clock, clock()
         try:
@@ -164,7 +164,7 @@ class Table:
         """Cut what follows the last whole row; bytes that are left.
 
         Raises:
-            UsageError: the file is no table of a batch.
+            UsageError: the file is not the table of a batch.
         """
         end = 0
         for number, (content, place) in enumerate(self._records()):

@@ -61,9 +61,9 @@ class Result:
         reason: of the outcome.
         score: calibrated P(manipulated), 0..1; None where nothing was scored.
         log10_lr: bounded log10 of the likelihood ratio; None likewise.
-        faces: faces of a still, tracks of a video; None for the outcome ``error``.
-        duration_s: of a video; None for a still.
-        perceptual_hash: of a still, 64 bits as 16 hexadecimal digits; empty where it could not be decoded, and for a
+        faces: faces of an image, tracks of a video; None for the outcome ``error``.
+        duration_s: of a video; None for an image.
+        perceptual_hash: of an image, 64 bits as 16 hexadecimal digits; empty where it could not be decoded, and for a
             video.
         report: the canonical report as JSON; empty where it was not asked for or there is none.
         thumbnail: small JPEG; likewise.

@@ -152,7 +152,7 @@ def export_case(
         progress: called with the stage and the share done, 0..1.
 
     Raises:
-        UsageError: the file exists or cannot be written, nobody is named, there are no texts in that language, or the
+        UsageError: the file exists or cannot be written, no name is given, there are no texts in that language, or the
             signing key cannot be used.
         CaseError: there is no such case, the store cannot be used, or what it keeps is damaged.
     """
@@ -225,7 +225,7 @@ def _write_case(writer: _Writer, record: StreamedRecord) -> int:
 def _write_parts(
     writer: _Writer, store: CaseStore, contents: _Contents, with_evidence: bool, progress: Progress
 ) -> None:
-    """Write the members that an item has of its own; each is held against its hash on the way."""
+    """Write the members that an item has of its own; each is checked against its hash on the way."""
     writer.add(format.ITEMS, to_csv(COLUMNS, contents.rows).encode())
     evidence = contents.evidence if with_evidence else []
     total, done = len(contents.runs) + len(contents.pictures) + len(evidence), 0

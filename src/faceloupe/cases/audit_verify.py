@@ -40,7 +40,7 @@ class ExpectedHeads:
 
 
 def check(chain: Iterable[Entry], witness: ExpectedHeads) -> LogCheck:
-    """Follow a chain from its start, and hold it against what is known from outside.
+    """Follow a chain from its start, and check it against what is known from outside.
 
     Args:
         chain: its entries, in order.

@@ -137,7 +137,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _evidence(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the chunks of a source file; an error of its disk is told apart from one of the data folder."""
+    """Yield the chunks of a source file; an error of its disk is kept apart from one of the data folder."""
     try:
         yield from _chunks(stream)
     except OSError as problem:

@@ -1,6 +1,6 @@
 """The rules of a review: who may see a score, who has seen it, and who may sign.
 
-People are told apart by ``records.person_key`` of their names.
+People are distinguished by ``records.person_key`` of their names.
 """
 
 import json

@@ -24,7 +24,7 @@ class Case:
 
     Attributes:
         id: 12 hexadecimal digits.
-        examiner: who is in charge; empty where nobody was named.
+        examiner: who is in charge; empty where no name was given.
         blind: whether a score stays hidden from each examiner until that examiner has entered a decision.
         items: how many it has.
     """

@@ -25,7 +25,7 @@ class Reviews:
         """Write a note on an item, or on the case where there is no hash.
 
         Raises:
-            UsageError: nobody is named, or the text is empty.
+            UsageError: no name is given, or the text is empty.
             CaseError: there is no such case or item, or the store cannot be written.
         """
         author, text = name_of(author, "author"), text_of(text, "note")
@@ -52,7 +52,7 @@ class Reviews:
             examiner: name of the examiner.
 
         Raises:
-            UsageError: a word is none of these, nobody is named, or no reason is given.
+            UsageError: a word is none of these, no name is given, or no reason is given.
             CaseError: there is no such case or item, the examiner has signed what is decided here, or the store cannot
                 be written.
         """
@@ -136,7 +136,7 @@ class Reviews:
         One and the same result is logged once per examiner: looking again adds no knowledge.
 
         Raises:
-            UsageError: nobody is named.
+            UsageError: no name is given.
             CaseError: there is no such case or item, the case is blind and the examiner has not decided the item, or
                 the store cannot be written.
         """

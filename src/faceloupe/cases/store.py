@@ -71,7 +71,7 @@ class CaseStore:
             actor: who opens it; the examiner where empty.
 
         Raises:
-            UsageError: nobody is named, or the case is not.
+            UsageError: no name is given, or the case is not.
             CaseError: the store cannot be written.
         """
         name = name_of(name, "case")

@@ -55,7 +55,7 @@ class CaseWorkflow:
         return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
     def keep(self, evidence_file: EvidenceFile, *, step: Step | None = None) -> Item:
-        """File what was taken in already; see ``Items.file``."""
+        """File what was opened already; see ``Items.file``."""
         return self.store.items.file(self.case_id, evidence_file, actor=self.actor, step=step)
 
     def analyze(self, item: Item, analyzer: "Analyzer", *, progress: Progress, cancel: Cancel | None = None) -> Run:

@@ -1,4 +1,4 @@
-"""Edge export: a network as ONNX, in float32 or INT8, held against the original, with a record of its own beside it.
+"""Edge export: a network as ONNX, in float32 or INT8, checked against the original, with a record of its own beside it.
 
 The exported file is another model: it inherits no error rate. Its record says how far its logits are from the
 original's, and holds error rates only where they were measured on it.
@@ -50,7 +50,7 @@ class ExportedScorer:
         """Load an exported network.
 
         Raises:
-            WeightsError: the content is no network that can be run.
+            WeightsError: the content is not a network that can be run.
         """
         self.record = record
         self._session = _session(content)
@@ -161,7 +161,7 @@ def to_json(values: dict[str, Any]) -> str:
 
 
 def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], ExportedScorer]:
-    """Return an exported network and its record, each held against the other and against the original's record.
+    """Return an exported network and its record, each checked against the other and against the original's record.
 
     Raises:
         WeightsError: one is missing, damaged, or of something else.

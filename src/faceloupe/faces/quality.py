@@ -41,7 +41,7 @@ TRACK_CONFIDENCE = 0.985
 
 
 def low_confidence_reason(confidences: Sequence[float]) -> str:
-    """Why a track is held to be no face: its detector confidences, 0..1, are middling; empty where they are not."""
+    """Return why a track may not be a face: its detector confidences (0..1) are middling; empty where they are not."""
     found = median(confidences)
     if found >= TRACK_CONFIDENCE:
         return ""

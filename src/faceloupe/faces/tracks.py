@@ -80,7 +80,7 @@ class Track:
     Attributes:
         id: from 1, in order of first appearance.
         shot: number of the shot, from 0.
-        frames: positions, among the frames looked at, in which the face was found.
+        frames: positions, among the frames analyzed, in which the face was found.
         faces: one for each of them.
         observations: its appearances, one for each of them.
     """

@@ -15,7 +15,7 @@ from faceloupe.models.contract import FloatArray
 from faceloupe.types import Box, DetectedFace
 
 _UNMISTAKABLE = 0.99  # confidence: a face that lies on its head can be taken for an upright one, with less than this
-_TURNED = 0.995  # confidence asked of a face in a turned picture: more looks find more that is no face
+_TURNED = 0.995  # confidence asked of a face in a turned picture: more searches find more that is not a face
 _LEVEL = 12.0  # degrees of tilt that the networks have learned
 _MOST_TILT = 60.0  # of a face in a picture turned by quarters; eyes further off the level are not those of a face
 _SAME = 0.3  # overlap over union of two boxes of one face

@@ -57,8 +57,8 @@ class Encoding:
     Attributes:
         linear: (256,) float32, the linear light of each value; 1 is the white of sRGB, what is brighter is larger.
         primaries: of the three channels, and white.
-        color: what is done to its primaries, in words; None where they are those of sRGB.
-        transfer: what is done to its brightness, in words; None where it is that of sRGB.
+        color: what is done to its primaries, as text; None where they are those of sRGB.
+        transfer: what is done to its brightness, as text; None where it is that of sRGB.
         scene: whether ``linear`` is light of the scene, 0..1, that HLG's system gamma still has to show.
         bright: whether more than white can be stored, so that it has to be compressed.
     """
@@ -127,7 +127,7 @@ def from_png(exponent: float, chromaticities: Chromaticities) -> Encoding | None
         chromaticities: x and y of white, red, green and blue (CIE 1931), from cHRM.
 
     Raises:
-        ValueError: the chromaticities are no color space.
+        ValueError: the chromaticities do not span a color space.
     """
     if _alike(chromaticities, SRGB_PRIMARIES):
         if is_screen_gamma(exponent):
@@ -216,7 +216,7 @@ def _to_xyz(primaries: Chromaticities) -> np.ndarray:
     """(3, 3) matrix from linear light to XYZ (SMPTE RP 177).
 
     Raises:
-        ValueError: these primaries span no color space.
+        ValueError: these primaries do not span a color space.
     """
     white, *columns = (np.array([x, y, 1.0 - x - y]) for x, y in zip(primaries[::2], primaries[1::2], strict=True))
     corners = np.stack(columns, 1)

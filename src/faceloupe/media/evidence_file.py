@@ -32,7 +32,7 @@ class EvidenceFile:
 
     Attributes:
         evidence: name, SHA-256, size, and the format that the first bytes show.
-        content: the bytes that were hashed; None for a still that is larger than the limit, and for a video on disk,
+        content: the bytes that were hashed; None for an image that is larger than the limit, and for a video on disk,
             which is read where it lies.
         origin: of a file on disk.
     """
@@ -65,7 +65,7 @@ class EvidenceFile:
         return stream
 
     def refuse_changed(self, stream: BinaryIO) -> None:
-        """Hold a stream of ``open`` against the state of the file when it was hashed.
+        """Check a stream of ``open`` against the state of the file when it was hashed.
 
         A file that was deleted after it was opened is still whole: the system keeps it as long as it is open.
 
@@ -105,15 +105,15 @@ def printable_name(name: str) -> str:
 
 
 def open_evidence(path: Path, *, max_bytes: int, step: Step | None = None) -> EvidenceFile:
-    """Read a file once: hash it, and keep the bytes of a still within the limit. The file is only ever read.
+    """Read a file once: hash it, and keep the bytes of an image within the limit. The file is only ever read.
 
     Args:
         path: of a regular file.
-        max_bytes: of a still; videos are read where they lie, and may be of any length.
+        max_bytes: of an image; videos are read where they lie, and may be of any length.
         step: called with the share that is hashed, 0..1; what it raises ends the work.
 
     Raises:
-        UsageError: the path is missing, no regular file, or unreadable.
+        UsageError: the path is missing, not a regular file, or unreadable.
     """
     shown = printable_name(path.name) or str(path)
     try:

@@ -27,7 +27,7 @@ class FrameIndex:
         ticks: (N,) int64, strictly ascending, N >= 1.
         keys: (K,) int64, indices of the frames that decoding can start at, ascending.
         time_base: seconds a tick.
-        counted: whether a decoded frame is told by its place in the order, not by its timestamp.
+        counted: whether a decoded frame is identified by its position, not by its timestamp.
     """
 
     ticks: np.ndarray

@@ -1,4 +1,4 @@
-"""Decoding of stills to RGB, with limits that hold before a single pixel is decoded."""
+"""Decoding of images to RGB, with limits that hold before a single pixel is decoded."""
 
 import io
 import re
@@ -99,7 +99,7 @@ def decodable(evidence_file: EvidenceFile, *, max_bytes: int) -> tuple[bytes, st
     """Return the bytes and the format of an image that can be decoded.
 
     Raises:
-        EvidenceError: nothing to decode, or not a still.
+        EvidenceError: nothing to decode, or not an image.
     """
     evidence = evidence_file.evidence
     if what := unreadable(evidence.format):
@@ -119,7 +119,7 @@ def decodable(evidence_file: EvidenceFile, *, max_bytes: int) -> tuple[bytes, st
 
 
 def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> Picture:
-    """Decode a still in this process, from the bytes that were hashed: for files that are trusted.
+    """Decode an image in this process, from the bytes that were hashed: for files that are trusted.
 
     Raises:
         EvidenceError: see ``decodable`` and ``decode_content``.
@@ -128,7 +128,7 @@ def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> P
 
 
 def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
-    """Decode the bytes of a still, to the pixels that a viewer shows.
+    """Decode the bytes of an image, to the pixels that a viewer shows.
 
     The orientation that EXIF or the container states is applied, and the colors that the file states are converted to
     sRGB: see ``media.profiles``. 16-bit gray is divided by 257, 16-bit color cut to its high byte, transparency laid

@@ -1,6 +1,6 @@
-"""Which colors a still states, in the order in which browsers heed it, and its pixels in sRGB.
+"""Which colors an image states, in the order in which browsers heed it, and its pixels in sRGB.
 
-What of it could not be applied is told: a viewer that does apply it shows another picture than the one examined.
+What of it could not be applied is stated: a viewer that does apply it shows another picture than the one examined.
 """
 
 import io

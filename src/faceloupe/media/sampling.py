@@ -1,4 +1,4 @@
-"""Which frames of a video are looked at, and where its scenes change."""
+"""Which frames of a video are analyzed, and where its scenes change."""
 
 from collections import deque
 from collections.abc import Generator
@@ -11,14 +11,14 @@ from faceloupe.errors import UsageError
 from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.media.video import Video
 
-_FEWEST, _MOST = 32, 256  # frames looked at where the number is left to the duration: one a second between these
+_FEWEST, _MOST = 32, 256  # frames analyzed where the number is left to the duration: one a second between these
 _LINEAR_FRAMES, _LINEAR_PIXELS = 3_000, 6e9  # of a segment that is decoded whole, so that every cut in it is found;
 # a longer one is looked through by its key frames first, where its container can be sought in
 _SEEKABLE = ("mov", "matroska")
-_SHORTEST_SHOT_S, _LOOKS_IN_SHOT = 1.0, 3  # each shot that lasts as long is looked at as often
+_SHORTEST_SHOT_S, _LOOKS_IN_SHOT = 1.0, 3  # each shot that lasts as long is analyzed as often
 _DUE_S = (0.3, 0.55, 0.85)  # after a cut: the latest moments of these looks
 _MOST_EXTRA = 2_048  # looks that shots add to those spread over the time
-_SETTLED = 2  # frames after a cut before the new shot is looked at: encoders are at their worst right behind a cut
+_SETTLED = 2  # frames after a cut before the new shot is analyzed: encoders are at their worst right behind a cut
 _RECENT = 12  # differences that tell how much a scene moves
 
 
@@ -39,7 +39,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A frame that is looked at.
+    """A frame that is analyzed.
 
     Attributes:
         index: in order of display, from 0.
@@ -98,7 +98,7 @@ def _spread(video: Video | IsolatedVideo, count: int, from_s: float, end_s: floa
     """Return the indices of the frames on screen halfway through equal parts of a segment, or all its frames."""
     first, last = video.index_at(from_s), video.index_at(end_s)
     if float(video.time(last)) >= end_s > from_s:
-        last = max(first, last - 1)  # it begins where the stretch ends
+        last = max(first, last - 1)  # it begins where the segment ends
     if last - first < count:
         return list(range(first, last + 1))
     moments = (np.arange(count) + 0.5) / count * (end_s - from_s) + from_s
@@ -119,11 +119,11 @@ class Sampler:
         Args:
             video: an open video.
             frames: to look at; 0 leaves it to the duration.
-            from_s: start of the stretch that is looked at, seconds.
+            from_s: start of the segment that is analyzed, seconds.
             to_s: its end; 0 is the end of the video.
 
         Raises:
-            UsageError: there is no such stretch.
+            UsageError: there is no such segment.
         """
         last_s = float(video.time(video.count - 1))
         duration_s = video.facts.duration_s or last_s
@@ -163,7 +163,7 @@ class Sampler:
         return sorted(planned)
 
     def samples(self) -> Generator[Sample]:
-        """Decode, and give the frames that are looked at, in order of display."""
+        """Decode, and give the frames that are analyzed, in order of display."""
         if self._by_shots and not self._every:
             self.planned = self._with_shots()
         first, last = self.planned[0], self.planned[-1]

@@ -140,7 +140,7 @@ class Video:
     What the container states about its frames is read in one pass that decodes next to nothing. Frames are decoded by
     ``walk``, one walk at a time. A frame that its decoder calls corrupt, and those after it up to the next key frame,
     count as unreadable: what a decoder puts in place of lost data is not evidence. (Damage that the decoder itself does
-    not notice cannot be told.)
+    not notice is not known.)
 
     Attributes:
         facts: what is known of the video.
@@ -532,7 +532,7 @@ def _description(stream: BinaryIO) -> bytes:
             size = int.from_bytes(head[8:16])
         if head[4:8] == b"moov":
             return stream.read(min(size, _MOST_DESCRIPTION) if size else _MOST_DESCRIPTION)
-        if size < 8:  # to the end of the file, or nonsense
+        if size < 8:  # to the end of the file, or invalid
             return b""
         place += size
 

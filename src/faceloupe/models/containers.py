@@ -1,7 +1,7 @@
 """Open the kinds of file that checkpoints come in, without running or trusting anything in them.
 
-Every size that a file claims is held against the bytes that are there and against a limit, before anything is read or
-unpacked. Where two programs could read one file differently, it is refused.
+Every size that a file claims is checked against the bytes that are there and against a limit, before anything is read
+or unpacked. Where two programs could read one file differently, it is refused.
 """
 
 import io

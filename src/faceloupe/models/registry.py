@@ -121,7 +121,7 @@ def components_of(record: Part, folder: Path) -> tuple[Part, ...]:
 
 
 def read_verified(record: Part, folder: Path) -> bytes:
-    """Read a weights file and hold it against the record.
+    """Read a weights file and check it against the record.
 
     Raises:
         WeightsError: the file is missing or unreadable, or its SHA-256 is not the record's.

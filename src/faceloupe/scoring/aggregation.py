@@ -159,10 +159,10 @@ def lower_end(pooled: Pooled, comparisons: int) -> float:
 
 
 def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled | None:
-    """Return the stretch of a track that speaks loudest for manipulation: the one whose interval starts highest.
+    """Return the segment of a track that speaks loudest for manipulation: the one whose interval starts highest.
 
-    A short manipulated stretch drowns in the mean over a long pristine one. Windows of four frames, six, nine and so on
-    up to half of the track are looked at, wherever they start; as among many windows one stands out by chance, the
+    A short manipulated segment drowns in the mean over a long pristine one. Windows of four frames, six, nine and so on
+    up to half of the track are analyzed, wherever they start; as among many windows one stands out by chance, the
     intervals are widened to hold for all of them together (Bonferroni).
 
     Args:
@@ -171,7 +171,7 @@ def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
         weights: (N,) weights of the frames, > 0.
 
     Returns:
-        None where the track is too short to have stretches.
+        None where the track is too short to have segments.
     """
     count, length, lengths = len(times), _FEWEST_IN_STRETCH, []
     while length <= count // 2:

@@ -96,7 +96,7 @@ class FaceScorer:
         return np.array([reading.logit for reading in quick])
 
     def consult(self, faces: Sequence[FaceViews], *, check: Callable[[], None] = lambda: None) -> Consulted:
-        """Have N telling frames of one face looked at by a fusion's slow members.
+        """Have N telling frames of one face analyzed by a fusion's slow members.
 
         Args:
             faces: the views of the N frames.

@@ -146,7 +146,7 @@ def of_image(faces: Sequence[FaceFinding], *, smallest_px: float) -> tuple[Outco
     return outcome, reason, decisive
 
 
-FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, where that many were looked at
+FEWEST_FRAMES = 3  # scored frames that a track needs for a verdict, where that many were analyzed
 
 
 def of_track(
@@ -252,7 +252,7 @@ def of_person(
 
 
 def _shots(tracks: Sequence[TrackFinding]) -> str:
-    """Numbers and times of shots, in words."""
+    """Numbers and times of shots, as text."""
     named = [
         f"shot {track.shot} ({track.observations[0].time_s:.1f} to {track.observations[-1].time_s:.1f} s)"
         for track in tracks[:_MOST_NAMED]
@@ -309,7 +309,7 @@ def of_video(
     Args:
         tracks: in order of first appearance.
         smallest_px: faces from this size upward were looked for, source pixels.
-        frames: that were looked at.
+        frames: that were analyzed.
         unread: that should have been looked at, but could not be decoded.
 
     Returns:

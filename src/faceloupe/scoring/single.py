@@ -156,7 +156,7 @@ class HeadScorer(_SingleScorer):
         """Of the (V, 15, 768) features of one face's views.
 
         Raises:
-            EvidenceError: the network's answer is no number; a score must not be made of it.
+            EvidenceError: the network's answer is not a finite number.
         """
         logit = float(self._head(features).double().mean())
         if not np.isfinite(logit):

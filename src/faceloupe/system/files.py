@@ -68,7 +68,7 @@ def creating(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
 
 
 def process_runs(process: int) -> bool:
-    """Whether a process of this machine runs; True where that cannot be told."""
+    """Whether a process of this machine runs; True where that is not known."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,7 +1,7 @@
 """The log: full traces for whoever maintains the installation, and nothing of the evidence or of any secret.
 
 Evidence is named by its SHA-256. An exception's own words are left out, as they may quote a file, a path or a key: its
-type and the places in the code stay. The log is kept in the data folder, and what is old is let go of.
+type and the places in the code stay. The log is kept in the data folder, and what is old is deleted.
 """
 
 import copy

@@ -126,7 +126,7 @@ def read_frames(path: Path, count: int) -> Iterator[tuple[int, Fraction, np.ndar
         Number of the frame, from 0; its exact timestamp in seconds; (H, W, 3) uint8 RGB.
 
     Raises:
-        DatasetError: the file is missing, is no video, is damaged, or its frames carry no timestamps.
+        DatasetError: the file is missing, not a video or damaged, or its frames carry no timestamps.
     """
     import av  # here: the stills need none of it
 

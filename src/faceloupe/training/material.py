@@ -82,7 +82,7 @@ class Listing:
 
     Attributes:
         entries: those of ``stills.csv`` first, each list in its own order.
-        passed_over: why entries of the index are no stills with a label -> how many.
+        passed_over: why entries of the index are not labeled images -> how many.
         note: a sentence where the index was not there; else empty.
     """
 

@@ -149,7 +149,7 @@ class MaterialSettings:
         tight_only: sources without a wide view, see ``features.extract``.
         treatments: split -> treatments of its faces, see ``views.treat``.
         view_caps: treatment -> how much of a source or a person is looked at under it; all where it is not named.
-        excluded: ids of pictures that are no photographs of a face: name cards, drawings, collages.
+        excluded: ids of pictures that are not photographs of a face: name cards, drawings, collages.
     """
 
     caps: Caps = field(default_factory=Caps)

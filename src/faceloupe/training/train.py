@@ -176,7 +176,7 @@ class _State:
             state = torch.load(path, map_location="cpu", weights_only=True)
             same = state["recipe"] == self.recipe
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as problem:
-            raise DatasetError(f"{path} is no checkpoint that can be taken up; remove it to start anew.") from problem
+            raise DatasetError(f"{path} is not a usable checkpoint; remove it to start anew.") from problem
         if not same:
             raise DatasetError(f"{path} belongs to another recipe or other material; remove it to start anew.")
         for name in _PARTS:

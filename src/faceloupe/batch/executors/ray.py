@@ -1,7 +1,7 @@
 """The Ray engine: workers anywhere in a cluster, or on this machine alone. The one module that imports ray.
 
 Files of up to 64 MiB are sent to the workers, larger ones are read where they lie, which all machines must see then.
-The weights are sent once and held against their records on every machine. Where a worker or its machine is lost, its
+The weights are sent once and checked against their records on every machine. Where a worker or its machine is lost, its
 tasks are given to others.
 """
 

@@ -117,7 +117,7 @@ class AnalysisWorker:
 
 
 class _Ready:
-    """A file that was read, and a still decoded, before its turn."""
+    """A file that was read, and an image decoded, before its turn."""
 
     def __init__(self, taken: Taken, settings: Settings) -> None:
         from faceloupe.media.sandbox.image import decode
@@ -142,7 +142,7 @@ class _Ready:
 
 
 def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
-    """Small JPEG of a still, or of the face that decided in a video; empty where nothing can be shown."""
+    """Small JPEG of an image, or of the face that decided in a video; empty where nothing can be shown."""
     from PIL import Image
 
     if picture is None:

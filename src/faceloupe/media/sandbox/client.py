@@ -73,7 +73,7 @@ class _Server:
         return session, child_control
 
     def forget(self) -> None:
-        """Let go of it in a forked process, whose parent it belongs to."""
+        """Forget the server in a forked process, whose parent owns it."""
         self._hang_up()
         self._process.returncode = 0  # not ours to wait for
 

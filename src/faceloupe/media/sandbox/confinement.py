@@ -54,7 +54,7 @@ class Bounds:
 
     Attributes:
         rules: descriptor of Landlock's rules; None where the system does not know it.
-        mapped: bytes of address space in use, which cannot be asked for any more; 0 where that is not told.
+        mapped: bytes of address space in use, which cannot be asked for any more; 0 where that is not stated.
     """
 
     rules: int | None

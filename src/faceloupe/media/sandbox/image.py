@@ -1,4 +1,4 @@
-"""Decoding a still in a process of its own."""
+"""Decoding an image in a process of its own."""
 
 import mmap
 import os
@@ -23,7 +23,7 @@ class Decode(Protocol):
 
 
 def decode(evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None] = lambda: None) -> Picture:
-    """Decode a still from the bytes that were hashed; see ``media.image.decode``.
+    """Decode an image from the bytes that were hashed; see ``media.image.decode``.
 
     Args:
         evidence_file: an image.

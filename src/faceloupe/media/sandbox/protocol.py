@@ -81,7 +81,7 @@ class Message:
         return _text(self.facts.get(name))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Texts of decent length.
+        """Printable texts within the length limit.
 
         Raises:
             ProtocolError: there are none.
@@ -109,7 +109,7 @@ class Message:
         """Return what was done to show the file as a viewer would.
 
         Raises:
-            ProtocolError: it is not told.
+            ProtocolError: it is not stated.
         """
         values = self.facts.get("shown")
         names = {field.name for field in fields(Shown)}
@@ -151,7 +151,7 @@ def receive(channel: socket.socket, *, most_raw: int = 0) -> Message | None:
         most_raw: raw bytes that are taken.
 
     Raises:
-        ProtocolError: it is no message, or cut short, or larger than one may be.
+        ProtocolError: what came is not a message, or is incomplete or too large.
         OSError: nothing can be received.
     """
     head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, _MOST_DESCRIPTORS)

@@ -60,7 +60,7 @@ class IsolatedVideo:
         self._walking: Generator[DecodedFrame] | None = None
         self._slots: np.ndarray | None = None
         self._max_pixels = settings.max_pixels
-        self._under_way, self._current = False, -1  # whether a walk is, and the number of its frame that is looked at
+        self._under_way, self._current = False, -1  # whether a walk is, and the number of its frame that is analyzed
         self._backlog: deque[protocol.Message] = deque()  # came while pixels were waited for
         evidence = _descriptor(evidence_file, stream)
         try:

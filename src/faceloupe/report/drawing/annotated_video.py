@@ -28,7 +28,7 @@ from faceloupe.report.write import publish_file
 from faceloupe.types import Cancel, Outcome, Progress
 
 LONGEST_SIDE = 1280  # pixels of the copied picture
-_FARTHEST = 4  # frames looked at between two sightings, beyond which no box is drawn between them
+_FARTHEST = 4  # frames analyzed between two sightings, beyond which no box is drawn between them
 _STRIP, _STRIP_WORDS = 64, 22  # pixels: height of the strip below the picture, and of the line of words in it
 _PAPER, _INK, _FAINT = "#202224", "#f0f0f0", "#7a7d80"
 _WARNING = "Annotated copy, not evidence"
@@ -40,10 +40,10 @@ _PIXELS = {"libx264": "yuv420p", "mjpeg": "yuvj420p"}
 
 @dataclass(frozen=True, slots=True)
 class TrackBox:
-    """A face in one of the frames that were looked at.
+    """A face in one of the frames that were analyzed.
 
     Attributes:
-        place: of the frame among those looked at.
+        place: of the frame among those analyzed.
         index: of the frame in the video.
         time_s: of the frame, seconds.
         box: x0, y0, x1, y1, pixels of the frame.
@@ -72,7 +72,7 @@ def between(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
     A track lies within one shot, so that this never leads across a cut. The score stays that of the last sighting.
 
     Returns:
-        None before, after, and in gaps in which the face was missed in several frames that were looked at.
+        None before, after, and in gaps in which the face was missed in several frames that were analyzed.
     """
     following = bisect_right(seen, index, key=lambda one: one.index)
     if following == 0:
@@ -97,7 +97,7 @@ def write_annotated(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> None:
-    """Write an MP4 of the examined stretch: every frame at its exact time, with the tracks and the score drawn in.
+    """Write an MP4 of the examined segment: every frame at its exact time, with the tracks and the score drawn in.
 
     The picture is shrunk to ``LONGEST_SIDE``; below it stands a strip with the score of the track that decided. There
     is no sound in the copy. Frames that cannot be decoded are left out.
