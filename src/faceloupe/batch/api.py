@@ -82,8 +82,8 @@ def run_batch(
     temp.remove_leftovers()
     with ExitStack() as stack:
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=temp.prefix("batch"))))
-        kept = order.reports is not None, order.thumbnails is not None
-        hands = engine(WorkerConfig(settings, weights_folder(), *kept, spool))
+        wanted = order.reports is not None, order.thumbnails is not None
+        hands = engine(WorkerConfig(settings, weights_folder(), *wanted, spool))
         stack.callback(hands.close)
         table = Table(growing, resume=order.resume)
         stack.callback(table.close)
@@ -115,9 +115,9 @@ def run_batch(
 def inputs(order: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
     """Yield the files of a batch; see ``listed``."""
     folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in order.relative_to)
-    for one in listed(order.paths, stdin=stdin, skip=skip):
-        below = next((folder for folder in folders if one.shown.startswith(folder)), "")
-        yield replace(one, shown=one.shown.removeprefix(below))
+    for item in listed(order.paths, stdin=stdin, skip=skip):
+        below = next((folder for folder in folders if item.shown.startswith(folder)), "")
+        yield replace(item, shown=item.shown.removeprefix(below))
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:
@@ -146,5 +146,5 @@ def _refuse_within(folder: Path, paths: tuple[str, ...]) -> None:
 
 
 def _identity(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
-    return found.st_dev, found.st_ino
+    state = folder.stat()
+    return state.st_dev, state.st_ino

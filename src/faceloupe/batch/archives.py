@@ -72,7 +72,7 @@ class Archive:
         self._stream.opening = False
         self._every = self._zip.infolist()
         # Not is_dir(), which fails on a name that begins with NUL, and so is empty.
-        self.members = {number: _name(one) for number, one in enumerate(self._every) if one.filename[-1:] != "/"}
+        self.members = {number: _name(entry) for number, entry in enumerate(self._every) if entry.filename[-1:] != "/"}
 
     def close(self) -> None:
         """Close the file."""

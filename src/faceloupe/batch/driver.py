@@ -208,11 +208,11 @@ class _Driver:
         window = max(_WINDOW, _WINDOW_SHARE * self.engine.capacity)
         while not exhausted or self.pending:
             while not exhausted and self.submitted < self.engine.capacity and len(self.pending) < window:
-                one = next(inputs, None)
-                if one is None:
+                item = next(inputs, None)
+                if item is None:
                     exhausted = True
                     break
-                self._begin(index, one)
+                self._begin(index, item)
                 index += 1
                 self._write()
                 self._step()
@@ -225,11 +225,11 @@ class _Driver:
             self._step()
         self._step(last=True)
 
-    def _begin(self, index: int, one: Input) -> None:
+    def _begin(self, index: int, item: Input) -> None:
         """Take on an input."""
-        identity = self.reader.identify(one, self._step)
-        task = Task(index, one, identity.sha256, identity.media_type)
-        pending = self.pending[index] = _Pending(cell(one.shown), task)
+        identity = self.reader.identify(item, self._step)
+        task = Task(index, item, identity.sha256, identity.media_type)
+        pending = self.pending[index] = _Pending(cell(item.shown), task)
         if identity.problem:
             pending.result = failed(identity.media_type, identity.problem)
         elif identity.system_file:
@@ -248,22 +248,22 @@ class _Driver:
     def _write(self) -> None:
         """Write the rows of all inputs that no input without a result comes before."""
         while self.pending:
-            index, one = next(iter(self.pending.items()))
-            first = self.seen.exact(one.task.sha256) if one.copy else None
-            if one.copy and first is None:  # that one could not be read any more; this one may be
-                one.copy = False
-                self._submit(one.task)
+            index, pending = next(iter(self.pending.items()))
+            first = self.seen.exact(pending.task.sha256) if pending.copy else None
+            if pending.copy and first is None:  # that one could not be read any more; this one may be
+                pending.copy = False
+                self._submit(pending.task)
             if first is not None:
                 row = self.table.at(first)
-                row = row._replace(path=one.path, duplicate_of=row.path)
-            elif one.result is not None:
-                row = self._row(one.path, one.task.sha256, one.result)
+                row = row._replace(path=pending.path, duplicate_of=row.path)
+            elif pending.result is not None:
+                row = self._row(pending.path, pending.task.sha256, pending.result)
             else:
                 return
             self.seen.add(row, self.table.add(row))
             self.counts.add(row)
-            if self.under_way.get(one.task.sha256) == index:
-                del self.under_way[one.task.sha256]
+            if self.under_way.get(pending.task.sha256) == index:
+                del self.under_way[pending.task.sha256]
             del self.pending[index]
 
     def _row(self, path: str, sha256: str, result: Result) -> Row:

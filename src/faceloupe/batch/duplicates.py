@@ -47,8 +47,8 @@ class DuplicateIndex:
 
     def exact(self, sha256: str) -> Place | None:
         """Return the first row of the same bytes; None where there is none."""
-        found = self._database.execute("SELECT offset, length FROM seen WHERE sha256 = ?", (bytes.fromhex(sha256),))
-        place = found.fetchone()
+        cursor = self._database.execute("SELECT offset, length FROM seen WHERE sha256 = ?", (bytes.fromhex(sha256),))
+        place = cursor.fetchone()
         return Place(*place) if place else None
 
     def near(self, perceptual_hash: str) -> Place | None:

@@ -77,13 +77,13 @@ def _below(top: str, skip: Skip) -> Iterator[Input]:
             levels.pop()
             continue
         try:
-            found = os.stat(path)
+            state = os.stat(path)
         except (OSError, ValueError):
             yield Input(shown(path), path)  # whoever takes it in says why it cannot be read
             continue
-        if skip(found):
+        if skip(state):
             continue
-        if stat.S_ISDIR(found.st_mode):
+        if stat.S_ISDIR(state.st_mode):
             if path is not top and os.path.islink(path):
                 problem = "This is a link to a folder and was not followed; give the folder itself."
                 yield Input(shown(path), path, problem=problem)
@@ -95,7 +95,7 @@ def _below(top: str, skip: Skip) -> Iterator[Input]:
                 yield Input(shown(path), path, problem=cause)
                 continue
             levels.append(map(_joined(path), names))
-        elif not stat.S_ISREG(found.st_mode) or not is_archive(path):
+        elif not stat.S_ISREG(state.st_mode) or not is_archive(path):
             yield Input(shown(path), path)
         else:
             yield from _members(path)

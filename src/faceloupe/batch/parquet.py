@@ -24,9 +24,9 @@ def write(table: Table, path: Path) -> None:
     publish_file(lambda place: _fill(table, place), path)
 
 
-def _fill(table: Table, place: Path) -> None:
+def _fill(table: Table, path: Path) -> None:
     rows = (row for row, _ in table.rows())
-    with pq.ParquetWriter(place, _SCHEMA) as writer:
+    with pq.ParquetWriter(path, _SCHEMA) as writer:
         while some := list(islice(rows, _ROWS)):
             writer.write_table(pa.Table.from_arrays(list(_columns(some)), schema=_SCHEMA))
 

@@ -48,19 +48,19 @@ _APPLE_DOUBLE = "a system file of macOS (AppleDouble: metadata of the file named
 _MACOS_ARCHIVE = "a system file of macOS (__MACOSX: metadata of the other files of the archive)"
 
 
-def system_file(path: str, found: str | None) -> str:
+def system_file(path: str, format_name: str | None) -> str:
     """Say what a file is that a system wrote for itself; empty for others.
 
     A picture or a video is none of them, whatever its name.
 
     Args:
         path: of the file, or its name in an archive.
-        found: the format that its content shows.
+        format_name: the format that its content shows.
     """
-    if found not in (None, "Apple metadata"):
+    if format_name not in (None, "Apple metadata"):
         return ""
     *folders, name = path.replace("\\", "/").split("/")
-    if found == "Apple metadata" or name.startswith("._"):
+    if format_name == "Apple metadata" or name.startswith("._"):
         return _APPLE_DOUBLE
     if "__MACOSX" in folders:
         return _MACOS_ARCHIVE
@@ -83,22 +83,22 @@ class Reader:
         """Close the ZIP that is open, if one is."""
         self._archives.close()
 
-    def identify(self, one: Input, step: Callable[[], None] = lambda: None) -> Identity:
+    def identify(self, item: Input, step: Callable[[], None] = lambda: None) -> Identity:
         """Hash an input, whatever its size, without keeping it.
 
         Args:
-            one: the input.
+            item: the input.
             step: called now and then; what it raises ends the work.
         """
-        if one.problem:
-            return Identity(problem=one.problem)
+        if item.problem:
+            return Identity(problem=item.problem)
         try:
-            if one.member is None:
-                evidence = open_evidence(Path(one.path), max_bytes=0, step=lambda _: step()).evidence
+            if item.member is None:
+                evidence = open_evidence(Path(item.path), max_bytes=0, step=lambda _: step()).evidence
                 return Identity(
-                    evidence.sha256, evidence.media_type, system_file=system_file(one.path, evidence.format)
+                    evidence.sha256, evidence.media_type, system_file=system_file(item.path, evidence.format)
                 )
-            return self._identify_member(one, one.member, step)
+            return self._identify_member(item, item.member, step)
         except (UsageError, EvidenceError) as problem:
             return Identity(problem=str(problem))
         except MemoryError:  # of a ZIP's member, which may ask for gigabytes before a byte of it is read
@@ -106,32 +106,32 @@ class Reader:
 
     def sendable(self, task: Task) -> Task:
         """Return the task with its bytes, where they can be read and are few enough to be sent to another machine."""
-        one = task.input
+        item = task.input
         try:
-            if one.member is None:
-                with open(one.path, "rb") as stream:
+            if item.member is None:
+                with open(item.path, "rb") as stream:
                     content = stream.read(MOST_SENT + 1)
             else:
-                with self._archives(one.path).open(one.member) as stream:
+                with self._archives(item.path).open(item.member) as stream:
                     content = stream.read(MOST_SENT + 1)
         except (OSError, EvidenceError):
             return task  # whoever carries it out meets the same, and says so
         return replace(task, content=content) if len(content) <= MOST_SENT else task
 
-    def _identify_member(self, one: Input, member: int, step: Callable[[], None]) -> Identity:
+    def _identify_member(self, item: Input, member: int, step: Callable[[], None]) -> Identity:
         digest, head = hashlib.sha256(), bytearray()
-        with self._archives(one.path).open(member) as stream:
+        with self._archives(item.path).open(member) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
                 head += chunk[: HEAD_BYTES - len(head)]
                 step()
         known = bytes(head)
-        found = sniff(known)
+        format_name = sniff(known)
         return Identity(
             digest.hexdigest(),
-            media_type(known, found),
+            media_type(known, format_name),
             NESTED if head.startswith(MAGICS) else "",
-            system_file(one.member_name, found),
+            system_file(item.member_name, format_name),
         )
 
     def take(self, task: Task, *, max_bytes: int) -> "Taken":
@@ -141,15 +141,15 @@ class Reader:
             UsageError: the file cannot be read.
             EvidenceError: it is not what the driver hashed, or the member of a ZIP cannot be read.
         """
-        one, name = task.input, task.input.name
+        item, name = task.input, task.input.name
         if task.content is not None:
             limit = max_bytes if task.media_type == "image" else MOST_SENT
             return Taken(task, _held(evidence_from_bytes(task.content, name, max_bytes=limit), task))
-        if one.member is None:
-            return Taken(task, _held(open_evidence(Path(one.path), max_bytes=max_bytes), task))
-        archive = self._archives(one.path)
-        with archive.open(one.member) as stream:
-            if task.media_type == "image" and archive.size(one.member) <= max_bytes:
+        if item.member is None:
+            return Taken(task, _held(open_evidence(Path(item.path), max_bytes=max_bytes), task))
+        archive = self._archives(item.path)
+        with archive.open(item.member) as stream:
+            if task.media_type == "image" and archive.size(item.member) <= max_bytes:
                 return Taken(task, _held(evidence_from_bytes(stream.read(), name, max_bytes=max_bytes), task))
             descriptor, spooled = tempfile.mkstemp(prefix="faceloupe-", dir=self._spool)
             try:

@@ -70,8 +70,8 @@ class BatchResults:
 
     def without(self, hashes: Collection[str]) -> "BatchResults":
         """Return the results without the rows of some evidence."""
-        kept = ~self.rows["sha256"].isin(hashes)
-        return self if kept.all() else BatchResults(self.rows[kept].reset_index(drop=True), self.whole)
+        remaining = ~self.rows["sha256"].isin(hashes)
+        return self if remaining.all() else BatchResults(self.rows[remaining].reset_index(drop=True), self.whole)
 
     @property
     def model(self) -> str | None:
@@ -81,8 +81,8 @@ class BatchResults:
     @cached_property
     def counts(self) -> dict[Outcome, int]:
         """Rows by outcome, every outcome named."""
-        found = self.rows["outcome"].value_counts()
-        return {outcome: int(found.get(outcome.value, 0)) for outcome in Outcome}
+        rows_by_outcome = self.rows["outcome"].value_counts()
+        return {outcome: int(rows_by_outcome.get(outcome.value, 0)) for outcome in Outcome}
 
     def scores(self, outcome: Outcome) -> np.ndarray:
         """(N,) float64 scores of the rows of an outcome, 0..1."""
@@ -114,8 +114,8 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
     if not hashes or not content:
         return content
     header, *rows = csv.reader(io.StringIO(content.decode(ENCODING), newline=""))
-    place = header.index("sha256")
-    left = (line(row) for row in (header, *rows) if len(row) == len(header) and row[place] not in hashes)
+    column = header.index("sha256")
+    left = (line(row) for row in (header, *rows) if len(row) == len(header) and row[column] not in hashes)
     return b"".join(left).decode().encode(ENCODING)
 
 
@@ -134,9 +134,9 @@ class Sources:
     @cached_property
     def _inputs(self) -> dict[str, Input]:
         behind: dict[str, Input] = {}
-        for one in inputs(self._order):
-            if (path := cell(one.shown)) in self._paths:
-                behind.setdefault(path, one)
+        for item in inputs(self._order):
+            if (path := cell(item.shown)) in self._paths:
+                behind.setdefault(path, item)
                 if len(behind) == len(self._paths):
                     break
         return behind
@@ -153,13 +153,13 @@ class Sources:
         Raises:
             FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.
         """
-        one = self._inputs.get(path)
-        if one is None or one.problem:
+        item = self._inputs.get(path)
+        if item is None or item.problem:
             raise UsageError(f"{path} is missing or cannot be read; restore it.")
-        if one.member is not None and media_type == "video":
+        if item.member is not None and media_type == "video":
             raise UsageError(f"{path} is inside a ZIP, where a segment of a video cannot be analyzed; unpack it.")
         reader = Reader()
         try:
-            return reader.take(Task(0, one, sha256, media_type), max_bytes=max_bytes).evidence_file
+            return reader.take(Task(0, item, sha256, media_type), max_bytes=max_bytes).evidence_file
         finally:
             reader.close()

@@ -117,12 +117,12 @@ class BatchStore:
         try:
             private_folder(folder / _UPLOADS)
             private_folder(folder / _THUMBNAILS)
-            kept = [str(path) for path in paths] + [str(path) for path in self._keep(folder / _UPLOADS, uploads)]
-            if not kept:
+            all_paths = [str(path) for path in paths] + [str(path) for path in self._keep(folder / _UPLOADS, uploads)]
+            if not all_paths:
                 raise UsageError("A batch needs files: upload some or name a folder.")
             created = made.isoformat(timespec="seconds")
             scoring = {"effort": settings.effort, "model": settings.model} if settings else {}
-            batch = Batch(batch_id, printable_name(name), created, tuple(kept), str(root or ""), folder, **scoring)
+            batch = Batch(batch_id, printable_name(name), created, tuple(all_paths), str(root or ""), folder, **scoring)
             text = json.dumps({key: value for key, value in asdict(batch).items() if key != "folder"}, indent=1)
             publish_file(lambda path: path.write_text(text, encoding="utf-8"), folder / _RECORD)
         except OSError as problem:
@@ -149,9 +149,9 @@ class BatchStore:
             return None
         folder = self._folder / batch_id
         try:
-            found = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-            own = (found["name"], found["created_utc"], tuple(found["paths"]), found["root"])
-            effort, model = str(found.get("effort", "")), str(found.get("model", ""))
+            values = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+            own = (values["name"], values["created_utc"], tuple(values["paths"]), values["root"])
+            effort, model = str(values.get("effort", "")), str(values.get("model", ""))
             return Batch(batch_id, *own, folder, effort, model)
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -118,8 +118,8 @@ class Table:
     @property
     def identity(self) -> tuple[int, int]:
         """Device and number of the file."""
-        found = os.fstat(self._descriptor)
-        return found.st_dev, found.st_ino
+        state = os.fstat(self._descriptor)
+        return state.st_dev, state.st_ino
 
     def close(self) -> None:
         """Close the file and let other processes write it."""

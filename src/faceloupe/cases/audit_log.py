@@ -129,8 +129,8 @@ def append(
     Returns:
         The new head of the chain.
     """
-    found = connection.execute("SELECT seq, sha256 FROM heads WHERE chain = ?", (chain,)).fetchone()
-    seq, previous = found or (0, START)
+    row = connection.execute("SELECT seq, sha256 FROM heads WHERE chain = ?", (chain,)).fetchone()
+    seq, previous = row or (0, START)
     entry = Entry(chain, seq + 1, utc, actor, action, canonical(parameters), previous, "")
     head = Head(chain, entry.seq, entry.digest())
     connection.execute(
@@ -153,8 +153,8 @@ def entries(connection: sqlite3.Connection, chain: str) -> Iterator[Entry]:
 
 def head(connection: sqlite3.Connection, chain: str) -> Head | None:
     """Return the head of a chain as it is noted outside the log; None where none is."""
-    found = connection.execute("SELECT chain, seq, sha256 FROM heads WHERE chain = ?", (chain,)).fetchone()
-    return Head(*found) if found else None
+    row = connection.execute("SELECT chain, seq, sha256 FROM heads WHERE chain = ?", (chain,)).fetchone()
+    return Head(*row) if row else None
 
 
 def tail(connection: sqlite3.Connection, chain: str, most: int) -> tuple[Entry, ...]:

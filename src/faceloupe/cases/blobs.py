@@ -106,11 +106,11 @@ class BlobStore:
         path = self.path(sha256)
         try:
             with path.open("rb") as stream:
-                found = _digest(_chunks(stream), path.stat().st_size, step)
+                actual = _digest(_chunks(stream), path.stat().st_size, step)
         except OSError as problem:
             raise CaseError(f"{_named(sha256)} cannot be read ({problem.strerror}); restore it.") from problem
-        if found != sha256:
-            raise CaseError(f"{_named(sha256)} is damaged: its hash is {found}; restore it.")
+        if actual != sha256:
+            raise CaseError(f"{_named(sha256)} is damaged: its hash is {actual}; restore it.")
 
     def read(self, sha256: str) -> bytes:
         """All bytes, checked.

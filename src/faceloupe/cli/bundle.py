@@ -107,7 +107,7 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
     except OSError as problem:
         raise UsageError(f"The key {options.key} cannot be read ({problem.strerror}); check the path.") from problem
     try:
-        found = check(stream, key=key, step=partial(console.progress, "Hashing"))
+        verification = check(stream, key=key, step=partial(console.progress, "Hashing"))
     except OSError as problem:
         cause = problem.strerror or "it is not a regular file"
         raise UsageError(f"The bundle {options.bundle} cannot be read ({cause}); give a file.") from problem
@@ -115,12 +115,12 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
         raise UsageError(str(problem)) from problem
     finally:
         console.clear()
-    for finding in found.findings:
+    for finding in verification.findings:
         if finding.good:
             console.emit(f"good  {finding.text}")
         else:
             console.complain(finding.text)
-    return found
+    return verification
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

@@ -168,43 +168,47 @@ def _share(value: float | None) -> str:
 
 
 def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
-    found = inspect_checkpoint(options.file)
-    return Answer(json_text(found.as_dict()) if options.json else "\n".join(_description(found)))
+    inspection = inspect_checkpoint(options.file)
+    return Answer(json_text(inspection.as_dict()) if options.json else "\n".join(_description(inspection)))
 
 
-def _description(found: Inspection) -> list[str]:
+def _description(inspection: Inspection) -> list[str]:
     """Return an inspection as lines that a person can read."""
     lines = [
-        f"File       {found.name}",
-        f"SHA-256    {found.sha256}",
-        f"Container  {found.container}, {found.size_bytes:,} bytes",
+        f"File       {inspection.name}",
+        f"SHA-256    {inspection.sha256}",
+        f"Container  {inspection.container}, {inspection.size_bytes:,} bytes",
     ]
-    if found.tensor_count:
-        place = f" (under {found.architecture_at})" if found.architecture_at else ""
-        known = f"{found.architecture}{place}" if found.architecture else "not an architecture that this version knows"
+    if inspection.tensor_count:
+        origin = f" (under {inspection.architecture_at})" if inspection.architecture_at else ""
+        known = (
+            f"{inspection.architecture}{origin}"
+            if inspection.architecture
+            else "not an architecture that this version knows"
+        )
         lines += [
-            f"Tensors    {found.tensor_count:,}, with {found.element_count:,} numbers in all",
+            f"Tensors    {inspection.tensor_count:,}, with {inspection.element_count:,} numbers in all",
             f"Network    {known}",
         ]
-    lines.append(f"Verdict    {found.verdict}")
-    if found.damage:
-        lines.append(f"Damage     cannot be read to its end: {found.damage}")
-    if not found.complete:
+    lines.append(f"Verdict    {inspection.verdict}")
+    if inspection.damage:
+        lines.append(f"Damage     cannot be read to its end: {inspection.damage}")
+    if not inspection.complete:
         lines.append("Note       nested too deeply to be counted in full")
     lines += _section(
         "Tensor",
-        [(entry.name, entry.dtype, " x ".join(map(str, entry.shape)) or "one number") for entry in found.tensors],
-        found.tensor_count,
+        [(entry.name, entry.dtype, " x ".join(map(str, entry.shape)) or "one number") for entry in inspection.tensors],
+        inspection.tensor_count,
     )
-    arguments = [(entry.name, str(entry.value)) for entry in found.arguments]
-    lines += _section("Argument", arguments, found.argument_count)
-    globals_ = [(entry.name, _mark(harmless=entry.harmless)) for entry in found.globals]
-    lines += _section("Import", globals_, found.global_count)
+    arguments = [(entry.name, str(entry.value)) for entry in inspection.arguments]
+    lines += _section("Argument", arguments, inspection.argument_count)
+    globals_ = [(entry.name, _mark(harmless=entry.harmless)) for entry in inspection.globals]
+    lines += _section("Import", globals_, inspection.global_count)
     calls = [
         (entry.name, f"{entry.count:,} x", _mark(harmless=entry.harmless), "; ".join(entry.arguments))
-        for entry in found.calls
+        for entry in inspection.calls
     ]
-    return lines + _section("Call", calls, found.call_count)
+    return lines + _section("Call", calls, inspection.call_count)
 
 
 def _mark(*, harmless: bool) -> str:

@@ -104,18 +104,18 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
         raise UsageError(f"{folder} is not a folder; expected a folder with the subfolders real and fake.")
     files = []
     for name, label in FOLDERS.items():
-        found = []
-        for place, inner, names in os.walk(folder / name, onerror=_refuse):
+        paths = []
+        for parent, inner, names in os.walk(folder / name, onerror=_refuse):
             inner[:] = sorted(one for one in inner if not one.startswith("."))
             for one in inner:
-                if Path(place, one).is_symlink():
-                    raise UsageError(f"{Path(place, one)} is a link to a folder; put the files themselves there.")
-            found += [Path(place, one).relative_to(folder) for one in sorted(names) if not one.startswith(".")]
-        if not found:
+                if Path(parent, one).is_symlink():
+                    raise UsageError(f"{Path(parent, one)} is a link to a folder; put the files themselves there.")
+            paths += [Path(parent, one).relative_to(folder) for one in sorted(names) if not one.startswith(".")]
+        if not paths:
             raise UsageError(
                 f"{folder / name} contains no files; expected authentic files in real and manipulated files in fake."
             )
-        files += [(path, label) for path in sorted(found)]
+        files += [(path, label) for path in sorted(paths)]
     return files
 
 
@@ -229,12 +229,12 @@ def table(validation: Validation) -> str:
             lines.append(f"Unscored   in {name}: {counts['not_applicable']} not applicable, {counts['error']} errors")
     lines += ["", f"{'Measure':<30}  {'value':>6}  95 % interval"]
     for key, name in NAMES.items():
-        one, name = getattr(measures, key), name[:1].upper() + name[1:]
-        words = "too few for an interval" if one.low is None else f"{one.low:.3f} to {one.high:.3f}"
-        if one.value is None:
+        estimate, name = getattr(measures, key), name[:1].upper() + name[1:]
+        interval = "too few for an interval" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
+        if estimate.value is None:
             lines.append(f"{name:<30}  {'-':>6}  nothing to measure")
         else:
-            lines.append(f"{name:<30}  {one.value:>6.3f}  {words}")
+            lines.append(f"{name:<30}  {estimate.value:>6.3f}  {interval}")
     return "\n".join(lines)
 
 

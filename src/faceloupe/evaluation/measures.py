@@ -55,7 +55,7 @@ class Decisions:
 
     def where(self, keep: np.ndarray) -> "Decisions":
         """Return the faces that a (N,) bool mask keeps."""
-        return Decisions(*(getattr(self, one.name)[keep] for one in fields(self)))
+        return Decisions(*(getattr(self, column.name)[keep] for column in fields(self)))
 
 
 def probabilities(log_odds: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ def measure(decisions: Decisions, *, resamples: int = 1000, seed: int = 0) -> Me
     scores = probabilities(log_odds)
     drawn = metrics.bootstrap_weights(list(decisions.units), resamples=resamples, seed=seed)
     once = np.ones(len(labels))
-    few = min(len(np.unique(decisions.units[one])) for one in (real, fake)) < FEW_UNITS
+    few = min(len(np.unique(decisions.units[of_class])) for of_class in (real, fake)) < FEW_UNITS
 
     nothing = Estimate(None, None, None)
 
@@ -158,10 +158,10 @@ def roc_points(labels: np.ndarray, ranks: np.ndarray, count: int = 200) -> list[
 
 def reliability_points(labels: np.ndarray, log_odds: np.ndarray) -> list[dict[str, float]]:
     """Reliability diagram: promised and found share of manipulated faces, and the share of the weight, of each bin."""
-    weight, promised, found = metrics.reliability(labels, probabilities(log_odds), np.ones(len(labels)))
+    weight, promised, observed = metrics.reliability(labels, probabilities(log_odds), np.ones(len(labels)))
     return [
         {"promised": float(p / w), "found": float(f / w), "weight": float(w)}
-        for w, p, f in zip(weight, promised, found, strict=True)
+        for w, p, f in zip(weight, promised, observed, strict=True)
         if w > 0
     ]
 
@@ -225,7 +225,7 @@ def across(rows: list[dict[str, Any]], measure: str) -> tuple[list[str], list[tu
         rows: with ``model``, ``part`` and measures, all models having the same parts.
         measure: name of the measure.
     """
-    found = {(row["model"], row["part"]): row[measure] for row in rows}
+    estimates = {(row["model"], row["part"]): row[measure] for row in rows}
     models, parts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "part"))
-    kept = [part for part in parts if any(found[model, part]["value"] is not None for model in models)]
-    return models, [(part, [shown(found[model, part]) for model in models]) for part in kept]
+    shown_parts = [part for part in parts if any(estimates[model, part]["value"] is not None for model in models)]
+    return models, [(part, [shown(estimates[model, part]) for model in models]) for part in shown_parts]

@@ -109,8 +109,8 @@ def reliability(
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the expected calibration error (Naeini et al. 2015) over ``reliability``, 0..1."""
-    _, promised, found = reliability(labels, probabilities, weights)
-    error: np.ndarray = np.abs(promised - found).sum(-1)
+    _, promised, observed = reliability(labels, probabilities, weights)
+    error: np.ndarray = np.abs(promised - observed).sum(-1)
     return error
 
 

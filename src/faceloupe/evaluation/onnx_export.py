@@ -148,8 +148,10 @@ def export(
         for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", analyzer.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
             # An exported scorer answers the calls that measuring a folder makes.
-            found = labeled_folder.validate(labeled, replace(analyzer, scorer=cast(FaceScorer, scorer)))
-            values[name] = found.as_dict() | {"measured_on": "a folder of labeled pictures, through the whole pipeline"}
+            result = labeled_folder.validate(labeled, replace(analyzer, scorer=cast(FaceScorer, scorer)))
+            values[name] = result.as_dict() | {
+                "measured_on": "a folder of labeled pictures, through the whole pipeline"
+            }
     publish({names[0]: content, names[1]: to_json(values).encode()}, target.parent)
     say("Exported", 1.0)
     return values
@@ -219,8 +221,8 @@ def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], 
         with contextlib.suppress(EvidenceError):  # what cannot be read has no face
             evidence_file = open_evidence(path, max_bytes=analyzer.settings.max_bytes)
             rgb = decode(evidence_file, settings=analyzer.settings).rgb
-            found = [analyzer.scorer.view(rgb, face.box) for face in analyzer.detector.detect(rgb)]
-            views, used = views + found, used + bool(found)
+            new_views = [analyzer.scorer.view(rgb, face.box) for face in analyzer.detector.detect(rgb)]
+            views, used = views + new_views, used + bool(new_views)
     if not views:
         raise UsageError(f"{pictures} contains no image with a face; give another folder.")
     source = "the bundled samples" if pictures is None else "a folder of pictures"
@@ -259,7 +261,9 @@ def _int8(content: bytes) -> bytes:
     model = onnx.load_from_string(content)
     users = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
     for node in users:
-        if node.op_type == "Gemm" and not any(one.name == "transB" and one.i == 1 for one in node.attribute):
+        if node.op_type == "Gemm" and not any(
+            attribute.name == "transB" and attribute.i == 1 for attribute in node.attribute
+        ):
             raise WeightsError("The exported classifier has a layout that cannot be quantized; export it in float32.")
     names = {node.input[1] for node in users}
     made, added = [], []
@@ -292,11 +296,11 @@ def _parity(
         with torch.inference_mode():
             given = torch.from_numpy(np.ascontiguousarray(normalize(face.crops, record.input)))
             expected = network(given).double().numpy().ravel()
-        found = run(session, face.crops, record.input)
-        apart.append(np.abs(found - expected))
+        exported = run(session, face.crops, record.input)
+        apart.append(np.abs(exported - expected))
         sides = [
             (score <= lower, score >= upper)
-            for score in (record.calibrator.probability(float(one.mean())) for one in (expected, found))
+            for score in (record.calibrator.probability(float(logits.mean())) for logits in (expected, exported))
         ]
         other += sides[0] != sides[1]
     gaps = np.concatenate(apart)

@@ -49,9 +49,11 @@ def reliability(curves: Curves) -> bytes:
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
             points = curve["reliability"]
-            promised, found = [p["promised"] for p in points], [p["found"] for p in points]
-            axes.plot(promised, found, color=color, linewidth=0.8)
-            axes.scatter(promised, found, [12 + 500 * p["weight"] for p in points], color=color, alpha=0.7, label=model)
+            promised, observed = [p["promised"] for p in points], [p["found"] for p in points]
+            axes.plot(promised, observed, color=color, linewidth=0.8)
+            axes.scatter(
+                promised, observed, [12 + 500 * p["weight"] for p in points], color=color, alpha=0.7, label=model
+            )
         axes.plot([0, 1], [0, 1], **_GUIDE)
 
     return _figure("score: predicted share of manipulated faces", "observed share, at even prior odds", draw)

@@ -21,7 +21,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         complete = (
             all(isinstance(evaluation["tables"][name], list) for name in _TABLES)
-            and all(set(_CURVES) <= set(evaluation["curves"][one["id"]]) for one in evaluation["models"])
+            and all(set(_CURVES) <= set(evaluation["curves"][model["id"]]) for model in evaluation["models"])
             and {"left_out", "faults"} <= set(evaluation["studies"])
             and isinstance(evaluation["clips"], list)
         )
@@ -38,5 +38,5 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 
 def is_of(evaluation: dict[str, Any], record: ModelRecord) -> bool:
     """Whether a record is the very one that was measured."""
-    hashes = {one["id"]: one.get("record_sha256") for one in evaluation["models"]}
+    hashes = {model["id"]: model.get("record_sha256") for model in evaluation["models"]}
     return hashes.get(record.id) == record.sha256

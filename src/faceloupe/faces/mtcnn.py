@@ -68,7 +68,7 @@ class Cascade:
     def _proposed(self, areas: "_Areas", smallest_px: float) -> np.ndarray:
         """First stage: the windows of all levels of the pyramid that may hold a face, as (N, 4) squares."""
         scale = WINDOW_PX / smallest_px
-        found = [np.empty((0, 9))]  # four corners, score, a shift of each corner
+        windows = [np.empty((0, 9))]  # four corners, score, a shift of each corner
         while min(areas.width, areas.height) * scale >= WINDOW_PX:
             size = int(areas.width * scale + 1), int(areas.height * scale + 1)
             (shifts,), ((_, scores),) = self._run(self._first, areas.means(areas.whole, size))
@@ -76,9 +76,9 @@ class Cascade:
             start = np.stack([x, y], 1) * _STRIDE_PX
             corners = np.floor(np.concatenate([start + 1, start + WINDOW_PX], 1) / scale)
             level = np.concatenate([corners, scores[y, x, None], shifts[:, y, x].T], 1)
-            found.append(level[_distinct(corners, scores[y, x], _SAME_WITHIN_LEVEL)])
+            windows.append(level[_distinct(corners, scores[y, x], _SAME_WITHIN_LEVEL)])
             scale *= STEP
-        every = np.concatenate(found)
+        every = np.concatenate(windows)
         every = every[_distinct(every[:, :4], every[:, 4], _SAME)]
         sides = every[:, 2:4] - every[:, :2]
         return _squared(every[:, :4] + every[:, 5:] * np.tile(sides, 2))
@@ -104,7 +104,7 @@ class Cascade:
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sides + start - 1
         passed = np.flatnonzero(scores[:, 1] > self._thresholds[2])
         passed = passed[_distinct(corners[passed], scores[passed, 1], _SAME, of_smaller=True)]
-        return [Candidate(corners[one], float(scores[one, 1]), landmarks[one]) for one in passed]
+        return [Candidate(corners[index], float(scores[index, 1]), landmarks[index]) for index in passed]
 
     def _observation(self, network: nn.Module, areas: "_Areas", boxes: np.ndarray, side: int) -> list[np.ndarray]:
         """Return a network's outputs for boxes (N, 4), some at a time: noise has thousands of windows to look into."""
@@ -204,12 +204,12 @@ def _distinct(boxes: np.ndarray, scores: np.ndarray, limit: float, *, of_smaller
     # Windows that reach beyond the picture on all sides show the same, and score the same. Which of these is kept moves
     # the box by pixels, so it is the one that facenet-pytorch keeps: the last for the third stage, the first elsewhere.
     order = np.argsort(scores)[::-1] if of_smaller else np.argsort(-scores, kind="stable")
-    kept = []
+    distinct = []
     while len(order):
         best, order = order[0], order[1:]
-        kept.append(best)
+        distinct.append(best)
         sides = np.minimum(boxes[best, 2:], boxes[order, 2:]) - np.maximum(boxes[best, :2], boxes[order, :2])
         shared = np.maximum(sides, 0).prod(1)
         whole = np.minimum(sizes[best], sizes[order]) if of_smaller else sizes[best] + sizes[order] - shared
         order = order[shared <= limit * whole]
-    return np.array(kept, int)
+    return np.array(distinct, int)

@@ -24,14 +24,14 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
     sharp = sharpness(crop)
     problem = ""
     if face.confidence < gates.min_confidence:
-        found, needed = format_distinct(face.confidence, gates.min_confidence)
-        problem = f"the detector is not sure that this is a face (confidence {found}; at least {needed} is needed)"
+        value, needed = format_distinct(face.confidence, gates.min_confidence)
+        problem = f"the detector is not sure that this is a face (confidence {value}; at least {needed} is needed)"
     elif face.size_px < gates.min_size_px:
-        found, needed = format_distinct(face.size_px, gates.min_size_px, decimals=0)
-        problem = f"the face is {found} px wide; at least {needed} px are needed"
+        value, needed = format_distinct(face.size_px, gates.min_size_px, decimals=0)
+        problem = f"the face is {value} px wide; at least {needed} px are needed"
     elif sharp < gates.min_sharpness:
-        found, needed = format_distinct(sharp, gates.min_sharpness, decimals=1)
-        problem = f"the face is too blurred (sharpness {found}; at least {needed} is needed)"
+        value, needed = format_distinct(sharp, gates.min_sharpness, decimals=1)
+        problem = f"the face is too blurred (sharpness {value}; at least {needed} is needed)"
     return FaceQuality(face.size_px, sharp, face.confidence, problem)
 
 
@@ -42,10 +42,10 @@ TRACK_CONFIDENCE = 0.985
 
 def low_confidence_reason(confidences: Sequence[float]) -> str:
     """Return why a track may not be a face: its detector confidences (0..1) are middling; empty where they are not."""
-    found = median(confidences)
-    if found >= TRACK_CONFIDENCE:
+    typical = median(confidences)
+    if typical >= TRACK_CONFIDENCE:
         return ""
-    shown, needed = format_distinct(found, TRACK_CONFIDENCE, decimals=3)
+    shown, needed = format_distinct(typical, TRACK_CONFIDENCE, decimals=3)
     frames = "1 frame" if len(confidences) == 1 else f"{len(confidences)} frames"
     return (
         f"the detector is not sure that this is a face (median confidence {shown} over {frames}; at least {needed} "

@@ -195,7 +195,7 @@ def link(tracks: Sequence[Track], *, check: Callable[[], None] = lambda: None) -
 
 
 def _met(ones: Sequence[Track], others: Sequence[Track]) -> bool:
-    return any(not set(one.frames).isdisjoint(other.frames) for one in ones for other in others)
+    return any(not set(track.frames).isdisjoint(other.frames) for track in ones for other in others)
 
 
 def _alike(tracks: Sequence[Track], check: Callable[[], None]) -> Iterator[tuple[float, int, int]]:

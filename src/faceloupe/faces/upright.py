@@ -70,16 +70,16 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
         Faces from the largest to the smallest; boxes and landmarks in pixels of ``rgb``. The landmarks of a face that
         was found in a turned picture are left and right as seen in that, and its box is as large as it is upright.
     """
-    found = detector.detect(rgb)
-    sure = [face for face in found if face.confidence >= SURE]
+    faces = detector.detect(rgb)
+    sure = [face for face in faces if face.confidence >= SURE]
     turns = {
         quarters for face in sure if face.confidence < _UNMISTAKABLE for quarters in _turns_around(face, rgb, detector)
     }
     if turns or not sure:
         turned = _turned(rgb, detector, sorted(turns) or _TURNS, least=_TURNED)
-        seen = [_straightened(face, rgb, detector) or face for face in found]
-        found = _distinct(seen + [face for one in turned if (face := _straightened(one, rgb, detector))])
-    return sorted(found, key=lambda face: -face.box.width * face.box.height)
+        seen = [_straightened(face, rgb, detector) or face for face in faces]
+        faces = _distinct(seen + [face for one in turned if (face := _straightened(one, rgb, detector))])
+    return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
 
 def roll(face: DetectedFace) -> float:
@@ -188,14 +188,14 @@ def _turned(
         corner: of the part in the picture.
     """
     height, width = rgb.shape[:2]
-    found: list[DetectedFace] = []
+    faces: list[DetectedFace] = []
     for quarters in turns:
         inverse = _unturned(quarters, width, height, corner)
         for face in detector.detect(np.ascontiguousarray(np.rot90(rgb, quarters))):
             if face.confidence >= least and abs(roll(face)) <= _MOST_TILT:
                 box, landmarks = _bounds(face.box, inverse), _moved(face.landmarks, inverse)
-                found.append(DetectedFace(box, face.confidence, landmarks))
-    return found
+                faces.append(DetectedFace(box, face.confidence, landmarks))
+    return faces
 
 
 def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> list[int]:
@@ -231,11 +231,11 @@ def _straightened(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> De
 
 def _distinct(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
     """Return the surest of several findings of one face."""
-    kept: list[DetectedFace] = []
+    distinct: list[DetectedFace] = []
     for face in sorted(faces, key=lambda face: -face.confidence):
-        if not any(_overlap(face.box, one.box) > _SAME for one in kept):
-            kept.append(face)
-    return kept
+        if not any(_overlap(face.box, other.box) > _SAME for other in distinct):
+            distinct.append(face)
+    return distinct
 
 
 def _surroundings(box: Box, share: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

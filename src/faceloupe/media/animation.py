@@ -31,13 +31,13 @@ class Animation:
     """
 
     def __init__(
-        self, stream: BinaryIO, found: str, *, max_pixels: int, check: Callable[[], None] = lambda: None
+        self, stream: BinaryIO, format_name: str, *, max_pixels: int, check: Callable[[], None] = lambda: None
     ) -> None:
         """Open an animation, and decode it once for its times.
 
         Args:
             stream: of the file.
-            found: the format that its first bytes show: GIF, PNG, WebP or AVIF.
+            format_name: the format that its first bytes show: GIF, PNG, WebP or AVIF.
             max_pixels: largest width times height.
             check: called for every frame, now and in walks; what it raises of our own errors ends the work.
 
@@ -45,11 +45,11 @@ class Animation:
             EvidenceError: too large, without frames, or damaged beyond reading.
         """
         stream.seek(0)
-        self._content, self._found, self._check = stream.read(), found, check
+        self._content, self._found, self._check = stream.read(), format_name, check
         self._walking: Generator[DecodedFrame] | None = None
         self.unreadable: list[int] = []
         self.damaged_packets = 0
-        with guarded(found):
+        with guarded(format_name):
             image = self._opened()
             width, height = image.size
             if width * height > max_pixels:
@@ -57,7 +57,7 @@ class Animation:
             self._first = 1 if getattr(image, "default_image", False) else 0  # a PNG's, for what cannot show movement
             starts, whole = self._starts(image)
             if len(starts) < 2:
-                raise EvidenceError(DAMAGED.format(found))
+                raise EvidenceError(DAMAGED.format(format_name))
             self._index = FrameIndex(np.array(starts[:-1], np.int64), np.arange(1), Fraction(1, _TICKS), counted=True)
             self.facts = self._described(image.mode, starts, whole)
 

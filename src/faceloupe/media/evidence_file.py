@@ -88,9 +88,9 @@ class EvidenceFile:
 
 
 def _state(stream: BinaryIO) -> tuple[int, ...]:
-    found = os.fstat(stream.fileno())
+    status = os.fstat(stream.fileno())
     # The time of change too: that of the content can be put back, by tools that mean no harm as well.
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_nlink
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_nlink
 
 
 def _linked(now: tuple[int, ...], then: tuple[int, ...]) -> bool:
@@ -158,5 +158,5 @@ def _read(stream: BinaryIO, name: str, max_bytes: int, path: Path, step: Step | 
 
 
 def _identity(sha256: str, size: int, head: bytes, name: str) -> Evidence:
-    found = sniff(head)
-    return Evidence(name, sha256, size, media_type(head, found), found)
+    format_name = sniff(head)
+    return Evidence(name, sha256, size, media_type(head, format_name), format_name)

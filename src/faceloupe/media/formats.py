@@ -90,9 +90,9 @@ def sniff(head: bytes) -> str | None:
     Args:
         head: the first ``HEAD_BYTES``, or all of a shorter file; fewer tell most formats too.
     """
-    told = _sniff_family(head)
-    if told is not None:
-        return told or None
+    family = _sniff_family(head)
+    if family is not None:
+        return family or None
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
@@ -114,21 +114,21 @@ def _sniff_family(head: bytes) -> str | None:
     return "QuickTime" if head[4:8] in _OLD_QUICKTIME else None
 
 
-def media_type(head: bytes, found: str | None) -> MediaType:
+def media_type(head: bytes, format_name: str | None) -> MediaType:
     """Tell whether a file holds a picture or a video.
 
     Args:
         head: see ``sniff``.
-        found: the format that ``sniff`` names.
+        format_name: the format that ``sniff`` names.
     """
-    if found in VIDEO_FORMATS or (found in ANIMATED_FORMATS and _is_animated(head, found)):
+    if format_name in VIDEO_FORMATS or (format_name in ANIMATED_FORMATS and _is_animated(head, format_name)):
         return "video"
     return "image"
 
 
-def unreadable(found: str | None) -> str | None:
+def unreadable(format_name: str | None) -> str | None:
     """Say what a file of a format is that is known by name only, and what to do; None for others."""
-    return None if found is None else _UNREADABLE.get(found)
+    return None if format_name is None else _UNREADABLE.get(format_name)
 
 
 def _sniff_iso(head: bytes) -> str:
@@ -162,8 +162,8 @@ def _sniff_tiff(head: bytes) -> str:
         if _DNG_VERSION in entries:
             return "DNG"
         folders = [entries]
-        for place in _tiff_values(head, entries.get(_SUBFOLDERS), order)[:8]:
-            folders.append(_tiff_entries(head, place, order))
+        for offset in _tiff_values(head, entries.get(_SUBFOLDERS), order)[:8]:
+            folders.append(_tiff_entries(head, offset, order))
         if any(_CFA in _tiff_values(head, folder.get(_PHOTOMETRIC), order) for folder in folders):
             _, count, value = entries.get(_MAKE, (0, 0, 0))
             make = head[value : value + min(count, 64)].decode("ascii", "replace").lower()
@@ -173,10 +173,10 @@ def _sniff_tiff(head: bytes) -> str:
     return "TIFF"
 
 
-def _tiff_entries(head: bytes, place: int, order: str) -> dict[int, tuple[int, int, int]]:
+def _tiff_entries(head: bytes, offset: int, order: str) -> dict[int, tuple[int, int, int]]:
     """Tag -> type, count, and value or its place, of one folder of a TIFF."""
-    (count,) = struct.unpack_from(order + "H", head, place)
-    rows = (struct.unpack_from(order + "HHII", head, place + 2 + 12 * n) for n in range(min(count, _MOST_ENTRIES)))
+    (count,) = struct.unpack_from(order + "H", head, offset)
+    rows = (struct.unpack_from(order + "HHII", head, offset + 2 + 12 * n) for n in range(min(count, _MOST_ENTRIES)))
     return {tag: (kind, number, value) for tag, kind, number, value in rows}
 
 
@@ -219,56 +219,56 @@ def _sniff_packets(head: bytes) -> str | None:
     return None
 
 
-def _is_animated(head: bytes, found: str) -> bool:
-    if found == "GIF":
+def _is_animated(head: bytes, format_name: str) -> bool:
+    if format_name == "GIF":
         return len(list(islice(_gif_pictures(head), 2))) > 1
-    if found == "PNG":
+    if format_name == "PNG":
         return any(kind == b"acTL" and count > 1 for kind, count in _png_chunks(head))
-    if found == "WebP":
+    if format_name == "WebP":
         return head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2)
-    return head[8:12] == _AVIF_SEQUENCE or (found == "HEIC" and head[8:12] in _HEIF_SEQUENCES)
+    return head[8:12] == _AVIF_SEQUENCE or (format_name == "HEIC" and head[8:12] in _HEIF_SEQUENCES)
 
 
 def _png_chunks(head: bytes) -> Iterator[tuple[bytes, int]]:
     """Kind, and first number, of the chunks before the pixels."""
-    place = 8
-    while place + 12 <= len(head):
-        length, kind, number = struct.unpack_from(">I4sI", head, place)
+    offset = 8
+    while offset + 12 <= len(head):
+        length, kind, number = struct.unpack_from(">I4sI", head, offset)
         if kind == b"IDAT":
             return
         yield kind, number
-        place += 12 + length
+        offset += 12 + length
 
 
 def _gif_pictures(head: bytes) -> Iterator[int]:
     """Places of the pictures of a GIF."""
     if len(head) < 13:
         return
-    place = 13 + (3 << ((head[10] & 7) + 1) if head[10] & 0x80 else 0)
-    while place + 10 < len(head):
-        if head[place] == 0x2C:
-            yield place
-            place += 10 + (3 << ((head[place + 9] & 7) + 1) if head[place + 9] & 0x80 else 0) + 1
-        elif head[place] == 0x21:
-            place += 2
+    offset = 13 + (3 << ((head[10] & 7) + 1) if head[10] & 0x80 else 0)
+    while offset + 10 < len(head):
+        if head[offset] == 0x2C:
+            yield offset
+            offset += 10 + (3 << ((head[offset + 9] & 7) + 1) if head[offset + 9] & 0x80 else 0) + 1
+        elif head[offset] == 0x21:
+            offset += 2
         else:
             return
-        while place < len(head) and head[place]:  # blocks of data, each after its length
-            place += 1 + head[place]
-        place += 1
+        while offset < len(head) and head[offset]:  # blocks of data, each after its length
+            offset += 1 + head[offset]
+        offset += 1
 
 
 def _is_jpeg_stream(head: bytes) -> bool:
     """Whether whole JPEG pictures of one size follow each other without anything between, as cameras stream them."""
     if b"MPF\x00" in head[: 1 << 16]:  # a picture with its companions, each listed in it
         return False
-    place, sizes = 0, set()
+    offset, sizes = 0, set()
     for _ in range(_STREAM_PICTURES):
-        end, size = jpeg_extent(head, place)
+        end, size = jpeg_extent(head, offset)
         if end is None or size is None:
             return False
         sizes.add(size)
-        place = end
+        offset = end
     return len(sizes) == 1
 
 
@@ -282,35 +282,35 @@ def jpeg_extent(content: bytes, start: int = 0) -> tuple[int | None, tuple[int, 
     Returns:
         The place behind its end marker; its size.
     """
-    place, size = start + 2, None
-    if content[start:place] != b"\xff\xd8":
+    offset, size = start + 2, None
+    if content[start:offset] != b"\xff\xd8":
         return None, None
-    while place + 4 <= len(content):
-        if content[place] != 0xFF:
+    while offset + 4 <= len(content):
+        if content[offset] != 0xFF:
             return None, size
-        marker = content[place + 1]
+        marker = content[offset + 1]
         if marker == 0xFF:
-            place += 1
+            offset += 1
         elif marker == 0xD9:
-            return place + 2, size
+            return offset + 2, size
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            place += 2
+            offset += 2
         else:
-            length = int.from_bytes(content[place + 2 : place + 4])
-            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and place + 9 <= len(content):
-                height, width = struct.unpack_from(">HH", content, place + 5)
+            length = int.from_bytes(content[offset + 2 : offset + 4])
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and offset + 9 <= len(content):
+                height, width = struct.unpack_from(">HH", content, offset + 5)
                 size = (width, height)
-            place += 2 + length
+            offset += 2 + length
             if marker == 0xDA:
-                place = _behind_scan(content, place)
-    return (place + 2 if content[place : place + 2] == b"\xff\xd9" else None), size
+                offset = _behind_scan(content, offset)
+    return (offset + 2 if content[offset : offset + 2] == b"\xff\xd9" else None), size
 
 
-def _behind_scan(content: bytes, place: int) -> int:
+def _behind_scan(content: bytes, offset: int) -> int:
     """Return the next marker behind the data of a scan."""
-    while (place := content.find(b"\xff", place)) >= 0:
-        following = content[place + 1 : place + 2]
+    while (offset := content.find(b"\xff", offset)) >= 0:
+        following = content[offset + 1 : offset + 2]
         if following and following[0] and not 0xD0 <= following[0] <= 0xD7 and following[0] != 0xFF:
-            return place
-        place += 1
+            return offset
+        offset += 1
     return len(content)

@@ -53,8 +53,8 @@ class FrameIndex:
 
     def key_before(self, index: int) -> int:
         """Index of the last frame up to that one that decoding can start at; 0 where none is known."""
-        place = bisect_right(self.keys, index)
-        return int(self.keys[place - 1]) if place else 0
+        position = bisect_right(self.keys, index)
+        return int(self.keys[position - 1]) if position else 0
 
 
 @dataclass(frozen=True, slots=True)

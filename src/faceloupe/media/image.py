@@ -127,7 +127,7 @@ def decode(evidence_file: EvidenceFile, *, max_bytes: int, max_pixels: int) -> P
     return decode_content(*decodable(evidence_file, max_bytes=max_bytes), max_pixels=max_pixels)
 
 
-def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
+def decode_content(content: bytes, format_name: str, *, max_pixels: int) -> Picture:
     """Decode the bytes of an image, to the pixels that a viewer shows.
 
     The orientation that EXIF or the container states is applied, and the colors that the file states are converted to
@@ -136,43 +136,43 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
 
     Args:
         content: of the whole file.
-        found: the format that its first bytes show.
+        format_name: the format that its first bytes show.
         max_pixels: largest width times height.
 
     Raises:
         EvidenceError: over the limit, several pictures in one file, or damaged.
     """
-    behind = embedded.find(content, found)
-    unended = found == "JPEG" and jpeg.lacks_end(content)
+    behind = embedded.find(content, format_name)
+    unended = format_name == "JPEG" and jpeg.lacks_end(content)
     if unended:
         content = jpeg.ended(content)
-    with _open(content, found) as image:
+    with _open(content, format_name) as image:
         _refuse_large(image, max_pixels)
-        frames, preview = _guarded(found, lambda: _full_pages(image))
+        frames, preview = _guarded(format_name, lambda: _full_pages(image))
         _refuse_large(image, max_pixels)  # another page of it now, maybe
-        if found in _ANIMATED and frames > 1:
+        if format_name in _ANIMATED and frames > 1:
             raise EvidenceError(
                 f"The file contains {frames} pictures, and a verdict on one would hide the others; "
                 "export the relevant ones as single files."
             )
-        main = _main_picture(content, found)
+        main = _main_picture(content, format_name)
         deep = ";16" in str(getattr(image, "tile", ""))
         xmp = [_take_xmp(image)]
         stated = _orientation(image)
-        _guarded(found, image.load)
+        _guarded(format_name, image.load)
         xmp.append(_take_xmp(image))  # a PNG may keep it, and EXIF, behind the pixels
         damage = _jpeg_damage(content, np.asarray(image)) if image.format in _PILLOW_NAMES["JPEG"] else ""
         orientation = stated if image.format == "TIFF" else _orientation(image)
         # Not by ImageOps, which writes all metadata anew and fails where some of it is odd; a TIFF is upright by now.
         turn = None if image.format == "TIFF" or orientation is None else _TURNS.get(orientation)
         upright = image if turn is None else image.transpose(turn[0])
-        base, note = _guarded(found, lambda: _to_base(upright))
+        base, note = _guarded(format_name, lambda: _to_base(upright))
         treated, unshown = _treated(base, upright, content, main)
         if treated.image.mode == "CMYK":
             note = _UNPROFILED
         rgb = (_over_gray(treated.image) if treated.image.mode in ("LA", "RGBA") else treated.image).convert("RGB")
-        turned = _TURNS[orientation][1] if orientation in _TURNS else _turn_of(main) if found == "HEIC" else None
-        other = next((one for one in xmp if one is not None), None)
+        turned = _TURNS[orientation][1] if orientation in _TURNS else _turn_of(main) if format_name == "HEIC" else None
+        other = next((stated_by_xmp for stated_by_xmp in xmp if stated_by_xmp is not None), None)
         shown = Shown(turned, treated.color, treated.transfer)
         notes = {
             f"The file contains {frames} pictures; the main one was analyzed.": frames > 1,
@@ -190,17 +190,17 @@ def decode_content(content: bytes, found: str, *, max_pixels: int) -> Picture:
             "The JPEG data has no end marker, but the picture is complete.": unended,
             f"The JPEG data is damaged: {damage}. Part of the picture may differ from what was recorded.": bool(damage),
         }
-        said = tuple(text for text, holds in notes.items() if holds)
-        return Picture(np.asarray(rgb), said, shown, unshown=unshown, damage=damage, embedded=behind)
+        sentences = tuple(text for text, holds in notes.items() if holds)
+        return Picture(np.asarray(rgb), sentences, shown, unshown=unshown, damage=damage, embedded=behind)
 
 
-def shown_frame(image: Image.Image, content: bytes, found: str) -> tuple[np.ndarray, tuple[str, ...], Shown, str]:
+def shown_frame(image: Image.Image, content: bytes, format_name: str) -> tuple[np.ndarray, tuple[str, ...], Shown, str]:
     """Show one decoded frame of an animation as a browser does: sRGB, over mid gray where it is transparent.
 
     Args:
         image: the frame, decoded.
         content: of the file.
-        found: its format.
+        format_name: its format.
 
     Returns:
         (H, W, 3) uint8 RGB; notes, what was done, and why the colors are not as stated; see ``Picture``.
@@ -210,7 +210,7 @@ def shown_frame(image: Image.Image, content: bytes, found: str) -> tuple[np.ndar
     """
     base, note = _to_base(image)
     try:
-        main = boxes.read(content) if found == "AVIF" else None
+        main = boxes.read(content) if format_name == "AVIF" else None
     except boxes.Malformed:
         main = None
     treated, unshown = _treated(base, image, content, main)
@@ -231,16 +231,16 @@ def _treated(
         return profiles.Treated(base), str(problem)
 
 
-def _main_picture(content: bytes, found: str) -> boxes.MainPicture | None:
+def _main_picture(content: bytes, format_name: str) -> boxes.MainPicture | None:
     """Return what the boxes of an AVIF or HEIC file say; None for other formats."""
-    if found not in ("AVIF", "HEIC"):
+    if format_name not in ("AVIF", "HEIC"):
         return None
     try:
         main = boxes.read(content)
     except boxes.Malformed as problem:
-        raise EvidenceError(_DAMAGED.format(found)) from problem
+        raise EvidenceError(_DAMAGED.format(format_name)) from problem
     if not main.whole:  # libheif leaves parts flat where their data is missing
-        raise EvidenceError(_DAMAGED.format(found))
+        raise EvidenceError(_DAMAGED.format(format_name))
     return main
 
 
@@ -269,14 +269,14 @@ def _jpeg_damage(content: bytes, pixels: np.ndarray) -> str:
 
 def _take_xmp(image: Image.Image) -> int | None:
     """Return the orientation that XMP states, or None; and hide it from Pillow, which would apply it."""
-    found = None
+    orientation = None
     for key in ("XML:com.adobe.xmp", "xmp"):
         text = image.info.pop(key, None)
         if isinstance(text, str):
             text = text.encode("utf-8", "replace")
         if isinstance(text, bytes) and (match := _XMP_ORIENTATION.search(text)):
-            found = int(match[1])
-    return found
+            orientation = int(match[1])
+    return orientation
 
 
 def _refuse_large(image: Image.Image, max_pixels: int) -> None:
@@ -322,15 +322,15 @@ def _orientation(image: Image.Image) -> int | None:
         return None
 
 
-def _open(content: bytes, found: str) -> Image.Image:
-    return _guarded(found, lambda: Image.open(io.BytesIO(content), formats=_PILLOW_NAMES[found]))
+def _open(content: bytes, format_name: str) -> Image.Image:
+    return _guarded(format_name, lambda: Image.open(io.BytesIO(content), formats=_PILLOW_NAMES[format_name]))
 
 
-def _guarded(found: str, step: Callable[[], T]) -> T:
+def _guarded(format_name: str, step: Callable[[], T]) -> T:
     """Run one step of a decoder: on a hostile file it raises anything, and each means that it cannot be read."""
     try:
         return step()
     except (EvidenceError, MemoryError):
         raise
     except Exception as problem:
-        raise EvidenceError(_DAMAGED.format(found)) from problem
+        raise EvidenceError(_DAMAGED.format(format_name)) from problem

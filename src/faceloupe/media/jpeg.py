@@ -59,7 +59,7 @@ def warning(content: bytes) -> str | None:
     """
     with _lock:
         reading, writing = os.pipe()
-        kept = os.dup(_STDERR)
+        saved_stderr = os.dup(_STDERR)
         try:
             os.set_blocking(writing, False)
             os.dup2(writing, _STDERR)
@@ -67,15 +67,15 @@ def warning(content: bytes) -> str | None:
         except cv2.error:
             decoded = None
         finally:
-            os.dup2(kept, _STDERR)
-            os.close(kept)
+            os.dup2(saved_stderr, _STDERR)
+            os.close(saved_stderr)
             os.close(writing)
         with open(reading, "rb") as stream:
-            said = stream.read().decode("ascii", "replace")
+            output = stream.read().decode("ascii", "replace")
     if decoded is None:
         return None
-    words = "".join(letter if letter.isprintable() else " " for letter in said)
-    return " ".join(words.split())[:_LONGEST_WARNING]
+    text = "".join(letter if letter.isprintable() else " " for letter in output)
+    return " ".join(text.split())[:_LONGEST_WARNING]
 
 
 def overwritten(content: bytes) -> int:
@@ -90,8 +90,8 @@ def overwritten(content: bytes) -> int:
         return 0
     end = content.find(_END, scan.start)
     data = np.frombuffer(content, np.uint8)[scan.start : None if end < 0 else end]
-    words = data[: len(data) // 8 * 8].copy().view(np.uint64)  # a run of 16 holds one whole, wherever it begins
-    if not (words == (words & 0xFF) * _EACH_BYTE).any():
+    chunks = data[: len(data) // 8 * 8].copy().view(np.uint64)  # a run of 16 holds one whole, wherever it begins
+    if not (chunks == (chunks & 0xFF) * _EACH_BYTE).any():
         return 0
     starts = np.flatnonzero(np.diff(data, prepend=~data[:1], append=~data[-1:]))  # of runs, and the end of the last
     lengths = np.diff(starts)
@@ -131,19 +131,19 @@ def _natural_runs(scan: _Scan) -> set[int]:
 
 
 def _first_scan(content: bytes) -> _Scan:
-    place, sequential = 2, False
+    offset, sequential = 2, False
     blocks: dict[int, int] = {}
     unchanged: dict[tuple[int, int], str] = {}
-    while place + 4 <= len(content):
-        marker = content[place + 1]
-        if content[place] != 0xFF or marker == 0xFF:  # anything may stand between, and filler in front of a marker
-            place += 1
+    while offset + 4 <= len(content):
+        marker = content[offset + 1]
+        if content[offset] != 0xFF or marker == 0xFF:  # anything may stand between, and filler in front of a marker
+            offset += 1
             continue
         if marker in _STANDALONE:
-            place += 2
+            offset += 2
             continue
-        body = content[place + 4 : place + 2 + int.from_bytes(content[place + 2 : place + 4])]
-        place += 4 + len(body)
+        body = content[offset + 4 : offset + 2 + int.from_bytes(content[offset + 2 : offset + 4])]
+        offset += 4 + len(body)
         if marker in _FRAMES:
             sequential = marker in _SEQUENTIAL
             blocks = {body[at]: (body[at + 1] >> 4) * (body[at + 1] & 15) for at in range(6, len(body) - 2, 3)}
@@ -151,20 +151,20 @@ def _first_scan(content: bytes) -> _Scan:
             unchanged |= dict(_unchanged(body))
         elif marker == _SCAN:
             parts = tuple((body[at], body[at + 1] >> 4, body[at + 1] & 15) for at in range(1, len(body) - 4, 2))
-            return _Scan(place, sequential, blocks, parts, unchanged)
+            return _Scan(offset, sequential, blocks, parts, unchanged)
     return _Scan()
 
 
 def _unchanged(tables: bytes) -> Iterator[tuple[tuple[int, int], str]]:
     """Class and number of Huffman tables (ITU-T T.81, B.2.4.2), and their codes for the symbol 0."""
-    place = 0
-    while place + 17 <= len(tables):
-        counts = tables[place + 1 : place + 17]
-        symbols = tables[place + 17 : place + 17 + sum(counts)]
+    offset = 0
+    while offset + 17 <= len(tables):
+        counts = tables[offset + 1 : offset + 17]
+        symbols = tables[offset + 17 : offset + 17 + sum(counts)]
         code = number = 0
         for length, count in enumerate(counts, 1):
             code <<= 1
             if (at := symbols.find(0, number, number + count)) >= 0:
-                yield (tables[place] >> 4, tables[place] & 15), f"{code + at - number:0{length}b}"
+                yield (tables[offset] >> 4, tables[offset] & 15), f"{code + at - number:0{length}b}"
             code, number = code + count, number + count
-        place += 17 + sum(counts)
+        offset += 17 + sum(counts)

@@ -71,15 +71,15 @@ def treat(image: Image.Image, info: PillowInfo, content: bytes, main: boxes.Main
 
 def _chunks(content: bytes) -> dict[bytes, bytes]:
     """Return the chunks of a PNG in front of its pixels, the first of each kind."""
-    found: dict[bytes, bytes] = {}
-    place = _PNG_HEAD
-    while place + 8 <= len(content):
-        size, kind = struct.unpack_from(">I4s", content, place)
+    chunks: dict[bytes, bytes] = {}
+    offset = _PNG_HEAD
+    while offset + 8 <= len(content):
+        size, kind = struct.unpack_from(">I4s", content, offset)
         if kind == b"IDAT":
             break
-        found.setdefault(kind, content[place + 8 : place + 8 + size])
-        place += 12 + size
-    return found
+        chunks.setdefault(kind, content[offset + 8 : offset + 8 + size])
+        offset += 12 + size
+    return chunks
 
 
 def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) -> Treated:
@@ -107,9 +107,9 @@ def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) 
         return _through(image, encoding)
     if is_screen_gamma(exponent):
         return Treated(image)
-    table, words = gamma_table(exponent)
+    table, description = gamma_table(exponent)
     colors, alpha = _apart(image)
-    return Treated(_joined(Image.fromarray(table[np.asarray(colors)]), alpha), transfer=words)
+    return Treated(_joined(Image.fromarray(table[np.asarray(colors)]), alpha), transfer=description)
 
 
 def _encoded(image: Image.Image, primaries: int, transfer: int) -> Treated:
@@ -187,8 +187,8 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     else:
         alone = [np.where(np.arange(3) == channel, gray, 0).astype(np.uint8) for channel in range(3)]
         expected = tried = np.stack([gray, *alone])
-    found = np.asarray(transform.apply(Image.fromarray(tried))).astype(int)
-    return bool(np.abs(found - expected).max() <= _NO_DIFFERENCE)
+    converted = np.asarray(transform.apply(Image.fromarray(tried))).astype(int)
+    return bool(np.abs(converted - expected).max() <= _NO_DIFFERENCE)
 
 
 def _tags(profile: bytes) -> set[bytes]:

@@ -72,8 +72,8 @@ class _Residual(nn.Module):
         if not self._shortcut:
             return outputs
         if self.training and self._skipped:
-            kept = 1.0 - self._skipped
-            outputs = outputs * outputs.new_empty((len(outputs), 1, 1, 1)).bernoulli_(kept).div_(kept)
+            share_kept = 1.0 - self._skipped
+            outputs = outputs * outputs.new_empty((len(outputs), 1, 1, 1)).bernoulli_(share_kept).div_(share_kept)
         outputs += inputs
         return outputs
 

@@ -88,8 +88,8 @@ class Head(nn.Module):
         points = (features[:, self._scope_row] - self._scope["scope_mean"]) @ self._scope["scope_basis"]
         similarity = functional.normalize(points, dim=1) @ self._scope["known"].float().T
         nearest = similarity.topk(NEIGHBORS, dim=1)
-        found = []
+        distances = []
         for values, indices in zip(nearest.values, nearest.indices.tolist(), strict=True):
             names = [self._sources[self._known_source[index]] for index in indices]
-            found.append(Familiarity(float(1.0 - values.mean()), max(names, key=names.count)))
-        return found
+            distances.append(Familiarity(float(1.0 - values.mean()), max(names, key=names.count)))
+        return distances

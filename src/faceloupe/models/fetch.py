@@ -77,15 +77,15 @@ def fetch(
     """
     paths = []
     for part, entry in entries_of(record, folder):
-        place = weights_path(part, folder)
-        paths.append(place)
+        path = weights_path(part, folder)
+        paths.append(path)
         if weights_status(part, folder) == "verified":
             continue
         address = entry.address()
-        with _alone(place, entry, cancel, progress):
+        with _alone(path, entry, cancel, progress):
             if weights_status(part, folder) == "verified":  # another process was faster
                 continue
-            partial = _partial(place, entry)
+            partial = _partial(path, entry)
             resumed = partial.exists()
             bring = functools.partial(
                 download,
@@ -100,7 +100,7 @@ def fetch(
             if resumed and _sha256(partial) != entry.sha256:  # the older bytes may be the wrong ones
                 partial.unlink()
                 bring()
-            _publish(partial, place, entry, address)
+            _publish(partial, path, entry, address)
     return paths
 
 
@@ -133,20 +133,20 @@ def take_file(source: Path, folder: Path) -> ModelRecord:
     entry, records = matches[0], read_registry(folder)
     if entry.id not in records:
         raise WeightsError(f"The record of {entry.id} is missing from the weights folder; restore it.")
-    place = weights_path(records[entry.id], folder)
-    with _alone(place, entry, None, None):
-        partial = _partial(place, entry)
+    target = weights_path(records[entry.id], folder)
+    with _alone(target, entry, None, None):
+        partial = _partial(target, entry)
         if not (partial.exists() and partial.samefile(source)):  # else it is what a killed process left, and whole
             with writing(partial, "wb", entry.size_bytes) as write, source.open("rb") as stream:
                 while block := stream.read(_BLOCK):
                     write(block)
-        _publish(partial, place, entry, shown)
+        _publish(partial, target, entry, shown)
     return records[entry.id]
 
 
-def _partial(place: Path, entry: ReleaseEntry) -> Path:
+def _partial(path: Path, entry: ReleaseEntry) -> Path:
     """Return the partial file, named by the expected hash so that a download of another version is never continued."""
-    return place.with_name(f"{place.name}.{entry.sha256[:8]}.part")
+    return path.with_name(f"{path.name}.{entry.sha256[:8]}.part")
 
 
 def _sha256(path: Path) -> str:
@@ -154,33 +154,33 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _publish(partial: Path, place: Path, entry: ReleaseEntry, origin: str) -> None:
+def _publish(partial: Path, path: Path, entry: ReleaseEntry, origin: str) -> None:
     """Give a whole file its final name, if it is the verified one; else it goes."""
-    found = _sha256(partial)
-    if found != entry.sha256:
+    actual = _sha256(partial)
+    if actual != entry.sha256:
         partial.unlink()
         raise WeightsError(
-            f"The file from {printable_name(origin)} is not the verified {entry.file} (SHA-256 {found[:8]}..., "
+            f"The file from {printable_name(origin)} is not the verified {entry.file} (SHA-256 {actual[:8]}..., "
             "expected "
             f"{entry.sha256[:8]}...), so it was not installed; check FACELOUPE_RELEASES, {OFFLINE}."
         )
     try:
-        partial.replace(place)
+        partial.replace(path)
     except OSError as problem:
         partial.unlink()
-        raise WeightsError(f"{place} cannot be replaced ({problem.strerror}); remove it and try again.") from problem
+        raise WeightsError(f"{path} cannot be replaced ({problem.strerror}); remove it and try again.") from problem
 
 
 @contextmanager
-def _alone(place: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> Iterator[None]:
+def _alone(path: Path, entry: ReleaseEntry, cancel: Cancel | None, progress: Progress | None) -> Iterator[None]:
     """Hold the lock of a weights file: of several processes, one fetches, the others wait. It ends with its holder."""
     try:
-        private_folder(place.parent)
-        lock = FileLock(place.with_name(f"{place.name}.lock"))
+        private_folder(path.parent)
+        lock = FileLock(path.with_name(f"{path.name}.lock"))
         _acquire(lock, entry, cancel, progress)
     except OSError as problem:
         raise WeightsError(
-            f"{place.parent} cannot be written ({problem.strerror}), so nothing was downloaded; set "
+            f"{path.parent} cannot be written ({problem.strerror}), so nothing was downloaded; set "
             "FACELOUPE_WEIGHTS or FACELOUPE_DATA to a writable folder."
         ) from problem
     try:

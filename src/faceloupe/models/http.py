@@ -137,10 +137,10 @@ def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: 
         TransientError, WeightsError: it does not.
     """
     status, kind = answer.status_code, answer.headers.get("Content-Type", "")
-    said = printable_name(f"{status} {answer.reason}"[:_LONGEST_WORD])
+    status_line = printable_name(f"{status} {answer.reason}"[:_LONGEST_WORD])
     if status in _PASSING or status >= 500:
         answer.close()
-        raise TransientError(f"{host_of(url)} answered {said}")
+        raise TransientError(f"{host_of(url)} answered {status_line}")
     if status == 416 or (status == 206 and not _goes_on(answer, have, size)):
         answer.close()
         part.unlink(missing_ok=True)
@@ -148,8 +148,8 @@ def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: 
     if status not in (200, 206):
         answer.close()
         raise WeightsError(
-            f"{printable_name(url)} answered {said}, so nothing was downloaded; check that FACELOUPE_RELEASES names a "
-            f"readable release with this file, {OFFLINE}."
+            f"{printable_name(url)} answered {status_line}, so nothing was downloaded; check that FACELOUPE_RELEASES "
+            f"names a readable release with this file, {OFFLINE}."
         )
     length = answer.headers.get("Content-Length", "")
     if "html" in kind.casefold() or (status == 200 and length.isdecimal() and int(length) != size):
@@ -164,5 +164,9 @@ def _accepted(answer: requests.Response, url: str, part: Path, have: int, size: 
 
 
 def _goes_on(answer: requests.Response, have: int, size: int) -> bool:
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
-    return found is not None and (int(found[1]), int(found[2]), int(found[3])) == (have, size - 1, size)
+    content_range = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
+    return content_range is not None and (int(content_range[1]), int(content_range[2]), int(content_range[3])) == (
+        have,
+        size - 1,
+        size,
+    )

@@ -73,8 +73,8 @@ def read_entries(folder: Path) -> dict[str, ReleaseEntry]:
             raise TypeError("a list was expected")
         entries = [ReleaseEntry(**values) for values in listed]
         for entry in entries:
-            words = (entry.id, entry.file, entry.sha256, entry.url, entry.license, entry.card)
-            if not all(isinstance(word, str) for word in words) or type(entry.size_bytes) is not int:
+            texts = (entry.id, entry.file, entry.sha256, entry.url, entry.license, entry.card)
+            if not all(isinstance(word, str) for word in texts) or type(entry.size_bytes) is not int:
                 raise TypeError("a field has another type")
             if entry.size_bytes <= 0 or Path(entry.file).name != entry.file:
                 raise ValueError("a field is out of range")
@@ -113,9 +113,9 @@ def components_of(record: Part, folder: Path) -> tuple[Part, ...]:
     if isinstance(record, ComponentRecord):
         return (record,)
     parts: dict[str, Part] = {}
-    for one in members_of(record, folder) or (record,):
-        parts[one.id] = one
-        if component := component_of(one, folder):
+    for part in members_of(record, folder) or (record,):
+        parts[part.id] = part
+        if component := component_of(part, folder):
             parts[component.id] = component
     return tuple(parts.values())
 
@@ -134,10 +134,10 @@ def read_verified(record: Part, folder: Path) -> bytes:
         state = "are missing" if missing else f"cannot be read ({problem.strerror})"
         remedy = _REMEDY.format(_FETCH if missing else "")
         raise WeightsError(f"The weights {path.name} {state}, {remedy}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != record.weights_sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != record.weights_sha256:
         raise WeightsError(
-            f"The weights {path.name} are not the verified weights (SHA-256 {found[:8]}..., "
+            f"The weights {path.name} are not the verified weights (SHA-256 {actual[:8]}..., "
             f"expected {record.weights_sha256[:8]}...), {_REMEDY.format(_FETCH)}"
         )
     return content

@@ -63,11 +63,11 @@ def merge(maps: np.ndarray, squares: Sequence[Box]) -> np.ndarray:
     """
     size, frame = maps.shape[-1], squares[-1]
     merged = np.zeros((size, size), np.float32)
-    for one, square in zip(maps, squares, strict=True):
+    for heatmap, square in zip(maps, squares, strict=True):
         scale = size / frame.width
         x0, y0 = round((square.x0 - frame.x0) * scale), round((square.y0 - frame.y0) * scale)
         side = max(1, min(round(square.width * scale), size - x0, size - y0))
-        merged[y0 : y0 + side, x0 : x0 + side] += cv2.resize(one, (side, side), interpolation=cv2.INTER_LINEAR)
+        merged[y0 : y0 + side, x0 : x0 + side] += cv2.resize(heatmap, (side, side), interpolation=cv2.INTER_LINEAR)
     return merged / len(maps)
 
 

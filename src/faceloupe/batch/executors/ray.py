@@ -228,8 +228,8 @@ def _files_of(worker_config: WorkerConfig) -> dict[str, bytes]:
     """Return the record of the model and its weights, by file name."""
     record = find_record(worker_config.weights, worker_config.settings.model_id)
     members = members_of(record, worker_config.weights)
-    names = [f"{one.id}.json" for one in (record, *members)]
-    names += [one.weights_file for one in members or (record,)]
+    names = [f"{part.id}.json" for part in (record, *members)]
+    names += [part.weights_file for part in members or (record,)]
     try:
         return {name: (worker_config.weights / name).read_bytes() for name in names}
     except OSError as problem:

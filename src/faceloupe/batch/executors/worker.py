@@ -59,13 +59,13 @@ class AnalysisWorker:
 
         start()  # of what decodes, in this very process
         with closing(ahead(self._ready(tasks), 1)) as ready:
-            for number, one in enumerate(ready):
+            for number, file in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
                     memory.trim()
-                if isinstance(one, _Ready):
-                    yield one.taken.task, self._examined(one)
-                elif one is not None:
-                    yield one
+                if isinstance(file, _Ready):
+                    yield file.taken.task, self._examined(file)
+                elif file is not None:
+                    yield file
 
     def _ready(self, tasks: Iterator[Task]) -> "Generator[_Ready | tuple[Task, Result]]":
         reader = Reader(self._spool)
@@ -82,13 +82,13 @@ class AnalysisWorker:
         finally:
             reader.close()
 
-    def _examined(self, one: "_Ready") -> Result:
+    def _examined(self, file: "_Ready") -> Result:
         from faceloupe.analysis.pipeline import analyze
 
-        task, evidence_file = one.taken.task, one.taken.evidence_file
+        task, evidence_file = file.taken.task, file.taken.evidence_file
         try:
-            analysis = analyze(evidence_file, self._analyzer, explain=False, decode=one.decoded)
-            return self._result(analysis, one.picture)
+            analysis = analyze(evidence_file, self._analyzer, explain=False, decode=file.decoded)
+            return self._result(analysis, file.picture)
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))
         except MemoryError:
@@ -96,7 +96,7 @@ class AnalysisWorker:
         except Exception as problem:  # noqa: BLE001 - every input gets its row
             return _unforeseen(task, problem)
         finally:
-            one.taken.release()
+            file.taken.release()
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
         from faceloupe.batch.similarity import perceptual_hash
@@ -163,8 +163,8 @@ _TRIM_EVERY = 64  # files
 
 def _unforeseen(task: Task, problem: Exception) -> Result:
     _LOG.error("A file of a batch was not analyzed: %s", task.sha256, exc_info=problem)
-    words = (
+    reason = (
         f"An unexpected error occurred while this file was analyzed ({type(problem).__name__}); see the log for "
         "details."
     )
-    return failed(task.media_type, words)
+    return failed(task.media_type, reason)

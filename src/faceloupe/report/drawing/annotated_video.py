@@ -208,13 +208,13 @@ class _Painter:
         color, line = COLORS[outcome], max(2, max(self._picture) // 400)
         x0, y0, x1, y1 = (value * self._scale for value in here.box)
         pen.rectangle((x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)), outline=color, width=line)
-        words = outcome_words(outcome)
+        label = outcome_words(outcome)
         if outcome is not Outcome.NOT_APPLICABLE:
-            words += ", not scored here" if here.score is None else f", here {here.score:.2f}"
+            label += ", not scored here" if here.score is None else f", here {here.score:.2f}"
         unit = self._font_px
         number = f"{track}"
         number_width = pen.textlength(number, font=self._font)
-        width = number_width + 2.2 * unit + pen.textlength(words, font=self._font)
+        width = number_width + 2.2 * unit + pen.textlength(label, font=self._font)
         left = min(max(x0, 0), max(0, self._picture[0] - width))
         top = y0 - 1.5 * unit if y0 >= 1.5 * unit else min(y1, self._picture[1] - 1.5 * unit)
         ink = "black" if outcome is Outcome.INCONCLUSIVE else "white"  # white on amber cannot be read
@@ -222,7 +222,7 @@ class _Painter:
         pen.rectangle((left, top, left + width, top + 1.5 * unit), fill=color)
         pen.text((left + 0.4 * unit, middle), number, fill=ink, font=self._font, anchor="lm")
         glyphs.draw(pen, outcome, (left + number_width + 1.1 * unit, middle), 0.35 * unit, ink)
-        pen.text((left + number_width + 1.8 * unit, middle), words, fill=ink, font=self._font, anchor="lm")
+        pen.text((left + number_width + 1.8 * unit, middle), label, fill=ink, font=self._font, anchor="lm")
 
     def _x(self, time_s: float) -> float:
         begin, end = self._span
@@ -236,7 +236,7 @@ class _Painter:
         for threshold in (report.model.thresholds.lower, report.model.thresholds.upper):
             y = 4 + height * (1.0 - threshold)
             pen.line((8, y, self.size[0] - 8, y), fill=_FAINT)
-        words, decisive = _WARNING, report.decisive
+        message, decisive = _WARNING, report.decisive
         if decisive is not None:
             color = COLORS[decisive.outcome]
             boxes = self._seen[decisive.id]
@@ -244,7 +244,7 @@ class _Painter:
             pen.line(points, fill=color, width=2)
             for x, y in points:
                 pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
-            longer = f"{words}. Score of track {decisive.id}"
-            words = longer if pen.textlength(longer, font=self._small) < 0.6 * self.size[0] else words
-        pen.text((8, _STRIP - 5), words, fill=_INK, font=self._small, anchor="lb")
+            longer = f"{message}. Score of track {decisive.id}"
+            message = longer if pen.textlength(longer, font=self._small) < 0.6 * self.size[0] else message
+        pen.text((8, _STRIP - 5), message, fill=_INK, font=self._small, anchor="lb")
         return strip

@@ -151,10 +151,10 @@ def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:
     image.paste(Image.fromarray(blend(gray, share * maximum, maximum, opacity)), (margin, 18))
     pen = ImageDraw.Draw(image)
     pen.text((margin, 2), "speaks for manipulation, logits per cell", fill="black", font=font)
-    for place in (0.0, 0.5, 1.0):
-        text = f"{place * maximum:.2f}" + ("+" if place == 1.0 else "")
+    for position in (0.0, 0.5, 1.0):
+        text = f"{position * maximum:.2f}" + ("+" if position == 1.0 else "")
         length = pen.textlength(text, font=font)
-        x = margin + place * (width - 2 * margin) - length * place
+        x = margin + position * (width - 2 * margin) - length * position
         pen.text((x, 18 + bar_height + 3), text, fill="black", font=font)
     return np.asarray(image)
 

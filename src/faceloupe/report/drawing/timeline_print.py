@@ -60,12 +60,12 @@ def _frame(axes: "Axes", report: Report, name: str) -> None:
     axes.tick_params(labelsize=7)
     axes.set_ylabel(name, fontsize=8)
     thresholds = report.model.thresholds
-    for value, words, style in (
+    for value, label, style in (
         (thresholds.upper, "≥ {:.2f} manipulated", "--"),
         (thresholds.lower, "≤ {:.2f} authentic", "-."),
     ):
         axes.axhline(value, color=_FAINT, linewidth=0.8, linestyle=style)
-        axes.text(1.005, value, words.format(value), transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)
+        axes.text(1.005, value, label.format(value), transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)
     for cut in report.cuts:
         axes.axvline(cut.time_s, color=_INK, linewidth=0.7, linestyle=":")
         axes.plot([cut.time_s], [1.05], marker="v", color=_INK, markersize=4, clip_on=False)
@@ -99,9 +99,9 @@ def _lane(axes: "Axes", report: Report, person: PersonInfo) -> None:
             last_label = label_at
 
 
-def _label(axes: "Axes", words: str, time_s: float) -> None:
+def _label(axes: "Axes", label: str, time_s: float) -> None:
     axes.annotate(
-        words, (time_s, 1.05), xytext=(5, 2), textcoords="offset points", fontsize=7, color=_INK, annotation_clip=False
+        label, (time_s, 1.05), xytext=(5, 2), textcoords="offset points", fontsize=7, color=_INK, annotation_clip=False
     )
 
 
@@ -128,7 +128,7 @@ def _legend(figure: "Figure", report: Report, people: Sequence[PersonInfo], text
         )
     for kind in GapKind:
         if kind in hatched:
-            words = texts[f"legend_{kind}"]
-            entries.append(Patch(facecolor="none", edgecolor="#9a9a9a", hatch=_HATCHES[kind], label=words))
+            label = texts[f"legend_{kind}"]
+            entries.append(Patch(facecolor="none", edgecolor="#9a9a9a", hatch=_HATCHES[kind], label=label))
     if entries:
         figure.legend(handles=entries, loc="outside lower left", ncols=4, fontsize=7, frameon=False)
