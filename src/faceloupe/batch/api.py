@@ -105,7 +105,7 @@ def run_batch(
             cancel=cancel,
         )
         if parquet:
-            from faceloupe.batch.parquet import write
+            from faceloupe.batch.parquet import write  # here: pyarrow is slow to import
 
             write(table, order.out)
             growing.unlink()

@@ -64,7 +64,7 @@ class CaseWorkflow:
         Raises:
             FaceLoupeError: it came to no report, or the report cannot be kept; the log says so.
         """
-        from faceloupe.analysis import pipeline
+        from faceloupe.analysis import pipeline  # here: the command line files evidence without torch
         from faceloupe.report.build import ReportedAnalysis
 
         self.store.runs.begin(self.case_id, item.sha256, actor=self.actor)
@@ -102,7 +102,7 @@ class CaseWorkflow:
         return next((run for run in self.store.runs.of_item(self.case_id, sha256) if run.report_sha256 == wanted), None)
 
     def _add_run(self, analysis: "ReportedAnalysis") -> Run:
-        from faceloupe.report.write import pictures_of
+        from faceloupe.report.write import pictures_of  # here: the command line files evidence without torch
 
         report, pictures = analysis.report, pictures_of(analysis.analysis)
         return self.store.runs.add(self.case_id, report.evidence.sha256, report, pictures, actor=self.actor)

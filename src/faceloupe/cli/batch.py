@@ -42,7 +42,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
 
 def batch(options: argparse.Namespace, settings: Settings, console: "Console") -> int:
     """``faceloupe batch``."""
-    from faceloupe.batch.api import BatchSpec, run_batch
+    from faceloupe.batch.api import BatchSpec, run_batch  # here: other commands start without it
 
     if options.csv.suffix not in _SUFFIXES:
         raise UsageError(f"The table must end in {' or '.join(_SUFFIXES)}, not {options.csv.name!r}.")
@@ -62,7 +62,7 @@ def batch(options: argparse.Namespace, settings: Settings, console: "Console") -
 
 def _engine(options: argparse.Namespace) -> "EngineMaker":
     if options.engine == "ray":
-        from faceloupe.batch.executors.ray import RayEngine
+        from faceloupe.batch.executors.ray import RayEngine  # here: other commands start without it
 
         return partial(RayEngine, address=options.ray_address, workers=options.workers)
     if options.ray_address:

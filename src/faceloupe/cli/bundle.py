@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "Console") -> int:
     """``faceloupe case export``."""
-    from faceloupe.bundle.export import MOST_DRAWN, export_case
+    from faceloupe.bundle.export import MOST_DRAWN, export_case  # here: other commands start without it
     from faceloupe.report.document.case import Letterhead
 
     try:
@@ -59,7 +59,7 @@ def verify(options: argparse.Namespace, console: "Console") -> int:
 
 def reproduce(options: argparse.Namespace, console: "Console") -> int:
     """``faceloupe reproduce``."""
-    from faceloupe.bundle import reproduce as work
+    from faceloupe.bundle import reproduce as work  # here: other commands start without it
 
     with _opened(options.bundle) as stream:
         if not _verified(stream, options, console).good:
@@ -100,7 +100,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console") -> "Verification":
     """Check a bundle, and say what was found."""
-    from faceloupe.bundle.verify import verify as check
+    from faceloupe.bundle.verify import verify as check  # here: other commands start without it
 
     try:
         key = options.key.read_bytes() if options.key else None

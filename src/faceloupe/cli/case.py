@@ -47,7 +47,7 @@ def _create(options: argparse.Namespace, console: Console) -> int:
 
 
 def _analyzer(settings: Settings) -> "Analyzer":
-    from faceloupe.analysis import pipeline
+    from faceloupe.analysis import pipeline  # here: other commands start without it
 
     return pipeline.Analyzer.load(settings)
 
@@ -117,7 +117,7 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     items = list(_all_items(store, case, viewer))
     hidden = sum(item.hidden for item in items)
     if options.json:
-        from faceloupe.cases.case_record import open_case_record
+        from faceloupe.cases.case_record import open_case_record  # here: other commands start without it
 
         with open_case_record(store, case.id, viewer=viewer) as report:
             for piece in report.pieces():

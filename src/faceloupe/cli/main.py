@@ -171,7 +171,7 @@ def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from faceloupe.analysis import pipeline
+    from faceloupe.analysis import pipeline  # here: other commands start without it
     from faceloupe.evaluation import labeled_folder
     from faceloupe.report.schema import json_text
     from faceloupe.report.write import refuse_taken
@@ -196,7 +196,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from faceloupe.cli import models as models_command
+    from faceloupe.cli import models as models_command  # here: other commands start without it
 
     console = _Console()
     answer = models_command.ANSWERS[options.action](options, console.progress)
@@ -318,7 +318,7 @@ def _app(options: argparse.Namespace) -> int:
 
 def _password(options: argparse.Namespace) -> int:
     """Read the password from the terminal, or a line of stdin: never from an argument that others can list."""
-    from faceloupe.ui.auth.password import PasswordHash
+    from faceloupe.ui.auth.password import PasswordHash  # here: other commands start without it
 
     if sys.stdin.isatty():
         first, second = getpass.getpass("Password: "), getpass.getpass("Repeat the password: ")

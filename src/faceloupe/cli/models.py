@@ -128,7 +128,7 @@ def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
 
 
 def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
-    from faceloupe.evaluation import onnx_export
+    from faceloupe.evaluation import onnx_export  # here: other commands start without it
 
     folder = weights_folder()
     (record,) = _named([options.id], read_registry(folder))

@@ -199,7 +199,7 @@ def _require() -> None:
 
 def _session(content: bytes) -> "onnxruntime.InferenceSession":
     _require()
-    import onnxruntime
+    import onnxruntime  # here: comes with an extra
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
 
     try:
@@ -255,7 +255,7 @@ def _int8(content: bytes) -> bytes:
 
     Activations stay in float32: in 8 bits too, a MobileNetV3's logits came out wrong by up to 5, calibrated or not.
     """
-    import onnx
+    import onnx  # here: comes with an extra
     from onnx import helper, numpy_helper
 
     model = onnx.load_from_string(content)
@@ -308,7 +308,7 @@ def _parity(
 
 
 def _described(record: ModelRecord, content: bytes, name: str, int8: bool) -> dict[str, Any]:
-    import onnxruntime
+    import onnxruntime  # here: comes with an extra
 
     size = record.input.size
     return {

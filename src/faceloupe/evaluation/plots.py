@@ -15,7 +15,7 @@ Curves = dict[str, dict[str, Any]]  # model -> roc, reliability, tippett; see ``
 
 
 def _figure(x: str, y: str, draw: Callable[["Axes"], None]) -> bytes:
-    import matplotlib as mpl
+    import matplotlib as mpl  # here: matplotlib comes with an extra and is slow to import
 
     mpl.use("Agg")
     from matplotlib import pyplot

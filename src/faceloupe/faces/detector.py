@@ -129,14 +129,14 @@ class FaceDetector:
 
     def _faces(self, rgb: np.ndarray, search: _Search, close_up_search: _Search | None = None) -> list[DetectedFace]:
         """Return the faces of a picture; where none is certain, search it again as a close-up."""
-        found = self._search(rgb, self._settings.detection_long_side, search)
-        if close_up_search and not any(one.confidence >= SURE for one in found):
+        detected = self._search(rgb, self._settings.detection_long_side, search)
+        if close_up_search and not any(candidate.confidence >= SURE for candidate in detected):
             close_up = self._search(rgb, _CLOSE_UP_SIDE, close_up_search, framed=True)
-            if any(one.confidence >= SURE for one in close_up) or not found:
-                found = close_up
+            if any(candidate.confidence >= SURE for candidate in close_up) or not detected:
+                detected = close_up
         height, width = rgb.shape[:2]
         faces = []
-        for (x0, y0, x1, y1), confidence, landmarks in found:
+        for (x0, y0, x1, y1), confidence, landmarks in detected:
             if min(x1, width) - max(x0, 0.0) >= 1.0 and min(y1, height) - max(y0, 0.0) >= 1.0:
                 box = Box(float(x0), float(y0), float(x1), float(y1)).clipped(width, height)
                 faces.append(DetectedFace(box, confidence, landmarks))

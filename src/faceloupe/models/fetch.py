@@ -33,7 +33,7 @@ def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEnt
         WeightsError: the registry does not hold one, or holds it with another hash than its record.
     """
     entries = read_entries(folder)
-    found = []
+    published = []
     for part in components_of(record, folder):
         entry = entries.get(part.id)
         if entry is None or (entry.sha256, entry.file) != (part.weights_sha256, part.weights_file):
@@ -41,8 +41,8 @@ def entries_of(record: ModelRecord, folder: Path) -> list[tuple[Part, ReleaseEnt
                 f"The registry of the weights folder and the record of {part.id} differ, so nothing can be "
                 "downloaded; restore both from the repository."
             )
-        found.append((part, entry))
-    return found
+        published.append((part, entry))
+    return published
 
 
 def missing(record: ModelRecord, folder: Path) -> bool:

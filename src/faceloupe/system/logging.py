@@ -72,7 +72,7 @@ def keep_log(name: str) -> None:
     Args:
         name: of the file, which processes of one kind share.
     """
-    if not any(isinstance(one, _Quiet) for one in logging.getLogger(_LOGGED[0]).handlers):
+    if not any(isinstance(existing, _Quiet) for existing in logging.getLogger(_LOGGED[0]).handlers):
         handler = log_handler(name)
         for logged in _LOGGED:
             logging.getLogger(logged).addHandler(handler)

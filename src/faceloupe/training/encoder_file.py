@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from safetensors.numpy import save
 
 from faceloupe.errors import WeightsError
 from faceloupe.system.files import replacing
@@ -126,8 +127,6 @@ def write(found: Mapping[str, np.ndarray], path: Path) -> str:
     Returns:
         SHA-256 of the file, hexadecimal.
     """
-    from safetensors.numpy import save
-
     # Metadata stay empty: safetensors writes several of them in any order.
     content = save({name: found[name] for name in sorted(found)}, metadata={})
     path.parent.mkdir(parents=True, exist_ok=True)

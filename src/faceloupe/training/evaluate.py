@@ -259,7 +259,7 @@ def _explained(field: _Field, registry: Path) -> Iterator[tuple[str, Scorer]]:
     for name, record in field.records.items():
         yield name, FaceScorer(record, registry).scorer
     record = field.records[QUICK_MODEL if QUICK_MODEL in field.singles else next(iter(field.singles))]
-    import torch
+    import torch  # here: only the randomized network needs it
 
     torch.manual_seed(0)
     yield "randomized weights", NetworkScorer(build(record.architecture).eval().requires_grad_(False), record.input)

@@ -66,7 +66,7 @@ def load_encoder(path: Path) -> tuple[Encode, tuple[int, int], str]:
     """
     if not path.is_file():
         raise DatasetError(f"{path} is not there: run `encoder` first.")
-    import torch
+    import torch  # here: reading features does without torch
 
     from faceloupe.models.encoder import Encoder
 

@@ -4,6 +4,7 @@ Everything is fitted on faces whose sources the heads of their fold never saw, n
 unseen people, both with the same total weight: what comes to an examiner is of either kind.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,8 +145,6 @@ def calibrated(logits: np.ndarray, faces: Judged, described: str) -> tuple[Calib
 
 def hash_fold(unit: str) -> int:
     """Fold of a unit, 0 to ``FOLDS`` - 1, by its name."""
-    import hashlib
-
     return int(hashlib.sha256(f"unit{unit}".encode()).hexdigest()[:12], 16) % FOLDS
 
 

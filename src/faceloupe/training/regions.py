@@ -149,7 +149,7 @@ def _find(rgb: np.ndarray) -> list[DetectedFace]:
     """In a worker: one thread each, the processes share the cores."""
     global _finder
     if _finder is None:
-        import torch
+        import torch  # here: the listing of regions does without torch
 
         torch.set_num_threads(1)
         _finder = FaceDetector(Settings())

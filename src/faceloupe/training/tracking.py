@@ -46,7 +46,7 @@ def _client(folder: Path) -> "MlflowClient | None":
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells of every table that it creates
     try:
-        from mlflow.tracking import MlflowClient
+        from mlflow.tracking import MlflowClient  # here: mlflow is optional
     except ImportError:
         _say_once("mlflow is not installed (requirements-training.txt), so this run is not tracked.")
         return None
@@ -68,7 +68,7 @@ def _client(folder: Path) -> "MlflowClient | None":
 
 def _failures() -> tuple[type[Exception], ...]:
     """Return the exceptions that a failing store raises; some errors of a database come as they are."""
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException  # here: mlflow is optional
 
     try:
         from sqlalchemy.exc import SQLAlchemyError
@@ -121,7 +121,7 @@ class Run:
         """Keep numbers that belong to a step."""
         if self._client is None:
             return
-        from mlflow.entities import Metric
+        from mlflow.entities import Metric  # here: mlflow is optional
 
         now = int(time.time() * 1000)
         self._try("log_batch", metrics=[Metric(name, float(value), now, step) for name, value in values.items()])
@@ -137,7 +137,7 @@ class Run:
     def _settings(self, settings: Any) -> None:
         if self._client is None:
             return
-        from mlflow.entities import Param
+        from mlflow.entities import Param  # here: mlflow is optional
 
         self._try("log_batch", params=[Param(name, value) for name, value in _flat(settings).items()])
 
@@ -192,7 +192,7 @@ def _begin(client: "MlflowClient", name: str, settings: Any, run_id: str) -> Run
 
 
 def _known(client: "MlflowClient", run_id: str) -> bool:
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException  # here: mlflow is optional
 
     try:
         return bool(client.get_run(run_id).info.lifecycle_stage == "active")

@@ -106,8 +106,8 @@ class WorkerPool(Generic[W]):
     def hand_out(self) -> None:
         """Give tasks to the workers that have room, to the least busy first."""
         while self._waiting or self._suspects:
-            able = [one for one in self.workers if one.ready]
-            worker = min(able, key=lambda one: len(one.tasks) + one.alone, default=None)
+            able = [candidate for candidate in self.workers if candidate.ready]
+            worker = min(able, key=lambda candidate: len(candidate.tasks) + candidate.alone, default=None)
             if worker is None or len(worker.tasks) >= (1 if self._suspects or worker.alone else PER_WORKER):
                 return
             worker.alone = bool(self._suspects)

@@ -5,11 +5,13 @@ The weights are sent once and checked against their records on every machine. Wh
 tasks are given to others.
 """
 
+import importlib
 import os
 import queue
 import socket
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -43,7 +45,7 @@ def _installed() -> ModuleType:
     os.environ.setdefault("RAY_worker_niceness", "0")  # of the machine it starts on: Ray's own default is 15
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray
+        import ray  # here: comes with an extra
     except ImportError:
         raise UsageError("The engine ray is not installed: pip install -r requirements-cluster.txt") from None
     module: ModuleType = ray
@@ -64,9 +66,6 @@ class RayActor:
 
     def prepare(self, weights: dict[str, bytes]) -> str:
         """Make ready; the sentence that says why it cannot, or nothing."""
-        import importlib
-        import warnings
-
         warnings.simplefilter("ignore")
         temp.remove_leftovers()  # of workers that were killed here
         if self._version != __version__:

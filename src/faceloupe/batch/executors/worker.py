@@ -46,7 +46,7 @@ class AnalysisWorker:
         Raises:
             FaceLoupeError: they cannot be loaded.
         """
-        from faceloupe.analysis.pipeline import Analyzer
+        from faceloupe.analysis.pipeline import Analyzer  # here: the driver works without torch
 
         keep_log("batch")
         self._settings, self._spool = worker_config.settings, worker_config.spool
@@ -55,7 +55,7 @@ class AnalysisWorker:
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """See ``Work``."""
-        from faceloupe.analysis.prefetch import ahead
+        from faceloupe.analysis.prefetch import ahead  # here: the driver works without torch
 
         start()  # of what decodes, in this very process
         with closing(ahead(self._ready(tasks), 1)) as ready:
@@ -83,7 +83,7 @@ class AnalysisWorker:
             reader.close()
 
     def _examined(self, file: "_Ready") -> Result:
-        from faceloupe.analysis.pipeline import analyze
+        from faceloupe.analysis.pipeline import analyze  # here: the driver works without torch
 
         task, evidence_file = file.taken.task, file.taken.evidence_file
         try:
@@ -99,7 +99,7 @@ class AnalysisWorker:
             file.taken.release()
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
-        from faceloupe.batch.similarity import perceptual_hash
+        from faceloupe.batch.similarity import perceptual_hash  # here: the driver works without torch
         from faceloupe.report.build import build
 
         return Result(
@@ -120,7 +120,7 @@ class _Ready:
     """A file that was read, and an image decoded, before its turn."""
 
     def __init__(self, taken: Taken, settings: Settings) -> None:
-        from faceloupe.media.sandbox.image import decode
+        from faceloupe.media.sandbox.image import decode  # here: the driver works without torch
 
         self.taken = taken
         self.picture: Picture | None = None
@@ -143,7 +143,7 @@ class _Ready:
 
 def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
     """Small JPEG of an image, or of the face that decided in a video; empty where nothing can be shown."""
-    from PIL import Image
+    from PIL import Image  # here: the driver decodes no image
 
     if picture is None:
         decisive = analysis.decisive

@@ -107,7 +107,7 @@ def _label(axes: "Axes", label: str, time_s: float) -> None:
 
 def _legend(figure: "Figure", report: Report, people: Sequence[PersonInfo], texts: Texts) -> None:
     """Words for the marks that are used."""
-    from matplotlib.lines import Line2D
+    from matplotlib.lines import Line2D  # here: matplotlib comes with an extra and is slow to import
     from matplotlib.patches import Patch
 
     track_ids = {track_id for person in people for track_id in person.tracks}
