@@ -70,7 +70,7 @@ def lenses(options: argparse.Namespace, console: Console) -> int:
 
 
 def to_json(evidence: Evidence, report: "LensReport") -> str:
-    """The result as one JSON document, with the identity of the file."""
+    """Return the result as one JSON document, with the identity of the file."""
     identity = {
         "schema_version": "1",
         "tool": {"name": "FaceLoupe", "version": __version__},

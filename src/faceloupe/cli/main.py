@@ -104,7 +104,7 @@ def _video_facts(report: "Report") -> str:
 
 
 def _people(report: "Report") -> list[str]:
-    """The people, each with its shots below."""
+    """Return the lines about the people, each with its shots below."""
     analyzed, cuts = len(report.frames), len(report.cuts)
     between = f"{cuts} {'cut' if cuts == 1 else 'cuts'} between them"
     lines = [f"Frames     {analyzed} of {report.evidence.frame_count:,} analyzed, {between}"]

@@ -88,6 +88,11 @@ def walk(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def uint(data: memoryview, place: int, size: int) -> int:
+    """Return the big-endian number of ``size`` bytes at ``place``.
+
+    Raises:
+        IndexError: it is cut short.
+    """
     part = data[place : place + size]
     if len(part) < size:
         raise IndexError("a number that is cut short")
@@ -128,7 +133,7 @@ class Extent:
 
 
 def extents(body: memoryview) -> Iterator[Extent]:
-    """The extents of all items, from the body of ``iloc``.
+    """Yield the extents of all items, from the body of ``iloc``.
 
     Raises:
         IndexError: it is cut short.

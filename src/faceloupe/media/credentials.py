@@ -160,7 +160,7 @@ def _actions(manifest: dict[str, Any]) -> Iterator[Action]:
 
 
 def _agent(agent: object) -> str:
-    """A software agent is a text, or a name with a version."""
+    """Return a software agent as text: it is stored as a text, or as a name with a version."""
     if isinstance(agent, dict):
         return " ".join(filter(None, (_text(agent.get("name")), _text(agent.get("version")))))
     return _text(agent)

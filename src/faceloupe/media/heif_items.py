@@ -44,7 +44,7 @@ class _Items:
     groups: dict[int, bytes]
 
     def parts(self, item: int) -> list[int]:
-        """The items that an item is made of, with itself first."""
+        """Return the items that an item is made of, with itself first."""
         parts, queue = {item: None}, [item]
         for part in queue:
             added = [other for other in dict.fromkeys(self.made_of.get(part, ())) if other not in parts]

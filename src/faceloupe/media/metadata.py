@@ -8,6 +8,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import BinaryIO
 from xml.etree import ElementTree
 
@@ -222,11 +223,11 @@ def _png(content: bytes, collector: _Collector) -> None:
         if kind == b"IEND":
             break
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
-            collector.guarded("PNG text", lambda kind=kind, body=body: _png_text(kind, body, collector))
+            collector.guarded("PNG text", partial(_png_text, kind, body, collector))
         elif kind == b"eXIf":
             _exif(body, collector)
         elif kind == b"iCCP":
-            collector.guarded("color profile", lambda body=body: _png_profile(body, collector))
+            collector.guarded("color profile", partial(_png_profile, body, collector))
 
 
 def _png_text(kind: bytes, body: bytes, collector: _Collector) -> None:
@@ -263,7 +264,7 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """A block that ImageMagick wrote as hexadecimal text: a line each for its name and its size, then the digits."""
+    """Return a block that ImageMagick wrote as hexadecimal text: lines for its name and its size, then the digits."""
     return bytes.fromhex("".join(text.decode("ascii").split("\n")[3:]))
 
 
@@ -381,7 +382,7 @@ def _exif_value(tag: int, value: object) -> str:
 
 
 def _user_comment(value: bytes) -> str:
-    """The comment of a user (EXIF 2.32, 4.6.5): eight bytes name its encoding; UTF-16 is written in either order."""
+    """Return the comment of a user (EXIF 2.32, 4.6.5): eight bytes name its encoding; UTF-16 is written in either order."""
     coding, text = _CODINGS.get(value[:8]), value[8:]
     if coding == "utf-16" and not text.startswith((b"\xff\xfe", b"\xfe\xff")):
         coding = "utf-16-be" if text[::2].count(0) >= text[1::2].count(0) else "utf-16-le"
