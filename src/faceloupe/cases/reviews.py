@@ -78,6 +78,9 @@ class Reviews:
         """Sign a decided item, or the case where there is no hash, as a second person.
 
         Args:
+            case_id: of the case.
+            reviewer: name of the reviewer.
+            sha256: of the item; None for the whole case.
             open_reason: why a case is signed although some of its items have no decision; it is kept only where that
                 is so.
 

@@ -49,7 +49,7 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 
 def _table(report: "Report") -> str:
-    """The report as a table that a person can read; every number is one of the report's."""
+    """Return the report as a readable table; every number is one of the report's."""
     from faceloupe.report.finding import finding_of, next_steps
 
     evidence, finding = report.evidence, finding_of(report)

@@ -382,7 +382,7 @@ def _exif_value(tag: int, value: object) -> str:
 
 
 def _user_comment(value: bytes) -> str:
-    """Return the comment of a user (EXIF 2.32, 4.6.5): eight bytes name its encoding; UTF-16 is written in either order."""
+    """Return the comment of a user (EXIF 2.32, 4.6.5): eight bytes name its encoding; UTF-16 has either byte order."""
     coding, text = _CODINGS.get(value[:8]), value[8:]
     if coding == "utf-16" and not text.startswith((b"\xff\xfe", b"\xfe\xff")):
         coding = "utf-16-be" if text[::2].count(0) >= text[1::2].count(0) else "utf-16-le"

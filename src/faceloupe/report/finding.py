@@ -64,7 +64,7 @@ def finding_of(report: Report, language: str = "en") -> Finding:
 
 
 def strength_text(log10_lr: float, texts: Mapping[str, str]) -> str:
-    """The words of the verbal scale for a likelihood ratio, with the side that it supports."""
+    """Return the words of the verbal scale for a likelihood ratio, with the side that it supports."""
     step = verbal_step(log10_lr)
     if step.above is None:
         return texts["support_none"]

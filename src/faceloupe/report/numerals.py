@@ -4,12 +4,12 @@ _MARKS = {"en": (",", "."), "de": (".", ","), "fr": ("\u202f", ",")}  # between 
 
 
 def decimal(value: float, decimals: int, language: str, *, signed: bool = False) -> str:
-    """A number with grouped thousands: 1,234.5 in English, 1.234,5 in German, 1 234,5 in French."""
+    """Return a number with grouped thousands: 1,234.5 in English, 1.234,5 in German, 1 234,5 in French."""
     thousands, point = _MARKS.get(language, _MARKS["en"])
     sign = "+" if signed else ""
     return f"{value:{sign},.{decimals}f}".translate({ord(","): thousands, ord("."): point})
 
 
 def percent(share: float, language: str) -> str:
-    """A share 0..1 as a percentage with one decimal."""
+    """Return a share 0..1 as a percentage with one decimal."""
     return f"{decimal(100.0 * share, 1, language)} %"

@@ -37,7 +37,7 @@ VERBAL_SCALE: tuple[VerbalStep, ...] = tuple(
 
 
 def verbal_step(log10_lr: float) -> VerbalStep:
-    """The step of the scale that a likelihood ratio of either sign belongs to."""
+    """Return the step of the scale that a likelihood ratio of either sign belongs to."""
     strength = abs(log10_lr)
     if strength < math.log10(2.0):
         return VERBAL_SCALE[0]
