@@ -135,7 +135,9 @@ def write_page(counts: Sequence[Count], path: Path) -> None:
 
 Written by `make evade` from the counts beside this page (`evasion/`). Pictures that were held out of training are
 stored, sent or turned in ways that change nothing or little for a viewer, and each result is analyzed as a file. The
-manipulated pictures are those that are called manipulated unchanged; the authentic ones are those that are not. In
+manipulated pictures are those that are called manipulated unchanged; the authentic ones are those that are not. As they
+were chosen by a verdict, some of these lie near a threshold and would change under any small change. A verdict that is
+not kept is inconclusive, not applicable (no face was found), or the opposite one, which has a column of its own. In
 brackets are the 95 % intervals of Wilson, with each picture as one observation.
 
 The pictures are drawn over the sources in turn. Of the split `val`, thresholds and calibration have seen the faces; of

@@ -35,6 +35,8 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             "Written by `python -m faceloupe.training expertcard`. Polarity: 1 = manipulated, 0 = authentic.",
             f"**{fusion.id}** is the default model. It weighs the calibrated log-likelihood ratios of its members; the "
             "heads stand on the image tower of CLIP ViT-B/16, which was not trained any further.",
+            "What becomes of verdicts when a picture is recompressed, resized, tilted or stored otherwise was "
+            "[counted](../evasion.md).",
             table(
                 (
                     "model",
