@@ -107,10 +107,10 @@ def item_bar(case: Case, sha256: str) -> None:
     undecided = resources.cases().reviews.undecided(case.id)
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, key, target, icon, shortcut in (
-            ("All items", "item_list", None, "list", "Alt+Up"),
-            ("Previous", "item_back", around.previous, "arrow_back", "Alt+Left"),
-            ("Next", "item_on", around.following, "arrow_forward", "Alt+Right"),
-            ("Next undecided", "item_undecided", around.undecided, "rule", "Alt+Down"),
+            ("All items", "item_list", None, "list", "l"),
+            ("Previous", "item_back", around.previous, "arrow_back", "p"),
+            ("Next", "item_on", around.following, "arrow_forward", "n"),
+            ("Next undecided", "item_undecided", around.undecided, "rule", "u"),
         ):
             st.button(
                 label,
