@@ -40,15 +40,16 @@ def test_a_blind_case_shows_a_score_only_after_the_decision(app):
     assert "Error rates" not in words(app)
     settled(click(app, "file_blind"))
     assert "was filed and analyzed" in words(app)
-    click(go(app, "case"), ITEM)
-    hidden = words(app)
-    assert "hidden until you decide" in hidden
+    assert "hidden until you decide" in words(go(app, "case"))
+    hidden = words(click(app, ITEM))
+    assert "the result is shown once you have entered your decision" in hidden
     assert "Error rates" not in hidden
     assert len(app.get("image")) == 1  # the evidence itself
     shown = words(decide(app))
     assert "no view of the score before" in shown
     assert "Error rates on" in shown
-    assert "hidden until you decide" not in shown
+    assert "the result is shown once" not in shown
+    assert "hidden until you decide" not in words(click(app, "item_list"))
     assert "Error rates" not in words(go(app, "image"))
 
 

@@ -349,6 +349,9 @@ def test_german_texts_stand_around_the_words_of_the_record(record, runs):
     assert "Bericht über die Untersuchung von Gesichtern" in drawn.text
     assert record["items"][0]["runs"][0]["report"]["reason"] in drawn.text
     assert "en" in {attributes.get("lang") for attributes in drawn.all("span")}
+    assert "nicht entscheidbar" in drawn.text
+    assert "schwache Stützung" in drawn.text
+    assert "weak support" not in drawn.text
 
 
 def test_a_picture_that_is_not_the_recorded_one_is_refused(record, runs):

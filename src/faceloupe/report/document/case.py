@@ -29,7 +29,6 @@ from faceloupe.report.document.blocks import (
 from faceloupe.report.document.exhibits import Exhibit, exhibits, grouped
 from faceloupe.report.document.format import (
     code,
-    quoted,
     score_and_thresholds,
     shown,
     shown_lines,
@@ -164,7 +163,9 @@ def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
                 Lines((Text(shown(one.item.name)), code(one.item.sha256))),
                 Text(type_text(one.item, texts)),
                 *_outcome_and_score(one, texts),
-                verdict_or_words(decisions[-1].outcome) if decisions else Text(texts["not_decided"], Style.FAINT),
+                verdict_or_words(decisions[-1].outcome, texts)
+                if decisions
+                else Text(texts["not_decided"], Style.FAINT),
             )
         )
     yield Table(
@@ -181,7 +182,7 @@ def _outcome_and_score(one: Exhibit, texts: Mapping[str, str]) -> tuple[Cell, Ce
         return Text(texts["withheld" if one.withheld else "not_examined"], Style.FAINT), Text("-", Style.NUMBER)
     score = one.report.score
     words = "-" if score is None else score_and_thresholds(score, one.report.model.thresholds)[0]
-    return verdict(one.report.outcome), Text(words, Style.NUMBER)
+    return verdict(one.report.outcome, texts), Text(words, Style.NUMBER)
 
 
 def _log10_text(log10_lr: float | None) -> str | None:
@@ -224,7 +225,7 @@ def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
             (
                 _span(_log10_text(step.above), _log10_text(step.up_to), texts),
                 _span(_ratio_text(step.above), _ratio_text(step.up_to), texts),
-                quoted(step.words),
+                Text(texts[f"support_{step.key}"]),
             )
             for step in VERBAL_SCALE
         ),
@@ -235,7 +236,7 @@ def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
     yield Table(
         texts["outcomes"],
         (texts["outcome"], texts["meaning"]),
-        tuple((verdict(one), Text(texts[f"means_{one}"])) for one in Outcome),
+        tuple((verdict(one, texts), Text(texts[f"means_{one}"])) for one in Outcome),
         (30, 120),
     )
     yield Paragraph(Text(texts["reading_views"]))

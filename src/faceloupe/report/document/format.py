@@ -6,7 +6,6 @@ from typing import Any
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.case_schema import ItemRecord
 from faceloupe.report.document.blocks import Style, Text, Verdict
-from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.report.schema import ScoreThresholds
 from faceloupe.types import Outcome, format_distinct
 
@@ -57,15 +56,15 @@ def score_and_thresholds(score: float, thresholds: ScoreThresholds) -> tuple[str
     return score_text, lower, upper
 
 
-def verdict(outcome: str) -> Verdict:
+def verdict(outcome: str, texts: Mapping[str, str]) -> Verdict:
     """An outcome of the record as shape and word."""
     known = Outcome(outcome)
-    return Verdict(known, outcome_words(known))
+    return Verdict(known, texts[f"outcome_{known}"])
 
 
-def verdict_or_words(outcome: str) -> Verdict | Text:
+def verdict_or_words(outcome: str, texts: Mapping[str, str]) -> Verdict | Text:
     """The outcome that a person decided on; one in other words than the five is shown as it stands."""
-    return verdict(outcome) if outcome in set(Outcome) else Text(shown(outcome))
+    return verdict(outcome, texts) if outcome in set(Outcome) else Text(shown(outcome))
 
 
 def type_text(item: ItemRecord, texts: Mapping[str, str]) -> str:

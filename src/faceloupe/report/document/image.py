@@ -24,13 +24,13 @@ def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> 
     yield Table(
         texts["faces"],
         tuple(texts[key] for key in ("face", "outcome", "score", "log10_lr", "size_px", "detection", "reason")),
-        tuple(_face_row(face, thresholds) for face in faces),
+        tuple(_face_row(face, thresholds, texts) for face in faces),
         (17, 31, 14, 18, 18, 20, 56),
     )
     for face in faces:
         title = texts["face_title"].format(number=face.id)
         rows = (
-            (texts["outcome"], verdict(face.outcome)),
+            (texts["outcome"], verdict(face.outcome, texts)),
             (texts["score"], Text(score_text(face.score, thresholds))),
             (texts["log10_lr"], Text(number(face.log10_lr, signed=True))),
             (texts["raw_logit"], Text(number(face.raw_logit, 3, signed=True))),
@@ -40,10 +40,10 @@ def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> 
         yield from finding(title, f"face-{face.id}", face, rows, images=images, texts=texts)
 
 
-def _face_row(face: ImageFace, thresholds: ScoreThresholds) -> tuple[Cell, ...]:
+def _face_row(face: ImageFace, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell, ...]:
     return (
         Text(str(face.id), Style.NUMBER),
-        verdict(face.outcome),
+        verdict(face.outcome, texts),
         Text(score_text(face.score, thresholds), Style.NUMBER),
         number_cell(face.log10_lr, signed=True),
         number_cell(face.size_px, 1),

@@ -33,7 +33,7 @@ from faceloupe.report.document.format import (
 from faceloupe.report.document.image import Texts, score_text
 from faceloupe.report.document.images import Fetch, ImageSet
 from faceloupe.report.document.method import error_rates, lr_bounds
-from faceloupe.report.finding import finding_of
+from faceloupe.report.finding import finding_of, strength_text
 from faceloupe.report.schema import Report
 
 
@@ -109,10 +109,13 @@ def _card(report: Report, texts: Texts) -> Card:
     if report.score is None:
         rows.append((texts["score"], Text(texts["no_score"])))
     else:
-        ratio = texts["lr_verbal"].format(value=number(report.log10_lr, signed=True), words=shown(report.verbal))
+        words = report.verbal  # of the record, which is in English
+        if texts["language"] != "en" and report.log10_lr is not None:
+            words = strength_text(report.log10_lr, texts)
+        ratio = texts["lr_verbal"].format(value=number(report.log10_lr, signed=True), words=shown(words))
         rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts), *error_rates(model, texts)]
     rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(shown(report.created_utc)))]
-    return Card(verdict(report.outcome), quoted(report.reason), _ruler(report, texts), Facts(tuple(rows)))
+    return Card(verdict(report.outcome, texts), quoted(report.reason), _ruler(report, texts), Facts(tuple(rows)))
 
 
 def statements(
@@ -152,7 +155,7 @@ def _sign_off(sign_off: SignOffRecord, changes: Sequence[str], texts: Texts) -> 
 
 def _decision(decision: DecisionRecord, texts: Texts) -> Statement:
     rows = (
-        (texts["decided"], verdict_or_words(decision.outcome)),
+        (texts["decided"], verdict_or_words(decision.outcome, texts)),
         (texts["confidence"], Text(shown(decision.confidence or texts["none"]))),
         (texts["seen_before"], Text(texts["yes" if decision.score_seen_before else "no"])),
     )
@@ -169,7 +172,7 @@ def _runs(exhibit: Exhibit, shown_run: RunRecord, texts: Texts) -> Iterator[Bloc
             (
                 code(run.id),
                 Text(f"{shown(run.created_utc)}\n{shown(run.actor)}"),
-                verdict(run.report.outcome),
+                verdict(run.report.outcome, texts),
                 Text(score_text(run.report.score, run.report.model.thresholds), Style.NUMBER),
                 code(run.report_sha256),
             )

@@ -40,7 +40,7 @@ def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> 
     yield Table(
         texts["tracks"],
         tuple(texts[key] for key in head),
-        tuple(_row(track, thresholds) for track in tracks),
+        tuple(_row(track, thresholds, texts) for track in tracks),
         (13, 15, 29, 12, 21, 13, 21, 19, 31),
     )
     for track in tracks:
@@ -56,11 +56,11 @@ def _interval(track: Track) -> str:
     return f"{low:.2f} .. {high:.2f}"
 
 
-def _row(track: Track, thresholds: ScoreThresholds) -> tuple[Cell, ...]:
+def _row(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell, ...]:
     return (
         Text(str(track.id), Style.NUMBER),
         Text(str(track.person), Style.NUMBER),
-        verdict(track.outcome),
+        verdict(track.outcome, texts),
         Text(score_text(track.score, thresholds), Style.NUMBER),
         Text(_interval(track), Style.NUMBER),
         number_cell(track.log10_lr, signed=True),
@@ -74,7 +74,7 @@ def _facts(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[tup
     frame, whole, segment = track.shown_frame, track.whole, track.segment
     words = texts["shown_frame_value"].format(index=frame.index, time=number(frame.time_s), score=number(frame.score))
     rows: list[tuple[str, Cell]] = [
-        (texts["outcome"], verdict(track.outcome)),
+        (texts["outcome"], verdict(track.outcome, texts)),
         (texts["score"], Text(score_text(track.score, thresholds))),
         (texts["shown_frame"], Text(words)),
         (texts["size_px"], Text(number(track.size_px, 1))),

@@ -1,6 +1,6 @@
 """The fixed texts of documents, by language: one TOML file each in this folder; a new file is a new language.
 
-Outcome words, reasons, notes on decoding and the lines on scope stand in the record itself and are shown as they are
+Reasons, propositions, notes on decoding and the lines on scope stand in the record itself and are shown as they are
 there, in English: a translation would no longer be what the record says.
 """
 
