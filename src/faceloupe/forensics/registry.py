@@ -8,7 +8,7 @@ import msgspec
 from PIL import Image
 
 from faceloupe.errors import Cancelled, EvidenceError
-from faceloupe.forensics import provenance, traces
+from faceloupe.forensics import jpeg, metadata, provenance, traces
 from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary
 from faceloupe.forensics.source import LensSource
 from faceloupe.types import Cancel, Progress
@@ -24,7 +24,7 @@ class Lens:
         shows: what it shows, one sentence.
         does_not_show: what it does not show, one sentence.
         look: the look itself; raises ``EvidenceError`` where the file does not allow it.
-        of_videos: whether it looks at videos too.
+        of: formats that it looks at; all where None.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Lens:
     shows: str
     does_not_show: str
     look: Callable[[LensSource], LensResult]
-    of_videos: bool = True
+    of: frozenset[str] | None = None
 
 
 LENSES: tuple[Lens, ...] = (
@@ -52,6 +52,21 @@ LENSES: tuple[Lens, ...] = (
         "Anybody can write or remove such a claim: it is not a proof, and its absence proves nothing. Watermarks in "
         "the pixels, such as SynthID, cannot be read offline.",
         traces.look,
+    ),
+    Lens(
+        "metadata",
+        "Metadata",
+        "Everything that the file states about itself: EXIF, IPTC, XMP, text, and the tags of a video and its streams.",
+        "Anybody can write metadata, and missing metadata is common, as services remove it.",
+        metadata.look,
+    ),
+    Lens(
+        "jpeg",
+        "JPEG structure",
+        "The quality that the file was last saved at, its tables, its color sampling and the order of its segments.",
+        "It describes the last program that saved the file, and nothing of what was done to the picture before that.",
+        jpeg.look,
+        of=frozenset({"JPEG"}),
     ),
 )
 
@@ -113,8 +128,8 @@ def examine(
         EvidenceError: no lens can read the file.
         Cancelled: ``cancel`` said so.
     """
-    is_video = source.evidence_file.evidence.media_type == "video"
-    chosen = [lens for lens in lenses if lens.of_videos or not is_video]
+    found = source.evidence_file.evidence.format
+    chosen = [lens for lens in lenses if lens.of is None or found in lens.of]
     results, problems = list[LensResult](), list[EvidenceError]()
     for number, lens in enumerate(chosen):
         if cancel and cancel():

@@ -18,7 +18,9 @@ import msgspec
 from defusedxml import DefusedXmlException
 from PIL import ExifTags, Image
 
+from faceloupe.media import jpeg_structure
 from faceloupe.media.formats import VIDEO_FORMATS
+from faceloupe.media.jpeg_structure import JpegStructure
 from faceloupe.media.video import DEMUXERS
 
 LARGEST_BLOCK = 8 << 20  # bytes of one XMP packet or of one decompressed text
@@ -92,6 +94,7 @@ class Metadata(msgspec.Struct, frozen=True):
         has_position: whether EXIF holds a position (GPS).
         thumbnail: the JPEG preview in EXIF; empty where there is none.
         profile: the ICC color profile; empty likewise.
+        jpeg: how the file is built; None where it is not a JPEG.
     """
 
     statements: tuple[Statement, ...] = ()
@@ -99,6 +102,7 @@ class Metadata(msgspec.Struct, frozen=True):
     has_position: bool = False
     thumbnail: bytes = b""
     profile: bytes = b""
+    jpeg: JpegStructure | None = None
 
 
 class _Collector:
@@ -109,6 +113,7 @@ class _Collector:
         self.problems: list[str] = []
         self.with_position, self.has_position = with_position, False
         self.thumbnail = self.profile = b""
+        self.jpeg: JpegStructure | None = None
         self._left = MOST_CHARACTERS
 
     def add(self, place: str, key: str, value: str) -> None:
@@ -157,6 +162,7 @@ def read(file: BinaryIO, found: str, *, with_position: bool = False) -> Metadata
         collector.has_position,
         collector.thumbnail,
         collector.profile,
+        collector.jpeg,
     )
 
 
@@ -180,6 +186,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _jpeg(content: bytes, collector: _Collector) -> None:
+    collector.jpeg = jpeg_structure.read(content)
     place, extended, profile = 2, dict[int, bytes](), dict[int, bytes]()
     for _ in range(_MOST_BLOCKS):
         if content[place : place + 1] != b"\xff" or place + 4 > len(content):

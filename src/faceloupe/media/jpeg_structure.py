@@ -1,0 +1,94 @@
+"""How a JPEG file is built: its segments, its tables, and the sampling of its colors (ITU-T T.81)."""
+
+import msgspec
+
+_MOST_SEGMENTS = 20_000
+_MARKERS = {
+    0xC0: "SOF0 (baseline)",
+    0xC1: "SOF1 (extended)",
+    0xC2: "SOF2 (progressive)",
+    0xC4: "DHT",
+    0xDA: "SOS",
+    0xDB: "DQT",
+    0xDD: "DRI",
+    0xFE: "COM",
+}
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_NAMES = ("JFIF", "JFXX", "Exif", "http://ns.adobe.com/xap/1.0/", "http://ns.adobe.com/xmp/extension/", "ICC_PROFILE")
+_NAMES += ("MPF", "Photoshop 3.0", "Adobe", "Ducky")
+
+
+class JpegStructure(msgspec.Struct, frozen=True):
+    """How a JPEG file is built.
+
+    Attributes:
+        segments: in their order, up to the first scan.
+        tables: quantization table by its number, 64 steps each in zigzag order.
+        sampling: horizontal and vertical sampling factors of each component, such as ``2x2``.
+        table_of: number of the quantization table of each component.
+        progressive: whether the picture is coded progressively.
+        bits: of a sample.
+    """
+
+    segments: tuple[str, ...] = ()
+    tables: dict[int, tuple[int, ...]] = {}
+    sampling: tuple[str, ...] = ()
+    table_of: tuple[int, ...] = ()
+    progressive: bool = False
+    bits: int = 8
+
+
+def read(content: bytes) -> JpegStructure:
+    """Read the segments of a JPEG file up to its first scan; one that is cut gives what it holds.
+
+    Args:
+        content: of the file.
+    """
+    place, segments = 2, list[str]()
+    tables, frame = dict[int, tuple[int, ...]](), b""
+    progressive = False
+    for _ in range(_MOST_SEGMENTS):
+        if content[place : place + 1] != b"\xff" or place + 4 > len(content):
+            break
+        marker = content[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        body = content[place + 4 : place + 2 + int.from_bytes(content[place + 2 : place + 4])]
+        place += 4 + len(body)
+        segments.append(_name(marker, body))
+        if marker == 0xDB:
+            tables |= _tables(body)
+        elif marker in _FRAMES:
+            frame, progressive = body, marker in (0xC2, 0xC6, 0xCA, 0xCE)
+        elif marker in (0xD9, 0xDA):
+            break
+    parts = [frame[at : at + 3] for at in range(6, len(frame) - 2, 3)]
+    return JpegStructure(
+        tuple(segments),
+        tables,
+        tuple(f"{part[1] >> 4}x{part[1] & 15}" for part in parts),
+        tuple(part[2] for part in parts),
+        progressive,
+        frame[0] if frame else 8,
+    )
+
+
+def _name(marker: int, body: bytes) -> str:
+    if 0xE0 <= marker <= 0xEF:
+        name = next((name for name in _NAMES if body.startswith(name.encode())), "")
+        return f"APP{marker - 0xE0}" + (f" ({name})" if name else "")
+    return _MARKERS.get(marker, f"0xFF{marker:02X}")
+
+
+def _tables(body: bytes) -> dict[int, tuple[int, ...]]:
+    """Quantization tables of a segment (B.2.4.1), of 8 or 16 bits."""
+    tables, place = {}, 0
+    while place < len(body):
+        size = 2 if body[place] >> 4 else 1
+        values = body[place + 1 : place + 1 + 64 * size]
+        if len(values) < 64 * size:
+            break
+        tables[body[place] & 15] = tuple(int.from_bytes(values[at : at + size]) for at in range(0, 64 * size, size))
+        place += 1 + 64 * size
+    return tables
