@@ -72,6 +72,8 @@ class BatchRow(Struct, frozen=True):
     near_duplicate_of: str
     perceptual_hash: str
     effort: str
+    provenance: str
+    generator: str
 
 
 def schemas() -> dict[str, dict[str, Any]]:

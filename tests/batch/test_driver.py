@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from faceloupe.batch.api import BatchSpec, run_batch
 from faceloupe.batch.executors.pool import GIVEN_UP
 from faceloupe.batch.executors.ray import _files_of
 from faceloupe.batch.executors.worker import AnalysisWorker
@@ -22,6 +23,7 @@ from faceloupe.models.record import read_registry
 from faceloupe.types import Outcome
 from tests.batch.conftest import read
 from tests.conftest import OTHER_MODEL
+from tests.forensics.files import png_text, saved
 
 
 def paths(tmp_path) -> list[str]:
@@ -358,3 +360,19 @@ def test_weights_that_are_missing_are_named_before_anything_is_begun(batch, fold
     with pytest.raises(WeightsError):
         batch(folder)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_every_row_states_what_its_file_claims_about_its_origin(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "claimed.png").write_bytes(png_text({"parameters": "=1+1\nSteps: 20, Sampler: Euler a"}))
+    (tmp_path / "in" / "plain.jpg").write_bytes(saved("JPEG"))
+    (tmp_path / "in" / "text.jpg").write_text("not a picture", encoding="utf-8")
+    order = BatchSpec((str(tmp_path / "in"),), tmp_path / "out.csv")
+    run_batch(order, Settings(effort="quick"))
+    claims = {Path(one["path"]).name: (one["provenance"], one["generator"]) for one in read(tmp_path / "out.csv")}
+    assert claims == {
+        "claimed.png": ("none", "a Stable Diffusion web UI"),
+        "plain.jpg": ("none", ""),
+        "text.jpg": ("", ""),
+    }
+    assert list(read(tmp_path / "out.csv")[0])[-2:] == ["provenance", "generator"]

@@ -24,7 +24,14 @@ def test_the_contracts_columns_come_first():
 
 
 def test_a_column_that_came_later_stands_after_all_others():
-    assert COLUMNS[len(CONTRACT) :] == ("duplicate_of", "near_duplicate_of", "perceptual_hash", "effort")
+    assert COLUMNS[len(CONTRACT) :] == (
+        "duplicate_of",
+        "near_duplicate_of",
+        "perceptual_hash",
+        "effort",
+        "provenance",
+        "generator",
+    )
 
 
 @pytest.mark.parametrize("path", ["a,b", 'a"b', "a\nb", "a\rb", "a\r\nb", '"', "\r\n", "ünï", r"\xff", "", " a "])

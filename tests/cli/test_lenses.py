@@ -24,7 +24,7 @@ def test_json_is_one_document_with_the_fields_of_the_contract(capsys, claimed):
     document = json.loads(out)
     assert document["provenance"] == "none"
     assert document["generator"] == "a Stable Diffusion web UI"
-    assert [lens["id"] for lens in document["lenses"]] == [lens.id for lens in LENSES if lens.of is None]
+    assert [lens["id"] for lens in document["lenses"]] == [lens.id for lens in LENSES if lens.id != "jpeg"]
     finding = next(finding for finding in document["findings"] if finding["id"].startswith("traces."))
     assert finding["id"] == "traces.stable-diffusion-web-ui"
     assert finding["severity"] == "warning"
@@ -35,11 +35,15 @@ def test_the_table_says_what_each_lens_shows_and_does_not(capsys, claimed):
     code, out, err = run(capsys, "lenses", claimed)
     assert (code, err) == (0, "")
     assert "Generator   a Stable Diffusion web UI" in out
-    assert all(lens.shows in out and lens.does_not_show in out for lens in LENSES if lens.of is None)
+    assert all(lens.shows in out and lens.does_not_show in out for lens in LENSES if lens.id != "jpeg")
 
 
 def test_out_holds_the_same_json_and_is_never_overwritten(capsys, claimed, tmp_path):
     printed = run(capsys, "lenses", claimed, "--json", "--out", tmp_path / "out")[1]
+    pictures = [picture["name"] for lens in json.loads(printed)["lenses"] for picture in lens["pictures"]]
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"lenses.json", *(f"lens-{name}.png" for name in pictures)}
+    assert pictures == ["error-level", "spectrum", "noise"]
     assert (tmp_path / "out" / "lenses.json").read_text(encoding="utf-8") == printed
     code, out, err = run(capsys, "lenses", claimed, "--out", tmp_path / "out")
     assert (code, out, err.count("\n")) == (2, "", 1)

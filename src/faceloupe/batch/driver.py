@@ -285,6 +285,8 @@ class _Driver:
             self.table.at(near).path if near else "",
             result.perceptual_hash,
             self.effort,
+            result.provenance,
+            cell(result.generator),
         )
 
     def _keep(self, sha256: str, result: Result) -> None:

@@ -28,7 +28,7 @@ CONTRACT = (
     "weights_sha256",
     "tool_version",
 )
-COLUMNS = (*CONTRACT, "duplicate_of", "near_duplicate_of", "perceptual_hash", "effort")
+COLUMNS = (*CONTRACT, "duplicate_of", "near_duplicate_of", "perceptual_hash", "effort", "provenance", "generator")
 _SYNC_S = 1.0  # a power failure costs no more than the rows of this time
 _CHUNK = 1024 * 1024
 
@@ -52,6 +52,8 @@ class Row(NamedTuple):
     near_duplicate_of: str
     perceptual_hash: str
     effort: str
+    provenance: str
+    generator: str
 
 
 class Place(NamedTuple):

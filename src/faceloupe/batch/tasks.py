@@ -67,6 +67,8 @@ class Result:
             video.
         report: the canonical report as JSON; empty where it was not asked for or there is none.
         thumbnail: small JPEG; likewise.
+        provenance: state of the Content Credentials; empty where the file could not be read.
+        generator: the generator that the file claims to be made with; empty where it claims none.
     """
 
     media_type: str
@@ -79,6 +81,8 @@ class Result:
     perceptual_hash: str = ""
     report: str = ""
     thumbnail: bytes = b""
+    provenance: str = ""
+    generator: str = ""
 
 
 @dataclass(frozen=True, slots=True)

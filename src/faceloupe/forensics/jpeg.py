@@ -43,7 +43,8 @@ def standard_tables(chrominance: bool) -> np.ndarray:
     base = np.array((_CHROMINANCE if chrominance else _LUMINANCE).split(), int)[_zigzag()]
     quality = np.arange(1, 101)
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
-    return np.clip((base * scale + 50) // 100, 1, 255)
+    tables: np.ndarray = np.clip((base * scale + 50) // 100, 1, 255)
+    return tables
 
 
 def quality(structure: JpegStructure) -> tuple[int, bool] | None:

@@ -10,11 +10,40 @@ from faceloupe.forensics.results import Rates
 RATES = Path(__file__).parent / "data" / "rates.json"
 
 
+class QualityCheck(msgspec.Struct, frozen=True):
+    """How near the estimated quality of recompressed JPEG pictures is to the true one.
+
+    Attributes:
+        pictures: how many were recompressed.
+        equal: of how many the estimate is the true quality.
+        within_2: of how many it is at most 2 away.
+        measured_on: the material, in words.
+    """
+
+    pictures: int
+    equal: int
+    within_2: int
+    measured_on: str
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """All that was measured of the lenses.
+
+    Attributes:
+        rules: rates by the id of the rule.
+        jpeg_quality: see ``QualityCheck``.
+    """
+
+    rules: dict[str, Rates]
+    jpeg_quality: QualityCheck
+
+
 @cache
-def _all() -> dict[str, Rates]:
-    return msgspec.json.decode(RATES.read_bytes(), type=dict[str, Rates]) if RATES.exists() else {}
+def measured() -> Measured:
+    """Read what was measured."""
+    return msgspec.json.decode(RATES.read_bytes(), type=Measured)
 
 
 def rates_of(rule: str) -> Rates | None:
     """Rates of a rule by its id; None where they were not measured."""
-    return _all().get(rule)
+    return measured().rules.get(rule)

@@ -8,9 +8,10 @@ import msgspec
 from PIL import Image
 
 from faceloupe.errors import Cancelled, EvidenceError
-from faceloupe.forensics import jpeg, metadata, provenance, traces
+from faceloupe.forensics import jpeg, metadata, pixels, provenance, traces
 from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary
 from faceloupe.forensics.source import LensSource
+from faceloupe.media.formats import ANIMATED_FORMATS, IMAGE_FORMATS
 from faceloupe.types import Cancel, Progress
 
 
@@ -68,6 +69,32 @@ LENSES: tuple[Lens, ...] = (
         jpeg.look,
         of=frozenset({"JPEG"}),
     ),
+    Lens(
+        "error-level",
+        "Error level",
+        "How much each pixel changes when the picture is saved as a JPEG again: parts with another history can differ.",
+        "Edges and texture are always brighter than flat parts. Nothing here was shown to beat chance: it is a picture "
+        "to look at and never a finding.",
+        pixels.look_error_level,
+        of=IMAGE_FORMATS,
+    ),
+    Lens(
+        "spectrum",
+        "Spectrum",
+        "The frequencies in the middle of the picture; regular points away from the center can come from resampling.",
+        "Screens, fabrics and JPEG blocks make regular points too. It is a picture to look at and never a finding.",
+        pixels.look_spectrum,
+        of=IMAGE_FORMATS,
+    ),
+    Lens(
+        "noise",
+        "Noise",
+        "What a median filter takes away: noise and the finest detail, which can differ where a part was pasted.",
+        "Focus, texture and the noise reduction of cameras change it as well. It is a picture to look at and never a "
+        "finding.",
+        pixels.look_noise,
+        of=IMAGE_FORMATS,
+    ),
 )
 
 
@@ -109,6 +136,25 @@ class LensAnalysis:
         return contents
 
 
+class Claims(msgspec.Struct, frozen=True):
+    """What a file claims about its origin, without the rest; see ``LensReport``."""
+
+    provenance: str
+    generator: str | None
+
+
+def claims(source: LensSource) -> Claims | None:
+    """Read what a file claims about its origin; None where it cannot be read.
+
+    Args:
+        source: the file.
+    """
+    try:
+        return Claims(source.credentials.state, traces.generator(source))
+    except EvidenceError:
+        return None
+
+
 def examine(
     source: LensSource,
     *,
@@ -128,8 +174,9 @@ def examine(
         EvidenceError: no lens can read the file.
         Cancelled: ``cancel`` said so.
     """
-    found = source.evidence_file.evidence.format
-    chosen = [lens for lens in lenses if lens.of is None or found in lens.of]
+    evidence = source.evidence_file.evidence
+    kinds = {evidence.format} - (ANIMATED_FORMATS if evidence.media_type == "video" else set())
+    chosen = [lens for lens in lenses if lens.of is None or kinds & lens.of]
     results, problems = list[LensResult](), list[EvidenceError]()
     for number, lens in enumerate(chosen):
         if cancel and cancel():

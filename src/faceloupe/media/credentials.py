@@ -93,7 +93,7 @@ def read(file: BinaryIO, found: str, *, anchors: str, sidecar: bytes = b"") -> C
         anchors: certificates (PEM) of those whose signers are trusted.
         sidecar: a manifest that lies beside the file; it then takes the place of one inside.
     """
-    if found not in TYPES or not (sidecar or _may_hold(file)):
+    if found not in TYPES or not (sidecar or _file_may_hold(file)):
         return Credentials("none")
     import c2pa  # takes longer to load than all else here, and few files need it
 
@@ -115,14 +115,25 @@ def read(file: BinaryIO, found: str, *, anchors: str, sidecar: bytes = b"") -> C
         return Credentials("invalid", problem=_text(text))
 
 
-def _may_hold(file: BinaryIO) -> bool:
-    """Whether the file holds the label of a manifest store, or XMP that points to one; without them there is none."""
+def _file_may_hold(file: BinaryIO) -> bool:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size == 0:
         return False
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"c2pa") >= 0 or content.find(b"provenance") >= 0
+        return may_hold(content)
+
+
+def may_hold(content: bytes | mmap.mmap) -> bool:
+    """Tell whether a file may hold a manifest store, whose label is ``c2pa``, or XMP that points to one.
+
+    Args:
+        content: of the file.
+
+    Returns:
+        False where it holds neither for sure; True decides nothing.
+    """
+    return content.find(b"c2pa") >= 0 or content.find(b"provenance") >= 0
 
 
 def _credentials(store: dict[str, Any]) -> Credentials:

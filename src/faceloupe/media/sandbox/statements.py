@@ -8,7 +8,7 @@ import msgspec
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
-from faceloupe.media.credentials import Credentials
+from faceloupe.media.credentials import Credentials, may_hold
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.formats import unreadable
 from faceloupe.media.metadata import Metadata
@@ -58,6 +58,9 @@ def read_credentials(
     Raises:
         EvidenceError: see ``read_metadata``.
     """
+    if not sidecar and evidence_file.content and not may_hold(evidence_file.content):
+        _refuse_unreadable(evidence_file)
+        return Credentials("none")
     content = protocol.filled(sidecar) if sidecar else None
     try:
         request = {"kind": "credentials", "anchors": anchors}
@@ -77,13 +80,8 @@ def _ask(
     settings: Settings,
     check: Check,
 ) -> T:
+    _refuse_unreadable(evidence_file)
     evidence = evidence_file.evidence
-    if what := unreadable(evidence.format):
-        raise EvidenceError(f"The file is {what}.")
-    if evidence.size_bytes == 0:
-        raise EvidenceError("The file is empty (0 bytes); get a complete copy.")
-    if evidence.format is None:
-        raise EvidenceError("The content is not an image or a video that can be read, whatever the file name says.")
     with evidence_file.open() as stream:
         content = None if evidence_file.content is None else protocol.filled(evidence_file.content)
         try:
@@ -103,3 +101,18 @@ def _ask(
         finally:
             if content is not None:
                 os.close(content)
+
+
+def _refuse_unreadable(evidence_file: EvidenceFile) -> None:
+    """Refuse what is neither a picture nor a video.
+
+    Raises:
+        EvidenceError: it is not.
+    """
+    evidence = evidence_file.evidence
+    if what := unreadable(evidence.format):
+        raise EvidenceError(f"The file is {what}.")
+    if evidence.size_bytes == 0:
+        raise EvidenceError("The file is empty (0 bytes); get a complete copy.")
+    if evidence.format is None:
+        raise EvidenceError("The content is not an image or a video that can be read, whatever the file name says.")
