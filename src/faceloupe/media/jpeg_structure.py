@@ -14,8 +14,10 @@ _MARKERS = {
     0xFE: "COM",
 }
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_NAMES = ("JFIF", "JFXX", "Exif", "http://ns.adobe.com/xap/1.0/", "http://ns.adobe.com/xmp/extension/", "ICC_PROFILE")
-_NAMES += ("MPF", "Photoshop 3.0", "Adobe", "Ducky")
+_NAMES = (
+    *("JFIF", "JFXX", "Exif", "http://ns.adobe.com/xap/1.0/", "http://ns.adobe.com/xmp/extension/", "ICC_PROFILE"),
+    *("MPF", "Photoshop 3.0", "Adobe", "Ducky"),
+)
 
 
 class JpegStructure(msgspec.Struct, frozen=True):
