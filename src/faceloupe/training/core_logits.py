@@ -35,14 +35,19 @@ class Task:
 
 
 def tasks(stills: Iterable[Still], seen: Iterable[tuple[str, str]]) -> list[Task]:
-    """Return the views to score by the core: pictures fresh to it, under the treatments that the encoder saw.
+    """Return the views to score by the core: pictures fresh to it, under the fixed treatments of the cache.
 
     Args:
         stills: the material.
-        seen: id and treatment of every cached view; repetitions do not matter.
+        seen: id and treatment of every cached view; repetitions do not matter. Random treatments are for training
+            alone, and nothing is judged under them.
     """
     by_id = {still.id: still for still in stills if fresh_to_the_core(still)}
-    return [Task(by_id[name], treatment) for name, treatment in dict.fromkeys(seen) if name in by_id]
+    return [
+        Task(by_id[name], treatment)
+        for name, treatment in dict.fromkeys(seen)
+        if name in by_id and treatment in views.TIERS
+    ]
 
 
 def score(
