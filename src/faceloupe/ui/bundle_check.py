@@ -52,7 +52,7 @@ def show(stream: BytesIO, name: str) -> None:
 
 
 def protocol(verification: Verification, *, name: str, sha256: str, now: datetime) -> str:
-    """The check as a page of plain text, to be printed."""
+    """Return the check as a page of plain text, to be printed."""
     lines = [
         "Verification of a FaceLoupe bundle",
         "",

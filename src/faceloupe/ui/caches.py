@@ -44,7 +44,8 @@ class Recent(Generic[Key, Value]):
     """The most recently used values, as many as fit."""
 
     def __init__(self, size: Callable[[Value], int], capacity_bytes: int) -> None:
-        """
+        """Create an empty cache.
+
         Args:
             size: bytes that a value holds.
             capacity_bytes: of all values; the newest is kept even where it is larger.
@@ -53,14 +54,14 @@ class Recent(Generic[Key, Value]):
         self._kept: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
-        """The value, or None where it is not kept any more."""
+        """Return the value, or None where it is not kept any more."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def held(self) -> tuple[Key, ...]:
-        """The keys of all values that are kept."""
+        """Return the keys of all values that are kept."""
         with self._lock:
             return tuple(self._kept)
 
@@ -82,15 +83,15 @@ class AnalysisStore:
         )
 
     def get(self, key: AnalysisKey) -> ReportedAnalysis | None:
-        """The analysis, or None where it is not kept any more."""
+        """Return the analysis, or None where it is not kept any more."""
         return (self._recent.get(key) or (None, None))[0]
 
     def find(self, identity: str) -> AnalysisKey | None:
-        """The key of that identity, or None where its analysis is not kept any more."""
+        """Return the key of that identity, or None where its analysis is not kept any more."""
         return next((key for key in self._recent.held() if key.identity == identity), None)
 
     def evidence_file(self, key: AnalysisKey) -> EvidenceFile | None:
-        """The file of a kept analysis, where it was kept beside it."""
+        """Return the file of a kept analysis, where it was kept beside it."""
         return (self._recent.get(key) or (None, None))[1]
 
     def put(self, key: AnalysisKey, analysis: ReportedAnalysis, evidence_file: EvidenceFile | None = None) -> None:
@@ -136,7 +137,7 @@ class TableStore:
         self._recent: Recent[tuple[str, int], BatchResults] = Recent(_table_size, capacity_bytes)
 
     def get(self, batch: Batch) -> BatchResults:
-        """The table of a batch as it is now.
+        """Return the table of a batch as it is now.
 
         Raises:
             UsageError: it cannot be read.

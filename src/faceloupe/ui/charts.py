@@ -13,9 +13,10 @@ _BAND = {"type": "rect", "y0": 0.0, "y1": 1.0, "line_width": 0, "layer": "below"
 
 
 def score_ruler(report: Report, *, ink: str) -> go.Figure:
-    """The score on a ruler from 0 (authentic) to 1 (manipulated), with both thresholds and the band between them.
+    """Return the score on a ruler from 0 (authentic) to 1 (manipulated), with the band between the thresholds.
 
     Args:
+        report: with the score and the thresholds.
         ink: color of the words.
     """
     lower, upper = report.model.thresholds.lower, report.model.thresholds.upper

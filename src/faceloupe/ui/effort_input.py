@@ -15,7 +15,7 @@ _CAPTIONS = {
 
 
 def choose() -> None:
-    """The efforts, and one line about the chosen one; it holds in this session for what is examined from now on."""
+    """Show the efforts and a line about the chosen one, which holds for later analyses of this session."""
     effort = resources.settings().stated_effort
     st.session_state[_WIDGET] = effort
     st.segmented_control(

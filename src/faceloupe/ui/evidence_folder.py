@@ -40,7 +40,7 @@ def offered(folder: Path) -> tuple[list[str], bool]:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The file of that relative path.
+    """Return the file of that relative path.
 
     Raises:
         UsageError: it does not lie in the folder, directly or by a link.

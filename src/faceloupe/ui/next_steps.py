@@ -24,7 +24,7 @@ _LABELS = {
 
 
 def panel(key: AnalysisKey, report: Report) -> None:
-    """The next steps for a result on show."""
+    """Show the next steps for a result on show."""
     with st.container(border=True, key="next"):
         st.markdown("**What next**")
         for number, step in enumerate(next_steps(report), 1):
@@ -39,7 +39,7 @@ def panel(key: AnalysisKey, report: Report) -> None:
 
 
 def _take(kind: StepKind, key: AnalysisKey, report: Report) -> None:
-    """Callback: take a step; what forbids it becomes the notice of the page."""
+    """Take a step, as a callback; what forbids it becomes the notice of the page."""
     try:
         _action(kind, key, report)()
     except FaceLoupeError as problem:

@@ -79,12 +79,12 @@ def _who_and_what() -> str:
 
 
 def short(text: str, most: int = 40) -> str:
-    """A name where there is little room."""
+    """Return a shortened name for narrow places."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def verdict_card(report: Report) -> None:
-    """The finding in words, the score on its ruler, and what it does not say."""
+    """Show the finding as text, the score on its ruler, and the limits of the finding."""
     evidence, model, finding = report.evidence, report.model, finding_of(report)
     with st.container(border=True, key="verdict"):
         st.caption(
@@ -189,7 +189,7 @@ def _face_facts(entry: ImageFace) -> str:
 
 
 def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> None:
-    """The picture with numbered boxes colored by outcome, with or without the heatmaps."""
+    """Show the picture with numbered boxes colored by outcome, with or without the heatmaps."""
     maximum, canvas = analysis.report.model.explanation_max, analysis.canvas
     if canvas is None:  # the file could not be decoded
         return
@@ -275,7 +275,7 @@ def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:
 
 
 def downloads(report: Report) -> None:
-    """The canonical report as a file."""
+    """Show the canonical report as a file."""
     st.download_button(
         "Download the JSON report",
         data=lambda: report.to_json().encode(),

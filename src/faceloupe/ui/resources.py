@@ -35,7 +35,7 @@ def _server() -> _Server:
 
 
 def settings() -> Settings:
-    """Settings of this server; an effort that this session chose goes before the server's, and before its model."""
+    """Return the settings of this server; an effort chosen in this session overrides its effort and model."""
     effort = st.session_state.get(state.EFFORT)
     return replace(_server().settings, effort=effort, model="") if effort else _server().settings
 
@@ -53,7 +53,7 @@ def choose_model(model: str) -> None:
 
 @st.cache_resource(show_spinner="Loading the model", max_entries=4)  # of the three efforts, and one more
 def loaded(chosen: Settings) -> Analyzer:
-    """The networks of some settings; an error is not cached, so restored weights are found at the next rerun.
+    """Return the networks of some settings; an error is not cached, so restored weights are found at the next rerun.
 
     Raises:
         WeightsError: no verified weights.
@@ -80,49 +80,49 @@ def analyzer(chosen: Settings | None = None) -> Analyzer:
 
 @st.cache_resource(show_spinner=False)
 def analyses() -> AnalysisStore:
-    """The shared store of analyses."""
+    """Return the shared store of analyses."""
     return AnalysisStore()
 
 
 @st.cache_resource(show_spinner=False)
 def frames() -> FrameStore:
-    """The shared store of frames that were looked at closely."""
+    """Return the shared store of explained frames."""
     return FrameStore()
 
 
 @st.cache_resource(show_spinner=False)
 def previews() -> PreviewStore:
-    """The shared store of evidence as it looks."""
+    """Return the shared store of previews of evidence."""
     return PreviewStore()
 
 
 @st.cache_resource(show_spinner=False)
 def documents() -> DocumentStore:
-    """The shared store of case reports that were drawn."""
+    """Return the shared store of case reports that were drawn."""
     return DocumentStore()
 
 
 @st.cache_resource(show_spinner=False)
 def jobs() -> JobQueue:
-    """The queue of long work."""
+    """Return the queue of long work."""
     return _queue(threads=2)  # so that one long video does not hold up everyone's
 
 
 @st.cache_resource(show_spinner=False)
 def stills() -> JobQueue:
-    """The queue of work that takes a second or so, which must not wait for videos."""
+    """Return the queue of work that takes a second or so, which must not wait for videos."""
     return _queue(threads=os.cpu_count() or 1)
 
 
 @st.cache_resource(show_spinner=False)
 def batches() -> JobQueue:
-    """The queue of batches: one at a time, as each uses every core."""
+    """Return the queue of batches: one at a time, as each uses every core."""
     return _queue(threads=1)
 
 
 @st.cache_resource(show_spinner=False)
 def batch_store() -> BatchStore:
-    """The batches that are kept."""
+    """Return the batches that are kept."""
     return BatchStore(data_folder() / "batches")
 
 
@@ -150,7 +150,7 @@ def _queue(threads: int) -> JobQueue:
 
 @st.cache_resource(show_spinner=False)
 def cases() -> CaseStore:
-    """The case store of this server; any thread may use it.
+    """Return the case store of this server; any thread may use it.
 
     Raises:
         CaseError: the data folder cannot be used; this is not cached either.

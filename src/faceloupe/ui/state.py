@@ -60,5 +60,5 @@ def start() -> None:
 
 
 def keep(key: str, widget: str) -> None:
-    """Callback of a widget whose value outlives its page."""
+    """Keep the value of a widget after its page is left, as a callback."""
     st.session_state[key] = st.session_state[widget]

@@ -57,7 +57,8 @@ class Letterhead:
     logo_png: bytes | None = None
 
     def __post_init__(self) -> None:
-        """
+        """Check the logo.
+
         Raises:
             UsageError: the logo is no PNG.
         """
@@ -82,7 +83,8 @@ class CaseDocument:
     """
 
     def __init__(self, case: CaseRecord, picture: Fetch, letterhead: Letterhead, language: str) -> None:
-        """
+        """Collect what the document shows.
+
         Raises:
             UsageError: there are no fixed texts in that language.
         """

@@ -30,6 +30,7 @@ class Exhibit:
 
     @property
     def anchor(self) -> str:
+        """Name of the destination of links to the item."""
         return f"item-{self.number}"
 
     @property
@@ -44,7 +45,7 @@ class Exhibit:
 
 
 def exhibits(case: CaseRecord) -> tuple[Exhibit, ...]:
-    """The items of a case in their order."""
+    """Return the items of a case in their order."""
     blind = case.case.blind
     return tuple(
         Exhibit(number, item, bool(item.runs_withheld or (blind and item.runs and not item.decisions)))
@@ -61,5 +62,5 @@ def grouped(parts: Iterable[tuple[int, Part]]) -> list[tuple[Part, list[int]]]:
 
 
 def items_text(numbers: Sequence[int], texts: Mapping[str, str]) -> str:
-    """The numbers of items in words."""
+    """Return the numbers of items as text."""
     return texts["one_item" if len(numbers) == 1 else "several_items"].format(numbers=runs_of(numbers))

@@ -23,17 +23,17 @@ def shown_lines(text: object) -> tuple[str, ...]:
 
 
 def code(text: object) -> Text:
-    """A hash, an id or a path; a dash for none."""
+    """Return a hash, an id or a path; a dash for none."""
     return Text(NONE) if text is None else Text(shown(text), Style.CODE)
 
 
 def quoted(text: object) -> Text:
-    """A sentence of the record."""
+    """Return a sentence of the record."""
     return Text(shown(text), Style.RECORD)
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """A number with thousands separated; a dash for none."""
+    """Return a number with thousands separated; a dash for none."""
     if value is None:
         return NONE
     sign = "+" if signed else ""
@@ -41,17 +41,17 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
 
 
 def number_cell(value: float | None, decimals: int = 2, *, signed: bool = False) -> Text:
-    """The same as a cell, set to the right."""
+    """Return a number as a cell, set to the right."""
     return Text(number(value, decimals, signed=signed), Style.NUMBER)
 
 
 def percent(share: float) -> str:
-    """A share 0..1."""
+    """Return a share 0..1."""
     return f"{100 * share:.1f} %"
 
 
 def score_and_thresholds(score: float, thresholds: ScoreThresholds) -> tuple[str, str, str]:
-    """A score and both thresholds, with as few decimals as show on which side of each it lies."""
+    """Return a score and both thresholds, with as few decimals as show on which side of each it lies."""
     score_text, lower, upper = format_distinct(score, thresholds.lower, thresholds.upper)
     return score_text, lower, upper
 
@@ -68,7 +68,7 @@ def verdict_or_words(outcome: str, texts: Mapping[str, str]) -> Verdict | Text:
 
 
 def type_text(item: ItemRecord, texts: Mapping[str, str]) -> str:
-    """What kind of file an item is; one whose format was not recognized is neither an image nor a video."""
+    """Return what kind of file an item is; one whose format was not recognized is neither an image nor a video."""
     known = item.format is not None and item.media_type in ("image", "video")
     return texts[f"type_{item.media_type}" if known else "type_unknown"]
 

@@ -13,7 +13,7 @@ _FACE_MM = 50.0  # width of a face's heatmap on paper
 
 
 def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> Iterator[Block]:
-    """The picture with its boxes, the table of faces, and each face beside its heatmap."""
+    """Yield the picture with its boxes, the table of faces, and each face beside its heatmap."""
     faces, thresholds = report.image_faces, report.model.thresholds
     if not faces:
         return
@@ -53,7 +53,7 @@ def _face_row(face: ImageFace, thresholds: ScoreThresholds, texts: Texts) -> tup
 
 
 def score_text(score: float | None, thresholds: ScoreThresholds) -> str:
-    """The score of a face, a track or a whole report; a dash for none."""
+    """Return the score of a face, a track or a whole report; a dash for none."""
     return number(None) if score is None else score_and_thresholds(score, thresholds)[0]
 
 
@@ -66,13 +66,15 @@ def finding(
     images: ImageSet,
     texts: Texts,
 ) -> Iterator[Finding]:
-    """The pictures of a face or a track, and its numbers beside them; nothing where none were made.
+    """Yield the pictures of a face or a track, and its numbers beside them; nothing where none were made.
 
     Args:
+        title: of the exhibit.
         stem: of the names of its pictures.
         face: its entry in the report.
         rows: its numbers; the peak of a heatmap is added.
         images: pictures of the run.
+        texts: in the language of the document.
     """
     strip, crop, heatmap = (images.get(f"{stem}-{kind}.png") for kind in ("filmstrip", "crop", "heatmap"))
     figure = None if strip is None else Figure(fitted(strip, texts["alt_strip"].format(what=title)), texts["strip"])

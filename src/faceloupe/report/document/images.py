@@ -30,7 +30,7 @@ class ImageSet:
     fetch: Fetch
 
     def get(self, name: str) -> bytes | None:
-        """The file of that name; None where the run has none.
+        """Return the file of that name; None where the run has none.
 
         Raises:
             EvidenceError: its bytes are not those whose hash the record holds.
@@ -44,16 +44,17 @@ class ImageSet:
 
 
 def fitted(content: bytes, alt: str) -> Picture:
-    """A PNG of the record as large as fits on a page, with ``alt`` saying what it shows."""
+    """Return a PNG of the record as large as fits on a page, with ``alt`` saying what it shows."""
     image = _opened(content)
     return _printed(image, alt, min(WIDTH_MM / image.width, HEIGHT_MM / image.height))
 
 
 def side_by_side(contents: Mapping[str, bytes], width_mm: float) -> tuple[Picture, ...]:
-    """PNGs of the record at the same millimeters per pixel, the widest of them as wide as given.
+    """Return PNGs of the record at the same millimeters per pixel.
 
     Args:
         contents: what each shows -> the file.
+        width_mm: printed width of the widest, millimeters.
     """
     images = {alt: _opened(content) for alt, content in contents.items()}
     widest = max(image.width for image in images.values())
@@ -61,20 +62,23 @@ def side_by_side(contents: Mapping[str, bytes], width_mm: float) -> tuple[Pictur
 
 
 def drawing(content: bytes, alt: str) -> Picture:
-    """A PNG made for this very document, over the full width."""
+    """Return a PNG made for this very document, over the full width."""
     width, height = Image.open(io.BytesIO(content)).size
     return Picture(content, "image/png", WIDTH_MM, WIDTH_MM * height / width, alt)
 
 
 def _opened(content: bytes) -> Image.Image:
-    """The picture, on white."""
+    """Return the picture, on white."""
     image = Image.open(io.BytesIO(content)).convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def _printed(image: Image.Image, alt: str, scale: float) -> Picture:
-    """
+    """Return an image at the size it is printed at.
+
     Args:
+        image: is reduced to the resolution of print.
+        alt: what the image shows.
         scale: millimeters per pixel.
     """
     width_mm, height_mm = image.width * scale, image.height * scale

@@ -38,7 +38,7 @@ from faceloupe.report.schema import Report
 
 
 def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
-    """The section of one item.
+    """Yield the section of one item.
 
     Raises:
         EvidenceError: a picture is not the one that the record names.
@@ -125,9 +125,13 @@ def statements(
     texts: Texts,
     changes: Sequence[str],
 ) -> Iterator[Block]:
-    """What people said, in order of time.
+    """Yield the statements of people, in order of time.
 
     Args:
+        notes: on the item.
+        decisions: on the item.
+        sign_offs: under the item.
+        texts: in the language of the document.
         changes: times of what a signature made before them does not cover.
     """
     statements_made = [

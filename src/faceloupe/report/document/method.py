@@ -112,7 +112,7 @@ def _software(tool: Tool, texts: Texts) -> Facts:
 
 
 def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
-    """What the findings do not say, each line once, with the items it goes for."""
+    """Yield the limits of the findings, each line once, with the items that it applies to."""
     yield Heading(2, texts["scope"], "scope")
     lines = grouped((one.number, line) for one in items if one.report for line in one.report.scope)
     if not lines:
@@ -127,7 +127,7 @@ def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
 
 
 def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | None) -> Iterator[Block]:
-    """The log of the case, up to so many entries.
+    """Yield the log of the case, up to so many entries.
 
     Parameters that say what the tool found stay out while that is withheld for any item.
     """

@@ -78,7 +78,7 @@ def _draw(target: Path | BinaryIO, document: CaseDocument, letterhead: Letterhea
 
 
 def _told(document: CaseDocument, progress: Progress) -> Iterator[Block]:
-    """The blocks, with progress told at each item."""
+    """Yield the blocks, and report progress at each item."""
     items = 0
     for block in document.blocks(most_entries=MOST_ENTRIES):
         if isinstance(block, Heading) and block.anchor == f"item-{items + 1}":
@@ -152,7 +152,7 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no type
         self._document = document
 
     def beforeDocument(self) -> None:
-        """The date in the properties of the file is that of the report, not that of the drawing."""
+        """Put the date of the report, not that of the drawing, into the properties of the file."""
         digits = re.sub("[^0-9]", "", self._document.created_utc)
         self.canv.setDateFormatter(lambda *_: f"D:{digits[:14]}Z")  # to the second: a PDF date has no fractions
 

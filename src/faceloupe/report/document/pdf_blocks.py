@@ -43,8 +43,10 @@ _LEAST = 30 * mm  # room that a heading needs: itself, and the begin of what it 
 
 
 def _facts(part: blocks.Facts, width: float, *, label: float = 0.34) -> Table:
-    """
+    """Return a table of labels and values.
+
     Args:
+        part: the labels and values.
         width: of all, points.
         label: share of it that the labels take.
     """
@@ -76,7 +78,8 @@ class Layout:
     """Turns blocks into flowables."""
 
     def __init__(self, page_word: str) -> None:
-        """
+        """Create an empty table of contents.
+
         Args:
             page_word: heads the column of page numbers.
         """
@@ -106,7 +109,7 @@ class Layout:
 
     @singledispatchmethod
     def _pieces(self, block: blocks.Block) -> Iterator[Flowable | list[Flowable]]:
-        """What a block is drawn with; a list is kept on one page."""
+        """Return what a block is drawn with; a list is kept on one page."""
         raise TypeError(f"no drawing for {type(block).__name__}")
 
     @_pieces.register

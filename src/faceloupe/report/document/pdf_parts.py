@@ -23,7 +23,7 @@ class NumberedCanvas(Canvas):  # type: ignore[misc]  # reportlab has no types
         self._wanted: set[tuple[str, str, float]] = set()
 
     def reach(self, anchor: str) -> None:
-        """The heading of that anchor stands on this page."""
+        """Note that the heading of that anchor stands on this page."""
         self._pages[anchor] = self.getPageNumber()
         self.bookmarkPage(anchor)
 
@@ -60,8 +60,10 @@ class Anchor(Flowable):  # type: ignore[misc]  # reportlab has no types
     """Where links and the outline lead to; it takes no room."""
 
     def __init__(self, anchor: str, words: str, level: int) -> None:
-        """
+        """Mark the place of a heading.
+
         Args:
+            anchor: name of the destination.
             words: of the heading that follows.
             level: of it; the title is not in the outline.
         """
@@ -69,9 +71,11 @@ class Anchor(Flowable):  # type: ignore[misc]  # reportlab has no types
         self._anchor, self._words, self._level = anchor, words, level
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """Return the width and height that it takes, points."""
         return 0.0, 0.0
 
     def draw(self) -> None:
+        """Draw it on the canvas of the page."""
         self.canv.reach(self._anchor)
         if self._level > 1:
             self.canv.addOutlineEntry(self._words, self._anchor, self._level - 2, closed=self._level == 2)
@@ -85,10 +89,12 @@ class PageOf(Flowable):  # type: ignore[misc]  # reportlab has no types
         self._anchor, self._size = anchor, size
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """Return the width and height that it takes, points."""
         self.width, self.height = width, 1.25 * self._size
         return self.width, self.height
 
     def draw(self) -> None:
+        """Draw it on the canvas of the page."""
         self.canv.translate(self.width, 0.3 * self._size)
         self.canv.refer(self._anchor, self._size)
 
@@ -103,10 +109,12 @@ class RulerDrawing(Flowable):  # type: ignore[misc]  # reportlab has no types
         self._ruler = ruler
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """Return the width and height that it takes, points."""
         self.width, self.height = min(width, 150 * mm), self._HEIGHT
         return self.width, self.height
 
     def draw(self) -> None:
+        """Draw it on the canvas of the page."""
         pen, ruler = self.canv, self._ruler
         base, top = 6 * mm, 6 * mm + self._BAR
         lower, upper, here = (self.width * value for value in (ruler.lower, ruler.upper, ruler.score))

@@ -47,7 +47,7 @@ def markup(words: str, font: str) -> str:
 
 
 def style_of(name: str, font: str, size: float, **options: object) -> ParagraphStyle:
-    """A style in the usual color and leading, if not said otherwise."""
+    """Return a style in the usual color and leading, if not said otherwise."""
     options.setdefault("leading", 1.35 * size)
     options.setdefault("textColor", INK)
     return ParagraphStyle(name, fontName=font, fontSize=size, splitLongWords=1, **options)
@@ -87,7 +87,7 @@ Styles = dict[blocks.Style, ParagraphStyle]
 
 
 def cell(part: blocks.Cell, styles: Styles) -> Paragraph | list[Paragraph]:
-    """A cell of a table."""
+    """Return a cell of a table."""
     plain = styles[blocks.Style.PLAIN]
     match part:
         case blocks.Text():

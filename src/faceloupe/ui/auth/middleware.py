@@ -49,7 +49,8 @@ class Authenticator:
     """
 
     def __init__(self, expected: PasswordHash) -> None:
-        """
+        """Wrap the server.
+
         Args:
             expected: hash of the password.
         """
@@ -57,7 +58,7 @@ class Authenticator:
         self.stands = False
 
     def admit(self, password: str) -> str | None:
-        """A token for the cookie; None where that is not the password.
+        """Return a token for the cookie; None where that is not the password.
 
         Raises:
             UsageError: too many wrong guesses; it says for how long no further one is heard.
@@ -78,7 +79,8 @@ class AuthMiddleware:
     """Answers, in the server's place, everyone who has not given the password."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
-        """
+        """Wrap the server.
+
         Args:
             app: the server.
             authenticator: who may pass.
@@ -160,7 +162,8 @@ class HostCheck:
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        """
+        """Wrap the server.
+
         Args:
             app: the server.
         """
@@ -202,7 +205,7 @@ def _is_form(request: Request) -> bool:
 
 
 async def _password(request: Request) -> str:
-    """What the form says; empty where it says nothing.
+    """Return the field of the form; empty where it is missing.
 
     Raises:
         UsageError: it is longer than any form.

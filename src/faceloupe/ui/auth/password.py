@@ -81,7 +81,8 @@ class RateLimiter:
     """
 
     def __init__(self, expected: PasswordHash, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """
+        """Start with no attempts on record.
+
         Args:
             expected: hash of the password.
             clock: seconds, steady.
@@ -114,7 +115,8 @@ class SessionTokens:
     """Who has given the password: random tokens, each good for some hours, known here by their hashes alone."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """
+        """Start with no attempts on record.
+
         Args:
             clock: seconds, steady.
         """
@@ -122,7 +124,7 @@ class SessionTokens:
         self._until: dict[bytes, float] = {}  # hash of a token -> reading of the clock when it ends
 
     def admit(self) -> str:
-        """A new token; the oldest are forgotten where there are too many."""
+        """Return a new token; the oldest are forgotten where there are too many."""
         token = secrets.token_urlsafe(32)
         with self._lock:
             now = self._clock()

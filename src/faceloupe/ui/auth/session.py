@@ -13,7 +13,7 @@ from faceloupe.ui.panels import plain
 
 @cache
 def authenticator() -> Authenticator | None:
-    """The door of this server; None where it was given no password.
+    """Return the authenticator of this server; None where it was given no password.
 
     Raises:
         UsageError: what it was given is no hash.

@@ -16,14 +16,14 @@ from faceloupe.ui.panels import plain
 
 
 def form(*, folded: bool) -> None:
-    """The drop zone and the path; what is sent off becomes a batch."""
+    """Show the drop zone and the path; what is sent off becomes a batch."""
     with st.expander("New batch" if folded else "Choose files", expanded=not folded, key=f"choose-batch-{folded}"):
         effort_input.choose()
         _files()
 
 
 def _files() -> None:
-    """What a batch is made of."""
+    """Show the inputs that a batch is made of."""
     with st.form("new_batch", border=False, clear_on_submit=True):
         uploads = st.file_uploader(
             "Photos, videos and ZIPs, any number of files", accept_multiple_files=True, key="batch_uploads"
@@ -85,6 +85,6 @@ def show(batch_id: str | None) -> None:
 
 
 def shown() -> Batch | None:
-    """The batch on show, if any."""
+    """Return the batch on show, if any."""
     batch_id = st.session_state[state.BATCH]
     return resources.batch_store().get(batch_id) if batch_id else None

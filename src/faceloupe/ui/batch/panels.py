@@ -19,7 +19,7 @@ _LISTED = 30  # batches
 
 
 def batch_list() -> None:
-    """The batches that are kept, the newest first; a click puts one on show."""
+    """Show the batches that are kept, the newest first; a click puts one on show."""
     batches = resources.batch_store().all()
     if not batches:
         return
@@ -87,14 +87,14 @@ def _go_on(batch: Batch) -> None:
 
 
 def notice() -> None:
-    """What became of the last thing that was done with a batch."""
+    """Show the result of the last action on a batch."""
     if st.session_state[state.BATCH_NOTICE]:
         icon, sentence = st.session_state[state.BATCH_NOTICE]
         (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
 
 
 def overview(found: BatchResults) -> None:
-    """Counts by outcome, which filter when clicked, and the scores."""
+    """Show counts by outcome, which filter when clicked, and the scores."""
     left, right = st.columns([1.3, 1.0], gap="medium")
     with left:
         st.plotly_chart(

@@ -28,7 +28,7 @@ _TINT = {mark: f"background-color: {COLORS[Outcome(value)]}40; font-weight: 600"
 
 
 def table(batch: Batch, found: BatchResults) -> pd.DataFrame:
-    """The rows, a page at a time; those that are selected."""
+    """Show the rows, a page at a time; return the selected ones."""
     search, sort = st.columns([2, 1])
     wanted = search.text_input("Search in path, SHA-256 and reason", key="batch_search", icon=":material/search:")
     order = sort.selectbox("Sort by", list(SORTS), key="batch_sort")
@@ -103,7 +103,7 @@ def _turn(page: int) -> None:
 
 
 def actions(batch: Batch, found: BatchResults, selected: pd.DataFrame, withheld: frozenset[str]) -> None:
-    """What can be done with the selected rows and the table."""
+    """Show the actions on the selected rows and the table."""
     case = open_case.case()
     ready = case is not None and bool(open_case.examiner())
     filed = selected if len(selected) else found.rows

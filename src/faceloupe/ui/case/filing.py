@@ -42,14 +42,14 @@ class Chosen:
 
 
 def of_evidence(evidence_file: EvidenceFile) -> Chosen:
-    """A file that was taken in already."""
+    """Return the file that this session opened."""
     return Chosen(
         evidence_file.evidence.sha256, evidence_file.evidence.name, lambda _: evidence_file, resources.settings()
     )
 
 
 def of_video(chosen: input.Chosen) -> Chosen:
-    """A video that was chosen to be examined."""
+    """Return a video that was chosen to be examined."""
     return Chosen(chosen.key, chosen.name, chosen.open_file, chosen.key.settings)
 
 
@@ -87,11 +87,12 @@ def panel(key: AnalysisKey) -> None:
 
 
 def withheld(sha256: str) -> bool:
-    """Whether a blind case, open or not, keeps what was found in this evidence from the present examiner; if so, a
-    sentence says it.
+    """Return whether a blind case withholds the result for this evidence from the examiner, and show a sentence if so.
+
+    The case need not be open.
 
     Raises:
-        CaseError: the cases cannot be read, so that this cannot be told.
+        CaseError: the cases cannot be read, so that this is not known.
     """
     if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
         return False
@@ -117,7 +118,7 @@ def all_withheld() -> frozenset[str]:
 
 
 def blind_case() -> Case | None:
-    """The open case where it is blind; else None.
+    """Return the open case where it is blind; else None.
 
     Raises:
         CaseError: the case cannot be read.
@@ -130,6 +131,7 @@ def blind_panel(case: Case, chosen: Chosen | None) -> None:
     """All that a page which examines shows while a blind case is open: files are filed, no result is shown.
 
     Args:
+        case: the open case.
         chosen: the file that was chosen in this run, if any.
 
     Raises:

@@ -16,7 +16,7 @@ _MOST_CROPS, _MOST_STRIPS = 24, 8
 
 
 def findings(case: Case, sha256: str) -> None:
-    """The runs of an item, where the examiner may see them."""
+    """Show the runs of an item, where the examiner may see them."""
     store, examiner = resources.cases(), open_case.examiner()
     item = store.items.get(case.id, sha256, viewer=examiner)
     st.subheader(plain(item.name))
@@ -54,7 +54,7 @@ def findings(case: Case, sha256: str) -> None:
 
 
 def _evidence(item: Item) -> None:
-    """The evidence itself: the picture, or frames of the video."""
+    """Show the evidence itself: the picture, or frames of the video."""
     try:
         seen = resources.previews().get(item.sha256)
         if seen is None:
@@ -102,7 +102,7 @@ def _pictures(digests: Mapping[str, str]) -> None:
 
 
 def _caption(name: str) -> str:
-    """The name of a picture of a run in words: face-1-crop.png becomes "Face 1: crop"."""
+    """Return the name of a picture of a run in words: face-1-crop.png becomes "Face 1: crop"."""
     if name == "boxes.png":
         return "Faces found, framed"
     kind, _, rest = name.removesuffix(".png").partition("-")

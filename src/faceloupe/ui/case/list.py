@@ -28,7 +28,7 @@ def examiner_field() -> None:
 
 
 def cases_table(cases: tuple[Case, ...]) -> None:
-    """The cases, the newest first; a click on a name opens one."""
+    """Show the cases, the newest first; a click on a name opens one."""
     search = st.text_input("Search by name", key="case_search", icon=":material/search:", width=420)
     matches = [case for case in cases if search.strip().casefold() in case.name.casefold()]
     if not matches:
@@ -60,7 +60,7 @@ def cases_table(cases: tuple[Case, ...]) -> None:
 
 
 def create_form() -> None:
-    """A form that creates a case, and opens it."""
+    """Show a form that creates a case and opens it."""
     with st.form("create_case", border=True):
         name = st.text_input("Name of the case", key="new_case_name", max_chars=200)
         blind = st.checkbox(

@@ -8,7 +8,7 @@ from faceloupe.ui import resources, state
 
 
 def case() -> Case | None:
-    """The open case, as it is now; None where none is open.
+    """Return the open case, as it is now; None where none is open.
 
     Raises:
         CaseError: it cannot be read.
@@ -40,5 +40,5 @@ def switch_to(case_id: str | None) -> None:
 
 
 def workflow_of(found: Case) -> CaseWorkflow:
-    """The examiner's desk for a case."""
+    """Return the workflow of a case for its examiner."""
     return CaseWorkflow(resources.cases(), found.id, examiner(), resources.settings())

@@ -54,7 +54,7 @@ def _log_state(head: Head, found: tuple[str, LogCheck] | None) -> str:
 
 
 def evidence_table(case: Case) -> None:
-    """The evidence, a page at a time, as the examiner may see it; a click on a name chooses an item."""
+    """Show the evidence, a page at a time, as the examiner may see it; a click on a name chooses an item."""
     store, examiner = resources.cases(), open_case.examiner()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input("Search by name or SHA-256", key="item_search", icon=":material/search:", width=420)
@@ -87,7 +87,7 @@ def evidence_table(case: Case) -> None:
 
 
 def _filter(label: str, key: str, values: list[Outcome] | list[ReviewState]) -> None:
-    """A choice of what is listed, which outlives the page."""
+    """Show a choice of what is listed, which outlives the page."""
     widget = f"{key}_input"
     st.selectbox(
         label,
@@ -102,7 +102,7 @@ def _filter(label: str, key: str, values: list[Outcome] | list[ReviewState]) -> 
 
 
 def item_bar(case: Case, sha256: str) -> None:
-    """The way back to the list, and on to other items; each button has a key."""
+    """Show the way back to the list and on to other items; each button has a key."""
     around = resources.cases().items.neighbors(case.id, sha256)
     undecided = resources.cases().reviews.undecided(case.id)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -125,7 +125,7 @@ def item_bar(case: Case, sha256: str) -> None:
 
 
 def show_item(sha256: str | None) -> None:
-    """Callback: put an item in place of the list; None goes back to the list."""
+    """Show an item in place of the list, as a callback; None goes back to the list."""
     st.session_state[state.CASE_ITEM], st.session_state[state.CASE_SAID] = sha256, None
 
 
@@ -155,7 +155,7 @@ def _row(case: Case, item: Item) -> None:
 
 
 def _thumbnail(case: Case, item: Item) -> bytes | None:
-    """The first face of the newest run, which is small; None where no face was explained."""
+    """Return the first face of the newest run, which is small; None where no face was explained."""
     store = resources.cases()
     pictures = store.runs.of_item(case.id, item.sha256)[-1].pictures
     name = next((name for name in pictures if name.endswith("-crop.png")), None)
@@ -175,7 +175,7 @@ def _turn(page: int) -> None:
 
 
 def log_table(case: Case) -> None:
-    """The log, the newest entries first."""
+    """Show the log, the newest entries first."""
     store = resources.cases()
     with st.expander("Log"):
         rows = [entry.as_dict() for entry in store.log.newest(case.id, _ENTRIES)]

@@ -53,7 +53,7 @@ def letterhead() -> Letterhead:
 
 
 def document(case: Case, letterhead: Letterhead) -> bytes:
-    """The report as HTML, as the examiner may see it; what it shows is logged as seen.
+    """Return the report as HTML, as the examiner may see it; what it shows is logged as seen.
 
     It is drawn anew only where the log has grown: whatever changes a case is in its log.
     """
@@ -70,7 +70,7 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
 
 
 def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
-    """The report as HTML and PDF, its data, and a bundle of all; each is made when it is asked for, and logged."""
+    """Show downloads of the report (HTML, PDF), its data and a bundle; each is made on request and logged."""
     source = Source(resources.cases(), case.id, open_case.examiner(), letterhead, st.session_state[state.LANGUAGE])
     with st.container(horizontal=True):
         for label, ending, mime, make in (
@@ -100,7 +100,7 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
 
 
 def large(case: Case, letterhead: Letterhead) -> None:
-    """A case of more items than are drawn: its bundle is written to the disk of the server, piece by piece."""
+    """Show a case that is too large to draw; its bundle is written to the disk of the server, piece by piece."""
     st.markdown(
         f"The case has {case.items:,} items. A document is created for up to {MOST_DRAWN} items; a bundle contains "
         "the data of all "
@@ -139,7 +139,7 @@ def _submit(key: Hashable, title: str, export: Work) -> None:
 
 
 def preview(html: bytes) -> None:
-    """The report in a frame that allows no script and shares no origin with the app, so that nothing in it reaches it.
+    """Show the report in a frame without scripts and with another origin, so that it cannot reach the app.
 
     A data address would do the same, but browsers refuse one of more than 2 MiB without a word.
     """

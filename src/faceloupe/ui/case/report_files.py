@@ -27,7 +27,7 @@ class Source:
     language: str
 
     def taken(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """A file that is handed out; the log tells of it before it is.
+        """Return a file that is handed out; the log tells of it before it is.
 
         Raises:
             FaceLoupeError: it cannot be made, or not be logged.
@@ -38,13 +38,13 @@ class Source:
         return content
 
     def pdf(self) -> bytes:
-        """The report as PDF."""
+        """Return the report as PDF."""
         stream, letterhead = io.BytesIO(), self.letterhead
         write_pdf(self._record(), self.store.runs.picture, stream, letterhead=letterhead, language=self.language)
         return stream.getvalue()
 
     def json(self) -> bytes:
-        """The data of the report."""
+        """Return the data of the report."""
         self.store.reviews.view_all(self.case_id, examiner=self.examiner)
         with open_case_record(self.store, self.case_id, viewer=self.examiner) as record:
             return ("".join(record.pieces()) + "\n").encode()
@@ -58,6 +58,6 @@ class Source:
             return path.read_bytes()
 
     def _record(self) -> CaseRecord:
-        """The record of the case as the examiner may see it; what it shows is logged as seen."""
+        """Return the record of the case as the examiner may see it; what it shows is logged as seen."""
         self.store.reviews.view_all(self.case_id, examiner=self.examiner)
         return case_record(self.store, self.case_id, viewer=self.examiner)

@@ -14,7 +14,7 @@ from faceloupe.ui.panels import outcome_mark, plain
 
 
 def remarks(case: Case, sha256: str) -> None:
-    """Notes and signatures of an item, side by side."""
+    """Show notes and signatures of an item, side by side."""
     note, sign = st.columns(2, gap="medium")
     with note:
         notes(case, sha256)
@@ -23,7 +23,7 @@ def remarks(case: Case, sha256: str) -> None:
 
 
 def of_case(case: Case) -> None:
-    """Notes and signatures of the case as a whole, folded."""
+    """Show notes and signatures of the case as a whole, folded."""
     with st.expander("The case as a whole: notes and sign-off", key=f"whole-{case.id}"):
         note, sign = st.columns(2, gap="medium")
         with note:
@@ -33,13 +33,13 @@ def of_case(case: Case) -> None:
 
 
 def said() -> None:
-    """What became of the last thing that was entered."""
+    """Show the result of the last entry."""
     if sentence := st.session_state[state.CASE_SAID]:
         st.caption(f":material/check: {plain(sentence)}")
 
 
 def decisions(case: Case, sha256: str) -> None:
-    """The decisions on an item, and a form for another."""
+    """Show the decisions on an item, and a form for another."""
     store, examiner = resources.cases(), open_case.examiner()
     made = store.reviews.decisions(case.id, sha256)
     st.markdown("**Decision**")
@@ -68,7 +68,7 @@ def decisions(case: Case, sha256: str) -> None:
 
 
 def notes(case: Case, sha256: str | None) -> None:
-    """The notes on an item, or on the case where there is no hash, and a form for another."""
+    """Show the notes on an item, or on the case where there is no hash, and a form for another."""
     store = resources.cases()
     written = store.reviews.notes(case.id, sha256)
     st.markdown("**Notes**")
@@ -84,7 +84,7 @@ def notes(case: Case, sha256: str | None) -> None:
 
 
 def sign_off(case: Case, sha256: str | None) -> None:
-    """The signatures under an item, or under the case where there is no hash, and a form for a second person's."""
+    """Show the signatures under an item, or under the case where there is no hash, and a form for a second person's."""
     store = resources.cases()
     signed = store.reviews.sign_offs(case.id, sha256)
     st.markdown("**Sign-off**")

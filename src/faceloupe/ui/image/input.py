@@ -16,7 +16,7 @@ _LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the bro
 
 
 def choose(*, folded: bool) -> EvidenceFile | None:
-    """The drop zone and the samples; the file that was chosen in this run, if any."""
+    """Show the drop zone and the samples; return the file that was chosen in this run, if any."""
     limit = resources.settings().max_bytes
     with st.expander("New photo" if folded else "Choose a photo", expanded=not folded, key=f"choose-{folded}"):
         effort_input.choose()
@@ -72,7 +72,7 @@ def start(evidence_file: EvidenceFile) -> None:
 
 
 def under_way() -> Job | None:
-    """The analysis that this session waits for; one that has ended becomes the result, or a notice."""
+    """Return the analysis that this session waits for; one that has ended becomes the result, or a notice."""
     key = st.session_state[state.IMAGE_JOB]
     job = resources.stills().get(key) if key is not None else None
     if job is None or job.live:
@@ -103,7 +103,7 @@ def wait(job: Job) -> None:
 
 
 def notice() -> None:
-    """What became of the last photo, where it brought no result."""
+    """Show why the last photo brought no result."""
     if st.session_state[state.NOTICE] is not None:
         icon, sentence = st.session_state[state.NOTICE]
         (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")

@@ -15,6 +15,7 @@ def job_line(job: Job, queue: JobQueue | None = None) -> None:
     """How far a job is, and a way out of it; the page runs anew when it has ended.
 
     Args:
+        job: the running or waiting job.
         queue: that the job is in; that of long work where None.
     """
     if not job.live:
@@ -42,7 +43,7 @@ def _pace(job: Job, queue: JobQueue) -> str:
 
 
 def notice() -> None:
-    """What became of the last job, where it brought no result."""
+    """Show why the last job brought no result."""
     if st.session_state[state.VIDEO_NOTICE] is None:
         return
     kind, sentence = st.session_state[state.VIDEO_NOTICE]
@@ -51,7 +52,7 @@ def notice() -> None:
 
 
 def other_examinations() -> None:
-    """Examinations that other visits submitted, for whoever reloaded the page while theirs was under way."""
+    """Show analyses of other visits, for users who reloaded the page while theirs was running."""
     examinations = [job for job in resources.jobs().live() if isinstance(job.key, input.Examination)]
     for number, job in enumerate(examinations):
         with st.container(horizontal=True, vertical_alignment="center"):

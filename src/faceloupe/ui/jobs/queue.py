@@ -156,7 +156,8 @@ class JobQueue:
         capacity_each: int = _WAITING_EACH,
         clock: Clock = time.monotonic,
     ) -> None:
-        """
+        """Start the threads.
+
         Args:
             threads: that carry out jobs.
             capacity: jobs that may wait.
@@ -206,12 +207,12 @@ class JobQueue:
             return job
 
     def get(self, key: Hashable) -> Job | None:
-        """The job last submitted with that key, as long as it is remembered."""
+        """Return the job last submitted with that key, as long as it is remembered."""
         with self._changed:
             return self._known.get(key)
 
     def live(self) -> list[Job]:
-        """What is running and waiting, in the order in which it is carried out."""
+        """Return the running and waiting jobs in their order of execution."""
         with self._changed:
             return [job for job in (*self._running, *self._order()) if job.live]
 
@@ -229,7 +230,7 @@ class JobQueue:
             self._changed.wait_for(lambda: not self._running, _LEAVING_S)
 
     def _order(self) -> list[Job]:
-        """What waits, by turns: each time the oldest job of the owner who was served longest ago."""
+        """Return the waiting jobs by turns: each time the oldest job of the owner served longest ago."""
         waiting, served, order = [job for job in self._line if job.live], dict(self._served), []
         for turn in range(self._turns, self._turns + len(waiting)):
             order.append(min(waiting, key=lambda job: served.get(job.owner, -1)))

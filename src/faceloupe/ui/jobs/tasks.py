@@ -147,7 +147,14 @@ def write_bundle(
     """Write the bundle of a case into the data folder.
 
     Args:
+        store: holds the case.
+        case_id: of the case.
+        examiner: who exports.
+        letterhead: of the documents.
+        language: of the documents.
         with_evidence: put the evidence into it, so that whoever has it can score it again.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked between steps; True stops the work.
 
     Returns:
         Where it lies, one sentence.
@@ -182,7 +189,12 @@ def file_unseen(
     """File a file to a case and analyze it there, telling nothing of what is found.
 
     Args:
+        open_file: reads and hashes the file.
         name: of the file.
+        workflow: of the case.
+        analyzer: the loaded networks.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked between steps; True stops the work.
 
     Returns:
         What became of it, one sentence: evidence stays filed, whatever becomes of its analysis.

@@ -31,7 +31,7 @@ class Fetching:
 
 
 def choose(records: dict[str, ModelRecord]) -> str:
-    """The registered models, and the one to look at.
+    """Show the registered models; return the selected one.
 
     Raises:
         WeightsError: the registry is damaged.
@@ -65,7 +65,7 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
 
 
 def _actions(record: ModelRecord, folder: Path, active: str) -> None:
-    """What can be done with a model: score with it, or fetch it where it is not here as it should be."""
+    """Show the actions on a model: score with it, or fetch it where its weights are missing or damaged."""
     st.caption(plain(f"License: {record.license}."))
     if weights_status(record, folder) == "verified":
         if record.id == active:

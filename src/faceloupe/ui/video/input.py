@@ -47,7 +47,7 @@ class Chosen:
 
 
 def choose(*, folded: bool) -> Chosen | None:
-    """The drop zone, the evidence folder and the options; what was chosen in this run, if anything."""
+    """Show the drop zone, the evidence folder and the options; return the video chosen in this run, if any."""
     with st.expander("New video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"):
         effort_input.choose()
         kinds = "MP4, MOV, MKV, WebM, TS, AVI, WMV, FLV, MXF and others, animated GIF, WebP, PNG or AVIF"
@@ -74,7 +74,7 @@ def _chosen(source: Hashable, name: str, settings: Settings, open_file: OpenFile
 
 
 def of_evidence(evidence_file: EvidenceFile) -> Chosen:
-    """A video that was taken in already."""
+    """Return the video that this session opened."""
     evidence, settings = evidence_file.evidence, resources.settings()
     return _chosen((evidence.sha256, evidence.name), evidence.name, settings, lambda _: evidence_file)
 
@@ -119,7 +119,7 @@ def start(chosen: Chosen) -> None:
 
 
 def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> None:
-    """Callback: examine a stretch of an examined video.
+    """Analyze a segment of an analyzed video, as a callback.
 
     Args:
         key: of the analysis on show.
@@ -142,13 +142,13 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> No
 
 
 def back_to_whole() -> None:
-    """Callback: from a closer look back to the whole video."""
+    """Go back from a segment to the whole video, as a callback."""
     st.session_state[state.VIDEO_RESULT] = st.session_state[state.VIDEO_WHOLE]
     st.session_state[state.VIDEO_SHOWN] = None
 
 
 def follow(key: Examination) -> None:
-    """Callback: wait for a job that another visit submitted."""
+    """Wait for a job that another visit submitted, as a callback."""
     st.session_state[state.VIDEO_JOB] = key
 
 
@@ -161,7 +161,7 @@ def _submit(chosen: Chosen) -> None:
 
 
 def under_way() -> Job | None:
-    """The examination that this session waits for; one that has ended becomes the result, or a notice."""
+    """Return the examination that this session waits for; one that has ended becomes the result, or a notice."""
     key = st.session_state[state.VIDEO_JOB]
     job = resources.jobs().get(key) if key is not None else None
     if job is None or job.live:

@@ -32,7 +32,7 @@ _CHART = "timeline"
 
 
 def timeline_panel(analysis: ReportedAnalysis) -> None:
-    """The lanes; a click on a point shows its frame below."""
+    """Show the lanes; a click on a point shows its frame below."""
     report = analysis.report
     tall = height(report)
     with st.container(height=_TIMELINE_HEIGHT if tall > _TIMELINE_HEIGHT else "content", border=False):
@@ -51,7 +51,7 @@ def timeline_panel(analysis: ReportedAnalysis) -> None:
 
 
 def _thumbs(analysis: ReportedAnalysis) -> dict[int, bytes]:
-    """A picture of each person: of the track seen longest, in its strongest or largest frame."""
+    """Return a picture of each person: of the track seen longest, in its strongest or largest frame."""
     longest: dict[int, bytes] = {}
     for track in sorted(analysis.tracks, key=lambda track: len(track.observations)):
         longest[track.person] = (track.strongest or track.largest).thumb
@@ -156,7 +156,7 @@ def _face(face: FaceFinding, maximum: float) -> None:
 
 
 def tracks_panel(analysis: ReportedAnalysis) -> None:
-    """A filmstrip of each track, and all of them in a table."""
+    """Show a filmstrip of each track, and all of them in a table."""
     st.subheader("Tracks")
     st.caption(
         "A track is one person in one shot. The frames have the color of their own score, the text that of the whole "
@@ -185,7 +185,7 @@ def tracks_panel(analysis: ReportedAnalysis) -> None:
 
 
 def _strip(track: TrackFinding, thresholds: ScoreThresholds) -> None:
-    """A track in one line, and its filmstrip."""
+    """Show a track in one line, and its filmstrip."""
     best = track.strongest or track.largest
     with st.container(horizontal=True, vertical_alignment="center"):
         score = "" if track.score is None else f", score {track.score:.2f}"
@@ -241,7 +241,7 @@ def closer_panel(key: AnalysisKey, report: Report) -> None:
 
 
 def downloads(key: AnalysisKey, report: Report) -> None:
-    """The report, the table of frames and the annotated copy as files."""
+    """Show the report, the table of frames and the annotated copy as files."""
     with st.container(horizontal=True):
         panels.downloads(report)
         if not report.is_video:

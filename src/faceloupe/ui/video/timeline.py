@@ -24,7 +24,7 @@ _LABELS = 8
 
 
 def clock(seconds: float) -> str:
-    """A time in a long video: minutes and seconds, with hours where there are any."""
+    """Return a time in a long video: minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -101,7 +101,7 @@ def _axis(row: int) -> str:
 
 
 def _lane_head(figure: go.Figure, person: int, thumb: bytes | None, row: int) -> None:
-    """The person's picture and number in the margin at the left."""
+    """Draw the person's picture and number in the left margin."""
     domain = f"y{_axis(row)} domain"
     if thumb is not None:
         figure.add_layout_image(
@@ -257,7 +257,7 @@ def _upright(time_s: float) -> dict[str, Any]:
 
 
 def _chosen(figure: go.Figure, report: Report, index: int, track_id: int) -> None:
-    """A line through all lanes at the frame on show, and a ring around its point."""
+    """Draw a line through all lanes at the frame on show, and a ring around its point."""
     frame = next(frame for frame in report.frames if frame.index == index)
     line = {"color": _GRAY, "width": 1}
     figure.add_shape(type="line", line=line, name="on show", **_upright(frame.time_s))

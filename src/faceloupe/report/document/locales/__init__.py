@@ -39,7 +39,7 @@ def texts_in(language: str) -> Mapping[str, str]:
 
 
 def language_name(language: str) -> str:
-    """The name of a language in that language; see ``texts_in``."""
+    """Return the name of a language in that language; see ``texts_in``."""
     return texts_in(language)["language_name"]
 
 
