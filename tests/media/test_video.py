@@ -13,7 +13,8 @@ import pytest
 from faceloupe.errors import Cancelled, EvidenceError
 from faceloupe.media.formats import sniff
 from faceloupe.media.frame_index import FrameIndex
-from faceloupe.media.video import LUMA_SHAPE, Video
+from faceloupe.media.frame_source import LUMA_SHAPE
+from faceloupe.media.video import Video
 from tests.clips import numbered, read_number, write_clip
 from tests.conftest import GENERATED
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.faces.tracks import Person
+from faceloupe.media.frame_source import VideoFacts
 from faceloupe.media.sampling import Cut
-from faceloupe.media.video import VideoFacts
 from faceloupe.models.record import ComponentRecord, ModelRecord
 from faceloupe.types import (
     AS_STORED,

@@ -1,10 +1,10 @@
 """Animated GIF, PNG, WebP and AVIF: their frames as a browser shows them, decoded one at a time."""
 
 import io
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from functools import partial
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -12,8 +12,8 @@ from PIL import Image
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media.frame_index import FrameIndex
+from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, guarded
 from faceloupe.media.image import shown_frame
-from faceloupe.media.video import DAMAGED, LUMA_SHAPE, DecodedFrame, VideoFacts, guarded
 
 _PILLOW_NAMES = {"GIF": "GIF", "PNG": "PNG", "WebP": "WEBP", "AVIF": "AVIF"}
 _MOST_FRAMES = 20_000
@@ -21,14 +21,8 @@ _TICKS = 1000  # a second
 _SHORTEST_MS, _DEFAULT_MS = 11, 100  # browsers show what is to last 10 ms or less for 100
 
 
-class Animation:
-    """A picture file that moves; the same as ``media.video.Video``.
-
-    Attributes:
-        facts: what is known of it.
-        unreadable: of the last walk so far, the indices of wanted frames that could not be decoded.
-        damaged_packets: of the last walk so far, how often decoding failed.
-    """
+class Animation(FrameSource):
+    """A picture file that moves."""
 
     def __init__(
         self, stream: BinaryIO, format_name: str, *, max_pixels: int, check: Callable[[], None] = lambda: None
@@ -44,11 +38,9 @@ class Animation:
         Raises:
             EvidenceError: too large, without frames, or damaged beyond reading.
         """
+        super().__init__(format_name, check)
         stream.seek(0)
-        self._content, self._found, self._check = stream.read(), format_name, check
-        self._walking: Generator[DecodedFrame] | None = None
-        self.unreadable: list[int] = []
-        self.damaged_packets = 0
+        self._content = stream.read()
         with guarded(format_name):
             image = self._opened()
             width, height = image.size
@@ -61,48 +53,8 @@ class Animation:
             self._index = FrameIndex(np.array(starts[:-1], np.int64), np.arange(1), Fraction(1, _TICKS), counted=True)
             self.facts = self._described(image.mode, starts, whole)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End an unfinished walk; the stream stays open."""
-        if self._walking is not None:
-            self._walking.close()
-
-    @property
-    def index(self) -> FrameIndex:
-        """The timestamps of all frames."""
-        return self._index
-
-    @property
-    def count(self) -> int:
-        """Number of frames."""
-        return len(self._index.ticks)
-
-    def time(self, index: int) -> Fraction:
-        """Seconds from the first frame to that one, exact."""
-        return self._index.time(index)
-
-    def index_at(self, seconds: float | Fraction) -> int:
-        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
-        return self._index.at(seconds)
-
-    def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
-        """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.
-
-        Raises:
-            IndexError: there is no such frame.
-        """
-        targets = sorted(set(wanted))
-        if targets and not 0 <= targets[0] <= targets[-1] < self.count:
-            raise IndexError(f"frames 0 to {self.count - 1} exist; {targets[0]} to {targets[-1]} were asked for")
-        self.close()
-        self.unreadable, self.damaged_packets = [], 0
-        self._walking = self._walk(targets, every or keys_only)
-        return self._walking
+    def _decode(self, targets: list[int], *, every: bool, keys_only: bool) -> Generator[DecodedFrame]:
+        return self._walk(targets, every or keys_only)
 
     def _walk(self, targets: list[int], every: bool) -> Generator[DecodedFrame]:
         if not targets:
@@ -126,11 +78,11 @@ class Animation:
             yield DecodedFrame(index, self.time(index), luma, index in wanted, frame.size, partial(self._shown, frame))
 
     def _shown(self, frame: Image.Image) -> np.ndarray:
-        with guarded(self._found):
-            return shown_frame(frame, self._content, self._found)[0]
+        with guarded(self._format_name):
+            return shown_frame(frame, self._content, self._format_name)[0]
 
     def _opened(self) -> Image.Image:
-        return Image.open(io.BytesIO(self._content), formats=[_PILLOW_NAMES[self._found]])
+        return Image.open(io.BytesIO(self._content), formats=[_PILLOW_NAMES[self._format_name]])
 
     def _starts(self, image: Image.Image) -> tuple[list[int], bool]:
         """Milliseconds at which each frame starts, and at which the last one ends; whether all could be read."""
@@ -140,7 +92,7 @@ class Animation:
             self._check()
             try:
                 image.seek(number)
-                if self._found in ("WebP", "AVIF"):
+                if self._format_name in ("WebP", "AVIF"):
                     image.load()  # they know how long a frame lasts when it is decoded
             except MemoryError:
                 raise
@@ -154,12 +106,12 @@ class Animation:
         image = self._opened()
         image.seek(self._first)
         image.load()
-        _, notes, shown, unshown = shown_frame(image, self._content, self._found)
+        _, notes, shown, unshown = shown_frame(image, self._content, self._format_name)
         steps, duration_s = np.diff(starts), Fraction(starts[-1], _TICKS)
         lost = () if whole else (f"Not all of its frames could be read; {self.count} were.",)
         return VideoFacts(
-            container=self._found.lower(),
-            codec=self._found.lower(),
+            container=self._format_name.lower(),
+            codec=self._format_name.lower(),
             pixel_format=mode,
             width=image.width,
             height=image.height,

@@ -3,12 +3,11 @@
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache, partial
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -17,12 +16,12 @@ from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.errors import EvidenceError
 from faceloupe.media.color import Encoding, from_cicp
-from faceloupe.media.frame_index import FrameIndex, Scan, index_by_number, packets_of, scan_packets
-from faceloupe.types import AS_STORED, Shown
+from faceloupe.media.frame_index import Scan, index_by_number, packets_of, scan_packets
+from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, guarded
+from faceloupe.types import Shown
 
-LUMA_SHAPE = (36, 64)
 KEYS_APART_S = Fraction(1, 2)  # of those that a quick look gives
 DEMUXERS = {
     "MP4": "mov",
@@ -61,97 +60,21 @@ _HEADLESS = (
     "The {} file holds {} video, but not what its decoding starts from (its parameters and a key frame); "
     "get the recording from an earlier point on."
 )
-DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get a complete copy."
 
 
-@dataclass(frozen=True, slots=True)
-class VideoFacts:
-    """What is known of a video before a face is looked for.
-
-    Attributes:
-        container: FFmpeg's name of the container format.
-        codec: FFmpeg's name of the video codec.
-        pixel_format: FFmpeg's name of how the decoded pixels are stored.
-        width: of the upright picture, pixels.
-        height: of the upright picture, pixels.
-        rotation: clockwise turn that was applied to show the picture upright, degrees: 0, 90, 180 or 270.
-        duration_s: from the first frame to the end of the last, seconds, by the timestamps; the last frame is taken to
-            last as long as one does on average. None where a single frame leaves it open.
-        frame_rate: average, frames per second: what the container states where its timestamps agree, else what they
-            give. None where neither tells.
-        frame_count: frames that the container holds, each with a timestamp.
-        variable_frame_rate: whether the time between frames varies by more than rounding.
-        audio: FFmpeg's names of the codecs of the audio streams.
-        start_s: timestamp of the first frame in the container, seconds.
-        notes: what was done or left undone, one sentence each.
-        shown: what was done to show its frames as a player would.
-        unshown: the color treatment that a player may apply and that could not be applied here; empty where none is.
-            No verdict can rest on such frames.
-    """
-
-    container: str
-    codec: str
-    pixel_format: str
-    width: int
-    height: int
-    rotation: int
-    duration_s: float | None
-    frame_rate: Fraction | None
-    frame_count: int
-    variable_frame_rate: bool
-    audio: tuple[str, ...]
-    start_s: float
-    notes: tuple[str, ...]
-    shown: Shown = AS_STORED
-    unshown: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedFrame:
-    """One decoded frame. It holds the frame's memory: keep few, and none longer than its walk goes on.
-
-    Attributes:
-        index: place in the order of display, from 0.
-        time: seconds since the first frame, exact.
-        luma: ``LUMA_SHAPE`` uint8, a coarse gray copy as stored (not turned upright), 0..255.
-        wanted: whether it was asked for; else it was decoded on the way.
-        size: width and height in pixels, upright and with square pixels; it may change within a video.
-    """
-
-    index: int
-    time: Fraction
-    luma: np.ndarray
-    wanted: bool
-    size: tuple[int, int]
-    _pixels: Callable[[], np.ndarray] = field(repr=False)
-
-    def rgb(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, upright, converted now.
-
-        Raises:
-            EvidenceError: its colors cannot be converted.
-        """
-        return self._pixels()
-
-
-class Video:
+class Video(FrameSource):
     """A video file, opened to be examined.
 
     What the container states about its frames is read in one pass that decodes next to nothing. Frames are decoded by
     ``walk``, one walk at a time. A frame that its decoder calls corrupt, and those after it up to the next key frame,
     count as unreadable: what a decoder puts in place of lost data is not evidence. (Damage that the decoder itself does
     not notice is not known.)
-
-    Attributes:
-        facts: what is known of the video.
-        unreadable: of the last walk so far, the indices of wanted frames that could not be decoded.
-        damaged_packets: of the last walk so far, how often the decoder refused a packet.
     """
 
     def __init__(
         self,
         stream: BinaryIO,
-        found: str,
+        format_name: str,
         *,
         max_pixels: int,
         check: Callable[[], None] = lambda: None,
@@ -160,7 +83,7 @@ class Video:
 
         Args:
             stream: seekable; it stays the caller's, who must not move it during a walk.
-            found: the format its first bytes show, see ``media.formats``. No other demuxer is tried, as some open
+            format_name: the format its first bytes show, see ``media.formats``. No other demuxer is tried, as some open
                 further files that their input names.
             max_pixels: largest width times height.
             check: called for every packet, now and in walks; what it raises of our own errors ends the work.
@@ -168,14 +91,12 @@ class Video:
         Raises:
             EvidenceError: no video, no frames, too large, encrypted, or damaged beyond reading.
         """
+        super().__init__(format_name, check)
         stream.seek(0)
-        raw = found == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
-        self._file, self._found, self._demuxer = stream, found, "mpegvideo" if raw else DEMUXERS[found]
-        self._max_pixels, self._check = max_pixels, check
-        self._walking: Generator[DecodedFrame] | None = None
-        self.unreadable: list[int] = []
-        self.damaged_packets = 0
-        with guarded(found):
+        raw = format_name == "MPEG" and stream.read(4) == _SEQUENCE_HEADER
+        self._file, self._demuxer = stream, "mpegvideo" if raw else DEMUXERS[format_name]
+        self._max_pixels = max_pixels
+        with guarded(format_name):
             self._refuse_encrypted()
             with self._opened() as (container, video):
                 scan = scan_packets(container, video, self._check, timeless=self._demuxer in _TIMELESS)
@@ -190,56 +111,8 @@ class Video:
                 self._check_size(*self._shown_size(first))  # the container may have stated another one
                 self.facts = self._describe(container, video, first, scan, unshown)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End an unfinished walk; the stream stays open."""
-        if self._walking is not None:
-            self._walking.close()
-
-    @property
-    def index(self) -> FrameIndex:
-        """The timestamps of all frames."""
-        return self._index
-
-    @property
-    def count(self) -> int:
-        """Number of frames in the container."""
-        return len(self._index.ticks)
-
-    def time(self, index: int) -> Fraction:
-        """Seconds from the first frame to that one, exact."""
-        return self._index.time(index)
-
-    def index_at(self, seconds: float | Fraction) -> int:
-        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
-        return self._index.at(seconds)
-
-    def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
-        """Decode the wanted frames, in order of display. A new walk ends the one before.
-
-        Args:
-            wanted: indices of frames.
-            every: yield also what is decoded on the way, which then is every frame from the key frame before the first
-                wanted one to the last wanted one; else what can be skipped is skipped, and only wanted ones are given.
-            keys_only: yield nothing but frames that decoding can start at, from the first wanted one to the last, at
-                least ``KEYS_APART_S`` apart: a quick look through a long video.
-
-        Raises:
-            IndexError: there is no such frame.
-            EvidenceError: while it is walked: the file can no longer be read.
-        """
-        targets = sorted(set(wanted))
-        if targets and not 0 <= targets[0] <= targets[-1] < self.count:
-            raise IndexError(f"frames 0 to {self.count - 1} exist; {targets[0]} to {targets[-1]} were asked for")
-        self.close()
-        self.unreadable, self.damaged_packets = [], 0
-        self._walking = self._walk_keys(targets) if keys_only else self._walk(deque(targets), every)
-        return self._walking
+    def _decode(self, targets: list[int], *, every: bool, keys_only: bool) -> Generator[DecodedFrame]:
+        return self._walk_keys(targets) if keys_only else self._walk(deque(targets), every)
 
     def _walk_keys(self, targets: list[int]) -> Generator[DecodedFrame]:
         """Decode key frames alone; what cannot be decoded is passed over."""
@@ -247,7 +120,7 @@ class Video:
             return
         first, last = (int(self._index.ticks[target]) for target in (targets[0], targets[-1]))
         apart, due = KEYS_APART_S / self._index.time_base, first
-        with guarded(self._found), self._opened() as (container, video):
+        with guarded(self._format_name), self._opened() as (container, video):
             video.codec_context.skip_frame = "NONKEY"
             for packet in packets_of(container, video, self._check):
                 if packet.size:
@@ -269,7 +142,7 @@ class Video:
     def _walk(self, pending: deque[int], every: bool) -> Generator[DecodedFrame]:
         seeking = self._demuxer in _SEEKABLE and not self._index.counted
         reached = -1  # the last frame that was passed
-        with guarded(self._found):
+        with guarded(self._format_name):
             while pending:
                 key = self._index.key_before(pending[0]) if seeking else 0
                 with closing(self._decoded(key)) as decoded:
@@ -348,8 +221,8 @@ class Video:
         if first is None:
             codec = video.codec_context
             if codec.name in _CODECS_WITH_PARAMETERS and not codec.extradata:
-                raise EvidenceError(_HEADLESS.format(self._found, _CODECS_WITH_PARAMETERS[codec.name]))
-            raise EvidenceError(DAMAGED.format(self._found))
+                raise EvidenceError(_HEADLESS.format(self._format_name, _CODECS_WITH_PARAMETERS[codec.name]))
+            raise EvidenceError(DAMAGED.format(self._format_name))
         return first, stamps
 
     def _refuse_encrypted(self) -> None:
@@ -392,7 +265,7 @@ class Video:
             metadata_errors="replace",
             buffer_size=_BUFFER_BYTES,
         ) as container:
-            video = _main_stream(container, self._found)
+            video = _main_stream(container, self._format_name)
             context = video.codec_context
             self._check_size(context.width, context.height)
             # Frames decoded side by side would make what damage costs, and now and then their pixels, depend on the
@@ -558,23 +431,3 @@ def _luma(frame: av.VideoFrame) -> np.ndarray:
     stored = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     luma: np.ndarray = stored[_grid(frame.height, frame.width)]
     return luma
-
-
-@contextmanager
-def guarded(found: str) -> Iterator[None]:
-    """Turn what a decoder raises into one error.
-
-    On a hostile file that can be anything, and each means that the file cannot be read.
-
-    Args:
-        found: the format of the file.
-
-    Raises:
-        EvidenceError: the steps within raised something else than our own errors.
-    """
-    try:
-        yield
-    except (FaceLoupeError, MemoryError):
-        raise
-    except Exception as problem:
-        raise EvidenceError(DAMAGED.format(found)) from problem

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from faceloupe.media.frame_source import LUMA_SHAPE
 from faceloupe.media.sandbox import decoder, protocol, server
-from faceloupe.media.video import LUMA_SHAPE
 
 MARK = b"<do>"
 

@@ -15,9 +15,10 @@ from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media import credentials, metadata
 from faceloupe.media.animation import Animation
 from faceloupe.media.formats import VIDEO_FORMATS
+from faceloupe.media.frame_source import DecodedFrame, FrameSource, VideoFacts
 from faceloupe.media.image import decode_content
 from faceloupe.media.sandbox import confinement, protocol
-from faceloupe.media.video import DecodedFrame, Video, VideoFacts
+from faceloupe.media.video import Video
 from faceloupe.system.logging import trace
 
 LOOK_AHEAD = 8  # decoded frames that are held until the other side has done with them
@@ -117,7 +118,7 @@ class _Stopped(Exception):
 class _Walk:
     """One walk over a video, a few frames ahead of the other side."""
 
-    def __init__(self, session: socket.socket, video: Video | Animation, slots: list[np.ndarray]) -> None:
+    def __init__(self, session: socket.socket, video: FrameSource, slots: list[np.ndarray]) -> None:
         self._session, self._video, self._slots = session, video, slots
         self._free = list(range(SLOTS - 1))
         self._held: dict[int, tuple[DecodedFrame, int | None]] = {}

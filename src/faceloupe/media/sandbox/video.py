@@ -15,10 +15,10 @@ from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.frame_index import FrameIndex
+from faceloupe.media.frame_source import LUMA_SHAPE, DecodedFrame, VideoFacts
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
 from faceloupe.media.sandbox.decoder import LOOK_AHEAD, SLOTS, slot_pixels
-from faceloupe.media.video import LUMA_SHAPE, DecodedFrame, VideoFacts
 
 _LUMA_BYTES = LUMA_SHAPE[0] * LUMA_SHAPE[1]
 _S_PER_FRAME, _S_PER_PIXEL = 0.1, 1e-7  # allowed for each frame that is delivered

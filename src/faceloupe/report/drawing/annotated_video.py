@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.frame_source import DecodedFrame
 from faceloupe.media.sandbox.video import IsolatedVideo
-from faceloupe.media.video import DecodedFrame
 from faceloupe.report.drawing import glyphs
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
