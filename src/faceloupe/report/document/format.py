@@ -57,13 +57,13 @@ def score_and_thresholds(score: float, thresholds: ScoreThresholds) -> tuple[str
 
 
 def verdict(outcome: str, texts: Mapping[str, str]) -> Verdict:
-    """An outcome of the record as shape and word."""
+    """Return an outcome of the record as shape and word."""
     known = Outcome(outcome)
     return Verdict(known, texts[f"outcome_{known}"])
 
 
 def verdict_or_words(outcome: str, texts: Mapping[str, str]) -> Verdict | Text:
-    """The outcome that a person decided on; one in other words than the five is shown as it stands."""
+    """Return the outcome that a person decided on; an unknown word is shown as it stands."""
     return verdict(outcome, texts) if outcome in set(Outcome) else Text(shown(outcome))
 
 
