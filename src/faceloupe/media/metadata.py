@@ -17,6 +17,7 @@ import defusedxml.ElementTree
 import msgspec
 from defusedxml import DefusedXmlException
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from faceloupe.media import jpeg_structure
 from faceloupe.media.formats import VIDEO_FORMATS
@@ -323,7 +324,7 @@ def _tiff(content: bytes, collector: _Collector) -> None:
     _exif(content, collector)
     with Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
         for tag, reader in ((700, _xmp), (33723, _iptc), (34377, _photoshop)):
-            if isinstance(block := image.tag_v2.get(tag), bytes):  # type: ignore[attr-defined]
+            if isinstance(image, TiffImageFile) and isinstance(block := image.tag_v2.get(tag), bytes):
                 reader(block, collector)
 
 
