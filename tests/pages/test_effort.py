@@ -141,3 +141,12 @@ def test_a_new_batch_is_made_with_the_chosen_effort(app, batch_store, tmp_path, 
     batch = resources.batch_store().get(app.session_state[state.BATCH])
     ended(resources.batches().get(batch.id))
     assert b",thorough\r\n" in batch.table.read_bytes()
+
+
+def test_the_next_step_of_an_open_result_analyzes_it_thoroughly(app):
+    click(choose(app, "standard"), f"sample-{GENERATED.stem}")
+    assert report(app)["outcome"] == "inconclusive"
+    click(app, "next-thorough")
+    assert report(app)["settings"]["effort"] == "thorough"
+    assert choice(app).value == "thorough"
+    assert "next-thorough" not in {button.key for button in app.button}

@@ -243,3 +243,13 @@ def test_markup_in_a_file_name_is_shown_not_run(page, clip):
     settled(upload(page, clip, "<b>:red[x]</b>**y**.mp4"))
     assert "<b>:red" not in words(page)
     assert "\\<b\\>" in words(page)
+
+
+def test_a_video_that_is_dropped_on_the_page_image_is_analyzed_on_its_own_page(clip):
+    at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
+    at.file_uploader(key="upload").upload(clip.name, clip.read_bytes(), "application/octet-stream").run()
+    settled(at)
+    assert [header.value for header in at.header] == ["Video"]
+    assert shown(at)["evidence"]["name"] == clip.name
+    assert at.session_state[state.RESULT] is None
+    assert at.session_state[state.NOTICE] is None
