@@ -15,6 +15,7 @@ page = st.navigation(
             st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True),
             st.Page("../pages/video.py", title="Video", icon=":material/movie:"),
             st.Page("../pages/batch.py", title="Batch", icon=":material/view_list:"),
+            st.Page("../pages/lenses.py", title="Lenses", icon=":material/search:"),
         ],
         "Record": [
             st.Page("../pages/cases.py", title="Cases", icon=":material/folder_open:"),

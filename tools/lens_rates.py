@@ -154,8 +154,8 @@ def page(result: Measured) -> str:
     lines = [
         "# Forensic lenses",
         "",
-        "`faceloupe lenses FILE` looks at a file beside the model's score. This page is written by "
-        "`python -m tools.lens_rates`; every rate on it was measured.",
+        "`faceloupe lenses FILE` and the page *Lenses* of the app look at a file beside the model's score. This page "
+        "is written by `python -m tools.lens_rates`; every rate on it was measured.",
         "",
         "| lens | shows | does not show |",
         "|---|---|---|",

@@ -8,20 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from faceloupe.analysis.pipeline import FrameExplanation, Preview
 from faceloupe.batch.results import BatchResults
 from faceloupe.batch.store import Batch
 from faceloupe.cases.audit_log import Head
+from faceloupe.forensics.registry import LensReport
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
+from faceloupe.types import Evidence
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _MIB = 1024 * 1024
 _ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still holds at most some 10
-_DOCUMENTS_BYTES = _GLANCES_BYTES = 128 * _MIB
+_DOCUMENTS_BYTES = _GLANCES_BYTES = _LENSES_BYTES = 128 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,38 @@ class PreviewStore(Recent[str, tuple[Preview, ...]]):
         super().__init__(lambda seen: sum(one.rgb.nbytes for one in seen), capacity_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class LensKey:
+    """Identity of what the lenses found: the evidence and its name."""
+
+    evidence_sha256: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LensView:
+    """What the lenses found in a file, as it is shown.
+
+    Attributes:
+        evidence: identity of the file.
+        report: without pixels.
+        original: (H, W, 3) uint8, the picture, made smaller where it is large; None for a video.
+        pictures: (H, W, 3) uint8, those of the lenses by name, likewise.
+    """
+
+    evidence: Evidence
+    report: LensReport
+    original: np.ndarray | None
+    pictures: dict[str, np.ndarray]
+
+
+class LensStore(Recent[LensKey, LensView]):
+    """What the lenses found lately."""
+
+    def __init__(self, capacity_bytes: int = _LENSES_BYTES) -> None:
+        super().__init__(_lens_view_size, capacity_bytes)
+
+
 class FrameStore(Recent[tuple[AnalysisKey, int], FrameExplanation]):
     """Frames that were looked at closely, by analysis and index."""
 
@@ -168,6 +204,10 @@ def _examined_size(examined: tuple[ReportedAnalysis, EvidenceFile | None]) -> in
         + thumbs
         + (len(evidence_file.content) if evidence_file is not None and evidence_file.content is not None else 0)
     )
+
+
+def _lens_view_size(view: LensView) -> int:
+    return sum(array.nbytes for array in (view.original, *view.pictures.values()) if array is not None)
 
 
 def _frame_size(view: FrameExplanation) -> int:

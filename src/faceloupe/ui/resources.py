@@ -17,7 +17,15 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.models.record import ModelRecord, find_record
 from faceloupe.system import temp
 from faceloupe.ui import state
-from faceloupe.ui.caches import AnalysisKey, AnalysisStore, DocumentStore, FrameStore, PreviewStore, TableStore
+from faceloupe.ui.caches import (
+    AnalysisKey,
+    AnalysisStore,
+    DocumentStore,
+    FrameStore,
+    LensStore,
+    PreviewStore,
+    TableStore,
+)
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.queue import Job, JobQueue, Work
 
@@ -82,6 +90,12 @@ def analyzer(chosen: Settings | None = None) -> Analyzer:
 def analyses() -> AnalysisStore:
     """Return the shared store of analyses."""
     return AnalysisStore()
+
+
+@st.cache_resource(show_spinner=False)
+def lens_views() -> LensStore:
+    """Return the shared store of what the lenses found."""
+    return LensStore()
 
 
 @st.cache_resource(show_spinner=False)

@@ -20,6 +20,11 @@ VIDEO_SHOWN = "video_shown"  # index of the frame on show, and id of the track i
 VIDEO_UPLOAD = "video_upload"  # id of the last upload that was examined
 VIDEO_NOTICE = "video_notice"  # what became of the last job: icon and sentence
 
+LENS_JOB = "lens_job"  # key of the look under way, see jobs.Job
+LENS_RESULT = "lens_result"  # key of the result on show, see caches.LensKey
+LENS_UPLOAD = "lens_upload_id"  # id of the last upload that was looked at
+LENS_NOTICE = "lens_notice"  # what became of the last file, where it brought no result: icon and sentence
+
 BATCH = "batch"  # id of the batch on show
 BATCH_FILTER = "batch_filter"  # outcome whose rows are shown; None shows all
 BATCH_PAGE = "batch_page"  # of its table, from 0
@@ -48,6 +53,7 @@ def start() -> None:
     names = (
         *(EFFORT, IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE),
         *(VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE),
+        *(LENS_JOB, LENS_RESULT, LENS_UPLOAD, LENS_NOTICE),
         *(CASE, CASE_ITEM, CASE_OUTCOME, CASE_STATE, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID),
         *(BATCH, BATCH_FILTER, BATCH_NOTICE),
     )

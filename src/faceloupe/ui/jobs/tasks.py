@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from faceloupe.analysis.pipeline import Analyzer, analyze
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
@@ -15,15 +18,18 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
+from faceloupe.forensics.registry import examine as examine_with_lenses
+from faceloupe.forensics.source import LensSource
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.types import Cancel, Progress
-from faceloupe.ui.caches import AnalysisKey, AnalysisStore
+from faceloupe.ui.caches import AnalysisKey, AnalysisStore, LensKey, LensStore, LensView
 
 _COPIES = 8  # annotated copies that are kept
+_LENS_SIDE = 1600  # pixels of the longer side that the pictures of lenses are shown at, at most
 _NAMED = 3  # problems that are named in full
 
 
@@ -66,6 +72,39 @@ def analyze_image_job(
         analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
     store.put(key, analysis, evidence_file)  # of the same bytes, this file is the one that can be read now
     return key
+
+
+def look_through_lenses(
+    evidence_file: EvidenceFile, settings: Settings, store: LensStore, *, progress: Progress, cancel: Cancel
+) -> LensKey:
+    """Look at a file through the lenses, and put what they found where the sessions find it.
+
+    Raises:
+        EvidenceError: no lens can read the file.
+        Cancelled: ``cancel`` said so.
+    """
+
+    def check() -> None:
+        if cancel():
+            raise Cancelled("The lenses were cancelled.")
+
+    evidence = evidence_file.evidence
+    key = LensKey(evidence.sha256, evidence.name)
+    if store.get(key) is None:
+        source = LensSource(evidence_file, settings=settings, check=check)
+        analysis = examine_with_lenses(source, progress=progress, cancel=cancel)
+        original = _shown(source.picture.rgb) if analysis.pictures else None
+        pictures = {picture.scale.name: _shown(picture.rgb) for picture in analysis.pictures}
+        store.put(key, LensView(evidence, analysis.report, original, pictures))
+    return key
+
+
+def _shown(rgb: np.ndarray) -> np.ndarray:
+    """Make a large picture smaller."""
+    height, width = rgb.shape[:2]
+    scale = _LENS_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return rgb if scale >= 1 else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
 
 
 def examine(

@@ -1,0 +1,34 @@
+"""Lenses: what a file says about itself, and what its pixels show beside the model's score."""
+
+import streamlit as st
+
+from faceloupe.errors import FaceLoupeError
+from faceloupe.ui import lenses, panels, state
+from faceloupe.ui.case import filing
+from faceloupe.ui.image import input as image_input
+
+st.header("Lenses")
+st.markdown(
+    "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a score, and no model "
+    "is used. The file is hashed before anything reads it, and it stays on this machine."
+)
+try:
+    blind = filing.blind_case()
+    if blind is not None:
+        st.info(
+            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, this page examines no file.",
+            icon=":material/visibility_off:",
+        )
+        st.stop()
+    chosen = lenses.choose()
+    if chosen is not None:
+        lenses.start(chosen)
+        st.rerun()
+    job = lenses.under_way()
+    lenses.notice()
+    if job is not None:
+        image_input.wait(job)
+    elif st.session_state[state.LENS_RESULT] is not None:
+        lenses.show(st.session_state[state.LENS_RESULT])
+except FaceLoupeError as problem:
+    st.error(panels.plain(str(problem)), icon=":material/error:")

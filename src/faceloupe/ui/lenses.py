@@ -1,0 +1,153 @@
+"""The lenses in the browser: how a file gets under them, and what they found."""
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from faceloupe.forensics.results import Fact, Finding, LensSummary, PictureScale, Severity
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
+from faceloupe.ui import resources, state
+from faceloupe.ui.caches import LensKey
+from faceloupe.ui.case import filing
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.panels import plain
+
+_MARKS = {
+    Severity.INFO: ":gray[:material/info:] info",
+    Severity.NOTICE: ":blue[:material/visibility:] notice",
+    Severity.WARNING: ":orange[:material/warning:] warning",
+}
+
+
+def choose() -> EvidenceFile | None:
+    """Show the drop zone and the files last examined; return the file that was chosen in this run, if any.
+
+    Raises:
+        EvidenceError: the upload is empty or too large.
+    """
+    upload = st.file_uploader("A photo or a video", key="lens_upload")
+    results = {"Image": st.session_state[state.RESULT], "Video": st.session_state[state.VIDEO_RESULT]}
+    for page, result in results.items():
+        evidence_file = None if result is None else resources.analyses().evidence_file(result)
+        if evidence_file is not None and st.button(
+            f"The file on the page {page}: {plain(evidence_file.evidence.name)}",
+            key=f"lens_{page.lower()}",
+            icon=":material/search:",
+        ):
+            return evidence_file
+    if upload is None:
+        st.session_state[state.LENS_UPLOAD] = None
+    elif upload.file_id != st.session_state[state.LENS_UPLOAD]:
+        st.session_state[state.LENS_UPLOAD] = upload.file_id
+        st.session_state[state.LENS_RESULT] = st.session_state[state.LENS_NOTICE] = None
+        return evidence_from_bytes(upload.getvalue(), upload.name, max_bytes=resources.settings().max_bytes)
+    return None
+
+
+def start(evidence_file: EvidenceFile) -> None:
+    """Queue the look at a newly chosen file; nothing old stays beside it.
+
+    Raises:
+        UsageError: too much waits already.
+    """
+    st.session_state[state.LENS_RESULT] = st.session_state[state.LENS_NOTICE] = None
+    evidence = evidence_file.evidence
+    key = ("lenses", st.session_state[state.OWNER], evidence.sha256, evidence.name)
+    look = partial(tasks.look_through_lenses, evidence_file, resources.settings(), resources.lens_views())
+    st.session_state[state.LENS_JOB] = resources.submit_image(key, evidence.name, look).key
+
+
+def under_way() -> Job | None:
+    """Return the look that this session waits for; one that has ended becomes the result, or a notice."""
+    key = st.session_state[state.LENS_JOB]
+    job = resources.stills().get(key) if key is not None else None
+    if job is None or job.live:
+        return job
+    st.session_state[state.LENS_JOB] = None
+    if job.state is State.DONE:
+        st.session_state[state.LENS_RESULT] = job.result
+    elif job.state is State.FAILED:
+        st.session_state[state.LENS_NOTICE] = ("error", job.error)
+    else:
+        sentence = f"The look at {job.title} was cancelled; choose the file again."
+        st.session_state[state.LENS_NOTICE] = ("cancel", sentence)
+    return None
+
+
+def notice() -> None:
+    """Show why the last file brought no result."""
+    if st.session_state[state.LENS_NOTICE] is not None:
+        icon, sentence = st.session_state[state.LENS_NOTICE]
+        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
+
+
+def show(key: LensKey) -> None:
+    """Show what each lens found in a file.
+
+    Raises:
+        CaseError: it is not known whether a blind case withholds the result.
+    """
+    view = resources.lens_views().get(key)
+    if view is None:
+        st.info("This result is no longer in memory; choose the file again.", icon=":material/history:")
+        return
+    if filing.withheld(key.evidence_sha256):
+        return
+    evidence, report = view.evidence, view.report
+    st.caption(f"{plain(evidence.name)}  ·  SHA-256 `{evidence.sha256}`  ·  {evidence.format}")
+    st.markdown(
+        f"**Provenance** {plain(report.provenance)}  ·  **Generator** {plain(report.generator or 'none claimed')}"
+    )
+    for lens in report.lenses:
+        _lens(lens, view.original, view.pictures)
+
+
+def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, np.ndarray]) -> None:
+    with st.container(border=True, key=f"lens-{lens.id}"):
+        st.markdown(f"**{lens.title}**")
+        st.caption(f"Shows: {plain(lens.shows)}  \nDoes not show: {plain(lens.does_not_show)}")
+        if lens.problem:
+            st.warning(f"Not complete: {plain(lens.problem)}", icon=":material/error:")
+        for finding in lens.findings:
+            _finding(finding)
+        if not lens.findings and not lens.pictures and not lens.problem:
+            st.markdown("No findings.")
+        for scale in lens.pictures:
+            _picture(scale, original, pictures[scale.name])
+        if lens.facts:
+            with st.expander(f"Facts ({len(lens.facts)})"):
+                st.markdown("| | |\n|---|---|\n" + "\n".join(map(_row, lens.facts)))
+
+
+def _finding(finding: Finding) -> None:
+    st.markdown(f"{_MARKS[finding.severity]}: {plain(finding.text)}")
+    rates = finding.rates
+    if rates is None:
+        st.caption(f"Rule `{finding.id}`; its rates were not measured.")
+        return
+    wrongly = (
+        f"wrongly on {rates.false_positives:,} of {rates.negatives:,}" if rates.negatives else "wrongly: not measured"
+    )
+    st.caption(
+        f"Rule `{finding.id}`: fires rightly on {rates.true_positives:,} of {rates.positives:,} files, {wrongly}.",
+        help=f"Measured on {plain(rates.measured_on)}.",
+    )
+
+
+def _picture(scale: PictureScale, original: np.ndarray | None, picture: np.ndarray) -> None:
+    left, right = st.columns(2)
+    if original is not None:
+        left.image(original, width="stretch", caption="the picture", alt="The picture")
+    right.image(
+        picture,
+        width="stretch",
+        caption=plain(f"{scale.caption}. Darkest color: {scale.low}; brightest color: {scale.high}, in every file."),
+        alt=plain(scale.caption),
+    )
+
+
+def _row(fact: Fact) -> str:
+    name, value = (plain(" ".join(text.split())) for text in (fact.name, fact.value))
+    return f"| {name} | {value} |"

@@ -1,0 +1,75 @@
+"""The page Lenses, driven as a user would."""
+
+import pytest
+
+from faceloupe.forensics.registry import LENSES
+from faceloupe.ui import state
+from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.forensics import files
+from tests.forensics.signed import TRAINED, Authority
+from tests.pages.record import blind_case_with, create, go
+from tests.pages.test_pages import words
+
+NASTY = "<b>x</b> [link](http://x) | `y` :red[z]"
+
+
+def looked(app, content: bytes, name: str):
+    go(app, "lenses").file_uploader(key="lens_upload").upload(name, content, "application/octet-stream").run()
+    assert not app.exception
+    return app
+
+
+def shown(app) -> str:
+    return "\n".join([words(app), *(element.value for element in app.warning)])
+
+
+def test_each_lens_says_what_it_shows_and_does_not_with_its_pictures(app):
+    text = shown(looked(app, GENERATED.read_bytes(), "a.jpg")).replace("\\", "")
+    assert all(f"Shows: {lens.shows}  \nDoes not show: {lens.does_not_show}" in text for lens in LENSES)
+    assert "**Provenance** none" in text
+    assert len(app.get("image")) == 6  # three lenses with a picture, each beside the original
+
+
+def test_a_signed_file_shows_the_state_of_its_credentials_and_the_rates_of_the_rule(app):
+    signed, _ = Authority.make().sign(files.saved("JPEG"), "image/jpeg", agent="DALL·E", source_type=TRAINED)
+    text = shown(looked(app, signed, "signed.jpg")).replace("\\", "")
+    assert "**Provenance** untrusted" in text
+    assert "Rule `provenance.untrusted`: fires rightly on 3 of 3 files, wrongly on 0 of 1,007." in text
+
+
+def test_a_trace_is_named_and_text_of_the_file_is_never_markup(app):
+    content = files.png_text({"parameters": f"{NASTY}\nSteps: 20, Sampler: Euler a, Seed: 42"})
+    text = shown(looked(app, content, "trace.png"))
+    assert "**Generator** a Stable Diffusion web UI" in text
+    assert "Rule `traces.stable-diffusion-web-ui`" in text
+    assert r"\<b\>x\</b\>" in text
+    assert not any(piece in text for piece in ("<b>", "[link](", "| `y`", ":red[z]"))
+
+
+def test_a_damaged_picture_keeps_what_could_be_read(app):
+    text = shown(looked(app, GENERATED.read_bytes()[:-9000], "half.jpg")).replace("\\", "")
+    assert "**Provenance** none" in text
+    assert "Not complete: " in text
+
+
+@pytest.mark.parametrize(("content", "sentence"), [(b"", "empty"), (b"plain text", "not an image or a video")])
+def test_a_file_that_no_lens_can_read_is_one_sentence(app, content, sentence):
+    looked(app, content, "file.jpg")
+    assert [sentence in element.value.replace("\\", "") for element in app.error] == [True]
+
+
+def test_the_file_on_the_page_image_is_looked_at_without_a_second_upload(app):
+    app.button(key="sample-generated-portrait").click().run()
+    go(app, "lenses").button(key="lens_image").click().run()
+    assert not app.exception
+    assert app.session_state[state.LENS_RESULT].evidence_sha256 == app.session_state[state.RESULT].evidence_sha256
+    assert "**Provenance** none" in words(app)
+
+
+def test_what_a_blind_case_withholds_is_not_shown(app):
+    blind_case_with(PHOTOGRAPH)
+    text = shown(looked(app, PHOTOGRAPH.read_bytes(), "p.png"))
+    assert "blind case" in text
+    assert "**Provenance**" not in text
+    create(app, blind=True)
+    assert not go(app, "lenses").file_uploader
