@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import next_steps, panels, resources, state
+from faceloupe.ui import lenses, next_steps, panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.image import input
@@ -19,6 +19,7 @@ def show(key: AnalysisKey) -> None:
         return
     report = analysis.report
     panels.verdict_card(report)
+    lenses.origin_line(resources.analyses().claims(key))
     next_steps.panel(key, report)
     filing.panel(key)
     if analysis.canvas is not None:

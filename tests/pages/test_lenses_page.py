@@ -3,7 +3,7 @@
 import pytest
 
 from faceloupe.forensics.registry import LENSES
-from faceloupe.ui import state
+from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.forensics import files
 from tests.forensics.signed import TRAINED, Authority
@@ -64,6 +64,21 @@ def test_the_file_on_the_page_image_is_looked_at_without_a_second_upload(app):
     assert not app.exception
     assert app.session_state[state.LENS_RESULT].evidence_sha256 == app.session_state[state.RESULT].evidence_sha256
     assert "**Provenance** none" in words(app)
+
+
+def test_the_page_image_states_what_the_file_claims_and_scores_it_as_without_the_claim(app):
+    content = GENERATED.read_bytes()
+    marked = files.segment(
+        0xE1, b"http://ns.adobe.com/xap/1.0/\0" + files.xmp({"xmp:CreatorTool": "Adobe Firefly"}), content
+    )
+    scores = []
+    for name, picture in (("plain.jpg", content), ("marked.jpg", marked)):
+        app.file_uploader(key="upload").upload(name, picture, "image/jpeg").run()
+        assert not app.exception
+        scores.append(resources.analyses().get(app.session_state[state.RESULT]).report.score)
+        generator = "Adobe Firefly" if picture is marked else "none claimed"
+        assert f"Content Credentials none, generator {generator}. This never" in words(app).replace("\\", "")
+    assert scores[0] == scores[1]
 
 
 def test_what_a_blind_case_withholds_is_not_shown(app):

@@ -14,7 +14,7 @@ from faceloupe.analysis.pipeline import FrameExplanation, Preview
 from faceloupe.batch.results import BatchResults
 from faceloupe.batch.store import Batch
 from faceloupe.cases.audit_log import Head
-from faceloupe.forensics.registry import LensReport
+from faceloupe.forensics.registry import Claims, LensReport
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
@@ -78,17 +78,25 @@ class Recent(Generic[Key, Value]):
                 self._kept.popitem(last=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """An analysis, its file, and what the file claims about its origin."""
+
+    analysis: ReportedAnalysis
+    evidence_file: EvidenceFile | None
+    claims: Claims | None
+
+
 class AnalysisStore:
-    """Recent analyses; beside that of a video the file, so that its frames can be decoded again."""
+    """Recent analyses; beside each its file, and beside that of a still what the file claims about its origin."""
 
     def __init__(self, capacity_bytes: int = _ANALYSES_BYTES) -> None:
-        self._recent: Recent[AnalysisKey, tuple[ReportedAnalysis, EvidenceFile | None]] = Recent(
-            _examined_size, capacity_bytes
-        )
+        self._recent: Recent[AnalysisKey, _Examined] = Recent(_examined_size, capacity_bytes)
 
     def get(self, key: AnalysisKey) -> ReportedAnalysis | None:
         """Return the analysis, or None where it is not kept any more."""
-        return (self._recent.get(key) or (None, None))[0]
+        examined = self._recent.get(key)
+        return None if examined is None else examined.analysis
 
     def find(self, identity: str) -> AnalysisKey | None:
         """Return the key of that identity, or None where its analysis is not kept any more."""
@@ -96,11 +104,23 @@ class AnalysisStore:
 
     def evidence_file(self, key: AnalysisKey) -> EvidenceFile | None:
         """Return the file of a kept analysis, where it was kept beside it."""
-        return (self._recent.get(key) or (None, None))[1]
+        examined = self._recent.get(key)
+        return None if examined is None else examined.evidence_file
 
-    def put(self, key: AnalysisKey, analysis: ReportedAnalysis, evidence_file: EvidenceFile | None = None) -> None:
+    def claims(self, key: AnalysisKey) -> Claims | None:
+        """Return what the file of a kept analysis claims about its origin, where it was read."""
+        examined = self._recent.get(key)
+        return None if examined is None else examined.claims
+
+    def put(
+        self,
+        key: AnalysisKey,
+        analysis: ReportedAnalysis,
+        evidence_file: EvidenceFile | None = None,
+        claims: Claims | None = None,
+    ) -> None:
         """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
-        self._recent.put(key, (analysis, evidence_file))
+        self._recent.put(key, _Examined(analysis, evidence_file, claims))
 
 
 class PreviewStore(Recent[str, tuple[Preview, ...]]):
@@ -190,9 +210,9 @@ def _table_size(found: BatchResults) -> int:
     return int(found.rows.memory_usage(deep=True).sum())
 
 
-def _examined_size(examined: tuple[ReportedAnalysis, EvidenceFile | None]) -> int:
+def _examined_size(examined: _Examined) -> int:
     """Bytes of the pixels that an analysis holds, and of an upload kept beside it."""
-    analysis, evidence_file = examined
+    analysis, evidence_file = examined.analysis, examined.evidence_file
     arrays = [array for face in analysis.faces for array in (face.crop, face.heatmap)]
     arrays += [array for track in analysis.tracks for array in (track.crop, track.heatmap)]
     if analysis.canvas is not None:

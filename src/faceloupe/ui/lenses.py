@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from faceloupe.forensics.registry import Claims
 from faceloupe.forensics.results import Fact, Finding, LensSummary, PictureScale, Severity
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.ui import resources, state
@@ -81,6 +82,23 @@ def notice() -> None:
     if st.session_state[state.LENS_NOTICE] is not None:
         icon, sentence = st.session_state[state.LENS_NOTICE]
         (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
+
+
+def origin_line(claims: Claims | None) -> None:
+    """Show in one line what a file claims about its origin, with the way to the page Lenses.
+
+    Args:
+        claims: None where they were not read.
+    """
+    if claims is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="origin"):
+        st.caption(
+            f"What the file says about itself: Content Credentials {plain(claims.provenance)}, generator "
+            f"{plain(claims.generator or 'none claimed')}. This never changes the score.",
+            width="content",
+        )
+        st.page_link("../pages/lenses.py", label="Lenses", icon=":material/search:")
 
 
 def show(key: LensKey) -> None:
