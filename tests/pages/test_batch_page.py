@@ -111,7 +111,8 @@ def test_all_rows_are_filed_to_the_open_case(app):
     app.button(key="batch_file").click().run()
     ended(lambda: resources.jobs().get(("filing of a batch", app.session_state[state.BATCH])))
     app.run()
-    assert "3 of 3 files were filed and analyzed" in words(app)
+    assert "3 of 3 files were filed, 2 of them analyzed" in words(app)  # =cmd.jpg is not a picture
+    assert r"=cmd\.jpg could not be analyzed" in words(app)
     assert resources.cases().items.page(case.id).total == 3
     viewed = [entry for entry in resources.cases().log.entries(case.id) if entry.action == Action.SCORE_VIEWED]
     assert len(viewed) == 3  # a decision from here on is not one before seeing the score

@@ -26,7 +26,7 @@ from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
-from faceloupe.types import Cancel, Progress
+from faceloupe.types import Cancel, Outcome, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, LensKey, LensStore, LensView
 
 _COPIES = 8  # annotated copies that are kept
@@ -298,7 +298,7 @@ def file_rows(
     Raises:
         Cancelled: what was filed stays filed.
     """
-    filed = 0
+    filed = analyzed = 0
     problems: list[str] = []
     for number, (name, open_file) in enumerate(files):
         if cancel():
@@ -310,16 +310,22 @@ def file_rows(
         try:
             item = workflow.file(partial(_without_progress, open_file), name, progress=report_progress)
             filed += 1
-            workflow.analyze(item, analyzer, progress=report_progress, cancel=cancel)
+            run = workflow.analyze(item, analyzer, progress=report_progress, cancel=cancel)
+            if run.outcome == Outcome.ERROR:
+                problems.append(f"{name} could not be analyzed; the page Case shows why.")
+            else:
+                analyzed += 1
             # The table of the batch showed it.
             workflow.store.reviews.view_score(workflow.case_id, item.sha256, examiner=workflow.actor)
         except Cancelled:
             raise
         except FaceLoupeError as problem:
             problems.append(f"{name}: {problem}")
-    sentence = f"{filed} of {len(files)} files were filed and analyzed."
+    sentence = f"{filed} of {len(files)} files were filed, {analyzed} of them analyzed."
+    if filed == analyzed:
+        sentence = f"{filed} of {len(files)} files were filed and analyzed."
     if problems:
-        sentence += f" Not filed: {' '.join(problems[:_NAMED])}"
+        sentence += f" Problems: {' '.join(problems[:_NAMED])}"
     if len(problems) > _NAMED:
         sentence += f" And {len(problems) - _NAMED} more."
     return sentence
