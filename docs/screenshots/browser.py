@@ -113,12 +113,17 @@ def create_case(page: Page, name: str, *, blind: bool = False) -> None:
     see(page, f"Case {name}")
 
 
+def choose(page: Page, label: str, option: str) -> None:
+    """Choose an option of a list by its first letters."""
+    field = page.get_by_role("combobox", name=label)
+    field.click()
+    field.press_sequentially(option)
+    page.get_by_role("option", name=option).first.click(timeout=PATIENCE_MS)
+
+
 def decide(page: Page, outcome: str, reason: str) -> None:
     """Enter a decision on the chosen item of the page Case."""
-    field = page.get_by_role("combobox", name="Outcome")
-    field.click()
-    field.press_sequentially(outcome)
-    page.get_by_role("option", name=outcome).first.click(timeout=PATIENCE_MS)
+    choose(page, "Outcome", outcome)
     page.get_by_role("textbox", name="Reason").fill(reason)
     press(page, "Enter decision")
     see(page, "recorded in the log")

@@ -13,6 +13,7 @@ from pathlib import Path
 from docs.screenshots.browser import (
     PATIENCE_MS,
     SAMPLES,
+    choose,
     create_case,
     decide,
     go,
@@ -42,8 +43,8 @@ def file_unseen(page: Page, name: str, path: Path) -> None:
 
 
 def review(page: Page, item: str, outcome: str) -> None:
-    """Look at an item, decide it, see the score, and have it signed."""
-    press(page, item)
+    """Look at the item that stands in place of the list, decide it, see the score, and have it signed."""
+    page.get_by_role("heading", name=item).wait_for(timeout=PATIENCE_MS)
     see(page, "once you have entered your decision")
     expect(page.get_by_text("log10 LR").count() == 0, f"the score of {item} is hidden before the decision")
     shoot(page, f"hidden-{Path(item).stem}", 1300, PICTURES)
@@ -57,6 +58,33 @@ def review(page: Page, item: str, outcome: str) -> None:
         see(page, answer)
         expect(True, f"{reviewer} signs {item}: {answer!r}")
     shoot(page, f"signed-{Path(item).stem}", 2200, PICTURES)
+
+
+def sign_open_case(page: Page, item: str) -> None:
+    """Filter the list for the one item that is not decided, and sign the case over it, which asks for a reason."""
+    choose(page, "Review", "undecided")
+    page.get_by_role("button", name="photograph.png", exact=True).wait_for(state="detached", timeout=PATIENCE_MS)
+    see(page, item)
+    expect(True, f"the filter for undecided items lists {item} alone")
+    page.get_by_text("The case as a whole").click()
+    page.get_by_label("Reviewer, a second person").fill(BO)
+    press(page, "Sign off")
+    see(page, "state why the case")
+    page.get_by_label("Why the case is signed").fill("The video is not in dispute.")
+    press(page, "Sign off")
+    see(page, "1 item had no decision")
+    expect(True, "a case with an undecided item is signed only with a reason")
+    shoot(page, "signed-open", 1300, PICTURES)
+
+
+def verify_in_browser(page: Page, bundle: Path, answer: str, failed: int) -> None:
+    """Check a bundle on the page Verify."""
+    go(page, "Verify")
+    upload(page, bundle)
+    see(page, answer)
+    page.get_by_role("button", name="Download the protocol").wait_for(timeout=PATIENCE_MS)
+    expect(page.get_by_text("failed:").count() == failed, f"page Verify says of {bundle.name}: {answer!r}")
+    shoot(page, f"verify-{bundle.stem}", 1300, PICTURES)
 
 
 def download(page: Page, label: str, folder: Path) -> Path:
@@ -79,10 +107,13 @@ def walk(page: Page, address: str, folder: Path) -> None:
     file_unseen(page, "Video", moving)
     page.reload()  # a refreshed browser is a new visit: nothing that was filed may be lost
     name_examiner(page, ADA)
-    press(page, NAME)
-    see(page, f"Case {NAME}")
+    see(page, f"Case {NAME}")  # it is still open: the address names it
     go(page, "Case")
+    press(page, still.name)
     review(page, still.name, "authentic")
+    page.get_by_role("button", name="All items").click(timeout=PATIENCE_MS)  # its name ends with its key
+    sign_open_case(page, moving.name)
+    press(page, moving.name)
     review(page, moving.name, "inconclusive")
     go(page, "Report")
     page.frame_locator("iframe").get_by_text(NAME).first.wait_for(timeout=PATIENCE_MS)
@@ -92,14 +123,28 @@ def walk(page: Page, address: str, folder: Path) -> None:
     log = CaseStore(folder / "data").log.entries(case.id)
     exported = {json.loads(entry.parameters)["file_sha256"] for entry in log if entry.action == "export"}
     expect(exported == {sha256(path) for path in files}, "each of the four downloads is in the log, by its SHA-256")
-    check(folder, files[-1], case.id)
+    verify_in_browser(page, files[-1], "every check passed", 0)
+    member, damaged = damage(files[-1], folder / "damaged.zip")
+    verify_in_browser(page, damaged, member, 1)
+    check(folder, files[-1], case.id, damaged, member)
 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def check(folder: Path, bundle: Path, case_id: str) -> None:
+def damage(bundle: Path, copy: Path) -> tuple[str, Path]:
+    """Copy a bundle with one byte of a report flipped; return the name of that member, and the copy."""
+    with zipfile.ZipFile(bundle) as archive:
+        member = next(name for name in archive.namelist() if name.startswith("reports/"))
+        content = archive.read(member)
+    whole = bundle.read_bytes()
+    flipped = whole.index(content) + len(content) // 2
+    copy.write_bytes(whole[:flipped] + bytes([whole[flipped] ^ 1]) + whole[flipped + 1 :])
+    return member, copy
+
+
+def check(folder: Path, bundle: Path, case_id: str, damaged: Path, member: str) -> None:
     """What a stranger finds who has the bundle, and the evidence from elsewhere."""
     outcome("faceloupe verify passes the downloaded bundle", lambda code, _: code == 0, "verify", bundle)
     same = "Largest difference over 2 of 2 examined items: score 0, logit 0"
@@ -108,14 +153,10 @@ def check(folder: Path, bundle: Path, case_id: str) -> None:
     for name in ("photograph.png", "panned.mp4"):
         (folder / name).rename(evidence / name)
     outcome(same, lambda code, words: code == 0 and same in words, "reproduce", bundle, "--evidence", evidence)
-    with zipfile.ZipFile(bundle) as archive:
-        member = next(name for name in archive.namelist() if name.startswith("reports/"))
-        content = archive.read(member)
-    whole = bundle.read_bytes()
-    place = whole.index(content) + len(content) // 2
-    bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     named = lambda code, words: code == 1 and member in words  # noqa: E731
-    outcome(f"faceloupe verify exits with 1 and names {member}, one byte of which was flipped", named, "verify", bundle)
+    outcome(
+        f"faceloupe verify exits with 1 and names {member}, one byte of which was flipped", named, "verify", damaged
+    )
     good = f"{case_id}: "
     outcome(
         "the log of the case is whole", lambda code, words: code == 0 and good in words, "case", "verify-log", case_id
