@@ -53,7 +53,9 @@ def tour(page: Page, address: str, scheme: str) -> None:
     page.get_by_text("Log", exact=True).click()
     shoot(page, f"case-full-{scheme}", 2500)
     go(page, "Report")
-    page.frame_locator("iframe").get_by_text("Portrait dispute").first.wait_for(timeout=PATIENCE_MS)
+    page.frame_locator("iframe").frame_locator("iframe").get_by_text("Portrait dispute").first.wait_for(
+        timeout=PATIENCE_MS
+    )
     shoot(page, f"report-{scheme}", 1000)
 
 

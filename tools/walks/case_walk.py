@@ -116,7 +116,7 @@ def walk(page: Page, address: str, folder: Path) -> None:
     press(page, moving.name)
     review(page, moving.name, "inconclusive")
     go(page, "Report")
-    page.frame_locator("iframe").get_by_text(NAME).first.wait_for(timeout=PATIENCE_MS)
+    page.frame_locator("iframe").frame_locator("iframe").get_by_text(NAME).first.wait_for(timeout=PATIENCE_MS)
     shoot(page, "report", 1000, PICTURES)
     files = [download(page, label, folder) for label in ("HTML", "PDF", "Case JSON", "Export bundle")]
     (case,) = CaseStore(folder / "data").cases()
