@@ -152,6 +152,7 @@ def head_record(
     gates: QualityGates,
     peak: float,
     changed_auc: float,
+    archives: frozenset[str] = frozenset(),
 ) -> ModelRecord:
     """Return the record of one head.
 
@@ -167,6 +168,7 @@ def head_record(
         contract: of the crops.
         gates: quality gates of the record.
         peak: upper end of the heatmap's scale.
+        archives: sources of historic photographs, see ``fusing.thresholds_for``.
         changed_auc: area under the ROC curve on faces changed in part, 0..1.
     """
     logits = judged.heads[:, number]
@@ -175,7 +177,7 @@ def head_record(
     low, high = plan.context
     return make_record(
         logits[mine],
-        Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen[mine]),
+        Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen[mine], archives),
         gates=gates,
         described=described(looks, index),
         id=name,
@@ -217,12 +219,13 @@ def fusion_records(
     peak_of: Callable[[Fusion], float],
     scope_limit: float,
     changed_auc: float,
+    archives: frozenset[str] = frozenset(),
 ) -> tuple[ModelRecord, ...]:
     """Return the records of the fusions, one for each effort; they differ in the number of video frames."""
     members = (core, *heads)
     log_odds = member_log_odds(core, heads, judged)
     index = judged.index
-    faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen)
+    faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen, archives)
     partial = [bool(member.proposition) for member in members]
     fitted, records = fit_fusion(log_odds, partial, faces, frames=1), []
     peak = peak_of(fitted)

@@ -277,6 +277,7 @@ class _Workshop:
                 gates=self.core.gates,
                 peak=self.peak_of(scorer, self._shown(plan, PEAKS)),
                 changed_auc=self.changed_auc,
+                archives=frozenset(self.settings.archives),
             )
             records.append(record)
             members.append(Member(record.id, scorer, record.calibrator, record.proposition))
@@ -303,6 +304,7 @@ class _Workshop:
             peak_of=peak_of,
             scope_limit=scope_limit(plans[0], self.seen, self.found.cache.values),
             changed_auc=self.changed_auc,
+            archives=frozenset(self.settings.archives),
         )
 
     def _shown(self, plan: HeadPlan, count: int) -> list[str]:

@@ -74,12 +74,14 @@ class ExpertSettings:
         version: in the ids of its records.
         plans: of its heads; the first one tells how familiar a face is.
         changed: sources whose manipulated faces were changed in part.
+        archives: sources of historic photographs, see ``fusing.thresholds_for``.
         families: source -> its family, where it is not the source itself; see ``looks.Looks``.
     """
 
     version: int
     plans: tuple[HeadPlan, ...]
     changed: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
     families: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -96,9 +98,10 @@ def parse_expert(values: Any) -> ExpertSettings:
     parts = {
         "plans": tuple(_plan(name, plan, f"{place}.heads.{name}") for name, plan in plans.items()),
         "changed": names_of(values.get("changed", []), f"{place}.changed"),
+        "archives": names_of(values.get("archives", []), f"{place}.archives"),
         "families": {str(source): str(family) for source, family in families.items()},
     }
-    rest = {name: value for name, value in values.items() if name not in ("heads", "changed", "families")}
+    rest = {name: value for name, value in values.items() if name not in ("heads", "changed", "archives", "families")}
     settings: ExpertSettings = build(ExpertSettings, rest | parts, place)
     return settings
 
