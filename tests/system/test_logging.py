@@ -109,7 +109,7 @@ def test_what_nobody_foresaw_in_a_batch_is_one_row_and_stands_in_the_log(setting
 def test_what_a_killed_process_left_is_deleted_at_the_next_start_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     mine = temp.folder("copies")
-    code = "import os; from faceloupe import scratch; print(scratch.folder('copies'), flush=True); os._exit(9)"
+    code = "import os; from faceloupe.system import temp; print(temp.folder('copies'), flush=True); os._exit(9)"
     environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin"}
     killed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     left = Path(killed.stdout.strip())
