@@ -16,8 +16,11 @@ def trial(folder: Path, case_id: str, target: Path, delay: float) -> None:
     """Start an export, and kill it after some seconds."""
     child = os.fork()
     if child == 0:
-        export_case(CaseStore(folder), case_id, target, actor="Ann", with_evidence=True)
-        time.sleep(60)  # so that it is always killed
+        try:
+            export_case(CaseStore(folder), case_id, target, actor="Ann", with_evidence=True)
+            time.sleep(60)  # so that it is always killed
+        finally:
+            os._exit(1)  # where the parent is gone: here `child` is 0, and a signal to 0 would end the whole group
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the export stopped before it was killed"

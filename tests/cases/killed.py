@@ -34,8 +34,11 @@ def trial(folder: Path, case_id: str, birthplace: Path, chance: random.Random) -
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        work(folder, case_id, birthplace, chance, writing)
+        try:
+            os.close(reading)
+            work(folder, case_id, birthplace, chance, writing)
+        finally:
+            os._exit(1)  # see tests.bundle.killed
     os.close(writing)
     with os.fdopen(reading) as told:
         first = told.readline() if chance.random() < 0.5 else ""  # so that much is filed on slow machines, too
