@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import laplace
 
-from faceloupe.faces.quality import assess, sharpness
+from faceloupe.faces.quality import assess, color_spread, sharpness
 from faceloupe.models.contract import QualityGates
 from faceloupe.types import Box, DetectedFace
 
@@ -42,3 +42,23 @@ def test_each_gate_says_what_it_found_and_what_it_needs(crop, size, confidence, 
     if blur:
         crop = cv2.GaussianBlur(crop, (0, 0), blur)
     assert words in assess(face(size, confidence), crop, GATES).problem
+
+
+def gray(crop: np.ndarray) -> np.ndarray:
+    return np.repeat(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+
+
+def toned(crop: np.ndarray) -> np.ndarray:
+    """As a sepia print: every lightness has one color."""
+    ramp = np.linspace(0.0, 1.0, 256)
+    print_of = np.stack([ramp**0.8, ramp, ramp**1.3], axis=1)
+    return np.rint(print_of[gray(crop)[..., 0]] * 255.0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("make", [gray, toned])
+def test_a_picture_in_one_tone_is_told_from_one_in_color(crop, make):
+    gates = QualityGates(48, 5.0, 0.9, min_color=2.0)
+    assert color_spread(make(crop)) < 1.0
+    assert color_spread(crop) > 4.0
+    assert "gray or in one tone" in assess(face(120), make(crop), gates).problem
+    assert assess(face(120), make(crop), GATES).problem == assess(face(120), crop, gates).problem == ""

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from faceloupe.errors import DatasetError
-from faceloupe.evaluation.measures import Decisions
 from faceloupe.models.encoder import ROWS, WIDTH
 from faceloupe.models.expert import Head
 from faceloupe.training import fusing, heads
@@ -93,25 +92,6 @@ def test_the_thresholds_keep_both_promises_on_sources_left_out():
         assert (scores[faces.sources == source] >= found.upper).mean() <= fusing.MAX_ALARMS
     quiet, plain = judged()
     assert found.upper > fusing.thresholds_for(fusing.probabilities(plain), quiet).upper
-
-
-def test_historic_photographs_do_not_set_the_bar_and_their_alarms_are_a_limit():
-    faces, log_odds = judged()
-    historic = faces.sources == "photo0"
-    log_odds += 4.0 * faces.labels
-    log_odds[np.flatnonzero(historic)[::12]] = 9.0  # one in twelve
-    scores = fusing.probabilities(log_odds)
-    exempt = Judged.of(faces.labels, faces.sources, faces.units, faces.unseen, frozenset({"photo0"}))
-    found = fusing.thresholds_for(scores, exempt)
-    alarms = (scores[historic] >= found.upper).mean()
-    assert alarms > fusing.MAX_ALARMS
-    assert found.upper < fusing.thresholds_for(scores, faces).upper
-    for source in set(faces.sources[faces.labels == 0]) - exempt.archives:
-        assert (scores[faces.sources == source] >= found.upper).mean() <= fusing.MAX_ALARMS
-    decided = Decisions.at(faces.labels, log_odds, found, faces.units)
-    (limit,) = fusing.archive_limit(decided, historic)
-    assert f"{alarms:.0%} of {historic.sum():,} archive portraits" in limit
-    assert fusing.archive_limit(decided, np.zeros(len(historic), bool)) == ()
 
 
 def test_a_member_that_tells_nothing_gets_next_to_no_weight():

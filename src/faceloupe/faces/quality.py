@@ -19,6 +19,25 @@ def sharpness(crop: np.ndarray) -> float:
     return float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
 
 
+def color_spread(crop: np.ndarray) -> float:
+    """Measure the colors that lightness does not explain: next to 0 for a gray picture, and for one in a single tone.
+
+    A print that was toned, or has yellowed, has one color at each lightness. So the CIELAB colors a and b of a small
+    copy of the crop are each fitted by a parabola in L, and the spread is the root mean square of what is left.
+
+    Args:
+        crop: (S, S, 3) uint8 RGB.
+
+    Returns:
+        CIELAB units, 0 or more; photographs in color have 4 and more, nearly all of them.
+    """
+    small = cv2.resize(crop, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    lightness, *colors = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3).T.astype(np.float64)
+    powers = np.stack([np.ones_like(lightness), lightness, lightness**2], axis=1)
+    left = [color - powers @ np.linalg.lstsq(powers, color, rcond=None)[0] for color in colors]
+    return float(np.sqrt(sum(np.mean(part**2) for part in left)))
+
+
 def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQuality:
     """Hold a face against the gates; the first that fails is named."""
     sharp = sharpness(crop)
@@ -32,6 +51,12 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
     elif sharp < gates.min_sharpness:
         value, needed = format_distinct(sharp, gates.min_sharpness, decimals=1)
         problem = f"the face is too blurred (sharpness {value}; at least {needed} is needed)"
+    elif gates.min_color and (color := color_spread(crop)) < gates.min_color:
+        found, needed = format_distinct(color, gates.min_color, decimals=1)
+        problem = (
+            f"the picture is gray or in one tone, and this model calls too many such photographs manipulated (color "
+            f"spread {found}; at least {needed} is needed)"
+        )
     return FaceQuality(face.size_px, sharp, face.confidence, problem)
 
 

@@ -87,7 +87,26 @@ class DecodedFrame:
         return self._pixels()
 
 
-class FrameSource(ABC):
+class FrameTimes:
+    """When the frames of an open file are shown. A subclass sets ``_index`` when it opens the file."""
+
+    _index: FrameIndex
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return len(self._index.ticks)
+
+    def time(self, index: int) -> Fraction:
+        """Seconds from the first frame to that one, exact."""
+        return self._index.time(index)
+
+    def index_at(self, seconds: float | Fraction) -> int:
+        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
+        return self._index.at(seconds)
+
+
+class FrameSource(FrameTimes, ABC):
     """The frames of an open file. A subclass sets ``facts`` and ``_index`` when it opens the file.
 
     Attributes:
@@ -97,7 +116,6 @@ class FrameSource(ABC):
     """
 
     facts: VideoFacts
-    _index: FrameIndex
 
     def __init__(self, format_name: str, check: Callable[[], None]) -> None:
         """Start without a walk.
@@ -126,19 +144,6 @@ class FrameSource(ABC):
     def index(self) -> FrameIndex:
         """The timestamps of all frames."""
         return self._index
-
-    @property
-    def count(self) -> int:
-        """Number of frames."""
-        return len(self._index.ticks)
-
-    def time(self, index: int) -> Fraction:
-        """Seconds from the first frame to that one, exact."""
-        return self._index.time(index)
-
-    def index_at(self, seconds: float | Fraction) -> int:
-        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
-        return self._index.at(seconds)
 
     def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display. A new walk ends the one before.

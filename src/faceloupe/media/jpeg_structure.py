@@ -1,5 +1,7 @@
 """How a JPEG file is built: its segments, its tables, and the sampling of its colors (ITU-T T.81)."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 _MOST_SEGMENTS = 20_000
@@ -40,34 +42,43 @@ class JpegStructure(msgspec.Struct, frozen=True):
     bits: int = 8
 
 
-def read(content: bytes) -> JpegStructure:
-    """Read the segments of a JPEG file up to its first scan; one that is cut gives what it holds.
+def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give marker and body of each segment, up to the first scan with it: what lies behind is the picture.
 
     Args:
         content: of the file.
     """
-    place, segments = 2, list[str]()
-    tables, frame = dict[int, tuple[int, ...]](), b""
-    progressive = False
+    place = 2
     for _ in range(_MOST_SEGMENTS):
         if content[place : place + 1] != b"\xff" or place + 4 > len(content):
-            break
+            return
         marker = content[place + 1]
         if marker == 0xFF:
             place += 1
             continue
         body = content[place + 4 : place + 2 + int.from_bytes(content[place + 2 : place + 4])]
         place += 4 + len(body)
-        segments.append(_name(marker, body))
+        yield marker, body
+        if marker in (0xD9, 0xDA):
+            return
+
+
+def read(content: bytes) -> JpegStructure:
+    """Read the segments of a JPEG file up to its first scan; one that is cut gives what it holds.
+
+    Args:
+        content: of the file.
+    """
+    names, tables, frame, progressive = list[str](), dict[int, tuple[int, ...]](), b"", False
+    for marker, body in segments(content):
+        names.append(_name(marker, body))
         if marker == 0xDB:
             tables |= _tables(body)
         elif marker in _FRAMES:
             frame, progressive = body, marker in (0xC2, 0xC6, 0xCA, 0xCE)
-        elif marker in (0xD9, 0xDA):
-            break
     parts = [frame[at : at + 3] for at in range(6, len(frame) - 2, 3)]
     return JpegStructure(
-        tuple(segments),
+        tuple(names),
         tables,
         tuple(f"{part[1] >> 4}x{part[1] & 15}" for part in parts),
         tuple(part[2] for part in parts),

@@ -188,18 +188,8 @@ def _decoded(data: bytes) -> str:
 
 def _jpeg(content: bytes, collector: _Collector) -> None:
     collector.jpeg = jpeg_structure.read(content)
-    place, extended, profile = 2, dict[int, bytes](), dict[int, bytes]()
-    for _ in range(_MOST_BLOCKS):
-        if content[place : place + 1] != b"\xff" or place + 4 > len(content):
-            break
-        marker = content[place + 1]
-        if marker == 0xFF:
-            place += 1
-            continue
-        if marker in (0xD9, 0xDA):  # the picture begins; what lies in it or behind it is not metadata
-            break
-        body = content[place + 4 : place + 2 + int.from_bytes(content[place + 2 : place + 4])]
-        place += 4 + len(body)
+    extended, profile = dict[int, bytes](), dict[int, bytes]()
+    for marker, body in jpeg_structure.segments(content):
         if marker == 0xFE:
             collector.add("JPEG comment", "comment", _decoded(body))
         elif marker == 0xE1 and body.startswith(b"Exif\0"):

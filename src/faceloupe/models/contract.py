@@ -44,11 +44,13 @@ class QualityGates:
         min_size_px: shorter side of the face box, source pixels.
         min_sharpness: see ``faces.quality.sharpness``.
         min_confidence: of the face finder, 0..1.
+        min_color: see ``faces.quality.color_spread``; 0 for a model that gray and toned pictures are no matter to.
     """
 
     min_size_px: float
     min_sharpness: float
     min_confidence: float
+    min_color: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

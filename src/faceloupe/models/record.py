@@ -243,7 +243,7 @@ class ModelRecord:
             and self.input.views
             and min(self.input.views) > 0.0
             and list(self.input.views) == sorted(self.input.views)
-            and min(self.gates.min_size_px, self.gates.min_sharpness, self.gates.min_confidence) >= 0.0
+            and min(asdict(self.gates).values()) >= 0.0
         )
         if not sound:
             raise ValueError("a field of the model record is out of range")
@@ -251,6 +251,8 @@ class ModelRecord:
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON values, as its file holds it."""
         values = asdict(self)
+        if not self.gates.min_color:  # likewise of a later version
+            del values["gates"]["min_color"]
         return {name: value for name, value in values.items() if value or name not in _LATER}
 
     def to_json(self) -> str:

@@ -170,7 +170,7 @@ def _settings(analysis: Analysis) -> SettingsInfo:
         **stated,
         crop_margins=record.input.views,
         input_size=record.input.size,
-        gates=Gates(**asdict(record.gates)),
+        gates=Gates(**record.as_dict()["gates"]),
         frame_memory_s=aggregation.MEMORY_S if analysis.video else UNSET,
         typical_spread=aggregation.TYPICAL_SPREAD if analysis.video else UNSET,
         track_confidence=TRACK_CONFIDENCE if analysis.video else UNSET,

@@ -387,6 +387,7 @@ class Gates(Struct, frozen=True, kw_only=True):
     min_size_px: Number
     min_sharpness: Number
     min_confidence: Number
+    min_color: Number | UnsetType = UNSET
 
 
 class SettingsInfo(Struct, frozen=True, kw_only=True):

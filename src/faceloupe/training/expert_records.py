@@ -20,7 +20,7 @@ from faceloupe.training import features
 from faceloupe.training.calibrate import UNTESTED
 from faceloupe.training.cross_fitting import Answers
 from faceloupe.training.fusing import Judged, fit_fusion, make_record
-from faceloupe.training.looks import CHANGED, PHOTO, Looks
+from faceloupe.training.looks import CHANGED, MIN_COLOR, PHOTO, Looks
 from faceloupe.training.plans import HeadPlan
 
 CLEAN = "as-is"
@@ -82,7 +82,7 @@ def evidence(
         core_families: families that the core was trained on.
         treatments: of the looks that are judged.
     """
-    judged = np.isin(looks.treatments, treatments)
+    judged = np.isin(looks.treatments, treatments) & looks.scored
     known_to_core = np.isin(looks.families, sorted(core_families))
     fresh = np.isfinite(looks.core)
     swaps = np.isin(looks.families, np.unique(looks.families[looks.kinds == CHANGED]))
@@ -130,6 +130,7 @@ def limits(kind: str, changed_auc: float) -> tuple[str, ...]:
     return (
         f"Error rates are of {of} against photographs: generated faces and photographs of sources that no head was "
         "trained on, changed faces of known kinds and of people that nothing was trained on.",
+        "Gray pictures, and those in one tone, are not scored, and not counted here.",
         "Swap methods unlike those it was trained on are mostly missed: left out of training, the faces of single "
         f"collections have an AUC of {changed_auc:.2f} on average.",
         "Expect more errors on kinds of pictures, generators and methods that are in none of the tables of the model "
@@ -152,7 +153,6 @@ def head_record(
     gates: QualityGates,
     peak: float,
     changed_auc: float,
-    archives: frozenset[str] = frozenset(),
 ) -> ModelRecord:
     """Return the record of one head.
 
@@ -168,7 +168,6 @@ def head_record(
         contract: of the crops.
         gates: quality gates of the record.
         peak: upper end of the heatmap's scale.
-        archives: sources of historic photographs, see ``fusing.thresholds_for``.
         changed_auc: area under the ROC curve on faces changed in part, 0..1.
     """
     logits = judged.heads[:, number]
@@ -177,7 +176,7 @@ def head_record(
     low, high = plan.context
     return make_record(
         logits[mine],
-        Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen[mine], archives),
+        Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen[mine]),
         gates=gates,
         described=described(looks, index),
         id=name,
@@ -219,13 +218,12 @@ def fusion_records(
     peak_of: Callable[[Fusion], float],
     scope_limit: float,
     changed_auc: float,
-    archives: frozenset[str] = frozenset(),
 ) -> tuple[ModelRecord, ...]:
     """Return the records of the fusions, one for each effort; they differ in the number of video frames."""
     members = (core, *heads)
     log_odds = member_log_odds(core, heads, judged)
     index = judged.index
-    faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen, archives)
+    faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen)
     partial = [bool(member.proposition) for member in members]
     fitted, records = fit_fusion(log_odds, partial, faces, frames=1), []
     peak = peak_of(fitted)
@@ -235,7 +233,7 @@ def fusion_records(
             make_record(
                 join(log_odds, fusion, members),
                 faces,
-                gates=core.gates,
+                gates=replace(core.gates, min_color=MIN_COLOR),
                 described=described(looks, index),
                 id=f"faceloupe-{effort}-{version}",
                 architecture=FUSION,

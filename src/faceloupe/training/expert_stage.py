@@ -37,7 +37,7 @@ from faceloupe.training.expert_card import HELD_OUT, LEFT_OUT, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
 from faceloupe.training.expert_tables import SourceRow, Verdicts
 from faceloupe.training.features import Features
-from faceloupe.training.looks import CHANGED, PHOTO, Looks
+from faceloupe.training.looks import CHANGED, MIN_COLOR, PHOTO, Looks
 from faceloupe.training.material import Still
 from faceloupe.training.plans import ExpertSettings, HeadPlan
 from faceloupe.training.regions import Region
@@ -274,10 +274,9 @@ class _Workshop:
                 weights_sha256=digest,
                 component=self.component,
                 contract=contract,
-                gates=self.core.gates,
+                gates=replace(self.core.gates, min_color=MIN_COLOR),
                 peak=self.peak_of(scorer, self._shown(plan, PEAKS)),
                 changed_auc=self.changed_auc,
-                archives=frozenset(self.settings.archives),
             )
             records.append(record)
             members.append(Member(record.id, scorer, record.calibrator, record.proposition))
@@ -304,7 +303,6 @@ class _Workshop:
             peak_of=peak_of,
             scope_limit=scope_limit(plans[0], self.seen, self.found.cache.values),
             changed_auc=self.changed_auc,
-            archives=frozenset(self.settings.archives),
         )
 
     def _shown(self, plan: HeadPlan, count: int) -> list[str]:
@@ -361,7 +359,7 @@ class _Said:
         """Rows by source and tier of what nothing was fitted on."""
         rows = []
         for tier in TIERS:
-            seen = held_out.where(held_out.treatments == tier)
+            seen = held_out.where((held_out.treatments == tier) & held_out.scored)
             if not len(seen):
                 continue
             logits = [

@@ -36,7 +36,6 @@ class Judged:
         units: (N,) str.
         weights: (N,) float64 > 0, of the faces within their class.
         unseen: (N,) bool, whether nothing of the face's source was trained on.
-        archives: sources of historic photographs, see ``thresholds_for``.
     """
 
     labels: np.ndarray
@@ -44,23 +43,15 @@ class Judged:
     units: np.ndarray
     weights: np.ndarray
     unseen: np.ndarray
-    archives: frozenset[str] = frozenset()
 
     @classmethod
-    def of(
-        cls,
-        labels: np.ndarray,
-        sources: np.ndarray,
-        units: np.ndarray,
-        unseen: np.ndarray,
-        archives: frozenset[str] = frozenset(),
-    ) -> "Judged":
+    def of(cls, labels: np.ndarray, sources: np.ndarray, units: np.ndarray, unseen: np.ndarray) -> "Judged":
         """With weights by source, unseen and known sources alike."""
         weights = np.zeros(len(labels))
         for part in (unseen, ~unseen):
             if len(set(labels[part].tolist())) == 2:
                 weights[part] = balance(labels[part], sources[part])
-        return cls(labels, sources, units, weights, unseen, archives)
+        return cls(labels, sources, units, weights, unseen)
 
 
 def fit_fusion(log_odds: np.ndarray, partial: Sequence[bool], faces: Judged, *, frames: int) -> Fusion:
@@ -93,15 +84,13 @@ def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
     """Thresholds that keep two promises on sources nothing was trained on.
 
     At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source with
-    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated, other than by chance of one face. Historic
-    photographs, scanned and often toned, do not count for the second: what they would ask of all other pictures is a
-    verdict on hardly any. Their own share of alarms stands in the limits of the record.
+    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated, other than by chance of one face.
     """
     new = faces.unseen
     found = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
     upper = found.upper
     photos = new & (faces.labels == 0)
-    for source in sorted(set(faces.sources[photos].tolist()) - faces.archives):
+    for source in np.unique(faces.sources[photos]):
         mine = np.sort(scores[photos & (faces.sources == source)])
         if len(mine) >= ENOUGH:
             allowed = int(MAX_ALARMS * len(mine))
@@ -159,29 +148,8 @@ def hash_fold(unit: str) -> int:
     return int(hashlib.sha256(f"unit{unit}".encode()).hexdigest()[:12], 16) % FOLDS
 
 
-def archive_limit(decided: Decisions, archives: np.ndarray) -> tuple[str, ...]:
-    """Say how many historic photographs are called manipulated, which the thresholds do not regard; empty for none.
-
-    Args:
-        decided: N faces of sources that nothing was trained on.
-        archives: (N,) bool, the historic photographs among them.
-    """
-    if not archives.any():
-        return ()
-    return (
-        f"Historic photographs are often called manipulated: {decided.called_fake[archives].mean():.0%} of "
-        f"{int(archives.sum()):,} archive portraits since 1870. Do not rest a verdict on a scan of an old print.",
-    )
-
-
 def make_record(
-    logits: np.ndarray,
-    faces: Judged,
-    *,
-    gates: QualityGates,
-    described: str,
-    limits: tuple[str, ...] = (),
-    **identity: Any,
+    logits: np.ndarray, faces: Judged, *, gates: QualityGates, described: str, **identity: Any
 ) -> ModelRecord:
     """Return the record of a model whose logits of ``faces`` were made without them."""
     calibrator, quality = calibrated(logits, faces, described)
@@ -192,7 +160,6 @@ def make_record(
     bounds = metrics.likelihood_ratio_bounds(
         faces.labels[new], log_odds[new], lambda label: len(set(faces.units[new][faces.labels[new] == label]))
     )
-    historic = np.isin(faces.sources[new], sorted(faces.archives)) & (faces.labels[new] == 0)
     everyone = Decisions.at(faces.labels, log_odds, thresholds, faces.units)
     return ModelRecord(
         calibrator=calibrator,
@@ -202,6 +169,5 @@ def make_record(
         calibration=quality,
         gates=gates,
         validation=rows(everyone, faces.sources),
-        limits=(*archive_limit(decided, historic), *limits),
         **identity,
     )

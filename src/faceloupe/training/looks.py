@@ -1,19 +1,25 @@
 """Looks at labeled faces: what the encoder and the core said of a face under a treatment, with what is known of it."""
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from faceloupe.errors import DatasetError
+from faceloupe.faces.quality import color_spread
+from faceloupe.scoring.preprocess import crop_square, cut
 from faceloupe.training import core_logits, features, regions
 from faceloupe.training.features import Features
 from faceloupe.training.material import Still
 from faceloupe.training.regions import Region
+from faceloupe.training.views import CROPS, SIDE
 
 PHOTO, GENERATED, CHANGED = "photo", "generated", "changed"
 NOT_SEEN = -1  # in place of a row of the features
+# Of the records' gates. Photographs in color have 4 and more, nearly all of them; gray and toned ones lie below 2.
+MIN_COLOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Looks:
         face_px: float, longer side of the face box as the crop was cut, pixels.
         tight, wide: int, rows of the features; ``NOT_SEEN`` where that crop was not looked at.
         core: float, the core's raw logit; nan where it was trained on the picture, or was not asked.
+        scored: bool, whether the gates of the expert let the picture be scored, see ``gray_pictures``.
     """
 
     ids: np.ndarray
@@ -48,6 +55,7 @@ class Looks:
     tight: np.ndarray
     wide: np.ndarray
     core: np.ndarray
+    scored: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,6 +78,7 @@ def gather(
     *,
     changed: Iterable[str],
     families: Mapping[str, str],
+    gray: frozenset[str] = frozenset(),
 ) -> Looks:
     """Put together what is known of every cached view.
 
@@ -80,6 +89,7 @@ def gather(
         core: (id, treatment) -> the core's raw logit.
         changed: sources whose manipulated faces were changed in part, not generated whole.
         families: source -> its family, where it is not the source itself.
+        gray: ids of the pictures that are gray or in one tone.
 
     Raises:
         DatasetError: there is no view of the material.
@@ -120,6 +130,7 @@ def gather(
                 tight,
                 wide,
                 core.get((name, treatment), np.nan),
+                name not in gray,
             )
         )
     return Looks(*(np.array(column) for column in zip(*values, strict=True)))
@@ -147,4 +158,24 @@ def read(
     """
     cache = features.read(work / "features")
     core = core_logits.read(work, model)
-    return gather(stills, regions.read(work), cache, core, changed=changed, families=families), cache
+    found = regions.read(work)
+    gray = gray_pictures((found[name] for name in np.unique(cache.ids).tolist() if name in found), work)
+    return gather(stills, found, cache, core, changed=changed, families=families, gray=gray), cache
+
+
+def gray_pictures(found: Iterable[Region], work: Path) -> frozenset[str]:
+    """Return the ids of the pictures that are gray or in one tone: the gates of the expert's records keep them back.
+
+    Args:
+        found: regions with a face.
+        work: folder that ``regions`` wrote to.
+    """
+
+    def spread(region: Region) -> tuple[str, float]:
+        rgb = regions.pixels(work, region)
+        assert region.box is not None
+        square = crop_square(region.box, region.side, region.side, CROPS["tight"])
+        return region.id, color_spread(cut(rgb, square, SIDE))
+
+    with ThreadPoolExecutor() as pool:
+        return frozenset(name for name, color in pool.map(spread, found) if color < MIN_COLOR)

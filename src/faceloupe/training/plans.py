@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from faceloupe.errors import DatasetError
 from faceloupe.training import data
 from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
-from faceloupe.training.settings import PARAMS, build, mapping, names_of
+from faceloupe.training.settings import PARAMS, build, mapping, names_of, read_entry
 
 TRAINED_ON = ("as-is", "heavy-1")  # treatments
 
@@ -74,14 +72,12 @@ class ExpertSettings:
         version: in the ids of its records.
         plans: of its heads; the first one tells how familiar a face is.
         changed: sources whose manipulated faces were changed in part.
-        archives: sources of historic photographs, see ``fusing.thresholds_for``.
         families: source -> its family, where it is not the source itself; see ``looks.Looks``.
     """
 
     version: int
     plans: tuple[HeadPlan, ...]
     changed: tuple[str, ...] = ()
-    archives: tuple[str, ...] = ()
     families: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -98,10 +94,9 @@ def parse_expert(values: Any) -> ExpertSettings:
     parts = {
         "plans": tuple(_plan(name, plan, f"{place}.heads.{name}") for name, plan in plans.items()),
         "changed": names_of(values.get("changed", []), f"{place}.changed"),
-        "archives": names_of(values.get("archives", []), f"{place}.archives"),
         "families": {str(source): str(family) for source, family in families.items()},
     }
-    rest = {name: value for name, value in values.items() if name not in ("heads", "changed", "archives", "families")}
+    rest = {name: value for name, value in values.items() if name not in ("heads", "changed", "families")}
     settings: ExpertSettings = build(ExpertSettings, rest | parts, place)
     return settings
 
@@ -126,8 +121,4 @@ def read_expert(path: Path = PARAMS) -> ExpertSettings:
     Raises:
         DatasetError: the file is missing or does not fit the types.
     """
-    try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as problem:
-        raise DatasetError(f"{path} is missing or cannot be read.") from problem
-    return parse_expert(mapping(params, str(path)).get("expert", {}))
+    return parse_expert(read_entry(path, "expert"))

@@ -221,11 +221,24 @@ def read_material(path: Path = PARAMS) -> MaterialSettings:
     Raises:
         DatasetError: the file is missing or does not fit the types.
     """
+    return parse_material(read_entry(path, "material"))
+
+
+def read_entry(path: Path, name: str) -> Any:
+    """Read one entry of the parameter file; an empty one where it is not there.
+
+    Args:
+        path: of the file.
+        name: of the entry.
+
+    Raises:
+        DatasetError: the file is missing or is not a mapping.
+    """
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as problem:
         raise DatasetError(f"{path} is missing or cannot be read.") from problem
-    return parse_material(mapping(params, str(path)).get("material", {}))
+    return mapping(params, str(path)).get(name, {})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
-from faceloupe.ui.jobs import tasks
-from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.jobs import session, tasks
+from faceloupe.ui.jobs.queue import Job
 from faceloupe.ui.panels import plain
 
 _MARKS = {
@@ -62,19 +62,13 @@ def start(evidence_file: EvidenceFile) -> None:
 
 def under_way() -> Job | None:
     """Return the look that this session waits for; one that has ended becomes the result, or a notice."""
-    key = st.session_state[state.LENS_JOB]
-    job = resources.stills().get(key) if key is not None else None
-    if job is None or job.live:
-        return job
-    st.session_state[state.LENS_JOB] = None
-    if job.state is State.DONE:
-        st.session_state[state.LENS_RESULT] = job.result
-    elif job.state is State.FAILED:
-        st.session_state[state.LENS_NOTICE] = ("error", job.error)
-    else:
-        sentence = f"The look at {job.title} was cancelled; choose the file again."
-        st.session_state[state.LENS_NOTICE] = ("cancel", sentence)
-    return None
+    return session.collect(
+        resources.stills(),
+        job=state.LENS_JOB,
+        result=state.LENS_RESULT,
+        notice=state.LENS_NOTICE,
+        cancelled="The look at {title} was cancelled; choose the file again.",
+    )
 
 
 def notice() -> None:

@@ -15,7 +15,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.frame_index import FrameIndex
-from faceloupe.media.frame_source import LUMA_SHAPE, DecodedFrame, VideoFacts
+from faceloupe.media.frame_source import LUMA_SHAPE, DecodedFrame, FrameTimes, VideoFacts
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
 from faceloupe.media.sandbox.decoder import LOOK_AHEAD, SLOTS, slot_pixels
@@ -27,7 +27,7 @@ _MOST, _MOST_INDEX, _MOST_TICKS = 2**31 - 1, 2**28, 2**62
 _MOST_S = 1e10  # seconds from the first frame to the last, and before it
 
 
-class IsolatedVideo:
+class IsolatedVideo(FrameTimes):
     """The same as ``media.video.Video``, decoded elsewhere. One thread at a time may use it.
 
     Attributes:
@@ -89,19 +89,6 @@ class IsolatedVideo:
     def close(self) -> None:
         """End the decoder; the stream stays open."""
         self._worker.close()
-
-    @property
-    def count(self) -> int:
-        """Number of frames in the container."""
-        return len(self._index.ticks)
-
-    def time(self, index: int) -> Fraction:
-        """Seconds from the first frame to that one, exact."""
-        return self._index.time(index)
-
-    def index_at(self, seconds: float | Fraction) -> int:
-        """Index of the frame on screen so many seconds after the first; the first or last one beyond the ends."""
-        return self._index.at(seconds)
 
     def walk(self, wanted: Iterable[int], *, every: bool, keys_only: bool = False) -> Iterator[DecodedFrame]:
         """Decode the wanted frames, in order of display; see ``Video.walk``. A new walk ends the one before.

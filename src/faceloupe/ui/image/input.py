@@ -7,7 +7,7 @@ import streamlit as st
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.samples import SAMPLES
 from faceloupe.ui import effort_input, resources, state
-from faceloupe.ui.jobs import tasks
+from faceloupe.ui.jobs import session, tasks
 from faceloupe.ui.jobs.queue import Job, State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
@@ -73,19 +73,13 @@ def start(evidence_file: EvidenceFile) -> None:
 
 def under_way() -> Job | None:
     """Return the analysis that this session waits for; one that has ended becomes the result, or a notice."""
-    key = st.session_state[state.IMAGE_JOB]
-    job = resources.stills().get(key) if key is not None else None
-    if job is None or job.live:
-        return job
-    st.session_state[state.IMAGE_JOB] = None
-    if job.state is State.DONE:
-        st.session_state[state.RESULT] = job.result
-    elif job.state is State.FAILED:
-        st.session_state[state.NOTICE] = ("error", job.error)
-    else:
-        sentence = f"The analysis of {job.title} was cancelled; choose the file again to examine it."
-        st.session_state[state.NOTICE] = ("cancel", sentence)
-    return None
+    return session.collect(
+        resources.stills(),
+        job=state.IMAGE_JOB,
+        result=state.RESULT,
+        notice=state.NOTICE,
+        cancelled="The analysis of {title} was cancelled; choose the file again to examine it.",
+    )
 
 
 def wait(job: Job) -> None:

@@ -13,8 +13,8 @@ from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.caches import AnalysisKey
-from faceloupe.ui.jobs import tasks
-from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.ui.jobs import session, tasks
+from faceloupe.ui.jobs.queue import Job
 from faceloupe.ui.panels import plain
 
 MOST_FRAMES = 10_000
@@ -162,16 +162,14 @@ def _submit(chosen: Chosen) -> None:
 
 def under_way() -> Job | None:
     """Return the examination that this session waits for; one that has ended becomes the result, or a notice."""
-    key = st.session_state[state.VIDEO_JOB]
-    job = resources.jobs().get(key) if key is not None else None
-    if job is None or job.live:
-        return job
-    st.session_state[state.VIDEO_JOB] = None
-    if job.state is State.DONE:
-        st.session_state[state.VIDEO_RESULT] = job.result
+    before = st.session_state[state.VIDEO_RESULT]
+    job = session.collect(
+        resources.jobs(),
+        job=state.VIDEO_JOB,
+        result=state.VIDEO_RESULT,
+        notice=state.VIDEO_NOTICE,
+        cancelled="{title} was cancelled.",
+    )
+    if st.session_state[state.VIDEO_RESULT] is not before:
         st.session_state[state.VIDEO_SHOWN] = None
-    elif job.state is State.FAILED:
-        st.session_state[state.VIDEO_NOTICE] = ("error", job.error)
-    else:
-        st.session_state[state.VIDEO_NOTICE] = ("cancel", f"{job.title} was cancelled.")
-    return None
+    return job
