@@ -94,6 +94,23 @@ def test_the_thresholds_keep_both_promises_on_sources_left_out():
     assert found.upper > fusing.thresholds_for(fusing.probabilities(plain), quiet).upper
 
 
+def test_faces_that_the_gates_keep_back_set_no_bar():
+    faces, log_odds = judged()
+    of_photo0 = faces.sources == "photo0"
+    log_odds += 4.0 * faces.labels
+    log_odds[np.flatnonzero(of_photo0)[::12]] = 9.0  # one in twelve
+    scores = fusing.probabilities(log_odds)
+    kept_back = of_photo0 & (log_odds == 9.0)
+    gated = Judged.of(faces.labels, faces.sources, faces.units, faces.unseen, ~kept_back)
+    found = fusing.thresholds_for(scores, gated)
+    assert found.upper < fusing.thresholds_for(scores, faces).upper
+    assert (
+        (scores[of_photo0 & ~kept_back] >= found.upper).mean()
+        <= fusing.MAX_ALARMS
+        < (scores[of_photo0] >= found.upper).mean()
+    )
+
+
 def test_a_member_that_tells_nothing_gets_next_to_no_weight():
     faces, log_odds = judged()
     noise = np.random.default_rng(4).normal(size=len(log_odds))

@@ -82,7 +82,7 @@ def evidence(
         core_families: families that the core was trained on.
         treatments: of the looks that are judged.
     """
-    judged = np.isin(looks.treatments, treatments) & looks.scored
+    judged = np.isin(looks.treatments, treatments)
     known_to_core = np.isin(looks.families, sorted(core_families))
     fresh = np.isfinite(looks.core)
     swaps = np.isin(looks.families, np.unique(looks.families[looks.kinds == CHANGED]))
@@ -176,7 +176,9 @@ def head_record(
     low, high = plan.context
     return make_record(
         logits[mine],
-        Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen[mine]),
+        Judged.of(
+            looks.labels[index], looks.sources[index], looks.units[index], judged.unseen[mine], looks.scored[index]
+        ),
         gates=gates,
         described=described(looks, index),
         id=name,
@@ -223,7 +225,7 @@ def fusion_records(
     members = (core, *heads)
     log_odds = member_log_odds(core, heads, judged)
     index = judged.index
-    faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen)
+    faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen, looks.scored[index])
     partial = [bool(member.proposition) for member in members]
     fitted, records = fit_fusion(log_odds, partial, faces, frames=1), []
     peak = peak_of(fitted)

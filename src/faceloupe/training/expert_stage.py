@@ -343,6 +343,7 @@ class _Said:
     ) -> tuple[list[SourceRow], list[SourceRow]]:
         """Rows by source of what the error rates count, and rows by tier of the faces that have all tiers."""
         judged = expert_records.evidence(seen, plans, answers, core_families).counted()
+        judged = judged.where(seen.scored[judged.index])
         left_out = expert_tables.by_source(self._verdicts(seen, judged), expert_tables.VIEW_NAMES[CLEAN])
         made = [tier for tier in TIERS if (seen.treatments == tier).any()]
         by_tier = [set(seen.ids[seen.treatments == tier].tolist()) for tier in made]
@@ -350,7 +351,7 @@ class _Said:
         verdicts = []
         for tier in made:
             judged = expert_records.evidence(seen, plans, answers, core_families, (tier,)).counted()
-            verdicts.append((tier, self._verdicts(seen, judged.where(common[judged.index]))))
+            verdicts.append((tier, self._verdicts(seen, judged.where((common & seen.scored)[judged.index]))))
         return left_out, expert_tables.tiers(verdicts)
 
     def of_held_out(

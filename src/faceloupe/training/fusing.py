@@ -36,6 +36,8 @@ class Judged:
         units: (N,) str.
         weights: (N,) float64 > 0, of the faces within their class.
         unseen: (N,) bool, whether nothing of the face's source was trained on.
+        scored: (N,) bool, whether the gates let the face pass. The others are fitted on as well, so that scores stay
+            cautious, but nothing is promised of them or counted.
     """
 
     labels: np.ndarray
@@ -43,15 +45,23 @@ class Judged:
     units: np.ndarray
     weights: np.ndarray
     unseen: np.ndarray
+    scored: np.ndarray
 
     @classmethod
-    def of(cls, labels: np.ndarray, sources: np.ndarray, units: np.ndarray, unseen: np.ndarray) -> "Judged":
+    def of(
+        cls,
+        labels: np.ndarray,
+        sources: np.ndarray,
+        units: np.ndarray,
+        unseen: np.ndarray,
+        scored: np.ndarray | None = None,
+    ) -> "Judged":
         """With weights by source, unseen and known sources alike."""
         weights = np.zeros(len(labels))
         for part in (unseen, ~unseen):
             if len(set(labels[part].tolist())) == 2:
                 weights[part] = balance(labels[part], sources[part])
-        return cls(labels, sources, units, weights, unseen)
+        return cls(labels, sources, units, weights, unseen, np.ones(len(labels), bool) if scored is None else scored)
 
 
 def fit_fusion(log_odds: np.ndarray, partial: Sequence[bool], faces: Judged, *, frames: int) -> Fusion:
@@ -84,12 +94,12 @@ def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
     """Thresholds that keep two promises on sources nothing was trained on.
 
     At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source with
-    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated, other than by chance of one face.
+    ``ENOUGH`` photographs that the gates let pass are more than ``MAX_ALARMS`` called manipulated.
     """
     new = faces.unseen
     found = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
     upper = found.upper
-    photos = new & (faces.labels == 0)
+    photos = new & faces.scored & (faces.labels == 0)
     for source in np.unique(faces.sources[photos]):
         mine = np.sort(scores[photos & (faces.sources == source)])
         if len(mine) >= ENOUGH:
@@ -155,12 +165,13 @@ def make_record(
     calibrator, quality = calibrated(logits, faces, described)
     log_odds = np.asarray(calibrator.log_odds(logits))
     thresholds = thresholds_for(probabilities(log_odds), faces)
-    new = faces.unseen
+    new = faces.unseen & faces.scored
     decided = Decisions.at(faces.labels[new], log_odds[new], thresholds, faces.units[new])
     bounds = metrics.likelihood_ratio_bounds(
         faces.labels[new], log_odds[new], lambda label: len(set(faces.units[new][faces.labels[new] == label]))
     )
-    everyone = Decisions.at(faces.labels, log_odds, thresholds, faces.units)
+    passed = faces.scored
+    everyone = Decisions.at(faces.labels[passed], log_odds[passed], thresholds, faces.units[passed])
     return ModelRecord(
         calibrator=calibrator,
         thresholds=thresholds,
@@ -168,6 +179,6 @@ def make_record(
         error_rates=error_rates(decided, f"{described}, see the limits"),
         calibration=quality,
         gates=gates,
-        validation=rows(everyone, faces.sources),
+        validation=rows(everyone, faces.sources[passed]),
         **identity,
     )
