@@ -86,8 +86,8 @@ class BatchResults:
 
     def scores(self, outcome: Outcome) -> np.ndarray:
         """(N,) float64 scores of the rows of an outcome, 0..1."""
-        scores = self.rows.loc[self.rows["outcome"] == outcome.value, "score"]
-        return scores.dropna().to_numpy()
+        scores: np.ndarray = self.rows.loc[self.rows["outcome"] == outcome.value, "score"].dropna().to_numpy()
+        return scores
 
     def chosen(self, *, outcome: Outcome | None = None, search: str = "", sort: str = "") -> pd.DataFrame:
         """Rows of an outcome whose path, hash or reason holds a text, in an order of ``SORTS``."""
