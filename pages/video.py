@@ -29,7 +29,7 @@ def show(key: AnalysisKey) -> None:
             video_panels.timeline_panel(analysis)
         video_panels.frame_panel(key, analysis)
         if analysis.tracks:
-            video_panels.tracks_panel(analysis)
+            video_panels.people_panel(analysis)
         video_panels.closer_panel(key, report)
     panels.file_facts(report)
     video_panels.downloads(key, report)

@@ -12,9 +12,10 @@ from faceloupe.errors import Cancelled
 from faceloupe.installation import APP
 from faceloupe.media.video import Video
 from faceloupe.ui import resources, state
+from faceloupe.ui.panels import sentence
 from faceloupe.ui.video import panels
 from tests.clips import write_clip
-from tests.conftest import GENERATED
+from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.pages.test_pages import words
 
 TIMEOUT = 60
@@ -88,11 +89,30 @@ def test_an_upload_is_examined_and_its_tracks_are_shown(examined):
     assert len(report["frames"]) == FRAMES
     text = words(examined)
     assert f"log10 LR {report['log10_lr']:+.2f}" in text
-    assert "**Track 1**, person 1" in text
+    assert text.index("**Person 1**, 1 shot: ") < text.index("**Track 1**, shot 0: ")
     assert "Each point is a frame" in text
     assert list(examined.dataframe[0].value["track"]) == [face["id"] for face in report["faces"]]
     assert "| Duration | 2.000 s, 20 frames |" in text
     assert "| Frame rate | 10/1 frames/s, constant |" in text
+
+
+def test_the_shots_of_a_person_stand_below_it_with_what_they_say_together(page, tmp_path):
+    """The bundled portrait, two seconds of the bundled photograph, and the portrait again."""
+    portrait, other = (
+        np.asarray(Image.open(path).convert("RGB").resize((400, 400))) for path in (GENERATED, PHOTOGRAPH)
+    )
+    frames = [
+        picture[step : step + 360, step : step + 360] for picture in (portrait, other, portrait) for step in range(20)
+    ]
+    settled(upload(page, write_clip(tmp_path / "cut.mp4", frames, fps=10), frames=9))
+    people = {person["id"]: person for person in shown(page)["people"]}
+    number, person = next((number, person) for number, person in people.items() if len(person["tracks"]) == 2)
+    text = words(page)
+    below = text.partition(f"**Person {number}**, 2 shots: ")[2].partition("**Person ")[0]
+    assert "**Track 1**, shot 0: " in below
+    assert "**Track 3**, shot 2: " in below
+    assert "**Track 2**" not in below
+    assert sentence(person["reason"]) in [caption.value for caption in page.caption]
 
 
 def test_at_first_the_strongest_frame_of_the_deciding_track_is_on_show_and_the_keys_step(examined):

@@ -205,10 +205,8 @@ def judged(scores: list[float], pooled_score: float, others: float, frames: int 
         )
         for one, score in zip(tracks, scores, strict=True)
     ]
-    person = of_person(
-        1, tracks, pooled(pooled_score, frames=frames * len(scores)), pooled(others), STRICT, enough=enough
-    )
-    return tracks, person
+    whole, rest = pooled(pooled_score, frames=frames * len(scores)), pooled(others, frames=frames * (len(scores) - 1))
+    return tracks, of_person(1, tracks, whole, rest, STRICT, enough=enough)
 
 
 def test_shots_that_agree_carry_a_verdict_that_none_of_them_can_carry_and_it_names_them():
@@ -227,6 +225,8 @@ def test_shots_that_agree_carry_a_verdict_that_none_of_them_can_carry_and_it_nam
         ([0.95, 0.9, 0.1, 0.1], 0.85, 0.82),  # a half does not agree, as where two people were linked
         ([0.9, 0.5], 0.85, 0.5),
         ([0.99, 0.85], 0.9, 0.7),  # without the strongest it falls
+        ([0.95, 0.9], 0.93, 0.9),  # two frames each: neither has enough, and a single link joins them
+        ([0.1, 0.15], 0.12, 0.15),
     ],
 )
 def test_a_wrong_link_makes_no_verdict(scores, pooled_score, others):

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Never, TextIO
 
-from msgspec import UNSET
-
 from faceloupe import __version__
 from faceloupe.cli import batch as batch_command
 from faceloupe.cli import bundle
@@ -28,7 +26,7 @@ from faceloupe.system.logging import keep_log
 from faceloupe.types import Evidence, Outcome
 
 if TYPE_CHECKING:
-    from faceloupe.report.schema import PooledScore, Report
+    from faceloupe.report.schema import PersonShots, PooledScore, Report
 
 _LOG = logging.getLogger(__name__)
 _EXTRAS = {  # module -> extra of the package that installs it
@@ -111,13 +109,12 @@ def _people(report: "Report") -> list[str]:
     if report.tracks:
         columns = f"{'Person':>6}  {'Track':>5}  {'Shot':>4}  {'Outcome':<14}  {'Score':>5}  {'95 % interval':<13}"
         lines += ["", f"{columns}  Seen (frames scored)"]
-    for person, tracks in report.people_with_shots:
-        shots = "1 shot" if len(tracks) == 1 else f"{len(tracks)} shots"
-        outcome = "" if person.outcome is UNSET else person.outcome.replace("_", " ")
-        pooled = None if person.pooled is UNSET else person.pooled
+    for person in report.people_with_shots:
+        tracks, pooled = person.tracks, person.pooled
+        outcome = person.outcome.replace("_", " ") if person.outcome else ""
         lines.append(
-            f"{person.id:>6}  {'':>5}  {'':>4}  {outcome:<14}  "
-            f"{_number(pooled.score if pooled else None):>5}  {_interval(pooled):<13}  {shots}"
+            f"{person.person.id:>6}  {'':>5}  {'':>4}  {outcome:<14}  "
+            f"{_number(pooled.score if pooled else None):>5}  {_interval(pooled):<13}  {_shots(person)}"
         )
         lines += [
             f"{'':>6}  {track.id:>5}  {track.shot:>4}  {track.outcome.replace('_', ' '):<14}  "
@@ -126,6 +123,16 @@ def _people(report: "Report") -> list[str]:
             for track in tracks
         ]
     return lines
+
+
+def _shots(person: "PersonShots") -> str:
+    """How many shots a person has, and which of these a verdict rests on."""
+    from faceloupe.report.document.format import runs_of  # here: other commands start without it
+
+    shots = "1 shot" if len(person.tracks) == 1 else f"{len(person.tracks)} shots"
+    if len(person.tracks) == 1 or not person.agreeing:
+        return shots
+    return f"{shots}, of which {len(person.agreeing)} agree: {runs_of([track.shot for track in person.agreeing])}"
 
 
 def _interval(pooled: "PooledScore | None") -> str:

@@ -364,6 +364,29 @@ class PersonShots(NamedTuple):
     person: PersonInfo
     tracks: tuple[Track, ...]
 
+    @property
+    def outcome(self) -> Outcome | None:
+        """What the shots say together; None in reports of version 0.4.0, which do not state it."""
+        return None if self.person.outcome is UNSET else self.person.outcome
+
+    @property
+    def reason(self) -> str:
+        """Of the outcome, naming the shots that agree; that of the track where a single one decided."""
+        if self.person.reason:
+            return self.person.reason
+        return next((track.reason for track in self.tracks if track.outcome is self.outcome), "")
+
+    @property
+    def pooled(self) -> PooledScore | None:
+        """What the scored frames of all shots say together; None where none was scored or this is not stated."""
+        return None if self.person.pooled is UNSET else self.person.pooled
+
+    @property
+    def agreeing(self) -> tuple[Track, ...]:
+        """The shots that the outcome rests on; none where there is no verdict or this is not stated."""
+        ids = () if self.person.agreeing_tracks is UNSET else self.person.agreeing_tracks
+        return tuple(track for track in self.tracks if track.id in ids)
+
 
 class UnreadFrame(Struct, frozen=True, kw_only=True):
     """A frame that should have been analyzed, but could not be decoded."""

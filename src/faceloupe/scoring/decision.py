@@ -205,8 +205,9 @@ def of_person(
     """Judge a person by the shots that were linked to it; a wrong link must not make a verdict.
 
     ``manipulated`` needs two shots or more, of which at least two thirds score at or above the upper threshold, each
-    for itself, and a pooled score that stays there without the strongest of them. ``authentic`` needs the same of the
-    lower threshold, and no shot at or above the upper one.
+    for itself, and a pooled score that stays there without the strongest of them. ``authentic`` needs two thirds at or
+    below the lower threshold, and no shot at or above the upper one. Where no shot has such a verdict of its own, the
+    frames without the strongest shot must be enough for one: else a single wrong link would make it.
 
     Args:
         number: of the person.
@@ -223,11 +224,12 @@ def of_person(
     above = [track for track in tracks if scores[track.id] >= thresholds.upper]
     below = [track for track in tracks if scores[track.id] <= thresholds.lower]
     count = len(tracks)
+    enough_left = without_strongest.frames >= enough
     if (
         pooled.score >= thresholds.upper
         and without_strongest.score >= thresholds.upper
         and len(above) >= max(2, AGREEMENT * count)
-        and pooled.frames >= enough
+        and (enough_left or any(track.outcome is Outcome.MANIPULATED for track in above))
     ):
         outcome, agreeing, words = Outcome.MANIPULATED, above, "support manipulation"
     elif (
@@ -235,7 +237,7 @@ def of_person(
         and len(below) >= max(2, AGREEMENT * count)
         and not above
         and not any(track.outcome is Outcome.MANIPULATED for track in tracks)
-        and pooled.frames >= enough
+        and (enough_left or any(track.outcome is Outcome.AUTHENTIC for track in below))
     ):
         outcome, agreeing, words = Outcome.AUTHENTIC, below, f"show {NO_SIGN}"
     else:

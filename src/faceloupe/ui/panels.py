@@ -96,7 +96,7 @@ def verdict_card(report: Report) -> None:
         )
         if report.score is None:
             st.markdown(headline)
-            st.markdown(_sentence(report.reason))
+            st.markdown(sentence(report.reason))
         else:
             left, right = st.columns([1.5, 1.0], gap="medium", vertical_alignment="center")
             with left:
@@ -110,7 +110,7 @@ def verdict_card(report: Report) -> None:
                     alt=f"Score {report.score:.2f} on a scale from 0, authentic, to 1, manipulated",
                 )
             st.caption(plain(finding.error_rates), help=f"Measured on {plain(model.error_rates.measured_on)}.")
-            st.caption(f"Rule applied: {_sentence(report.reason)} log10 LR {report.log10_lr:+.2f}.")
+            st.caption(f"Rule applied: {sentence(report.reason)} log10 LR {report.log10_lr:+.2f}.")
         with st.expander("What this result does not say"):
             st.markdown("\n".join(f"- {plain(line)}" for line in report.scope))
             st.markdown(
@@ -133,7 +133,8 @@ def _ratio_help(report: Report) -> str:
     )
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Return a reason of a report as a sentence, fit for markdown."""
     return plain(_capital(text).rstrip(".") + ".")
 
 
@@ -182,7 +183,7 @@ def _choose(face_id: int) -> None:
 def _face_facts(entry: ImageFace) -> str:
     facts = f"{entry.size_px:.0f} px wide, detector confidence {entry.detection_confidence:.2f}"
     if entry.score is None:
-        return f"{_sentence(entry.reason)} {facts}, sharpness {entry.sharpness:.0f}."
+        return f"{sentence(entry.reason)} {facts}, sharpness {entry.sharpness:.0f}."
     kinds = "".join(f" {part.name.capitalize()}: log10 LR {part.log10_lr:+.2f}." for part in entry.propositions)
     score = f"Score {entry.score:.2f}, log10 LR {entry.log10_lr:+.2f}."
     return f"{score}{kinds} {facts}, sharpness {entry.sharpness:.0f}."

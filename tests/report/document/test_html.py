@@ -275,6 +275,29 @@ def test_the_face_that_decided_comes_first_among_the_pictures(runs):
         assert f"-{decided}-" in crops[0]
 
 
+def test_people_stand_above_the_tracks_with_their_outcome_and_the_shots_that_agree(runs):
+    values = copy.deepcopy(runs.named["clip"])
+    reason = "2 of the 2 scored shots of person 1 support manipulation: shot 4, shot 7"
+    person = values["report"]["people"][0]
+    person |= {"tracks": [1, 2], "outcome": "manipulated", "reason": reason, "agreeing_tracks": [1, 2]}
+    values["report"]["people"] = [person]
+    for track, shot in zip(values["report"]["faces"], (4, 7), strict=True):
+        track |= {"person": 1, "shot": shot}
+    text = page(case([item([values])]), runs.pictures).text
+    people, tracks = text.index(" People "), text.index(" Tracks ")
+    assert people < text.index("Shots that agree") < text.index(f"4, 7 {reason}") < tracks
+
+
+def test_a_report_of_0_4_0_that_does_not_state_what_people_say_shows_its_tracks_alone(runs):
+    values = copy.deepcopy(runs.named["clip"])
+    for person in values["report"]["people"]:
+        for added in ("outcome", "reason", "pooled", "agreeing_tracks"):
+            del person[added]
+    text = page(case([item([values])]), runs.pictures).text
+    assert " Tracks " in text
+    assert "Shots that agree" not in text
+
+
 def test_what_a_record_keeps_from_its_reader_is_not_called_unexamined(runs):
     decided = [decision("authentic", "Seen by somebody else")]
     text = page(case([item([], decisions=decided, runs_withheld=1)], blind=True), runs.pictures).text

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from faceloupe.report.document.blocks import Block, Cell, Figure, Heading, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import number, number_cell, quoted, shown, verdict
+from faceloupe.report.document.format import NONE, number, number_cell, quoted, runs_of, shown, verdict
 from faceloupe.report.document.image import Texts, finding, score_text
 from faceloupe.report.document.images import ImageSet, drawing
 from faceloupe.report.drawing import timeline_print
-from faceloupe.report.schema import Report, ScoreThresholds, Track
+from faceloupe.report.schema import PersonShots, PooledScore, Report, ScoreThresholds, Track
 
 
 def identity(report: Report, texts: Texts) -> list[tuple[str, Cell]]:
@@ -28,13 +28,23 @@ def identity(report: Report, texts: Texts) -> list[tuple[str, Cell]]:
 
 
 def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> Iterator[Block]:
-    """Timeline, table of tracks, and each track with its filmstrip and its strongest frame."""
-    tracks, thresholds = report.tracks, report.model.thresholds
+    """Timeline, people, and below each person's tracks in a table and with filmstrip and strongest frame."""
+    people, thresholds = report.people_with_shots, report.model.thresholds
+    tracks = [track for person in people for track in person.tracks]
     yield Heading(3, texts["timeline"], f"{exhibit.anchor}-timeline")
     for content in timeline_print.timelines(report, texts):
         yield Figure(drawing(content, texts["alt_timeline"].format(count=len(tracks))), texts["caption_timeline"])
     if not tracks:
         return
+    if any(person.outcome for person in people):
+        yield Heading(3, texts["people"], f"{exhibit.anchor}-people")
+        columns = ("person_column", "outcome", "score", "interval", "shots", "agreeing_shots", "reason")
+        yield Table(
+            texts["people"],
+            tuple(texts[key] for key in columns),
+            tuple(_person_row(person, thresholds, texts) for person in people),
+            (15, 29, 12, 21, 15, 22, 60),
+        )
     yield Heading(3, texts["tracks"], f"{exhibit.anchor}-tracks")
     head = ("track", "person_column", "outcome", "score", "interval", "log10_lr", "seen", "scored_found", "reason")
     yield Table(
@@ -49,10 +59,23 @@ def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> 
         yield from finding(title, f"track-{track.id}", track, rows, images=images, texts=texts)
 
 
-def _interval(track: Track) -> str:
-    if track.whole is None:
+def _person_row(person: PersonShots, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell, ...]:
+    pooled, agreeing = person.pooled, runs_of([track.shot for track in person.agreeing])
+    return (
+        Text(str(person.person.id), Style.NUMBER),
+        verdict(person.outcome, texts) if person.outcome else Text(NONE),
+        Text(score_text(pooled.score if pooled else None, thresholds), Style.NUMBER),
+        Text(_interval(pooled), Style.NUMBER),
+        Text(str(len(person.tracks)), Style.NUMBER),
+        Text(agreeing or NONE, Style.NUMBER),
+        quoted(person.reason),
+    )
+
+
+def _interval(pooled: PooledScore | None) -> str:
+    if pooled is None:
         return number(None)
-    low, high = track.whole.score_interval_95
+    low, high = pooled.score_interval_95
     return f"{low:.2f} .. {high:.2f}"
 
 
@@ -62,7 +85,7 @@ def _row(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell,
         Text(str(track.person), Style.NUMBER),
         verdict(track.outcome, texts),
         Text(score_text(track.score, thresholds), Style.NUMBER),
-        Text(_interval(track), Style.NUMBER),
+        Text(_interval(track.whole), Style.NUMBER),
         number_cell(track.log10_lr, signed=True),
         Text(f"{track.first_s:.2f} .. {track.last_s:.2f}", Style.NUMBER),
         Text(f"{track.frames_scored} / {track.frames_found}", Style.NUMBER),

@@ -1,5 +1,6 @@
 """Panels of the page Video: the timeline, a frame, the tracks, a closer look, and what can be taken away."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +12,7 @@ from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
-from faceloupe.report.schema import Report, ScoreThresholds
+from faceloupe.report.schema import PersonShots, Report, ScoreThresholds
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
 from faceloupe.report.timeline import analyzed_span
@@ -21,7 +22,7 @@ from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.jobs.queue import Job, State
-from faceloupe.ui.panels import NO_BAR, outcome_mark, plain
+from faceloupe.ui.panels import NO_BAR, outcome_mark, plain, sentence
 from faceloupe.ui.video import input
 from faceloupe.ui.video.timeline import height, timeline
 
@@ -155,27 +156,27 @@ def _face(face: FaceFinding, maximum: float) -> None:
         )
 
 
-def tracks_panel(analysis: ReportedAnalysis) -> None:
-    """Show a filmstrip of each track, and all of them in a table."""
-    st.subheader("Tracks")
+def people_panel(analysis: ReportedAnalysis) -> None:
+    """Show each person, the decisive one first, with a filmstrip of each of its shots, and all shots in a table."""
+    st.subheader("People")
     st.caption(
-        "A track is one person in one shot. The frames have the color of their own score, the text that of the whole "
-        "track."
+        "Shots that look alike are linked to one person; a verdict on a person names the shots that agree. A track is "
+        "one person in one shot. The frames have the color of their own score, the text that of the whole track."
     )
-    decisive, thresholds = analysis.report.decisive_id, analysis.report.model.thresholds
-    scored = [track for track in analysis.tracks if track.score is not None]
-    scored.sort(key=lambda track: (track.id != decisive, -(track.score or 0.0)))
+    report, tracks = analysis.report, {track.id: track for track in analysis.tracks}
+    for person in report.people_with_shots:
+        scored = [tracks[track.id] for track in person.tracks if track.score is not None]
+        if scored:
+            scored.sort(key=lambda track: (track.id != report.decisive_id, -(track.score or 0.0)))
+            _person(person, scored, report.model.thresholds)
     unscored = [track for track in analysis.tracks if track.score is None]
-    with st.container(height=_STRIPS_HEIGHT if len(scored) > _STRIPS_UNFOLDED else "content", border=False):
-        for track in scored:
-            _strip(track, thresholds)
     if unscored:
-        with st.expander(f"Tracks that were not scored: {len(unscored)}", expanded=not scored):
+        with st.expander(f"Tracks that were not scored: {len(unscored)}", expanded=len(unscored) == len(tracks)):
             for track in unscored:
-                _strip(track, thresholds)
+                _strip(track, report.model.thresholds)
     number = st.column_config.NumberColumn
     st.dataframe(
-        track_columns(analysis.report),
+        track_columns(report),
         hide_index=True,
         column_config={name: number(format="%.2f") for name in ("score", "first seen, s", "last seen, s")}
         | {"log10 LR": number(format="%+.2f"), "effective frames": number(format="%.1f")},
@@ -184,14 +185,27 @@ def tracks_panel(analysis: ReportedAnalysis) -> None:
     )
 
 
+def _person(person: PersonShots, scored: Sequence[TrackFinding], thresholds: ScoreThresholds) -> None:
+    """Show what the shots of a person say together, and a filmstrip of each scored one."""
+    number = person.person.id
+    with st.container(border=True, key=f"person-{number}"):
+        shots = "1 shot" if len(person.tracks) == 1 else f"{len(person.tracks)} shots"
+        score = "" if person.pooled is None else f", score {person.pooled.score:.2f}"
+        outcome = "" if person.outcome is None else f" {outcome_mark(person.outcome)}{score}"
+        st.markdown(f"**Person {number}**, {shots}:{outcome}")
+        if person.reason:
+            st.caption(sentence(person.reason))
+        with st.container(height=_STRIPS_HEIGHT if len(scored) > _STRIPS_UNFOLDED else "content", border=False):
+            for track in scored:
+                _strip(track, thresholds)
+
+
 def _strip(track: TrackFinding, thresholds: ScoreThresholds) -> None:
     """Show a track in one line, and its filmstrip."""
     best = track.strongest or track.largest
     with st.container(horizontal=True, vertical_alignment="center"):
         score = "" if track.score is None else f", score {track.score:.2f}"
-        st.markdown(
-            f"**Track {track.id}**, person {track.person}: {outcome_mark(track.outcome)}{score}", width="content"
-        )
+        st.markdown(f"**Track {track.id}**, shot {track.shot}: {outcome_mark(track.outcome)}{score}", width="content")
         st.button(
             "Show its strongest frame" if track.strongest else "Show its largest frame",
             key=f"strongest-{track.id}",
