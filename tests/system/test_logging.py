@@ -112,6 +112,7 @@ def test_what_a_killed_process_left_is_deleted_at_the_next_start_and_nothing_els
     code = "import os; from faceloupe.system import temp; print(temp.folder('copies'), flush=True); os._exit(9)"
     environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin"}
     killed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert killed.returncode == 9, killed.stderr
     left = Path(killed.stdout.strip())
     (left / "copy.mp4").write_bytes(b"x")
     others = [tmp_path / name for name in ("faceloupe-notes", "faceloupe-copies-x-y", "else-copies-1-a")]
