@@ -51,6 +51,12 @@ lint: setup ## check style, formatting, types, layers, the Dockerfile and the wo
 dockerfile: setup ## carry out the Dockerfile without an engine, as root on Debian (ARGS=; needs debootstrap)
 	$(BIN)/python -m tools.docker.chroot_image build/image $(ARGS)
 
+lock: setup ## write requirements.lock, the hashes of all that the app needs, anew from pyproject.toml and requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	printf 'torch\ntorchvision\n' | $(BIN)/uv pip compile pyproject.toml --extra app --constraint requirements.txt \
+		--excludes /dev/stdin --universal --generate-hashes --annotation-style line --quiet \
+		--custom-compile-command 'make lock' --output-file requirements.lock  # torch: each platform has builds of its own
+
 bench: setup ## measure speed against a named rival
 	$(BIN)/python -m benchmarks.still
 	$(BIN)/python -m benchmarks.batch --data $(DATA)
@@ -101,4 +107,4 @@ walk: $(BROWSER) ## walk a case and a batch through a browser, from their files 
 	$(BIN)/python -m tools.walks.case_walk
 	$(BIN)/python -m tools.walks.batch_walk
 
-.PHONY: docs help setup fuzz evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk
+.PHONY: docs help lock setup fuzz evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk

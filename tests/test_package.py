@@ -11,11 +11,13 @@ import sys
 import time
 import tomllib
 import venv
+from importlib.metadata import requires
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from faceloupe.installation import ROOT
 
@@ -50,6 +52,46 @@ def test_every_pinned_package_is_a_requirement_of_the_package():
     names = {requirement.name for lines in lists for requirement in asked(lines)}
     for name in ("requirements.txt", "requirements-training.txt", *EXTRA_FILES.values()):
         assert pins(name).keys() <= names, name
+
+
+LOCK = {  # package -> versions of the lock: one for all platforms, or one for each range of Python versions
+    name: set(re.findall(rf"^{name}==([^ ;]+)", text, re.M))
+    for text in [(ROOT / "requirements.lock").read_text(encoding="utf-8")]
+    for name in re.findall(r"^([a-z0-9-]+)==", text, re.M)
+}
+UNLOCKED = {"torch", "torchvision"}  # each platform has builds of its own, whose hashes differ
+
+
+def needed(requirements: list[Requirement]) -> set[str]:
+    """Names of what these requirements install on this machine, by the metadata of the installed packages."""
+    names: set[str] = set()
+    waiting = list(requirements)
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in names:
+            continue
+        names.add(name)
+        if name not in UNLOCKED:
+            asked_for = map(Requirement, requires(name) or [])
+            waiting += [item for item in asked_for if item.marker is None or item.marker.evaluate({"extra": ""})]
+    return names
+
+
+def test_the_lock_names_all_that_the_app_installs_and_no_build_of_torch():
+    extras = PROJECT["project"]["optional-dependencies"]
+    app = asked([*PROJECT["project"]["dependencies"], *extras["app"], *extras["report"], *extras["batch"]])
+    assert needed(app) - UNLOCKED <= LOCK.keys(), "write it anew: make lock"
+    assert not LOCK.keys() & UNLOCKED
+
+
+def test_the_lock_holds_the_pinned_versions_and_a_hash_of_every_file():
+    pinned = pins("requirements.txt")
+    assert {name: versions for name, versions in LOCK.items() if name in pinned and versions != {pinned[name]}} == {}
+    for entry in re.split(r"^(?=[a-z0-9-]+==)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), flags=re.M)[
+        1:
+    ]:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry.split()[0]
 
 
 def test_a_command_whose_extra_is_not_installed_names_it_in_one_sentence():
