@@ -39,7 +39,7 @@ def filled(store: CaseStore, items: int) -> str:
     """A case with so many items; returns its id."""
     evidence_file = open_evidence(SAMPLES[0].path, max_bytes=10**9)
     settings = Settings(effort="quick")
-    analysis = pipeline.analyze(evidence_file, pipeline.Analyzer.load(settings))
+    analysis = pipeline.analyze(evidence_file, pipeline.Networks.load(settings))
     crop = next(content for name, content in pictures_of(analysis).items() if name.endswith("-crop.png"))
     case = store.create_case(f"A case of {items:,}", examiner=WHO)
     for number in range(items):

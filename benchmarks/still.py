@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from benchmarks import cases, video
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import QUICK_MODEL, Settings, weights_folder
 from faceloupe.models.record import find_record
 from faceloupe.samples import SAMPLES
@@ -53,11 +53,11 @@ def _ratio(title: str, ours: Callable[[], object], rival: Callable[[], object], 
 
 def main() -> int:
     settings = Settings(effort="quick")
-    analyzer = Analyzer.load(settings)
+    networks = Networks.load(settings)
     weights = weights_folder() / find_record(weights_folder(), QUICK_MODEL).weights_file
 
     def warm() -> None:
-        analysis = analyze(photo, analyzer)
+        analysis = analyze(photo, networks)
         if analysis.score is None or analysis.faces[0].heatmap is None:
             raise SystemExit("the benchmark's face was not scored and explained")
 

@@ -22,8 +22,8 @@ from PIL import Image
 from tests.clips import repeated, write_clip
 from tests.torchvision_compat import torchvision
 
-from faceloupe.analysis.analyzer import candidate
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.networks import candidate
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import Settings
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sampling import Sampler
@@ -54,13 +54,13 @@ def portrait_clip(path: Path, seconds: float = SECONDS) -> Path:
 class Rival:
     """MTCNN as it comes, at full size; a plain MobileNetV3-small, one face and one view at a time."""
 
-    def __init__(self, analyzer: Analyzer) -> None:
+    def __init__(self, networks: Networks) -> None:
         torchvision()
         from facenet_pytorch import MTCNN
 
         self._finder = MTCNN(keep_all=True, post_process=False)
         self._network = build("mobilenet_v3_small").eval()
-        contract = analyzer.scorer.record.input
+        contract = networks.scorer.record.input
         self._mean, self._std = (torch.tensor(part).view(3, 1, 1) for part in (contract.mean, contract.std))
 
     def examine(self, frames: list[np.ndarray]) -> int:
@@ -77,18 +77,18 @@ class Rival:
         return count
 
 
-def ours(frames: list[np.ndarray], analyzer: Analyzer) -> int:
+def ours(frames: list[np.ndarray], networks: Networks) -> int:
     """What ``analyze`` does with decoded frames, tracks and report aside."""
     count = 0
     for start in range(0, len(frames), BATCH):
         batch = frames[start : start + BATCH]
-        faces = analyzer.detector.follow(batch, [start == 0] + [False] * (len(batch) - 1))
+        faces = networks.detector.follow(batch, [start == 0] + [False] * (len(batch) - 1))
         views = [
-            candidate(face, rgb, analyzer.scorer).views
+            candidate(face, rgb, networks.scorer).views
             for rgb, found in zip(batch, faces, strict=True)
             for face in found
         ]
-        count += len(analyzer.scorer.logits(views)) if views else 0
+        count += len(networks.scorer.logits(views)) if views else 0
     return count
 
 
@@ -114,14 +114,14 @@ def one_network_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def cpu_ratio(path: Path, analyzer: Analyzer, settings: Settings) -> None:
+def cpu_ratio(path: Path, networks: Networks, settings: Settings) -> None:
     """Faces found and scored per second of CPU, decoding apart."""
-    frames, rival = _decoded(path, settings, keep=True), Rival(analyzer)
+    frames, rival = _decoded(path, settings, keep=True), Rival(networks)
     pairs = []
     for turn in range(ROUNDS + 1):
         times, counts = [], []
         for work, threads in (
-            (lambda: ours(frames, analyzer), one_network_thread()),
+            (lambda: ours(frames, networks), one_network_thread()),
             (lambda: rival.examine(frames), nullcontext()),
         ):
             with threads:
@@ -139,13 +139,13 @@ def cpu_ratio(path: Path, analyzer: Analyzer, settings: Settings) -> None:
     )
 
 
-def wall_ratio(path: Path, analyzer: Analyzer, settings: Settings) -> None:
+def wall_ratio(path: Path, networks: Networks, settings: Settings) -> None:
     """A whole analysis against merely decoding its frames."""
     pairs = []
     for turn in range(ROUNDS + 1):
         times = []
         for work in (
-            lambda: analyze(path, analyzer, explain=False),
+            lambda: analyze(path, networks, explain=False),
             lambda: _decoded(path, settings, keep=False),
         ):
             began = time.perf_counter()
@@ -177,18 +177,18 @@ def memory_ratio(folder: Path) -> None:
 def main(paths: list[Path]) -> None:
     """Run all benchmarks of video, on the clip written here and on those named."""
     settings = Settings(frames=32)
-    analyzer = Analyzer.load(settings)
+    networks = Networks.load(settings)
     with TemporaryDirectory() as folder:
         for path in [portrait_clip(Path(folder, "portrait-720p-15s.mp4")), *paths]:
-            cpu_ratio(path, analyzer, settings)
-            wall_ratio(path, analyzer, settings)
+            cpu_ratio(path, networks, settings)
+            wall_ratio(path, networks, settings)
         memory_ratio(Path(folder))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
         quick = Settings(effort="quick")
-        analyze(Path(sys.argv[2]), Analyzer.load(quick), explain=False)
+        analyze(Path(sys.argv[2]), Networks.load(quick), explain=False)
         print(int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
     else:
         main([Path(name) for name in sys.argv[1:]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from faceloupe.analysis.pipeline import Analyzer
+from faceloupe.analysis.pipeline import Networks
 from faceloupe.analysis.prefetch import use_one_network_thread
 from faceloupe.config import EFFORTS, Settings, weights_folder
 from faceloupe.installation import ROOT
@@ -46,15 +46,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def analyzer(settings) -> Analyzer:
+def analyzer(settings) -> Networks:
     """The core, with the committed weights."""
-    return Analyzer.load(settings)
+    return Networks.load(settings)
 
 
 @pytest.fixture(scope="session")
-def standard() -> Analyzer:
+def standard() -> Networks:
     """The model of the effort ``standard``: core and expert, with the committed weights."""
-    return Analyzer.load(Settings())
+    return Networks.load(Settings())
 
 
 @pytest.fixture(scope="session")

@@ -49,9 +49,9 @@ socket.getaddrinfo = unknown
 ANALYSIS = """
 from pathlib import Path
 from faceloupe.config import Settings
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 settings = Settings(effort="quick")
-report = analyze(Path(sys.argv[1]), Analyzer.load(settings))
+report = analyze(Path(sys.argv[1]), Networks.load(settings))
 print(report.outcome, attempts)
 """
 APP = """

@@ -343,11 +343,11 @@ def _kind(sentence: str) -> str:
 
 
 def _analysis() -> Callable[[Path], str]:
-    from faceloupe.analysis.pipeline import Analyzer, analyze
+    from faceloupe.analysis.pipeline import Networks, analyze
 
     settings = replace(SETTINGS, frames=4)
-    analyzer = Analyzer.load(settings)
-    return lambda path: f"analyzed: {analyze(path, analyzer).outcome}"
+    networks = Networks.load(settings)
+    return lambda path: f"analyzed: {analyze(path, networks).outcome}"
 
 
 def main(arguments: list[str] | None = None) -> int:

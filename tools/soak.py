@@ -102,11 +102,11 @@ def files(folder: Path) -> list[tuple[str, str, bytes]]:
 def alone(folder: Path) -> list[Question]:
     """What a single user is told, by the same pipeline without a server."""
     settings = Settings.from_environment()
-    analyzer = pipeline.Analyzer.load(settings)
+    networks = pipeline.Networks.load(settings)
     questions = []
     for page, ending, content in files(folder):
         evidence_file = evidence_from_bytes(content, f"alone.{ending}", max_bytes=settings.max_bytes)
-        analysis = pipeline.analyze(evidence_file, analyzer)
+        analysis = pipeline.analyze(evidence_file, networks)
         ratio = "" if analysis.log10_lr is None else f"{analysis.log10_lr:+.2f}"
         questions.append(Question(page, ending, content, overlays.outcome_words(analysis.outcome), ratio))
     return questions

@@ -50,7 +50,7 @@ class Analyzer:
             if settings.model:
                 raise UsageError(f"Name the effort {effort} or the model {settings.model}, not both.")
             settings = replace(settings, effort=effort)
-        self._networks = pipeline.Analyzer.load(settings, folder=None if weights is None else Path(weights))
+        self._networks = pipeline.Networks.load(settings, folder=None if weights is None else Path(weights))
 
     @property
     def settings(self) -> Settings:
@@ -58,7 +58,7 @@ class Analyzer:
         return self._networks.settings
 
     @property
-    def networks(self) -> pipeline.Analyzer:
+    def networks(self) -> pipeline.Networks:
         """The loaded networks, as the modules of the package take them."""
         return self._networks
 

@@ -105,7 +105,7 @@ def test_without_weights_the_evidence_is_filed_all_the_same(capsys, case, monkey
     def missing(_settings):
         raise WeightsError("The weights are missing; restore them.")
 
-    monkeypatch.setattr(case_command, "_analyzer", missing)
+    monkeypatch.setattr(case_command, "_networks", missing)
     code, out, err = run(capsys, "case", "add", case, GENERATED)
     assert (code, err) == (2, "faceloupe: The weights are missing; restore them.\n")
     assert out.split()[1:] == ["not", "analyzed", GENERATED.name]

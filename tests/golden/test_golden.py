@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.report_json import report_json
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import Settings
 from faceloupe.samples import SAMPLES
 
@@ -18,7 +18,7 @@ RECORD = Path(__file__).with_name("samples.json")
 KEYS = ("outcome", "score", "raw_logit", "log10_lr", "box", "crop_box", "sharpness", "heat_peak")
 
 
-def answers(analyzer: Analyzer, settings: Settings) -> dict:
+def answers(analyzer: Networks, settings: Settings) -> dict:
     """What is recorded of every sample: the weights, and each face's numbers."""
     found = {}
     for sample in SAMPLES:
@@ -50,6 +50,6 @@ def test_the_samples_get_the_recorded_answers(effort, analyzer, standard):
 
 if __name__ == "__main__":
     efforts = {effort: Settings(effort=effort) for effort in ("quick", "standard")}
-    found = {effort: answers(Analyzer.load(settings), settings) for effort, settings in efforts.items()}
+    found = {effort: answers(Networks.load(settings), settings) for effort, settings in efforts.items()}
     text = json.dumps(found, indent=2)
     RECORD.write_text(text + "\n", encoding="utf-8")

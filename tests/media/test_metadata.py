@@ -81,7 +81,7 @@ def test_exif_cut_or_changed_anywhere_never_stops_the_reader(seed):
         files.saved("JPEG", exif=bytes(block[: 6 + seed % len(block)])),
     ):
         found = metadata.read(io.BytesIO(content), "JPEG")
-        assert all(statement.place == "EXIF" for statement in found.statements)
+        assert all(statement.structure == "EXIF" for statement in found.statements)
 
 
 def test_a_thumbnail_in_a_thumbnail_is_not_followed():

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import EFFORTS, QUICK_MODEL, Settings, weights_folder
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.models.registry import components_of
@@ -110,7 +110,7 @@ def test_the_components_are_the_networks_that_scored_with_their_weights(tmp_path
     assert {bool(record.members) for record in registry.values()} == {True, False}
     for record in registry.values():
         settings = Settings(model=record.id)
-        report = report_json(analyze(tmp_path / "text.jpg", Analyzer.load(settings)))
+        report = report_json(analyze(tmp_path / "text.jpg", Networks.load(settings)))
         expected = [(part.id, part.weights_sha256) for part in components_of(record, weights_folder())]
         assert [(one["id"], one["weights_sha256"]) for one in report["model"]["components"]] == expected
         assert report["model"]["members"] == list(record.members)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from faceloupe.analysis.pipeline import Analyzer
+from faceloupe.analysis.pipeline import Networks
 from faceloupe.analysis.prefetch import use_one_network_thread
 from faceloupe.config import EFFORTS, Settings
 from faceloupe.errors import FaceLoupeError
@@ -36,16 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     use_one_network_thread()
-    analyzer = Analyzer.load(Settings(effort=options.effort))
+    networks = Networks.load(Settings(effort=options.effort))
     verdicts = measure(
-        Judge(analyzer, options.work / f"{options.effort}.jsonl"),
+        Judge(networks, options.work / f"{options.effort}.jsonl"),
         data=options.data,
         snapshots=options.snapshots,
         wanted=options.pictures,
         seed=options.seed,
         report=lambda line: print(line, flush=True),
     )
-    counts = counted(verdicts, options.effort, analyzer.scorer.record.id)
+    counts = counted(verdicts, options.effort, networks.scorer.record.id)
     print(f"wrote {write_counts(counts, options.docs / 'evasion')}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.types import Outcome
 from tools.evade.pictures import SPLITS, Drawn, drawn
@@ -43,9 +43,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
 class Judge:
     """Analyzes files, and keeps each verdict in a journal, so that a run that was ended goes on where it stopped."""
 
-    def __init__(self, analyzer: Analyzer, journal: Path) -> None:
+    def __init__(self, networks: Networks, journal: Path) -> None:
         """Read what an earlier run with the same model wrote; a last line that was cut off is written anew."""
-        self._analyzer, self._journal, self._record = analyzer, journal, analyzer.scorer.record.sha256
+        self._networks, self._journal, self._record = networks, journal, networks.scorer.record.sha256
         self._known: dict[tuple[str, str], Verdict] = {}
         journal.parent.mkdir(parents=True, exist_ok=True)
         for line in journal.read_bytes().splitlines() if journal.is_file() else ():
@@ -61,9 +61,9 @@ class Judge:
         known = self._known.get((drawn.place, transformation))
         if known is not None:
             return known
-        settings = self._analyzer.settings
+        settings = self._networks.settings
         analysis = analyze(
-            evidence_from_bytes(content(), "picture", max_bytes=settings.max_bytes), self._analyzer, explain=False
+            evidence_from_bytes(content(), "picture", max_bytes=settings.max_bytes), self._networks, explain=False
         )
         verdict = Verdict(
             record=self._record,

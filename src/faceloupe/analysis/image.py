@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from faceloupe.analysis.analyzer import Analyzer, Candidate, Pass, RunContext, candidate, finding
+from faceloupe.analysis.networks import Candidate, Networks, Pass, RunContext, candidate, finding
 from faceloupe.analysis.results import Analysis, Canvas, Timing
 from faceloupe.config import Settings
 from faceloupe.faces.upright import find
@@ -16,7 +16,7 @@ from faceloupe.types import FaceFinding, Picture
 
 def examine(
     evidence_file: EvidenceFile,
-    analyzer: Analyzer,
+    networks: Networks,
     *,
     settings: Settings,
     explain: bool,
@@ -27,7 +27,7 @@ def examine(
 
     Args:
         evidence_file: the image.
-        analyzer: the loaded networks.
+        networks: the loaded networks.
         settings: of this analysis.
         explain: whether to make heatmaps.
         context: reports progress, checks for cancellation and takes the times.
@@ -43,20 +43,20 @@ def examine(
     evidence = replace(evidence_file.evidence, width=width, height=height)
     decode_s = context.lap()
     context.step("Finding faces", 0.2)
-    detected = find(picture.rgb, analyzer.detector)
+    detected = find(picture.rgb, networks.detector)
     detect_s = context.lap()
-    candidates = [candidate(face, picture.rgb, analyzer.scorer, turn=True) for face in detected]
-    passes = _run(candidates, analyzer.scorer, explain, context)
+    candidates = [candidate(face, picture.rgb, networks.scorer, turn=True) for face in detected]
+    passes = _run(candidates, networks.scorer, explain, context)
     explain_s = context.lap() if explain else 0.0
-    findings = [finding(number, *pair, analyzer.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
-    findings = [withheld(one, unshown=picture.unshown, damage=picture.damage) for one in findings]
-    smallest = analyzer.detector.smallest_sought(width, height)
+    findings = [finding(number, *pair, networks.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
+    findings = [withheld(face_finding, unshown=picture.unshown, damage=picture.damage) for face_finding in findings]
+    smallest = networks.detector.smallest_sought(width, height)
     outcome, reason, decisive = of_image(findings, smallest_px=smallest)
     timing = Timing(decode_s, detect_s, context.lap(), explain_s, context.total)
     return Analysis(
         evidence,
-        analyzer.scorer.record,
-        analyzer.scorer.components,
+        networks.scorer.record,
+        networks.scorer.components,
         settings,
         outcome,
         reason,

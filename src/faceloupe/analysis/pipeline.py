@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from faceloupe.analysis import image, video
-from faceloupe.analysis.analyzer import Analyzer, RunContext
+from faceloupe.analysis.networks import Networks, RunContext
 from faceloupe.analysis.preview import Preview, previews
 from faceloupe.analysis.results import Analysis, Timing
 from faceloupe.analysis.video import FrameExplanation, explain_frame
@@ -18,9 +18,9 @@ from faceloupe.types import Cancel, Outcome, Progress
 
 __all__ = [
     "Analysis",
-    "Analyzer",
     "Cancel",
     "FrameExplanation",
+    "Networks",
     "Preview",
     "Progress",
     "analyze",
@@ -31,7 +31,7 @@ __all__ = [
 
 def analyze(
     source: Path | EvidenceFile,
-    analyzer: Analyzer,
+    networks: Networks,
     *,
     sampling: Sampling | None = None,
     explain: bool = True,
@@ -44,8 +44,8 @@ def analyze(
 
     Args:
         source: a path, or a file that was opened already (an upload).
-        analyzer: the networks, with the device and the limits that they were loaded for.
-        sampling: of the frames of a video; that of the analyzer's settings where None.
+        networks: the networks, with the device and the limits that they were loaded for.
+        sampling: of the frames of a video; that of their settings where None.
         explain: whether to make heatmaps.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
@@ -59,7 +59,7 @@ def analyze(
         UsageError: there is no such file, it cannot be opened, or the settings ask for what it does not have.
         Cancelled: ``cancel`` said so.
     """
-    settings = analyzer.settings if sampling is None else analyzer.settings.sampled(sampling)
+    settings = networks.settings if sampling is None else networks.settings.sampled(sampling)
     context = RunContext(progress, cancel, clock)
     context.step("Hashing", 0.0)
     if isinstance(source, EvidenceFile):
@@ -70,12 +70,12 @@ def analyze(
         )
     way = video.examine if evidence_file.evidence.media_type == "video" else partial(image.examine, decode=decode)
     try:
-        return way(evidence_file, analyzer, settings=settings, explain=explain, context=context)
+        return way(evidence_file, networks, settings=settings, explain=explain, context=context)
     except EvidenceError as problem:
         return Analysis(
             evidence_file.evidence,
-            analyzer.scorer.record,
-            analyzer.scorer.components,
+            networks.scorer.record,
+            networks.scorer.components,
             settings,
             Outcome.ERROR,
             str(problem),

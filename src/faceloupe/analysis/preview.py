@@ -37,8 +37,8 @@ def previews(evidence_file: EvidenceFile, *, settings: Settings) -> tuple[Previe
         return (Preview(Canvas.of(decode(evidence_file, settings=settings).rgb).rgb),)
     with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=settings) as video:
         wanted = np.linspace(0, video.count - 1, min(_FRAMES, video.count)).round().astype(int).tolist()
-        found = [Preview(Canvas.of(frame.rgb()).rgb, float(frame.time)) for frame in video.walk(wanted, every=False)]
+        result = [Preview(Canvas.of(frame.rgb()).rgb, float(frame.time)) for frame in video.walk(wanted, every=False)]
         evidence_file.refuse_changed(stream)
-    if not found:
+    if not result:
         raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
-    return tuple(found)
+    return tuple(result)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from faceloupe.analysis.analyzer import Analyzer, Candidate, RunContext, candidate, finding
+from faceloupe.analysis.networks import Candidate, Networks, RunContext, candidate, finding
 from faceloupe.analysis.prefetch import ahead
 from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
@@ -52,7 +52,7 @@ _THUMB_SIDE = 64  # pixels
 
 
 def examine(
-    evidence_file: EvidenceFile, analyzer: Analyzer, *, settings: Settings, explain: bool, context: RunContext
+    evidence_file: EvidenceFile, networks: Networks, *, settings: Settings, explain: bool, context: RunContext
 ) -> Analysis:
     """Examine a video.
 
@@ -66,33 +66,33 @@ def examine(
         with IsolatedVideo(evidence_file, stream, settings=settings, check=context.check) as video:
             facts = video.facts
             sampler = Sampler(video, frames=settings.frames, from_s=settings.from_s, to_s=settings.to_s)
-            followed = _follow(sampler, analyzer, context)
+            followed = _follow(sampler, networks, context)
             unread = {index: float(video.time(index)) for index in video.unreadable}
             notes = [*facts.notes, *_losses(unread, video.damaged_packets)]
         evidence_file.refuse_changed(stream)
     if not followed.frames:
         raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
-    if blips := followed.settle(analyzer.scorer.record.gates):
+    if blips := followed.settle(networks.scorer.record.gates):
         notes.append(f"{blips} uncertain face candidates that occurred in a single frame were left out.")
     people = link(followed.tracks, check=context.check)
     explain_s, began = 0.0, context.now()
     findings = []
     for number, track in enumerate(followed.tracks):
         context.step(f"Scoring face {number + 1} of {len(followed.tracks)}", 0.9)
-        findings.append(_finding(track, people, followed, analyzer.scorer, context))
-    persons = [_person(person, findings, analyzer.scorer, enough=_enough(followed)) for person in people]
-    findings = _in_company(findings, persons, analyzer.scorer)
+        findings.append(_finding(track, people, followed, networks.scorer, context))
+    persons = [_person(person, findings, networks.scorer, enough=_enough(followed)) for person in people]
+    findings = _in_company(findings, persons, networks.scorer)
     findings = [withheld(track, unshown=facts.unshown) for track in findings]
     if facts.unshown:
         persons = [replace(withheld(person, unshown=facts.unshown), agreeing=()) for person in persons]
     followed.score_s += context.now() - began
     context.lap()
     if explain:
-        findings = _explained(findings, followed, analyzer.scorer, context)
+        findings = _explained(findings, followed, networks.scorer, context)
         explain_s = context.lap()
     outcome, reason, decisive = of_video(
         findings,
-        smallest_px=analyzer.detector.smallest_followed(facts.width, facts.height),
+        smallest_px=networks.detector.smallest_followed(facts.width, facts.height),
         frames=len(followed.frames),
         unread=len(unread),
     )
@@ -110,8 +110,8 @@ def examine(
     )
     return Analysis(
         evidence,
-        analyzer.scorer.record,
-        analyzer.scorer.components,
+        networks.scorer.record,
+        networks.scorer.components,
         settings,
         outcome,
         reason,
@@ -161,31 +161,31 @@ class _Followed:
 
     def settle(self, gates: QualityGates) -> int:
         """Leave out candidates that were met once and not for sure; number the rest anew. How many were left out."""
-        kept = [
+        remaining = [
             track for track in self.tracks if len(track.faces) > 1 or track.faces[0].confidence >= gates.min_confidence
         ]
-        left_out = len(self.tracks) - len(kept)
-        self.observations = {number: self.observations[track.id] for number, track in enumerate(kept, 1)}
-        self.best = {number: self.best[track.id] for number, track in enumerate(kept, 1) if track.id in self.best}
-        self.telling = {n: self.telling[track.id] for n, track in enumerate(kept, 1) if track.id in self.telling}
-        for number, track in enumerate(kept, 1):
+        left_out = len(self.tracks) - len(remaining)
+        self.observations = {number: self.observations[track.id] for number, track in enumerate(remaining, 1)}
+        self.best = {number: self.best[track.id] for number, track in enumerate(remaining, 1) if track.id in self.best}
+        self.telling = {n: self.telling[track.id] for n, track in enumerate(remaining, 1) if track.id in self.telling}
+        for number, track in enumerate(remaining, 1):
             track.id = number
-        self.tracker.tracks = kept
+        self.tracker.tracks = remaining
         return left_out
 
 
-def _follow(sampler: Sampler, analyzer: Analyzer, context: RunContext) -> _Followed:
+def _follow(sampler: Sampler, networks: Networks, context: RunContext) -> _Followed:
     """Go through a video in three stages, each in a thread: frames are decoded, faces found, tracked and scored."""
     followed = _Followed()
-    detected = _detected(ahead(_batches(sampler, followed, context), _BATCHES_AHEAD), followed, analyzer, context)
-    with closing(ahead(detected, _BATCHES_AHEAD)) as found:
-        for batch in found:
+    detected = _detected(ahead(_batches(sampler, followed, context), _BATCHES_AHEAD), followed, networks, context)
+    with closing(ahead(detected, _BATCHES_AHEAD)) as batches:
+        for batch in batches:
             done = len(followed.frames)
             whole = max(len(sampler.planned), done)  # one more for some shots
             context.step(f"Frame {done} of about {whole}", 0.1 + 0.8 * done / whole)
             if batch:
                 began = context.now()
-                _score(batch, followed, analyzer, whole)
+                _score(batch, followed, networks, whole)
                 followed.score_s += context.now() - began
     return followed
 
@@ -208,7 +208,7 @@ def _batches(sampler: Sampler, followed: _Followed, context: RunContext) -> Gene
 
 
 def _detected(
-    batches: Generator[list[Sample] | None], followed: _Followed, analyzer: Analyzer, context: RunContext
+    batches: Generator[list[Sample] | None], followed: _Followed, networks: Networks, context: RunContext
 ) -> Generator[_Detected]:
     """Yield the batches with the faces of each frame."""
     shot = None
@@ -220,15 +220,15 @@ def _detected(
             began = context.now()
             shots = [shot, *(sample.shot for sample in batch)]
             fresh = [number == 0 or shots[number] != shots[number + 1] for number in range(len(batch))]
-            faces = analyzer.detector.follow([sample.rgb for sample in batch], fresh)
+            faces = networks.detector.follow([sample.rgb for sample in batch], fresh)
             followed.detect_s += context.now() - began
             shot = batch[-1].shot
             yield list(zip(batch, faces, strict=True))
 
 
-def _score(batch: _Detected, followed: _Followed, analyzer: Analyzer, whole: int) -> None:
+def _score(batch: _Detected, followed: _Followed, networks: Networks, whole: int) -> None:
     """Track and score the faces of successive frames, of about ``whole`` in the end."""
-    scorer = analyzer.scorer
+    scorer = networks.scorer
     parts = scorer.record.fusion.frames if scorer.record.fusion else 0
     pending: list[tuple[int, Sample, Candidate]] = []
     part_of: dict[int, int] = {}  # index of a frame -> part of the video, for the choice of telling frames
@@ -239,24 +239,24 @@ def _score(batch: _Detected, followed: _Followed, analyzer: Analyzer, whole: int
         pending += [
             (owner, sample, candidate(face, sample.rgb, scorer)) for owner, face in zip(owners, faces, strict=True)
         ]
-    fit = [one.views for _, _, one in pending if not one.quality.problem]
+    fit = [pending_face.views for _, _, pending_face in pending if not pending_face.quality.problem]
     logits = iter(scorer.frame_logits(fit) if fit else ())
-    for owner, sample, one in pending:
-        logit = None if one.quality.problem else float(next(logits))
+    for owner, sample, pending_face in pending:
+        logit = None if pending_face.quality.problem else float(next(logits))
         score = None if logit is None else scorer.probability(logit)
-        thumb = _thumb(one.views.widest[1])
+        thumb = _thumb(pending_face.views.widest[1])
         followed.observations[owner].append(
-            FaceObservation(sample.index, sample.time_s, one.face, one.quality, logit, score, thumb)
+            FaceObservation(sample.index, sample.time_s, pending_face.face, pending_face.quality, logit, score, thumb)
         )
         if logit is None:
             continue
         if parts:
             known, part = followed.telling[owner], part_of[sample.index]
-            value = one.face.size_px * one.face.confidence * one.quality.sharpness**0.5
+            value = pending_face.face.size_px * pending_face.face.confidence * pending_face.quality.sharpness**0.5
             if part not in known or value > known[part][0]:
-                known[part] = (value, sample.index, one.views)
+                known[part] = (value, sample.index, pending_face.views)
         elif owner not in followed.best or logit > followed.best[owner][0]:
-            followed.best[owner] = (logit, one.views)
+            followed.best[owner] = (logit, pending_face.views)
 
 
 def _thumb(crop: np.ndarray) -> bytes:
@@ -269,7 +269,7 @@ def _consult(track: Track, followed: _Followed, scorer: FaceScorer, context: Run
 
     Between telling frames the expert's log-odds are interpolated in time, and beyond the first and last one held.
     """
-    telling = sorted(followed.telling.get(track.id, {}).values(), key=lambda one: one[1])
+    telling = sorted(followed.telling.get(track.id, {}).values(), key=lambda entry: entry[1])
     if not telling:
         return None
     at = {observation.frame: number for number, observation in enumerate(followed.observations[track.id])}
@@ -353,7 +353,7 @@ def _person(person: Person, findings: Sequence[TrackFinding], scorer: FaceScorer
 
 
 def _pooled_over(tracks: Sequence[TrackFinding], record: ModelRecord) -> Pooled:
-    observations = sorted((one for track in tracks for one in track.scored), key=lambda observation: observation.time_s)
+    observations = sorted((item for track in tracks for item in track.scored), key=lambda item: item.time_s)
     return pool(*series(observations, record.calibrator))
 
 
@@ -408,19 +408,19 @@ class FrameExplanation:
     faces: tuple[FaceFinding, ...]
 
 
-def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, analyzer: Analyzer) -> FrameExplanation:
+def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, networks: Networks) -> FrameExplanation:
     """Decode one of the frames that were analyzed again, and explain each of its faces.
 
     Args:
         evidence_file: the very file that was examined.
         analysis: of it.
         index: of a frame in the report's ``frames``.
-        analyzer: the networks that the analysis was made with.
+        networks: the networks that the analysis was made with.
 
     Raises:
         EvidenceError: the file changed since, or the frame cannot be decoded any more.
     """
-    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=analyzer.settings) as video:
+    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=networks.settings) as video:
         decoded_frame = next(iter(video.walk([index], every=False)), None)
         if decoded_frame is None:
             raise EvidenceError(f"Frame {index} cannot be decoded.")
@@ -430,7 +430,7 @@ def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, a
     for track in analysis.tracks:
         for observation in track.observations:
             if observation.frame == index:
-                one = replace(candidate(observation.face, rgb, analyzer.scorer), quality=observation.quality)
-                done = None if one.quality.problem else analyzer.scorer.explained(one.views)
-                faces.append(finding(track.id, one, done, analyzer.scorer))
+                cut_out = replace(candidate(observation.face, rgb, networks.scorer), quality=observation.quality)
+                done = None if cut_out.quality.problem else networks.scorer.explained(cut_out.views)
+                faces.append(finding(track.id, cut_out, done, networks.scorer))
     return FrameExplanation(index, time_s, rgb, tuple(faces))

@@ -90,7 +90,7 @@ def run_batch(
         own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
 
         def listing() -> Iterator[Input]:
-            return inputs(order, stdin=stdin, skip=lambda found: (found.st_dev, found.st_ino) in own)
+            return inputs(order, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
 
         batch_progress = run(
             listing,

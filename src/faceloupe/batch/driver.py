@@ -157,11 +157,11 @@ def run(
         driver.take_up(written)
         if total is not None and progress is not None:
             threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
-        driver.work(one for one in listing() if not written.take(cell(one.shown)))
+        driver.work(item for item in listing() if not written.take(cell(item.shown)))
         return driver.counts.batch_progress()
     finally:
-        for one in (reader, seen, written):
-            one.close()
+        for resource in (reader, seen, written):
+            resource.close()
 
 
 @dataclass(slots=True)
@@ -179,12 +179,12 @@ class _Driver:
     pending: OrderedDict[int, _Pending] = field(default_factory=OrderedDict)
     under_way: dict[str, int] = field(default_factory=dict)  # SHA-256 -> index of a file without a row
     submitted: int = 0  # to the engine, and not back yet
-    told: float = -1e9
+    reported_at: float = -1e9
 
     def take_up(self, written: Written) -> None:
         """Learn what the table holds already."""
         mine = (self.record.id, self.record.weights_sha256, self.effort, __version__)
-        for row, place in self.table.rows():
+        for row, position in self.table.rows():
             theirs = (row.model_id, row.weights_sha256, row.effort, row.tool_version)
             if theirs != mine:
                 then, now = (
@@ -193,7 +193,7 @@ class _Driver:
                 )
                 raise UsageError(f"The table was started with {then}, and this is {now}; start a new table.")
             written.add(row.path)
-            self.seen.add(row, place)
+            self.seen.add(row, position)
             self.counts.add(row)
         self.counts.resumed = self.counts.rows
 
@@ -301,8 +301,8 @@ class _Driver:
         if self.cancel and self.cancel():
             raise Cancelled("The batch was cancelled; continue it with --resume.")
         now = self.counts.clock()
-        if self.progress and (last or now - self.told >= _WAIT_S):
-            self.told = now
+        if self.progress and (last or now - self.reported_at >= _WAIT_S):
+            self.reported_at = now
             self.progress(self.counts.batch_progress())
 
 

@@ -31,25 +31,25 @@ class DuplicateIndex:
         """Close and delete the temporary database."""
         self._database.close()
 
-    def add(self, row: Row, place: Place) -> None:
+    def add(self, row: Row, position: Place) -> None:
         """Remember a row, if it is the first of its content."""
         if not row.sha256 or row.duplicate_of:
             return
-        entry = (bytes.fromhex(row.sha256), *place)
+        entry = (bytes.fromhex(row.sha256), *position)
         self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", entry)
         if row.perceptual_hash and self._count < MOST_HASHES:
             if self._count == len(self._hashes):
                 self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
                 self._places = np.concatenate([self._places, np.zeros_like(self._places)])
             self._hashes[self._count] = int(row.perceptual_hash, 16)
-            self._places[self._count] = place
+            self._places[self._count] = position
             self._count += 1
 
     def exact(self, sha256: str) -> Place | None:
         """Return the first row of the same bytes; None where there is none."""
         cursor = self._database.execute("SELECT offset, length FROM seen WHERE sha256 = ?", (bytes.fromhex(sha256),))
-        place = cursor.fetchone()
-        return Place(*place) if place else None
+        row = cursor.fetchone()
+        return Place(*row) if row else None
 
     def near(self, perceptual_hash: str) -> Place | None:
         """Return the row of the still most like one, the first of several; None where none is within ``NEAR_BITS``."""

@@ -21,7 +21,7 @@ def write(table: Table, path: Path) -> None:
     Raises:
         UsageError: the file is there already, or cannot be written.
     """
-    publish_file(lambda place: _fill(table, place), path)
+    publish_file(lambda temporary: _fill(table, temporary), path)
 
 
 def _fill(table: Table, path: Path) -> None:

@@ -136,23 +136,23 @@ class Table:
             UsageError: the disk is full or the file cannot be written; the table holds whole rows all the same.
         """
         content = line(row)
-        place = Place(self._size, len(content))
+        position = Place(self._size, len(content))
         self._append(content)
         if self._clock() - self._synced >= _SYNC_S:
             os.fsync(self._descriptor)
             self._synced = self._clock()
-        return place
+        return position
 
-    def at(self, place: Place) -> Row:
+    def at(self, position: Place) -> Row:
         """Read a row back."""
-        text = os.pread(self._descriptor, place.length, place.offset).decode()
+        text = os.pread(self._descriptor, position.length, position.offset).decode()
         return Row(*next(csv.reader(io.StringIO(text, newline=""))))
 
     def rows(self) -> Iterator[tuple[Row, Place]]:
         """All rows from the first on, and where they stand."""
-        for number, (content, place) in enumerate(self._records()):
+        for number, (content, position) in enumerate(self._records()):
             if number:
-                yield Row(*next(csv.reader(io.StringIO(content.decode(), newline="")))), place
+                yield Row(*next(csv.reader(io.StringIO(content.decode(), newline="")))), position
 
     def _lock(self) -> None:
         try:
@@ -169,14 +169,14 @@ class Table:
             UsageError: the file is not the table of a batch.
         """
         end = 0
-        for number, (content, place) in enumerate(self._records()):
+        for number, (content, position) in enumerate(self._records()):
             if number == 0 and content not in (header(), line(COLUMNS)):  # older tables have no byte order mark
                 raise UsageError(
                     f"{self._path} is not a batch table of this version (its first line differs), so it cannot be "
                     "continued; "
                     "choose another name."
                 )
-            end = place.offset + place.length
+            end = position.offset + position.length
         begun = os.pread(self._descriptor, len(header()), 0)
         if end == 0 and not (header().startswith(begun) or line(COLUMNS).startswith(begun)):
             raise UsageError(f"{self._path} is not a batch table, so it cannot be continued; choose another name.")

@@ -242,8 +242,8 @@ def _write_parts(
         writer.add(format.picture_name(sha256), store.runs.picture(sha256))
         step()
     for sha256 in evidence:
-        with store.items.open_evidence(sha256).open() as kept, writer.member(format.evidence_name(sha256)) as stream:
-            while chunk := kept.read(format.CHUNK):
+        with store.items.open_evidence(sha256).open() as stored, writer.member(format.evidence_name(sha256)) as stream:
+            while chunk := stored.read(format.CHUNK):
                 stream.write(chunk)
         if writer.members[-1].sha256 != sha256:
             raise CaseError(f"The stored file {sha256[:12]} changed during the export; export it again.")

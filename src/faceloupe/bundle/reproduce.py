@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.bundle import format
 from faceloupe.bundle.reader import Archive
 from faceloupe.bundle.stream import Item, parts
@@ -73,7 +73,7 @@ def reproduce(
     """
     archive = Archive(stream)
     files = {} if folder is None else _hashed(folder, progress)
-    loaded: dict[Settings, Analyzer] = {}
+    loaded: dict[Settings, Networks] = {}
     for part in parts(archive.lines(format.CASE)):
         if not isinstance(part, Item):
             continue
@@ -124,21 +124,21 @@ def _evidence(archive: Archive, sha256: str, files: Mapping[str, Path], folder: 
 
 
 def _reproduce_item(
-    item: ItemRecord, path: Path, loaded: dict[Settings, Analyzer], progress: Progress | None
+    item: ItemRecord, path: Path, loaded: dict[Settings, Networks], progress: Progress | None
 ) -> Reproduction:
     run = item.finding_run or item.runs[-1]
     before = run.report
     settings = _settings(before)
-    networks = settings.sampled(Sampling())  # these do not depend on the frames
-    if networks not in loaded:
+    loading = settings.sampled(Sampling())  # the networks do not depend on the frames
+    if loading not in loaded:
         loaded.clear()
-        loaded[networks] = Analyzer.load(networks)
+        loaded[loading] = Networks.load(loading)
     evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
     if evidence_file.evidence.sha256 != item.sha256:
         raise UsageError("Its evidence changed while it was read; try again.")
     # A pass that explains adds up in another order than one that does not: the last digits would differ.
     explain = any("heatmap" in name for name in run.pictures)
-    analysis = analyze(evidence_file, loaded[networks], sampling=settings.sampling, explain=explain, progress=progress)
+    analysis = analyze(evidence_file, loaded[loading], sampling=settings.sampling, explain=explain, progress=progress)
     return _compared(item, before, build(analysis))
 
 

@@ -59,9 +59,9 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
     findings: list[Finding] = []
 
     def checked(good: str, problems: Iterable[str]) -> bool:
-        found = [Finding(good=False, text=problem) for problem in _caught(problems)]
-        findings.extend(found or [Finding(good=True, text=good)])
-        return not found
+        failures = [Finding(good=False, text=problem) for problem in _caught(problems)]
+        findings.extend(failures or [Finding(good=True, text=good)])
+        return not failures
 
     try:
         archive = Archive(stream)

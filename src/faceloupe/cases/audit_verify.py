@@ -77,11 +77,11 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
         noted: number -> SHA-256 of heads that the file of heads has; None where that file is gone.
     """
     known = ExpectedHeads(head(connection, chain) or Head(chain, 0, START), noted or {})
-    found = check(entries(connection, chain), known)
-    if noted is None and found.ok:
+    result = check(entries(connection, chain), known)
+    if noted is None and result.ok:
         reason = "The file of heads is missing, so entries could be missing at the end."
-        return replace(found, ok=False, first_broken=found.entries + 1, reason=reason)
-    return found
+        return replace(result, ok=False, first_broken=result.entries + 1, reason=reason)
+    return result
 
 
 def _problem(entry: Entry, number: int, previous: str, witness: ExpectedHeads) -> str:

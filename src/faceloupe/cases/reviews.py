@@ -230,8 +230,8 @@ def _item_id(connection: Connection, case_id: str, sha256: str | None) -> int | 
     return None if sha256 is None else find_item(connection, case_id, sha256).id
 
 
-def _word(text: str, words: type[Outcome] | type[Confidence], what: str) -> str:
+def _word(text: str, choices: type[Outcome] | type[Confidence], what: str) -> str:
     try:
-        return words(text.strip().lower()).value
+        return choices(text.strip().lower()).value
     except ValueError:
-        raise UsageError(f"The {what} is one of {', '.join(words)}, not {text!r}.") from None
+        raise UsageError(f"The {what} is one of {', '.join(choices)}, not {text!r}.") from None

@@ -14,7 +14,7 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.types import Cancel, Progress, Step
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analyzer
+    from faceloupe.analysis.pipeline import Networks
     from faceloupe.report.build import ReportedAnalysis
 
 OpenFile = Callable[[Step], EvidenceFile]  # is given what to call with the share hashed, 0..1
@@ -58,7 +58,7 @@ class CaseWorkflow:
         """File what was opened already; see ``Items.file``."""
         return self.store.items.file(self.case_id, evidence_file, actor=self.actor, step=step)
 
-    def analyze(self, item: Item, analyzer: "Analyzer", *, progress: Progress, cancel: Cancel | None = None) -> Run:
+    def analyze(self, item: Item, networks: "Networks", *, progress: Progress, cancel: Cancel | None = None) -> Run:
         """Run the pipeline over the bytes that are kept, and file what it found.
 
         Raises:
@@ -69,9 +69,9 @@ class CaseWorkflow:
 
         self.store.runs.begin(self.case_id, item.sha256, actor=self.actor)
         try:
-            limit = analyzer.settings.max_bytes
+            limit = networks.settings.max_bytes
             evidence_file = self.store.items.open_evidence(item.sha256, name=item.name, max_bytes=limit)
-            analysis = pipeline.analyze(evidence_file, analyzer, progress=progress, cancel=cancel)
+            analysis = pipeline.analyze(evidence_file, networks, progress=progress, cancel=cancel)
             return self._add_run(ReportedAnalysis.of(analysis))
         except FaceLoupeError as problem:
             self.store.runs.fail(self.case_id, item.sha256, actor=self.actor, reason=str(problem))

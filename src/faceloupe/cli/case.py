@@ -19,7 +19,7 @@ from faceloupe.report.columns import columns
 from faceloupe.types import Outcome
 
 if TYPE_CHECKING:
-    from faceloupe.analysis.pipeline import Analyzer
+    from faceloupe.analysis.pipeline import Networks
 
 _PAGE = 1000  # items read at a time
 
@@ -46,18 +46,18 @@ def _create(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _analyzer(settings: Settings) -> "Analyzer":
+def _networks(settings: Settings) -> "Networks":
     from faceloupe.analysis import pipeline  # here: other commands start without it
 
-    return pipeline.Analyzer.load(settings)
+    return pipeline.Networks.load(settings)
 
 
 def _add(options: argparse.Namespace, console: Console) -> int:
     settings = Settings.from_environment({"effort": options.effort} if options.effort else None)
-    code, analyzer = 0, None
+    code, networks = 0, None
     if not options.no_analysis:
         try:
-            analyzer = _analyzer(settings)
+            networks = _networks(settings)
         except FaceLoupeError as problem:  # evidence comes first: it is filed all the same
             console.complain(str(problem))
             code = 2
@@ -71,8 +71,8 @@ def _add(options: argparse.Namespace, console: Console) -> int:
             code = 2
             continue
         try:
-            if analyzer is not None:
-                workflow.analyze(item, analyzer, progress=console.progress)
+            if networks is not None:
+                workflow.analyze(item, networks, progress=console.progress)
         except FaceLoupeError as problem:
             console.clear()
             console.complain(f"{path.name} was filed but not analyzed: {problem}")

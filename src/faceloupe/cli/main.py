@@ -152,8 +152,8 @@ def _analyze(options: argparse.Namespace) -> int:
     _refuse_for_images(options, evidence_file.evidence)
     if evidence_file.evidence.media_type == "video":
         use_one_network_thread()
-    analyzer = pipeline.Analyzer.load(settings)
-    analysis = pipeline.analyze(evidence_file, analyzer, explain=options.out is not None, progress=progress)
+    networks = pipeline.Networks.load(settings)
+    analysis = pipeline.analyze(evidence_file, networks, explain=options.out is not None, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     report = build(analysis)
@@ -186,9 +186,9 @@ def _validate(options: argparse.Namespace) -> int:
     settings = _settings(options)
     if options.out is not None:
         refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
-    analyzer = pipeline.Analyzer.load(settings)
+    networks = pipeline.Networks.load(settings)
     progress = _progress if sys.stderr.isatty() else None
-    validation = labeled_folder.validate(options.folder, analyzer, progress=progress)
+    validation = labeled_folder.validate(options.folder, networks, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     _emit(json_text(validation.as_dict()) if options.json else labeled_folder.table(validation))

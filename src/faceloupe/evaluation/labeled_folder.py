@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.evaluation import plots
@@ -106,11 +106,11 @@ def _listed(folder: Path) -> list[tuple[Path, int]]:
     for name, label in FOLDERS.items():
         paths = []
         for parent, inner, names in os.walk(folder / name, onerror=_refuse):
-            inner[:] = sorted(one for one in inner if not one.startswith("."))
-            for one in inner:
-                if Path(parent, one).is_symlink():
-                    raise UsageError(f"{Path(parent, one)} is a link to a folder; put the files themselves there.")
-            paths += [Path(parent, one).relative_to(folder) for one in sorted(names) if not one.startswith(".")]
+            inner[:] = sorted(folder_name for folder_name in inner if not folder_name.startswith("."))
+            for folder_name in inner:
+                if (path := Path(parent, folder_name)).is_symlink():
+                    raise UsageError(f"{path} is a link to a folder; put the files themselves there.")
+            paths += [Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith(".")]
         if not paths:
             raise UsageError(
                 f"{folder / name} contains no files; expected authentic files in real and manipulated files in fake."
@@ -126,7 +126,7 @@ def _refuse(problem: OSError) -> None:
 
 def validate(
     folder: Path,
-    analyzer: Analyzer,
+    networks: Networks,
     *,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -145,7 +145,7 @@ def validate(
     copies: dict[Path, Path] = {}
     for number, (path, label) in enumerate(listed):  # all are hashed first: a wrong label shows before hours of work
         _step(progress, cancel, f"Hashing file {number + 1} of {len(listed)}", 0.1 * number / len(listed))
-        evidence_file = _taken(folder / path, analyzer.settings)
+        evidence_file = _taken(folder / path, networks.settings)
         if not isinstance(evidence_file, str):
             before, its_label = first.setdefault(evidence_file.evidence.sha256, (path, label))
             if its_label != label:
@@ -154,7 +154,7 @@ def validate(
                 copies[path] = before
     for number, (path, label) in enumerate(listed):
         _step(progress, cancel, f"File {number + 1} of {len(listed)}", 0.1 + 0.9 * number / len(listed))
-        evidence_file = _taken(folder / path, analyzer.settings)
+        evidence_file = _taken(folder / path, networks.settings)
         if isinstance(evidence_file, str):
             files.append(Judged(path, label, "", Outcome.ERROR, None, evidence_file))
             continue
@@ -163,9 +163,9 @@ def validate(
             why = f"duplicate of {copies[path]}, counted there"
             files.append(Judged(path, label, digest, Outcome.NOT_APPLICABLE, None, why))
             continue
-        analysis = analyze(evidence_file, analyzer, explain=False)
+        analysis = analyze(evidence_file, networks, explain=False)
         files.append(Judged(path, label, digest, analysis.outcome, analysis.score, analysis.reason))
-    return _measured(files, analyzer)
+    return _measured(files, networks)
 
 
 def _taken(path: Path, settings: Settings) -> EvidenceFile | str:
@@ -183,17 +183,17 @@ def _step(progress: Progress | None, cancel: Cancel | None, stage: str, share: f
         progress(stage, share)
 
 
-def _measured(files: Sequence[Judged], analyzer: Analyzer) -> Validation:
+def _measured(files: Sequence[Judged], networks: Networks) -> Validation:
     scored = [file for file in files if file.score is not None]
     for name, label in FOLDERS.items():
         if not any(file.label == label for file in scored):
             raise UsageError(
                 f"No file in {name} could be scored, so there are no error rates; see the reasons of the files."
             )
-    record = analyzer.scorer.record
+    record = networks.scorer.record
     thresholds = record.thresholds
     return Validation(
-        analyzer.settings.stated_effort,
+        networks.settings.stated_effort,
         record.id,
         record.weights_sha256,
         (thresholds.lower, thresholds.upper),

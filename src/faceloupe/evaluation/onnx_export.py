@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from faceloupe.analysis.pipeline import Analyzer
+from faceloupe.analysis.pipeline import Networks
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError, WeightsError
 from faceloupe.evaluation import labeled_folder
@@ -131,8 +131,8 @@ def export(
     _require()
     say("Loading", 0.0)
     settings = replace(settings, model=record.id, device="cpu")
-    analyzer = Analyzer.load(settings, folder=folder)
-    faces, described = _faces(pictures, analyzer)
+    networks = Networks.load(settings, folder=folder)
+    faces, described = _faces(pictures, networks)
     say("Exporting", 0.1)
     network = load_network(record, folder)
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -145,10 +145,10 @@ def export(
     values = _described(record, content, names[0], int8)
     values["parity"] = asdict(_parity(network, content, record, faces, described))
     if labeled is not None:
-        for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", analyzer.scorer)):
+        for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", networks.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
             # An exported scorer answers the calls that measuring a folder makes.
-            result = labeled_folder.validate(labeled, replace(analyzer, scorer=cast(FaceScorer, scorer)))
+            result = labeled_folder.validate(labeled, replace(networks, scorer=cast(FaceScorer, scorer)))
             values[name] = result.as_dict() | {
                 "measured_on": "a folder of labeled pictures, through the whole pipeline"
             }
@@ -208,7 +208,7 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
         raise WeightsError("The ONNX file contains no network that can be run; export it again.") from problem
 
 
-def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], str]:
+def _faces(pictures: Path | None, networks: Networks) -> tuple[list[FaceViews], str]:
     """Return views of the faces in some pictures, and the source of these pictures."""
     paths = [sample.path for sample in SAMPLES]
     if pictures is not None:
@@ -219,9 +219,9 @@ def _faces(pictures: Path | None, analyzer: Analyzer) -> tuple[list[FaceViews], 
         if len(views) >= _MOST_FACES:
             break
         with contextlib.suppress(EvidenceError):  # what cannot be read has no face
-            evidence_file = open_evidence(path, max_bytes=analyzer.settings.max_bytes)
-            rgb = decode(evidence_file, settings=analyzer.settings).rgb
-            new_views = [analyzer.scorer.view(rgb, face.box) for face in analyzer.detector.detect(rgb)]
+            evidence_file = open_evidence(path, max_bytes=networks.settings.max_bytes)
+            rgb = decode(evidence_file, settings=networks.settings).rgb
+            new_views = [networks.scorer.view(rgb, face.box) for face in networks.detector.detect(rgb)]
             views, used = views + new_views, used + bool(new_views)
     if not views:
         raise UsageError(f"{pictures} contains no image with a face; give another folder.")

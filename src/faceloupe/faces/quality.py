@@ -52,10 +52,10 @@ def assess(face: DetectedFace, crop: np.ndarray, gates: QualityGates) -> FaceQua
         value, needed = format_distinct(sharp, gates.min_sharpness, decimals=1)
         problem = f"the face is too blurred (sharpness {value}; at least {needed} is needed)"
     elif gates.min_color and (color := color_spread(crop)) < gates.min_color:
-        found, needed = format_distinct(color, gates.min_color, decimals=1)
+        value, needed = format_distinct(color, gates.min_color, decimals=1)
         problem = (
             f"the picture is gray or in one tone, and this model calls too many such photographs manipulated (color "
-            f"spread {found}; at least {needed} is needed)"
+            f"spread {value}; at least {needed} is needed)"
         )
     return FaceQuality(face.size_px, sharp, face.confidence, problem)
 

@@ -38,9 +38,9 @@ class Appearance:
         return float(_similarity(np.maximum(self.face @ other.face, 0.0), self.colors, other.colors))
 
 
-def _similarity(layout: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _similarity(layout: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Of likeness in layout (...,) and colors (..., 2, 64): 0..1."""
-    colors = np.minimum(one, other).sum(-1)  # histogram intersection, Swain and Ballard 1991
+    colors = np.minimum(first, second).sum(-1)  # histogram intersection, Swain and Ballard 1991
     similarity: np.ndarray = 0.5 * layout + 0.2 * colors[..., 0] + 0.3 * colors[..., 1]
     return similarity
 
@@ -182,10 +182,10 @@ def link(tracks: Sequence[Track], *, check: Callable[[], None] = lambda: None) -
     members = {number: [number] for number in range(len(tracks))}  # each track's group; the tracks of one share it
     least = dict.fromkeys(members, 1.0)
     for alike, i, j in pairs:
-        one, other = members[i], members[j]
-        if one is other or _met([tracks[n] for n in one], [tracks[n] for n in other]):
+        first, second = members[i], members[j]
+        if first is second or _met([tracks[n] for n in first], [tracks[n] for n in second]):
             continue
-        joined = sorted([*one, *other])
+        joined = sorted([*first, *second])
         for number in joined:
             members[number], least[number] = joined, alike
     groups = sorted({tuple(group) for group in members.values()})

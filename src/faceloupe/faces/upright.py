@@ -78,7 +78,9 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
     if turns or not sure:
         turned = _turned(rgb, detector, sorted(turns) or _TURNS, least=_TURNED)
         seen = [_straightened(face, rgb, detector) or face for face in faces]
-        faces = _distinct(seen + [face for one in turned if (face := _straightened(one, rgb, detector))])
+        faces = _distinct(
+            seen + [face for turned_face in turned if (face := _straightened(turned_face, rgb, detector))]
+        )
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
 
@@ -205,8 +207,8 @@ def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> li
     return [
         quarters
         for quarters in _TURNS
-        for one in _turned(part, detector, [quarters], least=_UNMISTAKABLE, corner=(x0, y0))
-        if _overlap(face.box, one.box) > _SAME
+        for turned_face in _turned(part, detector, [quarters], least=_UNMISTAKABLE, corner=(x0, y0))
+        if _overlap(face.box, turned_face.box) > _SAME
     ]
 
 
@@ -215,8 +217,8 @@ def _straightened(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> De
     stood = upright(rgb, face, reach=0.6)
     if abs(stood.turned_deg % 90.0) < 1e-9:
         return face
-    seen = [one for one in detector.detect(stood.rgb) if _overlap(one.box, stood.box) > _SAME]
-    if not seen or (best := max(seen, key=lambda one: one.confidence)).confidence < SURE:
+    seen = [candidate for candidate in detector.detect(stood.rgb) if _overlap(candidate.box, stood.box) > _SAME]
+    if not seen or (best := max(seen, key=lambda candidate: candidate.confidence)).confidence < SURE:
         return None
     landmarks = _moved(best.landmarks, stood.inverse)
     tilted = DetectedFace(face.box, best.confidence, landmarks)
@@ -245,9 +247,9 @@ def _surroundings(box: Box, share: float, shape: tuple[int, ...]) -> tuple[int, 
     return x0, y0, min(shape[1], round(box.x1 + reach)), min(shape[0], round(box.y1 + reach))
 
 
-def _overlap(one: Box, other: Box) -> float:
+def _overlap(first: Box, second: Box) -> float:
     """Intersection over union, 0..1."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
+    width = min(first.x1, second.x1) - max(first.x0, second.x0)
+    height = min(first.y1, second.y1) - max(first.y0, second.y0)
     shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (one.width * one.height + other.width * other.height - shared)
+    return shared / (first.width * first.height + second.width * second.height - shared)

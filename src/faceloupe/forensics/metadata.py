@@ -20,7 +20,8 @@ def look(source: LensSource) -> LensResult:
     """
     metadata = source.metadata
     facts = [
-        Fact(f"{entry.place}: {quoted(entry.key)}", quoted(entry.value, entry.size)) for entry in metadata.statements
+        Fact(f"{entry.structure}: {quoted(entry.key)}", quoted(entry.value, entry.size))
+        for entry in metadata.statements
     ]
     if (left := len(facts) - _MOST_FACTS) > 0:
         facts[_MOST_FACTS:] = [Fact("Not listed", f"{left:,} further statements")]
@@ -41,7 +42,7 @@ def look(source: LensSource) -> LensResult:
 def _date(statements: tuple[Statement, ...], key: str) -> datetime | None:
     """Read a date of EXIF (EXIF 2.32, 4.6.5); None where it is missing or not a date."""
     for statement in statements:
-        if statement.place == "EXIF" and statement.key == key:
+        if statement.structure == "EXIF" and statement.key == key:
             try:
                 return datetime.strptime(statement.value.strip(), "%Y:%m:%d %H:%M:%S")
             except ValueError:

@@ -100,7 +100,7 @@ def _of_credentials(source: LensSource) -> Iterator[Statement]:
 def _matching(places: tuple[str, ...], key: str, value: str, statements: tuple[Statement, ...]) -> Iterator[Statement]:
     for statement in statements:
         if (
-            statement.place in places
+            statement.structure in places
             and re.fullmatch(key, statement.key, re.IGNORECASE)
             and re.search(value, statement.value)
         ):
@@ -133,9 +133,9 @@ def look(source: LensSource) -> LensResult:
     for trace in traces(source):
         rule, statement = trace.rule, trace.statement
         severity, sentence = _SENTENCES[rule.kind]
-        text = sentence.format(name=rule.name, place=statement.place, key=quoted(statement.key))
+        text = sentence.format(name=rule.name, place=statement.structure, key=quoted(statement.key))
         findings.append(Finding(f"traces.{rule.id}", severity, text, rates_of(f"traces.{rule.id}")))
-        facts.append(Fact(f"{statement.place}: {quoted(statement.key)}", quoted(statement.value, statement.size)))
+        facts.append(Fact(f"{statement.structure}: {quoted(statement.key)}", quoted(statement.value, statement.size)))
         for name, pattern in rule.details.items():
             if match := re.search(pattern, statement.value, re.DOTALL):
                 facts.append(Fact(f"{rule.name}, {name}", quoted(match[1])))

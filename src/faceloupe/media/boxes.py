@@ -52,7 +52,7 @@ def _read(content: memoryview) -> MainPicture:
         return MainPicture(whole=whole)
     primary = uint(parts[b"pitm"], FULL, 4 if parts[b"pitm"][0] else 2)
     inner = list(walk(parts[b"iprp"]))
-    properties = [one for kind, body in inner if kind == b"ipco" for one in walk(body)]
+    properties = [box for kind, body in inner if kind == b"ipco" for box in walk(body)]
     cicp, quarters, mirror = None, 0, None
     stated = (entry for kind, body in inner if kind == b"ipma" for entry in associations(body))
     for item, number in stated:
@@ -70,30 +70,30 @@ def _read(content: memoryview) -> MainPicture:
 
 def walk(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Kind and body of each box; that of the last one may be cut short."""
-    place = 0
+    offset = 0
     for _ in range(_MOST_BOXES):
-        if place + 8 > len(within):
+        if offset + 8 > len(within):
             return
-        size, kind = struct.unpack_from(">I4s", within, place)
+        size, kind = struct.unpack_from(">I4s", within, offset)
         head = 8
         if size == 1:
-            (size,) = struct.unpack_from(">Q", within, place + 8)
+            (size,) = struct.unpack_from(">Q", within, offset + 8)
             head = 16
         elif size == 0:
-            size = len(within) - place
+            size = len(within) - offset
         if size < head:
             return
-        yield kind, within[place + head : place + size]
-        place += size
+        yield kind, within[offset + head : offset + size]
+        offset += size
 
 
-def uint(data: memoryview, place: int, size: int) -> int:
-    """Return the big-endian number of ``size`` bytes at ``place``.
+def uint(data: memoryview, offset: int, size: int) -> int:
+    """Return the big-endian number of ``size`` bytes at ``offset``.
 
     Raises:
         IndexError: it is cut short.
     """
-    part = data[place : place + size]
+    part = data[offset : offset + size]
     if len(part) < size:
         raise IndexError("a number that is cut short")
     return int.from_bytes(part)
@@ -107,13 +107,13 @@ def associations(body: memoryview) -> Iterator[tuple[int, int]]:
     """
     version, wide = body[0], body[3] & 1
     of_id, step = 2 if version < 1 else 4, 2 if wide else 1
-    place = FULL + 4
+    offset = FULL + 4
     for _ in range(uint(body, FULL, 4)):
-        item, count = uint(body, place, of_id), uint(body, place + of_id, 1)
-        place += of_id + 1
+        item, count = uint(body, offset, of_id), uint(body, offset + of_id, 1)
+        offset += of_id + 1
         for number in range(count):
-            yield item, uint(body, place + step * number, step) & (0x7FFF if wide else 0x7F)
-        place += step * count
+            yield item, uint(body, offset + step * number, step) & (0x7FFF if wide else 0x7F)
+        offset += step * count
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +142,18 @@ def extents(body: memoryview) -> Iterator[Extent]:
     of_offset, of_length = body[FULL] >> 4, body[FULL] & 15
     of_base, of_index = body[FULL + 1] >> 4, (body[FULL + 1] & 15 if version in (1, 2) else 0)
     of_id = 4 if version == 2 else 2
-    place = FULL + 2 + of_id
+    position = FULL + 2 + of_id
     for _ in range(uint(body, FULL + 2, of_id)):
-        item, method = uint(body, place, of_id), 0
-        place += of_id
+        item, method = uint(body, position, of_id), 0
+        position += of_id
         if version in (1, 2):
-            method = uint(body, place, 2) & 15
-            place += 2
-        base = uint(body, place + 2, of_base)
-        count = uint(body, place + 2 + of_base, 2)
-        place += 4 + of_base
+            method = uint(body, position, 2) & 15
+            position += 2
+        base = uint(body, position + 2, of_base)
+        count = uint(body, position + 2 + of_base, 2)
+        position += 4 + of_base
         for _ in range(count if of_index + of_offset + of_length else min(count, 1)):  # those of no bytes are alike
-            offset = uint(body, place + of_index, of_offset)
-            length = uint(body, place + of_index + of_offset, of_length)
-            place += of_index + of_offset + of_length
+            offset = uint(body, position + of_index, of_offset)
+            length = uint(body, position + of_index + of_offset, of_length)
+            position += of_index + of_offset + of_length
             yield Extent(item, method == 0, base + offset, length)

@@ -208,8 +208,8 @@ def _compress(light: np.ndarray) -> None:
     light *= np.where(over > 0, wanted / np.maximum(largest, _KNEE), 1.0)
 
 
-def _alike(one: Chromaticities, other: Chromaticities) -> bool:
-    return all(abs(a - b) <= _SAME for a, b in zip(one, other, strict=True))
+def _alike(first: Chromaticities, second: Chromaticities) -> bool:
+    return all(abs(a - b) <= _SAME for a, b in zip(first, second, strict=True))
 
 
 def _to_xyz(primaries: Chromaticities) -> np.ndarray:

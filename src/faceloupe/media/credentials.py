@@ -84,16 +84,16 @@ class Credentials(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def read(file: BinaryIO, found: str, *, anchors: str, sidecar: bytes = b"") -> Credentials:
+def read(file: BinaryIO, file_format: str, *, anchors: str, sidecar: bytes = b"") -> Credentials:
     """Read and check the Content Credentials of a file.
 
     Args:
         file: its bytes.
-        found: the format that its first bytes show.
+        file_format: the format that its first bytes show.
         anchors: certificates (PEM) of those whose signers are trusted.
         sidecar: a manifest that lies beside the file; it then takes the place of one inside.
     """
-    if found not in TYPES or not (sidecar or _file_may_hold(file)):
+    if file_format not in TYPES or not (sidecar or _file_may_hold(file)):
         return Credentials("none")
     import c2pa  # takes longer to load than all else here, and few files need it
 
@@ -101,9 +101,9 @@ def read(file: BinaryIO, found: str, *, anchors: str, sidecar: bytes = b"") -> C
         # Made here and not once: it does not survive a fork.
         context = c2pa.Context.from_dict(OFFLINE | {"trust": {"trust_anchors": anchors}})
         if sidecar:
-            reader = c2pa.Reader(TYPES[found], file, sidecar, context=context)
+            reader = c2pa.Reader(TYPES[file_format], file, sidecar, context=context)
         else:
-            reader = c2pa.Reader.try_create(TYPES[found], file, context=context)
+            reader = c2pa.Reader.try_create(TYPES[file_format], file, context=context)
         if reader is None:
             return Credentials("none")
         with reader:

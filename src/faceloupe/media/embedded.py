@@ -16,75 +16,75 @@ _FTYP_BEFORE = 4  # bytes of a box in front of its kind
 _PLAIN_PADDING = b"\x00\xff\n\r "
 
 
-def find(content: bytes, found: str) -> tuple[EmbeddedContent, ...]:
+def find(content: bytes, file_format: str) -> tuple[EmbeddedContent, ...]:
     """List what lies in the file besides its picture: what HEIC and AVIF list of it, then what lies behind the picture.
 
     Args:
         content: of the file.
-        found: the format that its first bytes show.
+        file_format: the format that its first bytes show.
     """
-    listed = embedded_pictures(content) if found in ("HEIC", "AVIF") else ()
+    listed = embedded_pictures(content) if file_format in ("HEIC", "AVIF") else ()
     try:
-        end = _picture_end(content, found)
+        end = _picture_end(content, file_format)
     except (struct.error, IndexError):
         end = None
     behind = iter(()) if end is None else _pieces(content, end, content[:_HEAD_SEARCHED])
     return tuple(islice((*listed, *islice(behind, _MOST)), _MOST))
 
 
-def _pieces(content: bytes, place: int, metadata: bytes) -> Iterator[EmbeddedContent]:
-    while place < len(content):
-        kind, end = _piece(content, place, metadata)
+def _pieces(content: bytes, offset: int, metadata: bytes) -> Iterator[EmbeddedContent]:
+    while offset < len(content):
+        kind, end = _piece(content, offset, metadata)
         if kind is None:
-            starts = (content.find(start, place + 1) for start in _MEDIA_STARTS)
+            starts = (content.find(start, offset + 1) for start in _MEDIA_STARTS)
             following = min(
                 (at - _FTYP_BEFORE * (content[at : at + 4] == b"ftyp") for at in starts if at >= 0),
                 default=len(content),
             )
-            end = max(following, place + 1)
-            kind = "data of an unknown kind" if content[place:end].strip(_PLAIN_PADDING) else None
+            end = max(following, offset + 1)
+            kind = "data of an unknown kind" if content[offset:end].strip(_PLAIN_PADDING) else None
         if kind is not None:
-            yield EmbeddedContent(kind, place, end - place)
-        place = end
+            yield EmbeddedContent(kind, offset, end - offset)
+        offset = end
 
 
-def _piece(content: bytes, place: int, metadata: bytes) -> tuple[str | None, int]:
+def _piece(content: bytes, offset: int, metadata: bytes) -> tuple[str | None, int]:
     """Kind and end of what starts there; None where that is not known."""
-    found = sniff(content[place : place + _PROBED])
-    if found in ("JPEG", "MJPEG"):
-        end, _ = jpeg_extent(content, place)
+    file_format = sniff(content[offset : offset + _PROBED])
+    if file_format in ("JPEG", "MJPEG"):
+        end, _ = jpeg_extent(content, offset)
         end = len(content) if end is None else end
-        own = content[place : min(end, place + _HEAD_SEARCHED)]
+        own = content[offset : min(end, offset + _HEAD_SEARCHED)]
         if b"hdrgm:" in own or b"HDRGainMap" in own or b"urn:iso:std:iso:ts:21496" in own:
             return "a gain map (JPEG)", end
         if b'Semantic="Depth"' in metadata or b"GDepth:" in metadata:
             return "a picture or depth map (JPEG)", end
         return "a further picture (JPEG)", end
-    if found in ("MP4", "QuickTime"):
+    if file_format in ("MP4", "QuickTime"):
         motion = any(name in metadata for name in (b"MotionPhoto", b"MicroVideo", b"MotionPhoto_Data"))
-        return f"a video ({found}{'; motion photo' if motion else ''})", _boxes_end(content, place)
-    if found in ("PNG", "GIF", "WebP", "BMP"):
+        return f"a video ({file_format}{'; motion photo' if motion else ''})", _boxes_end(content, offset)
+    if file_format in ("PNG", "GIF", "WebP", "BMP"):
         try:
-            end = _picture_end(content[place:], found)
+            end = _picture_end(content[offset:], file_format)
         except IndexError:  # it ends before its data does
             end = None
-        return f"a further picture ({found})", len(content) if end is None else place + end
-    return (None, place) if found is None else (f"a file of the format {found}", len(content))
+        return f"a further picture ({file_format})", len(content) if end is None else offset + end
+    return (None, offset) if file_format is None else (f"a file of the format {file_format}", len(content))
 
 
-def _boxes_end(content: bytes, place: int) -> int:
+def _boxes_end(content: bytes, offset: int) -> int:
     """Return the end of boxes that follow each other (ISO/IEC 14496-12)."""
-    while place + 8 <= len(content):
-        size = int.from_bytes(content[place : place + 4])
-        if size == 1 and place + 16 <= len(content):
-            size = int.from_bytes(content[place + 8 : place + 16])
-        if size < 8 or not content[place + 4 : place + 8].isalnum():
-            return place if size else len(content)
-        place += size
-    return min(place, len(content)) if place < len(content) + 8 else len(content)
+    while offset + 8 <= len(content):
+        size = int.from_bytes(content[offset : offset + 4])
+        if size == 1 and offset + 16 <= len(content):
+            size = int.from_bytes(content[offset + 8 : offset + 16])
+        if size < 8 or not content[offset + 4 : offset + 8].isalnum():
+            return offset if size else len(content)
+        offset += size
+    return min(offset, len(content)) if offset < len(content) + 8 else len(content)
 
 
-def _picture_end(content: bytes, found: str) -> int | None:
+def _picture_end(content: bytes, file_format: str) -> int | None:
     """Return the place behind the picture; None where it is not known."""
     ends: dict[str, Callable[[bytes], int | None]] = {
         "JPEG": lambda data: jpeg_extent(data)[0],
@@ -95,7 +95,7 @@ def _picture_end(content: bytes, found: str) -> int | None:
         "HEIC": _heif_end,
         "AVIF": _heif_end,
     }
-    return ends[found](content) if found in ends else None
+    return ends[file_format](content) if file_format in ends else None
 
 
 def _png_end(content: bytes) -> int | None:
@@ -110,15 +110,15 @@ def _heif_end(content: bytes) -> int | None:
 
 
 def _gif_end(content: bytes) -> int | None:
-    place = 13 + (3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0)
-    while place < len(content):
-        if content[place] == 0x3B:
-            return place + 1
-        if content[place] == 0x2C:
-            place += 10 + (3 << ((content[place + 9] & 7) + 1) if content[place + 9] & 0x80 else 0) + 1
+    offset = 13 + (3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0)
+    while offset < len(content):
+        if content[offset] == 0x3B:
+            return offset + 1
+        if content[offset] == 0x2C:
+            offset += 10 + (3 << ((content[offset + 9] & 7) + 1) if content[offset + 9] & 0x80 else 0) + 1
         else:
-            place += 2
-        while content[place]:
-            place += 1 + content[place]
-        place += 1
+            offset += 2
+        while content[offset]:
+            offset += 1 + content[offset]
+        offset += 1
     return None

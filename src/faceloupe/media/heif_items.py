@@ -126,8 +126,8 @@ def _types(body: memoryview) -> Iterator[tuple[int, bytes]]:
     for kind, entry in boxes.walk(body[first:]):
         if kind == b"infe" and entry[0] >= 2:  # earlier versions name no type
             of_id = 2 if entry[0] == 2 else 4
-            place = boxes.FULL + of_id + 2
-            yield boxes.uint(entry, boxes.FULL, of_id), bytes(entry[place : place + 4])
+            start = boxes.FULL + of_id + 2
+            yield boxes.uint(entry, boxes.FULL, of_id), bytes(entry[start : start + 4])
 
 
 def _references(body: memoryview) -> Iterator[tuple[bytes, int, int]]:
@@ -140,7 +140,7 @@ def _references(body: memoryview) -> Iterator[tuple[bytes, int, int]]:
 
 def _auxiliary(body: memoryview) -> Iterator[tuple[int, str]]:
     inner = list(boxes.walk(body))
-    properties = [one for kind, entry in inner if kind == b"ipco" for one in boxes.walk(entry)]
+    properties = [box for kind, entry in inner if kind == b"ipco" for box in boxes.walk(entry)]
     for item, number in (stated for kind, entry in inner if kind == b"ipma" for stated in boxes.associations(entry)):
         if 1 <= number <= len(properties) and properties[number - 1][0] == b"auxC":
             urn = bytes(properties[number - 1][1][boxes.FULL :]).partition(b"\0")[0]

@@ -48,16 +48,16 @@ def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
     Args:
         content: of the file.
     """
-    place = 2
+    offset = 2
     for _ in range(_MOST_SEGMENTS):
-        if content[place : place + 1] != b"\xff" or place + 4 > len(content):
+        if content[offset : offset + 1] != b"\xff" or offset + 4 > len(content):
             return
-        marker = content[place + 1]
+        marker = content[offset + 1]
         if marker == 0xFF:
-            place += 1
+            offset += 1
             continue
-        body = content[place + 4 : place + 2 + int.from_bytes(content[place + 2 : place + 4])]
-        place += 4 + len(body)
+        body = content[offset + 4 : offset + 2 + int.from_bytes(content[offset + 2 : offset + 4])]
+        offset += 4 + len(body)
         yield marker, body
         if marker in (0xD9, 0xDA):
             return
@@ -96,12 +96,12 @@ def _name(marker: int, body: bytes) -> str:
 
 def _tables(body: bytes) -> dict[int, tuple[int, ...]]:
     """Quantization tables of a segment (B.2.4.1), of 8 or 16 bits."""
-    tables, place = {}, 0
-    while place < len(body):
-        size = 2 if body[place] >> 4 else 1
-        values = body[place + 1 : place + 1 + 64 * size]
+    tables, offset = {}, 0
+    while offset < len(body):
+        size = 2 if body[offset] >> 4 else 1
+        values = body[offset + 1 : offset + 1 + 64 * size]
         if len(values) < 64 * size:
             break
-        tables[body[place] & 15] = tuple(int.from_bytes(values[at : at + size]) for at in range(0, 64 * size, size))
-        place += 1 + 64 * size
+        tables[body[offset] & 15] = tuple(int.from_bytes(values[at : at + size]) for at in range(0, 64 * size, size))
+        offset += 1 + 64 * size
     return tables

@@ -73,14 +73,14 @@ class Statement(msgspec.Struct, frozen=True):
     """One thing that a file says about itself.
 
     Attributes:
-        place: the structure that holds it: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``JPEG comment``,
+        structure: the structure that holds it: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``JPEG comment``,
             ``GIF comment``, ``container``, ``stream`` or ``bitstream``.
         key: its name there.
         value: as text; of one longer than ``LONGEST_VALUE``, its start and its end.
         size: characters of the whole value.
     """
 
-    place: str
+    structure: str
     key: str
     value: str
     size: int
@@ -117,7 +117,7 @@ class _Collector:
         self.jpeg: JpegStructure | None = None
         self._left = MOST_CHARACTERS
 
-    def add(self, place: str, key: str, value: str) -> None:
+    def add(self, structure: str, key: str, value: str) -> None:
         size = len(value)
         if size > LONGEST_VALUE:
             value = f"{value[: LONGEST_VALUE // 2]} … {value[-LONGEST_VALUE // 2 :]}"
@@ -125,7 +125,7 @@ class _Collector:
             self.problem("The file states more about itself than is read; the rest was left out.")
             return
         self._left -= len(value)
-        self.statements.append(Statement(place, _clean(key)[:200], _clean(value), size))
+        self.statements.append(Statement(structure, _clean(key)[:200], _clean(value), size))
 
     def problem(self, sentence: str) -> None:
         if sentence not in self.problems:
@@ -141,22 +141,22 @@ class _Collector:
             self.problem(f"The {what} data is damaged and was not read completely.")
 
 
-def read(file: BinaryIO, found: str, *, with_position: bool = False) -> Metadata:
+def read(file: BinaryIO, file_format: str, *, with_position: bool = False) -> Metadata:
     """Read what a file states about itself.
 
     Args:
         file: its bytes.
-        found: the format that its first bytes show.
+        file_format: the format that its first bytes show.
         with_position: whether the position in EXIF (GPS) is listed.
     """
     collector = _Collector(with_position=with_position)
-    if found in VIDEO_FORMATS:
-        collector.guarded("container", lambda: _video(file, found, collector))
+    if file_format in VIDEO_FORMATS:
+        collector.guarded("container", lambda: _video(file, file_format, collector))
     else:
-        reader = _READERS.get(found)
+        reader = _READERS.get(file_format)
         if reader is not None:
             content = file.read()
-            collector.guarded(found, lambda: reader(content, collector))
+            collector.guarded(file_format, lambda: reader(content, collector))
     return Metadata(
         tuple(collector.statements),
         tuple(collector.problems),
@@ -208,16 +208,16 @@ def _jpeg(content: bytes, collector: _Collector) -> None:
 
 
 def _png(content: bytes, collector: _Collector) -> None:
-    place = 8
+    offset = 8
     for _ in range(_MOST_BLOCKS):
-        if place + 12 > len(content):
+        if offset + 12 > len(content):
             break
-        length, kind = struct.unpack_from(">I4s", content, place)
-        body = content[place + 8 : place + 8 + length]
+        length, kind = struct.unpack_from(">I4s", content, offset)
+        body = content[offset + 8 : offset + 8 + length]
         if len(body) < length:
             collector.problem("A PNG chunk announces more data than the file holds and was not read.")
             break
-        place += 12 + length
+        offset += 12 + length
         if kind == b"IEND":
             break
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
@@ -267,13 +267,13 @@ def _raw_profile(text: bytes) -> bytes:
 
 
 def _webp(content: bytes, collector: _Collector) -> None:
-    place = 12
+    offset = 12
     for _ in range(_MOST_BLOCKS):
-        if place + 8 > len(content):
+        if offset + 8 > len(content):
             break
-        kind, size = struct.unpack_from("<4sI", content, place)
-        body = content[place + 8 : place + 8 + size]
-        place += 8 + size + size % 2
+        kind, size = struct.unpack_from("<4sI", content, offset)
+        body = content[offset + 8 : offset + 8 + size]
+        offset += 8 + size + size % 2
         if kind == b"EXIF":
             _exif(body.removeprefix(b"Exif\0\0"), collector)
         elif kind == b"XMP ":
@@ -283,31 +283,31 @@ def _webp(content: bytes, collector: _Collector) -> None:
 
 
 def _gif(content: bytes, collector: _Collector) -> None:
-    place = 13 + (3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0)
+    offset = 13 + (3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0)
     for _ in range(_MOST_BLOCKS):
-        if content[place : place + 1] == b"\x2c":
-            place += 10 + (3 << ((content[place + 9] & 7) + 1) if content[place + 9] & 0x80 else 0) + 1
-            _, place = _gif_blocks(content, place)
-        elif content[place : place + 2] == b"\x21\xfe":
-            body, place = _gif_blocks(content, place + 2)
+        if content[offset : offset + 1] == b"\x2c":
+            offset += 10 + (3 << ((content[offset + 9] & 7) + 1) if content[offset + 9] & 0x80 else 0) + 1
+            _, offset = _gif_blocks(content, offset)
+        elif content[offset : offset + 2] == b"\x21\xfe":
+            body, offset = _gif_blocks(content, offset + 2)
             collector.add("GIF comment", "comment", _decoded(body))
-        elif content[place : place + 14] == b"\x21\xff\x0bXMP DataXMP":
+        elif content[offset : offset + 14] == b"\x21\xff\x0bXMP DataXMP":
             # XMP specification, part 3: not cut into blocks, and ended by a trailer of 257 falling bytes
-            end = content.find(b"\x01\xff\xfe", place)
-            _xmp(content[place + 14 : end], collector)
-            _, place = _gif_blocks(content, place + 14)
-        elif content[place : place + 1] == b"\x21":
-            _, place = _gif_blocks(content, place + 2)
+            end = content.find(b"\x01\xff\xfe", offset)
+            _xmp(content[offset + 14 : end], collector)
+            _, offset = _gif_blocks(content, offset + 14)
+        elif content[offset : offset + 1] == b"\x21":
+            _, offset = _gif_blocks(content, offset + 2)
         else:
             break
 
 
-def _gif_blocks(content: bytes, place: int) -> tuple[bytes, int]:
+def _gif_blocks(content: bytes, offset: int) -> tuple[bytes, int]:
     data = bytearray()
-    while size := content[place]:
-        data += content[place + 1 : place + 1 + size]
-        place += 1 + size
-    return bytes(data), place + 1
+    while size := content[offset]:
+        data += content[offset + 1 : offset + 1 + size]
+        offset += 1 + size
+    return bytes(data), offset + 1
 
 
 def _tiff(content: bytes, collector: _Collector) -> None:
@@ -425,43 +425,43 @@ def _name(tag: str) -> str:
 
 def _photoshop(data: bytes, collector: _Collector) -> None:
     """Image resources of Photoshop, one of which holds IPTC."""
-    place = 0
+    offset = 0
     for _ in range(_MOST_BLOCKS):
-        if data[place : place + 4] != b"8BIM" or place + 12 > len(data):
+        if data[offset : offset + 4] != b"8BIM" or offset + 12 > len(data):
             return
-        kind = int.from_bytes(data[place + 4 : place + 6])
-        place += 6 + (data[place + 6] + 2) // 2 * 2  # its name
-        size = int.from_bytes(data[place : place + 4])
-        body = data[place + 4 : place + 4 + size]
-        place += 4 + (size + 1) // 2 * 2
+        kind = int.from_bytes(data[offset + 4 : offset + 6])
+        offset += 6 + (data[offset + 6] + 2) // 2 * 2  # its name
+        size = int.from_bytes(data[offset : offset + 4])
+        body = data[offset + 4 : offset + 4 + size]
+        offset += 4 + (size + 1) // 2 * 2
         if kind == 0x0404:
             _iptc(body, collector)
 
 
 def _iptc(data: bytes, collector: _Collector) -> None:
-    place = 0
+    offset = 0
     for _ in range(_MOST_BLOCKS):
-        if data[place : place + 1] != b"\x1c" or place + 5 > len(data):
+        if data[offset : offset + 1] != b"\x1c" or offset + 5 > len(data):
             return
-        record, dataset, size = data[place + 1], data[place + 2], int.from_bytes(data[place + 3 : place + 5])
+        record, dataset, size = data[offset + 1], data[offset + 2], int.from_bytes(data[offset + 3 : offset + 5])
         if size & 0x8000:  # extended, of which no file needs any
             return
         if record == 2 and dataset in _DATASETS:
-            collector.add("IPTC", _DATASETS[dataset], _decoded(data[place + 5 : place + 5 + size]))
-        place += 5 + size
+            collector.add("IPTC", _DATASETS[dataset], _decoded(data[offset + 5 : offset + 5 + size]))
+        offset += 5 + size
 
 
 # Videos
 
 
-def _video(file: BinaryIO, found: str, collector: _Collector) -> None:
-    if found in ("MP4", "QuickTime"):
+def _video(file: BinaryIO, file_format: str, collector: _Collector) -> None:
+    if file_format in ("MP4", "QuickTime"):
         collector.guarded("XMP", lambda: _mp4_xmp(file, collector))
     file.seek(0)
     with av.open(
         file,
         "r",
-        format=DEMUXERS[found],
+        format=DEMUXERS[file_format],
         container_options={"protocol_whitelist": "none"},  # nothing that the file refers to is opened
         metadata_errors="replace",
     ) as container:
@@ -490,25 +490,25 @@ def _mp4_xmp(file: BinaryIO, collector: _Collector) -> None:
         elif kind == b"moov":
             for inner, at, length in _boxes(file, start, start + size):
                 if inner == b"udta":
-                    for leaf, place, extent in _boxes(file, at, at + length):
+                    for leaf, offset, extent in _boxes(file, at, at + length):
                         if leaf == b"XMP_" and extent < LARGEST_BLOCK:
-                            file.seek(place)
+                            file.seek(offset)
                             _xmp(file.read(extent), collector)
 
 
-def _boxes(file: BinaryIO, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(file: BinaryIO, offset: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind of each box (ISO/IEC 14496-12), where its body starts, and the size of that."""
     for _ in range(_MOST_BLOCKS):
-        if place + 8 > end:
+        if offset + 8 > end:
             return
-        file.seek(place)
+        file.seek(offset)
         head = file.read(16)
         size, start = int.from_bytes(head[:4]), 8
         if size == 1:
             size, start = int.from_bytes(head[8:16]), 16
         elif size == 0:
-            size = end - place
-        if size < start or place + size > end:
+            size = end - offset
+        if size < start or offset + size > end:
             return
-        yield head[4:8], place + start, size - start
-        place += size
+        yield head[4:8], offset + start, size - start
+        offset += size

@@ -88,10 +88,10 @@ class CutFinder:
         return _correlation(now, before) < self.MOST_CORRELATION
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    scale = float(np.sqrt((one * one).sum() * (other * other).sum()))
-    return float((one * other).sum()) / scale if scale else 0.0
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    first, second = first - first.mean(), second - second.mean()
+    scale = float(np.sqrt((first * first).sum() * (second * second).sum()))
+    return float((first * second).sum()) / scale if scale else 0.0
 
 
 def _spread(video: Video | IsolatedVideo, count: int, from_s: float, end_s: float) -> list[int]:

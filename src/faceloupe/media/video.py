@@ -348,11 +348,11 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
-def _main_stream(container: InputContainer, found: str) -> VideoStream:
+def _main_stream(container: InputContainer, file_format: str) -> VideoStream:
     streams = _video_streams(container)
     if not streams:
         content = "sound, but no video" if container.streams.audio else "no video"
-        raise EvidenceError(f"The {found} file contains {content}; give the file that contains the video.")
+        raise EvidenceError(f"The {file_format} file contains {content}; give the file that contains the video.")
     main = next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
     if main.codec_context is None:
         raise EvidenceError("The video uses a codec that cannot be decoded here; export it as H.264.")
@@ -394,9 +394,9 @@ def _encoding(frame: av.VideoFrame) -> tuple[Encoding | None, str]:
 
 def _description(stream: BinaryIO) -> bytes:
     """Return the box ``moov`` of an MP4 or QuickTime file; empty where there is none."""
-    place = 0
+    offset = 0
     while True:
-        stream.seek(place)
+        stream.seek(offset)
         head = stream.read(16)
         if len(head) < 8:
             return b""
@@ -407,7 +407,7 @@ def _description(stream: BinaryIO) -> bytes:
             return stream.read(min(size, _MOST_DESCRIPTION) if size else _MOST_DESCRIPTION)
         if size < 8:  # to the end of the file, or invalid
             return b""
-        place += size
+        offset += size
 
 
 @lru_cache

@@ -138,14 +138,14 @@ class Encoder(nn.Module):
         """
         key = hashlib.sha256(crop).digest()
         with self._lock:
-            found = self._memory.get(key)
-        if found is None:
-            found = compute()
+            features = self._memory.get(key)
+        if features is None:
+            features = compute()
             with self._lock:
-                self._memory[key] = found
+                self._memory[key] = features
                 while len(self._memory) > _REMEMBERED:
                     del self._memory[next(iter(self._memory))]
-        return found
+        return features
 
     def tokens(self, inputs: torch.Tensor) -> torch.Tensor:
         """Cut pictures into patches and embed them.
@@ -187,15 +187,15 @@ class Encoder(nn.Module):
         Returns:
             The tokens behind block ``last``, and name of a row -> (N, 768) float32.
         """
-        found: dict[str, torch.Tensor] = {}
+        rows: dict[str, torch.Tensor] = {}
         with _one_thread():
             for number in range(first, last + 1):
                 tokens = self._advance(tokens, number)
-                found[f"class {number}"] = tokens[:, 0]
-                found[f"mean {number}"] = tokens[:, 1:].mean(1)
+                rows[f"class {number}"] = tokens[:, 0]
+                rows[f"mean {number}"] = tokens[:, 1:].mean(1)
                 if number in _SPREAD_OF:
-                    found[f"spread {number}"] = tokens[:, 1:].std(1)
-        return tokens, found
+                    rows[f"spread {number}"] = tokens[:, 1:].std(1)
+        return tokens, rows
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Features of normalized crops: (N, 3, 224, 224) float32 to (N, 15, 768) float32, rows as in ``ROWS``."""
@@ -204,10 +204,10 @@ class Encoder(nn.Module):
     def _features(self, crop: torch.Tensor) -> torch.Tensor:
         """Features of one normalized crop: (1, 3, 224, 224) float32 to (1, 15, 768) float32."""
         with _one_thread():
-            _, found = self.walk(self.tokens(crop), 1, BLOCKS)
-        return features_of(found)
+            _, rows = self.walk(self.tokens(crop), 1, BLOCKS)
+        return features_of(rows)
 
 
-def features_of(found: dict[str, torch.Tensor]) -> torch.Tensor:
+def features_of(rows: dict[str, torch.Tensor]) -> torch.Tensor:
     """Stack the rows that ``Encoder.walk`` gathered over all blocks: (N, 15, 768) float32, in the order of ``ROWS``."""
-    return torch.stack([found[name] for name in ROWS], 1)
+    return torch.stack([rows[name] for name in ROWS], 1)

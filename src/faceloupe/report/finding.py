@@ -127,7 +127,7 @@ def _rests_on(report: Report, texts: Mapping[str, str]) -> str:
         return texts[key].format(
             id=face.id, count=len(report.faces), frames=part.frames, first=first, last=last, person=face.person
         )
-    scored = sum(one.score is not None for one in report.faces)
+    scored = sum(other.score is not None for other in report.faces)
     key = "rests_on_face" if scored == 1 else "rests_on_face_of"
     return texts[key].format(id=face.id, count=scored, size=decimal(face.size_px, 0, language))
 
@@ -146,7 +146,7 @@ def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
     counts = {"n_real": decimal(rates.n_real, 0, language), "n_fake": decimal(rates.n_fake, 0, language)}
     unseen = report.model.architecture == FUSION  # its rates are cross-fitted over sources; those of a core are not
     parts = [texts["rates_unseen" if unseen else "rates_known"].format(**values, **counts)]
-    scored = sum(one.score is not None for one in report.faces)
+    scored = sum(face.score is not None for face in report.faces)
     if report.is_video:
         parts.append(texts["rates_video"])
     if scored > 1:

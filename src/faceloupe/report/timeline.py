@@ -58,12 +58,12 @@ def analyzed_span(report: Report) -> tuple[float, float]:
 def series(report: Report, track_id: int) -> tuple[Point, ...]:
     """Return a point for every frame that was analyzed, from the first to the last in which the track was found."""
     faces = [frame.face(track_id) for frame in report.frames]
-    found = [place for place, face in enumerate(faces) if face is not None]
-    if not found:
+    seen = [index for index, face in enumerate(faces) if face is not None]
+    if not seen:
         return ()
     return tuple(
         Point(frame.index, frame.time_s, None if face is None else face.score)
-        for frame, face in list(zip(report.frames, faces, strict=True))[found[0] : found[-1] + 1]
+        for frame, face in list(zip(report.frames, faces, strict=True))[seen[0] : seen[-1] + 1]
     )
 
 
@@ -90,16 +90,16 @@ def gaps(report: Report, track_ids: Collection[int]) -> tuple[Gap, ...]:
     kinds += [(frame.time_s, GapKind.UNREAD) for frame in report.unread_frames]
     kinds.sort(key=lambda entry: entry[0])
     bounds = [begin, *((before + after) / 2 for (before, _), (after, _) in pairwise(kinds)), end]
-    found: list[Gap] = [Gap(GapKind.OUTSIDE, 0.0, begin)] if begin > 0.0 else []
+    joined: list[Gap] = [Gap(GapKind.OUTSIDE, 0.0, begin)] if begin > 0.0 else []
     for (_, kind), (start_s, end_s) in zip(kinds, pairwise(bounds), strict=True):
         if kind is None:
             continue
-        if found and found[-1].kind is kind and found[-1].end_s == start_s:
-            start_s = found.pop().start_s
-        found.append(Gap(kind, start_s, end_s))
+        if joined and joined[-1].kind is kind and joined[-1].end_s == start_s:
+            start_s = joined.pop().start_s
+        joined.append(Gap(kind, start_s, end_s))
     if end < length_s(report):
-        found.append(Gap(GapKind.OUTSIDE, end, length_s(report)))
-    return tuple(found)
+        joined.append(Gap(GapKind.OUTSIDE, end, length_s(report)))
+    return tuple(joined)
 
 
 def _kind(frame: Frame, track_ids: Collection[int]) -> GapKind | None:

@@ -12,13 +12,13 @@ class VerbalStep:
         above: greater log10 LR than this belong to it; None for the first step, which starts at 0.
         up_to: and those up to this one; None for the last step.
         key: of it, the same in every language.
-        words: for them, in English.
+        text: for them, in English.
     """
 
     above: float | None
     up_to: float | None
     key: str
-    words: str
+    text: str
 
 
 # A ratio within a factor of 2 of 1 is called no support, as "about 1" is not defined more narrowly in the guideline.
@@ -52,5 +52,5 @@ def verbal_equivalent(log10_lr: float) -> str:
     """
     step = verbal_step(log10_lr)
     if step.above is None:
-        return step.words
-    return f"{step.words} for {'manipulation' if log10_lr > 0 else 'authenticity'}"
+        return step.text
+    return f"{step.text} for {'manipulation' if log10_lr > 0 else 'authenticity'}"

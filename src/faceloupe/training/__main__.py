@@ -274,13 +274,13 @@ def _exported(options: argparse.Namespace) -> None:
 
 
 def _pooling(options: argparse.Namespace) -> None:
-    from faceloupe.analysis.pipeline import Analyzer
+    from faceloupe.analysis.pipeline import Networks
     from faceloupe.config import Settings
     from faceloupe.training import data, pooling
 
-    analyzer = Analyzer.load(Settings(), folder=options.registry)
-    clips = pooling.of_clips(options.data, analyzer)
-    people = pooling.of_people(options.data, data.read_index(options.work / FACES), analyzer)
+    networks = Networks.load(Settings(), folder=options.registry)
+    clips = pooling.of_clips(options.data, networks)
+    people = pooling.of_people(options.data, data.read_index(options.work / FACES), networks)
     print(pooling.compare({"validation clips": clips, "people of ffpp_faces": people}))
 
 

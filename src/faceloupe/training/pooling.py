@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.evaluation import metrics
 from faceloupe.scoring.aggregation import pool, series, strongest_segment
 from faceloupe.training.clips import read_videos
@@ -45,14 +45,14 @@ RULES: dict[str, Callable[[Series], float]] = {
 }
 
 
-def of_clips(root: Path, analyzer: Analyzer) -> tuple[list[Series], list[int]]:
+def of_clips(root: Path, networks: Networks) -> tuple[list[Series], list[int]]:
     """Return the most suspicious track of each validation clip, analyzed as in the app, and the labels of the clips."""
     over_time, labels = [], []
-    calibrator = analyzer.scorer.record.calibrator
+    calibrator = networks.scorer.record.calibrator
     for clip in read_videos(root / "videos.csv"):
         if clip.split != "val":
             continue
-        analysis = analyze(root / clip.path, analyzer, explain=False)
+        analysis = analyze(root / clip.path, networks, explain=False)
         scored = [(track.score, track) for track in analysis.tracks if track.score is not None]
         if scored:
             _, track = max(scored, key=lambda pair: pair[0])
@@ -61,14 +61,14 @@ def of_clips(root: Path, analyzer: Analyzer) -> tuple[list[Series], list[int]]:
     return over_time, labels
 
 
-def of_people(root: Path, items: list[Item], analyzer: Analyzer) -> tuple[list[Series], list[int]]:
+def of_people(root: Path, items: list[Item], networks: Networks) -> tuple[list[Series], list[int]]:
     """Return the frames of each person of the validation stills, one series a label, and these labels."""
     mine = [item for item in items if item.split == "val" and item.found and item.source == _PEOPLE_SOURCE]
-    faces = score_all({"": analyzer.scorer}, root, mine)[""]
+    faces = score_all({"": networks.scorer}, root, mine)[""]
     people = defaultdict(list)
     for item, logit in zip(faces.items, faces.logits, strict=True):
         people[Path(item.path).stem.partition("_")[0], item.label].append(logit)
-    calibrator = analyzer.scorer.record.calibrator
+    calibrator = networks.scorer.record.calibrator
     over_time = [
         (
             np.arange(len(logits)) * _ASSUMED_SPACING_S,

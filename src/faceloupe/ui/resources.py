@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from faceloupe.analysis.pipeline import Analyzer
+from faceloupe.analysis.pipeline import Networks
 from faceloupe.batch.store import BatchStore
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import DEFAULT_EFFORT, Sampling, Settings, data_folder, weights_folder
@@ -60,13 +60,13 @@ def choose_model(model: str) -> None:
 
 
 @st.cache_resource(show_spinner="Loading the model", max_entries=4)  # of the three efforts, and one more
-def loaded(chosen: Settings) -> Analyzer:
+def loaded(chosen: Settings) -> Networks:
     """Return the networks of some settings; an error is not cached, so restored weights are found at the next rerun.
 
     Raises:
         WeightsError: no verified weights.
     """
-    analyzer = Analyzer.load(chosen)
+    analyzer = Networks.load(chosen)
     # Streamlit collects garbage after every run of a script, polls included, and would look through all that was loaded
     # each time: a third of a second in which no other thread goes on.
     gc.collect()
@@ -74,7 +74,7 @@ def loaded(chosen: Settings) -> Analyzer:
     return analyzer
 
 
-def analyzer(chosen: Settings | None = None) -> Analyzer:
+def analyzer(chosen: Settings | None = None) -> Networks:
     """Return the networks for some settings, or for those of this server and session.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import sys
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import FaceLoupeError
 from faceloupe.models import fetch
@@ -19,7 +19,7 @@ def main() -> int:
         if fetch.missing(record, weights_folder()):
             paths = fetch.fetch(record, weights_folder(), progress=_Progress())
             print(f"Fetched and verified: {', '.join(path.name for path in paths)}", flush=True)
-        report = build(analyze(SAMPLES[0].path, Analyzer.load(settings)))
+        report = build(analyze(SAMPLES[0].path, Networks.load(settings)))
     except FaceLoupeError as problem:
         print(f"Self-check failed: {problem}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.batch.executors.local import _ENVIRONMENT, WORK
 from faceloupe.batch.tasks import WorkerConfig
 from faceloupe.config import Settings, weights_folder
@@ -22,7 +22,7 @@ def test_rows_of_forked_workers_are_those_of_one_process(batch, tmp_path, settin
     for number, path in enumerate((GENERATED, PHOTOGRAPH)):
         shutil.copy(path, tmp_path / "in" / f"{number}{path.suffix}")
     batch(tmp_path / "in", work=WORK, workers=2)
-    alone = Analyzer.load(settings)
+    alone = Networks.load(settings)
     for row in read(tmp_path / "out.csv"):
         report = analyze(Path(row["path"]), alone, explain=False)
         assert row["outcome"] == report.outcome

@@ -175,9 +175,11 @@ class RayEngine:
         came, rest = self._ray.wait(list(owners), num_returns=1, timeout=timeout_s)
         if came and rest:
             came += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
-        found = [self._heard(owners[one], one) for one in came if owners[one] in self._pool.workers]
+        answers = [
+            self._heard(owners[reference], reference) for reference in came if owners[reference] in self._pool.workers
+        ]
         self._pool.hand_out()
-        return [one for one in found if one is not None]
+        return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:
         """See ``Engine``."""

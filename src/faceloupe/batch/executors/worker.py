@@ -47,12 +47,12 @@ class AnalysisWorker:
         Raises:
             FaceLoupeError: they cannot be loaded.
         """
-        from faceloupe.analysis.pipeline import Analyzer  # here: the driver works without torch
+        from faceloupe.analysis.pipeline import Networks  # here: the driver works without torch
 
         keep_log("batch")
         self._settings, self._spool = worker_config.settings, worker_config.spool
         self._reports, self._thumbnails = worker_config.reports, worker_config.thumbnails
-        self._analyzer = Analyzer.load(worker_config.settings, folder=worker_config.weights, decoder=False)
+        self._networks = Networks.load(worker_config.settings, folder=worker_config.weights, decoder=False)
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """See ``Work``."""
@@ -90,7 +90,7 @@ class AnalysisWorker:
 
         task, evidence_file = file.taken.task, file.taken.evidence_file
         try:
-            analysis = analyze(evidence_file, self._analyzer, explain=False, decode=file.decoded)
+            analysis = analyze(evidence_file, self._networks, explain=False, decode=file.decoded)
             return self._result(analysis, file.picture, claims(LensSource(evidence_file, settings=self._settings)))
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))

@@ -241,10 +241,10 @@ class Worker:
             return _GREEDY.format(self._memory >> 20)
         return _CRASHED.format("an unexpected error") if cause == "unforeseen" else failed.text("failed")
 
-    def _given_up(self, words: str, cause: str) -> EvidenceError:
+    def _given_up(self, sentence: str, cause: str) -> EvidenceError:
         self._log(cause)
         self.close()
-        return EvidenceError(words)
+        return EvidenceError(sentence)
 
     def _ended(self) -> EvidenceError:
         """Return the error to raise for a decoder that ended of itself."""

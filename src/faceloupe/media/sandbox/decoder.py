@@ -65,14 +65,14 @@ def _still(session: socket.socket, request: protocol.Message) -> None:
         content = file.read()
     picture = decode_content(content, facts["format"], max_pixels=facts["max_pixels"])
     height, width = picture.rgb.shape[:2]
-    told = {
+    described = {
         "notes": picture.notes,
         "unshown": picture.unshown,
         "damage": picture.damage,
         "embedded": [[piece.kind, piece.offset, piece.size] for piece in picture.embedded],
         "shown": asdict(picture.shown),
     }
-    protocol.send(session, {"width": width, "height": height} | told)
+    protocol.send(session, {"width": width, "height": height} | described)
     answer = protocol.receive(session)
     if answer is not None:
         with mmap.mmap(answer.descriptors[0], picture.rgb.nbytes, protocol.SHARED) as memory:
@@ -185,7 +185,7 @@ class _Walk:
             if message is None or "stop" in message.facts:
                 raise _Stopped
             if "release" in message.facts:
-                for number in [one for one in self._held if one <= message.facts["release"]]:
+                for number in [held for held in self._held if held <= message.facts["release"]]:
                     _, slot = self._held.pop(number)
                     if slot is not None:
                         self._free.append(slot)

@@ -24,7 +24,7 @@ class Style(StrEnum):
 class Text:
     """A piece of text in one style; it may hold line breaks."""
 
-    words: str
+    text: str
     style: Style = Style.PLAIN
 
 
@@ -33,14 +33,14 @@ class Verdict:
     """An outcome as shape and word."""
 
     outcome: Outcome
-    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Words that lead to the heading of that anchor."""
 
-    words: str
+    text: str
     anchor: str
 
 
@@ -65,7 +65,7 @@ class Heading:
     """
 
     level: int
-    words: str
+    text: str
     anchor: str
     new_page: bool = False
 
@@ -120,7 +120,7 @@ class Ruler:
     """A score on a line from 0 to 1 with both thresholds; each number also as it is to be shown.
 
     Attributes:
-        words: the ruler in words.
+        text: the ruler in words.
         zones: words for the lower end, the stretch between the thresholds, and the upper end.
     """
 
@@ -128,7 +128,7 @@ class Ruler:
     lower: float
     upper: float
     shown: tuple[str, str, str]
-    words: str
+    text: str
     zones: tuple[str, str, str]
 
 

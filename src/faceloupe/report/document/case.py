@@ -116,7 +116,7 @@ class CaseDocument:
             yield from case_item.blocks(exhibit, self._picture, texts)
         yield Heading(2, texts["case_view"], "case-view", new_page=bool(self._exhibits))
         yield Paragraph(Text(texts["names_unchecked"], Style.FAINT))
-        decisions = [one.utc for item in case.items for one in item.decisions]
+        decisions = [decision.utc for item in case.items for decision in item.decisions]
         changes = [*decisions, *(item.added_utc for item in case.items)]
         yield from case_item.statements(case.notes, (), case.sign_offs, texts, changes)
         yield from method.method(self._exhibits, texts)
@@ -130,7 +130,7 @@ def _front(case: CaseRecord, items: Sequence[Exhibit], texts: Mapping[str, str])
     software = texts["tool_line"].format(name=shown(tool.name), version=shown(tool.version), commit=shown(commit))
     if tool.modified:
         software += f", {texts['modified']}"
-    models = grouped((one.number, one.report.model) for one in items if one.report)
+    models = grouped((exhibit.number, exhibit.report.model) for exhibit in items if exhibit.report)
     rows: list[tuple[str, Cell]] = [
         (texts["case"], Text("\n".join(shown_lines(about.name)), Style.STRONG)),
         (texts["case_id"], code(about.id)),
@@ -157,14 +157,14 @@ def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
         yield Paragraph(Text(texts["no_items"]))
         return
     rows = []
-    for one in items:
-        decisions = one.item.decisions
+    for exhibit in items:
+        decisions = exhibit.item.decisions
         rows.append(
             (
-                Link(str(one.number), one.anchor),
-                Lines((Text(shown(one.item.name)), code(one.item.sha256))),
-                Text(type_text(one.item, texts)),
-                *_outcome_and_score(one, texts),
+                Link(str(exhibit.number), exhibit.anchor),
+                Lines((Text(shown(exhibit.item.name)), code(exhibit.item.sha256))),
+                Text(type_text(exhibit.item, texts)),
+                *_outcome_and_score(exhibit, texts),
                 verdict_or_words(decisions[-1].outcome, texts)
                 if decisions
                 else Text(texts["not_decided"], Style.FAINT),
@@ -175,16 +175,16 @@ def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
         tuple(texts[key] for key in ("item", "name_and_hash", "type", "tool_outcome", "score", "decision")),
         tuple(rows),
         (12, 62, 19, 32, 13, 32),
-        tuple(one.anchor for one in items),
+        tuple(exhibit.anchor for exhibit in items),
     )
 
 
-def _outcome_and_score(one: Exhibit, texts: Mapping[str, str]) -> tuple[Cell, Cell]:
-    if one.report is None:
-        return Text(texts["withheld" if one.withheld else "not_examined"], Style.FAINT), Text("-", Style.NUMBER)
-    score = one.report.score
-    words = "-" if score is None else score_and_thresholds(score, one.report.model.thresholds)[0]
-    return verdict(one.report.outcome, texts), Text(words, Style.NUMBER)
+def _outcome_and_score(exhibit: Exhibit, texts: Mapping[str, str]) -> tuple[Cell, Cell]:
+    if exhibit.report is None:
+        return Text(texts["withheld" if exhibit.withheld else "not_examined"], Style.FAINT), Text("-", Style.NUMBER)
+    score = exhibit.report.score
+    text = "-" if score is None else score_and_thresholds(score, exhibit.report.model.thresholds)[0]
+    return verdict(exhibit.report.outcome, texts), Text(text, Style.NUMBER)
 
 
 def _log10_text(log10_lr: float | None) -> str | None:
@@ -205,7 +205,7 @@ def _span(low: str | None, high: str | None, texts: Mapping[str, str]) -> Text:
 
 def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Block]:
     yield Heading(2, texts["reading"], "reading")
-    propositions = grouped((one.number, one.report.propositions) for one in items if one.report)
+    propositions = grouped((exhibit.number, exhibit.report.propositions) for exhibit in items if exhibit.report)
     if propositions:
         first = propositions[0][0]
         yield Paragraph(Text(texts["propositions"]))
@@ -238,7 +238,7 @@ def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
     yield Table(
         texts["outcomes"],
         (texts["outcome"], texts["meaning"]),
-        tuple((verdict(one, texts), Text(texts[f"means_{one}"])) for one in Outcome),
+        tuple((verdict(outcome, texts), Text(texts[f"means_{outcome}"])) for outcome in Outcome),
         (30, 120),
     )
     yield Paragraph(Text(texts["reading_views"]))

@@ -76,11 +76,11 @@ def type_text(item: ItemRecord, texts: Mapping[str, str]) -> str:
 def runs_of(numbers: Sequence[int]) -> str:
     """Rising numbers as text, with what follows one another drawn together: 1-3, 5."""
     spans: list[list[int]] = []
-    for one in numbers:
-        if spans and one == spans[-1][1] + 1:
-            spans[-1][1] = one
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
         else:
-            spans.append([one, one])
+            spans.append([number, number])
     return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in spans)
 
 
@@ -90,6 +90,6 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, s
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")
         elif isinstance(value, (list, tuple)):
-            yield f"{prefix}{name}", ", ".join(shown(one) for one in value)
+            yield f"{prefix}{name}", ", ".join(shown(entry) for entry in value)
         else:
             yield f"{prefix}{name}", NONE if value is None else shown(value)

@@ -109,10 +109,10 @@ def _card(report: Report, texts: Texts) -> Card:
     if report.score is None:
         rows.append((texts["score"], Text(texts["no_score"])))
     else:
-        words = report.verbal  # of the record, which is in English
+        verbal = report.verbal  # of the record, which is in English
         if texts["language"] != "en" and report.log10_lr is not None:
-            words = strength_text(report.log10_lr, texts)
-        ratio = texts["lr_verbal"].format(value=number(report.log10_lr, signed=True), words=shown(words))
+            verbal = strength_text(report.log10_lr, texts)
+        ratio = texts["lr_verbal"].format(value=number(report.log10_lr, signed=True), words=shown(verbal))
         rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts), *error_rates(model, texts)]
     rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(shown(report.created_utc)))]
     return Card(verdict(report.outcome, texts), quoted(report.reason), _ruler(report, texts), Facts(tuple(rows)))

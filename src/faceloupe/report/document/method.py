@@ -19,7 +19,7 @@ _TELLING = {"outcome", "score", "log10_lr", "reason"}  # parameters of the log t
 
 def method(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
     """Models, settings and software, each set of them once with the items it goes for."""
-    reports = [(one.number, one.report) for one in items if one.report]
+    reports = [(exhibit.number, exhibit.report) for exhibit in items if exhibit.report]
     yield Heading(2, texts["method"], "method")
     if not reports:
         yield Paragraph(Text(texts["no_method"]))
@@ -35,8 +35,8 @@ def _each(
     part: str, contents: Sequence[tuple[int, Part]], facts: Callable[[Part, Texts], Facts], texts: Texts
 ) -> Iterator[Block]:
     """One part of the reports, each version of it once with the items it goes for."""
-    for place, (content, numbers) in enumerate(grouped(contents), 1):
-        yield Heading(3, texts[f"{part}_of"].format(items=items_text(numbers, texts)), f"method-{part}-{place}")
+    for version, (content, numbers) in enumerate(grouped(contents), 1):
+        yield Heading(3, texts[f"{part}_of"].format(items=items_text(numbers, texts)), f"method-{part}-{version}")
         yield facts(content, texts)
 
 
@@ -62,7 +62,7 @@ def _model(model: ModelInfo, texts: Texts) -> Facts:
         (texts["scale_end"], Text(texts["peak_value"].format(value=number(model.explanation_max, 3)))),
     ]
     if model.members:
-        rows.insert(2, (texts["members"], Text(", ".join(shown(one) for one in model.members))))
+        rows.insert(2, (texts["members"], Text(", ".join(shown(member) for member in model.members))))
     return Facts(tuple(rows))
 
 
@@ -114,15 +114,15 @@ def _software(tool: Tool, texts: Texts) -> Facts:
 def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
     """Yield the limits of the findings, each line once, with the items that it applies to."""
     yield Heading(2, texts["scope"], "scope")
-    lines = grouped((one.number, line) for one in items if one.report for line in one.report.scope)
+    lines = grouped((exhibit.number, line) for exhibit in items if exhibit.report for line in exhibit.report.scope)
     if not lines:
         yield Paragraph(Text(texts["no_method"]))
         return
     by_items: dict[tuple[int, ...], list[str]] = {}
     for line, numbers in lines:
         by_items.setdefault(tuple(numbers), []).append(line)
-    for place, (items_in, sentences) in enumerate(sorted(by_items.items(), key=lambda entry: -len(entry[0])), 1):
-        yield Heading(3, texts["scope_of"].format(items=items_text(items_in, texts)), f"scope-{place}")
+    for position, (items_in, sentences) in enumerate(sorted(by_items.items(), key=lambda entry: -len(entry[0])), 1):
+        yield Heading(3, texts["scope_of"].format(items=items_text(items_in, texts)), f"scope-{position}")
         yield Bullets(tuple(quoted(line) for line in sentences))
 
 
@@ -132,7 +132,7 @@ def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | No
     Parameters that say what the tool found stay out while that is withheld for any item.
     """
     entries = chain.entries
-    hide = any(one.withheld for one in items)
+    hide = any(exhibit.withheld for exhibit in items)
     yield Heading(2, texts["log"], "log")
     if not entries:
         yield Paragraph(Text(texts["log_empty"]))
@@ -152,8 +152,10 @@ def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | No
 def _entry(entry: LogEntry, *, hide: bool, texts: Texts) -> tuple[Cell, ...]:
     parameters = entry.parameters
     if isinstance(parameters, Mapping):  # those of a broken entry may be any text
-        kept = {name: texts["withheld"] if hide and name in _TELLING else said for name, said in parameters.items()}
-        parameters = json.dumps(kept, ensure_ascii=False) if kept else ""
+        shown_values = {
+            name: texts["withheld"] if hide and name in _TELLING else value for name, value in parameters.items()
+        }
+        parameters = json.dumps(shown_values, ensure_ascii=False) if shown_values else ""
     return (
         Text(str(entry.seq), Style.NUMBER),
         Text(shown(entry.utc)),

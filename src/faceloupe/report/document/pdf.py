@@ -69,8 +69,8 @@ def write_pdf(
 
 def _draw(target: Path | BinaryIO, document: CaseDocument, letterhead: Letterhead, progress: Progress | None) -> None:
     register_fonts()
-    told = _told(document, progress) if progress else document.blocks(most_entries=MOST_ENTRIES)
-    story = [_letterhead(document, letterhead), *Layout(document.texts["page"]).story(told)]
+    blocks = _told(document, progress) if progress else document.blocks(most_entries=MOST_ENTRIES)
+    story = [_letterhead(document, letterhead), *Layout(document.texts["page"]).story(blocks)]
     template = _Template(str(target) if isinstance(target, Path) else target, document)
     if progress:
         template.setProgressCallBack(_setting(progress, len(story)))
@@ -103,13 +103,13 @@ def _setting(progress: Progress, count: int) -> Callable[[str, int], None]:
 def _letterhead(document: CaseDocument, letterhead: Letterhead) -> Flowable:
     name = ParagraphStyle("organization", fontName=BOLD, fontSize=11, leading=15, textColor=INK)
     line = ParagraphStyle("address", fontName=SANS, fontSize=8.5, leading=11.5, textColor=INK)
-    words: list[Flowable] = [Paragraph(markup(document.organization, BOLD), name)]
-    words += [Paragraph(markup(text, SANS), line) for text in document.address_lines]
+    lines: list[Flowable] = [Paragraph(markup(document.organization, BOLD), name)]
+    lines += [Paragraph(markup(text, SANS), line) for text in document.address_lines]
     logo: list[Flowable] = []
     if letterhead.logo_png is not None:
         logo.append(Image(io.BytesIO(letterhead.logo_png), *_LOGO, kind="proportional", hAlign="RIGHT"))
     width = WIDTH_MM * mm
-    head = Table([[words, logo]], [width - _LOGO[0] - 6 * mm, _LOGO[0] + 6 * mm], splitInRow=1)
+    head = Table([[lines, logo]], [width - _LOGO[0] - 6 * mm, _LOGO[0] + 6 * mm], splitInRow=1)
     head.setStyle(
         [
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
@@ -182,12 +182,12 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no type
         pen.restoreState()
 
 
-def _clipped(words: str, room: float, font: str, size: float) -> str:
+def _clipped(text: str, room: float, font: str, size: float) -> str:
     """Words as they fit on one line; cut short in one pass, for they may be very many."""
-    words = drawable(words, font)
-    ends = list(takewhile(lambda end: end <= room, accumulate(stringWidth(one, font, size) for one in words)))
-    if len(ends) == len(words):
-        return words
+    text = drawable(text, font)
+    ends = list(takewhile(lambda end: end <= room, accumulate(stringWidth(letter, font, size) for letter in text)))
+    if len(ends) == len(text):
+        return text
     dots = "..."
-    kept = bisect_right(ends, room - stringWidth(dots, font, size))
-    return words[:kept] + dots
+    count = bisect_right(ends, room - stringWidth(dots, font, size))
+    return text[:count] + dots

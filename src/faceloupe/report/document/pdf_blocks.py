@@ -50,7 +50,7 @@ def _facts(part: blocks.Facts, width: float, *, label: float = 0.34) -> Table:
         width: of all, points.
         label: share of it that the labels take.
     """
-    rows = [[Paragraph(markup(words, SANS), LABEL), cell(said, IN_FACTS)] for words, said in part.rows]
+    rows = [[Paragraph(markup(name, SANS), LABEL), cell(value, IN_FACTS)] for name, value in part.rows]
     table = Table(rows, [label * width, (1 - label) * width], splitInRow=1, hAlign="LEFT")
     table.setStyle(
         [
@@ -94,8 +94,8 @@ class Layout:
                 if block.new_page:
                     yield PageBreak()
                 style = HEADINGS[block.level]
-                headings.append(Anchor(block.anchor, block.words, block.level))
-                headings.append(Paragraph(markup(block.words, style.fontName), style))
+                headings.append(Anchor(block.anchor, block.text, block.level))
+                headings.append(Paragraph(markup(block.text, style.fontName), style))
                 continue
             for piece in self._pieces(block):
                 if isinstance(piece, list):
@@ -120,7 +120,7 @@ class Layout:
     def _(self, block: blocks.Bullets) -> Iterator[Flowable]:
         style = style_of("bullet", SANS, BODY, leftIndent=10, bulletIndent=1, spaceAfter=3)
         for entry in block.entries:
-            yield Paragraph(markup(entry.words, SANS), style, bulletText="\u2022")
+            yield Paragraph(markup(entry.text, SANS), style, bulletText="\u2022")
 
     @_pieces.register
     def _(self, block: blocks.Facts) -> Iterator[Flowable]:
@@ -133,8 +133,8 @@ class Layout:
         room = self._width - (_PAGE_COLUMN * mm if block.targets else 0)
         columns = [share * room for share in widths] + ([_PAGE_COLUMN * mm] if block.targets else [])
         head = [
-            Paragraph(markup(words, BOLD), NUMBER_HEAD if block.is_number(column) else HEAD)
-            for column, words in enumerate(block.head)
+            Paragraph(markup(heading, BOLD), NUMBER_HEAD if block.is_number(column) else HEAD)
+            for column, heading in enumerate(block.head)
         ]
         rows = [[cell(part, IN_TABLE) for part in row] for row in block.rows]
         if block.targets:
@@ -167,7 +167,7 @@ class Layout:
         if block.ruler:
             content += [Spacer(0, 4), RulerDrawing(block.ruler), Spacer(0, 6)]
         content.append(_facts(block.facts, inner))
-        frame = Table([[one] for one in content], [self._width], splitInRow=1)
+        frame = Table([[row] for row in content], [self._width], splitInRow=1)
         frame.setStyle(
             [
                 ("BOX", (0, 0), (-1, -1), 1.0, INK),
@@ -211,8 +211,10 @@ class Layout:
             yield [self._statement(entry), Spacer(0, 5)]
 
     def _statement(self, entry: blocks.Statement) -> Table:
-        said = f'<font name="{BOLD}">{markup(entry.title, BOLD)}</font>, {markup(f"{entry.who}, {entry.when}", SERIF)}'
-        rows: list[Flowable] = [Paragraph(said, STATEMENT)]
+        headline = (
+            f'<font name="{BOLD}">{markup(entry.title, BOLD)}</font>, {markup(f"{entry.who}, {entry.when}", SERIF)}'
+        )
+        rows: list[Flowable] = [Paragraph(headline, STATEMENT)]
         if entry.facts.rows:
             rows.append(_facts(entry.facts, self._width - 20))
         rows += [Paragraph(markup(line, SERIF), STATEMENT) for line in entry.lines]

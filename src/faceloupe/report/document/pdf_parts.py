@@ -125,8 +125,8 @@ class RulerDrawing(Flowable):  # type: ignore[misc]  # reportlab has no types
         pen.setFillColor(INK)
         pen.setLineWidth(0.7)
         pen.rect(0, base, self.width, self._BAR, stroke=1, fill=0)
-        for place in (lower, upper):
-            pen.line(place, base - 1 * mm, place, top + 0.8 * mm)
+        for x in (lower, upper):
+            pen.line(x, base - 1 * mm, x, top + 0.8 * mm)
         pen.setLineWidth(1.4)
         pen.line(here, base, here, top)
         arrow = pen.beginPath()
@@ -138,8 +138,8 @@ class RulerDrawing(Flowable):  # type: ignore[misc]  # reportlab has no types
         pen.setFont(BOLD, 9)
         pen.drawCentredString(min(max(here, 4 * mm), self.width - 4 * mm), top + 2.5 * mm, ruler.shown[0])
         pen.setFont(SANS, 7)
-        for place, words in zip((lower, upper), ruler.shown[1:], strict=True):
-            pen.drawCentredString(min(max(place, 3 * mm), self.width - 3 * mm), base - 3.4 * mm, words)
+        for x, label in zip((lower, upper), ruler.shown[1:], strict=True):
+            pen.drawCentredString(min(max(x, 3 * mm), self.width - 3 * mm), base - 3.4 * mm, label)
         pen.drawString(0, 0, ruler.zones[0])
         pen.drawCentredString(self.width / 2, 0, ruler.zones[1])
         pen.drawRightString(self.width, 0, ruler.zones[2])

@@ -35,15 +35,15 @@ def _glyphs(font: str) -> frozenset[int]:
     return frozenset(pdfmetrics.getFont(font).face.charToGlyph)
 
 
-def drawable(words: str, font: str) -> str:
+def drawable(text: str, font: str) -> str:
     """Words with a white square for each character that the font lacks."""
     glyphs = _glyphs(font)
-    return "".join(one if ord(one) in glyphs or one == "\n" else _LACKING for one in words)
+    return "".join(letter if ord(letter) in glyphs or letter == "\n" else _LACKING for letter in text)
 
 
-def markup(words: str, font: str) -> str:
+def markup(text: str, font: str) -> str:
     """Words as the content of a paragraph."""
-    return escape(drawable(words, font)).replace("\n", "<br/>")
+    return escape(drawable(text, font)).replace("\n", "<br/>")
 
 
 def style_of(name: str, font: str, size: float, **options: object) -> ParagraphStyle:
@@ -92,11 +92,11 @@ def cell(part: blocks.Cell, styles: Styles) -> Paragraph | list[Paragraph]:
     match part:
         case blocks.Text():
             style = styles[part.style]
-            return Paragraph(markup(part.words, style.fontName), style)
+            return Paragraph(markup(part.text, style.fontName), style)
         case blocks.Verdict():
             return Paragraph(verdict_markup(part), plain)
         case blocks.Link():
-            return Paragraph(f'<link destination="{part.anchor}">{markup(part.words, SANS)}</link>', plain)
+            return Paragraph(f'<link destination="{part.anchor}">{markup(part.text, SANS)}</link>', plain)
         case blocks.Lines():
             return [cell(line, styles) for line in part.parts]
 
@@ -104,4 +104,4 @@ def cell(part: blocks.Cell, styles: Styles) -> Paragraph | list[Paragraph]:
 def verdict_markup(part: blocks.Verdict) -> str:
     """Shape and word of an outcome as the content of a paragraph."""
     shape = f'<font name="{SANS}" color="{COLORS[part.outcome]}">{SHAPES[part.outcome]}</font>'
-    return f'{shape} <font name="{BOLD}">{markup(part.words, BOLD)}</font>'
+    return f'{shape} <font name="{BOLD}">{markup(part.text, BOLD)}</font>'

@@ -43,14 +43,14 @@ class TrackBox:
     """A face in one of the frames that were analyzed.
 
     Attributes:
-        place: of the frame among those analyzed.
+        position: of the frame among those analyzed.
         index: of the frame in the video.
         time_s: of the frame, seconds.
         box: x0, y0, x1, y1, pixels of the frame.
         score: of this frame alone, 0..1; None where it was not scored.
     """
 
-    place: int
+    position: int
     index: int
     time_s: float
     box: tuple[float, float, float, float]
@@ -60,9 +60,9 @@ class TrackBox:
 def track_boxes(report: Report) -> dict[int, list[TrackBox]]:
     """Id of each track -> where it was seen, in order."""
     seen: dict[int, list[TrackBox]] = {track.id: [] for track in report.tracks}
-    for place, frame in enumerate(report.frames):
+    for position, frame in enumerate(report.frames):
         for face in frame.faces:
-            seen[face.id].append(TrackBox(place, frame.index, frame.time_s, face.box, face.score))
+            seen[face.id].append(TrackBox(position, frame.index, frame.time_s, face.box, face.score))
     return seen
 
 
@@ -74,18 +74,18 @@ def between(seen: list[TrackBox], index: int, time_s: float) -> TrackBox | None:
     Returns:
         None before, after, and in gaps in which the face was missed in several frames that were analyzed.
     """
-    following = bisect_right(seen, index, key=lambda one: one.index)
+    following = bisect_right(seen, index, key=lambda box: box.index)
     if following == 0:
         return None
     last = seen[following - 1]
     if last.index == index:
         return last
-    if following == len(seen) or seen[following].place - last.place > _FARTHEST:
+    if following == len(seen) or seen[following].position - last.position > _FARTHEST:
         return None
     coming = seen[following]
     way = min(max((time_s - last.time_s) / (coming.time_s - last.time_s), 0.0), 1.0)
     x0, y0, x1, y1 = (start + (end - start) * way for start, end in zip(last.box, coming.box, strict=True))
-    return TrackBox(last.place, index, time_s, (x0, y0, x1, y1), last.score)
+    return TrackBox(last.position, index, time_s, (x0, y0, x1, y1), last.score)
 
 
 def write_annotated(

@@ -19,7 +19,7 @@ def chosen_observations(track: TrackFinding, most: int = _MOST) -> list[FaceObse
     """Return observations that are spread evenly over a track, with the first and the last."""
     count = len(track.observations)
     places = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
-    return [track.observations[place] for place in places]
+    return [track.observations[position] for position in places]
 
 
 def filmstrip(track: TrackFinding, thresholds: ScoreBounds) -> np.ndarray:
@@ -36,8 +36,8 @@ def filmstrip(track: TrackFinding, thresholds: ScoreBounds) -> np.ndarray:
     cell = _SIDE + 2 * _BORDER
     strip = Image.new("RGBA", (_MOST * (cell + _GAP) - _GAP, cell + _WORDS), (0, 0, 0, 0))
     pen, font = ImageDraw.Draw(strip), ImageFont.load_default(13)
-    for place, observation in enumerate(observations):
-        left, outcome = place * (cell + _GAP), of_frame(observation.score, thresholds)
+    for column, observation in enumerate(observations):
+        left, outcome = column * (cell + _GAP), of_frame(observation.score, thresholds)
         pen.rectangle((left, 0, left + cell - 1, cell - 1), fill=COLORS[outcome])
         strip.paste(Image.open(io.BytesIO(observation.thumb)).resize((_SIDE, _SIDE)), (left + _BORDER, _BORDER))
         pen.text((left + cell / 2, cell + 4), f"{observation.time_s:.2f} s", fill=_INK, font=font, anchor="mt")

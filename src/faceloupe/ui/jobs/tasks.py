@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceloupe.analysis.pipeline import Analyzer, analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.store import Batch
@@ -52,7 +52,7 @@ def take_upload(content: bytes, name: str, max_bytes: int) -> OpenFile:
 
 def analyze_image_job(
     evidence_file: EvidenceFile,
-    analyzer: Analyzer,
+    analyzer: Networks,
     store: AnalysisStore,
     *,
     progress: Progress,
@@ -111,7 +111,7 @@ def _shown(rgb: np.ndarray) -> np.ndarray:
 
 def examine(
     open_file: OpenFile,
-    analyzer: Analyzer,
+    analyzer: Networks,
     store: AnalysisStore,
     *,
     progress: Progress,
@@ -225,7 +225,7 @@ def write_bundle(
 
 
 def file_unseen(
-    open_file: OpenFile, name: str, workflow: CaseWorkflow, analyzer: Analyzer, *, progress: Progress, cancel: Cancel
+    open_file: OpenFile, name: str, workflow: CaseWorkflow, analyzer: Networks, *, progress: Progress, cancel: Cancel
 ) -> str:
     """File a file to a case and analyze it there, telling nothing of what is found.
 
@@ -278,7 +278,7 @@ def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cance
 def file_rows(
     files: Sequence[tuple[str, Callable[[], EvidenceFile]]],
     workflow: CaseWorkflow,
-    analyzer: Analyzer,
+    analyzer: Networks,
     *,
     progress: Progress,
     cancel: Cancel,

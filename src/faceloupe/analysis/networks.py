@@ -1,4 +1,4 @@
-"""What every analysis needs: the loaded networks, and a watch over the work."""
+"""What every analysis needs: the loaded networks, and the context of the run."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality,
 
 
 @dataclass(frozen=True, slots=True)
-class Analyzer:
+class Networks:
     """The loaded networks, and the settings that they were loaded with; safe to share between threads, costly to make.
 
     Attributes:
@@ -35,7 +35,7 @@ class Analyzer:
     settings: Settings
 
     @classmethod
-    def load(cls, settings: Settings, *, folder: Path | None = None, decoder: bool = True) -> "Analyzer":
+    def load(cls, settings: Settings, *, folder: Path | None = None, decoder: bool = True) -> "Networks":
         """Load and verify.
 
         Args:
