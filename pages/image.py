@@ -3,10 +3,12 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import lenses, next_steps, panels, resources, state
+from faceloupe.ui import intake, lenses, next_steps, panels, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.image import input
+
+LABEL = "A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page"
 
 
 def show(key: AnalysisKey) -> None:
@@ -17,6 +19,7 @@ def show(key: AnalysisKey) -> None:
         return
     if filing.withheld(key.evidence_sha256):
         return
+    recent.add(key)
     report = analysis.report
     panels.verdict_card(report)
     lenses.origin_line(resources.analyses().claims(key))
@@ -41,27 +44,17 @@ def show(key: AnalysisKey) -> None:
 def examine() -> None:
     """Choose a photo, wait for its analysis, and show what was found."""
     job = input.under_way()
-    chosen = input.choose(folded=job is not None or st.session_state[state.RESULT] is not None)
-    if chosen is not None:
-        input.lead_to_video(chosen)
-        input.start(chosen)
-        st.rerun()
+    folded = job is not None or st.session_state[state.RESULT] is not None
+    with st.expander("Another file" if folded else "Choose a file", expanded=not folded, key=f"choose-{folded}"):
+        intake.drop_zone(LABEL)
+        intake.samples()
     input.notice()
     if job is not None:
         input.wait(job)
     elif st.session_state[state.RESULT]:
         show(st.session_state[state.RESULT])
     else:
-        st.markdown(
-            "FaceLoupe examines whether the faces in photos and videos were generated or manipulated, how sure that "
-            "is, and why."
-        )
-        st.markdown(
-            "1. The file is hashed before anything reads it, and it stays on this machine.\n"
-            "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
-            "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of what the "
-            "network used."
-        )
+        intake.promises()
 
 
 st.header("Image")
@@ -70,7 +63,8 @@ try:
     if blind is None:
         examine()
     else:
-        chosen = input.choose(folded=False)
-        filing.blind_panel(blind, None if chosen is None else filing.of_evidence(chosen))
+        intake.drop_zone(LABEL)
+        intake.samples()
+        filing.blind_panel(blind)
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import next_steps, panels, resources, state
+from faceloupe.ui import intake, next_steps, panels, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import panel
@@ -19,6 +19,7 @@ def show(key: AnalysisKey) -> None:
         return
     if filing.withheld(key.evidence_sha256):
         return
+    recent.add(key)
     report = analysis.report
     video_panels.segment_line(key, report)
     panels.verdict_card(report)
@@ -39,6 +40,8 @@ def examine() -> None:
     """Choose a video, wait for its examination, and show what was found."""
     job = input.under_way()
     chosen = input.choose(folded=job is not None or st.session_state[state.VIDEO_RESULT] is not None)
+    if chosen is not None and chosen.picture is not None:
+        intake.open_on_its_page(chosen.picture)
     if chosen is not None:
         input.start(chosen)
         st.rerun()
@@ -64,6 +67,8 @@ try:
         examine()
     else:
         chosen = input.choose(folded=False)
-        filing.blind_panel(blind, None if chosen is None else filing.of_video(chosen))
+        if chosen is not None:
+            filing.choose(filing.of_video(chosen))
+        filing.blind_panel(blind)
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from faceloupe.ui import address, state
+from faceloupe.ui import address, state, visitor
 from faceloupe.ui.auth import session
 from faceloupe.ui.panels import ICON, status_line
 
@@ -12,7 +12,8 @@ if not session.passed():
 page = st.navigation(
     {
         "Examine": [
-            st.Page("../pages/image.py", title="Image", icon=":material/image_search:", default=True),
+            st.Page("../pages/start.py", title="Start", icon=":material/home:", default=True),
+            st.Page("../pages/image.py", title="Image", icon=":material/image_search:"),
             st.Page("../pages/video.py", title="Video", icon=":material/movie:"),
             st.Page("../pages/batch.py", title="Batch", icon=":material/view_list:"),
             st.Page("../pages/lenses.py", title="Lenses", icon=":material/search:"),
@@ -31,9 +32,11 @@ page = st.navigation(
 )
 st.set_page_config(page_title=f"{page.title} - FaceLoupe")
 state.start()
+visitor.restore(st.context.cookies)
 address.restore()
 status_line()
 try:
     page.run()
 finally:  # also where a page stops early
     address.publish(page.url_path)
+    visitor.remember()

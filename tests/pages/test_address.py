@@ -8,13 +8,12 @@ from tests.pages.record import ITEM, SHA256, TIMEOUT, click, create, go
 from tests.pages.test_pages import words
 
 
-def opened(query, page="image"):
+def opened(query):
     """The app as a browser opens it at an address."""
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
     for name, value in query.items():
         at.query_params[name] = value
-    at.run()
-    return at if page == "image" else at.switch_page(f"../pages/{page}.py").run()
+    return at.run()
 
 
 def query_of(at):
@@ -25,7 +24,7 @@ def test_a_result_and_a_case_are_found_again_by_their_address(app):
     go(create(app), "image")
     click(app, "sample-photograph")
     query = query_of(app)
-    assert set(query) == {"case", "result"}
+    assert set(query) == {"case", "result", "evidence"}
     again = opened(query)
     assert not again.exception
     assert again.session_state[state.RESULT] == app.session_state[state.RESULT]
@@ -48,11 +47,45 @@ def test_an_address_of_what_is_gone_or_was_never_there_is_one_sentence():
     gone = opened({"result": "0" * 32})
     assert not gone.exception
     assert "no longer in memory" in words(gone)
-    for case in ("0" * 12, "../../etc", "<b>x</b>", ""):
-        at = opened({"case": case})
+    for name, value in (("case", "0" * 12), ("case", "../../etc"), ("case", "<b>x</b>"), ("batch", "0" * 12)):
+        at = opened({name: value})
         assert not at.exception
-        assert at.session_state[state.CASE] is None
+        assert (at.session_state[state.CASE], at.session_state[state.BATCH]) == (None, None)
+        assert "The address cannot be opened" in words(at)
         assert "<b>x" not in words(at)
+
+
+def test_a_result_that_is_gone_leads_to_the_item_that_its_file_was_filed_as(app):
+    go(create(app), "image")
+    click(app, "sample-photograph")
+    click(app, "file")
+    query = query_of(app)
+    resources.analyses.clear()  # as a restart of the server does
+    again = opened({"result": query["result"], "evidence": query["evidence"]})
+    assert not again.exception
+    assert [header.value for header in again.header] == ["Case"]
+    assert again.session_state[state.CASE_ITEM] == SHA256
+
+
+def test_a_browser_remembers_examiner_and_results_and_no_markup_or_foreign_text():
+    results = ("ab" * 16, "cd" * 16)
+    script = AppTest.from_function(_restored)
+    script.session_state["cookies"] = {
+        "faceloupe_examiner": "%20Ada%20%3Cb%3E%0A",
+        "faceloupe_recent": ".".join((*results, "../etc", "zz")),
+    }
+    script.run()
+    assert not script.exception
+    assert script.session_state[state.RECENT] == results
+    assert script.session_state[state.EXAMINER] == "Ada <b>"
+
+
+def _restored():
+    import streamlit as st
+
+    from faceloupe.ui import visitor
+
+    visitor.restore(st.session_state["cookies"])
 
 
 def test_a_blind_result_is_not_shown_to_who_has_only_its_address(app):

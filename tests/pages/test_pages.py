@@ -1,9 +1,11 @@
 """The pages, driven as a user would, without a browser."""
 
+import io
 import json
 import shutil
 import threading
 import time
+import zipfile
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -16,10 +18,11 @@ from faceloupe.evaluation.published import read_evaluation
 from faceloupe.installation import APP
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.report.build import ReportedAnalysis
-from faceloupe.ui import state
+from faceloupe.ui import resources, state
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 from faceloupe.ui.panels import plain
 from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.pages.record import ended
 
 TIMEOUT = 60
 
@@ -45,7 +48,9 @@ def upload(at, path, name=None):
 def test_the_first_visit_says_what_will_happen_and_offers_samples(app):
     assert "stays on this machine" in words(app)
     assert "weights verified" in words(app)
-    assert {"sample-generated-portrait", "sample-photograph"} <= {button.key for button in app.button}
+    assert {"sample-generated-portrait", "sample-photograph", "sample-two-shots"} <= {
+        button.key for button in app.button
+    }
 
 
 def test_the_tab_carries_the_name_of_the_page(app, monkeypatch):
@@ -59,8 +64,6 @@ def test_the_tab_carries_the_name_of_the_page(app, monkeypatch):
 def test_page_and_command_line_give_one_score(app, capsys, path):
     app.button(key=f"sample-{path.stem}").click().run()
     assert not app.exception
-    from faceloupe.ui import resources
-
     shown = resources.analyses().get(app.session_state[state.RESULT]).report.to_builtins()
     assert main.main(["analyze", str(path), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -115,8 +118,6 @@ def test_markup_in_a_file_name_is_shown_not_run(app, tmp_path):
 
 
 def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypatch):
-    from faceloupe.ui import resources
-
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path))
     resources.loaded.clear()
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
@@ -208,3 +209,34 @@ def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkey
     (tmp_path / "weights" / "evaluation.json").unlink()
     at.run()
     assert any("there are no tables" in error.value for error in at.error)
+
+
+def test_one_click_on_the_start_page_leads_to_a_verdict_on_the_page_of_its_kind(app):
+    for key, header in (("sample-photograph", "Image"), ("sample-two-shots", "Video")):
+        app.switch_page("../pages/start.py").run()
+        app.button(key=key).click().run()
+        assert not app.exception
+        assert [element.value for element in app.header] == [header]
+    ended(resources.jobs().get(app.session_state[state.VIDEO_JOB]))
+    app.switch_page("../pages/video.py").run()
+    assert app.session_state[state.VIDEO_RESULT].name == "two-shots.mp4"
+    app.switch_page("../pages/start.py").run()
+    recent = [button.label for button in app.button if button.key.startswith("recent-")]
+    assert [plain("two-shots.mp4"), plain("photograph.png")] == recent
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["several files", "a ZIP"])
+def test_several_files_or_a_zip_become_a_batch(app, zipped):
+    files = [(path.name, path.read_bytes(), "application/octet-stream") for path in (GENERATED, PHOTOGRAPH)]
+    if zipped:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            for name, content, _ in files:
+                archive.writestr(name, content)
+        files = [("evidence.zip", stream.getvalue(), "application/zip")]
+    app.file_uploader(key="upload").set_value(files).run()
+    assert not app.exception
+    assert [element.value for element in app.header] == ["Batch"]
+    batch = resources.batch_store().get(app.session_state[state.BATCH])
+    ended(resources.batches().get(batch.id))
+    assert len(resources.tables().get(batch).rows) == 2

@@ -202,7 +202,6 @@ def test_cancel_ends_the_wait_at_once_and_says_so(page, clip, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("renamed.mp4", GENERATED.read_bytes(), "analyze it on the page Image"),
         ("notes.mkv", b"not a video\n", "contains no video in a supported format"),
     ],
 )
@@ -273,3 +272,10 @@ def test_a_video_that_is_dropped_on_the_page_image_is_analyzed_on_its_own_page(c
     assert shown(at)["evidence"]["name"] == clip.name
     assert at.session_state[state.RESULT] is None
     assert at.session_state[state.NOTICE] is None
+
+
+def test_a_picture_that_is_dropped_on_the_page_video_is_analyzed_on_its_own_page(page):
+    settled(upload(page, GENERATED, "renamed.mp4"))
+    assert [header.value for header in page.header] == ["Image"]
+    assert page.session_state[state.RESULT].name == "renamed.mp4"
+    assert page.session_state[state.VIDEO_RESULT] is None

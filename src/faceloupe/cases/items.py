@@ -7,7 +7,7 @@ from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE, Action
 from faceloupe.cases.blobs import BlobStore
 from faceloupe.cases.case_log import SELF, CaseLog
-from faceloupe.cases.records import Item, Neighbors, Page, ReviewState, Unfinished, name_of, person_key, plain
+from faceloupe.cases.records import Case, Item, Neighbors, Page, ReviewState, Unfinished, name_of, person_key, plain
 from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
 from faceloupe.errors import CaseError, FaceLoupeError, UsageError
@@ -115,6 +115,11 @@ class Items:
                 offset=offset,
                 limit=limit,
             )
+
+    def newest_case(self, sha256: str) -> Case | None:
+        """Return the newest case to which some evidence is filed; None where it is in no case."""
+        with self._log.read() as connection:
+            return queries.newest_case_of(connection, sha256)
 
     def neighbors(self, case_id: str, sha256: str) -> Neighbors:
         """Return what comes before and after an item of a case.

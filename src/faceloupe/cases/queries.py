@@ -68,6 +68,15 @@ def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | No
     return _case(row) if row else None
 
 
+def newest_case_of(connection: Connection, sha256: str) -> Case | None:
+    """Return the newest case that has this evidence, or None."""
+    row = connection.execute(
+        f"{_CASE} JOIN items ON items.case_id = cases.id WHERE items.sha256 = ? ORDER BY cases.rowid DESC LIMIT 1",
+        (sha256,),
+    ).fetchone()
+    return _case(row) if row else None
+
+
 def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:
     """Return the SHA-256 of all evidence for which ``blind_case_of`` finds a case."""
     rows = connection.execute(

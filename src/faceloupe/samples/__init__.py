@@ -1,4 +1,4 @@
-"""Two pictures that ship with the app; README.md in this folder names their sources."""
+"""Two pictures and a clip that ship with the app; README.md in this folder names their sources."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A bundled picture: its file, and what it is."""
+    """A bundled file: where it lies, and what it is."""
 
     path: Path
     title: str
     origin: str
+
+    @property
+    def thumbnail(self) -> Path:
+        """Small JPEG of it."""
+        return self.path.parent / "thumbnails" / f"{self.path.stem}.jpg"
 
 
 _FOLDER = Path(__file__).parent
@@ -21,4 +26,9 @@ SAMPLES = (
         "Stable Diffusion 3 portrait from faker-js/assets-person-portrait, CC0",
     ),
     Sample(_FOLDER / "photograph.png", "Photograph", "NASA portrait of Eileen Collins, public domain"),
+)
+CLIP = Sample(
+    _FOLDER / "two-shots.mp4",
+    "Clip of both",
+    "Six seconds made of the two pictures: a move over the photograph, a cut, and a move over the generated portrait",
 )

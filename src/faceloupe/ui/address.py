@@ -8,26 +8,44 @@ import re
 
 import streamlit as st
 
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import data_folder
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import resources, state
+from faceloupe.ui import recent, resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.panels import plain
 
+_NAMES = ("case", "item", "batch", "result", "evidence")
 _READ = "address_read"  # whether this session has followed the address that it began with
 _ID = re.compile(r"[0-9a-f-]{1,64}")
 
 
 def restore() -> None:
-    """Open what the address names, once in each session; what is gone is said in one sentence."""
+    """Open what the address names, once in each session; what cannot be opened is said in one sentence."""
     if st.session_state.get(_READ):
         return
     st.session_state[_READ] = True
-    named = {name: value for name, value in st.query_params.items() if _ID.fullmatch(value)}
+    values = st.query_params.to_dict()
+    named = {name: values[name] for name in _NAMES if _ID.fullmatch(values.get(name, ""))}
+    if any(values.get(name) for name in _NAMES if name not in named):
+        _refuse("it contains something that is not an id")
     if "case" in named:
         _open_case(named["case"], named.get("item"))
     if "batch" in named:
-        st.session_state[state.BATCH] = named["batch"]
+        _open_batch(named["batch"])
     if "result" in named:
-        _show_result(named["result"])
+        _show_result(named["result"], named.get("evidence"))
+
+
+def _refuse(reason: str) -> None:
+    st.error(plain(f"The address cannot be opened: {reason.rstrip('.')}."), icon=":material/error:")
+
+
+def _open_batch(batch_id: str) -> None:
+    if resources.batch_store().get(batch_id) is None:
+        _refuse("the batch that it names was removed, or was never on this server")
+    else:
+        st.session_state[state.BATCH] = batch_id
 
 
 def _open_case(case_id: str, sha256: str | None) -> None:
@@ -36,19 +54,25 @@ def _open_case(case_id: str, sha256: str | None) -> None:
         if sha256 is not None:
             st.session_state[state.CASE_ITEM] = resources.cases().items.get(case_id, sha256).sha256
     except FaceLoupeError as problem:
-        st.session_state[state.NOTICE] = ("error", f"The address cannot be opened: {problem}")
+        _refuse(str(problem))
 
 
-def _show_result(identity: str) -> None:
+def _show_result(identity: str, sha256: str | None) -> None:
     key = resources.analyses().find(identity)
     analysis = None if key is None else resources.analyses().get(key)
-    if key is None or analysis is None:
-        sentence = "The result that the address names is no longer in memory; choose the file again."
-        st.session_state[state.NOTICE] = st.session_state[state.VIDEO_NOTICE] = ("history", sentence)
-    elif analysis.report.is_video:
-        st.session_state[state.VIDEO_RESULT] = key
-    else:
-        st.session_state[state.RESULT] = key
+    if key is not None and analysis is not None:
+        recent.open_result(key, is_video=analysis.report.is_video)
+    if sha256 is not None and CaseStore.is_in(data_folder()):
+        store = resources.cases()
+        case = store.items.newest_case(sha256)
+        if case is not None:
+            open_case.switch_to(case.id)
+            st.session_state[state.CASE_ITEM] = sha256
+            st.session_state[state.CASE_SAID] = (
+                "The result that the address names is no longer in memory; this is the item that the file was filed as."
+            )
+            st.switch_page("../pages/case.py")
+    _refuse("the result that it names is no longer in memory; choose the file again")
 
 
 def publish(page: str) -> None:
@@ -57,13 +81,14 @@ def publish(page: str) -> None:
     Args:
         page: path of the page on show; empty for the first.
     """
-    results = {"": state.RESULT, "video": state.VIDEO_RESULT}
+    results = {"image": state.RESULT, "video": state.VIDEO_RESULT}
     result = st.session_state[results[page]] if page in results else None
     values = {
         "case": st.session_state[state.CASE],
         "item": st.session_state[state.CASE_ITEM] if page == "case" else None,
         "batch": st.session_state[state.BATCH] if page == "batch" else None,
         "result": None if result is None else result.identity,
+        "evidence": None if result is None else result.evidence_sha256,
     }
     named = {name: value for name, value in values.items() if value}
     if named != st.query_params.to_dict():

@@ -8,7 +8,7 @@ import streamlit as st
 from faceloupe.forensics.registry import Claims
 from faceloupe.forensics.results import Fact, Finding, LensSummary, PictureScale, Severity
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
-from faceloupe.ui import resources, state
+from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import session, tasks
@@ -73,9 +73,7 @@ def under_way() -> Job | None:
 
 def notice() -> None:
     """Show why the last file brought no result."""
-    if st.session_state[state.LENS_NOTICE] is not None:
-        icon, sentence = st.session_state[state.LENS_NOTICE]
-        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
+    panels.notice(state.LENS_NOTICE)
 
 
 def origin_line(claims: Claims | None) -> None:

@@ -54,6 +54,13 @@ def ink() -> str:
     return "#E8E8E8" if st.context.theme.type == "dark" else "#1E1E1E"
 
 
+def notice(key: str) -> None:
+    """Show what became of the last thing that was done: an icon and a sentence of the session, if there is one."""
+    if st.session_state[key] is not None:
+        icon, sentence = st.session_state[key]
+        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
+
+
 def status_line() -> None:
     """One line at the top of every page: the open case, the examiner, what scores, and whether it is verified."""
     try:

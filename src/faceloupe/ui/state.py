@@ -10,7 +10,8 @@ RESULT = "result"  # key of the analysis on show, see stores.AnalysisKey
 FACE = "face"  # id of the chosen face
 OPACITY = "opacity"  # of the heatmap, 0..1
 EFFORT = "effort"  # that this session chose; None leaves it to the settings of the server
-LAST_UPLOAD = "last_upload"  # id of the last upload that was analyzed: once, not at every rerun
+LAST_UPLOAD = "last_upload"  # ids of the uploads that were taken: each once, not at every rerun
+RECENT = "recent"  # identities of the results that this browser saw last, the newest first
 NOTICE = "notice"  # what became of the last file, where it brought no result: icon and sentence
 
 VIDEO_JOB = "video_job"  # key of the examination under way, see jobs.Job
@@ -57,7 +58,14 @@ def start() -> None:
         *(CASE, CASE_ITEM, CASE_OUTCOME, CASE_STATE, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID),
         *(BATCH, BATCH_FILTER, BATCH_NOTICE),
     )
-    values: dict[str, object] = {OPACITY: DEFAULT_OPACITY, EXAMINER: "", ORGANIZATION: "", ADDRESS: "", LANGUAGE: "en"}
+    values: dict[str, object] = {
+        OPACITY: DEFAULT_OPACITY,
+        EXAMINER: "",
+        ORGANIZATION: "",
+        ADDRESS: "",
+        LANGUAGE: "en",
+        RECENT: (),
+    }
     values |= dict.fromkeys((CASE_PAGE, BATCH_PAGE), 0)
     for key, value in {**dict.fromkeys(names), **values}.items():
         st.session_state.setdefault(key, value)

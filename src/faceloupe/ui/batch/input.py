@@ -28,6 +28,9 @@ def _files() -> None:
         uploads = st.file_uploader(
             "Photos, videos and ZIPs, any number of files", accept_multiple_files=True, key="batch_uploads"
         )
+        below = st.file_uploader(
+            "or a whole folder of this computer", accept_multiple_files="directory", key="batch_folder"
+        )
         path = None
         if evidence_folder() is None:
             st.caption(
@@ -40,10 +43,12 @@ def _files() -> None:
                 key="batch_path",
             )
         if st.form_submit_button("Examine", key="batch_go", type="primary"):
-            _start(uploads, path or "")
+            start_uploads([*uploads, *below], path or "")
+            st.rerun()
 
 
-def _start(uploads: list[UploadedFile], path: str) -> None:
+def start_uploads(uploads: list[UploadedFile], path: str = "") -> None:
+    """Make a batch of uploads, and of a path below the evidence folder; what forbids it becomes the page's notice."""
     try:
         root, paths = evidence_folder(), []
         if root is not None and path.strip():
@@ -62,7 +67,6 @@ def _start(uploads: list[UploadedFile], path: str) -> None:
         show(batch.id)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
-    st.rerun()
 
 
 def go_on(batch: Batch) -> Job:

@@ -8,7 +8,7 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.types import Outcome
-from faceloupe.ui import resources, state
+from faceloupe.ui import panels, resources, state
 from faceloupe.ui.batch import charts, input
 from faceloupe.ui.batch.table import MARKS
 from faceloupe.ui.jobs.panel import job_line
@@ -88,9 +88,7 @@ def _go_on(batch: Batch) -> None:
 
 def notice() -> None:
     """Show the result of the last action on a batch."""
-    if st.session_state[state.BATCH_NOTICE]:
-        icon, sentence = st.session_state[state.BATCH_NOTICE]
-        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
+    panels.notice(state.BATCH_NOTICE)
 
 
 def overview(found: BatchResults) -> None:

@@ -12,7 +12,7 @@ from faceloupe.cases.workflow import OpenFile
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
-from faceloupe.ui import resources, state
+from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs import tasks
@@ -127,18 +127,17 @@ def blind_case() -> Case | None:
     return case if case is not None and case.blind else None
 
 
-def blind_panel(case: Case, chosen: Chosen | None) -> None:
+def choose(chosen: Chosen) -> None:
+    """Have a file wait to be filed to the open blind case."""
+    st.session_state[state.FILING_CHOSEN], st.session_state[state.FILING_SAID] = chosen, None
+
+
+def blind_panel(case: Case) -> None:
     """All that a page which examines shows while a blind case is open: files are filed, no result is shown.
 
-    Args:
-        case: the open case.
-        chosen: the file that was chosen in this run, if any.
-
     Raises:
-        FaceLoupeError: it cannot be filed.
+        FaceLoupeError: the file that waits cannot be filed.
     """
-    if chosen is not None:
-        st.session_state[state.FILING_CHOSEN], st.session_state[state.FILING_SAID] = chosen, None
     st.markdown(
         f"The open case, {plain(case.name)}, is blind: while it is open, this page files evidence and shows no result. "
         "The result is shown on the page Case once you have entered your decision."
@@ -187,6 +186,4 @@ def _follow() -> None:
         }
         cancelled = ("cancel", f"{job.title} was cancelled; the page Case shows whether it was already filed.")
         st.session_state[state.FILING_SAID] = ends.get(job.state, cancelled)
-    if st.session_state[state.FILING_SAID]:
-        icon, sentence = st.session_state[state.FILING_SAID]
-        (st.error if icon == "error" else st.info)(plain(sentence), icon=f":material/{icon}:")
+    panels.notice(state.FILING_SAID)

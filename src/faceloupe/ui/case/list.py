@@ -6,7 +6,7 @@ import streamlit as st
 
 from faceloupe.cases.records import Case
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import resources, state
+from faceloupe.ui import resources, state, visitor
 from faceloupe.ui.case import open_case
 from faceloupe.ui.panels import NONE, plain, short
 
@@ -15,14 +15,14 @@ _WIDTHS = (4, 2, 2, 1, 1.2, 1.8)
 
 
 def examiner_field() -> None:
-    """Who is at work; kept for this visit."""
+    """Who is at work; this browser remembers it."""
     st.text_input(
         "Examiner",
         value=st.session_state[state.EXAMINER],
         key="examiner_input",
         placeholder="Your name, as it will appear in the log",
         on_change=partial(state.keep, state.EXAMINER, "examiner_input"),
-        max_chars=100,
+        max_chars=visitor.MOST_NAME,
         width=420,
     )
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from faceloupe.ui import resources, state
+from faceloupe.ui import panels, resources, state
 from faceloupe.ui.jobs.queue import Job, JobQueue, State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
@@ -44,11 +44,7 @@ def _pace(job: Job, queue: JobQueue) -> str:
 
 def notice() -> None:
     """Show why the last job brought no result."""
-    if st.session_state[state.VIDEO_NOTICE] is None:
-        return
-    kind, sentence = st.session_state[state.VIDEO_NOTICE]
-    show = st.error if kind == "error" else st.info
-    show(plain(sentence), icon=f":material/{kind}:")
+    panels.notice(state.VIDEO_NOTICE)
 
 
 def other_examinations() -> None:

@@ -9,7 +9,8 @@ import streamlit as st
 from faceloupe.cases.workflow import OpenFile
 from faceloupe.config import Settings, evidence_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import EvidenceFile, printable_name
+from faceloupe.media import formats
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, printable_name
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.caches import AnalysisKey
@@ -38,12 +39,14 @@ class Chosen:
         name: of the file.
         title: of the job, for people.
         open_file: opens the file, in the job.
+        picture: the file where it holds a picture, which the page Image examines; else None.
     """
 
     key: Examination
     name: str
     title: str
     open_file: OpenFile
+    picture: EvidenceFile | None = None
 
 
 def choose(*, folded: bool) -> Chosen | None:
@@ -63,8 +66,14 @@ def choose(*, folded: bool) -> Chosen | None:
         st.session_state[state.VIDEO_UPLOAD] = None
     elif upload.file_id != st.session_state[state.VIDEO_UPLOAD]:
         st.session_state[state.VIDEO_UPLOAD] = upload.file_id
-        take = tasks.take_upload(upload.getvalue(), upload.name, settings.max_bytes)
-        return _chosen(upload.file_id, upload.name, settings, take)
+        content = upload.getvalue()
+        take = tasks.take_upload(content, upload.name, settings.max_bytes)
+        chosen = _chosen(upload.file_id, upload.name, settings, take)
+        if formats.sniff(content[: formats.HEAD_BYTES]) in formats.IMAGE_FORMATS:
+            evidence_file = evidence_from_bytes(content, upload.name, max_bytes=settings.max_bytes)
+            if evidence_file.evidence.media_type == "image":
+                return replace(chosen, picture=evidence_file)
+        return chosen
     return None
 
 

@@ -1,0 +1,18 @@
+"""Start: one drop zone for anything, samples, and the results that this browser saw last."""
+
+import streamlit as st
+
+from faceloupe.errors import FaceLoupeError
+from faceloupe.ui import intake, panels, recent, state
+
+_, middle, _ = st.columns([1, 4, 1])
+with middle:
+    intake.title()
+    try:
+        panels.notice(state.NOTICE)
+        intake.drop_zone("Any photos, videos or ZIPs, one or several")
+        intake.samples()
+        recent.panel()
+        intake.promises()
+    except FaceLoupeError as problem:
+        st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -1,0 +1,90 @@
+"""The one door: whatever is chosen, on whatever page, goes to the view of its kind by itself."""
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from faceloupe.batch.archives import MAGICS
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
+from faceloupe.samples import CLIP, SAMPLES
+from faceloupe.ui import effort_input, resources, state
+from faceloupe.ui.batch import input as batch_input
+from faceloupe.ui.case import filing
+from faceloupe.ui.image import input as image_input
+from faceloupe.ui.panels import ICON, plain
+from faceloupe.ui.video import input as video_input
+
+
+def title() -> None:
+    """Show the product's name and what it is for, in one sentence."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.image(str(ICON), width=52, alt="")
+        st.title("FaceLoupe", width="content")
+    st.markdown(
+        "Examines whether the faces in photos and videos were generated or manipulated, how sure that is, and why."
+    )
+
+
+def promises() -> None:
+    """Show what happens to a file."""
+    st.markdown(
+        "1. The file is hashed before anything reads it, and it stays on this machine.\n"
+        "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
+        "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of what the "
+        "network used."
+    )
+
+
+def drop_zone(label: str) -> None:
+    """Show the drop zone; what is put into it is taken to the view of its kind.
+
+    Raises:
+        FaceLoupeError: the upload is empty or too large, there is no verified model, or too much waits already.
+    """
+    effort_input.choose()
+    uploads = st.file_uploader(label, accept_multiple_files=True, key="upload")
+    known = st.session_state[state.LAST_UPLOAD] or frozenset()
+    st.session_state[state.LAST_UPLOAD] = frozenset(upload.file_id for upload in uploads)
+    if fresh := [upload for upload in uploads if upload.file_id not in known]:
+        _take(fresh)
+
+
+def samples() -> None:
+    """Show the samples, each with its picture; a click examines one.
+
+    Raises:
+        FaceLoupeError: see ``drop_zone``.
+    """
+    st.caption("or a sample:")
+    offered = *SAMPLES, CLIP
+    for sample, cell in zip(offered, st.columns(len(offered)), strict=True):
+        with cell.container(border=True):
+            st.image(str(sample.thumbnail), width="stretch", alt=sample.origin)
+            pressed = st.button(
+                sample.title, key=f"sample-{sample.path.stem}", help=plain(sample.origin), width="stretch"
+            )
+        if pressed:
+            open_on_its_page(open_evidence(sample.path, max_bytes=resources.settings().max_bytes))
+
+
+def open_on_its_page(evidence_file: EvidenceFile) -> None:
+    """Start the analysis of a file on the page of its kind; while a blind case is open, it waits there to be filed.
+
+    Raises:
+        FaceLoupeError: there is no verified model, or too much waits already.
+    """
+    is_video = evidence_file.evidence.media_type == "video"
+    if filing.blind_case() is not None:
+        filing.choose(filing.of_evidence(evidence_file))
+    elif is_video:
+        video_input.start(video_input.of_evidence(evidence_file))
+    else:
+        image_input.start(evidence_file)
+    st.switch_page("../pages/video.py" if is_video else "../pages/image.py")
+
+
+def _take(uploads: list[UploadedFile]) -> None:
+    if len(uploads) > 1 or uploads[0].getvalue()[:4] in MAGICS:
+        batch_input.start_uploads(uploads)
+        st.switch_page("../pages/batch.py")
+    limit = resources.settings().max_bytes
+    open_on_its_page(evidence_from_bytes(uploads[0].getvalue(), uploads[0].name, max_bytes=limit))
