@@ -34,7 +34,7 @@ def tour(page: Page, scheme: str, folder: Path) -> None:
     go(page, "Batch")
     see(page, "Every file is hashed")
     shoot(page, f"batch-empty-{scheme}")
-    page.locator("input[type=file]").set_input_files(write_files(folder))
+    page.locator("input[type=file]").first.set_input_files(write_files(folder))
     page.wait_for_timeout(1500)
     press(page, "Examine")
     see(page, " files a second")

@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
 
 
 def upload(page: Page, path: Path) -> None:
-    page.locator("input[type=file]").set_input_files(path)
+    page.locator("input[type=file]").first.set_input_files(path)
 
 
 def shoot(page: Page, name: str, height: int = SIZE["height"], folder: Path = HERE) -> None:
@@ -86,7 +86,8 @@ def see(page: Page, text: str) -> None:
 def go(page: Page, name: str) -> None:
     """Go to a page by the navigation at the left."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
-    page.get_by_role("heading", name=name, exact=True).wait_for(timeout=PATIENCE_MS)
+    heading = "FaceLoupe" if name == "Start" else name
+    page.get_by_role("heading", name=heading, exact=True).wait_for(timeout=PATIENCE_MS)
 
 
 def press(page: Page, name: str) -> None:

@@ -60,13 +60,9 @@ def tour(page: Page, address: str, scheme: str) -> None:
 
 
 def sampled(page: Page, title: str) -> None:
-    """Choose a sample on the page Image, and wait until it was taken in."""
-    button = page.get_by_role("button", name=title)
-    page.get_by_text("New photo").or_(button).first.wait_for(timeout=PATIENCE_MS)
-    if not button.is_visible():
-        page.get_by_text("New photo").click()
-        page.wait_for_timeout(1000)  # until the fold stands open
-    button.click(timeout=PATIENCE_MS)
+    """Choose a sample on the start page, and wait until the page Image has it."""
+    go(page, "Start")
+    press(page, title)
     see(page, {"Photograph": "photograph.png", "Generated portrait": "generated-portrait.jpg"}[title])
 
 

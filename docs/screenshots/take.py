@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from docs.screenshots import batch, record
-from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, served, shoot, upload
+from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, go, served, shoot, upload
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -39,6 +39,8 @@ def tour(page: Page, address: str, scheme: str) -> None:
     """Every page in every state."""
     page.goto(address)
     page.get_by_text("Faces are detected").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"start-empty-{scheme}")
+    go(page, "Image")
     shoot(page, f"image-empty-{scheme}")
     upload(page, SAMPLES / "generated-portrait.jpg")
     page.get_by_role("button", name="Cancel").wait_for(timeout=PATIENCE_MS)
@@ -49,11 +51,13 @@ def tour(page: Page, address: str, scheme: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bad = Path(folder, "holiday.jpg")
         bad.write_bytes((SAMPLES / "generated-portrait.jpg").read_bytes()[:30_000])
-        page.get_by_text("New photo").click()
+        page.get_by_text("Another file").click()
         upload(page, bad)
         page.get_by_text("damaged, incomplete").wait_for(timeout=PATIENCE_MS)
         shoot(page, f"image-failing-{scheme}")
     video(page, scheme)
+    go(page, "Start")
+    shoot(page, f"start-recent-{scheme}", 1000)
     page.get_by_role("link", name="Models").click()
     page.get_by_text("Error rates at every threshold").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-{scheme}", 1750)

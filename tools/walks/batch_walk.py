@@ -68,7 +68,7 @@ def walk(page: Page, address: str, folder: Path) -> None:
     see(page, "Opacity of the heatmap")
     expect(page.get_by_text("generated-portrait.jpg").first.is_visible(), "a row opens on the page Image")
     shoot(page, "batch-opened", folder=PICTURES)
-    name_examiner(page, "Ada Example")  # the case is still open: the address names it
+    see(page, "Examiner Ada Example")  # the browser remembers the name, and the address names the case
     go(page, "Batch")
     press(page, f"File all ({ROWS}) to the case")
     see(page, f"{ROWS} of {ROWS} files were filed, {ROWS - 1} of them analyzed")  # notes.jpg is not a picture

@@ -106,8 +106,9 @@ def walk(page: Page, address: str, folder: Path) -> None:
     file_unseen(page, "Image", still)
     file_unseen(page, "Video", moving)
     page.reload()  # a refreshed browser is a new visit: nothing that was filed may be lost
-    name_examiner(page, ADA)
+    see(page, f"Examiner {ADA}")  # the browser remembers the name
     see(page, f"Case {NAME}")  # it is still open: the address names it
+    expect(True, "after a refresh the case is still open, and the examiner is still named")
     go(page, "Case")
     press(page, still.name)
     review(page, still.name, "authentic")
