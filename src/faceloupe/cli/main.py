@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Never, TextIO
 
 from faceloupe import __version__
+from faceloupe.cli import api as api_command
 from faceloupe.cli import batch as batch_command
 from faceloupe.cli import bundle
 from faceloupe.cli import case as case_command
@@ -36,9 +37,11 @@ _EXTRAS = {  # module -> extra of the package that installs it
     "pandas": "batch",
     "plotly": "app",
     "pyarrow": "batch",
+    "python_multipart": "api",
     "reportlab": "report",
-    "starlette": "app",
+    "starlette": "api",
     "streamlit": "app",
+    "uvicorn": "api",
 }
 
 
@@ -309,6 +312,10 @@ def _parser() -> argparse.ArgumentParser:
     app.add_argument("--port", metavar="PORT", type=int, help="port to listen on (default: 8501)")
     app.add_argument("--address", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     app.set_defaults(run=_app, log="app")
+    about = "serve the HTTP API for other programs, and manage its keys"
+    api = commands.add_parser("api", parents=[scoring], help=about, description=f"{about.capitalize()}.")
+    api_command.add_api(api)
+    api.set_defaults(run=_api, log="api")
     about = "make the password hash for an app on a shared workstation"
     hashing = commands.add_parser(
         "password", help=about, description=f"{about.capitalize()}; the password is read from the terminal or stdin."
@@ -321,6 +328,12 @@ def _app(options: argparse.Namespace) -> int:
     from faceloupe.ui.serve import serve  # torch, of which no other command here needs to know
 
     return serve(port=options.port, address=options.address)
+
+
+def _api(options: argparse.Namespace) -> int:
+    if options.about == "key":
+        return api_command.KEY_ACTIONS[options.action](options, _Console())
+    return api_command.serve(options, _settings(options), _Console())
 
 
 def _password(options: argparse.Namespace) -> int:

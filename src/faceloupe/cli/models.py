@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from faceloupe.config import DEFAULT_MODEL, Settings, weights_folder
+from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import UsageError, WeightsError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.models import fetch as fetching
 from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
+from faceloupe.models.listing import listed_models
 from faceloupe.models.record import ModelRecord, read_registry
-from faceloupe.models.registry import components_of, read_entries, read_verified, weights_status
+from faceloupe.models.registry import components_of, read_verified
 from faceloupe.report.columns import columns
 from faceloupe.report.schema import json_text
 from faceloupe.types import Progress
@@ -25,51 +26,8 @@ class Answer:
     code: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _ListedModel:
-    """One model of ``faceloupe models list --json``; the fields are its keys, in their order.
-
-    Attributes:
-        weights: state of the weights, see ``models.registry.weights_status``.
-        size_bytes: of the weights file; None, as ``url`` and ``card``, where the registry has no entry for it.
-    """
-
-    id: str
-    architecture: str
-    parameters: int
-    weights_file: str
-    weights_sha256: str
-    weights: str
-    default: bool
-    size_bytes: int | None
-    url: str | None
-    license: str
-    card: str | None
-
-
 def _list(options: argparse.Namespace, _: Progress | None) -> Answer:
-    folder = weights_folder()
-    registry = read_registry(folder)
-    entries = read_entries(folder) if registry else {}
-    verified: set[str] = set()
-    models = []
-    for record in registry.values():
-        entry = entries.get(record.id)
-        models.append(
-            _ListedModel(
-                id=printable_name(record.id),
-                architecture=printable_name(record.architecture),
-                parameters=record.parameters,
-                weights_file=printable_name(record.weights_file),
-                weights_sha256=record.weights_sha256,
-                weights=weights_status(record, folder, verified),
-                default=record.id == DEFAULT_MODEL,
-                size_bytes=entry.size_bytes if entry else None,
-                url=entry.url if entry else None,
-                license=record.license,
-                card=entry.card if entry else None,
-            )
-        )
+    models = listed_models(weights_folder())
     if options.json:
         return Answer(json_text([asdict(model) for model in models]))
     if not models:

@@ -2,11 +2,7 @@
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -19,9 +15,7 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 from faceloupe.types import Evidence
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+from faceloupe.web.recent import Recent, analysis_bytes
 
 _MIB = 1024 * 1024
 _ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still holds at most some 10
@@ -42,40 +36,6 @@ class AnalysisKey:
         """What names it in an address: 32 hexadecimal digits."""
         fields = (self.evidence_sha256, self.name, self.weights_sha256, self.settings_digest)
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:32]
-
-
-class Recent(Generic[Key, Value]):
-    """The most recently used values, as many as fit."""
-
-    def __init__(self, size: Callable[[Value], int], capacity_bytes: int) -> None:
-        """Create an empty cache.
-
-        Args:
-            size: bytes that a value holds.
-            capacity_bytes: of all values; the newest is kept even where it is larger.
-        """
-        self._size, self._capacity, self._lock = size, capacity_bytes, threading.Lock()
-        self._kept: OrderedDict[Key, Value] = OrderedDict()
-
-    def get(self, key: Key) -> Value | None:
-        """Return the value, or None where it is not kept any more."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def held(self) -> tuple[Key, ...]:
-        """Return the keys of all values that are kept."""
-        with self._lock:
-            return tuple(self._kept)
-
-    def put(self, key: Key, value: Value) -> None:
-        """Keep a value, and let go of those that were used longest ago."""
-        with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > 1 and sum(map(self._size, self._kept.values())) > self._capacity:
-                self._kept.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,19 +171,10 @@ def _table_size(found: BatchResults) -> int:
 
 
 def _examined_size(examined: _Examined) -> int:
-    """Bytes of the pixels that an analysis holds, and of an upload kept beside it."""
-    analysis, evidence_file = examined.analysis, examined.evidence_file
-    arrays = [array for face in analysis.faces for array in (face.crop, face.heatmap)]
-    arrays += [array for track in analysis.tracks for array in (track.crop, track.heatmap)]
-    if analysis.canvas is not None:
-        arrays.append(analysis.canvas.rgb)
-    pixels = sum(array.nbytes for array in arrays if array is not None)
-    thumbs = sum(len(observation.thumb) for track in analysis.tracks for observation in track.observations)
-    return (
-        pixels
-        + thumbs
-        + (len(evidence_file.content) if evidence_file is not None and evidence_file.content is not None else 0)
-    )
+    """Bytes that an analysis holds, and an upload kept beside it."""
+    evidence_file = examined.evidence_file
+    upload = None if evidence_file is None else evidence_file.content
+    return analysis_bytes(examined.analysis) + (0 if upload is None else len(upload))
 
 
 def _lens_view_size(view: LensView) -> int:

@@ -12,8 +12,8 @@ from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import session, tasks
-from faceloupe.ui.jobs.queue import Job
 from faceloupe.ui.panels import plain
+from faceloupe.web.jobs import Job
 
 _MARKS = {
     Severity.INFO: ":gray[:material/info:] info",

@@ -27,7 +27,7 @@ from faceloupe.ui.caches import (
     TableStore,
 )
 from faceloupe.ui.jobs import tasks
-from faceloupe.ui.jobs.queue import Job, JobQueue, Work
+from faceloupe.web.jobs import Job, JobQueue, Work
 
 
 class _Server:

@@ -4,9 +4,7 @@ With a password, ``AuthMiddleware``; without one, ``HostCheck``.
 """
 
 import asyncio
-import ipaddress
 import logging
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs, quote
@@ -19,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceloupe.errors import UsageError
 from faceloupe.ui.auth.password import LONGEST, PasswordHash, RateLimiter, SessionTokens
+from faceloupe.web.hosts import names_this_machine
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = "/_stcore/health"  # says that the server runs, and nothing else
@@ -30,7 +29,6 @@ _FOREIGN = (
     "Without a password, FaceLoupe answers only to localhost and to IP addresses; to use another host name, "
     "set FACELOUPE_PASSWORD_HASH.\n"
 )
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(?::[0-9]+)?")  # a name or address, and a port
 _REFUSAL = {"type": "websocket.close", "code": 1008}
 _GUARDS = {
     "Cache-Control": "no-store",
@@ -171,28 +169,15 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] not in ("http", "websocket") or _own(HTTPConnection(scope).headers.get("host", "")):
+        if scope["type"] not in ("http", "websocket") or names_this_machine(
+            HTTPConnection(scope).headers.get("host", "")
+        ):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send(_REFUSAL)
         else:
             answer = PlainTextResponse(_FOREIGN, HTTPStatus.MISDIRECTED_REQUEST, headers=_GUARDS)
             await answer(scope, receive, send)
-
-
-def _own(called: str) -> bool:
-    """Whether a ``Host`` header names this machine beyond doubt."""
-    found = _HOST.fullmatch(called.lower())
-    if not found:
-        return False
-    host = found[1].strip("[]")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _needs_no_password(scope: Scope) -> bool:

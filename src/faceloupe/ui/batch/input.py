@@ -11,8 +11,8 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.jobs import tasks
-from faceloupe.ui.jobs.queue import Job
 from faceloupe.ui.panels import plain
+from faceloupe.web.jobs import Job
 
 
 def form(*, folded: bool) -> None:

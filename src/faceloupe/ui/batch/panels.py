@@ -12,8 +12,8 @@ from faceloupe.ui import panels, resources, state
 from faceloupe.ui.batch import charts, input
 from faceloupe.ui.batch.table import MARKS
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.jobs.queue import State
 from faceloupe.ui.panels import NO_BAR, plain, short
+from faceloupe.web.jobs import State
 
 _LISTED = 30  # batches
 

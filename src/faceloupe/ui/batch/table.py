@@ -18,9 +18,9 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.jobs.queue import State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
+from faceloupe.web.jobs import State
 
 _ROWS = 100  # a page
 MARKS = {outcome.value: f"{SHAPES[outcome]} {outcome_words(outcome)}" for outcome in Outcome}

@@ -17,9 +17,9 @@ from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.jobs.queue import State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
+from faceloupe.web.jobs import State
 
 _UNTIL = "it is kept until newer results need the memory or the server stops"
 _NOT_FILED = f"Not filed: {_UNTIL}. To add it to a case, open a case and name the examiner on the page Cases."

@@ -19,8 +19,8 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.case.report_files import Source
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.jobs.queue import State, Work
 from faceloupe.ui.panels import plain
+from faceloupe.web.jobs import State, Work
 
 _HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
 _FRAME = """<!DOCTYPE html><html lang="en"><head><title>Preview of the report</title><style>

@@ -7,7 +7,7 @@ import streamlit as st
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.jobs import session, tasks
-from faceloupe.ui.jobs.queue import Job, State
+from faceloupe.web.jobs import Job, State
 
 _LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
 

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from faceloupe.ui import panels, resources, state
-from faceloupe.ui.jobs.queue import Job, JobQueue, State
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
+from faceloupe.web.jobs import Job, JobQueue, State
 
 _POLL_S = 0.5
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from faceloupe.ui.jobs.queue import Job, JobQueue, State
+from faceloupe.web.jobs import Job, JobQueue, State
 
 
 def collect(jobs: JobQueue, *, job: str, result: str, notice: str, cancelled: str) -> Job | None:

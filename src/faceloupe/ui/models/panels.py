@@ -12,8 +12,8 @@ from faceloupe.models.record import ModelRecord
 from faceloupe.models.registry import ReleaseEntry, read_entries, weights_status
 from faceloupe.ui import resources
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.jobs.queue import State
 from faceloupe.ui.panels import plain
+from faceloupe.web.jobs import State
 
 _STATES = {
     "verified": "verified",

@@ -15,8 +15,8 @@ from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import session, tasks
-from faceloupe.ui.jobs.queue import Job
 from faceloupe.ui.panels import plain
+from faceloupe.web.jobs import Job
 
 MOST_FRAMES = 10_000
 FRAMES_LABEL = "Number of frames to analyze; 0 chooses it from the duration (32, or one per second up to 256)"

@@ -21,10 +21,10 @@ from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.jobs.queue import Job, State
 from faceloupe.ui.panels import NO_BAR, outcome_mark, plain, sentence
 from faceloupe.ui.video import input
 from faceloupe.ui.video.timeline import height, timeline
+from faceloupe.web.jobs import Job, State
 
 _TIMELINE_HEIGHT, _STRIPS_HEIGHT, _STRIPS_UNFOLDED = 560, 520, 4  # pixels, pixels, tracks
 _FACES_HEIGHT, _FACE_SIDE, _OPACITY = 430, 260, 0.7  # pixels, pixels, share

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
-from faceloupe.ui.jobs.queue import JobQueue, State
+from faceloupe.web.jobs import JobQueue, State
 
 PATIENCE_S = 10.0
 

@@ -24,6 +24,10 @@ _UNFORESEEN = "An unexpected error occurred ({}); see the log of the server for 
 Clock = Callable[[], float]
 
 
+class QueueFull(UsageError):
+    """Too many jobs wait already."""
+
+
 class Work(Protocol):
     """What a job does."""
 
@@ -60,6 +64,7 @@ class Job:
         finished: likewise.
         result: what the work returned; None unless it is done.
         error: the sentence that says why it failed; empty unless it has.
+        failure: the error with that sentence, where it is one that was foreseen.
     """
 
     def __init__(self, key: Hashable, title: str, work: Work, clock: Clock, owner: Hashable) -> None:
@@ -69,8 +74,10 @@ class Job:
         self.finished: float | None = None
         self.result: object = None
         self.error = ""
+        self.failure: FaceLoupeError | None = None
         self._work: Work | None = work
         self._clock, self._lock, self._over = clock, threading.Lock(), threading.Event()
+        self._on_end: list[Callable[[], None]] = []
         self._stage_began = (0.0, 0.0, 0)  # clock, share and frames done when the present kind of stage began
 
     @property
@@ -104,6 +111,14 @@ class Job:
         """Return when the job has ended, or when so much time has passed."""
         self._over.wait(seconds)
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Have something called once the job has ended, by whichever thread ends it; at once where it has ended."""
+        with self._lock:
+            if self.live:
+                self._on_end.append(callback)
+                return
+        callback()
+
     def cancel(self) -> None:
         """End the job for everyone who looks at it, at once; the work itself ends at its next step."""
         self._end(State.CANCELLED)
@@ -120,6 +135,7 @@ class Job:
         except Cancelled:
             self._end(State.CANCELLED)
         except FaceLoupeError as problem:
+            self.failure = problem.with_traceback(None)  # which would hold what the work held
             self._end(State.FAILED, error=str(problem))
         except Exception as problem:  # noqa: BLE001 - the thread must outlive whatever the work raises
             _LOG.exception("A job failed")
@@ -135,11 +151,15 @@ class Job:
 
     def _end(self, state: State, *, result: object = None, error: str = "") -> None:
         with self._lock:
-            if self.live:  # what comes after a cancellation comes too late
-                self.result, self.error, self.finished = result, error, self._clock()
-                self._work = None  # it may hold an upload
-                self.state = state  # after the rest: who sees it finds that in place
-                self._over.set()
+            if not self.live:  # what comes after a cancellation comes too late
+                return
+            self.result, self.error, self.finished = result, error, self._clock()
+            self._work = None  # it may hold an upload
+            self.state = state  # after the rest: who sees it finds that in place
+            self._over.set()
+            callbacks, self._on_end = self._on_end, []
+        for callback in callbacks:
+            callback()
 
 
 class JobQueue:
@@ -183,7 +203,7 @@ class JobQueue:
             owner: among whom the threads are shared out.
 
         Raises:
-            UsageError: too many jobs wait already.
+            QueueFull: too many jobs wait already.
         """
         with self._changed:
             known = self._known.get(key)
@@ -195,7 +215,7 @@ class JobQueue:
                 (sum(job.owner == owner for job in self._line), self._capacity_each),
             ):
                 if waiting >= capacity:
-                    raise UsageError(f"{capacity} jobs are already waiting; try again when one has finished.")
+                    raise QueueFull(f"{capacity} jobs are already waiting; try again when one has finished.")
             job = self._known[key] = Job(key, title, work, self._clock, owner)
             self._known.move_to_end(key)
             self._forget()

@@ -1,0 +1,1 @@
+"""The HTTP API: the same pipeline, queue and sandbox as the app, for other programs."""

@@ -1,0 +1,154 @@
+"""What the HTTP API does: one pipeline, two queues, and recent reports, shared by all requests."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from secrets import token_hex
+
+from faceloupe.analysis.pipeline import Networks, analyze
+from faceloupe.bundle.verify import verify
+from faceloupe.config import DEFAULT_EFFORT, weights_folder
+from faceloupe.errors import Cancelled, UsageError
+from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.models.listing import ListedModel, listed_models
+from faceloupe.report.build import ReportedAnalysis
+from faceloupe.server.limits import Limits
+from faceloupe.server.schema import AnalyzeQuery, CheckedBundle, CheckedFinding, report_text
+from faceloupe.server.uploads import Upload
+from faceloupe.system import temp
+from faceloupe.types import Cancel, Progress
+from faceloupe.web.jobs import Job, JobQueue
+from faceloupe.web.recent import Recent, analysis_bytes
+
+_REPORTS_BYTES = 256 * 1024 * 1024  # of the pixels of all recent analyses
+_WAITING_IMAGES, _WAITING_IMAGES_EACH = 64, 32
+
+
+class Service:
+    """Analyzes what was uploaded. Any thread may call it."""
+
+    def __init__(self, networks: Networks, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with empty queues.
+
+        Args:
+            networks: of the effort that is used where none is asked for.
+            limits: of every request.
+            clock: seconds, steady.
+        """
+        self.networks, self.limits, self.folder = networks, limits, temp.folder("api")
+        self.images = JobQueue(threads=limits.images, capacity=_WAITING_IMAGES, capacity_each=_WAITING_IMAGES_EACH)
+        self.videos = JobQueue(threads=limits.videos)
+        self._clock, self._loading = clock, threading.Lock()
+        self._loaded = {networks.settings.model_id: networks}
+        self._models: list[ListedModel] | None = None
+        self._recent: Recent[tuple[str, str], ReportedAnalysis] = Recent(analysis_bytes, _REPORTS_BYTES)
+
+    def submit(self, upload: Upload, query: AnalyzeQuery, owner: str) -> Job:
+        """Queue the analysis of an upload, which is removed when it is over; the result is the text of the report.
+
+        Raises:
+            QueueFull: too many jobs wait already; the upload is removed.
+        """
+        try:
+            evidence_file = upload.open(self.networks.settings.max_bytes)
+            is_video = evidence_file.evidence.media_type == "video"
+            queue = self.videos if is_video else self.images
+            work = partial(self._analyze, evidence_file, query, owner)
+            job = queue.submit(token_hex(16), evidence_file.evidence.name, work, owner=owner)
+        except BaseException:
+            upload.remove()
+            raise
+        if is_video:
+            job.on_end(upload.remove)
+        else:
+            upload.remove()  # its bytes are in memory
+        return job
+
+    def job(self, job_id: str, owner: str) -> Job | None:
+        """Return a client's job, as long as it is remembered."""
+        job = self.videos.get(job_id)
+        return job if job is not None and job.owner == owner else None
+
+    def check(self, upload: Upload, owner: str) -> Job:
+        """Queue the check of a bundle, which is removed when it is over; the result is a ``CheckedBundle``.
+
+        Raises:
+            QueueFull: too many jobs wait already; the upload is removed.
+        """
+        try:
+            job = self.images.submit(token_hex(16), upload.name, partial(self._check, upload), owner=owner)
+        except BaseException:
+            upload.remove()
+            raise
+        job.on_end(upload.remove)
+        return job
+
+    def report(self, sha256: str, owner: str) -> ReportedAnalysis | None:
+        """Return the last report on a file that a client uploaded, as long as it is in memory."""
+        return self._recent.get((owner, sha256))
+
+    def models(self) -> list[ListedModel]:
+        """Return the models that are here; their weights are checked at the first call."""
+        with self._loading:
+            if self._models is None:
+                self._models = listed_models(weights_folder())
+            return self._models
+
+    def close(self) -> None:
+        """Cancel everything."""
+        self.images.close()
+        self.videos.close()
+
+    def _for(self, query: AnalyzeQuery) -> Networks:
+        own = self.networks.settings
+        settings = own if query.effort is None else replace(own, effort=query.effort, model="")
+        with self._loading:
+            if settings.model_id not in self._loaded:
+                # Networks follow from the model alone, and every report states the settings that it was made with.
+                networks = Networks.load(replace(settings, effort=DEFAULT_EFFORT, model=settings.model_id))
+                self._loaded[settings.model_id] = networks
+            return replace(self._loaded[settings.model_id], settings=settings)
+
+    def _analyze(
+        self, evidence_file: EvidenceFile, query: AnalyzeQuery, owner: str, *, progress: Progress, cancel: Cancel
+    ) -> bytes:
+        watch = _Watch(self.limits.work_s, cancel, self._clock)
+        with watch:
+            networks = self._for(query)
+            analysis = analyze(evidence_file, networks, explain=query.explain, progress=progress, cancel=watch.over)
+        reported = ReportedAnalysis.of(analysis)
+        self._recent.put((owner, evidence_file.evidence.sha256), reported)
+        return report_text(reported.report, raw=query.raw)
+
+    def _check(self, upload: Upload, *, progress: Progress, cancel: Cancel) -> CheckedBundle:
+        watch = _Watch(self.limits.work_s, cancel, self._clock)
+
+        def step(share: float) -> None:
+            if watch.over():
+                raise Cancelled("The check was cancelled.")
+            progress("Hashing", share)
+
+        with watch, upload.path.open("rb") as stream:
+            verification = verify(stream, step=step)
+        findings = tuple(CheckedFinding(finding.good, finding.text) for finding in verification.findings)
+        return CheckedBundle(verification.good, verification.fingerprint, findings)
+
+
+class _Watch:
+    """Ends work that takes too long; the error says that, and not that somebody cancelled it."""
+
+    def __init__(self, most_s: float, cancel: Cancel, clock: Callable[[], float]) -> None:
+        self._most_s, self._cancel, self._clock = most_s, cancel, clock
+        self._last = clock() + most_s
+
+    def over(self) -> bool:
+        return self._cancel() or self._clock() > self._last
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, Cancelled) and not self._cancel():
+            raise UsageError(f"The work was stopped at the limit of {self._most_s:g} s.") from error
