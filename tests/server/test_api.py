@@ -405,19 +405,18 @@ def test_the_client_of_the_documentation_gets_an_answer_from_the_command(tmp_pat
     page = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
     assert len(code.strip().splitlines()) <= 10
-    process = subprocess.Popen(
-        [*run, "--host", "0.0.0.0", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-    try:
-        address = process.stdout.readline().split("served on ")[1].split(";")[0].replace("0.0.0.0", "127.0.0.1")
-        (tmp_path / "portrait.jpg").write_bytes(FAKE)
-        client = environment | {"FACELOUPE_API": address, "FACELOUPE_API_KEY": made.stdout.strip()}
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=client, cwd=tmp_path)
-        assert done.stdout.startswith("manipulated"), done.stderr
-    finally:
-        process.terminate()
-        assert process.wait(PATIENCE_S) == 0
+    command = [*run, "--host", "0.0.0.0", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        try:
+            address = process.stdout.readline().split("served on ")[1].split(";")[0].replace("0.0.0.0", "127.0.0.1")
+            (tmp_path / "portrait.jpg").write_bytes(FAKE)
+            client = environment | {"FACELOUPE_API": address, "FACELOUPE_API_KEY": made.stdout.strip()}
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=client, cwd=tmp_path)
+            assert done.stdout.startswith("manipulated"), done.stderr
+        finally:
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0
     listed = subprocess.run([*run, "key", "list"], capture_output=True, text=True, env=environment, check=True)
     assert "docs" in listed.stdout
     assert made.stdout.strip() not in listed.stdout

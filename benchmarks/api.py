@@ -1,0 +1,123 @@
+"""The HTTP API against loops around the same pipeline: ``python -m benchmarks.api [--clients N] [--pictures N]``.
+
+Every figure is of one run, on the same pictures: the overhead over the pipeline for one warm picture, and pictures a
+second with several clients against two servers as people write them: one that loads the model for each request, and one
+that loads it once and answers with one thread.
+"""
+
+import argparse
+import http.client
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+from benchmarks.still import one_megapixel
+from faceloupe.analysis.pipeline import Networks, analyze
+from faceloupe.analysis.prefetch import use_one_network_thread
+from faceloupe.config import Settings
+from faceloupe.media.evidence_file import evidence_from_bytes
+from faceloupe.report.build import build
+from faceloupe.server.keys import ApiKeys
+from faceloupe.server.limits import Limits
+from faceloupe.server.serve import listen, server
+from faceloupe.server.service import Service
+
+
+def score(content: bytes, networks: Networks) -> bytes:
+    """What the API does for a picture, without the API."""
+    evidence_file = evidence_from_bytes(content, "photo.jpg", max_bytes=networks.settings.max_bytes)
+    return build(analyze(evidence_file, networks, explain=False)).to_json().encode()
+
+
+def post(connection: http.client.HTTPConnection, content: bytes) -> None:
+    """Have the API analyze a picture, over a connection that stays open."""
+    boundary = uuid4().hex
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n\r\n'
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    connection.request("POST", "/v1/analyze", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    answer = connection.getresponse()
+    if answer.status != 200 or b'"score": 0.' not in answer.read():
+        raise SystemExit("the benchmark's face was not scored")
+
+
+def overhead_ms(port: int, content: bytes, networks: Networks, rounds: int) -> None:
+    """Print how much longer the API takes for one warm picture, in pairs."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    pairs = []
+    for _ in range(rounds + 2):
+        began = time.perf_counter()
+        score(content, networks)
+        between = time.perf_counter()
+        post(connection, content)
+        pairs.append((between - began, time.perf_counter() - between))
+    differences = sorted(1e3 * (theirs - ours) for ours, theirs in pairs[2:])
+    middle = statistics.median(differences)
+    quarter = len(differences) // 4
+    print(
+        f"Overhead of the API for one warm picture: {middle:.1f} ms at the median of {rounds} pairs (quartiles "
+        f"{differences[quarter]:.1f} and {differences[-1 - quarter]:.1f}); the pipeline takes "
+        f"{1e3 * statistics.median(ours for ours, _ in pairs[2:]):.0f} ms"
+    )
+
+
+def pictures_a_second(port: int, content: bytes, clients: int, pictures: int) -> float:
+    """Clients that each send the next picture when the last one is answered."""
+    local = threading.local()
+
+    def ask(_: int) -> None:
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", port)
+        post(local.connection, content)
+
+    with ThreadPoolExecutor(clients) as pool:
+        began = time.perf_counter()
+        list(pool.map(ask, range(pictures)))
+        return pictures / (time.perf_counter() - began)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure the HTTP API.")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--pictures", type=int, default=48, help="sent to the API and scored by the single thread")
+    parser.add_argument("--loads", type=int, default=3, help="pictures for which the model is loaded anew")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--effort", default="standard")
+    options = parser.parse_args()
+    use_one_network_thread()
+    settings, content = Settings(effort=options.effort), one_megapixel()
+    networks = Networks.load(settings)
+    score(content, networks)
+    service = Service(networks, Limits(requests_per_minute=0))
+    with TemporaryDirectory() as data, listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        running = server(service, ApiKeys(Path(data)), needs_key=False)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        try:
+            overhead_ms(port, content, networks, options.pairs)
+            ours = pictures_a_second(port, content, options.clients, options.pictures)
+            began = time.perf_counter()
+            for _ in range(options.pictures):
+                score(content, networks)
+            once = options.pictures / (time.perf_counter() - began)
+            began = time.perf_counter()
+            for _ in range(options.loads):
+                score(content, Networks.load(settings))
+            each = options.loads / (time.perf_counter() - began)
+        finally:
+            running.should_exit = True
+            thread.join()
+    print(f"Effort {options.effort}, {options.clients} clients: {ours:.2f} pictures a second through the API")
+    print(f"  {ours / each:.1f} times the loop that loads the model for each picture ({each:.2f} a second)")
+    print(f"  {ours / once:.1f} times the loop that loads it once, with one thread ({once:.2f} a second)")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
