@@ -17,6 +17,7 @@ page = st.navigation(
             st.Page("../pages/video.py", title="Video", icon=":material/movie:"),
             st.Page("../pages/batch.py", title="Batch", icon=":material/view_list:"),
             st.Page("../pages/lenses.py", title="Lenses", icon=":material/search:"),
+            st.Page("../pages/compare.py", title="Compare", icon=":material/compare:"),
         ],
         "Record": [
             st.Page("../pages/cases.py", title="Cases", icon=":material/folder_open:"),

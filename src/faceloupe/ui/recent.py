@@ -19,16 +19,24 @@ def add(key: AnalysisKey) -> None:
     st.session_state[state.RECENT] = (key.identity, *others)[:_MOST]
 
 
-def panel() -> None:
-    """Show the results, the newest first; a click opens one.
+def keys() -> list[AnalysisKey]:
+    """Return the results that are still in memory and may be shown, the newest first.
 
     Raises:
         CaseError: it is not known which results blind cases withhold.
     """
     found = [resources.analyses().find(identity) for identity in st.session_state[state.RECENT]]
     withheld = filing.all_withheld()
-    keys = [key for key in found if key is not None and key.evidence_sha256 not in withheld]
-    analyses = [(key, analysis) for key in keys if (analysis := resources.analyses().get(key)) is not None]
+    return [key for key in found if key is not None and key.evidence_sha256 not in withheld]
+
+
+def panel() -> None:
+    """Show the results, the newest first; a click opens one.
+
+    Raises:
+        CaseError: it is not known which results blind cases withhold.
+    """
+    analyses = [(key, analysis) for key in keys() if (analysis := resources.analyses().get(key)) is not None]
     if not analyses:
         return
     st.caption("Recent results of this browser, kept until newer ones need the memory or the server stops:")

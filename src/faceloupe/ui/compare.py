@@ -1,0 +1,176 @@
+"""Two results side by side: where they come from, what both say, and how both look."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from faceloupe.analysis.pipeline import Preview, previews
+from faceloupe.cases.records import Item
+from faceloupe.errors import EvidenceError
+from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.report.comparison import compared_facts
+from faceloupe.report.drawing.comparison import DIFFERENCE_MAX, Pair, Window, blinking, difference_picture
+from faceloupe.report.finding import finding_of
+from faceloupe.report.schema import Report
+from faceloupe.ui import recent, resources
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.case import open_case
+from faceloupe.ui.panels import outcome_mark, plain
+
+_LISTED = 200  # items of the open case
+_SIDES = ("First", "Second")
+_MODES = ("Side by side", "Blink", "Difference")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two results.
+
+    Attributes:
+        title: for people.
+        report: of the result.
+        open_evidence: opens the file; None where it is not here any more.
+    """
+
+    title: str
+    report: Report
+    open_evidence: Callable[[], EvidenceFile] | None
+
+
+def choose() -> tuple[Side, Side] | None:
+    """Let two results be chosen, of this browser's last ones and of the open case; None as long as there are none.
+
+    Raises:
+        FaceLoupeError: the case cannot be read.
+    """
+    case = open_case.case()
+    options: list[AnalysisKey | Item] = [*recent.keys()]
+    if case is not None:
+        page = resources.cases().items.page(case.id, viewer=open_case.examiner(), limit=_LISTED)
+        options += [item for item in page.items if item.outcome is not None and not item.hidden]
+        if page.total > _LISTED:
+            st.caption(f"Of the case, the first {_LISTED} of {page.total:,} items are offered.")
+    if not options:
+        st.info("There is nothing to compare yet: examine a file, or open a case.")
+        return None
+    sides = []
+    for number, (cell, name) in enumerate(zip(st.columns(2), _SIDES, strict=True)):
+        with cell:
+            chosen = st.selectbox(
+                name, options, index=min(number, len(options) - 1), format_func=_title, key=f"compare-{name.lower()}"
+            )
+            sides.append(_of_case(chosen, name) if isinstance(chosen, Item) else _recent(chosen))
+    first, second = sides
+    return None if first is None or second is None else (first, second)
+
+
+def _title(option: AnalysisKey | Item) -> str:
+    if isinstance(option, Item):
+        return f"{option.name} (case, {option.sha256[:8]})"
+    return f"{option.name} (in memory, {option.evidence_sha256[:8]})"
+
+
+def _recent(key: AnalysisKey) -> Side | None:
+    analyses = resources.analyses()
+    analysis, evidence_file = analyses.get(key), analyses.evidence_file(key)
+    if analysis is None:
+        st.info("This result is no longer in memory; choose another one.", icon=":material/history:")
+        return None
+    return Side(key.name, analysis.report, None if evidence_file is None else lambda: evidence_file)
+
+
+def _of_case(item: Item, name: str) -> Side | None:
+    store = resources.cases()
+    runs = {run.id: run for run in reversed(store.runs.of_item(item.case_id, item.sha256))}
+    run_id = st.selectbox(
+        "Run",
+        list(runs),
+        format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
+        key=f"compare-run-{name.lower()}-{item.sha256}",
+    )
+    store.reviews.view_score(item.case_id, item.sha256, examiner=open_case.examiner())  # before it is shown
+    max_bytes = resources.settings().max_bytes
+    return Side(
+        item.name,
+        store.runs.report(run_id),
+        lambda: store.items.open_evidence(item.sha256, name=item.name, max_bytes=max_bytes),
+    )
+
+
+def findings(sides: tuple[Side, Side]) -> None:
+    """Show both findings, and the facts that differ."""
+    for cell, side in zip(st.columns(2), sides, strict=True):
+        with cell.container(border=True):
+            finding = finding_of(side.report)
+            st.markdown(f"**{plain(side.title)}**  \n{outcome_mark(side.report.outcome)}")
+            st.markdown(plain(finding.text if side.report.score is not None else side.report.reason))
+    facts = compared_facts(*(side.report for side in sides))
+    differing = [fact for fact in facts if not fact.same]
+    st.markdown(f"**Facts**: {len(differing)} of {len(facts)} differ")
+    rows = [f"| {plain(fact.name)} | {plain(fact.first)} | {plain(fact.second)} |" for fact in differing]
+    if rows:
+        st.markdown("| | First | Second |\n|---|---|---|\n" + "\n".join(rows))
+    if same := [fact for fact in facts if fact.same and fact.first != "-"]:
+        with st.expander(f"The {len(same)} that are the same"):
+            st.markdown("\n".join(f"- {plain(fact.name)}: {plain(fact.first)}" for fact in same))
+
+
+def pictures(sides: tuple[Side, Side]) -> None:
+    """Show both pictures at the same zoom: side by side, in turn, or their difference."""
+    looks = [_looks(side) for side in sides]
+    first, second = looks
+    if first is None or second is None:
+        return
+    frame, most = 0, min(len(first), len(second))
+    if most > 1:
+        frame = st.slider("Frame, spread evenly over each video", 1, most, 1, key="compare-frame") - 1
+    mode = st.segmented_control("View", _MODES, default=_MODES[0], required=True, key="compare-mode")
+    with st.container(horizontal=True):
+        zoom = st.slider("Zoom", 1.0, 16.0, 1.0, 0.5, key="compare-zoom")
+        x = st.slider("Left to right", 0.0, 1.0, 0.5, 0.01, key="compare-x", disabled=zoom == 1.0)
+        y = st.slider("Top to bottom", 0.0, 1.0, 0.5, 0.01, key="compare-y", disabled=zoom == 1.0)
+    whole = Pair.of(first[frame].rgb, second[frame].rgb)
+    pair = whole.through(Window(zoom, x, y))
+    if whole.resized:
+        st.caption(
+            "The second picture was brought to the size of the first, so small differences come from that alone."
+        )
+    if mode == _MODES[0]:
+        for cell, side, look, rgb in zip(st.columns(2), sides, (first, second), (pair.first, pair.second), strict=True):
+            cell.image(rgb, caption=_caption(side, look[frame]), alt=f"The picture {side.title}", width="stretch")
+    elif mode == _MODES[1]:
+        st.image(blinking(pair), caption="Both in turn", alt="Both pictures in turn", width="stretch")
+    else:
+        difference = whole.difference()
+        st.image(
+            difference_picture(pair.difference()),
+            caption=f"Greatest difference of the channels; the scale is fixed: black 0, yellow {DIFFERENCE_MAX} levels "
+            "of 255 or more",
+            alt="Difference of the two pictures",
+            width="stretch",
+        )
+        st.caption(
+            f"In the whole picture: mean {difference.mean():.2f} levels, largest {difference.max()}; "
+            f"{(difference > 0).mean():.1%} of the pixels differ. A difference is not a finding."
+        )
+
+
+def _caption(side: Side, preview: Preview) -> str:
+    return side.title if preview.time_s is None else f"{side.title}, {preview.time_s:.2f} s"
+
+
+def _looks(side: Side) -> tuple[Preview, ...] | None:
+    """Return how the evidence of a side looks; None where it cannot be shown, which is said."""
+    sha256 = side.report.evidence.sha256
+    seen = resources.previews().get(sha256)
+    if seen is None and side.open_evidence is not None:
+        try:
+            with st.spinner("Decoding"):
+                seen = previews(side.open_evidence(), settings=resources.settings())
+            resources.previews().put(sha256, seen)
+        except EvidenceError as problem:
+            st.caption(plain(f"{side.title}: {problem}"))
+    elif seen is None:
+        st.caption(plain(f"{side.title} is no longer in memory; choose the file again to see it."))
+    return seen

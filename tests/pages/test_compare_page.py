@@ -1,0 +1,56 @@
+"""The page Compare, driven as a user would."""
+
+from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.pages.record import ADA, SHA256, blind_case_with, create, go, name_examiner
+from tests.pages.test_pages import words
+
+
+def examined(app, *stems):
+    for stem in stems:
+        go(app, "start").button(key=f"sample-{stem}").click().run()
+        assert not app.exception
+    return app
+
+
+def compared(app):
+    return words(go(app, "compare")).replace("\\", "")
+
+
+def test_without_results_it_says_where_they_come_from(app):
+    assert "examine a file, or open a case" in compared(app)
+
+
+def test_two_results_are_shown_with_both_findings_and_what_differs(app):
+    text = compared(examined(app, PHOTOGRAPH.stem, GENERATED.stem))
+    assert "| Outcome | manipulated |" in text
+    assert {f"**{GENERATED.name}**", f"**{PHOTOGRAPH.name}**"} <= set(text.replace("  \n", "\n").splitlines())
+    assert len(app.get("image")) == 2
+    app.segmented_control(key="compare-mode").set_value("Difference").run()
+    assert not app.exception
+    text = words(app).replace("\\", "")
+    assert "of the pixels differ. A difference is not a finding." in text
+    assert "brought to the size of the first" in text
+    app.slider(key="compare-zoom").set_value(4.0).run()
+    app.segmented_control(key="compare-mode").set_value("Blink").run()
+    assert not app.exception
+    assert len(app.get("image")) == 1
+
+
+def test_a_result_and_its_item_in_the_case_are_the_same(app):
+    create(app)
+    go(examined(app, PHOTOGRAPH.stem), "image").button(key="file").click().run()
+    go(app, "compare")
+    choice = app.selectbox(key="compare-second")
+    choice.set_value(next(title for title in choice.options if "(case" in title)).run()
+    assert not app.exception
+    assert "**Facts**: 0 of 15 differ" in words(app)
+    app.segmented_control(key="compare-mode").set_value("Difference").run()
+    assert "largest 0; 0.0% of the pixels differ" in words(app).replace("\\", "")
+
+
+def test_what_a_blind_case_withholds_is_not_offered(app):
+    examined(app, PHOTOGRAPH.stem)
+    assert any(SHA256[:8] in title for title in go(app, "compare").selectbox(key="compare-first").options)
+    blind_case_with(PHOTOGRAPH)
+    go(name_examiner(app, ADA), "compare")
+    assert not any(SHA256[:8] in title for box in app.selectbox for title in box.options)
