@@ -55,10 +55,11 @@ def overhead_ms(port: int, content: bytes, networks: Networks, rounds: int) -> N
     for clock, name in enumerate(("wall time", "processor time, the client's included")):
         differences = sorted(1e3 * (theirs[clock] - ours[clock]) for ours, theirs in pairs[2:])
         quarter = len(differences) // 4
+        quartiles = f"{differences[quarter]:.1f} and {differences[-1 - quarter]:.1f}"
+        pipeline_ms = 1e3 * statistics.median(ours[clock] for ours, _ in pairs[2:])
         print(
-            f"Overhead of the API for one warm picture, {name}: {statistics.median(differences):.1f} ms at the median of "
-            f"{rounds} pairs (quartiles {differences[quarter]:.1f} and {differences[-1 - quarter]:.1f}); the pipeline "
-            f"takes {1e3 * statistics.median(ours[clock] for ours, _ in pairs[2:]):.0f} ms"
+            f"Overhead of the API for one warm picture, {name}: {statistics.median(differences):.1f} ms at the median "
+            f"of {rounds} pairs (quartiles {quartiles}); the pipeline takes {pipeline_ms:.0f} ms"
         )
 
 
