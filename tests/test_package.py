@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import site
 import socket
@@ -183,12 +184,27 @@ def test_an_installed_wheel_analyzes_as_the_checkout_does(installed, analyzer):
 
 @pytest.mark.slow
 @pytest.mark.timeout(PATIENCE_S)
-def test_an_installed_wheel_can_be_imported_with_its_types(installed):
-    code = "import faceloupe, sys; print(faceloupe.__file__, faceloupe.Report.__module__, faceloupe.Sampling(5).frames)"
-    path, *rest = installed.run("python", "-c", code).split()
+def test_an_installed_wheel_is_a_python_interface_with_types(installed):
+    sample = installed.package / "samples" / "generated-portrait.jpg"
+    code = "import faceloupe, sys; print(faceloupe.__file__, faceloupe.Analyzer('quick').analyze(sys.argv[1]).outcome)"
+    path, outcome = installed.run("python", "-c", code, str(sample)).split()
     assert Path(path) == installed.package / "__init__.py"
-    assert rest == ["faceloupe.report.schema", "5"]
+    assert outcome == "manipulated"
     assert (installed.package / "py.typed").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lacking", ["*.safetensors", "weights"])
+def test_a_wheel_without_weights_or_records_scores_nothing_and_gives_one_sentence(installed, tmp_path, lacking):
+    package = tmp_path / "faceloupe"
+    shutil.copytree(installed.package, package, ignore=shutil.ignore_patterns(lacking))
+    environment = installed.environment | {"PYTHONPATH": str(tmp_path)}
+    command = [installed.bin / "python", "-m", "faceloupe", "analyze", package / "samples" / "photograph.png", "--json"]
+    done = subprocess.run(
+        command, env=environment, cwd=installed.empty, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"faceloupe: [^\n]+ nothing can be scored; [^\n]+\.\n", done.stderr), done.stderr
 
 
 @pytest.mark.slow

@@ -34,13 +34,13 @@ def _prepare(options: argparse.Namespace) -> None:
     from faceloupe.training import clips, data
 
     items = data.read_index(options.work / ITEMS)
-    found = []
+    located = []
     for item in data.find_faces(options.data, items):
-        found.append(item)
-        if len(found) % 1000 == 0:
-            print(f"{len(found)} of {len(items)} pictures", flush=True)
-    data.write_faces(found, options.work / FACES)
-    print(f"{sum(item.found for item in found)} of {len(found)} faces found")
+        located.append(item)
+        if len(located) % 1000 == 0:
+            print(f"{len(located)} of {len(items)} pictures", flush=True)
+    data.write_faces(located, options.work / FACES)
+    print(f"{sum(item.found for item in located)} of {len(located)} faces found")
     if (options.data / "videos.csv").is_file():
         faces = clips.prepare(options.data, options.work)
         print(f"{len(faces)} faces of {len({face.clip for face in faces})} clips")
@@ -152,8 +152,8 @@ def _core_logits(options: argparse.Namespace) -> None:
     cache = features.read(options.work / FEATURES)
     seen = [(name, view.partition("/")[2]) for name, view in zip(cache.ids.tolist(), cache.views.tolist())]
     wanted = core_logits.tasks(material.read_manifest(options.work / MATERIAL, material.SPLITS), seen)
-    found = regions.read(options.work)
-    core_logits.score(wanted, found, options.work, scorer=scorer, model=record.id, report=report)
+    known_regions = regions.read(options.work)
+    core_logits.score(wanted, known_regions, options.work, scorer=scorer, model=record.id, report=report)
 
 
 def _heads(options: argparse.Namespace) -> None:
@@ -226,7 +226,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     with replacing(options.work / EVALUATION) as temporary:
         temporary.write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
     records = read_registry(registry)
-    card.write(evaluation, [records[one["id"]] for one in evaluation["models"] if one["id"] in records], options.card)
+    card.write(
+        evaluation, [records[entry["id"]] for entry in evaluation["models"] if entry["id"] in records], options.card
+    )
     if evaluation["studies"]["faults"]:
         card.write_robustness(evaluation["studies"]["faults"], options.card.with_name("robustness.md"))
     print(f"wrote {options.work / EVALUATION} and {options.card}")
@@ -258,8 +260,8 @@ def _study(options: argparse.Namespace) -> None:
     items = data.read_index(options.work / FACES)
     runs = options.work / options.name
     study = {"left_out": studies.left_out, "faults": studies.faults}[options.name]
-    found = study(recipe, options.data, items, options.trunk, runs)
-    studies.write(found, options.work / f"{options.name}.json")
+    result = study(recipe, options.data, items, options.trunk, runs)
+    studies.write(result, options.work / f"{options.name}.json")
 
 
 def _exported(options: argparse.Namespace) -> None:

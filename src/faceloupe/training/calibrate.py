@@ -139,8 +139,8 @@ def _lowest_bar(right: _Weighted, wrong: _Weighted, max_error: float) -> float:
     """
     bars = np.unique(np.r_[right[0], wrong[0]])
     of_right, of_wrong = _share_from(*right, bars), _share_from(*wrong, bars)
-    kept = of_wrong <= max_error * (of_right + of_wrong)
-    return float(bars[kept][0]) if kept.any() else float(np.nextafter(bars[-1], 2.0))
+    allowed = of_wrong <= max_error * (of_right + of_wrong)
+    return float(bars[allowed][0]) if allowed.any() else float(np.nextafter(bars[-1], 2.0))
 
 
 def _share_from(scores: np.ndarray, weights: np.ndarray, bars: np.ndarray) -> np.ndarray:
@@ -182,10 +182,10 @@ class CrossFit:
         self._fold = np.array([fold_of[unit] for unit in units])
         self._fits: list[tuple[list[Calibrator], Fit]] = []
         for number in range(folds):
-            kept = self._fold != number
-            own = [fit_calibrator(of, one.labels[kept], one.logits[kept]) for of, one in members]
+            training = self._fold != number
+            own = [fit_calibrator(of, member.labels[training], member.logits[training]) for of, member in members]
             logits = _pooled(own, faces, members)
-            self._fits.append((own, Fit.to(kind, faces.labels[kept], logits[kept])))
+            self._fits.append((own, Fit.to(kind, faces.labels[training], logits[training])))
 
     def decide(self, faces: ScoredFaces, members: Members = ()) -> Decisions:
         """Decisions on the faces this was made from, in their order, whatever became of their pictures."""
@@ -446,7 +446,7 @@ def _ensemble(
     first = members[0][1]
     faces = replace(first, logits=_pooled([calibrator for _, calibrator in networks], first, members))
     return _record(
-        JointScorer([Member(one.id, *pair) for one, pair in zip(records, networks, strict=True)]),
+        JointScorer([Member(record.id, *pair) for record, pair in zip(records, networks, strict=True)]),
         root,
         faces,
         training,

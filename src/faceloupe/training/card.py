@@ -136,7 +136,7 @@ def write(evaluation: dict[str, Any], records: Sequence[ModelRecord], path: Path
     default = next((record for record in records if record.id == evaluation["default"]), records[0])
     folder = path.with_suffix("")
     drawn = _draw(evaluation, {record.id for record in records}, folder)
-    figures = "\n".join(f"![{one.stem}]({folder.name}/{one.name})" for one in drawn)
+    figures = "\n".join(f"![{figure.stem}]({folder.name}/{figure.name})" for figure in drawn)
     tables = evaluation["tables"]
     of_default = {name: [row for row in rows if row["model"] == default.id] for name, rows in tables.items()}
     limits = "\n".join(f"- {limit}" for limit in default.limits)

@@ -79,12 +79,12 @@ class Chosen:
 
 def _by_splits(stills: list[Still]) -> list[int]:
     """Positions, those of the pictures that are held out longest first, else in order."""
-    return sorted(range(len(stills)), key=lambda place: _FIRST_KEPT.index(stills[place].entry.split))
+    return sorted(range(len(stills)), key=lambda position: _FIRST_KEPT.index(stills[position].entry.split))
 
 
 def _chosen(stills: list[Still], dropped: dict[int, Dropped]) -> Chosen:
-    kept = tuple(still for place, still in enumerate(stills) if place not in dropped)
-    return Chosen(kept, tuple(dropped[place] for place in sorted(dropped)))
+    remaining = tuple(still for position, still in enumerate(stills) if position not in dropped)
+    return Chosen(remaining, tuple(dropped[position] for position in sorted(dropped)))
 
 
 def once_each(stills: Iterable[Still]) -> Chosen:
@@ -99,14 +99,14 @@ def once_each(stills: Iterable[Still]) -> Chosen:
         labels[still.pixels_sha256].add(still.entry.label)
     first: dict[str, Still] = {}
     dropped = {}
-    for place in _by_splits(stills):
-        still = stills[place]
+    for position in _by_splits(stills):
+        still = stills[position]
         before = first.setdefault(still.pixels_sha256, still)
         if len(labels[still.pixels_sha256]) > 1:
             other = "" if before is still else before.entry.place
-            dropped[place] = Dropped(still, "the same picture under both labels", other)
+            dropped[position] = Dropped(still, "the same picture under both labels", other)
         elif before is not still:
-            dropped[place] = Dropped(still, "the same picture", before.entry.place)
+            dropped[position] = Dropped(still, "the same picture", before.entry.place)
     return _chosen(stills, dropped)
 
 
@@ -128,27 +128,27 @@ def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
     places = np.zeros(len(stills), np.int64)
     count = 0
     dropped: dict[int, Dropped] = {}
-    for place in _by_splits(stills):
-        still = stills[place]
+    for position in _by_splits(stills):
+        still = stills[position]
         entry, own = still.entry, np.uint64(int(still.likeness, 16))
         kind = [known.setdefault(value, len(known)) for known, value in zip(numbers, _kind(still))]
         near = np.flatnonzero(np.bitwise_count(hashes[:count] ^ own) <= duplicates.NEAR_BITS)
         split, source, label = (kinds[near, column] == kind[column] for column in range(3))
-        rivals = (stills[places[one]] for one in near[~split | (~source & label)])
-        rival = next((one for one in rivals if _differing(one, still) <= near_bits), None)
+        rivals = (stills[places[neighbor]] for neighbor in near[~split | (~source & label)])
+        rival = next((candidate for candidate in rivals if _differing(candidate, still) <= near_bits), None)
         if rival is not None:
             other = rival.entry
             crossed = "another split" if other.split != entry.split else "another source"
-            dropped[place] = Dropped(still, f"nearly the same picture in {crossed}", other.place)
+            dropped[position] = Dropped(still, f"nearly the same picture in {crossed}", other.place)
             continue
-        hashes[count], kinds[count], places[count] = own, kind, place
+        hashes[count], kinds[count], places[count] = own, kind, position
         count += 1
     return _chosen(stills, dropped)
 
 
-def _differing(one: Still, other: Still) -> int:
+def _differing(first: Still, second: Still) -> int:
     """Bits of the detailed hashes that differ."""
-    return (int(one.detail, 16) ^ int(other.detail, 16)).bit_count()
+    return (int(first.detail, 16) ^ int(second.detail, 16)).bit_count()
 
 
 def _kind(still: Still) -> tuple[str, str, int]:
@@ -170,8 +170,8 @@ def whole_groups(stills: Iterable[Still]) -> Chosen:
         for unit, splits in counts.items()
     }
     dropped = {
-        place: Dropped(still, f"of a group that stays in {home[still.entry.unit]}")
-        for place, still in enumerate(stills)
+        position: Dropped(still, f"of a group that stays in {home[still.entry.unit]}")
+        for position, still in enumerate(stills)
         if still.entry.group and home[still.entry.unit] != still.entry.split
     }
     return _chosen(stills, dropped)
@@ -190,15 +190,15 @@ def bounded(stills: Iterable[Still], caps: Caps) -> Chosen:
     of_person: Counter[tuple[str, int, str]] = Counter()
     of_kind: Counter[tuple[str, str, int, str]] = Counter()
     dropped = {}
-    for place in sorted(range(len(stills)), key=lambda place: _order(stills[place])):
-        still = stills[place]
+    for position in sorted(range(len(stills)), key=lambda position: _order(stills[position])):
+        still = stills[position]
         entry, cap = still.entry, caps.of(still.entry.source)
         person = (entry.split, entry.label, entry.unit)  # who stands in several sources counts over all of them
         kind = (entry.split, entry.source, entry.label, entry.method)
         if entry.group and of_person[person] >= cap.person:
-            dropped[place] = Dropped(still, "above the bound of its person")
+            dropped[position] = Dropped(still, "above the bound of its person")
         elif of_kind[kind] >= cap.pictures:
-            dropped[place] = Dropped(still, "above the bound of its source")
+            dropped[position] = Dropped(still, "above the bound of its source")
         else:
             of_person[person] += 1
             of_kind[kind] += 1

@@ -277,8 +277,8 @@ def prepare(
     """
     clips = read_videos(root / "videos.csv")
     faces: list[ClipFace] = []
-    for done, found in enumerate(find_faces(root, work, clips, workers=workers), 1):
-        faces += found
+    for done, clip_faces in enumerate(find_faces(root, work, clips, workers=workers), 1):
+        faces += clip_faces
         if progress:
             progress(done, len(clips))
     write_clips(faces, work / INDEX)

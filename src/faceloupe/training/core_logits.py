@@ -52,7 +52,7 @@ def tasks(stills: Iterable[Still], seen: Iterable[tuple[str, str]]) -> list[Task
 
 def score(
     wanted: Iterable[Task],
-    found: Mapping[str, Region],
+    located: Mapping[str, Region],
     work: Path,
     *,
     scorer: Scorer,
@@ -63,7 +63,7 @@ def score(
 
     Args:
         wanted: see ``tasks``.
-        found: regions by id.
+        located: regions by id.
         work: folder that ``regions.make`` wrote to.
         scorer: of the core.
         model: its id; rows of another model do not count.
@@ -76,7 +76,7 @@ def score(
         left = [task for task in wanted if (task.still.id, task.treatment) not in known]
         for start in range(0, len(left), _BATCH):
             batch = left[start : start + _BATCH]
-            logits = scorer.logits([_face(task, found[task.still.id], work, scorer) for task in batch])
+            logits = scorer.logits([_face(task, located[task.still.id], work, scorer) for task in batch])
             table.add(
                 (task.still.id, task.treatment, f"{logit:.5f}", model)
                 for task, logit in zip(batch, logits, strict=True)

@@ -68,8 +68,10 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
     projection = Projection.of(_Indexed(values, rows[clean]), plan.settings)
     inputs = _inputs(plan, projection, looks, values)
 
-    def fitted(kept: np.ndarray) -> Fitted:
-        return heads.fit(inputs[torch.from_numpy(kept)], looks.labels[kept], looks.sources[kept], plan.settings)
+    def fitted(training: np.ndarray) -> Fitted:
+        return heads.fit(
+            inputs[torch.from_numpy(training)], looks.labels[training], looks.sources[training], plan.settings
+        )
 
     answers: dict[str, np.ndarray] = {}
     # Pictures without a group may show people that others show as well; the splits keep people apart.

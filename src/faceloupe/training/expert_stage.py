@@ -90,7 +90,7 @@ def read(work: Path, stills: Sequence[Still], model: str, settings: ExpertSettin
 
 
 def make(
-    found: Material,
+    prepared: Material,
     settings: ExpertSettings,
     *,
     registry: Path,
@@ -102,7 +102,7 @@ def make(
     """Fit, judge and write the heads and the fusions.
 
     Args:
-        found: the material.
+        prepared: the material.
         settings: how.
         registry: folder with the record and the weights of the core.
         encoder: its file.
@@ -116,20 +116,20 @@ def make(
     Raises:
         DatasetError: a face that is only for looking would be fitted on, or a class is missing.
     """
-    everyone = found.looks
+    everyone = prepared.looks
     held_out = everyone.where(everyone.splits == material.HELD_OUT)
     seen = everyone.where(everyone.splits != material.HELD_OUT)
-    material.refuse_held_out(found.stills[name].entry for name in np.unique(seen.ids))
-    fits = [(plan, _fit(plan, seen, found.cache.values, report)) for plan in settings.plans]
+    material.refuse_held_out(prepared.stills[name].entry for name in np.unique(seen.ids))
+    fits = [(plan, _fit(plan, seen, prepared.cache.values, report)) for plan in settings.plans]
     settings = replace(settings, plans=tuple(plan for plan, answer in fits if answer))
     answers = [answer for _, answer in fits if answer]
-    judged = expert_records.evidence(seen, settings.plans, answers, found.core_families)
+    judged = expert_records.evidence(seen, settings.plans, answers, prepared.core_families)
     core = find_record(registry, QUICK_MODEL)
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / COMPONENTS).mkdir(parents=True)
     workshop = _Workshop(
-        found, seen, judged, core, registry, encoder, partial, settings, changed_auc(seen, settings.plans, answers)
+        prepared, seen, judged, core, registry, encoder, partial, settings, changed_auc(seen, settings.plans, answers)
     )
     records, members = workshop.heads(answers, report)
     fusions = workshop.fusions(records, members)
@@ -139,11 +139,13 @@ def make(
         report(f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided")
     component = workshop.component
     (partial / COMPONENTS / f"{component.id}.json").write_text(component.to_json(), encoding="utf-8")
-    said = _Said(core, records, fusions[0])
-    left_out, in_tiers = said.of_left_out(seen, settings.plans, answers, found.core_families)
+    decisions = _Said(core, records, fusions[0])
+    left_out, in_tiers = decisions.of_left_out(seen, settings.plans, answers, prepared.core_families)
     expert_tables.write(left_out, docs / LEFT_OUT)
     expert_tables.write(in_tiers, docs / TIERS_FILE)
-    expert_tables.write(said.of_held_out(held_out, settings.plans, answers, found.cache.values), docs / HELD_OUT)
+    expert_tables.write(
+        decisions.of_held_out(held_out, settings.plans, answers, prepared.cache.values), docs / HELD_OUT
+    )
     expert_card.write([fusions[0], core, *records], docs)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
@@ -212,7 +214,7 @@ def _faces(plan: HeadPlan, seen: Looks, values: np.ndarray, chosen: np.ndarray) 
 class _Workshop:
     """What records are made from; see ``make``."""
 
-    found: Material
+    material: Material
     seen: Looks
     judged: Evidence
     core: ModelRecord
@@ -257,7 +259,7 @@ class _Workshop:
             names: list[str] = []
             if number == 0:
                 known = answer.training & (self.seen.treatments == CLEAN)
-                faces = _faces(plan, self.seen, self.found.cache.values, known)
+                faces = _faces(plan, self.seen, self.material.cache.values, known)
                 scope, names = heads.scope(faces, KNOWN, plan.settings.seed)
                 tensors |= scope
             digest = heads.write(tensors, names, path)
@@ -301,7 +303,7 @@ class _Workshop:
             version=self.settings.version,
             component=self.component,
             peak_of=peak_of,
-            scope_limit=scope_limit(plans[0], self.seen, self.found.cache.values),
+            scope_limit=scope_limit(plans[0], self.seen, self.material.cache.values),
             changed_auc=self.changed_auc,
         )
 
@@ -317,9 +319,9 @@ class _Workshop:
         """Upper end of the heatmaps' color scale: what the peaks over manipulated faces rarely exceed."""
         peaks = []
         for name in names:
-            region = self.found.regions[name]
+            region = self.material.regions[name]
             assert region.box is not None
-            seen = scorer.view(regions.pixels(self.found.work, region), region.box)
+            seen = scorer.view(regions.pixels(self.material.work, region), region.box)
             peaks.append(float(scorer.explained(seen)[1].max()))
         return max(round(float(np.quantile(peaks, PEAK_QUANTILE)), 3), 0.01) if peaks else 1.0
 

@@ -120,5 +120,5 @@ def tiers(verdicts: Sequence[tuple[str, Verdicts]]) -> list[SourceRow]:
     Args:
         verdicts: treatment, and the answers to the same faces under it.
     """
-    rows = [row for view, said in verdicts for row in by_source(said, VIEW_NAMES[view])]
+    rows = [row for view, verdict in verdicts for row in by_source(verdict, VIEW_NAMES[view])]
     return [row for row in rows if row.source == "all"]

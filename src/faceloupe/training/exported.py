@@ -42,9 +42,9 @@ def measure_exported(
     scored = score_all({"error_rates": exported, "error_rates_of_the_original": original}, root, chosen)
     for name, faces in scored.items():
         log_odds = record.calibrator.log_odds(faces.logits)
-        found = measure(Decisions.at(faces.labels, log_odds, record.thresholds, faces.units))
+        measured = measure(Decisions.at(faces.labels, log_odds, record.thresholds, faces.units))
         values[name] = {
-            "measures": found.as_dict(),
+            "measures": measured.as_dict(),
             "measured_on": f"{len(chosen):,} single faces (validation split), at the original's thresholds and "
             "calibrator, which were fitted to the same faces; before the quality gates",
         }

@@ -99,14 +99,14 @@ class FeatureStore:
         folder.mkdir(parents=True, exist_ok=True)
         self._shape = shape
         self._record = int(np.prod(shape)) * np.dtype(np.float16).itemsize
-        told = {"shape": list(shape), "made_by": made_by}
-        place = folder / MADE_BY
-        if not place.is_file():
+        description = {"shape": list(shape), "made_by": made_by}
+        description_path = folder / MADE_BY
+        if not description_path.is_file():
             if (folder / TABLE).is_file():
                 raise DatasetError(f"{folder} holds features, but not {MADE_BY}: move the folder away.")
-            with replacing(place) as temporary:
-                temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
-        elif _told(place) != told:
+            with replacing(description_path) as temporary:
+                temporary.write_text(json.dumps(description) + "\n", encoding="utf-8")
+        elif _told(description_path) != description:
             raise DatasetError(
                 f"{folder} holds features of another encoder: move the folder away, or give its encoder."
             )
@@ -193,8 +193,8 @@ def read(folder: Path) -> Features:
     Raises:
         DatasetError: there is none, it holds nothing, or it is damaged.
     """
-    told = _told(folder / MADE_BY)
-    shape = tuple(told["shape"])
+    description = _told(folder / MADE_BY)
+    shape = tuple(description["shape"])
     record = int(np.prod(shape)) * np.dtype(np.float16).itemsize
     content = (folder / TABLE).read_text(encoding="utf-8") if (folder / TABLE).is_file() else ""
     rows = [line.split(",") for line in content[: content.rfind("\n") + 1].splitlines()[1:]]
@@ -204,13 +204,13 @@ def read(folder: Path) -> Features:
     ids, names, face_px, ratio = zip(*rows[:count], strict=True)
     values = np.memmap(folder / VALUES, "<f2", "r", shape=(count, *shape))
     return Features(
-        np.array(ids), np.array(names), np.array(face_px, float), np.array(ratio, float), values, told["made_by"]
+        np.array(ids), np.array(names), np.array(face_px, float), np.array(ratio, float), values, description["made_by"]
     )
 
 
 def extract(
     stills: Iterable[Still],
-    found: Mapping[str, Region],
+    located: Mapping[str, Region],
     work: Path,
     store: FeatureStore,
     encode: Encode,
@@ -225,7 +225,7 @@ def extract(
 
     Args:
         stills: the material.
-        found: its regions by id, see ``regions.read``; pictures without one are passed over.
+        located: its regions by id, see ``regions.read``; pictures without one are passed over.
         work: folder that ``regions.make`` wrote to.
         store: the cache that is added to.
         encode: the encoder.
@@ -240,7 +240,7 @@ def extract(
     Raises:
         DatasetError: a treatment is unknown, or a region is missing or damaged.
     """
-    stills = [still for still in stills if still.id in found]
+    stills = [still for still in stills if still.id in located]
     tight_only = frozenset(tight_only)
     waiting: list[tuple[tuple[str, str, float, float], np.ndarray]] = []
 
@@ -250,7 +250,7 @@ def extract(
             waiting.clear()
 
     def lacking(still: Still, treatment: str) -> list[View]:
-        region = found[still.id]
+        region = located[still.id]
         crops = [name for name in views.CROPS if name == "tight" or still.entry.source not in tight_only]
         wanted = [View(name, treatment) for name in crops if views.shows(region.side, region.face_box, name)]
         return [view for view in wanted if (still.id, view.name) not in store]
@@ -261,7 +261,7 @@ def extract(
             chosen = [still for still in stills if treatment in treatments.get(still.entry.split, ())]
             if treatment in view_caps:
                 chosen = list(bounded(chosen, view_caps[treatment]).stills)
-            tasks = ((still, found[still.id], work, treatment, lacking(still, treatment)) for still in chosen)
+            tasks = ((still, located[still.id], work, treatment, lacking(still, treatment)) for still in chosen)
             for number, looks in enumerate(_ahead(reader, tasks), 1):
                 waiting += looks
                 if len(waiting) >= batch:

@@ -97,15 +97,15 @@ def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
     ``ENOUGH`` photographs that the gates let pass are more than ``MAX_ALARMS`` called manipulated.
     """
     new = faces.unseen
-    found = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
-    upper = found.upper
+    thresholds = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
+    upper = thresholds.upper
     photos = new & faces.scored & (faces.labels == 0)
     for source in np.unique(faces.sources[photos]):
         mine = np.sort(scores[photos & (faces.sources == source)])
         if len(mine) >= ENOUGH:
             allowed = int(MAX_ALARMS * len(mine))
             upper = max(upper, float(np.nextafter(mine[len(mine) - 1 - allowed], 2.0)))
-    return Thresholds(found.lower, min(upper, 1.0))
+    return Thresholds(thresholds.lower, min(upper, 1.0))
 
 
 def error_rates(decided: Decisions, described: str) -> ErrorRates:
@@ -127,13 +127,13 @@ def error_rates(decided: Decisions, described: str) -> ErrorRates:
 
 def rows(decided: Decisions, sources: np.ndarray, few: int = 8) -> tuple[SourceResult, ...]:
     """Return a row for each source with at least ``few`` faces, and one for all."""
-    found = []
+    results = []
     for name in ("all", *np.unique(sources)):
         mask = np.ones(len(sources), bool) if name == "all" else sources == name
         if mask.sum() < few:
             continue
-        found.append(source_result(str(name), measure(decided.where(mask), resamples=2)))
-    return tuple(found)
+        results.append(source_result(str(name), measure(decided.where(mask), resamples=2)))
+    return tuple(results)
 
 
 def calibrated(logits: np.ndarray, faces: Judged, described: str) -> tuple[Calibrator, CalibrationQuality]:
@@ -144,8 +144,8 @@ def calibrated(logits: np.ndarray, faces: Judged, described: str) -> tuple[Calib
         log_odds = np.empty(len(logits))
         for number in range(FOLDS):
             out = folds == number
-            one = fit_calibrator(kind, faces.labels[~out], logits[~out], weights=faces.weights[~out])
-            log_odds[out] = one.log_odds(logits[out])
+            calibrator = fit_calibrator(kind, faces.labels[~out], logits[~out], weights=faces.weights[~out])
+            log_odds[out] = calibrator.log_odds(logits[out])
         ece = metrics.calibration_error(faces.labels, probabilities(log_odds), faces.weights)
         compared[kind] = float(ece), float(metrics.cllr(faces.labels, log_odds, faces.weights))
     kind = min(compared, key=lambda name: compared[name][1])

@@ -53,13 +53,13 @@ class Gathered:
 
 
 def _look_at(entry: Entry, folder: Path, snapshots: Snapshots) -> Still | Missing:
-    found = read_picture(entry, folder, snapshots)
-    if not isinstance(found, Read):
-        return Missing(entry, found)
-    height, width = found.rgb.shape[:2]
-    pixels = hashlib.sha256(repr(found.rgb.shape).encode() + found.rgb.tobytes()).hexdigest()
-    likeness, detail = perceptual_hash(found.rgb), perceptual_hash(found.rgb, choosing.DETAIL_SIDE)
-    return Still(found.entry, width, height, pixels, likeness, detail)
+    picture = read_picture(entry, folder, snapshots)
+    if not isinstance(picture, Read):
+        return Missing(entry, picture)
+    height, width = picture.rgb.shape[:2]
+    pixels = hashlib.sha256(repr(picture.rgb.shape).encode() + picture.rgb.tobytes()).hexdigest()
+    likeness, detail = perceptual_hash(picture.rgb), perceptual_hash(picture.rgb, choosing.DETAIL_SIDE)
+    return Still(picture.entry, width, height, pixels, likeness, detail)
 
 
 def _look_at_some(folder: Path, snapshots: Path | None, entries: list[Entry]) -> list[Still | Missing]:
@@ -70,10 +70,10 @@ def _look_at_some(folder: Path, snapshots: Path | None, entries: list[Entry]) ->
 def _without_snapshots(entries: Iterable[Entry], snapshots: Path | None) -> str:
     """Return a sentence where not one snapshot is there; else empty."""
     repositories = {entry.repository for entry in entries if entry.repository}
-    if not repositories or any(Snapshots(snapshots).find(one) for one in repositories):
+    if not repositories or any(Snapshots(snapshots).find(repository) for repository in repositories):
         return ""
-    place = f"{snapshots} holds no snapshot" if snapshots else "No folder of snapshots was given"
-    return f"{place} of the {len(repositories)} repositories of the index, so {material.STILLS} alone is used."
+    problem = f"{snapshots} holds no snapshot" if snapshots else "No folder of snapshots was given"
+    return f"{problem} of the {len(repositories)} repositories of the index, so {material.STILLS} alone is used."
 
 
 def gather(
@@ -107,8 +107,8 @@ def gather(
     entries = thin_out(entries, share)
     chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
-        found = [one for some in pool.map(partial(_look_at_some, folder, snapshots), chunks) for one in some]
-    stills = tuple(one for one in found if isinstance(one, Still))
+        results = [result for some in pool.map(partial(_look_at_some, folder, snapshots), chunks) for result in some]
+    stills = tuple(result for result in results if isinstance(result, Still))
     dropped: list[choosing.Dropped] = []
     for rule in (
         choosing.once_each,
@@ -120,7 +120,7 @@ def gather(
         stills = chosen.stills
         dropped += chosen.dropped
     _check(stills)
-    missing = tuple(one for one in found if isinstance(one, Missing))
+    missing = tuple(result for result in results if isinstance(result, Missing))
     passed_over = [f"Passed over in the index: {count} {kind}." for kind, count in listing.passed_over.items()]
     notes = tuple(sentence for sentence in (listing.note, note, *passed_over) if sentence)
     return Gathered(stills, tuple(dropped), missing, notes)
@@ -169,7 +169,7 @@ def summary(gathered: Gathered) -> str:
         else:
             named = [entry.place for entry in entries]
         lines += _counted(f"missing, {why}", len(entries), named)
-    for reason in sorted({one.reason for one in gathered.dropped}):
+    for reason in sorted({entry.reason for entry in gathered.dropped}):
         dropped = [each for each in gathered.dropped if each.reason == reason]
         named = [each.still.entry.place + (f" is {each.other}" if each.other else "") for each in dropped]
         lines += _counted(f"dropped, {reason}", len(dropped), named)
@@ -180,4 +180,4 @@ def _counted(what: str, count: int, named: list[str]) -> list[str]:
     if not count:
         return []
     more = [f"  and {len(named) - _NAMED} more"] if len(named) > _NAMED else []
-    return [f"{what}: {count:,}", *(f"  {one}" for one in named[:_NAMED]), *more]
+    return [f"{what}: {count:,}", *(f"  {name}" for name in named[:_NAMED]), *more]

@@ -224,8 +224,8 @@ def left_out(
     folds = fold_of(faces.sources)
     for number in np.unique(folds):
         outside = folds == number
-        kept = training & ~outside
-        yield outside, fit(inputs[torch.from_numpy(kept)], faces.labels[kept], faces.sources[kept], settings)
+        inside = training & ~outside
+        yield outside, fit(inputs[torch.from_numpy(inside)], faces.labels[inside], faces.sources[inside], settings)
 
 
 def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor], list[str]]:
@@ -243,18 +243,18 @@ def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor],
     mean = values.mean(0)
     _, spread, basis = np.linalg.svd(values - mean, full_matrices=False)
     width = min(_SCOPE_WIDTH, len(values) // 2)  # the last directions of a few faces have no spread to divide by
-    kept = basis[:width].T / (spread[:width] / np.sqrt(len(values)))
+    directions = basis[:width].T / (spread[:width] / np.sqrt(len(values)))
     random = np.random.default_rng(seed)
     chance = balance_over(faces.sources)
     chosen = np.sort(random.choice(len(values), min(count, len(values)), replace=False, p=chance))
-    points = (values[chosen] - mean) @ kept
+    points = (values[chosen] - mean) @ directions
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     names = np.unique(faces.sources[chosen])
     numbers = np.searchsorted(names, faces.sources[chosen])
     return {
         "scope_row": torch.tensor([SCOPE_ROW]),
         "scope_mean": torch.from_numpy(mean.astype(np.float32)),
-        "scope_basis": torch.from_numpy(kept.astype(np.float32)),
+        "scope_basis": torch.from_numpy(directions.astype(np.float32)),
         "known": torch.from_numpy(points.astype(np.float16)),
         "known_source": torch.from_numpy(numbers),
     }, names.tolist()
@@ -274,7 +274,9 @@ def write(tensors: dict[str, torch.Tensor], sources: Sequence[str], path: Path) 
     Returns:
         SHA-256 of the file, hexadecimal.
     """
-    content = save({name: one.contiguous() for name, one in tensors.items()}, {"sources": json.dumps(list(sources))})
+    content = save(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, {"sources": json.dumps(list(sources))}
+    )
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()

@@ -50,9 +50,9 @@ def blended_faces(root: Path, items: list[Item], count: int = _COUNT) -> list[Bl
     faces = []
     for number, index in enumerate(random.permutation(len(candidates))[:count]):
         item = candidates[index]
-        others = [one for one in candidates if one.source == item.source]
+        others = [other for other in candidates if other.source == item.source]
         chosen = [item, others[random.integers(len(others))]] if number % 2 else [item]
-        regions = [blending.region(read_rgb(root / one.path), one.box, one.landmarks) for one in chosen]
+        regions = [blending.region(read_rgb(root / item.path), item.box, item.landmarks) for item in chosen]
         rgb, mask = blending.blend(random, *regions)
         if mask.max() > _CHANGED:
             faces.append(BlendedFace(regions[0], rgb, mask))
@@ -70,7 +70,7 @@ def localize(scorer: Scorer, faces: list[BlendedFace], threshold: float = 0.0) -
     Returns:
         For all faces, for those with a small change, and for those that were scored above the threshold.
     """
-    found = []
+    measured = []
     for face in faces:
         views = scorer.view(face.rgb, face.region.box)
         reading, heat = scorer.explained(views)
@@ -78,10 +78,10 @@ def localize(scorer: Scorer, faces: list[BlendedFace], threshold: float = 0.0) -
         mask = cv2.resize(face.mask[y0:y1, x0:x1], heat.shape[::-1], interpolation=cv2.INTER_LINEAR) > _CHANGED
         if mask.any():
             mass = float(heat[mask].sum() / heat.sum()) if heat.sum() > 0 else float("nan")
-            found.append((reading.logit, float(mask.mean()), mass))
-    logits, areas, masses = np.array(found).T
+            measured.append((reading.logit, float(mask.mean()), mass))
+    logits, areas, masses = np.array(measured).T
     parts = {
-        "all": np.ones(len(found), bool),
+        "all": np.ones(len(measured), bool),
         f"changed area below {_SMALL:.0%}": areas < _SMALL,
         "scored above .5": logits > threshold,
     }

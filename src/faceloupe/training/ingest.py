@@ -96,14 +96,14 @@ def thin_out(items: Iterable[S], share: float) -> list[S]:
     labels_of: dict[tuple[str, str], dict[str, set[int]]] = {}
     for item in items:
         labels_of.setdefault((item.source, item.split), {}).setdefault(item.unit, set()).add(item.label)
-    kept: set[tuple[str, str, str]] = set()
+    retained: set[tuple[str, str, str]] = set()
     for (source, split), units in labels_of.items():
         shuffled = sorted(units, key=lambda unit: hashlib.sha256(unit.encode()).digest())
         chosen = shuffled[: math.ceil(share * len(shuffled))]
         for label in set().union(*units.values()).difference(*(units[unit] for unit in chosen)):
             chosen.append(next(unit for unit in shuffled if label in units[unit]))
-        kept.update((source, split, unit) for unit in chosen)
-    return [item for item in items if (item.source, item.split, item.unit) in kept]
+        retained.update((source, split, unit) for unit in chosen)
+    return [item for item in items if (item.source, item.split, item.unit) in retained]
 
 
 def _look_at(root: Path, item: Item) -> Picture:
@@ -123,12 +123,12 @@ def _once_each(pictures: Iterable[Picture]) -> Ingested:
         DatasetError: equal pictures stand under both labels, or in two splits.
     """
     first: dict[str, Picture] = {}
-    kept, dropped = [], []
+    remaining, dropped = [], []
     for picture in pictures:
         item = picture.item
         before = first.setdefault(picture.pixels_sha256, picture)
         if before is picture:
-            kept.append(picture)
+            remaining.append(picture)
             continue
         both = f"{_described(before.item)} and {_described(item)} are the same picture"
         if before.item.label != item.label:
@@ -136,7 +136,7 @@ def _once_each(pictures: Iterable[Picture]) -> Ingested:
         if before.item.split != item.split:
             raise DatasetError(f"{both} in two splits, a leak; remove one of them from stills.csv.")
         dropped.append((item.path, before.item.path))
-    return Ingested(tuple(kept), tuple(dropped))
+    return Ingested(tuple(remaining), tuple(dropped))
 
 
 def ingest(root: Path, *, share: float = 1.0, workers: int | None = None) -> Ingested:
@@ -185,5 +185,5 @@ def summary(ingested: Ingested) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     lines.append(f"dropped as duplicates: {len(ingested.dropped)}")
-    lines += [f"  {path} is {kept}" for path, kept in ingested.dropped]
+    lines += [f"  {path} is {original}" for path, original in ingested.dropped]
     return "\n".join(lines)

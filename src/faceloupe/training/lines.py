@@ -58,8 +58,8 @@ class GrowingTable:
         """Close the file."""
         self._stream.close()
 
-    def _write(self, content: bytes, place: int) -> None:
-        self._stream.seek(place)
+    def _write(self, content: bytes, offset: int) -> None:
+        self._stream.seek(offset)
         self._stream.write(content)
         self._stream.flush()
         os.fsync(self._stream.fileno())

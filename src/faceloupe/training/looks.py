@@ -72,7 +72,7 @@ def _source(still: Still, several: frozenset[str]) -> str:
 
 def gather(
     stills: Iterable[Still],
-    found: Mapping[str, Region],
+    located: Mapping[str, Region],
     cache: Features,
     core: Mapping[tuple[str, str], float],
     *,
@@ -84,7 +84,7 @@ def gather(
 
     Args:
         stills: the material that is wanted; views of other pictures are passed over.
-        found: regions by id.
+        located: regions by id.
         cache: the encoder's features.
         core: (id, treatment) -> the core's raw logit.
         changed: sources whose manipulated faces were changed in part, not generated whole.
@@ -94,7 +94,7 @@ def gather(
     Raises:
         DatasetError: there is no view of the material.
     """
-    by_id = {still.id: still for still in stills if still.id in found}
+    by_id = {still.id: still for still in stills if still.id in located}
     methods: dict[str, set[str]] = {}
     for still in by_id.values():
         if still.entry.label:
@@ -110,7 +110,7 @@ def gather(
     changed = frozenset(changed)
     values = []
     for (name, treatment), crops in rows.items():
-        still, region = by_id[name], found[name]
+        still, region = by_id[name], located[name]
         entry, box = still.entry, region.box
         assert box is not None
         kind = PHOTO if not entry.label else CHANGED if entry.source in changed else GENERATED
@@ -158,16 +158,16 @@ def read(
     """
     cache = features.read(work / "features")
     core = core_logits.read(work, model)
-    found = regions.read(work)
-    gray = gray_pictures((found[name] for name in np.unique(cache.ids).tolist() if name in found), work)
-    return gather(stills, found, cache, core, changed=changed, families=families, gray=gray), cache
+    located = regions.read(work)
+    gray = gray_pictures((located[name] for name in np.unique(cache.ids).tolist() if name in located), work)
+    return gather(stills, located, cache, core, changed=changed, families=families, gray=gray), cache
 
 
-def gray_pictures(found: Iterable[Region], work: Path) -> frozenset[str]:
+def gray_pictures(with_faces: Iterable[Region], work: Path) -> frozenset[str]:
     """Return the ids of the pictures that are gray or in one tone: the gates of the expert's records keep them back.
 
     Args:
-        found: regions with a face.
+        with_faces: regions with a face.
         work: folder that ``regions`` wrote to.
     """
 
@@ -178,4 +178,4 @@ def gray_pictures(found: Iterable[Region], work: Path) -> frozenset[str]:
         return region.id, color_spread(cut(rgb, square, SIDE))
 
     with ThreadPoolExecutor() as pool:
-        return frozenset(name for name, color in pool.map(spread, found) if color < MIN_COLOR)
+        return frozenset(name for name, color in pool.map(spread, with_faces) if color < MIN_COLOR)

@@ -230,11 +230,11 @@ def write_manifest(stills: Iterable[Still], path: Path) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(MANIFEST_COLUMNS)
         for still in stills:
-            one = still.entry
-            names = (one.split, one.source, _NAMES[one.label], one.method, one.group, one.pair)
-            tile = one.tile or ("",) * len(_CORNERS)
+            entry = still.entry
+            names = (entry.split, entry.source, _NAMES[entry.label], entry.method, entry.group, entry.pair)
+            tile = entry.tile or ("",) * len(_CORNERS)
             read = (still.width, still.height, still.pixels_sha256, still.likeness, still.detail)
-            writer.writerow([one.id, *names, one.repository, one.blob, one.path, *tile, *read])
+            writer.writerow([entry.id, *names, entry.repository, entry.blob, entry.path, *tile, *read])
 
 
 def read_manifest(path: Path, splits: tuple[str, ...] = data.SPLITS) -> list[Still]:

@@ -105,15 +105,15 @@ def _read_layers(path: Path) -> dict[str, list[dict[str, np.ndarray]]]:
     """Arrays by name of every layer that has any, by kind, in the order in which the layers were made."""
     import h5py  # here: nothing else of the project needs it
 
-    found: dict[str, list[tuple[int, dict[str, np.ndarray]]]] = {}
+    layers: dict[str, list[tuple[int, dict[str, np.ndarray]]]] = {}
     with h5py.File(path) as file:
         for layer in file:
             # Keras numbers the layers of a session, so the first convolution need not be conv2d_1, and names do not
             # sort as numbers do.
             if match := _LAYER.fullmatch(layer):
                 arrays = {name.removesuffix(":0"): array[()] for name, array in file[layer][layer].items()}
-                found.setdefault(match[1], []).append((int(match[2]), arrays))
-    return {kind: [arrays for _, arrays in sorted(some, key=lambda one: one[0])] for kind, some in found.items()}
+                layers.setdefault(match[1], []).append((int(match[2]), arrays))
+    return {kind: [arrays for _, arrays in sorted(some, key=lambda entry: entry[0])] for kind, some in layers.items()}
 
 
 _BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}

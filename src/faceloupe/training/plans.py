@@ -87,31 +87,31 @@ def parse_expert(values: Any) -> ExpertSettings:
     Raises:
         DatasetError: a key is unknown, or a value is of the wrong kind.
     """
-    place = "expert"
-    values = mapping(values, place)
-    plans = mapping(values.get("heads", {}), f"{place}.heads")
-    families = mapping(values.get("families", {}), f"{place}.families")
+    path = "expert"
+    values = mapping(values, path)
+    plans = mapping(values.get("heads", {}), f"{path}.heads")
+    families = mapping(values.get("families", {}), f"{path}.families")
     parts = {
-        "plans": tuple(_plan(name, plan, f"{place}.heads.{name}") for name, plan in plans.items()),
-        "changed": names_of(values.get("changed", []), f"{place}.changed"),
+        "plans": tuple(_plan(name, plan, f"{path}.heads.{name}") for name, plan in plans.items()),
+        "changed": names_of(values.get("changed", []), f"{path}.changed"),
         "families": {str(source): str(family) for source, family in families.items()},
     }
     rest = {name: value for name, value in values.items() if name not in ("heads", "changed", "families")}
-    settings: ExpertSettings = build(ExpertSettings, rest | parts, place)
+    settings: ExpertSettings = build(ExpertSettings, rest | parts, path)
     return settings
 
 
-def _plan(name: str, values: Any, place: str) -> HeadPlan:
+def _plan(name: str, values: Any, path: str) -> HeadPlan:
     """Read the plan of a head: ``context`` and ``learns_from`` are pairs of bounds, an upper bound of 0 is none."""
-    values = dict(mapping(values, place))
+    values = dict(mapping(values, path))
     parts: dict[str, Any] = {"name": name}
     for key in ("context", "learns_from"):
         if key in values:
             low, high = values.pop(key)
             parts[key] = float(low), float(high) or math.inf
     if "settings" in values:
-        parts["settings"] = build(HeadSettings, mapping(values.pop("settings"), place), f"{place}.settings")
-    plan: HeadPlan = build(HeadPlan, values | parts, place)
+        parts["settings"] = build(HeadSettings, mapping(values.pop("settings"), path), f"{path}.settings")
+    plan: HeadPlan = build(HeadPlan, values | parts, path)
     return plan
 
 

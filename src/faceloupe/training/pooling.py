@@ -29,9 +29,9 @@ def _top_quarter(values: np.ndarray) -> float:
     return float(np.sort(values)[-max(1, len(values) // 4) :].mean())
 
 
-def _stretch(one: Series) -> float:
-    found = strongest_segment(*one)
-    return pool(*one).score if found is None else found.score
+def _stretch(values: Series) -> float:
+    segment = strongest_segment(*values)
+    return pool(*values).score if segment is None else segment.score
 
 
 RULES: dict[str, Callable[[Series], float]] = {
@@ -86,7 +86,7 @@ def compare(sets: dict[str, tuple[list[Series], list[int]]]) -> str:
     for name, rule in RULES.items():
         cells = []
         for faces, labels in sets.values():
-            values = np.array([rule(one) for one in faces])
+            values = np.array([rule(face) for face in faces])
             cells.append(f"{metrics.auc(np.array(labels), values, np.ones(len(labels))):.3f}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -171,13 +171,13 @@ class _Task:
             return [self._make(still, snapshots) for still in stills]
 
     def _make(self, still: Still, snapshots: Snapshots) -> Region:
-        found = read_picture(still.entry, self.folder, snapshots)
-        if not isinstance(found, Read):
-            return Region(still.id, str(found))
-        face = main_face(self.find(found.rgb))
+        picture = read_picture(still.entry, self.folder, snapshots)
+        if not isinstance(picture, Read):
+            return Region(still.id, str(picture))
+        face = main_face(self.find(picture.rgb))
         if face is None and still.entry.source not in self.crops:
             return Region(still.id, NO_FACE, width=still.width, height=still.height)
-        region, pixels = cut_out(found.rgb, face, still.id)
+        region, pixels = cut_out(picture.rgb, face, still.id)
         if not region.reason:
             _store(pixels, self.target / f"{still.id}.png")
         return region
@@ -230,7 +230,7 @@ def make(
     log = GrowingTable(target / _LOG, _LOG_COLUMNS)
     try:
         known = {row["id"]: _region(row) for row in log.rows if row["made_by"] == mark}
-        known = {name: one for name, one in known.items() if _stands(one, target)}
+        known = {name: region for name, region in known.items() if _stands(region, target)}
         left = [still for still in stills if still.id not in known]
         chunks = [left[start : start + _CHUNK] for start in range(0, len(left), _CHUNK)]
         task = _Task(folder, snapshots, target, crops, find)
@@ -272,8 +272,8 @@ def read(work: Path) -> dict[str, Region]:
     if not path.is_file():
         raise DatasetError(f"{path} is not there: run `regions` first.")
     with path.open(newline="", encoding="utf-8") as stream:
-        found = [_region(row) for row in csv.DictReader(stream)]
-    return {region.id: region for region in found if not region.reason}
+        located = [_region(row) for row in csv.DictReader(stream)]
+    return {region.id: region for region in located if not region.reason}
 
 
 def pixels(work: Path, region: Region) -> np.ndarray:

@@ -45,8 +45,8 @@ def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | No
             f"The app's quick model {QUICK_MODEL} (config.py) is not among {', '.join(records)}; name one of them."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()}
-    kept |= {EVALUATION, REGISTRY}
+    expected = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()}
+    expected |= {EVALUATION, REGISTRY}
     for name, record in records.items():
         if record.weights_file:
             _copy(candidates / record.weights_file, folder)
@@ -55,12 +55,12 @@ def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | No
     if expert is not None:
         yield from install_expert(expert, folder)
     names, stay = _expert(folder)
-    kept |= names | {entry.file for entry in stay}
+    expected |= names | {entry.file for entry in stay}
     shutil.copyfile(evaluation, folder / EVALUATION)
-    made = [ReleaseEntry.of(one, folder, CARD) for one in records.values() if one.weights_file]
+    made = [ReleaseEntry.of(record, folder, CARD) for record in records.values() if record.weights_file]
     write_entries(list({entry.id: entry for entry in (*made, *stay)}.values()), folder)
     for old in sorted(folder.iterdir()):
-        if old.suffix in (".json", ".safetensors") and old.name not in kept:
+        if old.suffix in (".json", ".safetensors") and old.name not in expected:
             old.unlink()
             yield f"removed {old.name}"
     yield from _announce(candidates.parent / "origins.json", candidates)
@@ -90,7 +90,7 @@ def install_expert(expert: Path, folder: Path) -> Iterator[str]:
         members = [records.get(name) or core.get(name) for name in record.members]
         if record.fusion and (None in members or ensemble_hash([m for m in members if m]) != record.weights_sha256):
             raise DatasetError(f"{record.id} was not made with the core in {folder}; run `heads` again.")
-    old = [name for name, one in core.items() if (one.component or one.fusion) and name not in records]
+    old = [name for name, known in core.items() if (known.component or known.fusion) and name not in records]
     (folder / COMPONENTS).mkdir(exist_ok=True)
     for path in sorted((expert / COMPONENTS).glob("*.json")):
         _copy(path, folder / COMPONENTS)
@@ -117,10 +117,10 @@ def _expert(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:
     if not (folder / COMPONENTS).is_dir():
         return set(), []
     records: dict[str, ModelRecord] = {
-        name: one for name, one in read_registry(folder).items() if one.component or one.fusion
+        name: record for name, record in read_registry(folder).items() if record.component or record.fusion
     }
     parts: dict[str, Part] = {
-        part.id: part for one in records.values() if one.component for part in components_of(one, folder)
+        part.id: part for record in records.values() if record.component for part in components_of(record, folder)
     }
     entries = read_entries(folder)
     return {f"{name}.json" for name in records}, [entries[name] for name in parts if name in entries]

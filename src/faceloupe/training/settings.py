@@ -87,29 +87,35 @@ T = TypeVar("T", bound="DataclassInstance")
 _SCALARS = {float: (float, int), int: (int,), str: (str,), dict[str, float]: (dict,)}
 
 
-def build(kind: type[T], values: Any, place: str) -> T:
+def build(kind: type[T], values: Any, path: str) -> T:
     """Return a dataclass from a mapping; unknown and missing keys are named."""
     if not isinstance(values, dict):
-        raise DatasetError(f"{place} must be a mapping.")
-    unknown = set(values) - {one.name for one in fields(kind)}
+        raise DatasetError(f"{path} must be a mapping.")
+    unknown = set(values) - {parameter.name for parameter in fields(kind)}
     if unknown:
-        raise DatasetError(f"{place} has no setting named {', '.join(sorted(unknown))}.")
-    for one in fields(kind):
-        if one.name in values and one.type in _SCALARS and not isinstance(values[one.name], _SCALARS[one.type]):
-            raise DatasetError(f"{place}: {one.name} must be {one.type.__name__}, not {values[one.name]!r}.")
+        raise DatasetError(f"{path} has no setting named {', '.join(sorted(unknown))}.")
+    for parameter in fields(kind):
+        if (
+            parameter.name in values
+            and parameter.type in _SCALARS
+            and not isinstance(values[parameter.name], _SCALARS[parameter.type])
+        ):
+            raise DatasetError(
+                f"{path}: {parameter.name} must be {parameter.type.__name__}, not {values[parameter.name]!r}."
+            )
     try:
         return kind(**values)
     except (TypeError, ValueError) as problem:
-        raise DatasetError(f"{place}: {problem}.") from problem
+        raise DatasetError(f"{path}: {problem}.") from problem
 
 
-def parse(values: dict[str, Any], draws: dict[str, Any], place: str) -> TrainingSettings:
+def parse(values: dict[str, Any], draws: dict[str, Any], path: str) -> TrainingSettings:
     """Type one recipe.
 
     Args:
         values: as in ``params.yaml``; ``draws`` names an entry of ``draws``, a stage is a pair of size and images.
         draws: name -> list of draws.
-        place: what to call it in an error.
+        path: what to call it in an error.
 
     Raises:
         DatasetError: a key is unknown, or a value is of the wrong kind.
@@ -117,17 +123,17 @@ def parse(values: dict[str, Any], draws: dict[str, Any], place: str) -> Training
     values = dict(values)
     name = values.pop("draws", None)
     if name not in draws:
-        raise DatasetError(f"{place} draws from {name!r}; known are {', '.join(draws)}.")
+        raise DatasetError(f"{path} draws from {name!r}; known are {', '.join(draws)}.")
     stages = [dict(zip(("size", "images"), pair)) for pair in values.pop("stages", ())]
     parts: dict[str, Any] = {
         "draws": tuple(build(Draw, draw, f"draws.{name}") for draw in draws[name]),
-        "stages": tuple(build(Stage, stage, f"{place}.stages") for stage in stages),
+        "stages": tuple(build(Stage, stage, f"{path}.stages") for stage in stages),
     }
     if "contract" in values:
         contract = {key: tuple(v) if isinstance(v, list) else v for key, v in values.pop("contract").items()}
-        parts["contract"] = build(InputContract, contract, f"{place}.contract")
+        parts["contract"] = build(InputContract, contract, f"{path}.contract")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return build(TrainingSettings, values | parts, place)
+    return build(TrainingSettings, values | parts, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +167,14 @@ class MaterialSettings:
     excluded: tuple[str, ...] = ()
 
 
-def _caps(values: Any, place: str) -> Caps:
+def _caps(values: Any, path: str) -> Caps:
     """Bounds from a mapping with ``default`` and ``of_source``."""
-    values = mapping(values, place)
+    values = mapping(values, path)
     if unknown := set(values) - {"default", "of_source"}:
-        raise DatasetError(f"{place} has no setting named {', '.join(sorted(map(str, unknown)))}.")
-    default, of_source = (mapping(values.get(name, {}), place) for name in ("default", "of_source"))
-    own = {source: build(Cap, cap, f"{place}.of_source.{source}") for source, cap in of_source.items()}
-    return Caps(build(Cap, default, f"{place}.default"), own)
+        raise DatasetError(f"{path} has no setting named {', '.join(sorted(map(str, unknown)))}.")
+    default, of_source = (mapping(values.get(name, {}), path) for name in ("default", "of_source"))
+    own = {source: build(Cap, cap, f"{path}.of_source.{source}") for source, cap in of_source.items()}
+    return Caps(build(Cap, default, f"{path}.default"), own)
 
 
 def parse_material(values: Any) -> MaterialSettings:
@@ -177,41 +183,41 @@ def parse_material(values: Any) -> MaterialSettings:
     Raises:
         DatasetError: a key or a split is unknown, or a value is of the wrong kind.
     """
-    place = "material"
-    values = mapping(values, place)
-    treatments = mapping(values.get("treatments", {}), f"{place}.treatments")
+    path = "material"
+    values = mapping(values, path)
+    treatments = mapping(values.get("treatments", {}), f"{path}.treatments")
     if unknown := set(treatments) - set(SPLITS):
-        raise DatasetError(f"{place}.treatments has no split named {', '.join(sorted(map(str, unknown)))}.")
-    view_caps = mapping(values.get("view_caps", {}), f"{place}.view_caps")
+        raise DatasetError(f"{path}.treatments has no split named {', '.join(sorted(map(str, unknown)))}.")
+    view_caps = mapping(values.get("view_caps", {}), f"{path}.view_caps")
     parts: dict[str, Any] = {
-        "caps": _caps(values.get("caps", {}), f"{place}.caps"),
-        "view_caps": {name: _caps(caps, f"{place}.view_caps.{name}") for name, caps in view_caps.items()},
-        "treatments": {split: names_of(some, f"{place}.treatments.{split}") for split, some in treatments.items()},
+        "caps": _caps(values.get("caps", {}), f"{path}.caps"),
+        "view_caps": {name: _caps(caps, f"{path}.view_caps.{name}") for name, caps in view_caps.items()},
+        "treatments": {split: names_of(some, f"{path}.treatments.{split}") for split, some in treatments.items()},
     }
     for name in ("crops", "tight_only", "excluded"):
-        parts[name] = names_of(values.get(name, []), f"{place}.{name}")
-    return build(MaterialSettings, values | parts, place)
+        parts[name] = names_of(values.get(name, []), f"{path}.{name}")
+    return build(MaterialSettings, values | parts, path)
 
 
-def mapping(values: Any, place: str) -> dict[str, Any]:
-    """Return the values of ``place`` if they are a mapping.
+def mapping(values: Any, path: str) -> dict[str, Any]:
+    """Return the values of ``path`` if they are a mapping.
 
     Raises:
         DatasetError: they are not.
     """
     if not isinstance(values, dict):
-        raise DatasetError(f"{place} must be a mapping.")
+        raise DatasetError(f"{path} must be a mapping.")
     return values
 
 
-def names_of(values: Any, place: str) -> tuple[str, ...]:
-    """Return the values of ``place`` if they are a list of names.
+def names_of(values: Any, path: str) -> tuple[str, ...]:
+    """Return the values of ``path`` if they are a list of names.
 
     Raises:
         DatasetError: they are not.
     """
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise DatasetError(f"{place} must be a list of names.")
+        raise DatasetError(f"{path} must be a list of names.")
     return tuple(values)
 
 

@@ -60,9 +60,9 @@ def write(sheet: Sheet, folder: Path, snapshots: Snapshots, target: Path) -> Pat
     lines = []
     for number, still in enumerate(sheet.stills):
         row, column = divmod(number, COLUMNS)
-        found = read_picture(still.entry, folder, snapshots)
-        if isinstance(found, Read):
-            canvas.paste(_thumbnail(found.rgb), (column * SIDE, row * SIDE))
+        picture = read_picture(still.entry, folder, snapshots)
+        if isinstance(picture, Read):
+            canvas.paste(_thumbnail(picture.rgb), (column * SIDE, row * SIDE))
         lines.append(f"{row + 1}.{column + 1} {still.id} {still.entry.place}")
     path = target / f"{sheet.name}.jpg"
     canvas.save(path, quality=_QUALITY)

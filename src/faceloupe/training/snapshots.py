@@ -48,8 +48,8 @@ def blob_of(content: bytes) -> str:
 
 def _environment() -> dict[str, str]:
     """No settings of this machine, and no network where a clone lacks a blob that it promised."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return kept | {
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return environment | {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_NO_LAZY_FETCH": "1",
@@ -108,21 +108,21 @@ class Snapshots:
             return None
         around = self._folder / repository.replace("/", "+")
         places = [around / "repo", around / "repo.git", around]
-        for place in places:
-            for git in (place / ".git", place):
+        for folder in places:
+            for git in (folder / ".git", folder):
                 if _is_git(git):
                     return git, True
-        return next(((place, False) for place in places if place.is_dir()), None)
+        return next(((folder, False) for folder in places if folder.is_dir()), None)
 
     def head(self, repository: str) -> str:
         """Return the commit of the snapshot; ``files`` for plain files; empty where there is no snapshot."""
-        found = self.find(repository)
-        if found is None:
+        snapshot = self.find(repository)
+        if snapshot is None:
             return ""
-        if not found[1]:
+        if not snapshot[1]:
             return "files"
-        said, _ = _start(found[0], "rev-parse", "--verify", "--quiet", "HEAD").communicate()
-        return said.decode("ascii", "replace").strip() or "no commit"
+        answer, _ = _start(snapshot[0], "rev-parse", "--verify", "--quiet", "HEAD").communicate()
+        return answer.decode("ascii", "replace").strip() or "no commit"
 
     def read(self, repository: str, blob: str, path: str) -> bytes | Why:
         """Return the bytes of a blob, held against its SHA-1.
@@ -132,10 +132,10 @@ class Snapshots:
             blob: SHA-1 that Git gives the bytes.
             path: of the file, by which plain files are found.
         """
-        found = self.find(repository)
-        if found is None:
+        snapshot = self.find(repository)
+        if snapshot is None:
             return Why.NO_SNAPSHOT
-        folder, is_git = found
+        folder, is_git = snapshot
         content = self._from_git(repository, folder, blob) if is_git else _from_files(folder, path)
         if isinstance(content, bytes) and blob_of(content) != blob:
             return Why.CHANGED
@@ -153,15 +153,15 @@ class Snapshots:
         except OSError:  # it ended: the repository itself is unreadable
             self._close(repository)
             return Why.CHANGED
-        words = answers.readline().split()
-        if words[1:2] == [b"missing"]:
+        header = answers.readline().split()
+        if header[1:2] == [b"missing"]:
             return Why.ABSENT
-        if len(words) != 3:  # git gives up on a damaged object, and ends
+        if len(header) != 3:  # git gives up on a damaged object, and ends
             self._close(repository)
             return Why.CHANGED
-        size, fits = int(words[2]), int(words[2]) <= Settings().max_bytes
+        size, fits = int(header[2]), int(header[2]) <= Settings().max_bytes
         content = _read(answers, size + 1, keep=fits)[:-1]
-        if not fits or words[1] != b"blob":
+        if not fits or header[1] != b"blob":
             return Why.NO_PICTURE
         if len(content) < size:
             self._close(repository)
@@ -187,12 +187,12 @@ def _read(stream: IO[bytes], size: int, *, keep: bool) -> bytes:
 
 def _from_files(folder: Path, path: str) -> bytes | Why:
     named = PurePosixPath(path)
-    place = folder / named
-    if named.is_absolute() or ".." in named.parts or not place.is_file():
+    file = folder / named
+    if named.is_absolute() or ".." in named.parts or not file.is_file():
         return Why.ABSENT
-    if not place.resolve().is_relative_to(folder.resolve()):  # by a link
+    if not file.resolve().is_relative_to(folder.resolve()):  # by a link
         return Why.ABSENT
-    return place.read_bytes() if place.stat().st_size <= Settings().max_bytes else Why.NO_PICTURE
+    return file.read_bytes() if file.stat().st_size <= Settings().max_bytes else Why.NO_PICTURE
 
 
 @dataclass(frozen=True, slots=True)

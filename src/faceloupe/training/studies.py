@@ -67,15 +67,15 @@ def left_out(settings: TrainingSettings, root: Path, items: list[Item], trunk: P
         recipe = replace(settings, without=sources, selection=())
         weights = _trained(recipe, root, items, trunk, work / fold)
         scorer = _scorer(recipe, weights)
-        kept = [item for item in items if item.split == "val" and item.found and item.source not in sources]
-        faces = score_all({"": scorer}, root, kept)[""]
+        remaining = [item for item in items if item.split == "val" and item.found and item.source not in sources]
+        faces = score_all({"": scorer}, root, remaining)[""]
         fit = Fit.to("platt", faces.labels, faces.logits)
         unseen = [item for item in items if item.source in sources and item.found]
         judged = score_all({"": scorer}, root, unseen)[""]
         for source in sources:
-            one = judged.of((source,))
-            log_odds = np.asarray(fit.calibrator.log_odds(one.logits))
-            measures = measure(Decisions.at(one.labels, log_odds, fit.thresholds, one.units))
+            scored = judged.of((source,))
+            log_odds = np.asarray(fit.calibrator.log_odds(scored.logits))
+            measures = measure(Decisions.at(scored.labels, log_odds, fit.thresholds, scored.units))
             rows.append({"source": source, "fold": fold, "kept_auc": auc_by_source(faces)} | measures.as_dict())
     return _study(settings, rows)
 

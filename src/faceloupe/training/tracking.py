@@ -93,7 +93,7 @@ def _flat(settings: Any) -> dict[str, str]:
 def _commit() -> dict[str, str]:
     """Return the commit that the code stands at, as a tag; none outside a checkout."""
     try:
-        told = subprocess.run(
+        completed = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=ROOT,
             capture_output=True,
@@ -102,7 +102,7 @@ def _commit() -> dict[str, str]:
         )
     except (OSError, subprocess.CalledProcessError):
         return {}
-    return {"mlflow.source.git.commit": told.stdout.strip()}
+    return {"mlflow.source.git.commit": completed.stdout.strip()}
 
 
 class Run:
@@ -238,10 +238,10 @@ def register(run_id: str, record: Path, weights: Path, folder: Path) -> str:
             if tags.items() <= version.tags.items():
                 return str(version.version)
         # Under its record's hash: a later calibration of the same run must not change an earlier version's files.
-        place = f"{MODEL}/{tags[_RECORD_HASH][:12]}"
+        artifact_folder = f"{MODEL}/{tags[_RECORD_HASH][:12]}"
         for path in (record, weights):
-            client.log_artifact(run_id, str(path), place)
-        source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
+            client.log_artifact(run_id, str(path), artifact_folder)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{artifact_folder}"
         return str(client.create_model_version(name, source, run_id, tags=tags).version)
     except _failures() as problem:
         raise UsageError(f"mlflow's registry refuses {name}: {_first_line(problem)}") from problem

@@ -350,7 +350,7 @@ def recipe_for(treatment: str, name: str) -> Recipe:
     """
     strength, dash, number = treatment.partition("-")
     if strength not in STRENGTHS or not dash or not number.isdecimal():
-        known = (*TIERS, *(f"{one}-1" for one in STRENGTHS))
+        known = (*TIERS, *(f"{strength}-1" for strength in STRENGTHS))
         raise DatasetError(f"There is no treatment {treatment!r}; known are {', '.join(known)} and further numbers.")
     seed = hashlib.sha256(f"{treatment} {name}".encode()).digest()
     return draw(np.random.default_rng(int.from_bytes(seed[:16], "big")), STRENGTHS[strength])
