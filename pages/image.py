@@ -22,7 +22,7 @@ def show(key: AnalysisKey) -> None:
     recent.add(key)
     report = analysis.report
     panels.verdict_card(report)
-    lenses.origin_line(resources.analyses().claims(key))
+    lenses.file_claims(report)
     next_steps.panel(key, report)
     filing.panel(key)
     if analysis.canvas is not None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import intake, next_steps, panels, recent, resources, state
+from faceloupe.ui import intake, lenses, next_steps, panels, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import panel
@@ -23,6 +23,7 @@ def show(key: AnalysisKey) -> None:
     report = analysis.report
     video_panels.segment_line(key, report)
     panels.verdict_card(report)
+    lenses.file_claims(report)
     next_steps.panel(key, report)
     filing.panel(key)
     if report.is_video:

@@ -77,13 +77,13 @@ def test_faces_are_those_of_an_image_or_tracks():
 
 def test_unknown_fields_are_kept_and_named():
     def later(values):
-        values["lenses"] = [{"id": "noise"}]
+        values["voices"] = [{"id": "noise"}]
         values["faces"][0]["age"] = 30
         values["settings"]["gates"]["least_age"] = 1
 
     text = altered(later)
     report = Report.from_json(text)
-    assert sorted(report.unknown) == ["faces[].age", "lenses", "settings.gates.least_age"]
+    assert sorted(report.unknown) == ["faces[].age", "settings.gates.least_age", "voices"]
     assert report.to_json() == text
     assert report.score == Report.from_json(IMAGE.read_bytes()).score
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from faceloupe.analysis.results import Analysis, Timing
 from faceloupe.analysis.video import FrameExplanation, explain_frame
 from faceloupe.config import Sampling
 from faceloupe.errors import EvidenceError
+from faceloupe.forensics.registry import read_file
+from faceloupe.forensics.source import LensSource
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence
 from faceloupe.media.sandbox.image import Decode, decode
 from faceloupe.types import Cancel, Outcome, Progress
@@ -68,9 +71,11 @@ def analyze(
         evidence_file = open_evidence(
             source, max_bytes=settings.max_bytes, step=lambda share: context.step("Hashing", 0.1 * share)
         )
+    lenses = read_file(LensSource(evidence_file, settings=settings, check=context.check))
     way = video.examine if evidence_file.evidence.media_type == "video" else partial(image.examine, decode=decode)
     try:
-        return way(evidence_file, networks, settings=settings, explain=explain, context=context)
+        analysis = way(evidence_file, networks, settings=settings, explain=explain, context=context)
+        return replace(analysis, lenses=lenses)
     except EvidenceError as problem:
         return Analysis(
             evidence_file.evidence,
@@ -80,4 +85,5 @@ def analyze(
             Outcome.ERROR,
             str(problem),
             Timing(total_s=context.total),
+            lenses=lenses,
         )

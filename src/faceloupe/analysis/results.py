@@ -9,6 +9,7 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.faces.tracks import Person
+from faceloupe.forensics.registry import LensReport
 from faceloupe.media.frame_source import VideoFacts
 from faceloupe.media.sampling import Cut
 from faceloupe.models.record import ComponentRecord, ModelRecord
@@ -107,6 +108,7 @@ class Analysis:
         faces: findings in an image, from the largest face to the smallest.
         tracks: findings in a video, in order of first appearance.
         video: what was analyzed of a video; None for an image and an error.
+        lenses: what the file states about itself; None where that cannot be read.
         ended: when the analysis ended.
     """
 
@@ -125,6 +127,7 @@ class Analysis:
     faces: tuple[FaceFinding, ...] = ()
     tracks: tuple[TrackFinding, ...] = ()
     video: VideoAnalysis | None = None
+    lenses: LensReport | None = None
     ended: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

@@ -51,6 +51,7 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 def _table(report: "Report") -> str:
     """Return the report as a readable table; every number is one of the report's."""
+    from faceloupe.report.file_claims import disagreement
     from faceloupe.report.finding import finding_of, next_steps
 
     evidence, finding = report.evidence, finding_of(report)
@@ -73,6 +74,11 @@ def _table(report: "Report") -> str:
             *_labeled("Finding", f"{finding.sentence} {finding.rests_on}"),
             *_labeled("Errors", finding.error_rates),
         ]
+    if origin := report.provenance:
+        lines += _labeled(
+            "Origin", f"Content Credentials {origin.state}, generator {origin.generator or 'none claimed'}"
+        )
+        lines += _labeled("", disagreement(report))
     lines += _labeled("Next", " ".join(step.text for step in next_steps(report)))
     if report.is_video:
         lines += _people(report)

@@ -24,11 +24,13 @@ _STATES = {  # state -> severity of the finding, sentence
         "The file points to Content Credentials elsewhere, which were not fetched: {address}",
     ),
 }
+CAPTURED = "digitalCapture"
 _SOURCE_TYPES = {  # last part of the IPTC term -> what it says
     "trainedAlgorithmicMedia": "was made by a generative model",
     "compositeWithTrainedAlgorithmicMedia": "contains parts made by a generative model",
     "algorithmicMedia": "was made by an algorithm without training data",
     "compositeSynthetic": "contains synthetic parts",
+    CAPTURED: "was captured by a camera",
 }
 GENERATED = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"})
 """IPTC digital source types that name a generative model."""
@@ -59,8 +61,9 @@ def look(source: LensSource) -> LensResult:
     for source_type in dict.fromkeys(action.source_type for action in credentials.actions):
         if meaning := _SOURCE_TYPES.get(source_type):
             rule = f"provenance.{source_type}"
-            told = f"The Content Credentials state that the content {meaning} ({source_type})."
-            findings.append(Finding(rule, Severity.WARNING, told, rates_of(rule)))
+            stated = f"The Content Credentials state that the content {meaning} ({source_type})."
+            severity = Severity.INFO if source_type == CAPTURED else Severity.WARNING
+            findings.append(Finding(rule, severity, stated, rates_of(rule)))
     return LensResult(tuple(facts), tuple(findings))
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from faceloupe.errors import Cancelled, EvidenceError
 from faceloupe.forensics import jpeg, metadata, pixels, provenance, traces
-from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary
+from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary, quoted
 from faceloupe.forensics.source import LensSource
 from faceloupe.media.formats import ANIMATED_FORMATS, IMAGE_FORMATS
 from faceloupe.types import Cancel, Progress
@@ -98,20 +98,26 @@ LENSES: tuple[Lens, ...] = (
 )
 
 
+FILE_LENSES = LENSES[:4]
+"""Those that read what the file itself states; they run in every analysis, and their findings stand in its report."""
+
+
 class LensReport(msgspec.Struct, frozen=True):
-    """What all lenses found in a file, as reports hold it.
+    """What lenses found in a file, as reports hold it.
 
     Attributes:
         provenance: state of its Content Credentials; see ``media.credentials.Credentials``.
         generator: the generator that the file claims to be made with; None where it claims none.
         lenses: result of each lens.
         findings: of all lenses.
+        signer: who signed its Content Credentials; None where nobody did.
     """
 
     provenance: str
     generator: str | None
     lenses: tuple[LensSummary, ...]
     findings: tuple[Finding, ...]
+    signer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +142,14 @@ class LensAnalysis:
         return contents
 
 
-class Claims(msgspec.Struct, frozen=True):
-    """What a file claims about its origin, without the rest; see ``LensReport``."""
-
-    provenance: str
-    generator: str | None
-
-
-def claims(source: LensSource) -> Claims | None:
-    """Read what a file claims about its origin; None where it cannot be read.
+def read_file(source: LensSource) -> LensReport | None:
+    """Look through the lenses that read what the file states, ``FILE_LENSES``; None where none can read it.
 
     Args:
         source: the file.
     """
     try:
-        return Claims(source.credentials.state, traces.generator(source))
+        return examine(source, lenses=FILE_LENSES).report
     except EvidenceError:
         return None
 
@@ -208,5 +207,6 @@ def examine(
         traces.generator(source),
         summaries,
         tuple(finding for result in results for finding in result.findings),
+        quoted(source.credentials.signer) or None,
     )
     return LensAnalysis(report, tuple(picture for result in results for picture in result.pictures))

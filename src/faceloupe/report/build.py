@@ -14,6 +14,8 @@ from msgspec import UNSET
 from faceloupe import __version__
 from faceloupe.analysis.results import Analysis, Canvas
 from faceloupe.faces.quality import TRACK_CONFIDENCE
+from faceloupe.forensics.registry import LensReport
+from faceloupe.forensics.results import LensSummary
 from faceloupe.installation import git_checkout
 from faceloupe.models.record import ComponentRecord, ModelRecord
 from faceloupe.report.build_video import frames_of, people_of, rounded_box, track_of, video_scope
@@ -27,11 +29,15 @@ from faceloupe.report.schema import (
     ErrorRatesInfo,
     Evidence,
     FamiliarityInfo,
+    FileClaim,
+    FileFact,
+    FileLens,
     Gates,
     ImageFace,
     ModelInfo,
     PropositionRatio,
     Propositions,
+    ProvenanceInfo,
     RateIntervals,
     Report,
     ScoreThresholds,
@@ -177,6 +183,21 @@ def _settings(analysis: Analysis) -> SettingsInfo:
     )
 
 
+def _provenance(lenses: LensReport) -> ProvenanceInfo:
+    claims = tuple(FileClaim(id=claim.id, severity=claim.severity, text=claim.text) for claim in lenses.findings)
+    return ProvenanceInfo(state=lenses.provenance, signer=lenses.signer, generator=lenses.generator, claims=claims)
+
+
+def _file_lens(lens: LensSummary) -> FileLens:
+    return FileLens(
+        id=lens.id,
+        title=lens.title,
+        does_not_show=lens.does_not_show,
+        facts=tuple(FileFact(name=fact.name, value=fact.value) for fact in lens.facts),
+        problem=lens.problem,
+    )
+
+
 def build(analysis: Analysis) -> Report:
     """Build the report of an analysis."""
     decisive, record, video = analysis.decisive, analysis.record, analysis.video
@@ -205,6 +226,8 @@ def build(analysis: Analysis) -> Report:
         shown=ShownAs(**asdict(analysis.shown)),
         settings=_settings(analysis),
         timing=Timing(**{stage: round(seconds, 4) for stage, seconds in asdict(analysis.timing).items()}),
+        provenance=None if analysis.lenses is None else _provenance(analysis.lenses),
+        lenses=() if analysis.lenses is None else tuple(map(_file_lens, analysis.lenses.lenses)),
     )
     if video is None:
         return report

@@ -446,6 +446,47 @@ class SettingsInfo(Struct, frozen=True, kw_only=True):
     track_confidence: Number | UnsetType = UNSET
 
 
+class FileClaim(Struct, frozen=True, kw_only=True):
+    """A finding on what the file states about itself, see ``forensics.results.Finding``."""
+
+    id: str
+    severity: str
+    text: str
+
+
+class ProvenanceInfo(Struct, frozen=True, kw_only=True):
+    """What the file states about its origin. It never changes the score.
+
+    Attributes:
+        state: of its Content Credentials, see ``media.credentials.Credentials``.
+        signer: of these; None where nobody signed.
+        generator: that the file claims to be made with; None where it claims none.
+        claims: findings on what it states.
+    """
+
+    state: str
+    signer: str | None
+    generator: str | None
+    claims: tuple[FileClaim, ...]
+
+
+class FileFact(Struct, frozen=True, kw_only=True):
+    """One thing that the file states, or that was read from its structure."""
+
+    name: str
+    value: str
+
+
+class FileLens(Struct, frozen=True, kw_only=True):
+    """What a lens read of the file, see ``forensics.results.LensSummary``."""
+
+    id: str
+    title: str
+    does_not_show: str
+    facts: tuple[FileFact, ...]
+    problem: str
+
+
 class Timing(Struct, frozen=True, kw_only=True):
     """Seconds spent.
 
@@ -476,6 +517,8 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
             neither it nor the next four.
         frames: every frame that was analyzed, rising.
         unread_frames: those that could not be decoded.
+        provenance: what the file states about its origin; None where that cannot be read, and in reports of 0.4.0.
+        lenses: what was read of the file itself; none likewise.
     """
 
     schema_version: Literal["1"]
@@ -501,6 +544,8 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
     shown: ShownAs = ShownAs()
     settings: SettingsInfo
     timing: Timing
+    provenance: ProvenanceInfo | None = None
+    lenses: tuple[FileLens, ...] = ()
 
     @classmethod
     def from_json(cls, content: bytes | str) -> "Report":

@@ -10,7 +10,7 @@ from faceloupe.analysis.pipeline import FrameExplanation, Preview
 from faceloupe.batch.results import BatchResults
 from faceloupe.batch.store import Batch
 from faceloupe.cases.audit_log import Head
-from faceloupe.forensics.registry import Claims, LensReport
+from faceloupe.forensics.registry import LensReport
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
@@ -40,15 +40,14 @@ class AnalysisKey:
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """An analysis, its file, and what the file claims about its origin."""
+    """An analysis and its file."""
 
     analysis: ReportedAnalysis
     evidence_file: EvidenceFile | None
-    claims: Claims | None
 
 
 class AnalysisStore:
-    """Recent analyses; beside each its file, and beside that of a still what the file claims about its origin."""
+    """Recent analyses; beside each its file."""
 
     def __init__(self, capacity_bytes: int = _ANALYSES_BYTES) -> None:
         self._recent: Recent[AnalysisKey, _Examined] = Recent(_examined_size, capacity_bytes)
@@ -67,20 +66,9 @@ class AnalysisStore:
         examined = self._recent.get(key)
         return None if examined is None else examined.evidence_file
 
-    def claims(self, key: AnalysisKey) -> Claims | None:
-        """Return what the file of a kept analysis claims about its origin, where it was read."""
-        examined = self._recent.get(key)
-        return None if examined is None else examined.claims
-
-    def put(
-        self,
-        key: AnalysisKey,
-        analysis: ReportedAnalysis,
-        evidence_file: EvidenceFile | None = None,
-        claims: Claims | None = None,
-    ) -> None:
+    def put(self, key: AnalysisKey, analysis: ReportedAnalysis, evidence_file: EvidenceFile | None = None) -> None:
         """Keep an analysis, and let go of those that were used longest ago; the newest is always kept."""
-        self._recent.put(key, _Examined(analysis, evidence_file, claims))
+        self._recent.put(key, _Examined(analysis, evidence_file))
 
 
 class PreviewStore(Recent[str, tuple[Preview, ...]]):

@@ -1,13 +1,14 @@
 """The lenses in the browser: how a file gets under them, and what they found."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from faceloupe.forensics.registry import Claims
 from faceloupe.forensics.results import Fact, Finding, LensSummary, PictureScale, Severity
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
+from faceloupe.report.schema import FileFact, Report
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
@@ -76,21 +77,32 @@ def notice() -> None:
     panels.notice(state.LENS_NOTICE)
 
 
-def origin_line(claims: Claims | None) -> None:
-    """Show in one line what a file claims about its origin, with the way to the page Lenses.
+def file_claims(report: Report) -> None:
+    """Show what a file says about itself: a line with the way to the page Lenses, findings, and facts in a fold.
 
     Args:
-        claims: None where they were not read.
+        report: of the file; nothing is shown where it does not state this.
     """
-    if claims is None:
+    origin = report.provenance
+    if origin is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="origin"):
         st.caption(
-            f"What the file says about itself: Content Credentials {plain(claims.provenance)}, generator "
-            f"{plain(claims.generator or 'none claimed')}. This never changes the score.",
+            f"What the file says about itself: Content Credentials {plain(origin.state)}, generator "
+            f"{plain(origin.generator or 'none claimed')}. This never changes the score.",
             width="content",
         )
         st.page_link("../pages/lenses.py", label="Lenses", icon=":material/search:")
+    for claim in origin.claims:
+        st.markdown(f"{_MARKS[Severity(claim.severity)]}: {plain(claim.text)}")
+    with st.expander("What was read of the file itself"):
+        for lens in report.lenses:
+            st.markdown(f"**{plain(lens.title)}**")
+            st.caption(f"Does not show: {plain(lens.does_not_show)}")
+            if lens.problem:
+                st.caption(f"Not complete: {plain(lens.problem)}")
+            if lens.facts:
+                st.markdown(_table(lens.facts))
 
 
 def show(key: LensKey) -> None:
@@ -128,7 +140,7 @@ def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, np
             _picture(scale, original, pictures[scale.name])
         if lens.facts:
             with st.expander(f"Facts ({len(lens.facts)})"):
-                st.markdown("| | |\n|---|---|\n" + "\n".join(map(_row, lens.facts)))
+                st.markdown(_table(lens.facts))
 
 
 def _finding(finding: Finding) -> None:
@@ -158,6 +170,10 @@ def _picture(scale: PictureScale, original: np.ndarray | None, picture: np.ndarr
     )
 
 
-def _row(fact: Fact) -> str:
+def _table(facts: Sequence[Fact | FileFact]) -> str:
+    return "| | |\n|---|---|\n" + "\n".join(map(_row, facts))
+
+
+def _row(fact: Fact | FileFact) -> str:
     name, value = (plain(" ".join(text.split())) for text in (fact.name, fact.value))
     return f"| {name} | {value} |"

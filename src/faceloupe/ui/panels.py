@@ -9,6 +9,7 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
+from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.types import FaceFinding, Outcome
@@ -118,6 +119,8 @@ def verdict_card(report: Report) -> None:
                 )
             st.caption(plain(finding.error_rates), help=f"Measured on {plain(model.error_rates.measured_on)}.")
             st.caption(f"Rule applied: {sentence(report.reason)} log10 LR {report.log10_lr:+.2f}.")
+        if contradiction := disagreement(report):
+            st.warning(plain(contradiction), icon=":material/compare_arrows:")
         with st.expander("What this result does not say"):
             st.markdown("\n".join(f"- {plain(line)}" for line in report.scope))
             st.markdown(

@@ -18,7 +18,6 @@ from faceloupe.types import Outcome, Picture, TrackFinding
 
 if TYPE_CHECKING:
     from faceloupe.analysis.results import Analysis
-    from faceloupe.forensics.registry import Claims
 
 
 _LOG = logging.getLogger(__name__)
@@ -85,13 +84,11 @@ class AnalysisWorker:
 
     def _examined(self, file: "_Ready") -> Result:
         from faceloupe.analysis.pipeline import analyze  # here: the driver works without torch
-        from faceloupe.forensics.registry import claims
-        from faceloupe.forensics.source import LensSource
 
         task, evidence_file = file.taken.task, file.taken.evidence_file
         try:
             analysis = analyze(evidence_file, self._networks, explain=False, decode=file.decoded)
-            return self._result(analysis, file.picture, claims(LensSource(evidence_file, settings=self._settings)))
+            return self._result(analysis, file.picture)
         except FaceLoupeError as problem:
             return failed(task.media_type, str(problem))
         except MemoryError:
@@ -101,10 +98,11 @@ class AnalysisWorker:
         finally:
             file.taken.release()
 
-    def _result(self, analysis: "Analysis", picture: "Picture | None", claims: "Claims | None") -> Result:
+    def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
         from faceloupe.batch.similarity import perceptual_hash  # here: the driver works without torch
         from faceloupe.report.build import build
 
+        lenses = analysis.lenses
         return Result(
             analysis.evidence.media_type,
             analysis.outcome,
@@ -116,8 +114,8 @@ class AnalysisWorker:
             "" if picture is None else perceptual_hash(picture.rgb),
             build(analysis).to_json() if self._reports else "",
             _thumbnail(analysis, picture) if self._thumbnails else b"",
-            "" if claims is None else claims.provenance,
-            "" if claims is None else claims.generator or "",
+            "" if lenses is None else lenses.provenance,
+            "" if lenses is None else lenses.generator or "",
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from faceloupe.report.case_schema import DecisionRecord, ItemRecord, NoteRecord, RunRecord, SignOffRecord
-from faceloupe.report.document import image, video
+from faceloupe.report.document import file_claims, image, video
 from faceloupe.report.document.blocks import (
     Block,
     Card,
@@ -56,6 +56,7 @@ def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
         yield _card(report, texts)
         part = video.blocks if report.is_video else image.blocks
         yield from part(exhibit, report, ImageSet(run.pictures, fetch), texts)
+        yield from file_claims.blocks(exhibit, report, texts)
     yield Heading(3, texts["view"], f"{exhibit.anchor}-view")
     decided = [decision.utc for decision in item.decisions]
     yield from statements(item.notes, item.decisions, item.sign_offs, texts, decided)

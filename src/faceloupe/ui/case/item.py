@@ -7,7 +7,7 @@ import streamlit as st
 from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError, ReportError
-from faceloupe.ui import panels, resources
+from faceloupe.ui import lenses, panels, resources
 from faceloupe.ui.case import open_case
 from faceloupe.ui.panels import plain
 
@@ -48,6 +48,7 @@ def findings(case: Case, sha256: str) -> None:
         st.error(plain(f"The report of run {chosen} cannot be shown: {problem}"), icon=":material/error:")
         return
     panels.verdict_card(report)
+    lenses.file_claims(report)
     if report.unknown:
         st.caption(f"Fields of the report that this release does not know: {plain(', '.join(report.unknown))}.")
     _pictures(runs[chosen].pictures)

@@ -18,7 +18,6 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
-from faceloupe.forensics.registry import claims
 from faceloupe.forensics.registry import examine as examine_with_lenses
 from faceloupe.forensics.source import LensSource
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
@@ -71,8 +70,7 @@ def analyze_image_job(
     analysis = store.get(key)
     if analysis is None:
         analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
-    origin = claims(LensSource(evidence_file, settings=analyzer.settings))
-    store.put(key, analysis, evidence_file, origin)  # of the same bytes, this file is the one that can be read now
+    store.put(key, analysis, evidence_file)  # of the same bytes, this file is the one that can be read now
     return key
 
 
