@@ -10,7 +10,8 @@ from faceloupe.ui.image import input as image_input
 st.header("Lenses")
 st.markdown(
     "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a score, and no model "
-    "is used. The file is hashed before anything reads it, and it stays on this machine."
+    "is used unless the robustness of its score is probed. The file is hashed before anything "
+    "reads it, and it stays on this machine."
 )
 try:
     blind = filing.blind_case()

@@ -11,7 +11,7 @@ from faceloupe.installation import MODEL_CARD
 from faceloupe.models.record import EVALUATION, ModelRecord, read_registry
 from faceloupe.ui import charts, panels
 from faceloupe.ui.models import panels as model_panels
-from faceloupe.ui.models import tables
+from faceloupe.ui.models import regression, tables
 
 
 def error_rates(record: ModelRecord) -> None:
@@ -91,6 +91,7 @@ try:
         raise WeightsError("There are no model records in the weights folder; restore them from the repository.")
     chosen = model_panels.choose(registered)
     error_rates(registered[chosen])
+    regression.panel(registered[chosen])
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     if is_of(evaluation, registered[chosen]):
         measured(evaluation, chosen)

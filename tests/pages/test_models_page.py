@@ -10,7 +10,9 @@ from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.installation import APP, ROOT
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.ui import resources
+from faceloupe.ui.models.regression import Comparing
 from tests.conftest import OTHER_MODEL
+from tests.evaluation.test_regression import decided
 from tests.models.releases import served, status, whole
 
 TIMEOUT = 60
@@ -97,3 +99,20 @@ def test_a_model_without_verified_weights_is_not_chosen(folder):
     with pytest.raises(WeightsError):
         resources.choose_model(OTHER.id)
     assert resources.settings().model_id == QUICK_MODEL
+
+
+def test_decided_items_are_scored_again_and_flips_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
+    resources.cases.clear()
+    store = resources.cases()
+    case = store.create_case("Harbor <b>x</b>", examiner="Ann")
+    decided(store, case.id, b"plain text", outcome="manipulated", decision="manipulated")
+    at = page()
+    at.button(key="compare-cases").click().run()
+    job = resources.jobs().get(Comparing(resources.settings().model_id))
+    assert job is not None
+    job.wait(TIMEOUT)
+    at.run()
+    assert not at.exception
+    assert any("1 decided items compared, 1 with another outcome" in element.value for element in at.markdown)
+    resources.cases.clear()

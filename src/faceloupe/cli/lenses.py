@@ -30,24 +30,33 @@ def add_lenses(parser: argparse.ArgumentParser) -> None:
         help="certificates (PEM) of the authorities whose signers are trusted (default: the C2PA trust list that "
         "comes with FaceLoupe)",
     )
+    parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help="also score the face again after small changes of the picture (default: not done)",
+    )
     parser.add_argument("--gps", action="store_true", help="show the position that EXIF states (default: not shown)")
 
 
-def lenses(options: argparse.Namespace, console: Console) -> int:
+def lenses(options: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Look at a file through the lenses.
 
     Returns:
         0 the lenses ran, whatever they found; 2 no lens can read the file.
     """
-    from faceloupe.forensics.registry import examine  # heavy imports wait until the arguments are known to be good
-    from faceloupe.forensics.source import LensSource, sidecar_of
+    from faceloupe.analysis.pipeline import Networks  # heavy imports wait until the arguments are known to be good
+    from faceloupe.forensics.registry import LENSES, ROBUSTNESS, examine
+    from faceloupe.forensics.source import FaceModel, LensSource, sidecar_of
     from faceloupe.forensics.trust import TrustList
     from faceloupe.report.write import publish
 
     if options.out is not None and not str(options.out):
         raise UsageError("a folder was expected after --out")
-    settings = Settings.from_environment()
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=partial(console.progress, "Hashing"))
+    model = None
+    if options.robustness:
+        networks = Networks.load(settings)
+        model = FaceModel(networks.detector, networks.scorer)
     try:
         source = LensSource(
             evidence_file,
@@ -55,8 +64,9 @@ def lenses(options: argparse.Namespace, console: Console) -> int:
             trust_list=None if options.trust_list is None else TrustList.named(options.trust_list),
             sidecar=sidecar_of(options.file),
             with_position=options.gps,
+            face_model=model,
         )
-        analysis = examine(source, progress=console.progress)
+        analysis = examine(source, progress=console.progress, lenses=(*LENSES, ROBUSTNESS) if model else LENSES)
     except EvidenceError as problem:
         console.clear()
         console.complain(f"{evidence_file.evidence.name} cannot be analyzed: {problem}")

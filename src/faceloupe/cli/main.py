@@ -20,7 +20,7 @@ from faceloupe.cli import bundle
 from faceloupe.cli import case as case_command
 from faceloupe.cli import lenses as lenses_command
 from faceloupe.cli.console import Console
-from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings
+from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings, data_folder
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.system.logging import keep_log
@@ -192,7 +192,11 @@ def _validate(options: argparse.Namespace) -> int:
     from faceloupe.report.schema import json_text
     from faceloupe.report.write import refuse_taken
 
+    if options.cases == (options.folder is not None):
+        raise UsageError("validate needs either a folder or --cases.")
     settings = _settings(options)
+    if options.cases:
+        return _validate_cases(options, settings)
     if options.out is not None:
         refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
     networks = pipeline.Networks.load(settings)
@@ -203,6 +207,22 @@ def _validate(options: argparse.Namespace) -> int:
     _emit(json_text(validation.as_dict()) if options.json else labeled_folder.table(validation))
     if options.out is not None:
         labeled_folder.write(validation, options.out)
+    return 0
+
+
+def _validate_cases(options: argparse.Namespace, settings: Settings) -> int:
+    from faceloupe.analysis.pipeline import Networks  # here: other commands start without it
+    from faceloupe.cases.store import CaseStore
+    from faceloupe.evaluation import regression
+    from faceloupe.report.schema import json_text
+
+    if options.out is not None:
+        raise UsageError("--out goes with a folder, not with --cases; redirect the output of --json instead.")
+    store = CaseStore(data_folder())
+    console = _Console()
+    result = regression.compare(store, Networks.load(settings), progress=console.progress)
+    console.clear()
+    console.emit(json_text(regression.as_dict(result)) if options.json else regression.table(result))
     return 0
 
 
@@ -288,19 +308,10 @@ def _parser() -> argparse.ArgumentParser:
     batch_command.add_batch(batch)
     batch.set_defaults(run=lambda options: batch_command.batch(options, _settings(options), _Console()))
     about = "examine what a file says about itself: Content Credentials, generator traces, metadata, structure"
-    lenses = commands.add_parser("lenses", help=about, description=f"{about.capitalize()}.")
+    lenses = commands.add_parser("lenses", parents=[scoring], help=about, description=f"{about.capitalize()}.")
     lenses_command.add_lenses(lenses)
-    lenses.set_defaults(run=lambda options: lenses_command.lenses(options, _Console()))
-    about = "measure your own error rates on a folder with the subfolders real and fake"
-    labeled_folder = commands.add_parser(
-        "validate", parents=[scoring], help=about, description=f"{about.capitalize()}."
-    )
-    labeled_folder.add_argument("folder", metavar="DIR", type=_folder)
-    labeled_folder.add_argument("--json", action="store_true", help="print only the result as JSON")
-    labeled_folder.add_argument(
-        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots to this folder"
-    )
-    labeled_folder.set_defaults(run=_validate)
+    lenses.set_defaults(run=lambda options: lenses_command.lenses(options, _settings(options), _Console()))
+    _add_validate(commands, scoring)
     about = "manage cases: evidence, results, notes, decisions, signatures and their log"
     case = commands.add_parser("case", help=about, description=f"{about.capitalize()}.")
     case_command.add_actions(case, effort)
@@ -358,6 +369,22 @@ def _password(options: argparse.Namespace) -> int:
 
 def _of_bundle(answer: Callable[[argparse.Namespace, Console], int], options: argparse.Namespace) -> int:
     return answer(options, _Console())
+
+
+def _add_validate(commands: "argparse._SubParsersAction[_Parser]", scoring: _Parser) -> None:
+    about = "measure your own error rates on a folder with the subfolders real and fake, or compare decided items"
+    validate = commands.add_parser("validate", parents=[scoring], help=about, description=f"{about.capitalize()}.")
+    validate.add_argument("folder", metavar="DIR", type=_folder, nargs="?")
+    validate.add_argument(
+        "--cases",
+        action="store_true",
+        help="instead of a folder: score every decided item of the cases again and list the outcomes that changed",
+    )
+    validate.add_argument("--json", action="store_true", help="print only the result as JSON")
+    validate.add_argument(
+        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots to this folder"
+    )
+    validate.set_defaults(run=_validate)
 
 
 def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -1,20 +1,36 @@
 """What lenses look at: a file, and what the sandbox read from it, read once for all of them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
+from faceloupe.faces.detector import FaceDetector
 from faceloupe.forensics.trust import TrustList
 from faceloupe.media.credentials import Credentials
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.metadata import Metadata
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.statements import read_credentials, read_metadata
+from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.types import Picture
 
 _LARGEST_SIDECAR = 64 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FaceModel:
+    """What scores faces, for the lens that asks it again.
+
+    Attributes:
+        detector: finds the faces.
+        scorer: the loaded model.
+    """
+
+    detector: FaceDetector
+    scorer: FaceScorer
 
 
 class LensSource:
@@ -24,6 +40,7 @@ class LensSource:
         evidence_file: the file, hashed before it is read.
         trust_list: of the signers of Content Credentials.
         with_position: whether the position in EXIF (GPS) is shown.
+        face_model: scores the changed picture in the lens of robustness; None where that lens does not run.
         check: called while something is waited for; what it raises ends the work.
     """
 
@@ -35,6 +52,7 @@ class LensSource:
         trust_list: TrustList | None = None,
         sidecar: bytes = b"",
         with_position: bool = False,
+        face_model: FaceModel | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """Take a file.
@@ -45,10 +63,12 @@ class LensSource:
             trust_list: of signers; the one that comes with FaceLoupe where None.
             sidecar: a manifest that lies beside the file.
             with_position: whether the position in EXIF (GPS) is shown.
+            face_model: see the class.
             check: called while something is waited for; what it raises ends the work.
         """
         self.evidence_file, self.check, self.with_position = evidence_file, check, with_position
         self.trust_list = TrustList.bundled() if trust_list is None else trust_list
+        self.face_model = face_model
         self._settings, self._sidecar = settings, sidecar
 
     @cached_property

@@ -80,10 +80,16 @@ class PreviewStore(Recent[str, tuple[Preview, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class LensKey:
-    """Identity of what the lenses found: the evidence and its name."""
+    """Identity of what the lenses found.
+
+    Attributes:
+        evidence_sha256, name: of the evidence.
+        weights_sha256: of the model that probed the robustness; empty where none did.
+    """
 
     evidence_sha256: str
     name: str
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _MARKS = {
     Severity.NOTICE: ":blue[:material/visibility:] notice",
     Severity.WARNING: ":orange[:material/warning:] warning",
 }
+_PROBE = "lens_robustness"
 
 
 def choose() -> EvidenceFile | None:
@@ -30,6 +31,11 @@ def choose() -> EvidenceFile | None:
         EvidenceError: the upload is empty or too large.
     """
     upload = st.file_uploader("A photo or a video", key="lens_upload")
+    st.toggle(
+        "Probe the robustness of the score of a photo, too",
+        key=_PROBE,
+        help="The face is scored again after small changes of the picture. Applies to files chosen from now on.",
+    )
     results = {"Image": st.session_state[state.RESULT], "Video": st.session_state[state.VIDEO_RESULT]}
     for page, result in results.items():
         evidence_file = None if result is None else resources.analyses().evidence_file(result)
@@ -52,12 +58,14 @@ def start(evidence_file: EvidenceFile) -> None:
     """Queue the look at a newly chosen file; nothing old stays beside it.
 
     Raises:
+        WeightsError: the robustness is to be probed, and there are no verified weights.
         UsageError: too much waits already.
     """
     st.session_state[state.LENS_RESULT] = st.session_state[state.LENS_NOTICE] = None
     evidence = evidence_file.evidence
     key = ("lenses", st.session_state[state.OWNER], evidence.sha256, evidence.name)
-    look = partial(tasks.look_through_lenses, evidence_file, resources.settings(), resources.lens_views())
+    networks = resources.analyzer() if st.session_state.get(_PROBE) else None
+    look = partial(tasks.look_through_lenses, evidence_file, resources.settings(), resources.lens_views(), networks)
     st.session_state[state.LENS_JOB] = resources.submit_image(key, evidence.name, look).key
 
 

@@ -404,7 +404,7 @@ def test_the_same_record_gives_the_same_page(record, runs):
 
 def test_fields_that_this_version_does_not_know_are_named_as_such(runs):
     run = copy.deepcopy(runs.named["generated"])
-    run["report"] |= {"lenses": [1, 2]}
+    run["report"] |= {"voices": [1, 2]}
     run["report"]["faces"][0]["age"] = 30
-    assert "Fields unknown to this version faces[].age, lenses" in page(case([item([run])]), runs.pictures).text
+    assert "Fields unknown to this version faces[].age, voices" in page(case([item([run])]), runs.pictures).text
     assert "unknown to this version" not in page(case([item([runs.named["generated"]])]), runs.pictures).text

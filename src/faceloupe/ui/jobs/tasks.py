@@ -18,8 +18,9 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
+from faceloupe.forensics.registry import LENSES, ROBUSTNESS
 from faceloupe.forensics.registry import examine as examine_with_lenses
-from faceloupe.forensics.source import LensSource
+from faceloupe.forensics.source import FaceModel, LensSource
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
@@ -75,9 +76,23 @@ def analyze_image_job(
 
 
 def look_through_lenses(
-    evidence_file: EvidenceFile, settings: Settings, store: LensStore, *, progress: Progress, cancel: Cancel
+    evidence_file: EvidenceFile,
+    settings: Settings,
+    store: LensStore,
+    networks: Networks | None = None,
+    *,
+    progress: Progress,
+    cancel: Cancel,
 ) -> LensKey:
     """Look at a file through the lenses, and put what they found where the sessions find it.
+
+    Args:
+        evidence_file: the file.
+        settings: with the limits.
+        store: of what was found.
+        networks: that probe the robustness; None where it is not probed.
+        progress: called with the title of the lens and the share done, 0..1.
+        cancel: asked between the steps; True stops the work.
 
     Raises:
         EvidenceError: no lens can read the file.
@@ -89,10 +104,12 @@ def look_through_lenses(
             raise Cancelled("The lenses were cancelled.")
 
     evidence = evidence_file.evidence
-    key = LensKey(evidence.sha256, evidence.name)
+    key = LensKey(evidence.sha256, evidence.name, networks.scorer.record.weights_sha256 if networks else "")
     if store.get(key) is None:
-        source = LensSource(evidence_file, settings=settings, check=check)
-        analysis = examine_with_lenses(source, progress=progress, cancel=cancel)
+        model = FaceModel(networks.detector, networks.scorer) if networks else None
+        source = LensSource(evidence_file, settings=settings, face_model=model, check=check)
+        lenses = (*LENSES, ROBUSTNESS) if model else LENSES
+        analysis = examine_with_lenses(source, progress=progress, cancel=cancel, lenses=lenses)
         original = _shown(source.picture.rgb) if analysis.pictures else None
         pictures = {picture.scale.name: _shown(picture.rgb) for picture in analysis.pictures}
         store.put(key, LensView(evidence, analysis.report, original, pictures))

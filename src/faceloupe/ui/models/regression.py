@@ -1,0 +1,75 @@
+"""The decided items of the cases scored again by a model: what the page Models shows of it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from faceloupe.config import Settings
+from faceloupe.evaluation.regression import Regression, compare
+from faceloupe.models.record import ModelRecord
+from faceloupe.ui import resources
+from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.panels import plain
+from faceloupe.web.jobs import State
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """Key of a job that scores the decided items again."""
+
+    model: str
+
+
+def panel(record: ModelRecord) -> None:
+    """Offer to score every decided item by a model, and show which outcomes changed."""
+    with st.expander("Decided items of the cases, scored again by this model"):
+        job = resources.jobs().get(Comparing(record.id))
+        if job is not None and job.live:
+            job_line(job)
+            return
+        st.button(
+            "Compare",
+            key="compare-cases",
+            icon=":material/difference:",
+            on_click=_submit,
+            args=(record.id,),
+            help="Nothing is filed. Blind cases are left out.",
+        )
+        if job is not None and job.state is State.FAILED:
+            st.error(plain(job.error), icon=":material/error:")
+        elif job is not None and isinstance(job.result, Regression):
+            _show(job.result)
+
+
+def _submit(model: str) -> None:
+    # Of the settings only the model differs; the effort of the session may stand for another one.
+    settings = Settings.from_environment({"model": model})
+    work = partial(compare, resources.cases(), resources.analyzer(settings))
+    resources.submit(Comparing(model), f"Scoring decided items by {model}", work)
+
+
+def _show(result: Regression) -> None:
+    flips = result.flips
+    st.markdown(
+        f"{len(result.items):,} decided items compared, {len(flips):,} with another outcome, "
+        f"{sum(item.contradicts for item in flips):,} of these against the decision; "
+        f"{result.blind_cases:,} blind cases left out."
+    )
+    if flips:
+        rows = [
+            {
+                "case": item.case_name,
+                "item": item.name,
+                "SHA-256": item.sha256[:12],
+                "model before": item.model_before,
+                "before": item.outcome_before,
+                "now": item.outcome,
+                "decision": item.decision,
+            }
+            for item in flips
+        ]
+        st.dataframe(rows, hide_index=True, width="stretch")
+    for item in result.items:
+        if item.problem:
+            st.caption(plain(f"Not analyzed: {item.name}: {item.problem}"))
