@@ -3,15 +3,17 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from faceloupe.faces import upright as module
+from faceloupe.faces.frame import Frame, PictureItself
 from faceloupe.faces.upright import find, roll, upright
 from faceloupe.types import Box, DetectedFace
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 LEVEL = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]], float)
 RGB = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+FRAME = Frame.of_size(400, 300)
 
 
 def face(degrees: float, center=(200.0, 150.0), confidence=1.0, half=(30, 45)) -> DetectedFace:
@@ -48,7 +50,7 @@ def test_the_eye_line_of_a_profile_does_not_decide():
 
 @pytest.mark.parametrize("degrees", [-11.9, 0, 5, 11.9])
 def test_a_face_that_is_nearly_level_is_left_in_its_picture(degrees):
-    stood = upright(RGB, face(degrees))
+    stood = upright(RGB, face(degrees), FRAME)
     assert stood.rgb is RGB
     assert (stood.box, stood.turned_deg) == (face(degrees).box, 0.0)
     assert stood.in_picture(stood.box) == stood.box
@@ -57,7 +59,7 @@ def test_a_face_that_is_nearly_level_is_left_in_its_picture(degrees):
 @pytest.mark.parametrize("degrees", [90, 180, -90, 85, 97, -175])
 def test_a_quarter_turn_changes_no_pixel(degrees):
     tilted = face(degrees)
-    stood = upright(RGB, tilted)
+    stood = upright(RGB, tilted, FRAME)
     assert stood.turned_deg == {90: -90, 180: 180, -90: 90, 85: -90, 97: -90, -175: 180}[degrees]
     assert (stood.box.width, stood.box.height) == pytest.approx((60, 90))
     x0, y0, x1, y1 = (round(value) for value in stood.box.corners)
@@ -73,7 +75,7 @@ def test_a_tilted_face_stands_upright_where_its_box_says(degrees):
     soft = cv2.GaussianBlur(RGB, (0, 0), 4)
     matrix = cv2.getRotationMatrix2D((200 - 0.5, 150 - 0.5), -degrees, 1.0)
     turned = cv2.warpAffine(soft, matrix, (400, 300), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    stood = upright(turned, face(degrees))
+    stood = upright(turned, face(degrees), FRAME)
     assert stood.turned_deg == pytest.approx(-degrees)
     assert (stood.box.width, stood.box.height) == pytest.approx((60, 90))
     x0, y0, x1, y1 = (round(value) for value in stood.box.corners)
@@ -88,17 +90,25 @@ def test_a_tilted_face_stands_upright_where_its_box_says(degrees):
 def test_faces_at_the_edge_are_turned_too(degrees, center):
     tilted = face(degrees, center)
     clipped = DetectedFace(tilted.box.clipped(400, 300), 1.0, tilted.landmarks)
-    stood = upright(RGB, clipped)
+    stood = upright(RGB, clipped, FRAME)
     stood.box.clipped(stood.rgb.shape[1], stood.rgb.shape[0])
     assert stood.rgb.dtype == np.uint8
 
 
 def test_a_picture_with_an_unmistakable_face_is_searched_once():
-    detector = Drawn({"400x300:9": [face(0), face(25, (60, 60), 0.995)]})
+    detector = Drawn({"400x300:9": [face(0), face(11, (60, 60), 0.995)]})
     picture = RGB.copy()
     picture[0, 0] = 9
     assert len(find(picture, detector)) == 2
     assert detector.searches == 1
+
+
+def test_a_tilted_face_has_the_box_that_it_has_when_it_stands_upright(analyzer):
+    with Image.open(GENERATED) as opened:
+        picture = opened.convert("RGB").resize((400, 400))
+    tilted = np.asarray(ImageOps.expand(picture, 100, (90, 20, 60)).rotate(30, Image.Resampling.BICUBIC))
+    (level, *_), (found, *_) = (find(one, analyzer.detector) for one in (np.asarray(picture), tilted))
+    assert (found.box.width, found.box.height) == pytest.approx((level.box.width, level.box.height), rel=0.06)
 
 
 def test_a_face_on_its_side_is_told_in_pixels_of_the_picture():
@@ -129,7 +139,7 @@ def test_a_heatmap_lies_where_the_face_is():
     heatmap = np.zeros((32, 32), np.float32)
     heatmap[:8, 12:20] = 1.0  # the forehead
     for degrees, place in ((90, (280, 150)), (-90, (120, 150)), (180, (200, 230)), (30, (240, 81))):
-        stood = upright(RGB, face(degrees))
+        stood = upright(RGB, face(degrees), FRAME)
         square = Box(
             *(value + shift for value, shift in zip(_middle(stood.box) * 2, (-100, -100, 100, 100), strict=True))
         )
@@ -157,9 +167,54 @@ def test_a_portrait_that_lies_has_the_face_that_it_has_upright(analyzer, path, q
     (level, *_), (lying, *_) = (find(one, analyzer.detector) for one in (picture, np.rot90(picture, -quarters).copy()))
     tilt = roll(lying) - roll(level)
     assert (tilt - 90 * quarters + 180) % 360 - 180 == pytest.approx(0, abs=2)
-    one, other = upright(picture, level), upright(np.rot90(picture, -quarters).copy(), lying)
+    turned = np.rot90(picture, -quarters).copy()
+    one, other = (
+        upright(rgb, found, Frame.of_size(rgb.shape[1], rgb.shape[0]))
+        for rgb, found in ((picture, level), (turned, lying))
+    )
     sizes = [(stood.box.width, stood.box.height) for stood in (one, other)]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+
+
+@pytest.mark.parametrize("degrees", [5, -30, 45])
+@pytest.mark.parametrize("expand", [True, False], ids=["whole", "cut"])
+def test_a_face_in_a_turned_picture_has_no_more_around_it_than_before(analyzer, degrees, expand):
+    """The corners that the turn filled in are not around the face, and the turn is undone to the degree."""
+    with Image.open(GENERATED) as opened:
+        picture = opened.convert("RGB").resize((400, 400))
+    filled = np.asarray(picture.rotate(degrees, Image.Resampling.BICUBIC, expand=expand, fillcolor=(90, 20, 60)))
+    itself = PictureItself.of(filled)
+    (level, *_), (found, *_) = (find(one, analyzer.detector) for one in (np.asarray(picture), itself.rgb))
+    assert itself.turned_deg == pytest.approx(degrees, abs=1)
+    stood = upright(itself.rgb, found, itself.frame)
+    assert (stood.rgb == (90, 20, 60)).all(-1).mean() < 0.001
+    assert (stood.box.width, stood.box.height) == pytest.approx((level.box.width, level.box.height), rel=0.05)
+    assert max(level.box.width, level.box.height) <= min(stood.rgb.shape[:2]) <= 400
+    in_file = itself.in_file(found)
+    assert roll(in_file) == pytest.approx(roll(level) - degrees, abs=3)
+    angle, center = (
+        np.radians(degrees),
+        np.array([(level.box.x0 + level.box.x1) / 2, (level.box.y0 + level.box.y1) / 2]),
+    )
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    x, y = turn @ (center - 200) + np.array(filled.shape[1::-1]) / 2
+    assert _middle(in_file.box) == pytest.approx((x, y), abs=6)
+
+
+def test_a_face_that_was_photographed_with_a_tilted_camera_has_no_reflection_around_it():
+    """The picture fills its file; the rectangle around the face keeps to what was photographed."""
+    ramp = np.repeat(np.arange(400, dtype=np.uint8)[None, :, None] // 2, 300, 0).repeat(3, 2)
+    stood = upright(ramp, face(30, half=(20, 30)), FRAME)
+    corners = np.array([(x, y) for x in (0, stood.rgb.shape[1]) for y in (0, stood.rgb.shape[0])])
+    x, y = (corners @ stood.inverse[:, :2].T + stood.inverse[:, 2]).T
+    assert x.min() > -1
+    assert y.min() > -1
+    assert x.max() < 401
+    assert y.max() < 301
+    assert min(stood.rgb.shape[:2]) > 2 * 60
+    assert stood.in_picture(stood.box, np.array([(1, 0, 7), (0, 1, 9)], float)).x0 == pytest.approx(
+        stood.in_picture(stood.box).x0 + 7
+    )
 
 
 def test_the_limits_of_the_search_are_in_order():

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from faceloupe.analysis.networks import Candidate, Networks, Pass, RunContext, candidate, finding
+from faceloupe.analysis.networks import Candidate, Networks, Pass, RunContext, finding, upright_candidate
 from faceloupe.analysis.results import Analysis, Canvas, Timing
 from faceloupe.config import Settings
+from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.upright import find
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import Decode, decode
@@ -43,9 +44,10 @@ def examine(
     evidence = replace(evidence_file.evidence, width=width, height=height)
     decode_s = context.lap()
     context.step("Finding faces", 0.2)
-    detected = find(picture.rgb, networks.detector)
+    itself = PictureItself.of(picture.rgb)
+    detected = find(itself.rgb, networks.detector)
     detect_s = context.lap()
-    candidates = [candidate(face, picture.rgb, networks.scorer, turn=True) for face in detected]
+    candidates = [upright_candidate(face, itself, networks.scorer) for face in detected]
     passes = _run(candidates, networks.scorer, explain, context)
     explain_s = context.lap() if explain else 0.0
     findings = [finding(number, *pair, networks.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
@@ -62,7 +64,7 @@ def examine(
         reason,
         timing,
         decisive=decisive,
-        notes=(*picture.notes, *_embedded(picture), *_turns(findings)),
+        notes=(*picture.notes, *_embedded(picture), *_ground(itself), *_turns(findings)),
         embedded=picture.embedded,
         shown=picture.shown,
         canvas=Canvas.of(picture.rgb),
@@ -76,6 +78,13 @@ def _embedded(picture: Picture) -> list[str]:
         "not analyzed."
         for piece in picture.embedded
     ]
+
+
+def _ground(itself: PictureItself) -> list[str]:
+    if not itself.has_ground:
+        return []
+    turned = f", turned by {-itself.turned_deg:.0f} degrees," if itself.turned_deg else ""
+    return [f"The picture lies{turned} on a ground of one color; the ground was left out."]
 
 
 def _turns(faces: Sequence[FaceFinding]) -> list[str]:

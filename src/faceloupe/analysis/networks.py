@@ -11,8 +11,9 @@ import torch
 from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.faces.detector import FaceDetector
+from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.quality import assess
-from faceloupe.faces.upright import roll, upright
+from faceloupe.faces.upright import roll, signed, upright
 from faceloupe.media.sandbox.client import start
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer
@@ -117,23 +118,36 @@ class Candidate:
     turned_deg: float = 0.0
 
 
-def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer, *, turn: bool = False) -> Candidate:
+def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer) -> Candidate:
     """Cut a face out of an (H, W, 3) uint8 RGB picture, and check it against the gates of the model record.
 
     Args:
         face: as detected in the picture.
         rgb: (H, W, 3) uint8 RGB picture.
         scorer: the loaded model; its record holds the gates.
-        turn: whether it is turned upright first.
     """
-    if not turn:
-        views = scorer.view(rgb, face.box)
-        return Candidate(face, views, assess(face, views.widest[1], scorer.record.gates), views.widest[0])
-    stood = upright(rgb, face)
+    views = scorer.view(rgb, face.box)
+    return Candidate(face, views, assess(face, views.widest[1], scorer.record.gates), views.widest[0])
+
+
+def upright_candidate(face: DetectedFace, picture: PictureItself, scorer: FaceScorer) -> Candidate:
+    """Turn a face upright inside its picture, cut it out, and check it against the gates of the model record.
+
+    Args:
+        face: as detected in ``picture.rgb``.
+        picture: without the ground that it lies on.
+        scorer: the loaded model; its record holds the gates.
+
+    Returns:
+        The candidate, with its boxes and landmarks in pixels of the file.
+    """
+    stood = upright(picture.rgb, face, picture.frame)
     views = scorer.view(stood.rgb, stood.box)
     square, crop = views.widest
-    quality = assess(face, crop, scorer.record.gates)
-    return Candidate(face, views, quality, stood.in_picture(square), stood.turned_deg)
+    in_file = picture.in_file(face)
+    crop_box = stood.in_picture(square, picture.inverse)
+    turned_deg = signed(stood.turned_deg + picture.turned_deg)
+    return Candidate(in_file, views, assess(in_file, crop, scorer.record.gates), crop_box, turned_deg)
 
 
 Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a face that the gates kept back

@@ -3,6 +3,7 @@
 The networks know upright faces. Angles are in degrees, clockwise as seen in the picture.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 
 from faceloupe.faces.detector import SURE
+from faceloupe.faces.frame import Frame, inverted
 from faceloupe.models.contract import FloatArray
 from faceloupe.types import Box, DetectedFace
 
@@ -20,6 +22,8 @@ _LEVEL = 12.0  # degrees of tilt that the networks have learned
 _MOST_TILT = 60.0  # of a face in a picture turned by quarters; eyes further off the level are not those of a face
 _SAME = 0.3  # overlap over union of two boxes of one face
 _AROUND = 1.0  # longer sides of a box that are kept around it, in each direction: more than any model sees
+_CLOSEST = 0.5  # longer sides from the middle of a box that are kept; what of them lies beyond the frame is reflection
+_ROUNDED = 1e-6  # pixels
 _TURNS = (1, 2, 3)  # quarters, counterclockwise
 _SHORTEST_EYE_LINE = 0.2  # of the box; in a profile the line between the eyes says nothing
 
@@ -47,11 +51,24 @@ class Upright:
     turned_deg: float
     inverse: np.ndarray
 
-    def in_picture(self, box: Box) -> Box:
-        """Return the smallest upright box of the picture around a box of these pixels."""
-        if not self.turned_deg:
-            return box
-        return _bounds(box, self.inverse)
+    def part(self, corners: tuple[int, int, int, int]) -> "Upright":
+        """Return the part between whole-numbered corners, x0, y0, x1, y1."""
+        x0, y0, x1, y1 = corners
+        box = Box(self.box.x0 - x0, self.box.y0 - y0, self.box.x1 - x0, self.box.y1 - y0)
+        inverse = self.inverse.copy()
+        inverse[:, 2] += self.inverse[:, :2] @ (x0, y0)
+        return Upright(np.ascontiguousarray(self.rgb[y0:y1, x0:x1]), box, self.turned_deg, inverse)
+
+    def in_picture(self, box: Box, further: FloatArray | None = None) -> Box:
+        """Return the smallest upright box of the picture around a box of these pixels.
+
+        Args:
+            box: in these pixels.
+            further: (2, 3) from pixels of the picture to those that are asked for; None for the picture's.
+        """
+        if further is None:
+            return _bounds(box, self.inverse)
+        return _bounds(box, further[:, :2] @ self.inverse + np.array([(0.0, 0.0, 1.0)]) * further[:, 2:])
 
 
 def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
@@ -81,6 +98,8 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
         faces = _distinct(
             seen + [face for turned_face in turned if (face := _straightened(turned_face, rgb, detector))]
         )
+    else:
+        faces = [_straightened(face, rgb, detector) or face for face in faces]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
 
 
@@ -98,31 +117,48 @@ def roll(face: DetectedFace) -> float:
     return float(np.degrees(np.arctan2(across[1], across[0])))
 
 
-def upright(rgb: np.ndarray, face: DetectedFace, *, reach: float = _AROUND) -> Upright:
-    """Turn a face upright.
+def upright(rgb: np.ndarray, face: DetectedFace, frame: Frame) -> Upright:
+    """Turn a face upright, with what lies around it inside the frame of its picture.
 
     It is turned by quarters, which changes no pixel, and where it is then tilted by more than 12 degrees, by its eye
-    line (bicubic; what lies beyond the picture is its reflection).
+    line (bicubic).
 
     Args:
         rgb: (H, W, 3) uint8, the picture in which the face was found.
         face: with its landmarks, pixels of ``rgb``.
-        reach: longer sides of the box that are kept around it.
+        frame: of ``rgb``, upright; see ``frame.PictureItself``.
     """
-    tilt = roll(face)
-    quarters = _quarters(tilt)
-    rest = (tilt - 90.0 * quarters + 180.0) % 360.0 - 180.0
-    if not quarters and abs(rest) <= _LEVEL:
-        return Upright(rgb, face.box, 0.0, np.eye(2, 3))
-    if abs(rest) <= _LEVEL:
-        x0, y0, x1, y1 = _surroundings(face.box, reach, rgb.shape)
-        turned = np.ascontiguousarray(np.rot90(rgb[y0:y1, x0:x1], quarters))
-        inverse = _unturned(quarters, x1 - x0, y1 - y0, (x0, y0))
-        return Upright(
-            turned, _bounds(face.box, cv2.invertAffineTransform(inverse)), _signed(-90.0 * quarters), inverse
+    tilt, longer = roll(face), max(face.box.width, face.box.height)
+    if not _is_level(tilt):
+        turned = _turned_by(rgb, face.box, tilt, (_AROUND + 0.5) * longer)
+        inside = frame.moved(inverted(turned.inverse)).rectangle(
+            turned.box, _CLOSEST * longer, most=turned.rgb.shape[0] / 2
         )
-    center = (face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2
-    side = max(2, round((2 * reach + 1) * max(face.box.width, face.box.height)))
+        return turned.part(_whole_pixels(inside, turned.rgb.shape))
+    inside = frame.rectangle(face.box, _CLOSEST * longer)
+    x0, y0, x1, y1 = _whole_pixels(inside, rgb.shape)
+    quarters = _quarters(tilt)
+    if quarters:
+        near = _surroundings(face.box, _AROUND, rgb.shape)
+        x0, y0, x1, y1 = max(x0, near[0]), max(y0, near[1]), min(x1, near[2]), min(y1, near[3])
+    elif (x0, y0, x1, y1) == (0, 0, rgb.shape[1], rgb.shape[0]):
+        return Upright(rgb, face.box, 0.0, np.eye(2, 3))
+    turned_part = np.ascontiguousarray(np.rot90(rgb[y0:y1, x0:x1], quarters))
+    inverse = _unturned(quarters, x1 - x0, y1 - y0, (x0, y0))
+    return Upright(turned_part, _bounds(face.box, inverted(inverse)), signed(-90.0 * quarters), inverse)
+
+
+def _turned_by(rgb: np.ndarray, box: Box, tilt: float, reach: float) -> Upright:
+    """Turn the surroundings of a face; what lies beyond the picture is its reflection.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        box: of the face, as large as it is upright.
+        tilt: clockwise, degrees; it is undone.
+        reach: from the middle of the box to the sides of the result, pixels.
+    """
+    center = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    side = max(2, round(2 * reach))
     # Of points; OpenCV counts from the x axis upward.
     forward: FloatArray = cv2.getRotationMatrix2D(center, tilt, 1.0).astype(np.float64)
     forward[:, 2] += np.array([side / 2 - center[0], side / 2 - center[1]])
@@ -130,9 +166,20 @@ def upright(rgb: np.ndarray, face: DetectedFace, *, reach: float = _AROUND) -> U
     shifted = forward.copy()
     shifted[:, 2] += forward[:, :2] @ (0.5, 0.5) - 0.5
     turned = cv2.warpAffine(rgb, shifted, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    half = np.array([face.box.width, face.box.height])[:: -1 if quarters % 2 else 1] / 2
-    box = Box(*(side / 2 - half), *(side / 2 + half))
-    return Upright(turned, box, _signed(-tilt), cv2.invertAffineTransform(forward))
+    half = np.array([box.width, box.height])[:: -1 if _quarters(tilt) % 2 else 1] / 2
+    stood = Box(*(side / 2 - half), *(side / 2 + half))
+    return Upright(turned, stood, signed(-tilt), inverted(forward))
+
+
+def _whole_pixels(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return the whole pixels inside a box, inside the picture."""
+    x0, y0 = max(0, math.ceil(box.x0 - _ROUNDED)), max(0, math.ceil(box.y0 - _ROUNDED))
+    return x0, y0, min(shape[1], math.floor(box.x1 + _ROUNDED)), min(shape[0], math.floor(box.y1 + _ROUNDED))
+
+
+def _is_level(tilt: float) -> bool:
+    """Whether turns by quarters leave no more than a slight tilt."""
+    return abs(tilt - 90.0 * round(tilt / 90.0)) <= _LEVEL
 
 
 def _quarters(tilt: float) -> int:
@@ -140,9 +187,9 @@ def _quarters(tilt: float) -> int:
     return round(tilt / 90.0) % 4
 
 
-def _signed(degrees: float) -> float:
+def signed(degrees: float) -> float:
     """Return the same angle in -180..180, excluding -180."""
-    return -((-degrees + 180.0) % 360.0 - 180.0)
+    return 180.0 - (180.0 - degrees) % 360.0
 
 
 def _unturned(quarters: int, width: int, height: int, corner: tuple[int, int]) -> np.ndarray:
@@ -214,9 +261,10 @@ def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> li
 
 def _straightened(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> DetectedFace | None:
     """Return the face as found again when turned upright by its eye line; None where that finding is not certain."""
-    stood = upright(rgb, face, reach=0.6)
-    if abs(stood.turned_deg % 90.0) < 1e-9:
+    tilt = roll(face)
+    if _is_level(tilt):
         return face
+    stood = _turned_by(rgb, face.box, tilt, 1.1 * max(face.box.width, face.box.height))
     seen = [candidate for candidate in detector.detect(stood.rgb) if _overlap(candidate.box, stood.box) > _SAME]
     if not seen or (best := max(seen, key=lambda candidate: candidate.confidence)).confidence < SURE:
         return None
