@@ -130,8 +130,10 @@ class PictureItself:
 
     def in_file(self, face: DetectedFace) -> DetectedFace:
         """Return a face in pixels of the file; its box is as large as it is here."""
-        x, y = self.inverse[:, :2] @ ((face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2)
-        x, y = x + self.inverse[0, 2], y + self.inverse[1, 2]
+        if not self.has_ground:
+            return face
+        middle = np.array([(face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2, 1.0])
+        x, y = (self.inverse @ middle).tolist()
         across, down = face.box.width / 2, face.box.height / 2
         landmarks = face.landmarks @ self.inverse[:, :2].T + self.inverse[:, 2]
         return replace(face, box=Box(x - across, y - down, x + across, y + down), landmarks=landmarks)
@@ -235,10 +237,18 @@ class _Outline:
         return angles
 
     @property
+    def _lengths(self) -> FloatArray:
+        """(K,) of the sides, pixels."""
+        lengths: FloatArray = np.hypot(*self.along.T)
+        return lengths
+
+    @property
     def tilt_deg(self) -> float:
-        """Angle of the longest side with ground behind it; 0 where it is upright within half a degree."""
-        lengths = np.where(self.at_edge, 0.0, np.hypot(*self.along.T))
-        tilt = float(self._angles[np.argmax(lengths)])
+        """Mean angle of the sides with ground behind them, long ones first; 0 where it is within half a degree."""
+        weights = np.where(self.at_edge, 0.0, self._lengths) ** 2
+        longest = self._angles[np.argmax(weights)]
+        others = (self._angles - longest + 45.0) % 90.0 - 45.0
+        tilt = float(longest + (weights * others).sum() / max(weights.sum(), _FEW))
         return 0.0 if abs(tilt) < _LEVEL else tilt
 
     def is_frame(self, rgb: np.ndarray, content: np.ndarray, tolerance: int) -> bool:
@@ -273,10 +283,28 @@ class _Outline:
         return float(np.count_nonzero(content[rows, columns])) / len(points)
 
     def inner(self) -> FloatArray:
-        """(K, 2) corners without the mixed edge of the picture; a pixel reaches half a pixel beyond its middle."""
-        normals = np.stack([self.along[:, 1], -self.along[:, 0]], 1) / np.hypot(*self.along.T)[:, None]
-        offsets = (normals * (self.corners + 0.5)).sum(1)
-        mixed = _EDGE if self.tilt_deg else -0.5
-        offsets += np.where(self.at_edge, 0.5 * np.abs(normals).sum(1), -mixed)
+        """(K', 2) corners of the same rectangle with exact right angles, without the mixed edge of the picture.
+
+        A pixel reaches half a pixel beyond its middle. Short sides at rounded corners are left out.
+        """
+        angles = np.degrees(np.arctan2(self.along[:, 1], self.along[:, 0]))
+        exact = np.where(self.at_edge, 0.0, self.tilt_deg)
+        angles = np.radians(exact + 90.0 * np.round((angles - exact) / 90.0))
+        normals = np.stack([np.sin(angles), -np.cos(angles)], 1)
+        offsets = (normals * (self.corners + self.along / 2 + 0.5)).sum(1)
+        offsets += np.where(self.at_edge, 0.5, -_EDGE if self.tilt_deg else 0.5)
+        sides = list(range(len(angles)))
+        while (parallel := _parallel_neighbors(normals[sides])) is not None:
+            one, other = sides[parallel - 1], sides[parallel]
+            sides.remove(min(one, other, key=lambda side: self._lengths[side]))
+        normals, offsets = normals[sides], offsets[sides]
         pairs = zip(np.roll(normals, 1, axis=0), normals, np.roll(offsets, 1), offsets, strict=True)
         return np.stack([np.linalg.solve(np.stack([one, two]), [first, second]) for one, two, first, second in pairs])
+
+
+def _parallel_neighbors(normals: FloatArray) -> int | None:
+    """Return the number of the first side that goes on along the one before it; None where all make corners."""
+    before = np.roll(normals, 1, axis=0)
+    turns = np.abs(before[:, 0] * normals[:, 1] - before[:, 1] * normals[:, 0])
+    parallel = np.flatnonzero(turns < _FEW)
+    return int(parallel[0]) if len(parallel) else None
