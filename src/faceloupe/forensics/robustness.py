@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from faceloupe.errors import EvidenceError
+from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.quality import assess
 from faceloupe.faces.upright import Upright, find, upright
 from faceloupe.forensics.results import Fact, LensResult
@@ -145,9 +146,10 @@ def look(source: LensSource) -> LensResult:
     if model is None:
         raise EvidenceError("No model was named that could score the changed picture.")
     scorer = model.scorer
+    picture = PictureItself.of(source.picture.rgb)
     faces = [
-        (number, upright(source.picture.rgb, face), face)
-        for number, face in enumerate(find(source.picture.rgb, model.detector), 1)
+        (number, upright(picture.rgb, face, picture.frame), face)
+        for number, face in enumerate(find(picture.rgb, model.detector), 1)
     ]
     fit = [
         (number, stood)
