@@ -111,7 +111,7 @@ def memory(paths: list[str], folder: Path) -> None:
 def nodes(paths: list[str], folder: Path, rounds: int) -> None:
     """The rate of a Ray cluster of two nodes with one core each, all on this machine, against the local engine's."""
     try:
-        import ray
+        import ray  # here: comes with an extra
         from ray.cluster_utils import Cluster
     except ImportError:
         print("ray is not installed (requirements-cluster.txt): its rate was not measured")

@@ -56,7 +56,7 @@ class Rival:
 
     def __init__(self, networks: Networks) -> None:
         torchvision()
-        from facenet_pytorch import MTCNN
+        from facenet_pytorch import MTCNN  # here: torchvision has to be made importable first
 
         self._finder = MTCNN(keep_all=True, post_process=False)
         self._network = build("mobilenet_v3_small").eval()

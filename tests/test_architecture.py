@@ -34,6 +34,28 @@ def test_the_command_line_starts_without_the_heavy_libraries():
     assert done.stdout == "set()\n"
 
 
+def late_imports(path: Path) -> list[str]:
+    """Blocks of imports that are not at the top of a module and state no reason in a comment."""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    blocks: list[tuple[int, int]] = []  # first and last line; a blank line between two groups of imports is in one
+    for node in sorted(nodes, key=lambda node: node.lineno):
+        if node.col_offset and blocks and "".join(lines[blocks[-1][1] : node.lineno - 1]).strip() == "":
+            blocks[-1] = blocks[-1][0], node.end_lineno
+        elif node.col_offset:
+            blocks.append((node.lineno, node.end_lineno))
+    return [
+        f"{path.name}:{first}"
+        for first, last in blocks
+        if "if TYPE_CHECKING:" not in lines[first - 2] and "#" not in "".join(lines[first - 2 : last])
+    ]
+
+
+def test_an_import_inside_a_function_states_its_reason():
+    assert [late for path in (*MODULES, *PAGES) for late in late_imports(path)] == []
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_page_is_wiring(path):
     assert not roots(path) & {"torch", "cv2", "numpy", "requests", "facenet_pytorch", "sqlite3"}

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
+import skimage
 from PIL import Image
 from tests.clips import numbered, write_clip
 from tests.hostile import handmade
@@ -95,9 +97,6 @@ MUTATORS: tuple[Mutator, ...] = (bit_flips, header_flips, truncation, chunk_swap
 
 def still_seeds() -> dict[str, bytes]:
     """Whole pictures of each kind, some with metadata; small, as mutations reach more of a small file."""
-    import pillow_heif
-    import skimage
-
     pillow_heif.register_heif_opener()
     folder = Path(skimage.__file__).parent / "data"
     seeds, exif, exchanged = {}, Image.Exif(), icc.permuted("bgr")
@@ -343,7 +342,7 @@ def _kind(sentence: str) -> str:
 
 
 def _analysis() -> Callable[[Path], str]:
-    from faceloupe.analysis.pipeline import Networks, analyze
+    from faceloupe.analysis.pipeline import Networks, analyze  # here: without --analyze, torch is not needed
 
     settings = replace(SETTINGS, frames=4)
     networks = Networks.load(settings)

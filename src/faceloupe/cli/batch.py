@@ -67,7 +67,7 @@ def _engine(options: argparse.Namespace) -> "EngineMaker":
         return partial(RayEngine, address=options.ray_address, workers=options.workers)
     if options.ray_address:
         raise UsageError("--ray-address needs --engine ray.")
-    from faceloupe.batch.executors.local import LocalEngine
+    from faceloupe.batch.executors.local import LocalEngine  # here: other commands start without it
 
     return partial(LocalEngine, workers=options.workers)
 

@@ -51,7 +51,7 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 def _table(report: "Report") -> str:
     """Return the report as a readable table; every number is one of the report's."""
-    from faceloupe.report.file_claims import disagreement
+    from faceloupe.report.file_claims import disagreement  # here: other commands start without it
     from faceloupe.report.finding import finding_of, next_steps
 
     evidence, finding = report.evidence, finding_of(report)

@@ -190,7 +190,7 @@ def run(session: "onnxruntime.InferenceSession", crops: np.ndarray, contract: In
 
 def _require() -> None:
     try:
-        import onnx  # noqa: F401
+        import onnx  # noqa: F401 - here: whether the extra is installed is the question
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as problem:

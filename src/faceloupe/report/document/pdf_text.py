@@ -23,7 +23,7 @@ _LACKING = "\u25a1"  # a white square
 @cache
 def register_fonts() -> None:
     """Make the DejaVu fonts known: they cover Latin, Greek and Cyrillic, and come with matplotlib."""
-    import matplotlib as mpl
+    import matplotlib as mpl  # here: slow to import, and only its fonts are needed
 
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
     for name in (SANS, BOLD, SERIF, MONO):
