@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from faceloupe.models.record import FUSION
 from faceloupe.report.document.locales import texts_in
-from faceloupe.report.numerals import decimal, percent
+from faceloupe.report.numerals import decimal, localized, percent
 from faceloupe.report.schema import Report, Track
 from faceloupe.scoring.verbal import verbal_step
 from faceloupe.types import Outcome, format_distinct
@@ -104,14 +104,10 @@ def _sentence(report: Report, score: float, log10_lr: float, strength: str, text
     if between_thresholds(report):
         thresholds = report.model.thresholds
         shown, lower, upper = (
-            _localized(text, language) for text in format_distinct(score, thresholds.lower, thresholds.upper)
+            localized(text, language) for text in format_distinct(score, thresholds.lower, thresholds.upper)
         )
         return f"{sentence} {texts['finding_needs'].format(score=shown, lower=lower, upper=upper)}"
     return f"{sentence} {texts['finding_withheld']}"
-
-
-def _localized(number: str, language: str) -> str:
-    return number if language == "en" else number.replace(".", ",")
 
 
 def _rests_on(report: Report, texts: Mapping[str, str]) -> str:

@@ -5,9 +5,14 @@ _MARKS = {"en": (",", "."), "de": (".", ","), "fr": ("\u202f", ",")}  # between 
 
 def decimal(value: float, decimals: int, language: str, *, signed: bool = False) -> str:
     """Return a number with grouped thousands: 1,234.5 in English, 1.234,5 in German, 1 234,5 in French."""
-    thousands, point = _MARKS.get(language, _MARKS["en"])
     sign = "+" if signed else ""
-    return f"{value:{sign},.{decimals}f}".translate({ord(","): thousands, ord("."): point})
+    return localized(f"{value:{sign},.{decimals}f}", language)
+
+
+def localized(number: str, language: str) -> str:
+    """Return a number that was written in English as the language writes it."""
+    thousands, point = _MARKS.get(language, _MARKS["en"])
+    return number.translate({ord(","): thousands, ord("."): point})
 
 
 def percent(share: float, language: str) -> str:

@@ -131,6 +131,7 @@ class DocumentKey:
     viewer: str
     letterhead: Letterhead
     language: str
+    with_log: bool
 
 
 class DocumentStore(Recent[DocumentKey, bytes]):

@@ -45,6 +45,7 @@ FILING_SAID = "filing_said"  # what became of that job: icon and sentence
 ORGANIZATION = "organization"  # of the letterhead
 ADDRESS = "address"  # likewise, a line each
 LANGUAGE = "language"  # code of the fixed texts of a report
+WITH_LOG = "with_log"  # whether a report shows the entries of the log
 
 DEFAULT_OPACITY = 0.6
 
@@ -65,6 +66,7 @@ def start() -> None:
         ADDRESS: "",
         LANGUAGE: "en",
         RECENT: (),
+        WITH_LOG: False,
     }
     values |= dict.fromkeys((CASE_PAGE, BATCH_PAGE), 0)
     for key, value in {**dict.fromkeys(names), **values}.items():

@@ -45,7 +45,8 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def html_of(record, pictures, *, letterhead=LETTERHEAD, **options) -> str:
+def html_of(record, pictures, *, letterhead=LETTERHEAD, with_log=True, **options) -> str:
+    options["with_log"] = with_log
     return render_html(CaseRecord.from_values(record), pictures.__getitem__, letterhead=letterhead, **options)
 
 
@@ -218,7 +219,7 @@ def test_links_lead_to_headings_and_no_anchor_is_there_twice(shown):
     anchors = [attributes["id"] for _, attributes in shown.elements if "id" in attributes]
     assert len(anchors) == len(set(anchors))
     links = [attributes["href"].removeprefix("#") for attributes in shown.all("a")]
-    assert links == ["item-1", "item-2", "item-3"]
+    assert links == ["item-1", "item-2", "item-3"] * 2  # of the findings, and of the table of evidence
     assert set(links) <= set(anchors)
 
 
@@ -408,3 +409,49 @@ def test_fields_that_this_version_does_not_know_are_named_as_such(runs):
     run["report"]["faces"][0]["age"] = 30
     assert "Fields unknown to this version faces[].age, voices" in page(case([item([run])]), runs.pictures).text
     assert "unknown to this version" not in page(case([item([runs.named["generated"]])]), runs.pictures).text
+
+
+def test_a_report_begins_with_what_its_reader_asks_and_prints_the_log_only_on_demand(record, runs):
+    text = page(record, runs.pictures, with_log=False).text
+    parts = ("Question", "Findings", "Conclusion", "Method in short", "Limits", "Signatures", "Appendix")
+    places = [text.index(f" {part} ") for part in parts]
+    assert places == sorted(places)
+    assert places[-1] < text.index("How to read this report") < text.index("Item 1:")
+    assert "Decided by examiners: 1 of 3 items. manipulated: 1." in text
+    assert "Reviewer C. Third" in text
+    for entry in record["log"]["entries"]:
+        assert entry["sha256"] == record["log"]["head_sha256"] or entry["sha256"] not in text
+    assert f"The log has {len(record['log']['entries'])} entries" in text
+
+
+def test_the_findings_of_many_items_are_counted(runs):
+    decided = item([runs.named["generated"]], decisions=[decision("authentic", "Looks fine.")])
+    text = page(case([decided] * 5 + [item([runs.named["faceless"]])] * 4 + [item([])]), runs.pictures).text
+    found = runs.named["generated"]["report"]["outcome"].replace("_", " ")
+    begin = text[text.index("Findings") : text.index("Method in short")]
+    assert f"{found} 5 " in begin
+    assert "not applicable 4 0" in begin
+    assert "none yet 1 5" in begin
+
+
+def test_no_conclusion_is_drawn_where_nobody_decided(runs):
+    assert "there is no conclusion yet" in page(case([item([runs.named["generated"]])]), runs.pictures).text
+
+
+@pytest.mark.parametrize(
+    ("language", "expected", "title"),
+    [
+        ("de", ("02.03.2026, 09:", "98.765", "43,2 %"), "Schlussfolgerung"),
+        ("fr", ("02/03/2026, 09:", "98\u202f765", "43,2 %"), "Constatations"),
+    ],
+)
+def test_numbers_times_and_propositions_are_written_as_the_language_does(language, expected, title, runs):
+    record = copy.deepcopy(case([item([runs.named["generated"]], notes=[note("Seen.")])]))
+    put(record, "items.0.runs.0.report.model.error_rates.n_real", 98765)
+    put(record, "items.0.runs.0.report.model.error_rates.fpr", 0.4321)
+    drawn = page(record, runs.pictures, language=language)
+    assert drawn.all("html") == [{"lang": language}]
+    for text in (*expected, title):
+        assert text in drawn.text, text
+    for english in ("98,765", "43.2 %", "The face is as a camera recorded it", "2026-03-02T"):
+        assert english not in drawn.text, english

@@ -18,7 +18,7 @@ def fields(text: str) -> set[str]:
 
 def test_every_language_has_every_text_with_the_same_fields_in_it():
     english = texts_in("en")
-    assert LANGUAGES == ("en", "de")
+    assert LANGUAGES == ("en", "de", "fr")
     for language in LANGUAGES:
         texts = tomllib.loads((LOCALES / f"{language}.toml").read_text("utf-8"))
         assert list(texts) == list(english), language
@@ -51,7 +51,7 @@ def test_a_file_without_the_keys_of_english_is_one_sentence(tmp_path, content, s
 
 
 def test_an_unknown_language_is_refused_in_one_sentence():
-    with pytest.raises(UsageError, match=r"^Reports can be written in en and de, not in 'xx'\.$"):
+    with pytest.raises(UsageError, match=r"^Reports can be written in en, de, fr, not in 'xx'\.$"):
         texts_in("xx")
 
 

@@ -12,12 +12,11 @@ from PIL import Image
 from faceloupe.errors import UsageError
 from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document import item as case_item
-from faceloupe.report.document import method
+from faceloupe.report.document import method, opening
 from faceloupe.report.document.blocks import (
     Block,
     Bullets,
     Cell,
-    Facts,
     Heading,
     Lines,
     Link,
@@ -28,10 +27,13 @@ from faceloupe.report.document.blocks import (
 )
 from faceloupe.report.document.exhibits import Exhibit, exhibits, grouped
 from faceloupe.report.document.format import (
+    Texts,
     code,
+    moment,
+    number,
+    proposition_text,
     score_and_thresholds,
     shown,
-    shown_lines,
     type_text,
     verdict,
     verdict_or_words,
@@ -77,6 +79,7 @@ class CaseDocument:
         language: code of the fixed texts.
         texts: those.
         case_name, case_id, created_utc, head: of the case, the record and its log, ready to be shown.
+        created: the time of the record, as the language writes it.
         organization, address_lines: of the letterhead, likewise.
         tool: name and version of what made the record.
         items: how many there are.
@@ -92,7 +95,7 @@ class CaseDocument:
         self._case, self._picture = case, picture
         self._exhibits = exhibits(case)
         self.case_name, self.case_id = shown(case.case.name), shown(case.case.id)
-        self.created_utc = shown(case.created_utc)
+        self.created_utc, self.created = shown(case.created_utc), moment(self.texts, case.created_utc)
         self.head = shown(case.log.head_sha256 or self.texts["none"])
         self.organization = shown(letterhead.organization)
         self.address_lines = tuple(shown(line) for line in letterhead.address_lines)
@@ -102,14 +105,18 @@ class CaseDocument:
     def blocks(self, *, most_entries: int | None) -> Iterator[Block]:
         """All blocks, made one after the other: the pictures of an item are fetched when it is reached.
 
+        What a reader needs comes first, on two pages for a case of a few items; all else is the appendix.
+
         Args:
-            most_entries: of the log that are shown; None for all.
+            most_entries: of the log that are shown; None for all, 0 for none.
 
         Raises:
             EvidenceError: a picture is not the one that the record names.
         """
         case, texts = self._case, self.texts
-        yield from _front(case, self._exhibits, texts)
+        yield from opening.blocks(case, self._exhibits, texts)
+        yield Heading(2, texts["appendix"], "appendix", new_page=True)
+        yield Paragraph(Text(f"{texts['contents_note']} {texts['language_note']}", Style.FAINT))
         yield from _summary(self._exhibits, texts)
         yield from _reading(self._exhibits, texts)
         for exhibit in self._exhibits:
@@ -122,33 +129,6 @@ class CaseDocument:
         yield from method.method(self._exhibits, texts)
         yield from method.scope(self._exhibits, texts)
         yield from method.log(case.log, self._exhibits, texts, most_entries)
-
-
-def _front(case: CaseRecord, items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Block]:
-    about, tool, chain = case.case, case.tool, case.log
-    commit = tool.git_commit or texts["no_commit"]
-    software = texts["tool_line"].format(name=shown(tool.name), version=shown(tool.version), commit=shown(commit))
-    if tool.modified:
-        software += f", {texts['modified']}"
-    models = grouped((exhibit.number, exhibit.report.model) for exhibit in items if exhibit.report)
-    rows: list[tuple[str, Cell]] = [
-        (texts["case"], Text("\n".join(shown_lines(about.name)), Style.STRONG)),
-        (texts["case_id"], code(about.id)),
-        (texts["examiner"], Text(shown(about.examiner or texts["none"]))),
-        (texts["case_opened"], Text(shown(about.created_utc))),
-        (texts["report_created"], Text(shown(case.created_utc))),
-        (texts["blind"], Text(texts["blind_on" if about.blind else "blind_off"])),
-        (texts["tool"], Text(software)),
-    ]
-    for model, _ in models:
-        rows.append((texts["model"], Text(shown(model.id))))
-        rows.append((texts["weights_sha256"], code(model.weights_sha256)))
-    rows.append((texts["log_head"], code(chain.head_sha256)))
-    yield Heading(1, texts["title"], "title")
-    yield Facts(tuple(rows))
-    whole = chain.verified
-    yield Paragraph(Text(texts["log_verified" if whole else "log_broken"], Style.FAINT if whole else Style.STRONG))
-    yield Paragraph(Text(f"{texts['contents_note']} {texts['language_note']}", Style.FAINT))
 
 
 def _summary(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Block]:
@@ -183,16 +163,16 @@ def _outcome_and_score(exhibit: Exhibit, texts: Mapping[str, str]) -> tuple[Cell
     if exhibit.report is None:
         return Text(texts["withheld" if exhibit.withheld else "not_examined"], Style.FAINT), Text("-", Style.NUMBER)
     score = exhibit.report.score
-    text = "-" if score is None else score_and_thresholds(score, exhibit.report.model.thresholds)[0]
+    text = "-" if score is None else score_and_thresholds(texts, score, exhibit.report.model.thresholds)[0]
     return verdict(exhibit.report.outcome, texts), Text(text, Style.NUMBER)
 
 
-def _log10_text(log10_lr: float | None) -> str | None:
-    return None if log10_lr is None else f"{log10_lr:.1f}"
+def _log10_text(log10_lr: float | None, texts: Texts) -> str | None:
+    return None if log10_lr is None else number(texts, log10_lr, 1)
 
 
-def _ratio_text(log10_lr: float | None) -> str | None:
-    return None if log10_lr is None else f"{10.0**log10_lr:,.0f}"
+def _ratio_text(log10_lr: float | None, texts: Texts) -> str | None:
+    return None if log10_lr is None else number(texts, 10.0**log10_lr, 0)
 
 
 def _span(low: str | None, high: str | None, texts: Mapping[str, str]) -> Text:
@@ -211,8 +191,8 @@ def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
         yield Paragraph(Text(texts["propositions"]))
         yield Bullets(
             (
-                Text(texts["proposition_1"].format(text=shown(first.manipulated))),
-                Text(texts["proposition_2"].format(text=shown(first.authentic))),
+                Text(texts["proposition_1"].format(text=proposition_text(texts, first.manipulated))),
+                Text(texts["proposition_2"].format(text=proposition_text(texts, first.authentic))),
             )
         )
         for proposition, _ in propositions:
@@ -225,8 +205,8 @@ def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
         (texts["verbal_log"], texts["verbal_lr"], texts["verbal_words"]),
         tuple(
             (
-                _span(_log10_text(step.above), _log10_text(step.up_to), texts),
-                _span(_ratio_text(step.above), _ratio_text(step.up_to), texts),
+                _span(_log10_text(step.above, texts), _log10_text(step.up_to, texts), texts),
+                _span(_ratio_text(step.above, texts), _ratio_text(step.up_to, texts), texts),
                 Text(texts[f"support_{step.key}"]),
             )
             for step in VERBAL_SCALE

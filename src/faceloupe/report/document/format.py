@@ -1,14 +1,18 @@
 """Numbers, names and times of a record as a document shows them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.case_schema import ItemRecord
 from faceloupe.report.document.blocks import Style, Text, Verdict
+from faceloupe.report.document.locales import texts_in
+from faceloupe.report.numerals import decimal, localized
 from faceloupe.report.schema import ScoreThresholds
 from faceloupe.types import Outcome, format_distinct
 
+Texts = Mapping[str, str]
 NONE = "-"
 
 
@@ -32,28 +36,37 @@ def quoted(text: object) -> Text:
     return Text(shown(text), Style.RECORD)
 
 
-def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """Return a number with thousands separated; a dash for none."""
-    if value is None:
-        return NONE
-    sign = "+" if signed else ""
-    return f"{value:{sign},.{decimals}f}"
+def number(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
+    """Return a number as the language of the texts writes it; a dash for none."""
+    return NONE if value is None else decimal(value, decimals, texts["language"], signed=signed)
 
 
-def number_cell(value: float | None, decimals: int = 2, *, signed: bool = False) -> Text:
+def number_cell(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> Text:
     """Return a number as a cell, set to the right."""
-    return Text(number(value, decimals, signed=signed), Style.NUMBER)
+    return Text(number(texts, value, decimals, signed=signed), Style.NUMBER)
 
 
-def percent(share: float) -> str:
-    """Return a share 0..1."""
-    return f"{100 * share:.1f} %"
-
-
-def score_and_thresholds(score: float, thresholds: ScoreThresholds) -> tuple[str, str, str]:
+def score_and_thresholds(texts: Texts, score: float, thresholds: ScoreThresholds) -> tuple[str, str, str]:
     """Return a score and both thresholds, with as few decimals as show on which side of each it lies."""
-    score_text, lower, upper = format_distinct(score, thresholds.lower, thresholds.upper)
+    score_text, lower, upper = (
+        localized(text, texts["language"]) for text in format_distinct(score, thresholds.lower, thresholds.upper)
+    )
     return score_text, lower, upper
+
+
+def moment(texts: Texts, utc: str) -> str:
+    """Return a time of the record to the second, as the language of the texts writes it; what is no time, as it is."""
+    try:
+        return datetime.fromisoformat(utc).strftime(texts["time_format"])
+    except ValueError:
+        return shown(utc)
+
+
+def proposition_text(texts: Texts, text: str) -> str:
+    """Return a known proposition of the record in the language of the texts, and any other as it is."""
+    english = texts_in("en")
+    known = {english[key]: texts[key] for key in ("proposition_manipulated", "proposition_authentic")}
+    return known.get(text, shown(text))
 
 
 def verdict(outcome: str, texts: Mapping[str, str]) -> Verdict:

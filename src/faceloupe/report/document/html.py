@@ -12,7 +12,9 @@ from faceloupe.report.document.images import Fetch
 from faceloupe.report.drawing.overlays import COLORS
 
 
-def render_html(case: CaseRecord, picture: Fetch, *, letterhead: Letterhead, language: str = "en") -> str:
+def render_html(
+    case: CaseRecord, picture: Fetch, *, letterhead: Letterhead, language: str = "en", with_log: bool = False
+) -> str:
     """Draw a case record as HTML.
 
     Text of others is escaped, its control and direction marks are replaced, and each piece is set apart in its
@@ -23,6 +25,7 @@ def render_html(case: CaseRecord, picture: Fetch, *, letterhead: Letterhead, lan
         picture: SHA-256 of a PNG -> its bytes.
         letterhead: who issues the report.
         language: of the fixed texts.
+        with_log: whether the entries of the log are shown.
 
     Returns:
         The whole document.
@@ -36,7 +39,12 @@ def render_html(case: CaseRecord, picture: Fetch, *, letterhead: Letterhead, lan
     return (
         _environment()
         .get_template("case.html.j2")
-        .render(document=document, texts=document.texts, logo=logo, blocks=document.blocks(most_entries=None))
+        .render(
+            document=document,
+            texts=document.texts,
+            logo=logo,
+            blocks=document.blocks(most_entries=None if with_log else 0),
+        )
     )
 
 

@@ -1,14 +1,13 @@
 """The faces of a still as blocks, and what they share with the tracks of a video."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from faceloupe.report.document.blocks import Block, Cell, Facts, Figure, Finding, Heading, Picture, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import number, number_cell, quoted, score_and_thresholds, verdict
+from faceloupe.report.document.format import Texts, number, number_cell, quoted, score_and_thresholds, verdict
 from faceloupe.report.document.images import ImageSet, fitted, side_by_side
 from faceloupe.report.schema import Face, ImageFace, Report, ScoreThresholds
 
-Texts = Mapping[str, str]
 _FACE_MM = 50.0  # width of a face's heatmap on paper
 
 
@@ -31,11 +30,11 @@ def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> 
         title = texts["face_title"].format(number=face.id)
         rows = (
             (texts["outcome"], verdict(face.outcome, texts)),
-            (texts["score"], Text(score_text(face.score, thresholds))),
-            (texts["log10_lr"], Text(number(face.log10_lr, signed=True))),
-            (texts["raw_logit"], Text(number(face.raw_logit, 3, signed=True))),
-            (texts["sharpness"], Text(number(face.sharpness))),
-            (texts["box"], Text(", ".join(f"{value:.1f}" for value in face.box))),
+            (texts["score"], Text(score_text(texts, face.score, thresholds))),
+            (texts["log10_lr"], Text(number(texts, face.log10_lr, signed=True))),
+            (texts["raw_logit"], Text(number(texts, face.raw_logit, 3, signed=True))),
+            (texts["sharpness"], Text(number(texts, face.sharpness))),
+            (texts["box"], Text("; ".join(number(texts, value, 1) for value in face.box))),
         )
         yield from finding(title, f"face-{face.id}", face, rows, images=images, texts=texts)
 
@@ -44,17 +43,17 @@ def _face_row(face: ImageFace, thresholds: ScoreThresholds, texts: Texts) -> tup
     return (
         Text(str(face.id), Style.NUMBER),
         verdict(face.outcome, texts),
-        Text(score_text(face.score, thresholds), Style.NUMBER),
-        number_cell(face.log10_lr, signed=True),
-        number_cell(face.size_px, 1),
-        number_cell(face.detection_confidence),
+        Text(score_text(texts, face.score, thresholds), Style.NUMBER),
+        number_cell(texts, face.log10_lr, signed=True),
+        number_cell(texts, face.size_px, 1),
+        number_cell(texts, face.detection_confidence),
         quoted(face.reason),
     )
 
 
-def score_text(score: float | None, thresholds: ScoreThresholds) -> str:
+def score_text(texts: Texts, score: float | None, thresholds: ScoreThresholds) -> str:
     """Return the score of a face, a track or a whole report; a dash for none."""
-    return number(None) if score is None else score_and_thresholds(score, thresholds)[0]
+    return number(texts, None) if score is None else score_and_thresholds(texts, score, thresholds)[0]
 
 
 def finding(
@@ -82,7 +81,7 @@ def finding(
     if crop is not None and heatmap is not None:
         contents = {texts["alt_crop"].format(what=title): crop, texts["alt_face_heatmap"].format(what=title): heatmap}
         pictures = side_by_side(contents, _FACE_MM)
-        rows = (*rows, (texts["peak"], Text(texts["peak_value"].format(value=number(face.heatmap_peak, 3)))))
+        rows = (*rows, (texts["peak"], Text(texts["peak_value"].format(value=number(texts, face.heatmap_peak, 3)))))
     if figure or pictures:
         captions = (texts["caption_crop"], texts["caption_face_heatmap"])
         yield Finding(title, figure, pictures, captions[: len(pictures)], Facts(rows))

@@ -20,7 +20,9 @@ from faceloupe.report.document.blocks import (
 )
 from faceloupe.report.document.exhibits import Exhibit
 from faceloupe.report.document.format import (
+    Texts,
     code,
+    moment,
     number,
     quoted,
     score_and_thresholds,
@@ -30,7 +32,7 @@ from faceloupe.report.document.format import (
     verdict,
     verdict_or_words,
 )
-from faceloupe.report.document.image import Texts, score_text
+from faceloupe.report.document.image import score_text
 from faceloupe.report.document.images import Fetch, ImageSet
 from faceloupe.report.document.method import error_rates, lr_bounds
 from faceloupe.report.finding import finding_of, strength_text
@@ -68,18 +70,18 @@ def _identity(item: ItemRecord, report: Report | None, texts: Texts) -> Facts:
     rows: list[tuple[str, Cell]] = [
         (texts["name"], Text(shown(item.name))),
         (texts["sha256"], code(item.sha256)),
-        (texts["size"], Text(texts["bytes"].format(count=number(item.size_bytes, 0)))),
+        (texts["size"], Text(texts["bytes"].format(count=number(texts, item.size_bytes, 0)))),
         (texts["format"], Text(f"{shown(item.format or '-')} ({type_text(item, texts)})")),
     ]
     if report and report.evidence.width:
-        width, height = number(report.evidence.width, 0), number(report.evidence.height, 0)
+        width, height = number(texts, report.evidence.width, 0), number(texts, report.evidence.height, 0)
         rows.append((texts["dimensions"], Text(texts["pixels"].format(width=width, height=height))))
     if report and report.evidence.duration_s is not None:
         rows += video.identity(report, texts)
     rows.append(
         (
             texts["taken_in"],
-            Text(texts["when_by"].format(when=shown(item.added_utc), who=shown(item.added_by))),
+            Text(texts["when_by"].format(when=moment(texts, item.added_utc), who=shown(item.added_by))),
         )
     )
     if report and report.evidence.notes:
@@ -93,7 +95,7 @@ def _ruler(report: Report, texts: Texts) -> Ruler | None:
     if report.score is None:
         return None
     thresholds = report.model.thresholds
-    score, lower, upper = score_and_thresholds(report.score, thresholds)
+    score, lower, upper = score_and_thresholds(texts, report.score, thresholds)
     return Ruler(
         report.score,
         thresholds.lower,
@@ -113,9 +115,9 @@ def _card(report: Report, texts: Texts) -> Card:
         verbal = report.verbal  # of the record, which is in English
         if texts["language"] != "en" and report.log10_lr is not None:
             verbal = strength_text(report.log10_lr, texts)
-        ratio = texts["lr_verbal"].format(value=number(report.log10_lr, signed=True), words=shown(verbal))
+        ratio = texts["lr_verbal"].format(value=number(texts, report.log10_lr, signed=True), words=shown(verbal))
         rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts), *error_rates(model, texts)]
-    rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(shown(report.created_utc)))]
+    rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(moment(texts, report.created_utc)))]
     return Card(verdict(report.outcome, texts), quoted(report.reason), _ruler(report, texts), Facts(tuple(rows)))
 
 
@@ -136,36 +138,41 @@ def statements(
         changes: times of what a signature made before them does not cover.
     """
     statements_made = [
-        *(
-            Statement(texts["note"], shown(note.author), shown(note.utc), Facts(()), shown_lines(note.text))
-            for note in notes
-        ),
-        *(_decision(decision, texts) for decision in decisions),
-        *(_sign_off(sign_off, changes, texts) for sign_off in sign_offs),
+        *((note.utc, _note(note, texts)) for note in notes),
+        *((decision.utc, _decision(decision, texts)) for decision in decisions),
+        *((sign_off.utc, _sign_off(sign_off, changes, texts)) for sign_off in sign_offs),
     ]
     if statements_made:
-        yield Statements(tuple(sorted(statements_made, key=lambda statement: statement.when)))
+        yield Statements(tuple(statement for _, statement in sorted(statements_made, key=lambda entry: entry[0])))
     else:
         yield Paragraph(Text(texts["no_view"], Style.FAINT))
 
 
+def _note(note: NoteRecord, texts: Texts) -> Statement:
+    return Statement(texts["note"], shown(note.author), moment(texts, note.utc), Facts(()), shown_lines(note.text))
+
+
 def _sign_off(sign_off: SignOffRecord, changes: Sequence[str], texts: Texts) -> Statement:
     since = sum(utc > sign_off.utc for utc in changes)
-    rows: list[tuple[str, Cell]] = [(texts["since_then"], Text(number(since, 0)))] if since else []
+    rows: list[tuple[str, Cell]] = [(texts["since_then"], Text(number(texts, since, 0)))] if since else []
     if sign_off.open_items:
-        rows.append((texts["open_items"], Text(number(sign_off.open_items, 0))))
-    lines = shown_lines(sign_off.open_reason) if sign_off.open_reason else ()
-    return Statement(texts["sign_off"], shown(sign_off.reviewer), shown(sign_off.utc), Facts(tuple(rows)), lines)
+        rows.append((texts["open_items"], Text(number(texts, sign_off.open_items, 0))))
+    who, when = shown(sign_off.reviewer), moment(texts, sign_off.utc)
+    return Statement(texts["sign_off"], who, when, Facts(tuple(rows)), shown_lines(sign_off.open_reason or ""))
 
 
 def _decision(decision: DecisionRecord, texts: Texts) -> Statement:
     rows = (
         (texts["decided"], verdict_or_words(decision.outcome, texts)),
-        (texts["confidence"], Text(shown(decision.confidence or texts["none"]))),
+        (texts["confidence"], Text(_confidence(decision.confidence, texts))),
         (texts["seen_before"], Text(texts["yes" if decision.score_seen_before else "no"])),
     )
-    lines = shown_lines(decision.reason)
-    return Statement(texts["by_examiner"], shown(decision.examiner), shown(decision.utc), Facts(rows), lines)
+    who, when = shown(decision.examiner), moment(texts, decision.utc)
+    return Statement(texts["by_examiner"], who, when, Facts(rows), shown_lines(decision.reason))
+
+
+def _confidence(confidence: str | None, texts: Texts) -> str:
+    return texts.get(f"confidence_{confidence}", shown(confidence or texts["none"]))
 
 
 def _runs(exhibit: Exhibit, shown_run: RunRecord, texts: Texts) -> Iterator[Block]:
@@ -176,9 +183,9 @@ def _runs(exhibit: Exhibit, shown_run: RunRecord, texts: Texts) -> Iterator[Bloc
         tuple(
             (
                 code(run.id),
-                Text(f"{shown(run.created_utc)}\n{shown(run.actor)}"),
+                Text(f"{moment(texts, run.created_utc)}\n{shown(run.actor)}"),
                 verdict(run.report.outcome, texts),
-                Text(score_text(run.report.score, run.report.model.thresholds), Style.NUMBER),
+                Text(score_text(texts, run.report.score, run.report.model.thresholds), Style.NUMBER),
                 code(run.report_sha256),
             )
             for run in exhibit.item.runs

@@ -9,10 +9,10 @@ import msgspec
 from faceloupe.report.case_schema import LogEntry, LogRecord
 from faceloupe.report.document.blocks import Block, Bullets, Cell, Facts, Heading, Lines, Paragraph, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit, grouped, items_text
-from faceloupe.report.document.format import code, flat, number, percent, quoted, runs_of, shown
+from faceloupe.report.document.format import Texts, code, flat, number, quoted, runs_of, shown
+from faceloupe.report.numerals import percent
 from faceloupe.report.schema import ModelInfo, Report, Tool
 
-Texts = Mapping[str, str]
 Part = TypeVar("Part")
 _TELLING = {"outcome", "score", "log10_lr", "reason"}  # parameters of the log that give away what the tool found
 
@@ -45,10 +45,10 @@ def _model(model: ModelInfo, texts: Texts) -> Facts:
     fit = texts["calibrator_value"].format(
         id=shown(calibrator.id),
         kind=shown(calibrator.kind),
-        slope=number(calibrator.slope, 4),
-        intercept=number(calibrator.intercept, 4),
+        slope=number(texts, calibrator.slope, 4),
+        intercept=number(texts, calibrator.intercept, 4),
     )
-    thresholds = {"lower": number(model.thresholds.lower, 4), "upper": number(model.thresholds.upper, 4)}
+    thresholds = {"lower": number(texts, model.thresholds.lower, 4), "upper": number(texts, model.thresholds.upper, 4)}
     rows: list[tuple[str, Cell]] = [
         (texts["model"], Text(shown(model.id))),
         (texts["architecture"], Text(shown(model.architecture))),
@@ -59,7 +59,7 @@ def _model(model: ModelInfo, texts: Texts) -> Facts:
         (texts["thresholds"], Text(texts["thresholds_value"].format(**thresholds))),
         lr_bounds(model, texts),
         *error_rates(model, texts),
-        (texts["scale_end"], Text(texts["peak_value"].format(value=number(model.explanation_max, 3)))),
+        (texts["scale_end"], Text(texts["peak_value"].format(value=number(texts, model.explanation_max, 3)))),
     ]
     if model.members:
         rows.insert(2, (texts["members"], Text(", ".join(shown(member) for member in model.members))))
@@ -69,7 +69,7 @@ def _model(model: ModelInfo, texts: Texts) -> Facts:
 def lr_bounds(model: ModelInfo, texts: Texts) -> tuple[str, Cell]:
     """Within what the likelihood ratios of a model are held."""
     bounds = model.log10_lr_bounds
-    limits = {"lower": number(bounds.lower, signed=True), "upper": number(bounds.upper, signed=True)}
+    limits = {"lower": number(texts, bounds.lower, signed=True), "upper": number(texts, bounds.upper, signed=True)}
     return texts["lr_bounds"], Text(texts["lr_bounds_value"].format(**limits))
 
 
@@ -80,9 +80,9 @@ def error_rates(model: ModelInfo, texts: Texts) -> Iterator[tuple[str, Cell]]:
         ("fpr", rates.fpr, rates.interval_95.fpr, rates.n_real),
         ("fnr", rates.fnr, rates.interval_95.fnr, rates.n_fake),
     ):
-        rate, low, high = (percent(value) for value in (share, *interval))
-        yield texts[name], Text(texts["rate"].format(rate=rate, low=low, high=high, count=number(count, 0)))
-    yield texts["between"], Text(percent(rates.inconclusive))
+        rate, low, high = (percent(value, texts["language"]) for value in (share, *interval))
+        yield texts[name], Text(texts["rate"].format(rate=rate, low=low, high=high, count=number(texts, count, 0)))
+    yield texts["between"], Text(percent(rates.inconclusive, texts["language"]))
     yield texts["measured_on"], quoted(rates.measured_on)
 
 
@@ -127,7 +127,7 @@ def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
 
 
 def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | None) -> Iterator[Block]:
-    """Yield the log of the case, up to so many entries.
+    """Yield the log of the case, up to so many entries; with 0 of them, its length and head alone.
 
     Parameters that say what the tool found stay out while that is withheld for any item.
     """
@@ -138,6 +138,10 @@ def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | No
         yield Paragraph(Text(texts["log_empty"]))
         return
     yield Paragraph(Text(texts["log_text"]))
+    if most == 0:
+        yield Paragraph(Text(texts["log_left_out"].format(count=number(texts, len(entries), 0))))
+        yield Facts(((texts["log_head"], code(chain.head_sha256)),))
+        return
     yield Table(
         texts["log"],
         tuple(texts[key] for key in ("entry", "when", "actor", "action", "entry_sha256")),
@@ -145,7 +149,8 @@ def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | No
         (12, 35, 25, 60, 42),
     )
     if most is not None and len(entries) > most:
-        yield Paragraph(Text(texts["log_cut"].format(shown=number(most, 0), count=number(len(entries), 0))))
+        shown_of = {"shown": number(texts, most, 0), "count": number(texts, len(entries), 0)}
+        yield Paragraph(Text(texts["log_cut"].format(**shown_of)))
     yield Facts(((texts["log_head"], code(chain.head_sha256)),))
 
 

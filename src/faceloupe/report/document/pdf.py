@@ -44,6 +44,7 @@ def write_pdf(
     *,
     letterhead: Letterhead,
     language: str = "en",
+    with_log: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Draw a case record as a PDF; the same record always gives the same bytes.
@@ -54,36 +55,39 @@ def write_pdf(
         target: a path where there is no file yet, or a stream to write to.
         letterhead: who issues the report.
         language: of the fixed texts.
+        with_log: whether the first entries of the log are shown.
         progress: called with the stage and the share done, 0..1.
 
     Raises:
         UsageError: there are no fixed texts in that language, or the file cannot be written.
         EvidenceError: a picture is not the one that the record names.
     """
-    document = CaseDocument(case, picture, letterhead, language)
-    if isinstance(target, Path):
-        publish_file(lambda path: _draw(path, document, letterhead, progress), target)
-    else:
-        _draw(target, document, letterhead, progress)
-
-
-def _draw(target: Path | BinaryIO, document: CaseDocument, letterhead: Letterhead, progress: Progress | None) -> None:
     register_fonts()
-    blocks = _told(document, progress) if progress else document.blocks(most_entries=MOST_ENTRIES)
+    document = CaseDocument(case, picture, letterhead, language)
+    blocks = document.blocks(most_entries=MOST_ENTRIES if with_log else 0)
+    if progress:
+        blocks = _reported(blocks, document.items, progress)
     story = [_letterhead(document, letterhead), *Layout(document.texts["page"]).story(blocks)]
+    if isinstance(target, Path):
+        publish_file(lambda path: _draw(path, document, story, progress), target)
+    else:
+        _draw(target, document, story, progress)
+
+
+def _draw(target: Path | BinaryIO, document: CaseDocument, story: list[Flowable], progress: Progress | None) -> None:
     template = _Template(str(target) if isinstance(target, Path) else target, document)
     if progress:
         template.setProgressCallBack(_setting(progress, len(story)))
     template.build(story, canvasmaker=NumberedCanvas)
 
 
-def _told(document: CaseDocument, progress: Progress) -> Iterator[Block]:
-    """Yield the blocks, and report progress at each item."""
+def _reported(blocks: Iterator[Block], count: int, progress: Progress) -> Iterator[Block]:
+    """Yield the blocks of so many items, and report progress at each item."""
     items = 0
-    for block in document.blocks(most_entries=MOST_ENTRIES):
+    for block in blocks:
         if isinstance(block, Heading) and block.anchor == f"item-{items + 1}":
             items += 1
-            progress(f"Item {items} of {document.items}", _MADE * items / document.items)
+            progress(f"Item {items} of {count}", _MADE * items / count)
         yield block
 
 
@@ -171,7 +175,7 @@ class _Template(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no type
         pen.drawRightString(right, top, _clipped(document.organization, 62 * mm, SANS, 7.5))
         bottom = _BOTTOM - 8 * mm
         pen.setFont(SANS, 6.5)
-        pen.drawString(_MARGIN, bottom, document.texts["created_line"].format(when=document.created_utc))
+        pen.drawString(_MARGIN, bottom, document.texts["created_line"].format(when=document.created))
         pen.drawString(_MARGIN, bottom - 3.5 * mm, document.texts["log_line"])
         label = stringWidth(document.texts["log_line"] + "  ", SANS, 6.5)
         pen.setFont(MONO, 6)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from faceloupe.report.document.blocks import Block, Cell, Figure, Heading, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import NONE, number, number_cell, quoted, runs_of, shown, verdict
-from faceloupe.report.document.image import Texts, finding, score_text
+from faceloupe.report.document.format import NONE, Texts, number, number_cell, quoted, runs_of, shown, verdict
+from faceloupe.report.document.image import finding, score_text
 from faceloupe.report.document.images import ImageSet, drawing
 from faceloupe.report.drawing import timeline_print
 from faceloupe.report.schema import PersonShots, PooledScore, Report, ScoreThresholds, Track
@@ -20,8 +20,8 @@ def identity(report: Report, texts: Texts) -> list[tuple[str, Cell]]:
     if video.variable_frame_rate:
         rate += f", {texts['variable_rate']}"
     return [
-        (texts["duration"], Text(texts["seconds"].format(value=number(evidence.duration_s, 3)))),
-        (texts["frames"], Text(number(evidence.frame_count, 0))),
+        (texts["duration"], Text(texts["seconds"].format(value=number(texts, evidence.duration_s, 3)))),
+        (texts["frames"], Text(number(texts, evidence.frame_count, 0))),
         (texts["frame_rate"], Text(rate)),
         (texts["codec"], Text(shown(f"{video.container}, {video.codec} ({video.pixel_format})"))),
     ]
@@ -64,19 +64,19 @@ def _person_row(person: PersonShots, thresholds: ScoreThresholds, texts: Texts) 
     return (
         Text(str(person.person.id), Style.NUMBER),
         verdict(person.outcome, texts) if person.outcome else Text(NONE),
-        Text(score_text(pooled.score if pooled else None, thresholds), Style.NUMBER),
-        Text(_interval(pooled), Style.NUMBER),
+        Text(score_text(texts, pooled.score if pooled else None, thresholds), Style.NUMBER),
+        Text(_interval(pooled, texts), Style.NUMBER),
         Text(str(len(person.tracks)), Style.NUMBER),
         Text(agreeing or NONE, Style.NUMBER),
         quoted(person.reason),
     )
 
 
-def _interval(pooled: PooledScore | None) -> str:
+def _interval(pooled: PooledScore | None, texts: Texts) -> str:
     if pooled is None:
-        return number(None)
+        return NONE
     low, high = pooled.score_interval_95
-    return f"{low:.2f} .. {high:.2f}"
+    return f"{number(texts, low)} .. {number(texts, high)}"
 
 
 def _row(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell, ...]:
@@ -84,10 +84,10 @@ def _row(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell,
         Text(str(track.id), Style.NUMBER),
         Text(str(track.person), Style.NUMBER),
         verdict(track.outcome, texts),
-        Text(score_text(track.score, thresholds), Style.NUMBER),
-        Text(_interval(track.whole), Style.NUMBER),
-        number_cell(track.log10_lr, signed=True),
-        Text(f"{track.first_s:.2f} .. {track.last_s:.2f}", Style.NUMBER),
+        Text(score_text(texts, track.score, thresholds), Style.NUMBER),
+        Text(_interval(track.whole, texts), Style.NUMBER),
+        number_cell(texts, track.log10_lr, signed=True),
+        Text(f"{number(texts, track.first_s)} .. {number(texts, track.last_s)}", Style.NUMBER),
         Text(f"{track.frames_scored} / {track.frames_found}", Style.NUMBER),
         quoted(track.reason),
     )
@@ -95,19 +95,21 @@ def _row(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell,
 
 def _facts(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[tuple[str, Cell], ...]:
     frame, whole, segment = track.shown_frame, track.whole, track.segment
-    words = texts["shown_frame_value"].format(index=frame.index, time=number(frame.time_s), score=number(frame.score))
+    words = texts["shown_frame_value"].format(
+        index=frame.index, time=number(texts, frame.time_s), score=number(texts, frame.score)
+    )
     rows: list[tuple[str, Cell]] = [
         (texts["outcome"], verdict(track.outcome, texts)),
-        (texts["score"], Text(score_text(track.score, thresholds))),
+        (texts["score"], Text(score_text(texts, track.score, thresholds))),
         (texts["shown_frame"], Text(words)),
-        (texts["size_px"], Text(number(track.size_px, 1))),
-        (texts["raw_logit"], Text(number(track.raw_logit, 3, signed=True))),
+        (texts["size_px"], Text(number(texts, track.size_px, 1))),
+        (texts["raw_logit"], Text(number(texts, track.raw_logit, 3, signed=True))),
     ]
     if whole:
-        rows.append((texts["effective_frames"], Text(number(whole.effective_frames))))
+        rows.append((texts["effective_frames"], Text(number(texts, whole.effective_frames))))
     if segment:
         words = texts["stretch_value"].format(
-            score=number(segment.score), first=number(segment.first_s), last=number(segment.last_s)
+            score=number(texts, segment.score), first=number(texts, segment.first_s), last=number(texts, segment.last_s)
         )
         rows.append((texts["stretch"], Text(words)))
     return tuple(rows)

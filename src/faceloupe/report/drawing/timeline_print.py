@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from faceloupe.report.drawing.overlays import COLORS, SHAPES
+from faceloupe.report.numerals import decimal
 from faceloupe.report.schema import PersonInfo, Report
 from faceloupe.report.timeline import GapKind, gaps, length_s, lines, series
 
@@ -42,7 +43,8 @@ def _drawn(report: Report, people: Sequence[PersonInfo], texts: Texts) -> bytes:
     rows = figure.subplots(lanes, 1, sharex=True, squeeze=False)[:, 0]
     for number, axes in enumerate(rows):
         person = people[number] if people else None
-        _frame(axes, report, texts["no_person"] if person is None else texts["person"].format(number=person.id))
+        name = texts["no_person"] if person is None else texts["person"].format(number=person.id)
+        _frame(axes, report, name, texts)
         for gap in gaps(report, person.tracks if person else ()):
             _hatch(axes, gap.start_s, gap.end_s, gap.kind)
         if person is not None:
@@ -54,18 +56,19 @@ def _drawn(report: Report, people: Sequence[PersonInfo], texts: Texts) -> bytes:
     return stream.getvalue()
 
 
-def _frame(axes: "Axes", report: Report, name: str) -> None:
+def _frame(axes: "Axes", report: Report, name: str, texts: Texts) -> None:
     """Draw what all lanes share: scale, thresholds and cuts."""
     axes.set(xlim=(0.0, length_s(report)), ylim=(-0.05, 1.05), yticks=(0.0, 0.5, 1.0))
     axes.tick_params(labelsize=7)
     axes.set_ylabel(name, fontsize=8)
     thresholds = report.model.thresholds
-    for value, label, style in (
-        (thresholds.upper, "≥ {:.2f} manipulated", "--"),
-        (thresholds.lower, "≤ {:.2f} authentic", "-."),
+    for value, sign, outcome, style in (
+        (thresholds.upper, "≥", "manipulated", "--"),
+        (thresholds.lower, "≤", "authentic", "-."),
     ):
+        label = f"{sign} {decimal(value, 2, texts['language'])} {texts[f'outcome_{outcome}']}"
         axes.axhline(value, color=_FAINT, linewidth=0.8, linestyle=style)
-        axes.text(1.005, value, label.format(value), transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)
+        axes.text(1.005, value, label, transform=axes.get_yaxis_transform(), va="center", fontsize=6.5)
     for cut in report.cuts:
         axes.axvline(cut.time_s, color=_INK, linewidth=0.7, linestyle=":")
         axes.plot([cut.time_s], [1.05], marker="v", color=_INK, markersize=4, clip_on=False)

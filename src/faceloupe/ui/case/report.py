@@ -48,6 +48,12 @@ def letterhead() -> Letterhead:
         key="language_input",
         on_change=partial(state.keep, state.LANGUAGE, "language_input"),
     )
+    st.checkbox(
+        "Print the log of the case at the end",
+        value=st.session_state[state.WITH_LOG],
+        key="with_log_input",
+        on_change=partial(state.keep, state.WITH_LOG, "with_log_input"),
+    )
     lines = tuple(line.strip() for line in st.session_state[state.ADDRESS].splitlines() if line.strip())
     return Letterhead(st.session_state[state.ORGANIZATION], lines)
 
@@ -59,19 +65,22 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
     """
     store, examiner, language = resources.cases(), open_case.examiner(), st.session_state[state.LANGUAGE]
     store.reviews.view_all(case.id, examiner=examiner)
-    key = DocumentKey(store.log.head(case.id), person_key(examiner), letterhead, language)
+    with_log = st.session_state[state.WITH_LOG]
+    key = DocumentKey(store.log.head(case.id), person_key(examiner), letterhead, language, with_log)
     html = resources.documents().get(key)
     if html is None:
         with st.spinner("Creating the report"):
             record = case_record(store, case.id, viewer=examiner)
-            html = render_html(record, store.runs.picture, letterhead=letterhead, language=language).encode()
+            picture = store.runs.picture
+            html = render_html(record, picture, letterhead=letterhead, language=language, with_log=with_log).encode()
         resources.documents().put(key, html)
     return html
 
 
 def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
     """Show downloads of the report (HTML, PDF), its data and a bundle; each is made on request and logged."""
-    source = Source(resources.cases(), case.id, open_case.examiner(), letterhead, st.session_state[state.LANGUAGE])
+    language, with_log = st.session_state[state.LANGUAGE], st.session_state[state.WITH_LOG]
+    source = Source(resources.cases(), case.id, open_case.examiner(), letterhead, language, with_log)
     with st.container(horizontal=True):
         for label, ending, mime, make in (
             ("HTML", "html", "text/html", lambda: html),

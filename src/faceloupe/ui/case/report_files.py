@@ -25,6 +25,7 @@ class Source:
     examiner: str
     letterhead: Letterhead
     language: str
+    with_log: bool = False
 
     def taken(self, name: str, make: Callable[[], bytes]) -> bytes:
         """Return a file that is handed out; the log tells of it before it is.
@@ -40,7 +41,8 @@ class Source:
     def pdf(self) -> bytes:
         """Return the report as PDF."""
         stream, letterhead = io.BytesIO(), self.letterhead
-        write_pdf(self._record(), self.store.runs.picture, stream, letterhead=letterhead, language=self.language)
+        picture, language = self.store.runs.picture, self.language
+        write_pdf(self._record(), picture, stream, letterhead=letterhead, language=language, with_log=self.with_log)
         return stream.getvalue()
 
     def json(self) -> bytes:

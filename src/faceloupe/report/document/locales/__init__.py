@@ -1,7 +1,7 @@
 """The fixed texts of documents, by language: one TOML file each in this folder; a new file is a new language.
 
-Reasons, propositions, notes on decoding and the lines on scope stand in the record itself and are shown as they are
-there, in English: a translation would no longer be what the record says.
+Reasons, notes on decoding and the lines on scope stand in the record itself and are shown as they are there, in
+English: a translation would no longer be what the record says. The two propositions are always the same and have one.
 """
 
 import tomllib
@@ -34,7 +34,7 @@ def texts_in(language: str) -> Mapping[str, str]:
         UsageError: there are none in that language, or its file does not hold the keys of English.
     """
     if language not in LANGUAGES:
-        raise UsageError(f"Reports can be written in {' and '.join(LANGUAGES)}, not in {language!r}.")
+        raise UsageError(f"Reports can be written in {', '.join(LANGUAGES)}, not in {language!r}.")
     return MappingProxyType(read_texts(_FOLDER / f"{language}.toml", _FOLDER / "en.toml"))
 
 

@@ -1,0 +1,141 @@
+"""The begin of a case report, for its reader: question, findings, conclusion and limits, and the lines to sign on."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from faceloupe.report.case_schema import CaseRecord
+from faceloupe.report.document.blocks import (
+    Block,
+    Bullets,
+    Cell,
+    Facts,
+    Heading,
+    Lines,
+    Link,
+    Paragraph,
+    Style,
+    Table,
+    Text,
+)
+from faceloupe.report.document.exhibits import Exhibit
+from faceloupe.report.document.format import Texts, code, moment, number, shown, shown_lines, verdict, verdict_or_words
+from faceloupe.report.finding import finding_of
+from faceloupe.types import Outcome
+
+_MOST_LISTED = 8  # items whose findings fit on the first two pages; of more, those are counted that the appendix lists
+
+
+def blocks(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
+    """Yield the first pages."""
+    yield Heading(1, texts["title"], "title")
+    yield _about(case, texts)
+    yield Heading(2, texts["question"], "question")
+    yield Paragraph(Text(texts["question_text"]))
+    yield Heading(2, texts["findings"], "findings")
+    yield from _findings(items, texts)
+    yield Heading(2, texts["conclusion"], "conclusion")
+    yield from _conclusion(items, texts)
+    yield Heading(2, texts["method_short"], "method-short")
+    yield Paragraph(Text(texts["method_plain"]))
+    yield Heading(2, texts["limits"], "limits")
+    yield Bullets(tuple(Text(line) for line in _limits(case, items, texts)))
+    yield Heading(2, texts["signatures"], "signatures")
+    yield _signatures(case, texts)
+
+
+def _about(case: CaseRecord, texts: Texts) -> Facts:
+    about, tool = case.case, case.tool
+    commit = shown(tool.git_commit or texts["no_commit"])
+    software = texts["tool_line"].format(name=shown(tool.name), version=shown(tool.version), commit=commit)
+    if tool.modified:
+        software += f", {texts['modified']}"
+    return Facts(
+        (
+            (texts["case"], Text("\n".join(shown_lines(about.name)), Style.STRONG)),
+            (texts["case_id"], code(about.id)),
+            (texts["examiner"], Text(shown(about.examiner or texts["none"]))),
+            (texts["case_opened"], Text(moment(texts, about.created_utc))),
+            (texts["report_created"], Text(moment(texts, case.created_utc))),
+            (texts["blind"], Text(texts["blind_on" if about.blind else "blind_off"])),
+            (texts["tool"], Text(software)),
+        )
+    )
+
+
+def _findings(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
+    if not items:
+        yield Paragraph(Text(texts["no_items"]))
+        return
+    yield Paragraph(Text(texts["findings_note"]))
+    if len(items) > _MOST_LISTED:
+        yield _counts(items, texts)
+        return
+    rows = tuple((Link(str(item.number), item.anchor), _item(item, texts), _decision(item, texts)) for item in items)
+    heads = tuple(texts[key] for key in ("item", "finding", "decision"))
+    yield Table(texts["findings"], heads, rows, (10, 116, 38))
+
+
+def _item(item: Exhibit, texts: Texts) -> Cell:
+    name = Text(shown(item.item.name), Style.STRONG)
+    if item.report is None:
+        return Lines((name, Text(texts["withheld" if item.withheld else "not_examined"], Style.FAINT)))
+    finding = finding_of(item.report, texts["language"])
+    sentences = " ".join(part for part in (finding.sentence, finding.rests_on) if part)
+    lines = (name, verdict(item.report.outcome, texts), *((Text(sentences),) if sentences else ()))
+    return Lines(lines)
+
+
+def _decision(item: Exhibit, texts: Texts) -> Cell:
+    decisions = item.item.decisions
+    if not decisions:
+        return Text(texts["not_decided"], Style.FAINT)
+    return Lines((verdict_or_words(decisions[-1].outcome, texts), Text(shown(decisions[-1].examiner), Style.FAINT)))
+
+
+def _counts(items: Sequence[Exhibit], texts: Texts) -> Table:
+    """Count the items by what the tool found and what was decided last."""
+    tool = Counter(item.report.outcome for item in items if item.report)
+    people = Counter(item.item.decisions[-1].outcome for item in items if item.item.decisions)
+    rows: list[tuple[Cell, ...]] = [
+        (verdict(outcome, texts), _count(tool[outcome], texts), _count(people[outcome], texts)) for outcome in Outcome
+    ]
+    open_tool, open_people = len(items) - tool.total(), len(items) - people.total()
+    rows.append((Text(texts["neither_yet"], Style.FAINT), _count(open_tool, texts), _count(open_people, texts)))
+    heads = (texts["outcome"], texts["tool_outcome"], texts["decision"])
+    return Table(texts["findings"], heads, tuple(rows), (60, 50, 50))
+
+
+def _count(count: int, texts: Texts) -> Text:
+    return Text(number(texts, count, 0), Style.NUMBER)
+
+
+def _conclusion(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
+    decided = Counter(item.item.decisions[-1].outcome for item in items if item.item.decisions)
+    if not decided:
+        yield Paragraph(Text(texts["no_conclusion"], Style.STRONG))
+        return
+    words = {outcome.value: texts[f"outcome_{outcome}"] for outcome in Outcome}
+    parts = "; ".join(f"{words.get(outcome, shown(outcome))}: {number(texts, n, 0)}" for outcome, n in decided.items())
+    total, count = number(texts, len(items), 0), number(texts, decided.total(), 0)
+    yield Paragraph(Text(texts["conclusion_text"].format(decided=count, total=total, outcomes=parts), Style.STRONG))
+    yield Paragraph(Text(texts["conclusion_note"], Style.FAINT))
+
+
+def _limits(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterator[str]:
+    yield texts["reading_score"]
+    reports = [item.report for item in items if item.report is not None and item.report.score is not None]
+    rates = dict.fromkeys(finding_of(report, texts["language"]).error_rates for report in reports)
+    yield from list(rates)[:1]  # groups and videos add to it at the item
+    yield texts["limits_more"]
+    yield texts["names_unchecked"]
+    yield texts["log_verified" if case.log.verified else "log_broken"]
+
+
+def _signatures(case: CaseRecord, texts: Texts) -> Table:
+    """Rows to sign on by hand: the examiner and the reviewers of the case, or an empty line for one."""
+    reviewers = list(dict.fromkeys(sign_off.reviewer for sign_off in case.sign_offs)) or [""]
+    people = [(texts["examiner"], case.case.examiner), *((texts["reviewer"], reviewer) for reviewer in reviewers)]
+    room = Text("\n\n")  # for a hand
+    rows = tuple((Text(role), Text(shown(name or "")), room, room) for role, name in people)
+    heads = tuple(texts[key] for key in ("role", "person_name", "date", "signature"))
+    return Table(texts["signatures"], heads, rows, (34, 46, 30, 64))
