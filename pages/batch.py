@@ -41,11 +41,7 @@ st.header("Batch")
 try:
     blind = filing.blind_case()
     if blind is not None:
-        st.markdown(
-            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, no batch is shown, because a "
-            "table "
-            "contains scores. Add its evidence on the pages Image and Video."
-        )
+        filing.blind_uploads(blind)
         st.stop()
     batch = input.shown()
     input.form(folded=batch is not None)

@@ -116,6 +116,29 @@ def test_all_rows_are_filed_to_the_open_case(app):
     assert resources.cases().items.page(case.id).total == 3
     viewed = [entry for entry in resources.cases().log.entries(case.id) if entry.action == Action.SCORE_VIEWED]
     assert len(viewed) == 3  # a decision from here on is not one before seeing the score
+    batch = resources.batch_store().get(app.session_state[state.BATCH])
+    for item in resources.cases().items.page(case.id).items:
+        (run,) = resources.cases().runs.of_item(case.id, item.sha256)
+        made = batch.report(item.sha256)
+        assert made is None or resources.cases().runs.report(run.id) == made  # filed as it was made, its time too
+    assert sum(batch.report(item.sha256) is not None for item in resources.cases().items.page(case.id).items) >= 2
+
+
+def test_many_files_are_filed_to_a_blind_case_without_a_result(app):
+    case = resources.cases().create_case("case", examiner="Ann", blind=True)
+    app.session_state[state.EXAMINER], app.session_state[state.CASE] = "Ann", case.id
+    app.run()
+    files = [(path.name, path.read_bytes(), "application/octet-stream") for path in (GENERATED, PHOTOGRAPH)]
+    app.file_uploader(key="blind_uploads").set_value(files)
+    next(button for button in app.button if button.label.startswith("File all without")).click().run()
+    assert not app.exception
+    ended(lambda: resources.jobs().get(app.session_state[state.FILING_JOB]))
+    app.run()
+    assert "2 of 2 files were filed and analyzed" in words(app)
+    assert "log10 LR" not in words(app)
+    page = resources.cases().items.page(case.id, viewer="Ann")
+    assert [item.hidden for item in page.items] == [True, True]
+    assert Action.SCORE_VIEWED not in {entry.action for entry in resources.cases().log.entries(case.id)}
 
 
 def test_while_a_blind_case_is_open_no_batch_is_shown(app):

@@ -81,7 +81,7 @@ def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, d
     text = words(go(filed, "report"))
     assert "written to the data folder" in text
     assert not filed.get("iframe")
-    assert not filed.get("download_button")
+    assert not filed.get("download_button")  # before it is written
     case_id = filed.session_state[state.CASE]
     click(filed, "write_bundle")
     path = written(filed, data_folder, with_evidence=False)
@@ -93,6 +93,7 @@ def test_a_bundle_with_the_evidence_is_written_to_the_disk(filed, data_folder):
     click(filed, "write_bundle")
     with zipfile.ZipFile(written(filed, data_folder, with_evidence=True)) as archive:
         assert any(name.startswith("evidence/") for name in archive.namelist())
+    assert "Download this bundle" in {button.proto.label for button in filed.get("download_button")}
 
 
 def written(filed, data_folder, *, with_evidence):

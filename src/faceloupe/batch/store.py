@@ -15,11 +15,12 @@ from typing import BinaryIO
 
 from faceloupe.batch.api import BatchSpec
 from faceloupe.config import Settings, private_folder
-from faceloupe.errors import UsageError
+from faceloupe.errors import ReportError, UsageError
 from faceloupe.media.evidence_file import printable_name
+from faceloupe.report.schema import Report
 from faceloupe.report.write import publish_file
 
-_RECORD, _TABLE, _UPLOADS, _THUMBNAILS = "batch.json", "table.csv", "uploads", "thumbnails"
+_RECORD, _TABLE, _UPLOADS, _THUMBNAILS, _REPORTS = "batch.json", "table.csv", "uploads", "thumbnails", "reports"
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 _LONGEST_NAME = 120  # characters; file systems take 255 bytes
 _CHUNK = 1024 * 1024
@@ -58,6 +59,13 @@ class Batch:
         """Small JPEG of a file; not there where it could not be decoded."""
         return self.folder / _THUMBNAILS / f"{sha256}.jpg"
 
+    def report(self, sha256: str) -> Report | None:
+        """Return the report of a file; None where there is none, as in batches of version 0.4.0, or it is damaged."""
+        try:
+            return Report.from_json((self.folder / _REPORTS / f"{sha256}.json").read_text(encoding="utf-8"))
+        except (OSError, ReportError):
+            return None
+
     def settings(self, others: Settings) -> Settings:
         """Return the settings to run with: model and effort of the time the batch was made, the others as given.
 
@@ -72,6 +80,7 @@ class Batch:
             self.paths,
             self.table,
             resume=True,
+            reports=self.folder / _REPORTS,
             thumbnails=self.folder / _THUMBNAILS,
             relative_to=(self.folder / _UPLOADS, *([Path(self.root)] if self.root else [])),
         )

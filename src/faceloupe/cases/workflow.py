@@ -16,6 +16,7 @@ from faceloupe.types import Cancel, Progress, Step
 if TYPE_CHECKING:
     from faceloupe.analysis.pipeline import Networks
     from faceloupe.report.build import ReportedAnalysis
+    from faceloupe.report.schema import Report
 
 OpenFile = Callable[[Step], EvidenceFile]  # is given what to call with the share hashed, 0..1
 
@@ -89,6 +90,15 @@ class CaseWorkflow:
         self.keep(evidence_file)
         return self._add_run(analysis)
 
+    def file_report(self, item: Item, report: "Report") -> Run:
+        """File a report of an item that was made elsewhere, without pictures; one and the same report is filed once.
+
+        Raises:
+            CaseError: it is not of that item, or the store cannot be written.
+        """
+        filed = self._run_with(item.sha256, report)
+        return filed or self.store.runs.add(self.case_id, item.sha256, report, {}, actor=self.actor)
+
     def filed(self, analysis: "ReportedAnalysis") -> Run | None:
         """Return the run of the case that is this very analysis; None where it is not filed.
 
@@ -98,7 +108,10 @@ class CaseWorkflow:
         sha256 = analysis.report.evidence.sha256
         if not self.store.items.page(self.case_id, search=sha256, limit=1).items:
             return None
-        wanted = hashlib.sha256(analysis.report.to_json().encode()).hexdigest()
+        return self._run_with(sha256, analysis.report)
+
+    def _run_with(self, sha256: str, report: "Report") -> Run | None:
+        wanted = hashlib.sha256(report.to_json().encode()).hexdigest()
         return next((run for run in self.store.runs.of_item(self.case_id, sha256) if run.report_sha256 == wanted), None)
 
     def _add_run(self, analysis: "ReportedAnalysis") -> Run:

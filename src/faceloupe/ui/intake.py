@@ -84,7 +84,11 @@ def open_on_its_page(evidence_file: EvidenceFile) -> None:
 
 def _take(uploads: list[UploadedFile]) -> None:
     if len(uploads) > 1 or uploads[0].getvalue()[:4] in MAGICS:
-        batch_input.start_uploads(uploads)
+        blind = filing.blind_case()
+        if blind is None:
+            batch_input.start_uploads(uploads)
+        else:
+            filing.submit_uploads(blind, uploads)
         st.switch_page("../pages/batch.py")
     limit = resources.settings().max_bytes
     open_on_its_page(evidence_from_bytes(uploads[0].getvalue(), uploads[0].name, max_bytes=limit))

@@ -66,6 +66,7 @@ def test_every_text_is_used():
         "outcome_",
         "support_",
         "step_",
+        "confidence_",
     }  # the rest of the key is put together
     for key in texts_in("en"):
         named = re.search(rf"""["'.]{key}\b""", sources)

@@ -10,9 +10,9 @@ import streamlit as st
 from faceloupe.batch.results import SORTS, BatchResults, Sources, csv_without
 from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
-from faceloupe.media.evidence_file import printable_name
+from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
-from faceloupe.types import Outcome
+from faceloupe.types import Outcome, Step
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.image import input as image_input
@@ -146,16 +146,24 @@ def _open(batch: Batch, row: pd.Series) -> None:
 def _file(batch: Batch, rows: pd.DataFrame) -> None:
     limit, sources = resources.settings().max_bytes, Sources(batch.order(), rows["path"])
     identities = [_identity(row) for _, row in rows.iterrows()]
-    files = [(identity[0], partial(sources.take, *identity, max_bytes=limit)) for identity in identities]
+    files = [
+        tasks.FileToFile(identity[0], partial(_opened, sources, identity, limit), partial(batch.report, identity[1]))
+        for identity in identities
+    ]
     case = open_case.case()
     if case is None:  # it was closed in another window
         return
     workflow = open_case.workflow_of(case)
     try:
-        work_of = partial(tasks.file_rows, files, workflow, resources.analyzer(workflow.settings))
+        work_of = partial(tasks.file_several, files, workflow, resources.analyzer(workflow.settings), seen=True)
         resources.submit(_filing_key(batch), f"Filing {len(files):,} files of {batch.name}", work_of)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
+
+
+def _opened(sources: Sources, identity: tuple[str, str, str], max_bytes: int, _: Step) -> EvidenceFile:
+    """Open a file that is read in one piece, and has no progress to tell of."""
+    return sources.take(*identity, max_bytes=max_bytes)
 
 
 def _identity(row: pd.Series) -> tuple[str, str, str]:

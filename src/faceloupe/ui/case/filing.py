@@ -1,10 +1,11 @@
 """Filing from the pages that examine: an analysis on show, or, to a blind case, a file whose result stays hidden."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from faceloupe.cases.records import Case
 from faceloupe.cases.store import CaseStore
@@ -157,7 +158,7 @@ def blind_panel(case: Case) -> None:
                 args=(case, waiting),
             )
             st.caption(plain(waiting.name), width="content")
-    _follow()
+    follow()
 
 
 def _submit(case: Case, chosen: Chosen) -> None:
@@ -172,7 +173,45 @@ def _submit(case: Case, chosen: Chosen) -> None:
         st.session_state[state.FILING_SAID] = ("error", str(problem))
 
 
-def _follow() -> None:
+def submit_uploads(case: Case, uploads: Sequence[UploadedFile]) -> None:
+    """File several uploads to a blind case, which shows no result of them; what forbids it becomes the notice.
+
+    Args:
+        case: the open case.
+        uploads: the files; a ZIP is filed as it is.
+    """
+    workflow, limit = open_case.workflow_of(case), resources.settings().max_bytes
+    try:
+        files = [
+            tasks.FileToFile(upload.name, tasks.take_upload(upload.getvalue(), upload.name, limit))
+            for upload in uploads
+        ]
+        work = partial(tasks.file_several, files, workflow, resources.analyzer(workflow.settings), seen=False)
+        key = ("filing", case.id, frozenset(upload.file_id for upload in uploads))
+        st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {len(files):,} files", work).key
+        st.session_state[state.FILING_SAID] = None
+    except FaceLoupeError as problem:
+        st.session_state[state.FILING_SAID] = ("error", str(problem))
+
+
+def blind_uploads(case: Case) -> None:
+    """Show a drop zone for many files, which are filed to the open blind case without a result."""
+    st.markdown(
+        f"The open case, {plain(case.name)}, is blind: while it is open, no batch is shown, because a table contains "
+        "scores. Files can be filed here in any number, without their results."
+    )
+    if not open_case.examiner():
+        st.info("Name the examiner on the page Cases to file evidence.", icon=":material/badge:")
+        return
+    with st.form("blind_batch", border=False, clear_on_submit=True):
+        uploads = st.file_uploader("Photos and videos, any number", accept_multiple_files=True, key="blind_uploads")
+        pressed = st.form_submit_button("File all without showing the results", type="primary")
+    if pressed and uploads:
+        submit_uploads(case, uploads)
+    follow()
+
+
+def follow() -> None:
     """How far the filing is, and what became of it."""
     key = st.session_state[state.FILING_JOB]
     job = resources.jobs().get(key) if key is not None else None

@@ -88,7 +88,7 @@ def _pictures(digests: Mapping[str, str]) -> None:
     strips = [name for name in digests if name.endswith("-filmstrip.png")]
     with st.expander("Pictures of the run", expanded=bool(digests)):
         if not digests:
-            st.caption("This run has no pictures because no face was found.")
+            st.caption("This run has no pictures: no face was found, or its result was filed from a batch.")
         for cell, name in zip(st.columns(3), (name for name in digests if name not in small and name not in strips)):
             cell.image(fetch(digests[name]), caption=_caption(name), alt=_caption(name))
         for name in strips[:_MOST_STRIPS]:

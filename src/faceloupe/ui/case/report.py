@@ -23,6 +23,7 @@ from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State, Work
 
 _HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
+_MOST_DOWNLOADED = 256 * 1024 * 1024  # bytes of a bundle that are read at once
 _FRAME = """<!DOCTYPE html><html lang="en"><head><title>Preview of the report</title><style>
 html, body {{ margin: 0; height: 100%; overflow: hidden; background: #fff }}
 iframe {{ border: 0; width: 100%; height: 100% }}
@@ -104,7 +105,10 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
         "evidence: to score it again, the evidence files are needed too."
     )
     with st.expander("Bundle with the evidence"):
-        st.markdown("It may be large, so it is written to the data folder and not downloaded.")
+        st.markdown(
+            f"It may be large, so it is written to the data folder first; up to {_MOST_DOWNLOADED >> 20} MB can be "
+            "downloaded from there."
+        )
         _on_disk(case, letterhead, with_evidence=True)
 
 
@@ -113,7 +117,7 @@ def large(case: Case, letterhead: Letterhead) -> None:
     st.markdown(
         f"The case has {case.items:,} items. A document is created for up to {MOST_DRAWN} items; a bundle contains "
         "the data of all "
-        "of them. It is written to the data folder and not downloaded, to save memory."
+        f"of them. It is written to the data folder; up to {_MOST_DOWNLOADED >> 20} MB can be downloaded from there."
     )
     _on_disk(case, letterhead, with_evidence=st.checkbox("with the evidence", key="bundle_evidence"))
 
@@ -135,9 +139,24 @@ def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None
         args=(key, f"Bundle of {case.name}", export),
     )
     if job is not None and job.state is State.DONE:
-        st.info(plain(str(job.result)), icon=":material/check:")
+        _written(job.result)
     elif job is not None and job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
+
+
+def _written(bundle: tasks.WrittenBundle) -> None:
+    """Show where a bundle was written, and offer it where it is small enough to pass through memory."""
+    st.info(plain(bundle.sentence), icon=":material/check:")
+    if bundle.path.exists() and bundle.path.stat().st_size <= _MOST_DOWNLOADED:
+        st.download_button(
+            "Download this bundle",
+            data=bundle.path.read_bytes,
+            file_name=bundle.path.name,
+            mime="application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+            key="download_written",
+        )
 
 
 def _submit(key: Hashable, title: str, export: Work) -> None:

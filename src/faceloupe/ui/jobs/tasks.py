@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,7 @@ from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.drawing.annotated_video import write_annotated
+from faceloupe.report.schema import Report
 from faceloupe.types import Cancel, Outcome, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, LensKey, LensStore, LensView
 
@@ -189,6 +190,14 @@ def annotate(
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenBundle:
+    """A bundle on the disk of the server: where it lies, and that in one sentence."""
+
+    path: Path
+    sentence: str
+
+
 def write_bundle(
     store: CaseStore,
     case_id: str,
@@ -199,7 +208,7 @@ def write_bundle(
     with_evidence: bool,
     progress: Progress,
     cancel: Cancel,
-) -> str:
+) -> WrittenBundle:
     """Write the bundle of a case into the data folder.
 
     Args:
@@ -213,7 +222,7 @@ def write_bundle(
         cancel: asked between steps; True stops the work.
 
     Returns:
-        Where it lies, one sentence.
+        Where it lies.
 
     Raises:
         Cancelled: there is no bundle then.
@@ -236,7 +245,8 @@ def write_bundle(
         language=language,
         with_evidence=with_evidence,
     )
-    return f"The bundle was written to {path}; the SHA-256 of its manifest is {exported.manifest_sha256}."
+    sentence = f"The bundle was written to {path}; the SHA-256 of its manifest is {exported.manifest_sha256}."
+    return WrittenBundle(path, sentence)
 
 
 def file_unseen(
@@ -290,20 +300,37 @@ def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cance
     run_batch(batch.order(), settings, progress=report_progress, cancel=cancel)
 
 
-def file_rows(
-    files: Sequence[tuple[str, Callable[[], EvidenceFile]]],
+@dataclass(frozen=True, slots=True)
+class FileToFile:
+    """A file that is to be filed to a case.
+
+    Attributes:
+        name: of the file.
+        open_file: reads and hashes it.
+        report: returns the report on it that was made already; None where it is to be analyzed.
+    """
+
+    name: str
+    open_file: OpenFile
+    report: Callable[[], Report | None] = lambda: None
+
+
+def file_several(
+    files: Sequence[FileToFile],
     workflow: CaseWorkflow,
     analyzer: Networks,
     *,
+    seen: bool,
     progress: Progress,
     cancel: Cancel,
 ) -> str:
-    """File files to a case one after another, and analyze each there with its heatmaps.
+    """File files to a case one after another, each with the report that was made of it, or analyzed there.
 
     Args:
-        files: name of each file, and what opens it.
+        files: what is filed.
         workflow: of the case.
-        analyzer: that scores.
+        analyzer: that scores what has no report.
+        seen: whether the examiner saw the results; they are logged as seen then. Of unseen ones nothing is told.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between files and stages.
 
@@ -315,27 +342,31 @@ def file_rows(
     """
     filed = analyzed = 0
     problems: list[str] = []
-    for number, (name, open_file) in enumerate(files):
+    for number, file in enumerate(files):
         if cancel():
             raise Cancelled("Filing was cancelled.")
 
-        def report_progress(stage: str, share: float, number: int = number, name: str = name) -> None:
+        def report_progress(stage: str, share: float, number: int = number, name: str = file.name) -> None:
             progress(f"{name}: {stage}", (number + share) / len(files))
 
         try:
-            item = workflow.file(partial(_without_progress, open_file), name, progress=report_progress)
+            item = workflow.file(file.open_file, file.name, progress=report_progress)
             filed += 1
-            run = workflow.analyze(item, analyzer, progress=report_progress, cancel=cancel)
-            if run.outcome == Outcome.ERROR:
-                problems.append(f"{name} could not be analyzed; the page Case shows why.")
+            report = file.report()
+            if report is None:
+                run = workflow.analyze(item, analyzer, progress=report_progress, cancel=cancel)
+            else:
+                run = workflow.file_report(item, report)
+            if seen and run.outcome == Outcome.ERROR:
+                problems.append(f"{file.name} could not be analyzed; the page Case shows why.")
             else:
                 analyzed += 1
-            # The table of the batch showed it.
-            workflow.store.reviews.view_score(workflow.case_id, item.sha256, examiner=workflow.actor)
+            if seen:
+                workflow.store.reviews.view_score(workflow.case_id, item.sha256, examiner=workflow.actor)
         except Cancelled:
             raise
         except FaceLoupeError as problem:
-            problems.append(f"{name}: {problem}")
+            problems.append(f"{file.name}: {problem}")
     sentence = f"{filed} of {len(files)} files were filed, {analyzed} of them analyzed."
     if filed == analyzed:
         sentence = f"{filed} of {len(files)} files were filed and analyzed."
@@ -344,8 +375,3 @@ def file_rows(
     if len(problems) > _NAMED:
         sentence += f" And {len(problems) - _NAMED} more."
     return sentence
-
-
-def _without_progress(open_file: Callable[[], EvidenceFile], _: Callable[[float], None]) -> EvidenceFile:
-    """Open a file that is read in one piece, and has no progress to tell of."""
-    return open_file()
