@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from faceloupe.ui import address, state, visitor
+from faceloupe.ui import address, browser, state
 from faceloupe.ui.auth import session
 from faceloupe.ui.panels import ICON, status_line
 
@@ -27,17 +27,18 @@ page = st.navigation(
         ],
         "Know": [
             st.Page("../pages/models.py", title="Models", icon=":material/analytics:"),
+            st.Page("../pages/glossary.py", title="Glossary", icon=":material/menu_book:"),
             st.Page("../pages/about.py", title="About", icon=":material/info:"),
         ],
     }
 )
 st.set_page_config(page_title=f"{page.title} - FaceLoupe")
 state.start()
-visitor.restore(st.context.cookies)
+browser.restore(st.context.cookies)
 address.restore()
 status_line()
 try:
     page.run()
 finally:  # also where a page stops early
     address.publish(page.url_path)
-    visitor.remember()
+    browser.update(page.url_path)

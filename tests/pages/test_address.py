@@ -83,9 +83,9 @@ def test_a_browser_remembers_examiner_and_results_and_no_markup_or_foreign_text(
 def _restored():
     import streamlit as st
 
-    from faceloupe.ui import visitor
+    from faceloupe.ui import browser
 
-    visitor.restore(st.session_state["cookies"])
+    browser.restore(st.session_state["cookies"])
 
 
 def test_a_blind_result_is_not_shown_to_who_has_only_its_address(app):

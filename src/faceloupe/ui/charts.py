@@ -1,13 +1,19 @@
 """Plotly figures of the pages; every number in them is one of the report's, or of the evaluation's."""
 
+import base64
+import io
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from PIL import Image
 
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
-from faceloupe.types import Outcome
+from faceloupe.types import FaceFinding, Outcome
 
+_MOST_SIDE, _PICTURE_WIDTH, _LEAST_TARGET = 1600, 560, 16  # pixels: sent to the browser, as shown, and to click on
 _LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need
 _BAND = {"type": "rect", "y0": 0.0, "y1": 1.0, "line_width": 0, "layer": "below"}
 
@@ -141,4 +147,43 @@ def confusion_chart(curve: dict[str, Any]) -> go.Figure:
     figure.update_yaxes(autorange="reversed", fixedrange=True)
     figure.update_xaxes(fixedrange=True)
     figure.update_layout(height=260, margin={"l": 8, "r": 8, "t": 8, "b": 8}, dragmode=False)
+    return figure
+
+
+def framed_picture(rgb: np.ndarray, scale: float, faces: Sequence[FaceFinding]) -> go.Figure:
+    """Draw a picture whose faces can be clicked.
+
+    Args:
+        rgb: (H, W, 3) uint8, with the boxes of the faces drawn in.
+        scale: its pixels for each pixel of the file.
+        faces: those that can be clicked; each carries its id as ``customdata``.
+    """
+    height, width = rgb.shape[:2]
+    image, stream = Image.fromarray(rgb), io.BytesIO()
+    image.thumbnail((_MOST_SIDE, _MOST_SIDE))
+    image.save(stream, "JPEG", quality=90)
+    source = f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    boxes = [[scale * value for value in face.box.corners] for face in faces]
+    shown = _PICTURE_WIDTH / width
+    marker = {
+        "symbol": "square",  # as wide as its face, and not seen
+        "size": [max(_LEAST_TARGET, shown * (x1 - x0)) for x0, _, x1, _ in boxes],
+        "opacity": 0.0,
+    }
+    points = go.Scatter(
+        x=[(x0 + x1) / 2 for x0, _, x1, _ in boxes],
+        y=[(y0 + y1) / 2 for _, y0, _, y1 in boxes],
+        customdata=[face.id for face in faces],
+        mode="markers",
+        marker=marker,
+        hovertext=[f"Face {face.id}" + ("" if face.score is None else f": score {face.score:.2f}") for face in faces],
+        hoverinfo="text",
+    )
+    figure = go.Figure(points)
+    place = {"x": 0, "y": 0, "sizex": width, "sizey": height, "sizing": "stretch", "layer": "below"}
+    figure.add_layout_image(source=source, xref="x", yref="y", **place)
+    figure.update_xaxes(visible=False, range=[0, width], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[height, 0], fixedrange=True, scaleanchor="x")
+    margin = {"l": 0, "r": 0, "t": 0, "b": 0}
+    figure.update_layout(height=round(shown * height), margin=margin, showlegend=False, dragmode=False)
     return figure

@@ -13,9 +13,9 @@ from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.types import FaceFinding, Outcome
-from faceloupe.ui import resources, state
+from faceloupe.ui import glossary, resources, state
 from faceloupe.ui.case import open_case
-from faceloupe.ui.charts import score_ruler
+from faceloupe.ui.charts import framed_picture, score_ruler
 
 ICON = Path(__file__).with_name("icon.png")  # a file: Streamlit fetches named icons for the tab from the network
 _INKS = {
@@ -26,6 +26,7 @@ _INKS = {
     Outcome.ERROR: "gray",
 }
 _ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
+_PICTURE = "framed_picture"
 NO_BAR = {"displayModeBar": False}
 NONE = "\\-"  # a dash that Markdown does not take for a list
 
@@ -118,7 +119,10 @@ def verdict_card(report: Report) -> None:
                     alt=f"Score {report.score:.2f} on a scale from 0, authentic, to 1, manipulated",
                 )
             st.caption(plain(finding.error_rates), help=f"Measured on {plain(model.error_rates.measured_on)}.")
-            st.caption(f"Rule applied: {sentence(report.reason)} log10 LR {report.log10_lr:+.2f}.")
+            st.caption(
+                f"Rule applied: {sentence(report.reason)} log10 LR {report.log10_lr:+.2f}.",
+                help=f"{glossary.meaning('Thresholds')} log10 LR: {glossary.meaning('log10 LR')}",
+            )
         if contradiction := disagreement(report):
             st.warning(plain(contradiction), icon=":material/compare_arrows:")
         with st.expander("What this result does not say"):
@@ -215,7 +219,25 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
     found = "no face scored" if not count else "1 face scored" if count == 1 else f"{count} faces scored"
     if others := len(analysis.faces) - count:
         found += f", {others} further {'spot' if others == 1 else 'spots'} not scored"
-    st.image(picture, width="stretch", caption=f"{name}, {found}", alt=f"The picture with {found} framed")
+    if with_heat or len(explained) < 2:
+        st.image(picture, width="stretch", caption=f"{name}, {found}", alt=f"The picture with {found} framed")
+        return
+    st.plotly_chart(
+        framed_picture(picture, canvas.scale, explained),
+        config=NO_BAR,
+        key=_PICTURE,
+        on_select=_choose_in_picture,
+        selection_mode="points",
+        alt=f"The picture with {found} framed; the rows beside it hold a button for each face",
+    )
+    st.caption(f"{name}, {found}. Click a face to see it closer.")
+
+
+def _choose_in_picture() -> None:
+    points = st.session_state[_PICTURE]["selection"]["points"]
+    if points:
+        clicked = points[0]["customdata"]
+        _choose(clicked[0] if isinstance(clicked, list) else clicked)
 
 
 def closer_look(face: FaceFinding, maximum: float) -> None:
@@ -238,9 +260,10 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
         alt=f"Face {face.id} with its heatmap and the scale of the heatmap",
     )
     st.caption(
-        f"Grad-CAM of the last block. The scale is the same for every picture, so a weak heatmap looks weak; "
+        f"Heatmap of what raised the score. The scale is the same for every picture, so a weak heatmap looks weak; "
         f"this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. It shows where the model looked, not where a "
-        "manipulation is."
+        "manipulation is.",
+        help=f"{glossary.meaning('Heatmap (Grad-CAM)')} The numbers are logits per cell. {glossary.meaning('Logit')}",
     )
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from faceloupe.cases.records import Case
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import resources, state, visitor
+from faceloupe.ui import browser, resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.panels import NONE, plain, short
 
@@ -22,7 +22,7 @@ def examiner_field() -> None:
         key="examiner_input",
         placeholder="Your name, as it will appear in the log",
         on_change=partial(state.keep, state.EXAMINER, "examiner_input"),
-        max_chars=visitor.MOST_NAME,
+        max_chars=browser.MOST_NAME,
         width=420,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from functools import partial
 from html import escape
+from typing import cast
 
 import streamlit as st
 
@@ -139,7 +140,7 @@ def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None
         args=(key, f"Bundle of {case.name}", export),
     )
     if job is not None and job.state is State.DONE:
-        _written(job.result)
+        _written(cast(tasks.WrittenBundle, job.result))
     elif job is not None and job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
 

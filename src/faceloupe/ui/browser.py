@@ -1,6 +1,7 @@
-"""What a browser remembers by itself, so that it survives a reload and a restart: its examiner and its last results.
+"""What the browser does: it remembers examiner and last results, and closes the menu of a phone after a choice.
 
-Cookies hold both: they are of this browser alone, whereas an address may be sent to somebody else.
+Cookies hold what survives a reload and a restart: they are of this browser alone, whereas an address may be sent to
+somebody else.
 """
 
 import re
@@ -14,17 +15,23 @@ from faceloupe.ui import state
 
 MOST_NAME = 100  # characters of an examiner's name
 _EXAMINER, _RECENT, _DAYS = "faceloupe_examiner", "faceloupe_recent", 30
+_NARROW = 768  # pixels: in windows up to that width the menu lies over the page
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 _READ, _CHANGED = "cookies_read", "cookies_changed"  # what the session began with; whether it is different by now
 # The values are data of the component and never part of its code.
 _component = st.components.v2.component(
-    "faceloupe_cookies",
+    "faceloupe_browser",
     js="""
 export default function ({ data }) {
   const secure = location.protocol === "https:" ? "; Secure" : ""
   for (const [name, value] of Object.entries(data.cookies)) {
     document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=${data.seconds}; SameSite=Strict${secure}`
   }
+  const menu = '[data-testid="stSidebar"][aria-expanded="true"] [data-testid="stSidebarCollapseButton"] button'
+  if (window.faceloupePage !== undefined && window.faceloupePage !== data.page && window.innerWidth <= data.narrow) {
+    document.querySelector(menu)?.click()
+  }
+  window.faceloupePage = data.page
 }
 """,
 )
@@ -41,14 +48,18 @@ def restore(cookies: Mapping[str, str]) -> None:
     st.session_state[_READ], st.session_state[_CHANGED] = _cookies(), False
 
 
-def remember() -> None:
-    """Have the browser remember the examiner and the last results, once they changed in this session.
+def update(page: str) -> None:
+    """Have the browser remember the examiner and the last results, and close the menu of a phone on a new page.
 
-    A session that changed nothing writes nothing, so that it does not undo what another tab wrote.
+    A session that changed nothing writes no cookie, so that it does not undo what another tab wrote.
+
+    Args:
+        page: path of the page on show.
     """
     st.session_state[_CHANGED] |= st.session_state[_READ] != _cookies()
-    if st.session_state[_CHANGED]:
-        _component(key="cookies", data={"cookies": _cookies(), "seconds": _DAYS * 24 * 3600})
+    cookies = _cookies() if st.session_state[_CHANGED] else {}
+    data = {"cookies": cookies, "seconds": _DAYS * 24 * 3600, "page": page, "narrow": _NARROW}
+    _component(key="browser", data=data)
 
 
 def _cookies() -> dict[str, str]:
