@@ -32,6 +32,9 @@ export default function ({ data }) {
     document.querySelector(menu)?.click()
   }
   window.faceloupePage = data.page
+  // Streamlit's menu has headings between the items of its list, which a screen reader takes for a broken one.
+  const items = '[data-testid="stSidebarNavItems"], [data-testid="stSidebarNavItems"] li'
+  document.querySelectorAll(items).forEach((element) => element.setAttribute("role", "presentation"))
 }
 """,
 )
