@@ -35,7 +35,8 @@ def show(key: AnalysisKey) -> None:
             panels.source_picture(analysis, chosen)
         with right:
             panels.face_rows(analysis)
-            if chosen:
+        if chosen:
+            with left if len(explained) > 1 else right:  # below the picture, where a click on a face is followed
                 panels.closer_look(chosen, report.model.explanation_max)
     panels.file_facts(report)
     panels.downloads(report)

@@ -113,7 +113,8 @@ def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_deci
     assert KEPT in text
     assert case.id in text
     assert "Error rates" not in text
-    assert not app.get("image")
+    assert not any(picture.caption for image in app.get("image") for picture in image.proto.imgs)  # of the result
+    assert not app.get("plotly_chart")
     assert not app.get("download_button")
     resources.cases().reviews.decide(
         case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner="ada  EXAMPLE"
