@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from faceloupe.report.document.blocks import Block, Facts, Heading, Paragraph, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import code, number, quoted, shown
-from faceloupe.report.document.image import Texts
+from faceloupe.report.document.format import Texts, code, number, quoted, shown
 from faceloupe.report.file_claims import disagreement
 from faceloupe.report.schema import Report
 
@@ -46,4 +45,4 @@ def blocks(exhibit: Exhibit, report: Report, texts: Texts) -> Iterator[Block]:
                 (60, 114),
             )
         if (left := len(lens.facts) - _MOST_FACTS) > 0:
-            yield Paragraph(Text(texts["file_facts_left"].format(count=number(left, 0)), Style.FAINT))
+            yield Paragraph(Text(texts["file_facts_left"].format(count=number(texts, left, 0)), Style.FAINT))
