@@ -61,6 +61,9 @@ bench: setup ## measure speed against a named rival
 	$(BIN)/python -m benchmarks.still
 	$(BIN)/python -m benchmarks.batch --data $(DATA)
 
+space: setup ## assemble the public demo as a Hugging Face Space in build/space
+	$(BIN)/python -m tools.space build/space
+
 trainsetup: $(TRAINING) ## install what training needs besides (dvc, mlflow, ...)
 
 $(TRAINING): requirements-training.txt $(STAMP)
@@ -107,4 +110,4 @@ walk: $(BROWSER) ## walk a case and a batch through a browser, from their files 
 	$(BIN)/python -m tools.walks.case_walk
 	$(BIN)/python -m tools.walks.batch_walk
 
-.PHONY: docs help lock setup fuzz evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk
+.PHONY: docs space help lock setup fuzz evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk

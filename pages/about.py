@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from faceloupe.config import is_demo
 from faceloupe.errors import FaceLoupeError
 from faceloupe.report.build import NOT_A_POSTERIOR, tool
 from faceloupe.samples import SAMPLES
@@ -10,7 +11,7 @@ from faceloupe.ui import panels, resources
 st.header("About")
 st.markdown(
     "FaceLoupe examines faces in photographs and videos: was this face generated or manipulated, how sure is the "
-    "finding, and why? It runs on this machine alone, on a CPU, and sends nothing anywhere."
+    "finding, and why? It runs on one machine, on a CPU, and sends nothing anywhere."
 )
 st.subheader("Method")
 st.markdown(
@@ -26,7 +27,8 @@ st.subheader("Scope")
 try:
     record = resources.record()
     st.markdown("\n".join(f"- {panels.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
-    st.caption("The page Models shows the error rates, the figures and the model card.")
+    if not is_demo():
+        st.caption("The page Models shows the error rates, the figures and the model card.")
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")
 st.subheader("Versions")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import lenses, panels, state
+from faceloupe.ui import demo, lenses, panels, state
 from faceloupe.ui.case import filing
 from faceloupe.ui.image import input as image_input
 
@@ -11,7 +11,7 @@ st.header("Lenses")
 st.markdown(
     "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a score, and no model "
     "is used unless the robustness of its score is probed. The file is hashed before anything "
-    "reads it, and it stays on this machine."
+    f"reads it, and {demo.file_stays()}."
 )
 try:
     blind = filing.blind_case()

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import intake, lenses, next_steps, panels, recent, resources, state
+from faceloupe.ui import demo, intake, lenses, next_steps, panels, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import panel
@@ -54,7 +54,7 @@ def examine() -> None:
     elif job is None:
         panel.other_examinations()
         st.markdown(
-            "1. The file is hashed before anything reads it, and it stays on this machine.\n"
+            f"1. The file is hashed before anything reads it, and {demo.file_stays()}.\n"
             "2. Frames are sampled over its time, faces are tracked from frame to frame, and each one scored.\n"
             "3. You see the score of each person over time, which segment stands out, and a heatmap of what the "
             "network used."

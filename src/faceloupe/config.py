@@ -28,9 +28,9 @@ def weights_folder() -> Path:
 
 
 def evidence_folder() -> Path | None:
-    """Folder whose files the app offers: ``FACELOUPE_EVIDENCE``; None where it is not set."""
+    """Folder whose files the app offers: ``FACELOUPE_EVIDENCE``; None where it is not set, and in a demo."""
     named = os.environ.get("FACELOUPE_EVIDENCE")
-    return Path(named) if named else None
+    return Path(named) if named and not is_demo() else None
 
 
 def data_folder() -> Path:
@@ -50,6 +50,14 @@ def private_folder(folder: Path) -> None:
     for path in reversed((folder, *folder.parents)):
         if not path.is_dir():
             path.mkdir(mode=0o700, exist_ok=True)
+
+
+DEMO_BYTES = 10_000_000  # of an upload to a public demo
+
+
+def is_demo() -> bool:
+    """Whether the app is a public demo, which keeps nothing: ``FACELOUPE_DEMO=1``."""
+    return os.environ.get("FACELOUPE_DEMO") == "1"
 
 
 def password_hash() -> str | None:

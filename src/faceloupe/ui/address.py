@@ -9,7 +9,7 @@ import re
 import streamlit as st
 
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import data_folder
+from faceloupe.config import data_folder, is_demo
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import recent, resources, state
 from faceloupe.ui.case import open_case
@@ -29,6 +29,8 @@ def restore() -> None:
     named = {name: values[name] for name in _NAMES if _ID.fullmatch(values.get(name, ""))}
     if any(values.get(name) for name in _NAMES if name not in named):
         _refuse("it contains something that is not an id")
+    if is_demo():  # there are no cases and no batches
+        named = {name: value for name, value in named.items() if name in ("result", "evidence")}
     if "case" in named:
         _open_case(named["case"], named.get("item"))
     if "batch" in named:

@@ -4,9 +4,11 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from faceloupe.batch.archives import MAGICS
+from faceloupe.config import is_demo
+from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.samples import CLIP, SAMPLES
-from faceloupe.ui import effort_input, resources, state
+from faceloupe.ui import demo, effort_input, resources, state
 from faceloupe.ui.batch import input as batch_input
 from faceloupe.ui.case import filing
 from faceloupe.ui.image import input as image_input
@@ -27,7 +29,7 @@ def title() -> None:
 def promises() -> None:
     """Show what happens to a file."""
     st.markdown(
-        "1. The file is hashed before anything reads it, and it stays on this machine.\n"
+        f"1. The file is hashed before anything reads it, and {demo.file_stays()}.\n"
         "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
         "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of what the "
         "network used."
@@ -84,6 +86,8 @@ def open_on_its_page(evidence_file: EvidenceFile) -> None:
 
 def _take(uploads: list[UploadedFile]) -> None:
     if len(uploads) > 1 or uploads[0].getvalue()[:4] in MAGICS:
+        if is_demo():
+            raise UsageError("The demo examines one photo or video at a time; ZIP files are for the app itself.")
         blind = filing.blind_case()
         if blind is None:
             batch_input.start_uploads(uploads)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from faceloupe.config import is_demo
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.report.finding import StepKind, next_steps
 from faceloupe.report.schema import Report, Track
@@ -34,7 +35,7 @@ def panel(key: AnalysisKey, report: Report) -> None:
                     st.button(
                         _LABELS[step.kind], key=f"next-{step.kind}", on_click=_take, args=(step.kind, key, report)
                     )
-                elif step.kind is StepKind.SECOND and open_case.case() is None:
+                elif step.kind is StepKind.SECOND and open_case.case() is None and not is_demo():
                     st.page_link("../pages/cases.py", label="Open a case", icon=":material/folder_open:")
 
 

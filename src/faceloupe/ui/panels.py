@@ -13,7 +13,7 @@ from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.types import FaceFinding, Outcome
-from faceloupe.ui import glossary, resources, state
+from faceloupe.ui import demo, glossary, resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.charts import framed_picture, score_ruler
 
@@ -72,7 +72,7 @@ def status_line() -> None:
         model += f"  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
     except FaceLoupeError as found:
         model, problem = ":material/error: no verified model, nothing can be scored", str(found)
-    st.caption(f"**FaceLoupe**  ·  {_who_and_what()}  ·  {model}  ·  nothing leaves this machine")
+    st.caption(f"**FaceLoupe**  ·  {_who_and_what()}  ·  {model}  ·  {demo.stays()}")
     if problem:
         st.error(plain(problem), icon=":material/error:")
 

@@ -12,7 +12,7 @@ import streamlit as st
 from faceloupe.analysis.pipeline import Networks
 from faceloupe.batch.store import BatchStore
 from faceloupe.cases.store import CaseStore
-from faceloupe.config import DEFAULT_EFFORT, Sampling, Settings, data_folder, weights_folder
+from faceloupe.config import DEFAULT_EFFORT, DEMO_BYTES, Sampling, Settings, data_folder, is_demo, weights_folder
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.models.record import ModelRecord, find_record
 from faceloupe.system import temp
@@ -34,7 +34,8 @@ class _Server:
     """The settings of this server; every session shares them, its effort aside."""
 
     def __init__(self) -> None:
-        self.settings = Settings.from_environment()
+        settings = Settings.from_environment()
+        self.settings = replace(settings, max_bytes=min(settings.max_bytes, DEMO_BYTES)) if is_demo() else settings
 
 
 @st.cache_resource(show_spinner=False)
@@ -119,12 +120,14 @@ def documents() -> DocumentStore:
 @st.cache_resource(show_spinner=False)
 def jobs() -> JobQueue:
     """Return the queue of long work."""
-    return _queue(threads=2)  # so that one long video does not hold up everyone's
+    return _queue(threads=1 if is_demo() else 2)  # so that one long video does not hold up everyone's
 
 
 @st.cache_resource(show_spinner=False)
 def stills() -> JobQueue:
-    """Return the queue of work that takes a second or so, which must not wait for videos."""
+    """Return the queue of work that takes a second or so, which must not wait for videos; a demo has one queue."""
+    if is_demo():
+        return jobs()
     return _queue(threads=os.cpu_count() or 1)
 
 

@@ -10,11 +10,13 @@ from starlette.middleware import Middleware
 from streamlit import net_util
 
 from faceloupe.analysis.prefetch import use_one_network_thread
+from faceloupe.config import is_demo
 from faceloupe.installation import APP, ROOT
 from faceloupe.system import memory, temp
 from faceloupe.ui import selfcheck
 from faceloupe.ui.auth import session
 from faceloupe.ui.auth.middleware import AuthMiddleware, HostCheck
+from faceloupe.ui.demo import LIMIT_MB
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FOLDERS = ("FACELOUPE_DATA", "FACELOUPE_EVIDENCE", "FACELOUPE_WEIGHTS")  # variables that name one
@@ -47,16 +49,22 @@ def serve(*, port: int | None = None, address: str | None = None) -> int:
     temp.remove_leftovers()
     if code := selfcheck.main():
         return code
+    if is_demo():
+        os.environ["FACELOUPE_DATA"] = str(temp.folder("demo"))  # nothing is kept, and it goes with the server
     authenticator = session.authenticator()  # raises where it cannot work, so that nobody is let in
-    if authenticator is None and (warning := exposure_warning(address)):
+    if authenticator is None and not is_demo() and (warning := exposure_warning(address)):
         print(warning, file=sys.stderr)
     disable_address_lookup()
     for number in (signal.SIGINT, signal.SIGTERM):  # the server stops first, then passes them on to these
         signal.signal(number, _end)
     sys.argv = [str(APP)]  # Streamlit puts the folder of what was started among those that modules are looked for in
-    guard = Middleware(AuthMiddleware, authenticator) if authenticator else Middleware(HostCheck)
-    options = {"server.port": port, "server.address": address}
-    st.App(APP, middleware=[guard]).run(config={name: value for name, value in options.items() if value is not None})
+    options: dict[str, str | int | bool | None] = {"server.port": port, "server.address": address}
+    guards = [Middleware(AuthMiddleware, authenticator) if authenticator else Middleware(HostCheck)]
+    if is_demo():
+        # It is served under any name and inside the pages of others, where its cookies do not arrive.
+        guards = guards if authenticator else []
+        options |= {"server.enableXsrfProtection": False, "server.maxUploadSize": LIMIT_MB}
+    st.App(APP, middleware=guards).run(config={name: value for name, value in options.items() if value is not None})
     return 0
 
 

@@ -10,7 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from faceloupe.cases.records import Case
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import OpenFile
-from faceloupe.config import Settings, data_folder
+from faceloupe.config import Settings, data_folder, is_demo
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.ui import panels, resources, state
@@ -60,6 +60,8 @@ def panel(key: AnalysisKey) -> None:
     Raises:
         FaceLoupeError: it cannot be filed.
     """
+    if is_demo():
+        return
     case, analysis = open_case.case(), resources.analyses().get(key)
     if case is None or analysis is None or not open_case.examiner():
         st.caption(_NOT_FILED)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from faceloupe.config import is_demo
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
@@ -49,6 +50,8 @@ def notice() -> None:
 
 def other_examinations() -> None:
     """Show analyses of other visits, for users who reloaded the page while theirs was running."""
+    if is_demo():  # strangers share the server
+        return
     examinations = [job for job in resources.jobs().live() if isinstance(job.key, input.Examination)]
     for number, job in enumerate(examinations):
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -8,6 +8,7 @@ import streamlit as st
 
 from faceloupe.analysis.pipeline import FrameExplanation, explain_frame
 from faceloupe.analysis.results import Canvas
+from faceloupe.config import is_demo
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
@@ -269,6 +270,8 @@ def downloads(key: AnalysisKey, report: Report) -> None:
             on_click="ignore",
             key="download_frames",
         )
+        if is_demo():  # a copy would lie on the disk
+            return
         job = resources.jobs().get(_copy_key(key))
         _copy(key, job)
     if job is not None and job.live:
