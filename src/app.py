@@ -17,6 +17,7 @@ pages = {
         st.Page("../pages/video.py", title="Video", icon=":material/movie:"),
         st.Page("../pages/batch.py", title="Batch", icon=":material/view_list:"),
         st.Page("../pages/lenses.py", title="Lenses", icon=":material/search:"),
+        st.Page("../pages/live.py", title="Live", icon=":material/videocam:"),
         st.Page("../pages/compare.py", title="Compare", icon=":material/compare:"),
     ],
     "Record": [

@@ -21,6 +21,10 @@ VIDEO_SHOWN = "video_shown"  # index of the frame on show, and id of the track i
 VIDEO_UPLOAD = "video_upload"  # id of the last upload that was examined
 VIDEO_NOTICE = "video_notice"  # what became of the last job: icon and sentence
 
+LIVE = "live_view"  # what scores the frames of this session's camera, see live.LiveView
+LIVE_ANSWER = "live_answer"  # to its last frame
+LIVE_NOTICE = "live_notice"  # what became of the last stretch that was to be kept: icon and sentence
+
 LENS_JOB = "lens_job"  # key of the look under way, see jobs.Job
 LENS_RESULT = "lens_result"  # key of the result on show, see caches.LensKey
 LENS_UPLOAD = "lens_upload_id"  # id of the last upload that was looked at
@@ -55,6 +59,7 @@ def start() -> None:
     names = (
         *(EFFORT, IMAGE_JOB, RESULT, FACE, LAST_UPLOAD, NOTICE),
         *(VIDEO_JOB, VIDEO_RESULT, VIDEO_WHOLE, VIDEO_SHOWN, VIDEO_UPLOAD, VIDEO_NOTICE),
+        *(LIVE, LIVE_ANSWER, LIVE_NOTICE),
         *(LENS_JOB, LENS_RESULT, LENS_UPLOAD, LENS_NOTICE),
         *(CASE, CASE_ITEM, CASE_OUTCOME, CASE_STATE, CASE_SAID, LOG_CHECK, FILING_CHOSEN, FILING_JOB, FILING_SAID),
         *(BATCH, BATCH_FILTER, BATCH_NOTICE),

@@ -1,0 +1,174 @@
+"""A live view: frames of a camera, scored as they come. It gives no finding, and nothing is kept but on demand."""
+
+import hashlib
+import statistics
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from faceloupe.analysis.networks import Networks, candidate
+from faceloupe.errors import EvidenceError
+from faceloupe.faces.detector import FaceDetector
+from faceloupe.faces.tracks import Tracker
+from faceloupe.media.evidence_file import evidence_from_bytes
+from faceloupe.media.sandbox.image import decode
+from faceloupe.types import Box
+
+WINDOW_S = 2.0  # whose frames make the score of a face
+KEPT_S = 10.0  # of frames that can be filed
+MOST_BYTES = 2_000_000  # of a frame
+_SMALLEST_PX = 48  # faces smaller than this are not looked for, which saves most of the time
+_RATE_FRAMES = 20  # that the frame rate is measured over
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFace:
+    """A face in a frame.
+
+    Attributes:
+        id: of its track, from 1.
+        box: in pixels of the frame.
+        score: calibrated score of the mean logit of its frames in the last ``WINDOW_S``, 0..1; None where none of them
+            was scored.
+        problem: why this frame was not scored; empty where it was.
+    """
+
+    id: int
+    box: Box
+    score: float | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFrame:
+    """A frame as it came, and what is seen in it.
+
+    Attributes:
+        content: the JPEG.
+        sha256: of these bytes, taken before they were decoded.
+        taken: when the camera showed it, by the clock of the browser.
+        width: pixels.
+        height: pixels.
+        spent_s: seconds until it was scored.
+    """
+
+    content: bytes = field(repr=False)
+    sha256: str
+    taken: datetime
+    width: int
+    height: int
+    faces: tuple[LiveFace, ...]
+    spent_s: float
+
+
+class LiveView:
+    """Scores frames one after another. One thread at a time may call it."""
+
+    def __init__(self, networks: Networks, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with no frame.
+
+        Args:
+            networks: quick ones; faces are looked for with a detector for near faces.
+            clock: seconds, steady.
+        """
+        settings = replace(networks.settings, smallest_sought_px=_SMALLEST_PX, max_bytes=MOST_BYTES)
+        self._networks = Networks(FaceDetector(settings), networks.scorer, settings)
+        self._clock, self._tracker = clock, Tracker()
+        self._logits: defaultdict[int, deque[tuple[float, float]]] = defaultdict(deque)
+        self._frames: deque[tuple[float, LiveFrame]] = deque()
+
+    def look(self, content: bytes, taken: datetime) -> LiveFrame:
+        """Score the faces of the next frame.
+
+        Args:
+            content: a JPEG.
+            taken: when the camera showed it.
+
+        Raises:
+            EvidenceError: it is not a JPEG that can be decoded.
+        """
+        began = self._clock()
+        evidence_file = evidence_from_bytes(content, "frame.jpg", max_bytes=MOST_BYTES)
+        if evidence_file.evidence.format != "JPEG":
+            raise EvidenceError("A frame of the camera is not a JPEG; reload the page.")
+        rgb = decode(evidence_file, settings=self._networks.settings).rgb
+        scorer = self._networks.scorer
+        detected = self._networks.detector.detect(rgb)
+        ids = self._tracker.add(rgb, detected, 0)
+        candidates = [candidate(face, rgb, scorer) for face in detected]
+        fit = [number for number, one_face in enumerate(candidates) if not one_face.quality.problem]
+        logits = scorer.logits([candidates[number].views for number in fit]) if fit else ()
+        for number, logit in zip(fit, logits, strict=True):
+            self._logits[ids[number]].append((began, float(logit)))
+        faces = tuple(
+            LiveFace(track + 1, face.box, self._score(track, began), cut.quality.problem or "")
+            for track, face, cut in zip(ids, detected, candidates, strict=True)
+        )
+        height, width = rgb.shape[:2]
+        sha256 = evidence_file.evidence.sha256
+        frame = LiveFrame(content, sha256, taken, width, height, faces, self._clock() - began)
+        self._frames.append((began, frame))
+        while self._frames[0][0] < began - KEPT_S:
+            self._frames.popleft()
+        return frame
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second of late; None where it cannot be told yet."""
+        times = [at for at, _ in self._frames][-_RATE_FRAMES - 1 :]
+        gaps = [after - before for before, after in pairwise(times)]
+        return 1.0 / statistics.mean(gaps) if len(gaps) >= _RATE_FRAMES // 2 and sum(gaps) > 0 else None
+
+    def last_frames(self) -> tuple[LiveFrame, ...]:
+        """Return the frames of the last ``KEPT_S``."""
+        return tuple(frame for _, frame in self._frames)
+
+    def _score(self, track: int, now: float) -> float | None:
+        logits = self._logits[track]
+        while logits and logits[0][0] < now - WINDOW_S:
+            logits.popleft()
+        if not logits:
+            return None
+        return self._networks.scorer.probability(statistics.mean(logit for _, logit in logits))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Frames of a live view, to be filed.
+
+    Attributes:
+        name: of the file.
+        content: the JPEGs one after another, unchanged: a stream that video players and FaceLoupe read.
+        note: how they were made, and time and SHA-256 of each.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    note: str
+
+
+def stretch_of(frames: Sequence[LiveFrame]) -> Stretch:
+    """Put frames together.
+
+    Raises:
+        EvidenceError: there is none.
+    """
+    if not frames:
+        raise EvidenceError("There is no frame to keep; start the camera first.")
+    first, last = frames[0], frames[-1]
+    lines = [
+        f"Frames of a live view, {first.taken.isoformat()} to {last.taken.isoformat()} by the clock of the browser. "
+        f"The browser drew each frame of the camera or screen to {first.width} x {first.height} pixels and encoded it "
+        "as JPEG with quality 0.9; frames between them were dropped. The file holds these JPEGs one after another, "
+        "unchanged; it states no times, so that a player's times are not those of the frames. "
+        "Frame, time, SHA-256, bytes:",
+        *(
+            f"{number} {frame.taken.isoformat()} {frame.sha256} {len(frame.content)}"
+            for number, frame in enumerate(frames, 1)
+        ),
+    ]
+    name = f"live-{first.taken.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(first.content).hexdigest()[:8]}.mjpeg"
+    return Stretch(name, b"".join(frame.content for frame in frames), "\n".join(lines))

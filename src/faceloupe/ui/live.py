@@ -1,0 +1,125 @@
+"""The live view in the browser: its camera, the strip of the last minute, and filing the last seconds."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from faceloupe.analysis.live import KEPT_S, MOST_BYTES, WINDOW_S, LiveFrame, LiveView, stretch_of
+from faceloupe.cases.records import Case
+from faceloupe.config import Settings
+from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.ui import resources, state
+from faceloupe.ui.case import open_case
+from faceloupe.ui.jobs import tasks
+from faceloupe.ui.panels import plain
+
+_KEY = "live_camera"
+_HEIGHT = 640  # pixels
+# The frames and the answers are data of the component and never part of its code.
+_component = st.components.v2.component("faceloupe_live", js=Path(__file__).with_name("live.js").read_text("utf-8"))
+
+
+def view() -> LiveView:
+    """Return the live view of this session.
+
+    Raises:
+        WeightsError: there is no verified quick model.
+    """
+    if st.session_state[state.LIVE] is None:
+        st.session_state[state.LIVE] = LiveView(resources.analyzer(Settings(effort="quick")))
+    live_view: LiveView = st.session_state[state.LIVE]
+    return live_view
+
+
+@st.fragment
+def camera() -> None:
+    """Show the camera, and answer each of its frames; it sends the next one when the last was answered."""
+    _component(
+        key=_KEY,
+        data=st.session_state[state.LIVE_ANSWER] or {"seq": 0, "faces": [], "window_s": WINDOW_S},
+        on_frame_change=_take,
+        height=_HEIGHT,
+    )
+
+
+def _take() -> None:
+    """Score the frame that came, as a callback."""
+    sent = st.session_state[_KEY].frame
+    answer: dict[str, Any] = {"seq": _sequence(sent), "faces": [], "window_s": WINDOW_S, "problem": ""}
+    try:
+        frame = view().look(_content(sent), _taken(sent))
+        thresholds = resources.analyzer(Settings(effort="quick")).scorer.record.thresholds
+        answer |= {"faces": [_face(frame, number) for number in range(len(frame.faces))], "rate": view().rate}
+        answer |= {"lower": thresholds.lower, "upper": thresholds.upper, "spent_s": frame.spent_s}
+    except FaceLoupeError as problem:
+        answer["problem"] = str(problem)
+    st.session_state[state.LIVE_ANSWER] = answer
+
+
+def _face(frame: LiveFrame, number: int) -> dict[str, Any]:
+    face = frame.faces[number]
+    x0, y0, x1, y1 = face.box.corners
+    shares = [x0 / frame.width, y0 / frame.height, x1 / frame.width, y1 / frame.height]
+    return {"id": face.id, "box": shares, "score": face.score, "problem": face.problem}
+
+
+def _sequence(sent: Any) -> int:
+    number = sent.get("seq") if isinstance(sent, dict) else None
+    return number if isinstance(number, int) else 0
+
+
+def _content(sent: Any) -> bytes:
+    text = sent.get("jpeg") if isinstance(sent, dict) else None
+    if not isinstance(text, str) or len(text) > 2 * MOST_BYTES:
+        raise EvidenceError("A frame of the camera is missing or too large; reload the page.")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise EvidenceError("A frame of the camera cannot be read; reload the page.") from None
+
+
+def _taken(sent: Any) -> datetime:
+    milliseconds = sent.get("taken_ms") if isinstance(sent, dict) else None
+    try:
+        return datetime.fromtimestamp(float(milliseconds or 0) / 1000.0, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise EvidenceError("A frame of the camera has no time; reload the page.") from None
+
+
+def keep_button() -> None:
+    """Offer to file the last seconds to the open case."""
+    case = open_case.case()
+    ready = case is not None and bool(open_case.examiner())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Keep this stretch",
+            key="live_keep",
+            icon=":material/create_new_folder:",
+            disabled=not ready,
+            on_click=_keep,
+            args=(case,),
+        )
+        where = f"to the case {plain(case.name)}" if case and ready else "to a case: open one and name the examiner"
+        st.caption(f"Files the frames of the last {KEPT_S:g} s, each with its hash, {where}.", width="content")
+    if st.session_state[state.LIVE_NOTICE] is not None:
+        icon, sentence = st.session_state[state.LIVE_NOTICE]
+        (st.error if icon == "error" else st.success)(plain(sentence), icon=f":material/{icon}:")
+
+
+def _keep(case: Case) -> None:
+    try:
+        frames = view().last_frames()
+        stretch = stretch_of(frames)
+        workflow = open_case.workflow_of(case)
+        open_file = tasks.take_upload(stretch.content, stretch.name, resources.settings().max_bytes)
+        item = workflow.file(open_file, stretch.name, progress=lambda _stage, _share: None)
+        workflow.store.reviews.add_note(case.id, stretch.note, author=workflow.actor, sha256=item.sha256)
+    except FaceLoupeError as problem:
+        st.session_state[state.LIVE_NOTICE] = ("error", f"Not filed: {problem}")
+        return
+    sentence = f"{len(frames)} frames were filed as {item.name}, with a note of their times and hashes."
+    st.session_state[state.LIVE_NOTICE] = ("check", sentence)
