@@ -99,12 +99,12 @@ class LiveView:
         detected = self._networks.detector.detect(rgb)
         ids = self._tracker.add(rgb, detected, 0)
         candidates = [candidate(face, rgb, scorer) for face in detected]
-        fit = [number for number, one_face in enumerate(candidates) if not one_face.quality.problem]
+        fit = [number for number, cut in enumerate(candidates) if not cut.quality.problem]
         logits = scorer.logits([candidates[number].views for number in fit]) if fit else ()
         for number, logit in zip(fit, logits, strict=True):
             self._logits[ids[number]].append((began, float(logit)))
         faces = tuple(
-            LiveFace(track + 1, face.box, self._score(track, began), cut.quality.problem or "")
+            LiveFace(track, face.box, self._score(track, began), cut.quality.problem or "")
             for track, face, cut in zip(ids, detected, candidates, strict=True)
         )
         height, width = rgb.shape[:2]
