@@ -33,7 +33,7 @@ pages = {
     ],
 }
 if is_demo():
-    offered = {"Start", "Image", "Video", "Lenses", "Compare", "About"}
+    offered = {"Start", "Image", "Video", "Lenses", "Compare", "Glossary", "About"}
     pages = {"": [page for group in pages.values() for page in group if page.title in offered]}
 page = st.navigation(pages)
 st.set_page_config(page_title=f"{page.title} - FaceLoupe")

@@ -59,8 +59,17 @@ def test_a_frame_is_answered_with_its_faces_in_shares_of_the_picture(session):
 
 @pytest.mark.parametrize(
     "frame",
-    [None, "x", {}, {"seq": 1, "jpeg": 5}, {"seq": 1, "jpeg": "x"}, {"seq": 1, "jpeg": "AAAA", "taken_ms": "never"}]
-    + [{"seq": 1, "jpeg": "A" * 5_000_000, "taken_ms": 0}, {"seq": 1, "jpeg": "AAAA", "taken_ms": 1e30}],
+    [
+        *(
+            None,
+            "x",
+            {},
+            {"seq": 1, "jpeg": 5},
+            {"seq": 1, "jpeg": "x"},
+            {"seq": 1, "jpeg": "AAAA", "taken_ms": "never"},
+        ),
+        *({"seq": 1, "jpeg": "A" * 5_000_000, "taken_ms": 0}, {"seq": 1, "jpeg": "AAAA", "taken_ms": 1e30}),
+    ],
 )
 def test_whatever_else_a_browser_sends_is_one_sentence(session, frame):
     answer = session(frame)
