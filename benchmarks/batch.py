@@ -74,8 +74,8 @@ def speed(paths: list[str], folder: Path, rounds: int) -> None:
     print(f"rows of 2 workers and of 1 to the last byte: {_compared(folder / 'two.csv', folder / 'one.csv')}")
 
 
-def _compared(one: Path, other: Path) -> str:
-    return "the same" if one.read_bytes() == other.read_bytes() else "DIFFERENT"
+def _compared(first: Path, second: Path) -> str:
+    return "the same" if first.read_bytes() == second.read_bytes() else "DIFFERENT"
 
 
 def _ratios(theirs: list[tuple[float, float]], ours: list[tuple[float, float]], which: int) -> str:

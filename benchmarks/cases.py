@@ -108,8 +108,8 @@ def measured(part: str, folder: Path, case_id: str, bundle: Path) -> None:
 
 
 def main() -> int:
-    place = str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None
-    with TemporaryDirectory(prefix="faceloupe-bench-", dir=place) as name:
+    folder = str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None
+    with TemporaryDirectory(prefix="faceloupe-bench-", dir=folder) as name:
         os.environ["FACELOUPE_DATA"] = name
         store = CaseStore(Path(name))
         for items in (FEW, MANY):

@@ -85,8 +85,8 @@ def ours(frames: list[np.ndarray], networks: Networks) -> int:
         faces = networks.detector.follow(batch, [start == 0] + [False] * (len(batch) - 1))
         views = [
             candidate(face, rgb, networks.scorer).views
-            for rgb, found in zip(batch, faces, strict=True)
-            for face in found
+            for rgb, detected in zip(batch, faces, strict=True)
+            for face in detected
         ]
         count += len(networks.scorer.logits(views)) if views else 0
     return count
@@ -131,11 +131,11 @@ def cpu_ratio(path: Path, networks: Networks, settings: Settings) -> None:
         if turn:  # the first round warms up
             pairs.append((*times, *counts))
     ratios = sorted(theirs / mine for mine, theirs, *_ in pairs)
-    mine, theirs, found, found_by_rival = (statistics.median(column) for column in zip(*pairs, strict=True))
+    mine, theirs, detected, found_by_rival = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(
         f"{path.name}: faces found and scored per second of CPU: {statistics.median(ratios):.1f} times the plain way "
         f"({ratios[0]:.1f} to {ratios[-1]:.1f} over {ROUNDS} pairs; {mine * 1e3:.1f} ms against {theirs * 1e3:.1f} ms "
-        f"a face; {found:.0f} and {found_by_rival:.0f} faces in {len(frames)} frames)"
+        f"a face; {detected:.0f} and {found_by_rival:.0f} faces in {len(frames)} frames)"
     )
 
 

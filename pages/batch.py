@@ -23,18 +23,18 @@ def results(batch: Batch) -> None:
     """What was found so far, less what blind cases keep from the examiner."""
     withheld = filing.all_withheld()
     whole = resources.tables().get(batch)
-    found = whole.without(withheld)
-    if hidden := len(whole.rows) - len(found.rows):
+    visible = whole.without(withheld)
+    if hidden := len(whole.rows) - len(visible.rows):
         st.info(
             f"{hidden:,} rows belong to blind cases that you have not decided; they are left out here and in the CSV.",
             icon=":material/visibility_off:",
         )
-    if not len(found.rows):
+    if not len(visible.rows):
         st.caption("No rows yet.")
         return
-    batch_panels.overview(found)
-    selected = table.table(batch, found)
-    table.actions(batch, found, selected, withheld)
+    batch_panels.overview(visible)
+    selected = table.table(batch, visible)
+    table.actions(batch, visible, selected, withheld)
 
 
 st.header("Batch")

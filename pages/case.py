@@ -20,14 +20,14 @@ try:
         case_panels.item_bar(case, chosen)
         finding, view = st.columns([2.2, 1.0], gap="medium")
         with view:  # beside the finding, so that both are in sight
-            review.said()
+            review.last_entry()
             review.decisions(case, chosen)
         with finding:
             item.findings(case, chosen)
         review.remarks(case, chosen)
     else:
         case_panels.evidence_table(case)
-        review.said()
+        review.last_entry()
     review.of_case(case)
     case_panels.log_table(case)
 except FaceLoupeError as problem:

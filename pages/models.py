@@ -33,7 +33,7 @@ def error_rates(record: ModelRecord) -> None:
 
 def plots(evaluation: dict[str, Any], model: str) -> None:
     """Curves of all models, and the Tippett plot and the confusion matrix of this one."""
-    own = {one["id"]: evaluation["curves"][one["id"]] for one in evaluation["models"] if one["parameters"]}
+    own = {row["id"]: evaluation["curves"][row["id"]] for row in evaluation["models"] if row["parameters"]}
     pairs = (
         (
             "ROC",
@@ -58,18 +58,18 @@ def plots(evaluation: dict[str, Any], model: str) -> None:
 def measured(evaluation: dict[str, Any], model: str) -> None:
     """All tables of the evaluation."""
     names = ("Plots", "By source", "By face size", "After recompression", "Left out of training", "Heatmaps", "Card")
-    found = {name: [row for row in rows if row["model"] == model] for name, rows in evaluation["tables"].items()}
+    of_model = {name: [row for row in rows if row["model"] == model] for name, rows in evaluation["tables"].items()}
     drawn, source, size, condition, left_out, heatmaps, card = st.tabs(names)
     with drawn:
         plots(evaluation, model)
-    source.dataframe(tables.full(found["sources"], "source"), hide_index=True)
+    source.dataframe(tables.full(of_model["sources"], "source"), hide_index=True)
     source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", "AUC by source"), hide_index=True)
     source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", "AUC per clip"), hide_index=True)
-    size.dataframe(tables.full(found["sizes"], "face in the stored picture"), hide_index=True)
+    size.dataframe(tables.full(of_model["sizes"], "face in the stored picture"), hide_index=True)
     with condition:
         rows = evaluation["tables"]["conditions"]
         st.plotly_chart(charts.conditions_chart(rows), config=panels.NO_BAR, key="chart-conditions")
-        st.dataframe(tables.full(found["conditions"], "condition"), hide_index=True)
+        st.dataframe(tables.full(of_model["conditions"], "condition"), hide_index=True)
     with left_out:
         study = evaluation["studies"]["left_out"]
         if study:

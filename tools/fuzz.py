@@ -45,15 +45,15 @@ Mutator = Callable[[np.random.Generator, bytearray, list[bytes]], bytearray]
 
 
 def bit_flips(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
-    for place in random.integers(0, len(content), random.integers(1, 40)):
-        content[place] ^= 1 << random.integers(8)
+    for position in random.integers(0, len(content), random.integers(1, 40)):
+        content[position] ^= 1 << random.integers(8)
     return content
 
 
 def header_flips(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
     """The same, where the sizes and tables stand that a decoder believes."""
-    for place in random.integers(0, min(len(content), 512), random.integers(1, 8)):
-        content[place] = random.integers(256)
+    for position in random.integers(0, min(len(content), 512), random.integers(1, 8)):
+        content[position] = random.integers(256)
     return content
 
 
@@ -63,19 +63,19 @@ def truncation(random: np.random.Generator, content: bytearray, _: list[bytes]) 
 
 def chunk_swap(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
     size = int(random.integers(1, max(2, len(content) // 8)))
-    one, other = random.integers(0, len(content) - size, 2)
-    content[one : one + size], content[other : other + size] = (
-        content[other : other + size],
-        content[one : one + size],
+    first, second = random.integers(0, len(content) - size, 2)
+    content[first : first + size], content[second : second + size] = (
+        content[second : second + size],
+        content[first : first + size],
     )
     return content
 
 
 def length_edits(random: np.random.Generator, content: bytearray, _: list[bytes]) -> bytearray:
     """Four bytes at a time become a length that is a border case, in either byte order."""
-    for place in random.integers(0, max(1, len(content) - 4), random.integers(1, 6)):
+    for position in random.integers(0, max(1, len(content) - 4), random.integers(1, 6)):
         edit = _LENGTHS[random.integers(len(_LENGTHS))]
-        content[place : place + 4] = edit[:: 1 if random.integers(2) else -1]
+        content[position : position + 4] = edit[:: 1 if random.integers(2) else -1]
     return content
 
 
@@ -173,7 +173,7 @@ def clip_seeds() -> dict[str, bytes]:
         for name, options in kinds.items():
             frames = numbered(options.pop("count", 14), options.pop("size", (96, 64)))
             clips[name] = write_clip(Path(folder, name), frames, **options).read_bytes()
-    packets = [clips["h264.ts"][place : place + 188] for place in range(0, len(clips["h264.ts"]), 188)]
+    packets = [clips["h264.ts"][start : start + 188] for start in range(0, len(clips["h264.ts"]), 188)]
     clips["h264.m2ts"] = b"".join(bytes(4) + packet for packet in packets)
     clips["parity.ts"] = b"".join(packet + bytes(16) for packet in packets)
     clips["cut.ts"] = clips["h264.ts"][50:]
@@ -188,8 +188,8 @@ def clip_seeds() -> dict[str, bytes]:
 def _without_times(content: bytes) -> bytes:
     """An AVIF without the times at which its tracks were made: the same whenever it is made again."""
     for box in (b"mvhd", b"tkhd", b"mdhd"):
-        if (place := content.find(box) + 8) >= 8:
-            content = content[:place] + bytes(16) + content[place + 16 :]
+        if (start := content.find(box) + 8) >= 8:
+            content = content[:start] + bytes(16) + content[start + 16 :]
     return content
 
 
@@ -216,10 +216,10 @@ def processes() -> set[int]:
             continue
         if state != "Z":
             parents[int(stat.parent.name)] = int(parent)
-    found = {os.getpid()}
-    while more := {one for one, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {os.getpid()}
+    family = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family - {os.getpid()}
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -326,7 +326,7 @@ def _decoded(path: Path) -> str:
 
 
 def _kind(sentence: str) -> str:
-    for words, kind in (
+    for phrase, kind in (
         ("crashed its decoder", "refused: the decoder crashed"),
         ("Decoding the file was stopped", "refused: out of time"),
         ("more memory", "refused: out of memory"),
@@ -336,7 +336,7 @@ def _kind(sentence: str) -> str:
         ("neither a supported image", "refused: no known kind"),
         ("file contains", "refused: several pictures, or no video"),
     ):
-        if words in sentence:
+        if phrase in sentence:
             return kind
     return "refused: other"
 

@@ -65,14 +65,14 @@ def negatives(data: Path) -> list[bytes]:
 def trace_fixtures(authority: Authority) -> Iterator[tuple[str, bytes]]:
     """Id of a rule, and a file that it must fire on: one for each rule in each container that carries it."""
     for rule in traces.rules():
-        for place, statements in rule.examples.items():
-            if place == traces.CREDENTIALS:
+        for structure, statements in rule.examples.items():
+            if structure == traces.CREDENTIALS:
                 for media_type, form in _SIGNED.items():
                     agent = statements["softwareAgent"]
                     signed, _ = authority.sign(files.saved(form), media_type, agent=agent, source_type=TRAINED)
                     yield f"traces.{rule.id}", signed
             else:
-                for make in files.CONTAINERS[place].values():
+                for make in files.CONTAINERS[structure].values():
                     yield f"traces.{rule.id}", make(statements)
 
 
@@ -93,7 +93,10 @@ def carriers(contents: list[bytes]) -> dict[str, int]:
     formats = Counter(sniff(content) for content in contents)
     stills = sum(formats.values())
     by_place = {"PNG text": formats["PNG"], "GIF comment": formats["GIF"]} | dict.fromkeys(_OF_VIDEOS, 0)
-    counts = {f"traces.{rule.id}": max(by_place.get(place, stills) for place in rule.places) for rule in traces.rules()}
+    counts = {
+        f"traces.{rule.id}": max(by_place.get(structure, stills) for structure in rule.places)
+        for rule in traces.rules()
+    }
     return defaultdict(lambda: stills, counts)
 
 
@@ -122,9 +125,9 @@ def measure(data: Path) -> Measured:
     without = negatives(data)
     wrong = dict.fromkeys(fired, 0)
     for content in without:
-        found = source(content)
+        examined = source(content)
         for look in (traces.look, provenance.look, metadata.look):
-            for finding in look(found).findings:
+            for finding in look(examined).findings:
                 wrong[finding.id] = wrong.get(finding.id, 0) + 1
     able = carriers(without)
     rules = {

@@ -106,8 +106,8 @@ def followed(material: list[Clip], times: float, detector: FaceDetector) -> tupl
             if part % 2 and times != 1.0:
                 frames = [_enlarged(rgb, times) for rgb in frames]
             faces = detector.follow(frames, [number == 0 for number in range(len(frames))])
-            for rgb, found in zip(frames, faces, strict=True):
-                tracker.add(rgb, found[:1], shot)
+            for rgb, detected in zip(frames, faces, strict=True):
+                tracker.add(rgb, detected[:1], shot)
     return tracker.tracks, owners
 
 
@@ -124,7 +124,10 @@ def _counted(people: tuple[Person, ...], shows: dict[int, str]) -> Links:
         shows: id of a track -> whom it shows.
     """
     person_of = {number: person.id for person in people for number in person.tracks}
-    pairs = [(shows[one] == shows[other], person_of[one] == person_of[other]) for one, other in combinations(shows, 2)]
+    pairs = [
+        (shows[first] == shows[second], person_of[first] == person_of[second])
+        for first, second in combinations(shows, 2)
+    ]
     same = [is_linked for is_same, is_linked in pairs if is_same]
     different = [is_linked for is_same, is_linked in pairs if not is_same]
     mixed = sum(len({shows[number] for number in person.tracks}) > 1 for person in people)
@@ -139,8 +142,13 @@ def _share(count: int, of: int) -> str:
 def page(results: dict[str, Links], clip_count: int) -> str:
     """The page of the documentation."""
     body = [
-        (name, _share(one.wrong, one.different), _share(one.missed, one.same), f"{one.mixed} of {one.linked}")
-        for name, one in results.items()
+        (
+            name,
+            _share(result.wrong, result.different),
+            _share(result.missed, result.same),
+            f"{result.mixed} of {result.linked}",
+        )
+        for name, result in results.items()
     ]
     heads = ("the shots", "pairs of tracks of different people, linked", "of one person, not linked", "people mixed up")
     pairs = clip_count * (clip_count - 1) // 2

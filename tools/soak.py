@@ -52,14 +52,14 @@ class Question:
     Attributes:
         page: on which it is examined.
         ending: of its name.
-        words: of the outcome, as the page writes them.
+        expected: of the outcome, as the page writes them.
         log10_lr: as the page writes it; empty where there is no score.
     """
 
     page: str
     ending: str
     content: bytes = field(repr=False)
-    words: str
+    expected: str
     log10_lr: str
 
 
@@ -152,11 +152,11 @@ async def session(
             await page.goto(address, timeout=PATIENCE_MS)
             continue
         tally.waits_s.append(time.monotonic() - began)
-        told = NUMBERS.search(text)
-        ratio = told[1] if told else ""
-        tally.answers[question.words] += 1
-        if question.words not in text or ratio != question.log10_lr:
-            expected = f"{question.words} {question.log10_lr}"
+        numbers = NUMBERS.search(text)
+        ratio = numbers[1] if numbers else ""
+        tally.answers[question.expected] += 1
+        if question.expected not in text or ratio != question.log10_lr:
+            expected = f"{question.expected} {question.log10_lr}"
             tally.problems.append(f"{name}: expected {expected}, the page says {text[:200]!r}")
 
 
@@ -168,14 +168,14 @@ def resident(pid: int) -> int:
             status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
         except OSError:
             continue
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        total += int(found[1]) * 1024 if found else 0
+        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        total += int(match[1]) * 1024 if match else 0
     return total
 
 
 def children(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    return [one for child in map(int, found) for one in (child, *children(child))]
+    listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+    return [process for child in map(int, listed) for process in (child, *children(child))]
 
 
 async def watch(pid: int, ends: float, tally: Tally) -> None:

@@ -50,13 +50,13 @@ def context(folder: Path) -> Path:
     target = folder / "context"
     shutil.rmtree(target, ignore_errors=True)
     for name in taken:
-        source, place = ROOT / name, target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
+        source, destination = ROOT / name, target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             ignore = shutil.ignore_patterns(*left)
-            shutil.copytree(source, place, ignore=ignore)
+            shutil.copytree(source, destination, ignore=ignore)
         elif not any(fnmatch.fnmatch(source.name, rule) for rule in left):
-            shutil.copy2(source, place)
+            shutil.copy2(source, destination)
     return target
 
 
@@ -110,45 +110,51 @@ class Build:
                 self.run(stage.name, step.rest, known)
             print(f"{time.monotonic() - started:6.1f} s  {stage.name}: {step.word} {step.rest[:90]}", flush=True)
 
-    def copy(self, name: str, words: list[str]) -> None:
+    def copy(self, name: str, arguments: list[str]) -> None:
         origin = self.context
-        if words[0].startswith("--from="):
-            origin = self.roots[words.pop(0).partition("=")[2]]
-        *sources, target = words
-        place = self.roots[name] / os.path.join(self.workdir[name], target).lstrip("/")
+        if arguments[0].startswith("--from="):
+            origin = self.roots[arguments.pop(0).partition("=")[2]]
+        *sources, target = arguments
+        destination = self.roots[name] / os.path.join(self.workdir[name], target).lstrip("/")
         for source in sources:
-            found = sorted(origin.glob(source.lstrip("/")))
-            assert found, f"COPY found no {source}"
-            for one in found:
-                into = place / one.name if target.endswith("/") and not one.is_dir() else place
+            matches = sorted(origin.glob(source.lstrip("/")))
+            assert matches, f"COPY found no {source}"
+            for path in matches:
+                into = destination / path.name if target.endswith("/") and not path.is_dir() else destination
                 into.parent.mkdir(parents=True, exist_ok=True)
-                sh("cp", "-a", "--no-preserve=ownership", f"{one}/." if one.is_dir() else one, made(into, one.is_dir()))
+                sh(
+                    "cp",
+                    "-a",
+                    "--no-preserve=ownership",
+                    f"{path}/." if path.is_dir() else path,
+                    made(into, path.is_dir()),
+                )
 
     def run(self, name: str, command: str, known: dict[str, str]) -> None:
         root = self.roots[name]
         passed = {key: value for key, value in os.environ.items() if PASSED.fullmatch(key)}
         mounts = [("proc", root / "proc", ("-t", "proc")), ("/dev", root / "dev", ("--bind",))]
-        kept = {}
+        existed = {}
         for path in (*self.binds, Path("/etc/resolv.conf")):
-            place = root / str(path).lstrip("/")
-            kept[place] = place.exists()
-            if not kept[place]:
-                made(place if path.is_dir() else place.parent, True)
+            mount_point = root / str(path).lstrip("/")
+            existed[mount_point] = mount_point.exists()
+            if not existed[mount_point]:
+                made(mount_point if path.is_dir() else mount_point.parent, True)
                 if not path.is_dir():
-                    place.touch()
-            mounts.append((path, place, ("--bind", "-o", "ro")))
-        for source, place, options in mounts:
-            sh("mount", *options, source, place)
+                    mount_point.touch()
+            mounts.append((path, mount_point, ("--bind", "-o", "ro")))
+        for source, mount_point, options in mounts:
+            sh("mount", *options, source, mount_point)
         try:
             variables = [f"{key}={value}" for key, value in (passed | known).items()]
             inside = f"cd {self.workdir[name]} && {command}"
             sh("chroot", root, "/usr/bin/env", "-i", *variables, "/bin/sh", "-c", inside, stdout=sys.stderr)
         finally:
-            for _, place, _ in reversed(mounts):
-                sh("umount", place)
-            for place, was_there in kept.items():
+            for _, mount_point, _ in reversed(mounts):
+                sh("umount", mount_point)
+            for mount_point, was_there in existed.items():
                 if not was_there:
-                    place.rmdir() if place.is_dir() else place.unlink()
+                    mount_point.rmdir() if mount_point.is_dir() else mount_point.unlink()
 
 
 def made(path: Path, folder: bool) -> Path:
@@ -166,14 +172,14 @@ def serve(root: Path, plan: dict) -> dict:
     """Run the image in this namespace, which has no network; returns what was seen."""
     loopback_up()
     sh("mount", "--bind", root, root)
-    for source, place, options in (
+    for source, mount_point, options in (
         ("proc", "proc", ("-t", "proc")),
         ("/dev", "dev", ("--bind",)),
         ("tmpfs", "dev/shm", ("-t", "tmpfs", "-o", "mode=1777,size=64m")),
         ("tmpfs", "tmp", ("-t", "tmpfs", "-o", "mode=1777,size=512m")),
         (plan["volume"], "data", ("--bind",)),
     ):
-        sh("mount", *options, source, root / place)
+        sh("mount", *options, source, root / mount_point)
     sh("mount", "-o", "remount,bind,ro", root, root)
     variables = [f"{key}={value}" for key, value in plan["env"].items()]
     user = ["chroot", f"--userspec={plan['user']}", str(root), "/usr/bin/env", "-i", f"--chdir={plan['workdir']}"]
@@ -183,8 +189,8 @@ def serve(root: Path, plan: dict) -> dict:
         return subprocess.run([*inside, *command], capture_output=True, text=True, timeout=300, check=False)
 
     seen = {"user": ask("id", "-u").stdout.strip()}
-    for place in ("/app/x", "/opt/venv/x", "/etc/x"):
-        seen[f"write {place}"] = ask("touch", place).stderr.strip().rpartition(": ")[2] or "WRITTEN"
+    for mount_point in ("/app/x", "/opt/venv/x", "/etc/x"):
+        seen[f"write {mount_point}"] = ask("touch", mount_point).stderr.strip().rpartition(": ")[2] or "WRITTEN"
     dial = "import socket; s = socket.socket(); s.settimeout(3); print(s.connect_ex(('192.0.2.1', 443)))"
     seen["network"] = errno.errorcode.get(int(ask("python", "-c", dial).stdout), "CONNECTED")
     seen["compilers"] = [name for name in COMPILERS if ask("sh", "-c", f"command -v {name}").returncode == 0]
@@ -228,7 +234,7 @@ def main() -> int:
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", *again])
     folder.mkdir(parents=True, exist_ok=True)
     stages = read(ROOT / "Dockerfile")
-    build = Build(folder, dict(one.split("=", 1) for one in options.arg), options.bind)
+    build = Build(folder, dict(assignment.split("=", 1) for assignment in options.arg), options.bind)
     by_name = {stage.name: stage for stage in stages}
     started = time.monotonic()
     for stage in stages:
@@ -237,9 +243,9 @@ def main() -> int:
             break
     print(f"{time.monotonic() - started:6.1f} s  in all")
     root = build.roots[options.target]
-    for place in (root, root / "opt/venv", root / "app"):
-        size = sh("du", "-s", "--block-size=1", place, capture_output=True).stdout.split()[0]
-        print(f"{int(size) / 1e6:8.0f} MB  {place.relative_to(root.parent)}")
+    for path in (root, root / "opt/venv", root / "app"):
+        size = sh("du", "-s", "--block-size=1", path, capture_output=True).stdout.split()[0]
+        print(f"{int(size) / 1e6:8.0f} MB  {path.relative_to(root.parent)}")
 
     def effective(word: str) -> str:
         stage = by_name[options.target]

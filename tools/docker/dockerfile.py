@@ -68,4 +68,4 @@ def read(path: Path) -> list[Stage]:
 
 def expand(text: str, values: dict[str, str]) -> str:
     """``$NAME`` and ``${NAME}`` filled in, as in ``ENV``."""
-    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda found: values.get(found[1] or found[2], ""), text)
+    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda match: values.get(match[1] or match[2], ""), text)

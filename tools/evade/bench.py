@@ -115,8 +115,8 @@ def measure(
             continue
         picture, unchanged = suitable
         yield unchanged
-        for one in TRANSFORMATIONS:
-            yield judge.verdict(picture, one.name, partial(one.apply, picture.picture))
+        for transformation in TRANSFORMATIONS:
+            yield judge.verdict(picture, transformation.name, partial(transformation.apply, picture.picture))
         report(f"{split}, {'manipulated' if label else 'authentic'}: {number} of {wanted} pictures")
 
 

@@ -67,9 +67,9 @@ def counted(verdicts: Iterable[Verdict], effort: str, model: str) -> list[Count]
             tally[(*key, "passed_held")] += passed and after is Outcome.AUTHENTIC
     names = [item.name for item in fields(Count)[4:]]
     return [
-        Count(effort, model, split, one.name, *(tally[split, one.name, name] for name in names))
+        Count(effort, model, split, transformation.name, *(tally[split, transformation.name, name] for name in names))
         for split in splits
-        for one in TRANSFORMATIONS
+        for transformation in TRANSFORMATIONS
     ]
 
 
@@ -130,7 +130,10 @@ def _tables(counts: Sequence[Count]) -> str:
 
 def write_page(counts: Sequence[Count], path: Path) -> None:
     """Write the page."""
-    methods = table(("transformation", "what was done"), [(one.name, one.description) for one in TRANSFORMATIONS])
+    methods = table(
+        ("transformation", "what was done"),
+        [(transformation.name, transformation.description) for transformation in TRANSFORMATIONS],
+    )
     text = f"""# Do verdicts survive?
 
 Written by `make evade` from the counts beside this page (`evasion/`). Pictures that were held out of training are

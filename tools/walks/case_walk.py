@@ -153,23 +153,23 @@ def check(folder: Path, bundle: Path, case_id: str, damaged: Path, member: str) 
     evidence.mkdir()
     for name in ("photograph.png", "panned.mp4"):
         (folder / name).rename(evidence / name)
-    outcome(same, lambda code, words: code == 0 and same in words, "reproduce", bundle, "--evidence", evidence)
-    named = lambda code, words: code == 1 and member in words  # noqa: E731
+    outcome(same, lambda code, output: code == 0 and same in output, "reproduce", bundle, "--evidence", evidence)
+    named = lambda code, output: code == 1 and member in output  # noqa: E731
     outcome(
         f"faceloupe verify exits with 1 and names {member}, one byte of which was flipped", named, "verify", damaged
     )
     good = f"{case_id}: "
     outcome(
-        "the log of the case is whole", lambda code, words: code == 0 and good in words, "case", "verify-log", case_id
+        "the log of the case is whole", lambda code, output: code == 0 and good in output, "case", "verify-log", case_id
     )
 
 
 def outcome(what: str, holds: Callable[[int, str], bool], *arguments: object) -> None:
     """Hold what a command answers against what it should."""
-    code, words = command(*arguments)
-    if not holds(code, words):
-        print(words)
-    expect(holds(code, words), what)
+    code, output = command(*arguments)
+    if not holds(code, output):
+        print(output)
+    expect(holds(code, output), what)
 
 
 def main() -> None:

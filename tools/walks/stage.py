@@ -25,8 +25,8 @@ def expect(holds: bool, what: str) -> None:
 
 def command(*arguments: object) -> tuple[int, str]:
     """Exit code and words of the command line."""
-    words = [sys.executable, "-m", "faceloupe", *map(str, arguments)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    program = [sys.executable, "-m", "faceloupe", *map(str, arguments)]
+    done = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.returncode, done.stdout
 
 

@@ -75,7 +75,7 @@ class PreviewStore(Recent[str, tuple[Preview, ...]]):
     """Evidence of cases as it looks, by its SHA-256."""
 
     def __init__(self, capacity_bytes: int = _GLANCES_BYTES) -> None:
-        super().__init__(lambda seen: sum(one.rgb.nbytes for one in seen), capacity_bytes)
+        super().__init__(lambda seen: sum(preview.rgb.nbytes for preview in seen), capacity_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +154,15 @@ class TableStore:
             UsageError: it cannot be read.
         """
         key = batch.id, batch.table.stat().st_size if batch.table.exists() else 0
-        found = self._recent.get(key)
-        if found is None:
-            found = BatchResults.read(batch.table)
-            self._recent.put(key, found)
-        return found
+        results = self._recent.get(key)
+        if results is None:
+            results = BatchResults.read(batch.table)
+            self._recent.put(key, results)
+        return results
 
 
-def _table_size(found: BatchResults) -> int:
-    return int(found.rows.memory_usage(deep=True).sum())
+def _table_size(results: BatchResults) -> int:
+    return int(results.rows.memory_usage(deep=True).sum())
 
 
 def _examined_size(examined: _Examined) -> int:

@@ -24,19 +24,19 @@ def offered(folder: Path) -> tuple[list[str], bool]:
         raise UsageError(
             f"The evidence folder {folder} cannot be read ({problem.strerror}); set FACELOUPE_EVIDENCE to another one."
         ) from problem
-    found: list[str] = []
+    files: list[str] = []
     visited = 0
-    for place, folders, names in os.walk(root):  # links to folders are not followed
+    for parent, folders, names in os.walk(root):  # links to folders are not followed
         folders.sort()
         for name in sorted(names):
             visited += 1
-            if visited > _MOST_VISITED or len(found) == _MOST_OFFERED:
-                return sorted(found), True
-            path = Path(place, name)
+            if visited > _MOST_VISITED or len(files) == _MOST_OFFERED:
+                return sorted(files), True
+            path = Path(parent, name)
             if _is_inside(path, root) and path.is_file():
-                found.append(str(path.relative_to(root)))
+                files.append(str(path.relative_to(root)))
         visited += len(folders)
-    return sorted(found), False
+    return sorted(files), False
 
 
 def inside(folder: Path, name: str) -> Path:

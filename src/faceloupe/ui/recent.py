@@ -25,9 +25,9 @@ def keys() -> list[AnalysisKey]:
     Raises:
         CaseError: it is not known which results blind cases withhold.
     """
-    found = [resources.analyses().find(identity) for identity in st.session_state[state.RECENT]]
+    results = [resources.analyses().find(identity) for identity in st.session_state[state.RECENT]]
     withheld = filing.all_withheld()
-    return [key for key in found if key is not None and key.evidence_sha256 not in withheld]
+    return [key for key in results if key is not None and key.evidence_sha256 not in withheld]
 
 
 def panel() -> None:

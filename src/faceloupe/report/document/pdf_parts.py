@@ -59,16 +59,16 @@ def _form_name(wanted: tuple[str, str, float]) -> str:
 class Anchor(Flowable):  # type: ignore[misc]  # reportlab has no types
     """Where links and the outline lead to; it takes no room."""
 
-    def __init__(self, anchor: str, words: str, level: int) -> None:
+    def __init__(self, anchor: str, text: str, level: int) -> None:
         """Mark the place of a heading.
 
         Args:
             anchor: name of the destination.
-            words: of the heading that follows.
+            text: of the heading that follows.
             level: of it; the title is not in the outline.
         """
         super().__init__()
-        self._anchor, self._words, self._level = anchor, words, level
+        self._anchor, self._words, self._level = anchor, text, level
 
     def wrap(self, width: float, height: float) -> tuple[float, float]:
         """Return the width and height that it takes, points."""

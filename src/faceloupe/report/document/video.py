@@ -95,21 +95,21 @@ def _row(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell,
 
 def _facts(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[tuple[str, Cell], ...]:
     frame, whole, segment = track.shown_frame, track.whole, track.segment
-    words = texts["shown_frame_value"].format(
+    text = texts["shown_frame_value"].format(
         index=frame.index, time=number(texts, frame.time_s), score=number(texts, frame.score)
     )
     rows: list[tuple[str, Cell]] = [
         (texts["outcome"], verdict(track.outcome, texts)),
         (texts["score"], Text(score_text(texts, track.score, thresholds))),
-        (texts["shown_frame"], Text(words)),
+        (texts["shown_frame"], Text(text)),
         (texts["size_px"], Text(number(texts, track.size_px, 1))),
         (texts["raw_logit"], Text(number(texts, track.raw_logit, 3, signed=True))),
     ]
     if whole:
         rows.append((texts["effective_frames"], Text(number(texts, whole.effective_frames))))
     if segment:
-        words = texts["stretch_value"].format(
+        text = texts["stretch_value"].format(
             score=number(texts, segment.score), first=number(texts, segment.first_s), last=number(texts, segment.last_s)
         )
-        rows.append((texts["stretch"], Text(words)))
+        rows.append((texts["stretch"], Text(text)))
     return tuple(rows)

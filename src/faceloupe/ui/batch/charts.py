@@ -20,26 +20,26 @@ _SHAPES = {  # told apart without color, too; authentic is plain
 _ROOM = 0.07  # share of the bar that a number needs
 
 
-def counts_bar(found: BatchResults) -> go.Figure:
+def counts_bar(results: BatchResults) -> go.Figure:
     """All rows as one stacked bar, a part for each outcome; a click on a part can filter by its ``customdata``."""
-    figure, total = go.Figure(), max(len(found.rows), 1)
-    for outcome, count in found.counts.items():
+    figure, total = go.Figure(), max(len(results.rows), 1)
+    for outcome, count in results.counts.items():
         if not count:
             continue
-        words = f"{SHAPES[outcome]} {outcome_words(outcome)}"
+        label = f"{SHAPES[outcome]} {outcome_words(outcome)}"
         figure.add_trace(
             go.Bar(
                 x=[count],
                 y=[""],
                 orientation="h",
-                name=f"{words} {count:,}",
+                name=f"{label} {count:,}",
                 customdata=[outcome.value],
                 text=[f"{count:,}" if count / total >= _ROOM else ""],
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
                 marker=_paint(outcome),
-                hovertemplate=f"{words}: {count:,} of {total:,} ({count / total:.1%})<extra></extra>",
+                hovertemplate=f"{label}: {count:,} of {total:,} ({count / total:.1%})<extra></extra>",
             )
         )
     figure.update_xaxes(visible=False, fixedrange=True, range=[0, total])
@@ -56,11 +56,11 @@ def counts_bar(found: BatchResults) -> go.Figure:
     return figure
 
 
-def score_histogram(found: BatchResults, record: ModelRecord | None) -> go.Figure:
+def score_histogram(results: BatchResults, record: ModelRecord | None) -> go.Figure:
     """How many files have which score, stacked by outcome, with both thresholds of the model where it is known."""
     figure, edges = go.Figure(), np.linspace(0.0, 1.0, _BINS + 1)
     for outcome in (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED):
-        scores = found.scores(outcome)
+        scores = results.scores(outcome)
         if not len(scores):
             continue
         counts, _ = np.histogram(scores, edges)

@@ -91,41 +91,41 @@ def notice() -> None:
     panels.notice(state.BATCH_NOTICE)
 
 
-def overview(found: BatchResults) -> None:
+def overview(results: BatchResults) -> None:
     """Show counts by outcome, which filter when clicked, and the scores."""
     left, right = st.columns([1.3, 1.0], gap="medium")
     with left:
         st.plotly_chart(
-            charts.counts_bar(found),
+            charts.counts_bar(results),
             config=NO_BAR,
             key="batch_counts",
             on_select=_bar_clicked,
             selection_mode="points",
-            alt="Rows by outcome: " + ", ".join(f"{outcome_words(o)} {n:,}" for o, n in found.counts.items()),
+            alt="Rows by outcome: " + ", ".join(f"{outcome_words(o)} {n:,}" for o, n in results.counts.items()),
         )
-        named = [outcome for outcome, count in found.counts.items() if count]
+        named = [outcome for outcome, count in results.counts.items() if count]
         current = st.session_state[state.BATCH_FILTER]
         st.session_state["batch_pills"] = current if current in [outcome.value for outcome in named] else None
         st.pills(
             "Show only",
             [outcome.value for outcome in named],
-            format_func=lambda value: f"{MARKS[value]} {found.counts[Outcome(value)]:,}",
+            format_func=lambda value: f"{MARKS[value]} {results.counts[Outcome(value)]:,}",
             key="batch_pills",
             on_change=_pill_chosen,
         )
     with right:
         st.plotly_chart(
-            charts.score_histogram(found, _record(found)),
+            charts.score_histogram(results, _record(results)),
             config=NO_BAR,
             key="batch_scores",
             alt="Number of files by score, with both thresholds of the model",
         )
 
 
-def _record(found: BatchResults) -> ModelRecord | None:
+def _record(results: BatchResults) -> ModelRecord | None:
     """Record of the model that gave the scores; None where it is not here any more."""
     try:
-        return resources.record(found.model)
+        return resources.record(results.model)
     except FaceLoupeError:
         return None
 

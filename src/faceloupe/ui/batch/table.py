@@ -27,13 +27,13 @@ MARKS = {outcome.value: f"{SHAPES[outcome]} {outcome_words(outcome)}" for outcom
 _TINT = {mark: f"background-color: {COLORS[Outcome(value)]}40; font-weight: 600" for value, mark in MARKS.items()}
 
 
-def table(batch: Batch, found: BatchResults) -> pd.DataFrame:
+def table(batch: Batch, results: BatchResults) -> pd.DataFrame:
     """Show the rows, a page at a time; return the selected ones."""
     search, sort = st.columns([2, 1])
     wanted = search.text_input("Search in path, SHA-256 and reason", key="batch_search", icon=":material/search:")
     order = sort.selectbox("Sort by", list(SORTS), key="batch_sort")
     outcome = st.session_state[state.BATCH_FILTER]
-    rows = found.chosen(outcome=Outcome(outcome) if outcome else None, search=wanted, sort=order)
+    rows = results.chosen(outcome=Outcome(outcome) if outcome else None, search=wanted, sort=order)
     last = max(0, (len(rows) - 1) // _ROWS)
     page = min(st.session_state[state.BATCH_PAGE], last)
     part = rows.iloc[page * _ROWS : (page + 1) * _ROWS]
@@ -56,9 +56,9 @@ def table(batch: Batch, found: BatchResults) -> pd.DataFrame:
         },
     )
     _pages(page, last, len(rows))
-    if not found.whole:
+    if not results.whole:
         st.caption(
-            f"The table has more rows than the {len(found.rows):,} that this page can show; the CSV has all of them."
+            f"The table has more rows than the {len(results.rows):,} that this page can show; the CSV has all of them."
         )
     return part.iloc[event.selection.rows]
 
@@ -102,11 +102,11 @@ def _turn(page: int) -> None:
     st.session_state[state.BATCH_PAGE] = page
 
 
-def actions(batch: Batch, found: BatchResults, selected: pd.DataFrame, withheld: frozenset[str]) -> None:
+def actions(batch: Batch, results: BatchResults, selected: pd.DataFrame, withheld: frozenset[str]) -> None:
     """Show the actions on the selected rows and the table."""
     case = open_case.case()
     ready = case is not None and bool(open_case.examiner())
-    filed = selected if len(selected) else found.rows
+    filed = selected if len(selected) else results.rows
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Open the row", key="batch_open", disabled=len(selected) != 1, icon=":material/open_in_new:"):
             _open(batch, selected.iloc[0])

@@ -39,6 +39,6 @@ def switch_to(case_id: str | None) -> None:
         st.session_state[key] = None
 
 
-def workflow_of(found: Case) -> CaseWorkflow:
+def workflow_of(opened: Case) -> CaseWorkflow:
     """Return the workflow of a case for its examiner."""
-    return CaseWorkflow(resources.cases(), found.id, examiner(), resources.settings())
+    return CaseWorkflow(resources.cases(), opened.id, examiner(), resources.settings())

@@ -27,30 +27,30 @@ def header(case: Case) -> None:
     """
     st.subheader(plain(case.name))
     head = resources.cases().log.head(case.id)
-    kept = st.session_state[state.LOG_CHECK]
+    check = st.session_state[state.LOG_CHECK]
     with st.container(horizontal=True, vertical_alignment="center"):
         facts = st.empty()
         pressed = st.button("Verify the log", key="verify_log", icon=":material/link:", type="tertiary")
-    if pressed or ((kept is None or kept[0] != head) and head.seq <= _CHECKED_AT_ONCE):
-        kept = head, stamp(utc_now()), resources.cases().log.verify(case.id)
-        st.session_state[state.LOG_CHECK] = kept
-    known = kept is not None and kept[0] == head
+    if pressed or ((check is None or check[0] != head) and head.seq <= _CHECKED_AT_ONCE):
+        check = head, stamp(utc_now()), resources.cases().log.verify(case.id)
+        st.session_state[state.LOG_CHECK] = check
+    known = check is not None and check[0] == head
     facts.markdown(
         f"Case `{case.id}`  ·  examiner {plain(case.examiner) or NONE}  ·  {'blind' if case.blind else 'not blind'}"
-        f"  ·  {_log_state(head, kept[1:] if known else None)}",
+        f"  ·  {_log_state(head, check[1:] if known else None)}",
         width="content",
     )
-    if known and not kept[2].ok:
-        sentence = f"The log is broken at entry {kept[2].first_broken}: {kept[2].reason}"
+    if known and not check[2].ok:
+        sentence = f"The log is broken at entry {check[2].first_broken}: {check[2].reason}"
         st.error(plain(sentence), icon=":material/gpp_bad:")
 
 
-def _log_state(head: Head, found: tuple[str, LogCheck] | None) -> str:
+def _log_state(head: Head, check: tuple[str, LogCheck] | None) -> str:
     log = f"{head.seq:,} log {'entry' if head.seq == 1 else 'entries'}, head `{head.sha256[:8]}`"
-    if found is None:
+    if check is None:
         return f"{log}, not verified in this session"
-    utc, check = found
-    return f":material/verified: log verified {utc[:19]}Z: {log}" if check.ok else f"{log}, broken"
+    utc, result = check
+    return f":material/verified: log verified {utc[:19]}Z: {log}" if result.ok else f"{log}, broken"
 
 
 def evidence_table(case: Case) -> None:

@@ -34,11 +34,11 @@ iframe {{ border: 0; width: 100%; height: 100% }}
 def letterhead() -> Letterhead:
     """Who issues the report, and its language; kept for this visit."""
     name, address, language = st.columns([2, 2, 1])
-    for kind, place, label, key in (
+    for kind, container, label, key in (
         ("text_input", name, "Organization", state.ORGANIZATION),
         ("text_area", address, "Address, one line each", state.ADDRESS),
     ):
-        field = getattr(place, kind)
+        field = getattr(container, kind)
         widget = f"{key}_input"
         field(label, value=st.session_state[key], key=widget, on_change=partial(state.keep, key, widget))
     languages: list[str] = list(LANGUAGES)

@@ -32,7 +32,7 @@ def of_case(case: Case) -> None:
             sign_off(case, None)
 
 
-def said() -> None:
+def last_entry() -> None:
     """Show the result of the last entry."""
     if sentence := st.session_state[state.CASE_SAID]:
         st.caption(f":material/check: {plain(sentence)}")
@@ -89,14 +89,14 @@ def sign_off(case: Case, sha256: str | None) -> None:
     signed = store.reviews.sign_offs(case.id, sha256)
     st.markdown("**Sign-off**")
     made = store.reviews.decisions(case.id, sha256) if sha256 is not None else ()
-    for one in signed:
-        of = ", for an earlier decision" if made and one.utc < made[-1].utc else ""
-        if sha256 is None and (since := store.reviews.changes_since(case.id, one.utc)):
+    for previous in signed:
+        of = ", for an earlier decision" if made and previous.utc < made[-1].utc else ""
+        if sha256 is None and (since := store.reviews.changes_since(case.id, previous.utc)):
             of = f"; filed or decided since: {since:,}"
-        st.markdown(f":material/check: {plain(one.reviewer)}, {one.utc[:19]}Z{of}")
-        if one.open_items:
-            items = "1 item" if one.open_items == 1 else f"{one.open_items:,} items"
-            st.caption(f"{items} had no decision: {plain(one.open_reason or '')}")
+        st.markdown(f":material/check: {plain(previous.reviewer)}, {previous.utc[:19]}Z{of}")
+        if previous.open_items:
+            items = "1 item" if previous.open_items == 1 else f"{previous.open_items:,} items"
+            st.caption(f"{items} had no decision: {plain(previous.open_reason or '')}")
     undecided = store.reviews.undecided(case.id) if sha256 is None else 0
     if undecided:
         st.caption(f"Items without a decision: {undecided:,} of {case.items:,}.")

@@ -22,8 +22,8 @@ def job_line(job: Job, queue: JobQueue | None = None) -> None:
     if not job.live:
         st.rerun()
     with st.container(border=True, key=f"job-{job.title}"):
-        words, button = st.columns([8, 1], vertical_alignment="center")
-        with words:
+        caption, button = st.columns([8, 1], vertical_alignment="center")
+        with caption:
             st.markdown(f"**{plain(job.title)}**")
             st.progress(job.share, plain(job.stage))
             st.caption(_pace(job, queue or resources.jobs()))

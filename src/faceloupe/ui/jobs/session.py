@@ -16,14 +16,14 @@ def collect(jobs: JobQueue, *, job: str, result: str, notice: str, cancelled: st
         cancelled: the sentence on a cancelled job, with ``{title}``.
     """
     key = st.session_state[job]
-    found = jobs.get(key) if key is not None else None
-    if found is None or found.live:
-        return found
+    waiting = jobs.get(key) if key is not None else None
+    if waiting is None or waiting.live:
+        return waiting
     st.session_state[job] = None
-    if found.state is State.DONE:
-        st.session_state[result] = found.result
-    elif found.state is State.FAILED:
-        st.session_state[notice] = ("error", found.error)
+    if waiting.state is State.DONE:
+        st.session_state[result] = waiting.result
+    elif waiting.state is State.FAILED:
+        st.session_state[notice] = ("error", waiting.error)
     else:
-        st.session_state[notice] = ("cancel", cancelled.format(title=found.title))
+        st.session_state[notice] = ("cancel", cancelled.format(title=waiting.title))
     return None

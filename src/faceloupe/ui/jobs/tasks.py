@@ -65,9 +65,9 @@ def analyze_image_job(
         EvidenceError: the file holds a video.
         FaceLoupeError: see ``pipeline.analyze``.
     """
-    name, found = evidence_file.evidence.name, evidence_file.evidence.format
+    name, file_format = evidence_file.evidence.name, evidence_file.evidence.format
     if evidence_file.evidence.media_type == "video":
-        raise EvidenceError(f"{name} is a video ({found}), not an image; analyze it on the page Video.")
+        raise EvidenceError(f"{name} is a video ({file_format}), not an image; analyze it on the page Video.")
     key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
     analysis = store.get(key)
     if analysis is None:
@@ -156,12 +156,12 @@ def examine(
 
 
 def _refuse_images(evidence_file: EvidenceFile) -> None:
-    name, found = evidence_file.evidence.name, evidence_file.evidence.format
-    if found is None:
+    name, file_format = evidence_file.evidence.name, evidence_file.evidence.format
+    if file_format is None:
         kinds = ", ".join(sorted(VIDEO_FORMATS))
         raise EvidenceError(f"{name} contains no video in a supported format ({kinds}); export it as MP4.")
     if evidence_file.evidence.media_type != "video":
-        raise EvidenceError(f"{name} is an image ({found}), not a video; analyze it on the page Image.")
+        raise EvidenceError(f"{name} is an image ({file_format}), not a video; analyze it on the page Image.")
 
 
 def copy_path(folder: Path, key: AnalysisKey) -> Path:

@@ -123,9 +123,9 @@ def _view(key: AnalysisKey, analysis: ReportedAnalysis, index: int) -> FrameExpl
 def _steps(report: Report, index: int, track: int) -> None:
     """Buttons to the frames before and after, among those that were analyzed; the arrow keys press them."""
     indices = [frame.index for frame in report.frames]
-    place = indices.index(index)
+    position = indices.index(index)
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, shortcut, to in (("Previous frame", "Left", place - 1), ("Next frame", "Right", place + 1)):
+        for label, shortcut, to in (("Previous frame", "Left", position - 1), ("Next frame", "Right", position + 1)):
             st.button(
                 label,
                 key=f"step-{shortcut}",
@@ -134,7 +134,7 @@ def _steps(report: Report, index: int, track: int) -> None:
                 on_click=_show,
                 args=(indices[min(max(to, 0), len(indices) - 1)], track),
             )
-        st.caption(f"frame {place + 1} of {len(indices)} analyzed", width="content")
+        st.caption(f"frame {position + 1} of {len(indices)} analyzed", width="content")
 
 
 def _face(face: FaceFinding, maximum: float) -> None:

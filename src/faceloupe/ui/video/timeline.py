@@ -93,7 +93,7 @@ def timeline(report: Report, thumbs: Mapping[int, bytes], *, chosen: tuple[int, 
 def _clock_labels(begin: float, end: float) -> dict[str, list[Any]]:
     step = next((step for step in _STEPS if (end - begin) / step <= _LABELS), _STEPS[-1])
     places = [number * step for number in range(int(begin // step), int(end // step) + 1) if number * step >= begin]
-    return {"tickvals": places, "ticktext": [clock(place) for place in places]}
+    return {"tickvals": places, "ticktext": [clock(time_s) for time_s in places]}
 
 
 def _axis(row: int) -> str:
@@ -130,7 +130,7 @@ def _lane_head(figure: go.Figure, person: int, thumb: bytes | None, row: int) ->
 
 def _thresholds(figure: go.Figure, report: Report, row: int) -> None:
     bounds = report.model.thresholds
-    for value, words in (
+    for value, label in (
         (bounds.upper, f"≥ {bounds.upper:.2f} manipulated"),
         (bounds.lower, f"≤ {bounds.lower:.2f} authentic"),
     ):
@@ -138,7 +138,7 @@ def _thresholds(figure: go.Figure, report: Report, row: int) -> None:
         dashed = {"color": _GRAY, "width": 1, "dash": "dash"}
         figure.add_shape(type="line", y0=value, y1=value, line=dashed, layer="below", name="threshold", **across)
         figure.add_annotation(
-            text=words,
+            text=label,
             xref="paper",
             yref=f"y{_axis(row)}",
             x=1.005,
@@ -175,9 +175,9 @@ def _names(figure: go.Figure, report: Report, tracks: Sequence[Track], row: int)
         roomy = (track.last_s - track.first_s) / (end - begin) >= _NAME
         free_from = track.first_s + (_NAME if roomy else _NUMBER) * (end - begin)
         score = "" if track.score is None else f"  {track.score:.2f}"
-        words = f"track {track.id}{score}" if roomy else f"{track.id}"
+        label = f"track {track.id}{score}" if roomy else f"{track.id}"
         figure.add_annotation(
-            text=f'<span style="color:{COLORS[track.outcome]}">{SHAPES[track.outcome]}</span> {words}',
+            text=f'<span style="color:{COLORS[track.outcome]}">{SHAPES[track.outcome]}</span> {label}',
             x=track.first_s,
             y=1.0,
             xref=f"x{_axis(row)}",
