@@ -206,6 +206,7 @@ class Picture:
         unshown: the color treatment that a viewer may apply and that could not be applied here; empty where none is.
             No verdict can rest on these pixels.
         damage: what its data lacks; empty where nothing is known. No verdict ``authentic`` can rest on these pixels.
+        coarse: why fewer levels are left than an ordinary picture has; empty where they are not few. Likewise.
         embedded: what else the file holds besides its picture.
     """
 
@@ -214,6 +215,7 @@ class Picture:
     shown: Shown = AS_STORED
     unshown: str = ""
     damage: str = ""
+    coarse: str = ""
     embedded: tuple[EmbeddedContent, ...] = ()
 
     def __post_init__(self) -> None:

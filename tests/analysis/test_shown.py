@@ -75,6 +75,13 @@ def test_a_plain_picture_says_that_nothing_was_done(reference):
     assert reference["faces"][0]["turned_deg"] == 0
 
 
+def test_few_levels_forbid_authentic_and_leave_manipulated():
+    why = "few levels are left"
+    hidden = withheld(finding(Outcome.AUTHENTIC), unshown="", coarse=why)
+    assert (hidden.outcome, why in hidden.reason) == (Outcome.INCONCLUSIVE, True)
+    assert withheld(finding(Outcome.MANIPULATED), unshown="", coarse=why).outcome is Outcome.MANIPULATED
+
+
 def test_a_broken_profile_leaves_no_verdict(original, analyzer, settings):
     found = report(encoded(original, icc_profile=b"broken" * 50), analyzer, settings)
     assert found["outcome"] == "inconclusive"

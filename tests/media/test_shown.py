@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -219,6 +220,29 @@ def test_hdr_stills_are_shown_as_the_picture_they_were_made_from(kind, make, tra
     assert decode(nclx(content, 1, 13)).shown == Shown()
     if kind == "AVIF":  # libheif refuses what is reserved
         assert "color primaries 3" in decode(nclx(content, 3, transfer)).unshown
+
+
+@pytest.mark.parametrize(
+    ("make", "few"),
+    [
+        (lambda one: png(pq(one), cICP=bytes((9, 16, 0, 1))), True),
+        (lambda one: png(hlg(one), cICP=bytes((9, 18, 0, 1))), True),
+        (lambda one: png(one, gAMA=gamma(1.0)), True),
+        (lambda one: png(one, cICP=bytes((1, 8, 0, 1))), True),
+        (lambda one: png(one, cICP=bytes((12, 13, 0, 1))), False),
+        (lambda one: png(one, gAMA=gamma(1 / 1.8)), False),
+        (lambda one: encode(one, "PNG", icc_profile=icc.permuted("bgr")), False),
+        (lambda one: encode(one, "PNG"), False),
+    ],
+    ids=["PQ", "HLG", "gAMA 1", "linear", "Display P3", "gAMA 1/1.8", "channels exchanged", "sRGB"],
+)
+def test_a_picture_whose_eight_bits_leave_few_levels_is_told(make, few):
+    ramp = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2).repeat(8, 0))
+    picture = decode(make(ramp))
+    assert bool(picture.coarse) == few
+    if few:
+        levels = int(re.search(r"leaves (\d+) of 256 levels", picture.coarse)[1])
+        assert len(np.unique(picture.rgb[..., 1])) <= levels < 210
 
 
 def test_xmp_turns_nothing_and_a_difference_is_noted():

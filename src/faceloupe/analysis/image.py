@@ -51,7 +51,10 @@ def examine(
     passes = _run(candidates, networks.scorer, explain, context)
     explain_s = context.lap() if explain else 0.0
     findings = [finding(number, *pair, networks.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
-    findings = [withheld(face_finding, unshown=picture.unshown, damage=picture.damage) for face_finding in findings]
+    findings = [
+        withheld(face_finding, unshown=picture.unshown, damage=picture.damage, coarse=picture.coarse)
+        for face_finding in findings
+    ]
     smallest = networks.detector.smallest_sought(width, height)
     outcome, reason, decisive = of_image(findings, smallest_px=smallest)
     timing = Timing(decode_s, detect_s, context.lap(), explain_s, context.total)

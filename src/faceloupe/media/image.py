@@ -45,6 +45,8 @@ _TURNS = {  # by the orientation tag
 }
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
 _MOST_PAGES = 1000
+# Of 256: PQ leaves 132 and linear light 183, gamma 1.8 and Display P3 235 and more; then verdicts change.
+_FEWEST_LEVELS = 210
 _DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get a complete copy."
 
 
@@ -191,7 +193,10 @@ def decode_content(content: bytes, format_name: str, *, max_pixels: int) -> Pict
             f"The JPEG data is damaged: {damage}. Part of the picture may differ from what was recorded.": bool(damage),
         }
         sentences = tuple(text for text, holds in notes.items() if holds)
-        return Picture(np.asarray(rgb), sentences, shown, unshown=unshown, damage=damage, embedded=behind)
+        coarse = _coarse(treated)
+        return Picture(
+            np.asarray(rgb), sentences, shown, unshown=unshown, damage=damage, coarse=coarse, embedded=behind
+        )
 
 
 def shown_frame(image: Image.Image, content: bytes, format_name: str) -> tuple[np.ndarray, tuple[str, ...], Shown, str]:
@@ -229,6 +234,14 @@ def _treated(
         return profiles.treat(base, stored.info, content, main), ""
     except profiles.Unusable as problem:
         return profiles.Treated(base), str(problem)
+
+
+def _coarse(treated: profiles.Treated) -> str:
+    """Return why a picture has few levels; empty where it has not."""
+    if treated.levels >= _FEWEST_LEVELS:
+        return ""
+    stated = treated.transfer or treated.color
+    return f"the brightness that the file states ({stated}), read in 8 bits, leaves {treated.levels} of 256 levels"
 
 
 def _main_picture(content: bytes, format_name: str) -> boxes.MainPicture | None:

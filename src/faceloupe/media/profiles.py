@@ -22,6 +22,7 @@ _TABLES = {b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2", b"D2B3"}
 _CHANNELS = {"RGB": {"L", "LA", "RGB", "RGBA"}, "GRAY": {"L", "LA"}, "CMYK": {"CMYK"}}  # profile -> pictures it fits
 _NO_DIFFERENCE = 2  # of 255: what profiles of sRGB itself differ by, from one maker to the next
 _LONGEST_NAME = 80
+_GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)  # all grays, (1, 256, 3)
 
 
 class Unusable(Exception):
@@ -36,11 +37,13 @@ class Treated:
         image: of mode RGB or RGBA, or as it was where nothing was to be done.
         color: what was done to its colors; None where nothing was.
         transfer: what was done to its brightness alone; likewise.
+        levels: of gray that can come out, 1..256.
     """
 
     image: Image.Image
     color: str | None = None
     transfer: str | None = None
+    levels: int = 256
 
 
 PillowInfo = Mapping[str | tuple[int, int], Any]  # as Pillow types what a file states beside its pixels
@@ -109,7 +112,9 @@ def _png(image: Image.Image, chunks: dict[bytes, bytes], profile: bytes | None) 
         return Treated(image)
     table, description = gamma_table(exponent)
     colors, alpha = _apart(image)
-    return Treated(_joined(Image.fromarray(table[np.asarray(colors)]), alpha), transfer=description)
+    return Treated(
+        _joined(Image.fromarray(table[np.asarray(colors)]), alpha), transfer=description, levels=len(np.unique(table))
+    )
 
 
 def _encoded(image: Image.Image, primaries: int, transfer: int) -> Treated:
@@ -125,7 +130,8 @@ def _through(image: Image.Image, encoding: Encoding | None) -> Treated:
         return Treated(image)
     colors, alpha = _apart(image)
     shown = Image.fromarray(encoding.to_srgb(np.asarray(colors)))
-    return Treated(_joined(shown, alpha), encoding.color, encoding.transfer)
+    levels = len(np.unique(encoding.to_srgb(_GRAYS)))
+    return Treated(_joined(shown, alpha), encoding.color, encoding.transfer, levels)
 
 
 def _profiled(image: Image.Image, content: bytes | None) -> Treated:
@@ -172,7 +178,10 @@ def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile, space: str
         shown = Image.fromarray(table[np.asarray(colors)])
     else:
         shown = transform.apply(colors)
-    return Treated(_joined(shown, alpha), f"ICC profile{name} to sRGB")
+    levels = (
+        256 if mode == "CMYK" else len(np.unique(np.asarray(transform.apply(Image.fromarray(_GRAYS).convert(mode)))))
+    )
+    return Treated(_joined(shown, alpha), f"ICC profile{name} to sRGB", levels=levels)
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

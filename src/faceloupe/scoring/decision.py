@@ -96,19 +96,23 @@ def in_scope(outcome: Outcome, reason: str, familiarity: Familiarity | None, sco
 Finding = TypeVar("Finding", FaceFinding, TrackFinding, PersonFinding)
 
 
-def withheld(face: Finding, *, unshown: str, damage: str = "") -> Finding:
+def withheld(face: Finding, *, unshown: str, damage: str = "", coarse: str = "") -> Finding:
     """Return the finding on a face or person in a picture or video that not every verdict can rest on.
 
     Args:
         face: the finding as the score alone gives it.
         unshown: the color treatment that could not be applied: a viewer may show another picture. Empty where none.
         damage: what the picture's data lacks: a sign of manipulation may lie under it. Empty where nothing.
+        coarse: why few levels are left: the fine signs of manipulation may be lost. Empty where they are not few.
     """
     if unshown and face.outcome in (Outcome.AUTHENTIC, Outcome.MANIPULATED):
         why = f"inconclusive: viewers may show other colors than those analyzed, because {unshown}"
         return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
     if damage and face.outcome is Outcome.AUTHENTIC:
         why = f"inconclusive: the picture is damaged, and the lost part may hide a manipulation ({damage})"
+        return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
+    if coarse and face.outcome is Outcome.AUTHENTIC:
+        why = f"inconclusive: fine signs of a manipulation may be lost, because {coarse}"
         return replace(face, outcome=Outcome.INCONCLUSIVE, reason=why)
     return face
 

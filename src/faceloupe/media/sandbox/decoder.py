@@ -69,6 +69,7 @@ def _still(session: socket.socket, request: protocol.Message) -> None:
         "notes": picture.notes,
         "unshown": picture.unshown,
         "damage": picture.damage,
+        "coarse": picture.coarse,
         "embedded": [[piece.kind, piece.offset, piece.size] for piece in picture.embedded],
         "shown": asdict(picture.shown),
     }

@@ -48,7 +48,7 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
         promised = worker.receive()
         width, height = (promised.number(side, least=1, most=max_pixels) for side in ("width", "height"))
         notes, shown = promised.texts("notes"), promised.shown()
-        unshown, damage = promised.text("unshown"), promised.text("damage")
+        unshown, damage, coarse = (promised.text(name) for name in ("unshown", "damage", "coarse"))
         embedded = promised.embedded()
         if width * height > max_pixels:
             raise protocol.ProtocolError("too many pixels")
@@ -66,4 +66,5 @@ def _picture(worker: Worker, max_pixels: int) -> Picture:
                 pixels = np.frombuffer(writable.read(), np.uint8)
     finally:
         os.close(shared)
-    return Picture(pixels.reshape(height, width, 3), notes, shown, unshown=unshown, damage=damage, embedded=embedded)
+    rgb = pixels.reshape(height, width, 3)
+    return Picture(rgb, notes, shown, unshown=unshown, damage=damage, coarse=coarse, embedded=embedded)
