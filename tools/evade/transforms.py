@@ -52,11 +52,6 @@ def _tilted(picture: Image.Image, degrees: float) -> Image.Image:
     return picture.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=fill)
 
 
-def _cut_off(picture: Image.Image) -> bytes:
-    """Turn as picture libraries do unless told otherwise: in the same size, black where nothing is."""
-    return encoded(picture.rotate(30, Image.Resampling.BICUBIC))
-
-
 def _linear(picture: Image.Image) -> Image.Image:
     return Image.fromarray((255 * (np.asarray(picture) / 255) ** 2.2).round().astype(np.uint8))
 
@@ -100,7 +95,6 @@ TRANSFORMATIONS = (
     Transformation("messengers", "shrunk to 1600, 1280 and 960 px, JPEG 80, 70, 75, 75", _messengers),
     Transformation("tilt 5", "turned by 5 degrees", lambda one: encoded(_tilted(one, 5))),
     Transformation("tilt 30", "turned by 30 degrees", lambda one: encoded(_tilted(one, 30))),
-    Transformation("tilt 30 cut", "turned by 30 degrees in its own size, black corners", _cut_off),
     Transformation("turn 90", "on its side", lambda one: encoded(one.transpose(Image.Transpose.ROTATE_90))),
     Transformation("icc", "red and blue exchanged, exchanged back by an ICC profile", _channels_exchanged),
     Transformation("gama", "stored linear, with gAMA 1.0", lambda one: png(_linear(one), gAMA=gamma(1.0))),
