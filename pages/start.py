@@ -11,6 +11,7 @@ with middle:
     try:
         panels.notice(state.NOTICE)
         intake.drop_zone("Any photos, videos or ZIPs, one or several")
+        intake.clipboard()
         intake.samples()
         recent.panel()
         intake.promises()

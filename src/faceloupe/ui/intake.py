@@ -1,5 +1,7 @@
 """The one door: whatever is chosen, on whatever page, goes to the view of its kind by itself."""
 
+import base64
+
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
@@ -14,6 +16,25 @@ from faceloupe.ui.case import filing
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.panels import ICON, plain
 from faceloupe.ui.video import input as video_input
+
+_MOST_PASTED = 64 * 1024 * 1024  # bytes: what is pasted travels as text, in one message
+_clipboard = st.components.v2.component(
+    "faceloupe_clipboard",
+    js="""
+export default function ({ data, setTriggerValue }) {
+  const paste = (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((file) => file.size <= data.most)
+    if (!file) return
+    event.preventDefault()
+    const reader = new FileReader()
+    reader.onload = () => setTriggerValue("pasted", { name: file.name, content: reader.result.split(",")[1] })
+    reader.readAsDataURL(file)
+  }
+  document.addEventListener("paste", paste)
+  return () => document.removeEventListener("paste", paste)
+}
+""",
+)
 
 
 def title() -> None:
@@ -48,6 +69,20 @@ def drop_zone(label: str) -> None:
     st.session_state[state.LAST_UPLOAD] = frozenset(upload.file_id for upload in uploads)
     if fresh := [upload for upload in uploads if upload.file_id not in known]:
         _take(fresh)
+
+
+def clipboard() -> None:
+    """Take a file or a picture that is pasted; browsers hand over a copied picture as a PNG that they made of it.
+
+    Raises:
+        FaceLoupeError: see ``drop_zone``.
+    """
+    st.caption("Or paste one with Ctrl+V: a copied file as it is; a copied picture as the PNG that the browser makes.")
+    pasted = _clipboard(key="clipboard", data={"most": _MOST_PASTED}, on_pasted_change=lambda: None).pasted
+    if pasted:
+        content = base64.b64decode(pasted["content"])
+        limit = resources.settings().max_bytes
+        open_on_its_page(evidence_from_bytes(content, pasted["name"], max_bytes=limit))
 
 
 def samples() -> None:
