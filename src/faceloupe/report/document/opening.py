@@ -72,7 +72,7 @@ def _findings(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
         return
     rows = tuple((Link(str(item.number), item.anchor), _item(item, texts), _decision(item, texts)) for item in items)
     heads = tuple(texts[key] for key in ("item", "finding", "decision"))
-    yield Table(texts["findings"], heads, rows, (10, 116, 38))
+    yield Table(texts["findings"], heads, rows, (14, 112, 38))
 
 
 def _item(item: Exhibit, texts: Texts) -> Cell:
