@@ -42,7 +42,7 @@ def _files() -> None:
                 f"or a folder, file or ZIP in the evidence folder {plain(str(evidence_folder()))} (a dot means all)",
                 key="batch_path",
             )
-        if st.form_submit_button("Examine", key="batch_go", type="primary"):
+        if st.form_submit_button("Examine", key="batch_go"):
             start_uploads([*uploads, *below], path or "")
             st.rerun()
 

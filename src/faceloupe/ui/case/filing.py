@@ -154,7 +154,6 @@ def blind_panel(case: Case) -> None:
             st.button(
                 "File to the case without showing the result",
                 key="file_blind",
-                type="primary",
                 icon=":material/create_new_folder:",
                 on_click=_submit,
                 args=(case, waiting),
@@ -207,7 +206,7 @@ def blind_uploads(case: Case) -> None:
         return
     with st.form("blind_batch", border=False, clear_on_submit=True):
         uploads = st.file_uploader("Photos and videos, any number", accept_multiple_files=True, key="blind_uploads")
-        pressed = st.form_submit_button("File all without showing the results", type="primary")
+        pressed = st.form_submit_button("File all without showing the results")
     if pressed and uploads:
         submit_uploads(case, uploads)
     follow()

@@ -104,8 +104,9 @@ def _pictures(digests: Mapping[str, str]) -> None:
 
 def _caption(name: str) -> str:
     """Return the name of a picture of a run in words: face-1-crop.png becomes "Face 1: crop"."""
-    if name == "boxes.png":
-        return "Faces found, framed"
+    whole = {"boxes.png": "Faces found, framed", "heatmap.png": "Heatmaps over the picture"}
+    if name in whole:
+        return whole[name]
     kind, _, rest = name.removesuffix(".png").partition("-")
     number, _, what = rest.partition("-")
     return f"{kind.capitalize()} {number}: {what}" if what else plain(name)
