@@ -51,9 +51,9 @@ lint: setup ## check style, formatting, types, layers, the Dockerfile and the wo
 dockerfile: setup ## carry out the Dockerfile without an engine, as root on Debian (ARGS=; needs debootstrap)
 	$(BIN)/python -m tools.docker.chroot_image build/image $(ARGS)
 
-lock: setup ## write requirements.lock, the hashes of all that the app needs, anew from pyproject.toml and requirements.txt
+lock: setup ## write requirements.lock, the hashes of all that app and API need, anew from pyproject.toml and requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	printf 'torch\ntorchvision\n' | $(BIN)/uv pip compile pyproject.toml --extra app --constraint requirements.txt \
+	printf 'torch\ntorchvision\n' | $(BIN)/uv pip compile pyproject.toml --extra app --extra api --constraint requirements.txt \
 		--excludes /dev/stdin --universal --generate-hashes --annotation-style line --quiet \
 		--custom-compile-command 'make lock' --output-file requirements.lock  # torch: each platform has builds of its own
 

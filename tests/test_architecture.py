@@ -1,8 +1,11 @@
 """Claims about the structure that the layers in pyproject.toml (import-linter, `make lint`) do not cover."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,17 @@ def test_a_page_is_wiring(path):
     assert not roots(path) & {"torch", "cv2", "numpy", "requests", "facenet_pytorch", "sqlite3"}
     assert not any(name.startswith("faceloupe.training") for name in imports(path))
     assert len(path.read_text().splitlines()) <= 110
+
+
+def test_the_page_on_the_architecture_lists_the_layers_as_they_are_checked():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (entry for entry in project["tool"]["importlinter"]["contracts"] if entry["type"] == "layers")
+    checked = [package for layer in contract["layers"] for package in layer.split(" | ") if package != "__main__"]
+    rows = re.findall(r"^\| \d+ \| ([^|]+) \|", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.M)
+    documented = [set(re.findall(r"`(\w+)`", row)) for row in rows]
+    for earlier, later in pairwise(documented):  # a row may join layers; no later row may stand above an earlier one
+        assert max(map(checked.index, earlier)) < min(map(checked.index, later)), (earlier, later)
+    assert set().union(*documented) == set(checked)
 
 
 def test_nothing_that_can_unpickle_or_evaluate_is_called():

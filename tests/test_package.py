@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import requests
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -79,9 +80,11 @@ def needed(requirements: list[Requirement]) -> set[str]:
     return names
 
 
-def test_the_lock_names_all_that_the_app_installs_and_no_build_of_torch():
+def test_the_lock_names_all_that_app_and_api_install_and_no_build_of_torch():
     extras = PROJECT["project"]["optional-dependencies"]
-    app = asked([*PROJECT["project"]["dependencies"], *extras["app"], *extras["report"], *extras["batch"]])
+    app = asked(
+        [*PROJECT["project"]["dependencies"], *extras["app"], *extras["api"], *extras["report"], *extras["batch"]]
+    )
     assert needed(app) - UNLOCKED <= LOCK.keys(), "write it anew: make lock"
     assert not LOCK.keys() & UNLOCKED
 
@@ -207,25 +210,51 @@ def test_a_wheel_without_weights_or_records_scores_nothing_and_gives_one_sentenc
     assert re.fullmatch(r"faceloupe: [^\n]+ nothing can be scored; [^\n]+\.\n", done.stderr), done.stderr
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def first_answer(url: str, server: subprocess.Popen[str]) -> bytes:
+    """What a server that is starting answers as soon as it does."""
+    deadline = time.monotonic() + PATIENCE_S / 2
+    while True:
+        try:
+            with urlopen(url, timeout=5) as answer:
+                content: bytes = answer.read()
+                return content
+        except OSError:
+            assert server.poll() is None, server.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE_S)
+def test_an_installed_wheel_serves_the_http_api(installed):
+    sample = installed.package / "samples" / "generated-portrait.jpg"
+    port = free_port()
+    server = installed.start("faceloupe", "api", "--port", str(port))
+    try:
+        health = json.loads(first_answer(f"http://127.0.0.1:{port}/v1/health", server))
+        assert health["weights"] == "verified"
+        with sample.open("rb") as stream:
+            answer = requests.post(f"http://127.0.0.1:{port}/v1/analyze", files={"file": stream}, timeout=PATIENCE_S)
+        assert (answer.status_code, answer.json()["outcome"]) == (200, "manipulated")
+    finally:
+        server.kill()
+        server.communicate()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(PATIENCE_S)
 def test_an_installed_wheel_serves_every_page_of_the_app(installed):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     app = installed.start("faceloupe", "app", "--port", str(port))
     try:
-        health = f"http://127.0.0.1:{port}/_stcore/health"
-        deadline = time.monotonic() + PATIENCE_S / 2
-        while True:
-            try:
-                with urlopen(health, timeout=5) as answer:
-                    assert answer.read() == b"ok"
-                break
-            except OSError:
-                assert app.poll() is None, app.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
+        assert first_answer(f"http://127.0.0.1:{port}/_stcore/health", app) == b"ok"
         app.send_signal(signal.SIGTERM)
         output, errors = app.communicate(timeout=60)
         assert app.returncode == 0, errors
