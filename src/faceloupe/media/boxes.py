@@ -3,8 +3,9 @@
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
-_MOST_BOXES = 10_000
+_MOST_BOXES = 20_000
 FULL = 4  # bytes of version and flags
 
 
@@ -84,6 +85,24 @@ def walk(within: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         if size < head:
             return
         yield kind, within[offset + head : offset + size]
+        offset += size
+
+
+def file_boxes(file: BinaryIO, offset: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind of each box of a file too large to be read whole, where its body starts, and the size of that."""
+    for _ in range(_MOST_BOXES):
+        if offset + 8 > end:
+            return
+        file.seek(offset)
+        head = file.read(16)
+        size, start = int.from_bytes(head[:4]), 8
+        if size == 1:
+            size, start = int.from_bytes(head[8:16]), 16
+        elif size == 0:
+            size = end - offset
+        if size < start or offset + size > end:
+            return
+        yield head[4:8], offset + start, size - start
         offset += size
 
 

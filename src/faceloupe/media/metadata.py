@@ -20,6 +20,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from faceloupe.media import jpeg_structure
+from faceloupe.media.boxes import file_boxes
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.media.jpeg_structure import JpegStructure
 from faceloupe.media.video import DEMUXERS
@@ -28,7 +29,7 @@ LARGEST_BLOCK = 8 << 20  # bytes of one XMP packet or of one decompressed text
 LONGEST_VALUE = 1 << 20  # characters of one value that are kept; of a longer one, half from each end
 MOST_CHARACTERS = 4 << 20  # of all values of a file
 MOST_STATEMENTS = 4000
-_MOST_BLOCKS = 20_000  # segments, chunks or boxes that are walked
+_MOST_BLOCKS = 20_000  # segments or chunks that are walked
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _PREFIXES = {  # namespace -> the prefix that its specification uses
     "http://ns.adobe.com/xap/1.0/": "xmp",
@@ -482,33 +483,15 @@ def _video(file: BinaryIO, file_format: str, collector: _Collector) -> None:
 
 def _mp4_xmp(file: BinaryIO, collector: _Collector) -> None:
     end = file.seek(0, io.SEEK_END)
-    for kind, start, size in _boxes(file, 0, end):
+    for kind, start, size in file_boxes(file, 0, end):
         if kind == b"uuid" and size < LARGEST_BLOCK:
             file.seek(start)
             if (body := file.read(size)).startswith(_XMP_BOX):
                 _xmp(body[16:], collector)
         elif kind == b"moov":
-            for inner, at, length in _boxes(file, start, start + size):
+            for inner, at, length in file_boxes(file, start, start + size):
                 if inner == b"udta":
-                    for leaf, offset, extent in _boxes(file, at, at + length):
+                    for leaf, offset, extent in file_boxes(file, at, at + length):
                         if leaf == b"XMP_" and extent < LARGEST_BLOCK:
                             file.seek(offset)
                             _xmp(file.read(extent), collector)
-
-
-def _boxes(file: BinaryIO, offset: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of each box (ISO/IEC 14496-12), where its body starts, and the size of that."""
-    for _ in range(_MOST_BLOCKS):
-        if offset + 8 > end:
-            return
-        file.seek(offset)
-        head = file.read(16)
-        size, start = int.from_bytes(head[:4]), 8
-        if size == 1:
-            size, start = int.from_bytes(head[8:16]), 16
-        elif size == 0:
-            size = end - offset
-        if size < start or offset + size > end:
-            return
-        yield head[4:8], offset + start, size - start
-        offset += size

@@ -1,6 +1,7 @@
 """Video: what a container states, and its frames with their exact timestamps, decoded one at a time."""
 
 import math
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -17,6 +18,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from faceloupe.errors import EvidenceError
+from faceloupe.media.boxes import file_boxes
 from faceloupe.media.color import Encoding, from_cicp
 from faceloupe.media.frame_index import Scan, index_by_number, packets_of, scan_packets
 from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, guarded
@@ -393,21 +395,12 @@ def _encoding(frame: av.VideoFrame) -> tuple[Encoding | None, str]:
 
 
 def _description(stream: BinaryIO) -> bytes:
-    """Return the box ``moov`` of an MP4 or QuickTime file; empty where there is none."""
-    offset = 0
-    while True:
-        stream.seek(offset)
-        head = stream.read(16)
-        if len(head) < 8:
-            return b""
-        size = int.from_bytes(head[:4])
-        if size == 1:
-            size = int.from_bytes(head[8:16])
-        if head[4:8] == b"moov":
-            return stream.read(min(size, _MOST_DESCRIPTION) if size else _MOST_DESCRIPTION)
-        if size < 8:  # to the end of the file, or invalid
-            return b""
-        offset += size
+    """Return the content of the box ``moov`` of an MP4 or QuickTime file; empty where there is none."""
+    for kind, start, size in file_boxes(stream, 0, stream.seek(0, os.SEEK_END)):
+        if kind == b"moov":
+            stream.seek(start)
+            return stream.read(min(size, _MOST_DESCRIPTION))
+    return b""
 
 
 @lru_cache
