@@ -256,7 +256,7 @@ def test_an_installed_wheel_serves_every_page_of_the_app(installed):
     try:
         assert first_answer(f"http://127.0.0.1:{port}/_stcore/health", app) == b"ok"
         app.send_signal(signal.SIGTERM)
-        output, errors = app.communicate(timeout=60)
+        output, errors = app.communicate(timeout=PATIENCE_S / 4)
         assert app.returncode == 0, errors
         assert "Self-check: generated-portrait.jpg: manipulated" in output
     finally:
