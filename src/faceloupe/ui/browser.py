@@ -27,9 +27,10 @@ export default function ({ data }) {
   for (const [name, value] of Object.entries(data.cookies)) {
     document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=${data.seconds}; SameSite=Strict${secure}`
   }
-  const menu = '[data-testid="stSidebar"][aria-expanded="true"] [data-testid="stSidebarCollapseButton"] button'
-  if (window.faceloupePage !== undefined && window.faceloupePage !== data.page && window.innerWidth <= data.narrow) {
-    document.querySelector(menu)?.click()
+  const menu = document.querySelector('[data-testid="stSidebar"]')
+  const chosen = window.faceloupePage !== undefined && window.faceloupePage !== data.page
+  if (chosen && window.innerWidth <= data.narrow && menu?.getBoundingClientRect().right > 0) {
+    menu.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click()
   }
   window.faceloupePage = data.page
   // Streamlit's menu has headings between the items of its list, which a screen reader takes for a broken one.
