@@ -43,7 +43,7 @@ def served(*, checked: bool = True, **environment: str) -> Iterator[str]:
 
 
 def _await(port: int) -> None:
-    for _ in range(120):
+    for _ in range(600):
         try:
             urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
         except OSError:
