@@ -3,9 +3,10 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
+from faceloupe.media.similarity import perceptual_hash
 from faceloupe.ui import intake, lenses, next_steps, panels, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
-from faceloupe.ui.case import filing
+from faceloupe.ui.case import filing, similar
 from faceloupe.ui.image import input
 
 LABEL = "A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page"
@@ -23,6 +24,8 @@ def show(key: AnalysisKey) -> None:
     report = analysis.report
     panels.verdict_card(report)
     lenses.file_claims(report)
+    image_hash = "" if analysis.canvas is None else perceptual_hash(analysis.canvas.rgb)
+    similar.panel(key.evidence_sha256, image_hash=image_hash)
     next_steps.panel(key, report)
     filing.panel(key)
     if analysis.canvas is not None:

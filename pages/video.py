@@ -5,7 +5,7 @@ import streamlit as st
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import demo, intake, lenses, next_steps, panels, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
-from faceloupe.ui.case import filing
+from faceloupe.ui.case import filing, similar
 from faceloupe.ui.jobs import panel
 from faceloupe.ui.video import input
 from faceloupe.ui.video import panels as video_panels
@@ -24,6 +24,7 @@ def show(key: AnalysisKey) -> None:
     video_panels.segment_line(key, report)
     panels.verdict_card(report)
     lenses.file_claims(report)
+    similar.panel(key.evidence_sha256)
     next_steps.panel(key, report)
     filing.panel(key)
     if report.is_video:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceloupe.batch.similarity import perceptual_hash
 from faceloupe.errors import DatasetError
+from faceloupe.media.similarity import perceptual_hash
 from faceloupe.training import choosing, gather, material, sheets
 from faceloupe.training.choosing import Cap, Caps
 from faceloupe.training.material import Entry, Still

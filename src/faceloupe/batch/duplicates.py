@@ -9,9 +9,9 @@ import sqlite3
 import numpy as np
 
 from faceloupe.batch.table import Place, Row
+from faceloupe.media.similarity import NEAR_BITS
 
 MOST_HASHES = 1_000_000  # 20 MB, and a millisecond a look-up
-NEAR_BITS = 6  # of 64 that may differ; chosen by hand, false marks were not measured
 _FIRST_HASHES = 1024
 
 

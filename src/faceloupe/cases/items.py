@@ -7,11 +7,23 @@ from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE, Action
 from faceloupe.cases.blobs import BlobStore
 from faceloupe.cases.case_log import SELF, CaseLog
-from faceloupe.cases.records import Case, Item, Neighbors, Page, ReviewState, Unfinished, name_of, person_key, plain
+from faceloupe.cases.records import (
+    Case,
+    Item,
+    Neighbors,
+    Page,
+    ReviewState,
+    SimilarItem,
+    Unfinished,
+    name_of,
+    person_key,
+    plain,
+)
 from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
 from faceloupe.errors import CaseError, FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
+from faceloupe.media.similarity import NEAR_BITS
 from faceloupe.types import Step
 
 
@@ -120,6 +132,21 @@ class Items:
         """Return the newest case to which some evidence is filed; None where it is in no case."""
         with self._log.read() as connection:
             return queries.newest_case_of(connection, sha256)
+
+    def similar(self, sha256: str, *, image_hash: str = "") -> tuple[SimilarItem, ...]:
+        """Return the items of all cases that are the same file, or an image much like it; never of a blind case.
+
+        Images filed before their perceptual hashes were kept are known by their bytes alone.
+
+        Args:
+            sha256: of the evidence, which need not be in a case.
+            image_hash: its perceptual hash; that of the store where empty.
+
+        Returns:
+            The same file first, then the most similar ones.
+        """
+        with self._log.read() as connection:
+            return queries.similar_items(connection, sha256, image_hash, NEAR_BITS)
 
     def neighbors(self, case_id: str, sha256: str) -> Neighbors:
         """Return what comes before and after an item of a case.

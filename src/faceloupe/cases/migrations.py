@@ -133,9 +133,20 @@ def _open_items() -> Iterator[str]:
     yield "ALTER TABLE sign_offs ADD COLUMN open_reason TEXT"  # why it was signed all the same; NULL likewise
 
 
+def _image_hashes() -> Iterator[str]:
+    yield """CREATE TABLE image_hashes (
+        sha256 TEXT PRIMARY KEY REFERENCES evidence (sha256),
+        perceptual_hash TEXT NOT NULL
+    ) STRICT"""
+    for event in ("UPDATE", "DELETE"):
+        yield f"""CREATE TRIGGER image_hashes_no_{event.lower()} BEFORE {event} ON image_hashes
+            BEGIN SELECT RAISE (ABORT, 'image_hashes: what is written stays'); END"""
+
+
 MIGRATIONS: dict[str, Callable[[], Iterator[str]]] = {  # in this order; names never change
     "001_schema": _schema,
     "002_open_items": _open_items,
+    "003_image_hashes": _image_hashes,
 }
 
 

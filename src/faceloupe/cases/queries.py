@@ -15,6 +15,7 @@ from faceloupe.cases.records import (
     ReviewState,
     Run,
     SignOff,
+    SimilarItem,
     Unfinished,
 )
 
@@ -75,6 +76,29 @@ def newest_case_of(connection: Connection, sha256: str) -> Case | None:
         (sha256,),
     ).fetchone()
     return _case(row) if row else None
+
+
+def similar_items(connection: Connection, sha256: str, image_hash: str, near_bits: int) -> tuple[SimilarItem, ...]:
+    """Return the items of cases that are not blind and are this evidence or an image like it; see ``Items.similar``."""
+    own = connection.execute("SELECT perceptual_hash FROM image_hashes WHERE sha256 = ?", (sha256,)).fetchone()
+    wanted = image_hash or (own[0] if own else "")
+    distances: dict[str, int | None] = {}
+    if wanted:
+        bits = int(wanted, 16)
+        for other, text in connection.execute("SELECT sha256, perceptual_hash FROM image_hashes"):
+            if (differing := (bits ^ int(text, 16)).bit_count()) <= near_bits:
+                distances[other] = differing
+    distances[sha256] = None
+    similar = []
+    for other, distance in distances.items():
+        rows = connection.execute(
+            "SELECT case_id, items.name FROM items JOIN cases ON cases.id = case_id WHERE sha256 = ? AND NOT blind",
+            (other,),
+        )
+        for case_id, name in rows.fetchall():
+            if found := case(connection, case_id):
+                similar.append(SimilarItem(found, other, name, distance))
+    return tuple(sorted(similar, key=lambda item: -1 if item.differing_bits is None else item.differing_bits))
 
 
 def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:

@@ -68,6 +68,23 @@ class Item:
     signed_off: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SimilarItem:
+    """An item of a case that is the same file as another one, or an image much like it.
+
+    Attributes:
+        case: that it is in; never a blind one.
+        sha256: of the item.
+        name: of the item.
+        differing_bits: of the 64 of the perceptual hashes; None for the same file.
+    """
+
+    case: Case
+    sha256: str
+    name: str
+    differing_bits: int | None
+
+
 class ReviewState(StrEnum):
     """How far the review of an item is."""
 

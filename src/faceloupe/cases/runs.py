@@ -68,7 +68,16 @@ class Runs:
         """
         self._log.fail(case_id, Action.RUN, name_of(actor, "actor"), sha256, plain(reason))
 
-    def add(self, case_id: str, sha256: str, report: Report, pictures: Mapping[str, bytes], *, actor: str) -> Run:
+    def add(
+        self,
+        case_id: str,
+        sha256: str,
+        report: Report,
+        pictures: Mapping[str, bytes],
+        *,
+        actor: str,
+        image_hash: str = "",
+    ) -> Run:
         """Keep a canonical report, and the pictures that belong to it.
 
         Args:
@@ -77,6 +86,7 @@ class Runs:
             report: of this very evidence.
             pictures: file name -> PNG.
             actor: who had it analyzed.
+            image_hash: perceptual hash of an image, see ``media.similarity``; empty where there is none.
 
         Raises:
             CaseError: there is no such case or item, the report is of other evidence, or the store cannot be written.
@@ -101,6 +111,11 @@ class Runs:
                 "INSERT INTO pictures (run_id, name, sha256) VALUES (?, ?, ?)",
                 [(run_id, name, picture) for name, picture in digests.items()],
             )
+            if image_hash:
+                connection.execute(
+                    "INSERT INTO image_hashes (sha256, perceptual_hash) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (sha256, image_hash),
+                )
             others = queries.other_reports(connection, item.id, run_id)
             if report.segment is None or not any(map(_is_of_whole_file, others)):
                 connection.execute("UPDATE items SET outcome = ?, score = ? WHERE id = ?", (outcome, score, item.id))

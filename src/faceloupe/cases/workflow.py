@@ -115,7 +115,11 @@ class CaseWorkflow:
         return next((run for run in self.store.runs.of_item(self.case_id, sha256) if run.report_sha256 == wanted), None)
 
     def _add_run(self, analysis: "ReportedAnalysis") -> Run:
-        from faceloupe.report.write import pictures_of  # here: the command line files evidence without torch
+        from faceloupe.media.similarity import perceptual_hash  # here: the command line files evidence without torch
+        from faceloupe.report.write import pictures_of
 
         report, pictures = analysis.report, pictures_of(analysis.analysis)
-        return self.store.runs.add(self.case_id, report.evidence.sha256, report, pictures, actor=self.actor)
+        image_hash = "" if analysis.canvas is None else perceptual_hash(analysis.canvas.rgb)
+        return self.store.runs.add(
+            self.case_id, report.evidence.sha256, report, pictures, actor=self.actor, image_hash=image_hash
+        )

@@ -27,7 +27,6 @@ from faceloupe.types import Evidence, Outcome
 
 _LOG = logging.getLogger(__name__)
 _EXTRAS = {  # module -> extra of the package that installs it
-    "imagehash": "batch",
     "jinja2": "report",
     "matplotlib": "report",
     "pandas": "batch",

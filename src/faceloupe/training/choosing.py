@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from faceloupe.batch import duplicates
+from faceloupe.media import similarity
 from faceloupe.training.material import HELD_OUT, Still
 
 DETAIL_SIDE = 16  # of the perceptual hash that settles what is alike: 256 bits
@@ -132,7 +132,7 @@ def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
         still = stills[position]
         entry, own = still.entry, np.uint64(int(still.likeness, 16))
         kind = [known.setdefault(value, len(known)) for known, value in zip(numbers, _kind(still))]
-        near = np.flatnonzero(np.bitwise_count(hashes[:count] ^ own) <= duplicates.NEAR_BITS)
+        near = np.flatnonzero(np.bitwise_count(hashes[:count] ^ own) <= similarity.NEAR_BITS)
         split, source, label = (kinds[near, column] == kind[column] for column in range(3))
         rivals = (stills[places[neighbor]] for neighbor in near[~split | (~source & label)])
         rival = next((candidate for candidate in rivals if _differing(candidate, still) <= near_bits), None)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from faceloupe.batch.similarity import perceptual_hash
 from faceloupe.errors import DatasetError
+from faceloupe.media.similarity import perceptual_hash
 from faceloupe.system.files import replacing
 from faceloupe.training import choosing, data, material
 from faceloupe.training.ingest import thin_out

@@ -202,7 +202,7 @@ class Still:
         entry: with its blob.
         width, height: pixels; of the tile, where it is one.
         pixels_sha256: of height, width and the RGB values: the same picture in another file has the same.
-        likeness: perceptual hash of 64 bits, hexadecimal; see ``batch.similarity``.
+        likeness: perceptual hash of 64 bits, hexadecimal; see ``media.similarity``.
         detail: the same of 256 bits, which tells aligned faces of different people apart.
     """
 

@@ -99,7 +99,7 @@ class AnalysisWorker:
             file.taken.release()
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
-        from faceloupe.batch.similarity import perceptual_hash  # here: the driver works without torch
+        from faceloupe.media.similarity import perceptual_hash  # here: the driver works without torch
         from faceloupe.report.build import build
 
         lenses = analysis.lenses

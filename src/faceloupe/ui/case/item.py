@@ -8,7 +8,7 @@ from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError, ReportError
 from faceloupe.ui import lenses, panels, resources
-from faceloupe.ui.case import open_case
+from faceloupe.ui.case import open_case, similar
 from faceloupe.ui.panels import plain
 
 _CROP, _EVIDENCE, _FRAMES_A_ROW = 150, 560, 4  # pixels, pixels
@@ -49,6 +49,7 @@ def findings(case: Case, sha256: str) -> None:
         return
     panels.verdict_card(report)
     lenses.file_claims(report)
+    similar.panel(sha256)
     if report.unknown:
         st.caption(f"Fields of the report that this release does not know: {plain(', '.join(report.unknown))}.")
     _pictures(runs[chosen].pictures)

@@ -1,0 +1,41 @@
+"""Items of other cases that are the same file as one on show, or an image much like it."""
+
+import streamlit as st
+
+from faceloupe.cases.store import CaseStore
+from faceloupe.config import data_folder
+from faceloupe.ui import resources
+from faceloupe.ui.case import open_case
+from faceloupe.ui.panels import plain
+
+_MOST = 5  # that are listed
+
+
+def panel(sha256: str, *, image_hash: str = "") -> None:
+    """List where an item like this was filed before; nothing of a blind case, and nothing while one is open.
+
+    Args:
+        sha256: of the evidence on show.
+        image_hash: its perceptual hash; that of the store where empty.
+
+    Raises:
+        CaseError: the cases cannot be read.
+    """
+    if not CaseStore.is_in(data_folder()):  # looking at a picture makes no store
+        return
+    opened = open_case.case()
+    if opened is not None and opened.blind:
+        return
+    similar = [
+        item
+        for item in resources.cases().items.similar(sha256, image_hash=image_hash)
+        if opened is None or (item.case.id, item.sha256) != (opened.id, sha256)
+    ]
+    for item in similar[:_MOST]:
+        how = "the same file" if item.differing_bits is None else f"{item.differing_bits} of 64 bits of its hash differ"
+        st.caption(
+            f":material/content_copy: An item like this was examined in case {plain(item.case.name)} "
+            f"(`{item.case.id}`): {plain(item.name)}, `{item.sha256[:12]}`, {how}."
+        )
+    if len(similar) > _MOST:
+        st.caption(f"{len(similar) - _MOST:,} further items like this are not listed.")
