@@ -3,6 +3,7 @@
 import pytest
 
 from faceloupe.forensics.registry import LENSES
+from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.forensics import files
@@ -88,3 +89,15 @@ def test_what_a_blind_case_withholds_is_not_shown(app):
     assert "**Provenance**" not in text
     create(app, blind=True)
     assert not go(app, "lenses").file_uploader
+
+
+def test_the_page_image_names_an_item_like_its_file_in_a_case_and_none_of_a_blind_case(app):
+    blind_case_with(PHOTOGRAPH)
+    store = resources.cases()
+    case = store.create_case("Elsewhere", examiner="Bob")
+    store.items.file(case.id, evidence_from_bytes(GENERATED.read_bytes(), "known.jpg", max_bytes=10**9), actor="Bob")
+    app.file_uploader(key="upload").upload("mine.jpg", GENERATED.read_bytes(), "image/jpeg").run()
+    assert not app.exception
+    text = words(app).replace("\\", "")
+    assert "An item like this was examined in case Elsewhere" in text
+    assert "Sealed" not in text
