@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -54,10 +54,10 @@ def _await(port: int) -> None:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """Debian's chromium, without a window."""
+def browser(arguments: Sequence[str] = ()) -> Iterator[Browser]:
+    """Debian's chromium, without a window, with arguments of the caller's besides."""
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=_CHROMIUM)
+        chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=[*_CHROMIUM, *arguments])
         yield chromium
         chromium.close()
 

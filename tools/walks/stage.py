@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,11 +37,11 @@ def clip(path: Path) -> Path:
 
 
 @contextmanager
-def stage(folder: Path, **environment: str) -> Iterator[tuple[Page, str]]:
+def stage(folder: Path, arguments: Sequence[str] = (), **environment: str) -> Iterator[tuple[Page, str]]:
     """A page, and the address of the app, whose store lies in the folder; photographed where the walk stops early."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     os.environ["FACELOUPE_DATA"] = str(folder / "data")  # of the commands too
-    with browser() as chromium, served(**environment) as address:
+    with browser(arguments) as chromium, served(**environment) as address:
         page = chromium.new_page(viewport=SIZE, accept_downloads=True)
         try:
             yield page, address

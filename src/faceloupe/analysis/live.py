@@ -21,7 +21,7 @@ WINDOW_S = 2.0  # whose frames make the score of a face
 KEPT_S = 10.0  # of frames that can be filed
 MOST_BYTES = 2_000_000  # of a frame
 _SMALLEST_PX = 48  # faces smaller than this are not looked for, which saves most of the time
-_RATE_FRAMES = 20  # that the frame rate is measured over
+_RATE_FRAMES, _LEAST_FRAMES = 20, 6  # that the frame rate is measured over, at most and at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class LiveView:
         """Frames a second of late; None where it cannot be told yet."""
         times = [at for at, _ in self._frames][-_RATE_FRAMES - 1 :]
         gaps = [after - before for before, after in pairwise(times)]
-        return 1.0 / statistics.mean(gaps) if len(gaps) >= _RATE_FRAMES // 2 and sum(gaps) > 0 else None
+        return 1.0 / statistics.mean(gaps) if len(times) >= _LEAST_FRAMES and sum(gaps) > 0 else None
 
     def last_frames(self) -> tuple[LiveFrame, ...]:
         """Return the frames of the last ``KEPT_S``."""

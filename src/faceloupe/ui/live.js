@@ -70,6 +70,8 @@ async function start(view, open) {
     say(view, `The camera cannot be opened: ${cause}.`)
     return
   }
+  view.data = {}
+  view.faces = []
   view.seq = Math.max(view.seq, view.answeredSeq)
   view.answeredSeq = view.seq
   view.timer = setInterval(() => tick(view), TICK_MS)
@@ -86,7 +88,7 @@ function tick(view) {
   if (!view.shown.isConnected) return end(view)
   const { videoWidth: width, videoHeight: height } = view.video
   if (!width) return
-  draw(view, width, height)
+  if (!view.data.seq) draw(view, view.video, width, height) // from the first answer on, the frame that was scored
   const now = Date.now()
   if (view.seq !== view.answeredSeq && now - view.sentAt < LOST_MS) return
   const scale = Math.min(1, SIDE / Math.max(width, height))
@@ -114,6 +116,7 @@ function answered(view, data) {
   const rate = data.rate ? `${data.rate.toFixed(1)} frames/s` : "frame rate not known yet"
   const found = data.faces.length ? data.faces.map(describe).join("; ") : "no face"
   say(view, data.problem || `${rate}, delay ${delay} ms at the median. ${found}.`)
+  if (data.seq === view.seq) draw(view, view.sent, view.sent.width, view.sent.height)
   strip(view)
 }
 
@@ -127,10 +130,10 @@ function color(view, score) {
   return score >= view.data.upper ? COLORS.high : score <= view.data.lower ? COLORS.low : COLORS.middle
 }
 
-function draw(view, width, height) {
+function draw(view, picture, width, height) {
   view.shown.height = Math.round((view.shown.width * height) / width)
   const pen = view.shown.getContext("2d")
-  pen.drawImage(view.video, 0, 0, view.shown.width, view.shown.height)
+  pen.drawImage(picture, 0, 0, view.shown.width, view.shown.height)
   pen.font = "16px sans-serif"
   for (const face of view.faces) {
     const [x0, y0, x1, y1] = face.box.map((share, axis) => share * (axis % 2 ? view.shown.height : view.shown.width))
