@@ -13,7 +13,7 @@ from faceloupe.installation import APP
 from faceloupe.media.video import Video
 from faceloupe.ui import resources, state
 from faceloupe.ui.panels import sentence
-from faceloupe.ui.video import panels
+from faceloupe.ui.video import input, panels
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.pages.test_pages import words
@@ -81,6 +81,7 @@ def examined(page, clip):
 def test_the_first_visit_says_what_will_happen_and_how_to_mount_a_folder(page):
     assert "stays on this machine" in words(page)
     assert "FACELOUPE_EVIDENCE" in words(page)
+    assert input.COST in words(page)
 
 
 def test_an_upload_is_examined_and_its_tracks_are_shown(examined):
