@@ -125,7 +125,8 @@ class PictureItself:
         shifted = forward.copy()
         shifted[:, 2] += forward[:, :2] @ (0.5, 0.5) - 0.5
         width, height = np.floor(moved.corners.max(0)).astype(int).tolist()
-        turned = cv2.warpAffine(rgb, shifted, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        ground = rgb[0, 0].tolist()  # beyond the file too: in a reflection, faces would be found
+        turned = cv2.warpAffine(rgb, shifted, (width, height), flags=cv2.INTER_CUBIC, borderValue=ground)
         return cls(turned, moved, -frame.tilt_deg, inverted(forward), True)
 
     def in_file(self, face: DetectedFace) -> DetectedFace:
