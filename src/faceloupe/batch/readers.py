@@ -5,14 +5,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faceloupe.batch.archives import MAGICS, LastArchive
 from faceloupe.batch.tasks import Input, Task
+from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence, printable_name
 from faceloupe.media.formats import HEAD_BYTES, media_type, sniff
+from faceloupe.types import Picture
 
 _CHUNK = 1024 * 1024
 MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there
@@ -165,15 +167,25 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A task with its bytes.
+    """A task with its bytes, and what was decoded of them before its turn.
 
     Attributes:
         spooled: temporary copy of a member that is too large for the memory; None where there is none.
+        picture: of an image; None before it is decoded, and where it cannot be.
+        problem: why it cannot be decoded; None where nothing was tried or it could.
     """
 
     task: Task
     evidence_file: EvidenceFile
-    spooled: Path | None = field(default=None)
+    spooled: Path | None = None
+    picture: Picture | None = None
+    problem: EvidenceError | None = None
+
+    def decoded(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
+        """Return the decoded picture; see ``media.sandbox.image.Decode``."""
+        if self.picture is None:
+            raise self.problem or EvidenceError("A video was asked for as an image.")
+        return self.picture
 
     def release(self) -> None:
         """Remove the temporary copy."""

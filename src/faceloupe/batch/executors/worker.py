@@ -2,15 +2,15 @@
 
 import io
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from faceloupe.batch.readers import TOO_MUCH_MEMORY, Reader, Taken
 from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.client import start
 from faceloupe.system import memory
 from faceloupe.system.logging import keep_log
@@ -62,17 +62,17 @@ class AnalysisWorker:
             for number, file in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
                     memory.trim()
-                if isinstance(file, _Ready):
-                    yield file.taken.task, self._examined(file)
+                if isinstance(file, Taken):
+                    yield file.task, self._examined(file)
                 elif file is not None:
                     yield file
 
-    def _ready(self, tasks: Iterator[Task]) -> "Generator[_Ready | tuple[Task, Result]]":
+    def _ready(self, tasks: Iterator[Task]) -> Generator[Taken | tuple[Task, Result]]:
         reader = Reader(self._spool)
         try:
             for task in tasks:
                 try:
-                    yield _Ready(reader.take(task, max_bytes=self._settings.max_bytes), self._settings)
+                    yield _ready(reader.take(task, max_bytes=self._settings.max_bytes), self._settings)
                 except FaceLoupeError as problem:
                     yield task, failed("", str(problem))
                 except MemoryError:
@@ -82,10 +82,10 @@ class AnalysisWorker:
         finally:
             reader.close()
 
-    def _examined(self, file: "_Ready") -> Result:
+    def _examined(self, file: Taken) -> Result:
         from faceloupe.analysis.pipeline import analyze  # here: the driver works without torch
 
-        task, evidence_file = file.taken.task, file.taken.evidence_file
+        task, evidence_file = file.task, file.evidence_file
         try:
             analysis = analyze(evidence_file, self._networks, explain=False, decode=file.decoded)
             return self._result(analysis, file.picture)
@@ -96,7 +96,7 @@ class AnalysisWorker:
         except Exception as problem:  # noqa: BLE001 - every input gets its row
             return _unforeseen(task, problem)
         finally:
-            file.taken.release()
+            file.release()
 
     def _result(self, analysis: "Analysis", picture: "Picture | None") -> Result:
         from faceloupe.media.similarity import perceptual_hash  # here: the driver works without torch
@@ -119,29 +119,19 @@ class AnalysisWorker:
         )
 
 
-class _Ready:
-    """A file that was read, and an image decoded, before its turn."""
+def _ready(taken: Taken, settings: Settings) -> Taken:
+    """Decode an image before its turn."""
+    from faceloupe.media.sandbox.image import decode  # here: the driver works without torch
 
-    def __init__(self, taken: Taken, settings: Settings) -> None:
-        from faceloupe.media.sandbox.image import decode  # here: the driver works without torch
-
-        self.taken = taken
-        self.picture: Picture | None = None
-        self._problem: EvidenceError | None = None
-        if taken.evidence_file.evidence.media_type != "video":
-            try:
-                self.picture = decode(taken.evidence_file, settings=settings)
-            except EvidenceError as problem:
-                self._problem = problem
-            except BaseException:
-                taken.release()
-                raise
-
-    def decoded(self, evidence_file: EvidenceFile, *, settings: Settings, check: Callable[[], None]) -> Picture:
-        """Return the decoded picture; see ``media.sandbox.image.Decode``."""
-        if self.picture is None:
-            raise self._problem or EvidenceError("A video was asked for as a still.")
-        return self.picture
+    if taken.evidence_file.evidence.media_type == "video":
+        return taken
+    try:
+        return replace(taken, picture=decode(taken.evidence_file, settings=settings))
+    except EvidenceError as problem:
+        return replace(taken, problem=problem)
+    except BaseException:
+        taken.release()
+        raise
 
 
 def _thumbnail(analysis: "Analysis", picture: "Picture | None") -> bytes:
