@@ -288,3 +288,11 @@ def test_cross_is_refused_where_something_is_fitted(sources):
 def test_a_missing_manifest_says_what_to_run(tmp_path):
     with pytest.raises(DatasetError, match="run `gather` first"):
         material.read_manifest(tmp_path / "material.csv")
+
+
+def test_the_added_index_of_the_project_can_be_read_and_names_each_picture_once(sources):
+    own = len(material.read_listing(sources.data).entries)
+    added = material.read_listing(sources.data, material.ADDED).entries[own:]
+    assert len({entry.id for entry in added}) == len(added) > 0
+    assert {entry.split for entry in added} <= {"train", "val"}
+    assert {entry.label for entry in added} == {0, 1}

@@ -54,7 +54,7 @@ def _prepare(options: argparse.Namespace) -> None:
 def _snapshots(options: argparse.Namespace) -> None:
     from faceloupe.training import material, snapshots  # here: other stages start without torch
 
-    listing = material.read_listing(options.data)
+    listing = material.read_listing(options.data, material.ADDED)
     repositories = (entry.repository for entry in listing.entries if entry.repository)
     heads = snapshots.survey(repositories, options.snapshots)
     snapshots.write_survey(heads, options.work / SNAPSHOTS)
@@ -71,6 +71,7 @@ def _gather(options: argparse.Namespace) -> None:
     gathered = gather.gather(
         options.data,
         options.snapshots,
+        added=material.ADDED,
         caps=chosen.caps,
         near_bits=chosen.near_bits,
         share=options.share,

@@ -80,6 +80,7 @@ def gather(
     folder: Path,
     snapshots: Path | None = None,
     *,
+    added: Path | None = None,
     caps: choosing.Caps = choosing.NO_CAPS_GIVEN,
     near_bits: int = choosing.NEAR_BITS,
     share: float = 1.0,
@@ -92,6 +93,7 @@ def gather(
     Args:
         folder: that holds ``stills.csv``, its pictures, and maybe ``index.csv.gz``.
         snapshots: folder of the snapshots, see ``snapshots``; without any, ``stills.csv`` alone is used.
+        added: a further index, see ``material.read_listing``.
         caps: see ``choosing.bounded``.
         near_bits: see ``choosing.unlike``.
         share: of the material, for a short run; see ``ingest.thin_out``.
@@ -101,7 +103,7 @@ def gather(
         DatasetError: a list cannot be read, a file of ``stills.csv`` is missing or unreadable, or train or val is left
             without a class.
     """
-    listing = material.read_listing(folder)
+    listing = material.read_listing(folder, added)
     note = _without_snapshots(listing.entries, snapshots)
     entries = [entry for entry in listing.entries if not (note and entry.repository)]
     entries = thin_out(entries, share)

@@ -1,6 +1,7 @@
 """The large material as typed entries: what ``stills.csv`` lists, and what ``index.csv.gz`` beside it lists.
 
-The index names pictures of public repositories by their Git blob, so that anyone can bring the same bytes. Its split
+The index names pictures of public repositories by their Git blob, so that anyone can bring the same bytes. ``ADDED`` is
+an index of the same form that is part of the project: pictures that were found and looked at later. Its split
 ``cross`` is for looking at how a model generalizes: its entries are read, and refused by whatever fits something.
 """
 
@@ -17,6 +18,7 @@ from faceloupe.system.files import replacing
 from faceloupe.training import data
 
 STILLS, INDEX = "stills.csv", "index.csv.gz"
+ADDED = Path(__file__).with_name("added.csv.gz")
 HELD_OUT = "cross"
 SPLITS = (*data.SPLITS, HELD_OUT)
 _CLIPS = (".mp4", ".gif", ".mov", ".avi", ".webm")
@@ -151,8 +153,12 @@ def _of_stills(row: dict[str, str], path: Path) -> Entry:
     return Entry(item.split, item.source, item.label, "", item.group, pair, "", "", item.path)
 
 
-def read_listing(folder: Path) -> Listing:
+def read_listing(folder: Path, added: Path | None = None) -> Listing:
     """Read ``stills.csv`` and, where it is there, ``index.csv.gz`` of a folder.
+
+    Args:
+        folder: of the two lists.
+        added: a further index, read where the folder has one.
 
     Raises:
         DatasetError: ``stills.csv`` is missing, or a list has a missing column, or a row that cannot be read.
@@ -166,6 +172,15 @@ def read_listing(folder: Path) -> Listing:
     passed_over: Counter[str] = Counter()
     if not path.is_file():
         return Listing(tuple(entries), passed_over, f"{path} is not there, so {STILLS} alone is used.")
+    for index in (path, added):
+        if index:
+            entries += _read_index(index, passed_over)
+    return Listing(tuple(entries), passed_over)
+
+
+def _read_index(path: Path, passed_over: Counter[str]) -> list[Entry]:
+    """Read the labeled images of an index; the kinds of other entries are counted in ``passed_over``."""
+    entries = []
     try:
         with gzip.open(path, "rt", newline="", encoding="utf-8") as stream:
             for row in _rows(path, stream, _COLUMNS):
@@ -177,7 +192,7 @@ def read_listing(folder: Path) -> Listing:
                     entries.append(_of_index(row, path))
     except (OSError, EOFError, UnicodeDecodeError) as problem:
         raise DatasetError(f"{path} is damaged ({problem}); get a complete copy.") from problem
-    return Listing(tuple(entries), passed_over)
+    return entries
 
 
 def refuse_held_out(entries: Iterable[Entry]) -> None:
