@@ -94,12 +94,13 @@ def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
     """Thresholds that keep two promises on sources nothing was trained on.
 
     At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source with
-    ``ENOUGH`` photographs that the gates let pass are more than ``MAX_ALARMS`` called manipulated.
+    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated. Counted are pictures that the gates let pass:
+    the others get no verdict.
     """
-    new = faces.unseen
+    new = faces.unseen & faces.scored
     thresholds = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
     upper = thresholds.upper
-    photos = new & faces.scored & (faces.labels == 0)
+    photos = new & (faces.labels == 0)
     for source in np.unique(faces.sources[photos]):
         mine = np.sort(scores[photos & (faces.sources == source)])
         if len(mine) >= ENOUGH:
