@@ -113,10 +113,17 @@ def test_of_a_face_that_fills_its_picture_the_wide_look_says_nothing(standard, p
     views = standard.scorer.view(crop, Box(19, 14, 344, 446))
     (reading,) = standard.scorer.readings([views])
     wide = next(one for one in standard.scorer.members if one.least_context)
-    close = next(one for one in standard.scorer.members if one.most_context)
+    close = next(one for one in standard.scorer.members if one.proposition == "generated" and not one.least_context)
     assert views.context < wide.least_context
     assert reading.log_odds[wide.id] == 0.0
     assert reading.log_odds[close.id] != 0.0
+
+
+def test_of_a_face_with_surroundings_both_looks_speak(standard, portrait):
+    (reading,) = standard.scorer.readings([standard.scorer.view(portrait, Box(289, 214, 614, 646))])
+    looks = [one.id for one in standard.scorer.members if one.proposition == "generated"]
+    assert len(looks) == 2
+    assert all(reading.log_odds[name] != 0.0 for name in looks)
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "altered", "no record", "another encoder"])

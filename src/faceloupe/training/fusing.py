@@ -94,8 +94,8 @@ def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
     """Thresholds that keep two promises on sources nothing was trained on.
 
     At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source with
-    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated. Counted are pictures that the gates let pass:
-    the others get no verdict.
+    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated. Only pictures that the gates let
+    pass are counted: the others get no verdict.
     """
     new = faces.unseen & faces.scored
     thresholds = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
