@@ -14,14 +14,14 @@ from pathlib import Path
 import msgspec
 from PIL import Image
 from tests.forensics import files
-from tests.forensics.signed import TRAINED, Authority
+from tests.forensics.signed import CAPTURE, TRAINED, Authority
 from tests.forensics.test_metadata import dated
 
 from faceloupe.config import Settings
 from faceloupe.evaluation.metrics import wilson_interval
 from faceloupe.forensics import jpeg, metadata, provenance, traces
 from faceloupe.forensics.rates import RATES, Measured, QualityCheck
-from faceloupe.forensics.registry import LENSES
+from faceloupe.forensics.registry import LENSES, ROBUSTNESS
 from faceloupe.forensics.results import LensResult, Rates
 from faceloupe.forensics.source import LensSource
 from faceloupe.forensics.trust import TrustList
@@ -85,6 +85,8 @@ def signed_fixtures(authority: Authority) -> Iterator[tuple[str, bytes]]:
         yield "provenance.trainedAlgorithmicMedia", signed
         away, _ = authority.sign(content, media_type, source_type=TRAINED, address="http://127.0.0.1:9/m.c2pa")
         yield "provenance.remote", away
+        captured, _ = authority.sign(content, media_type, source_type=CAPTURE)
+        yield "provenance.digitalCapture", captured
         yield "provenance.tampered", signed[:-20] + bytes([signed[-20] ^ 1]) + signed[-19:]
 
 
@@ -162,7 +164,7 @@ def page(result: Measured) -> str:
         "",
         "| lens | shows | does not show |",
         "|---|---|---|",
-        *(f"| {lens.title} | {lens.shows} | {lens.does_not_show} |" for lens in LENSES),
+        *(f"| {lens.title} | {lens.shows} | {lens.does_not_show} |" for lens in (*LENSES, ROBUSTNESS)),
         "",
         "## How often each rule is right",
         "",

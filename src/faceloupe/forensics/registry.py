@@ -103,8 +103,8 @@ ROBUSTNESS = Lens(
     "Robustness",
     "How far the likelihood ratio of the face that decides moves when the picture is recompressed, resized, cropped, "
     "mirrored and turned a little, in memory.",
-    "A verdict that holds can be wrong all the same, and one that falls can be right: on validation faces a rule made "
-    "of it was no better than asking for a higher score. It never changes the outcome.",
+    "A verdict that holds can be wrong all the same, and one that falls can be right. On validation faces, one "
+    "collection aside, a rule made of it was no better than asking for a higher score: it never changes the outcome.",
     robustness.look,
     of=IMAGE_FORMATS,
 )
