@@ -112,7 +112,7 @@ def test_the_largest_face_of_each_frame_is_kept_and_a_frame_without_one_left_out
     assert {(face.split, face.method, face.clip, face.item.label, face.item.group) for face in faces} == {
         ("val", "Swapped", "a", 1, "anna")
     }
-    assert all(face.item.found and face.item.box.height > 100 for face in faces)  # the small one is 80 pixels high
+    assert all(face.item.has_face and face.item.box.height > 100 for face in faces)  # the small one is 80 pixels high
     assert calls == [(1, 2), (2, 2)]
     assert sorted(path.name for path in (work / "clips").iterdir()) == ["a-00000.png", "a-00002.png"]
 

@@ -74,7 +74,7 @@ def test_the_whole_picture_stands_in_where_no_face_is_found(tmp_path):
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "black.png")
     item = data.Item("train", "s", 0, "", "black.png")
     (found,) = data.find_faces(tmp_path, [item], workers=1)
-    assert (found.box, found.found) == (Box(0, 0, 60, 40), False)
+    assert (found.box, found.has_face) == (Box(0, 0, 60, 40), False)
 
 
 @pytest.mark.parametrize(

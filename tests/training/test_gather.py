@@ -30,12 +30,12 @@ def gathered(sources: large.Material, **more) -> gather.Gathered:
 
 
 def kept(found: gather.Gathered) -> list[str]:
-    return [still.entry.place for still in found.stills]
+    return [still.entry.location for still in found.stills]
 
 
 def test_everything_that_is_there_is_used_in_the_order_of_the_lists(sources):
     found = gathered(sources)
-    assert kept(found) == [entry.place for entry in material.read_listing(sources.data).entries]
+    assert kept(found) == [entry.location for entry in material.read_listing(sources.data).entries]
     assert (found.dropped, found.missing, found.notes) == ((), (), ())
     assert {(still.width, still.height) for still in found.stills} == {(40, 48)}
 
@@ -112,7 +112,7 @@ def test_the_same_pixels_in_another_file_of_another_split_stay_where_they_are_he
     sources.listed("cross", "real", "c/c", "a.bmp", blobs["a.bmp"])
     found = gathered(sources)
     assert "c/c:a.bmp" in kept(found)
-    assert [(one.still.entry.place, one.other) for one in found.dropped] == [("0.png", "c/c:a.bmp")]
+    assert [(one.still.entry.location, one.other) for one in found.dropped] == [("0.png", "c/c:a.bmp")]
 
 
 def test_a_recompressed_copy_in_another_split_is_dropped(sources, portrait):
@@ -121,7 +121,7 @@ def test_a_recompressed_copy_in_another_split_is_dropped(sources, portrait):
     blobs = large.repository(sources.snapshots / "c+c" / "repo", {"a.jpg": copy})
     sources.listed("train", "fake", "c/c", "a.jpg", blobs["a.jpg"])
     found = gathered(sources)
-    assert [(one.still.entry.place, one.reason, one.other) for one in found.dropped] == [
+    assert [(one.still.entry.location, one.reason, one.other) for one in found.dropped] == [
         ("c/c:a.jpg", "nearly the same picture in another split", "portrait.png")
     ]
 
@@ -263,5 +263,5 @@ def test_a_contact_sheet_shows_every_source_and_names_its_pictures(sources, tmp_
     shown, own = drawn[:48, :40].mean(axis=2), large.picture(int(first.entry.path[2:4])).mean(axis=2)
     assert np.corrcoef(shown.ravel(), own.ravel())[0, 1] > 0.98
     lines = written["anna-train-real"].with_suffix(".txt").read_text().splitlines()
-    assert lines[0] == f"1.1 {first.id} {first.entry.place}"
+    assert lines[0] == f"1.1 {first.id} {first.entry.location}"
     assert np.asarray(Image.open(written["bert-train-fake"])).std() < 2  # its snapshot is gone

@@ -278,7 +278,7 @@ def test_the_committed_record_is_what_the_committed_weights_measure(shared_data)
     record = find_record(weights_folder(), QUICK_MODEL)
     everything = data.read_index(shared_data / "stills.csv")
     faces = list(data.find_faces(shared_data, [item for item in everything if item.split == "val"]))
-    validation = [item for item in faces if item.found]
+    validation = [item for item in faces if item.has_face]
     scorer = FaceScorer(record, weights_folder())
     scored = score_all({"": scorer}, shared_data, validation)[""]
     decisions = calibrate.CrossFit(record.calibrator.kind, scored).decide(scored)

@@ -60,4 +60,4 @@ def drawn(data: Path, snapshots: Path, split: str, label: int, seed: int) -> Ite
             if not isinstance(read, Why):
                 picture = Image.fromarray(read.rgb)
                 picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-                yield Drawn(split, label, entry.source, entry.place, picture)
+                yield Drawn(split, label, entry.source, entry.location, picture)

@@ -96,8 +96,8 @@ def similar_items(connection: Connection, sha256: str, image_hash: str, near_bit
             (other,),
         )
         for case_id, name in rows.fetchall():
-            if found := case(connection, case_id):
-                similar.append(SimilarItem(found, other, name, distance))
+            if case_row := case(connection, case_id):
+                similar.append(SimilarItem(case_row, other, name, distance))
     return tuple(sorted(similar, key=lambda item: -1 if item.differing_bits is None else item.differing_bits))
 
 

@@ -296,11 +296,13 @@ class _Outline:
         offsets += np.where(self.at_edge, 0.5, -_EDGE if self.tilt_deg else 0.5)
         sides = list(range(len(angles)))
         while (parallel := _parallel_neighbors(normals[sides])) is not None:
-            one, other = sides[parallel - 1], sides[parallel]
-            sides.remove(min(one, other, key=lambda side: self._lengths[side]))
+            pair = sides[parallel - 1], sides[parallel]
+            sides.remove(min(pair, key=lambda side: self._lengths[side]))
         normals, offsets = normals[sides], offsets[sides]
         pairs = zip(np.roll(normals, 1, axis=0), normals, np.roll(offsets, 1), offsets, strict=True)
-        return np.stack([np.linalg.solve(np.stack([one, two]), [first, second]) for one, two, first, second in pairs])
+        return np.stack(
+            [np.linalg.solve(np.stack([left, right]), [first, second]) for left, right, first, second in pairs]
+        )
 
 
 def _parallel_neighbors(normals: FloatArray) -> int | None:

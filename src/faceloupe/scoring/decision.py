@@ -74,8 +74,8 @@ def which_kind(outcome: Outcome, propositions: Sequence[PropositionFinding]) -> 
     """Return what kind of manipulation a verdict ``manipulated`` points to, as the end of its reason; else empty."""
     if outcome is not Outcome.MANIPULATED or len(propositions) != len(_KINDS):
         return ""
-    first, second = sorted(propositions, key=lambda one: -one.log10_lr)
-    ratios = ", ".join(f"log10 LR {one.log10_lr:+.2f} for {one.name}" for one in propositions)
+    first, second = sorted(propositions, key=lambda proposition: -proposition.log10_lr)
+    ratios = ", ".join(f"log10 LR {proposition.log10_lr:+.2f} for {proposition.name}" for proposition in propositions)
     if first.log10_lr - second.log10_lr < APART:
         return f"; the scores do not tell whether the face was fully generated or changed in part ({ratios})"
     return f"; more likely {_KINDS[first.name]} than {_KINDS[second.name]} ({ratios})"
@@ -235,7 +235,7 @@ def of_person(
         and len(above) >= max(2, AGREEMENT * count)
         and (enough_left or any(track.outcome is Outcome.MANIPULATED for track in above))
     ):
-        outcome, agreeing, words = Outcome.MANIPULATED, above, "support manipulation"
+        outcome, agreeing, finding = Outcome.MANIPULATED, above, "support manipulation"
     elif (
         pooled.score <= thresholds.lower
         and len(below) >= max(2, AGREEMENT * count)
@@ -243,7 +243,7 @@ def of_person(
         and not any(track.outcome is Outcome.MANIPULATED for track in tracks)
         and (enough_left or any(track.outcome is Outcome.AUTHENTIC for track in below))
     ):
-        outcome, agreeing, words = Outcome.AUTHENTIC, below, f"show {NO_SIGN}"
+        outcome, agreeing, finding = Outcome.AUTHENTIC, below, f"show {NO_SIGN}"
     else:
         why = (
             f"inconclusive: {len(above)} of the {count} scored shots of person {number} score at or above the upper "
@@ -251,7 +251,7 @@ def of_person(
         )
         return PersonFinding(number, ids, Outcome.INCONCLUSIVE, why, pooled)
     reason = (
-        f"{len(agreeing)} of the {count} scored shots of person {number} {words}, together with the score "
+        f"{len(agreeing)} of the {count} scored shots of person {number} {finding}, together with the score "
         f"{pooled.score:.2f}: {_shots(agreeing)}"
     )
     return PersonFinding(number, ids, outcome, reason, pooled, tuple(track.id for track in agreeing))
@@ -324,8 +324,8 @@ def of_video(
     lost = f"; {unread} of {frames + unread} frames could not be read" if unread else ""
     scored = [track for track in tracks if track.score is not None]
     if not tracks:
-        found = f"{UNSCORED}no face of {smallest_px:.0f} px or more was found in the {frames} analyzed frames"
-        return Outcome.NOT_APPLICABLE, found + lost, None
+        nobody = f"{UNSCORED}no face of {smallest_px:.0f} px or more was found in the {frames} analyzed frames"
+        return Outcome.NOT_APPLICABLE, nobody + lost, None
     longest = max(tracks, key=lambda track: (len(track.observations), track.largest.face.size_px))
     why = longest.reason.removeprefix(UNSCORED)
     if not scored:

@@ -45,7 +45,7 @@ def _prepare(options: argparse.Namespace) -> None:
         if len(located) % 1000 == 0:
             print(f"{len(located)} of {len(items)} pictures", flush=True)
     data.write_faces(located, options.work / FACES)
-    print(f"{sum(item.found for item in located)} of {len(located)} faces found")
+    print(f"{sum(item.has_face for item in located)} of {len(located)} faces found")
     if (options.data / "videos.csv").is_file():
         faces = clips.prepare(options.data, options.work)
         print(f"{len(faces)} faces of {len({face.clip for face in faces})} clips")

@@ -368,7 +368,7 @@ def calibrate(
         DatasetError: weights are missing, are not what the recipe makes, or come from a run under a fault.
     """
     training = [item for item in items if item.split == "train"]
-    validation = [item for item in items if item.split == "val" and item.found]
+    validation = [item for item in items if item.split == "val" and item.has_face]
     loaded = {name: _load(work / name, settings) for name, settings in runs.items()}
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -103,10 +103,10 @@ def once_each(stills: Iterable[Still]) -> Chosen:
         still = stills[position]
         before = first.setdefault(still.pixels_sha256, still)
         if len(labels[still.pixels_sha256]) > 1:
-            other = "" if before is still else before.entry.place
+            other = "" if before is still else before.entry.location
             dropped[position] = Dropped(still, "the same picture under both labels", other)
         elif before is not still:
-            dropped[position] = Dropped(still, "the same picture", before.entry.place)
+            dropped[position] = Dropped(still, "the same picture", before.entry.location)
     return _chosen(stills, dropped)
 
 
@@ -139,7 +139,7 @@ def unlike(stills: Iterable[Still], near_bits: int = NEAR_BITS) -> Chosen:
         if rival is not None:
             other = rival.entry
             crossed = "another split" if other.split != entry.split else "another source"
-            dropped[position] = Dropped(still, f"nearly the same picture in {crossed}", other.place)
+            dropped[position] = Dropped(still, f"nearly the same picture in {crossed}", other.location)
             continue
         hashes[count], kinds[count], places[count] = own, kind, position
         count += 1
@@ -180,7 +180,7 @@ def whole_groups(stills: Iterable[Still]) -> Chosen:
 def _order(still: Still) -> tuple[bytes, bytes]:
     """By chance, but by names alone. What belongs to one pristine picture comes together, so that pairs stay pairs."""
     entry = still.entry
-    pair, own = (hashlib.sha256(name.encode()).digest() for name in (entry.pair or entry.place, entry.place))
+    pair, own = (hashlib.sha256(name.encode()).digest() for name in (entry.pair or entry.location, entry.location))
     return pair, own
 
 

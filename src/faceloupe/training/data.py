@@ -55,7 +55,7 @@ class Item:
     landmarks: tuple[float, ...] = ()
 
     @property
-    def found(self) -> bool:
+    def has_face(self) -> bool:
         """Whether the box is the face finder's."""
         return bool(self.landmarks)
 

@@ -153,7 +153,7 @@ def evaluate(
         Tables and curves as plain JSON values, rounded to the digits that are printed.
     """
     field = _Field(registry, peer_folder)
-    validation = [item for item in items if item.split == "val" and item.found]
+    validation = [item for item in items if item.split == "val" and item.has_face]
     tables: dict[str, Any] = {"conditions": [], "sources": [], "sizes": [], "people": [], "clips": []}
     curves: dict[str, Any] = {}
     folds: dict[str, CrossFit] = {}

@@ -38,7 +38,7 @@ def measure_exported(
     record = find_record(registry, model)
     values, exported = onnx_export.read_exported(path, record)
     original = NetworkScorer(load_network(record, registry), record.input)
-    chosen = [item for item in items if item.split == "val" and item.found]
+    chosen = [item for item in items if item.split == "val" and item.has_face]
     scored = score_all({"error_rates": exported, "error_rates_of_the_original": original}, root, chosen)
     for name, faces in scored.items():
         log_odds = record.calibrator.log_odds(faces.logits)

@@ -150,10 +150,10 @@ def write_missing(gathered: Gathered, path: Path) -> None:
         writer.writerow(["source", "split", "place", "reason", "other"])
         for missing in gathered.missing:
             entry = missing.entry
-            writer.writerow([entry.source, entry.split, entry.place, str(missing.why), ""])
+            writer.writerow([entry.source, entry.split, entry.location, str(missing.why), ""])
         for dropped in gathered.dropped:
             entry = dropped.still.entry
-            writer.writerow([entry.source, entry.split, entry.place, dropped.reason, dropped.other])
+            writer.writerow([entry.source, entry.split, entry.location, dropped.reason, dropped.other])
 
 
 def summary(gathered: Gathered) -> str:
@@ -169,11 +169,11 @@ def summary(gathered: Gathered) -> str:
         if why is Why.NO_SNAPSHOT:
             named = sorted({entry.repository for entry in entries})
         else:
-            named = [entry.place for entry in entries]
+            named = [entry.location for entry in entries]
         lines += _counted(f"missing, {why}", len(entries), named)
     for reason in sorted({entry.reason for entry in gathered.dropped}):
         dropped = [each for each in gathered.dropped if each.reason == reason]
-        named = [each.still.entry.place + (f" is {each.other}" if each.other else "") for each in dropped]
+        named = [each.still.entry.location + (f" is {each.other}" if each.other else "") for each in dropped]
         lines += _counted(f"dropped, {reason}", len(dropped), named)
     return "\n".join(lines)
 

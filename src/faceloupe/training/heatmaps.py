@@ -45,7 +45,7 @@ class BlendedFace:
 
 def blended_faces(root: Path, items: list[Item], count: int = _COUNT) -> list[BlendedFace]:
     """Blend validation faces, half of them with a donor's; always the same ones."""
-    candidates = [item for item in items if item.split == "val" and not item.label and item.found]
+    candidates = [item for item in items if item.split == "val" and not item.label and item.has_face]
     random = np.random.default_rng(0)
     faces = []
     for number, index in enumerate(random.permutation(len(candidates))[:count]):

@@ -65,7 +65,7 @@ class Entry:
         return "-".join([self.blob[:_ID_DIGITS], *map(str, self.tile or ())])
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where it lies, in words; it is known before anything was read, and choices by name rest on it."""
         tile = f" at {','.join(map(str, self.tile))}" if self.tile else ""
         return f"{self.repository}:{self.path}{tile}" if self.repository else self.path
@@ -74,7 +74,7 @@ class Entry:
     def unit(self) -> str:
         """What counts as one independent observation: the group, or the picture itself."""
         if not self.group:
-            return self.place
+            return self.location
         return self.group if self.repository else f"{self.source}/{self.group}"
 
 
@@ -204,7 +204,7 @@ def refuse_held_out(entries: Iterable[Entry]) -> None:
     held_out = [entry for entry in entries if entry.split not in data.SPLITS]
     if held_out:
         raise DatasetError(
-            f"{len(held_out)} pictures of the split {held_out[0].split}, {held_out[0].place} first, are for looking "
+            f"{len(held_out)} pictures of the split {held_out[0].split}, {held_out[0].location} first, are for looking "
             f"only; train and calibrate on {' and '.join(data.SPLITS)}."
         )
 

@@ -63,7 +63,7 @@ def of_clips(root: Path, networks: Networks) -> tuple[list[Series], list[int]]:
 
 def of_people(root: Path, items: list[Item], networks: Networks) -> tuple[list[Series], list[int]]:
     """Return the frames of each person of the validation stills, one series a label, and these labels."""
-    mine = [item for item in items if item.split == "val" and item.found and item.source == _PEOPLE_SOURCE]
+    mine = [item for item in items if item.split == "val" and item.has_face and item.source == _PEOPLE_SOURCE]
     faces = score_all({"": networks.scorer}, root, mine)[""]
     people = defaultdict(list)
     for item, logit in zip(faces.items, faces.logits, strict=True):

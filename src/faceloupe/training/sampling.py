@@ -43,7 +43,7 @@ class PairDataset(Dataset[tuple[np.ndarray, np.ndarray]]):
             self._by_source.setdefault((item.source, item.label), []).append(item)
             if item.group and not item.label:
                 self._by_group.setdefault((item.source, item.group), []).append(item)
-            if item.found and not item.label:
+            if item.has_face and not item.label:
                 self._to_blend.setdefault(item.source, []).append(item)
         if not any(draw.share for draw in self._draws):
             raise DatasetError(f"Without {', '.join(settings.without)}, nothing is left to train on.")

@@ -63,7 +63,7 @@ def write(sheet: Sheet, folder: Path, snapshots: Snapshots, target: Path) -> Pat
         picture = read_picture(still.entry, folder, snapshots)
         if isinstance(picture, Read):
             canvas.paste(_thumbnail(picture.rgb), (column * SIDE, row * SIDE))
-        lines.append(f"{row + 1}.{column + 1} {still.id} {still.entry.place}")
+        lines.append(f"{row + 1}.{column + 1} {still.id} {still.entry.location}")
     path = target / f"{sheet.name}.jpg"
     canvas.save(path, quality=_QUALITY)
     path.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

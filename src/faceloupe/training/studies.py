@@ -67,10 +67,10 @@ def left_out(settings: TrainingSettings, root: Path, items: list[Item], trunk: P
         recipe = replace(settings, without=sources, selection=())
         weights = _trained(recipe, root, items, trunk, work / fold)
         scorer = _scorer(recipe, weights)
-        remaining = [item for item in items if item.split == "val" and item.found and item.source not in sources]
+        remaining = [item for item in items if item.split == "val" and item.has_face and item.source not in sources]
         faces = score_all({"": scorer}, root, remaining)[""]
         fit = Fit.to("platt", faces.labels, faces.logits)
-        unseen = [item for item in items if item.source in sources and item.found]
+        unseen = [item for item in items if item.source in sources and item.has_face]
         judged = score_all({"": scorer}, root, unseen)[""]
         for source in sources:
             scored = judged.of((source,))
@@ -98,7 +98,7 @@ def faults(
         A row for each: mean AUC over the rows by source, and ECE and Cllr of the scores as trained and as calibrated.
     """
     rows = []
-    validation = [item for item in items if item.split == "val" and item.found]
+    validation = [item for item in items if item.split == "val" and item.has_face]
     for text in ("none", *FAULTS):
         recipe = replace(settings, fault=None if text == "none" else Fault.parse(text), selection=())
         weights = _trained(recipe, root, items, trunk, work / text.replace(":", "-"))

@@ -39,9 +39,9 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
                 x=(start + end) / 2, y=0.5, text=outcome_words(kind), showarrow=False, font={"size": 12, "color": ink}
             )
     ends = [(0.0, "left")] * (lower > _LABEL_ROOM) + [(1.0, "right")] * (upper < 1.0 - _LABEL_ROOM)
-    for place, anchor in (*ends, (lower, "center"), (upper, "center")):
-        words = {"text": f"{place:.2f}", "font": {"size": 12, "color": ink}}
-        figure.add_annotation(x=place, y=-0.45, xanchor=anchor, showarrow=False, **words)
+    for value, anchor in (*ends, (lower, "center"), (upper, "center")):
+        label = {"text": f"{value:.2f}", "font": {"size": 12, "color": ink}}
+        figure.add_annotation(x=value, y=-0.45, xanchor=anchor, showarrow=False, **label)
     for threshold in (lower, upper):
         figure.add_shape(type="line", x0=threshold, x1=threshold, y0=-0.12, y1=1.12, line_width=2, line_color="#808080")
     figure.add_trace(
@@ -180,8 +180,8 @@ def framed_picture(rgb: np.ndarray, scale: float, faces: Sequence[FaceFinding]) 
         hoverinfo="text",
     )
     figure = go.Figure(points)
-    place = {"x": 0, "y": 0, "sizex": width, "sizey": height, "sizing": "stretch", "layer": "below"}
-    figure.add_layout_image(source=source, xref="x", yref="y", **place)
+    position = {"x": 0, "y": 0, "sizex": width, "sizey": height, "sizing": "stretch", "layer": "below"}
+    figure.add_layout_image(source=source, xref="x", yref="y", **position)
     figure.update_xaxes(visible=False, range=[0, width], fixedrange=True)
     figure.update_yaxes(visible=False, range=[height, 0], fixedrange=True, scaleanchor="x")
     margin = {"l": 0, "r": 0, "t": 0, "b": 0}

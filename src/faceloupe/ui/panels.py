@@ -42,7 +42,7 @@ _REWRITTEN = re.compile(
 def plain(text: str) -> str:
     """Text that Markdown shows as it is: nothing in a name or a message is ever markup, or turns the text around it."""
     text = "\n".join(printable_name(line) for line in text.split("\n"))
-    text = _REWRITTEN.sub(lambda found: f"{found[0]}{_JOINER}", text)
+    text = _REWRITTEN.sub(lambda match: f"{match[0]}{_JOINER}", text)
     return "".join("\\" + character if character in "\\`*_{}[]()<>#+-.!|~$:&" else character for character in text)
 
 
@@ -171,7 +171,7 @@ def face_rows(analysis: ReportedAnalysis) -> None:
 
 def _face_row(face: FaceFinding, entry: ImageFace, maximum: float) -> None:
     with st.container(border=True, key=f"row-{face.id}"):
-        pictures, words = st.columns([1.2, 1.0], vertical_alignment="center")
+        pictures, description = st.columns([1.2, 1.0], vertical_alignment="center")
         with pictures:
             if face.crop is None:
                 st.caption("not scored")
@@ -183,7 +183,7 @@ def _face_row(face: FaceFinding, entry: ImageFace, maximum: float) -> None:
                     caption=f"heatmap, 0 to {maximum:.2f}+",
                     alt=f"Heatmap of face {face.id}",
                 )
-        with words:
+        with description:
             st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
             st.caption(_face_facts(entry))
             if face.heatmap is not None:
@@ -216,11 +216,11 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
         picture = overlays.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
     name = plain(analysis.report.evidence.name)
     count = sum(face.score is not None for face in analysis.faces)
-    found = "no face scored" if not count else "1 face scored" if count == 1 else f"{count} faces scored"
+    summary = "no face scored" if not count else "1 face scored" if count == 1 else f"{count} faces scored"
     if others := len(analysis.faces) - count:
-        found += f", {others} further {'spot' if others == 1 else 'spots'} not scored"
+        summary += f", {others} further {'spot' if others == 1 else 'spots'} not scored"
     if with_heat or len(explained) < 2:
-        st.image(picture, width="stretch", caption=f"{name}, {found}", alt=f"The picture with {found} framed")
+        st.image(picture, width="stretch", caption=f"{name}, {summary}", alt=f"The picture with {summary} framed")
         return
     st.plotly_chart(
         framed_picture(picture, canvas.scale, explained),
@@ -228,9 +228,9 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
         key=_PICTURE,
         on_select=_choose_in_picture,
         selection_mode="points",
-        alt=f"The picture with {found} framed; the rows beside it hold a button for each face",
+        alt=f"The picture with {summary} framed; the rows beside it hold a button for each face",
     )
-    st.caption(f"{name}, {found}. Click a face to see it closer.")
+    st.caption(f"{name}, {summary}. Click a face to see it closer.")
 
 
 def _choose_in_picture() -> None:
