@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SAMPLES = ROOT / "src" / "faceloupe" / "samples"
 SIZE = {"width": 1366, "height": 768}
-PATIENCE_MS = 90_000
+PATIENCE_MS = 300_000
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
