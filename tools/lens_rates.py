@@ -9,9 +9,11 @@ import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from PIL import Image
 from tests.forensics import files
 from tests.forensics.signed import CAPTURE, TRAINED, Authority
@@ -19,7 +21,7 @@ from tests.forensics.test_metadata import dated
 
 from faceloupe.config import Settings
 from faceloupe.evaluation.metrics import wilson_interval
-from faceloupe.forensics import jpeg, metadata, provenance, traces
+from faceloupe.forensics import jpeg, metadata, provenance, thumbnail, traces
 from faceloupe.forensics.rates import RATES, Measured, QualityCheck
 from faceloupe.forensics.registry import LENSES, ROBUSTNESS
 from faceloupe.forensics.results import LensResult, Rates
@@ -41,6 +43,11 @@ PHOTOGRAPHS = (
 )
 _STILLS, _RECOMPRESSED, _SEED = 1000, 500, 1
 _OF_VIDEOS = ("container", "stream", "bitstream")
+_THUMBNAILS = 300
+_THUMBNAILS_ON = (
+    f"{_THUMBNAILS} stills of the training material, each with the thumbnail of another one, and each with its own, "
+    "160 pixels wide, quality 40 to 90"
+)
 _SIGNED = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 _ON = "{} files that the tests write; {:,} files of a format that can carry the marker"
 
@@ -125,6 +132,7 @@ def measure(data: Path) -> Measured:
             metadata.look, "metadata.changed-before-taken", dated("2024:05:29 10:00:00", f"2024:05:{day:02d} 10:00:00")
         )
     without = negatives(data)
+    false_thumbnails = fire_thumbnails(without, fired)
     wrong = dict.fromkeys(fired, 0)
     for content in without:
         examined = source(content)
@@ -135,8 +143,26 @@ def measure(data: Path) -> Measured:
     rules = {
         rule: Rates(sum(hits), len(hits), wrong[rule], able[rule], _ON.format(len(hits), able[rule]))
         for rule, hits in fired.items()
+        if rule != thumbnail.DIFFERS
     }
+    rules[thumbnail.DIFFERS] = Rates(
+        sum(fired[thumbnail.DIFFERS]), _THUMBNAILS, sum(false_thumbnails), _THUMBNAILS, _THUMBNAILS_ON
+    )
     return Measured(rules, qualities(without[:_RECOMPRESSED]))
+
+
+def fire_thumbnails(pictures: list[bytes], fired: dict[str, list[bool]]) -> list[bool]:
+    """Fire the rule of thumbnails on pictures with the thumbnail of another one; return where it fires on their own."""
+    draw, wrong = random.Random(_SEED), list[bool]()
+    fired[thumbnail.DIFFERS] = []
+    for own, other in pairwise(pictures[: _THUMBNAILS + 1]):
+        with Image.open(io.BytesIO(own)) as image:
+            picture = np.asarray(image.convert("RGB"))
+        for of, hits in ((own, wrong), (other, fired[thumbnail.DIFFERS])):
+            preview = files.preview(of, quality=draw.randint(40, 90))
+            with Image.open(io.BytesIO(preview)) as image:
+                hits.append(thumbnail.correlation(np.asarray(image), picture) < thumbnail.LEAST_CORRELATION)
+    return wrong
 
 
 def qualities(pictures: list[bytes]) -> QualityCheck:

@@ -167,3 +167,13 @@ CONTAINERS: dict[str, dict[str, Callable[[Statements], bytes]]] = {  # place of 
     "stream": {"MP4": lambda statements: video(stream=statements)},
     "bitstream": {"MP4": lambda _: video(codec="libx264")},
 }
+
+
+def preview(content: bytes, *, quality: int) -> bytes:
+    """A JPEG of a picture as cameras write their thumbnails, at most 160 pixels wide and high."""
+    with Image.open(io.BytesIO(content)) as image:
+        small = image.convert("RGB")
+    small.thumbnail((160, 160))
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()

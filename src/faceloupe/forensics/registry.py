@@ -8,7 +8,7 @@ import msgspec
 from PIL import Image
 
 from faceloupe.errors import Cancelled, EvidenceError
-from faceloupe.forensics import jpeg, metadata, pixels, provenance, robustness, traces
+from faceloupe.forensics import jpeg, metadata, pixels, provenance, robustness, thumbnail, traces
 from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary, quoted
 from faceloupe.forensics.source import LensSource
 from faceloupe.media.formats import ANIMATED_FORMATS, IMAGE_FORMATS
@@ -68,6 +68,15 @@ LENSES: tuple[Lens, ...] = (
         "It describes the last program that saved the file, and nothing of what was done to the picture before that.",
         jpeg.look,
         of=frozenset({"JPEG"}),
+    ),
+    Lens(
+        "thumbnail",
+        "Thumbnail",
+        "Whether the preview in EXIF shows the picture that is there: some programs change a picture and leave its "
+        "preview.",
+        "Most programs write a new preview or none. A small change of a part is not seen at the size of a preview.",
+        thumbnail.look,
+        of=IMAGE_FORMATS,
     ),
     Lens(
         "error-level",

@@ -10,7 +10,7 @@ from faceloupe.errors import EvidenceError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.forensics.trust import TrustList
 from faceloupe.media.credentials import Credentials
-from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.media.metadata import Metadata
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.statements import read_credentials, read_metadata
@@ -105,6 +105,19 @@ class LensSource:
             EvidenceError: it cannot be decoded, or is a video.
         """
         return decode(self.evidence_file, settings=self._settings, check=self.check)
+
+    @cached_property
+    def thumbnail(self) -> Picture | None:
+        """The preview in EXIF; None where there is none.
+
+        Raises:
+            EvidenceError: it cannot be decoded.
+        """
+        content = self.metadata.thumbnail
+        if not content:
+            return None
+        named = evidence_from_bytes(content, "thumbnail", max_bytes=self._settings.max_bytes)
+        return decode(named, settings=self._settings, check=self.check)
 
 
 def sidecar_of(path: Path) -> bytes:
