@@ -135,9 +135,9 @@ def _refuse_out_of_range(name: str, value: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Parameters of an analyzer. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
+    """Parameters of the analyses by loaded networks. Each can be set by an environment variable ``FACELOUPE_<NAME>``.
 
-    All but the last three are fixed for an analyzer; those are the ``Sampling`` that a call may replace.
+    All but the last three are fixed for loaded networks; those are the ``Sampling`` that a call may replace.
 
     Attributes:
         max_bytes: larger stills are hashed and refused; videos may be of any size.

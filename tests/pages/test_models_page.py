@@ -66,7 +66,7 @@ def test_missing_weights_are_fetched_and_then_chosen(folder, monkeypatch):
     assert states(at)[OTHER.id] == "verified"
     at.button(key="choose-model").click().run()
     assert not at.exception
-    assert resources.analyzer().scorer.record.id == OTHER.id
+    assert resources.networks().scorer.record.id == OTHER.id
     shown = at.dataframe[0].value
     assert list(shown.loc[shown["in use here"] == "yes", "model"]) == [OTHER.id]
     assert any(OTHER.weights_sha256[:8] in caption.value for caption in at.caption)

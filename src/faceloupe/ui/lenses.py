@@ -64,7 +64,7 @@ def start(evidence_file: EvidenceFile) -> None:
     st.session_state[state.LENS_RESULT] = st.session_state[state.LENS_NOTICE] = None
     evidence = evidence_file.evidence
     key = ("lenses", st.session_state[state.OWNER], evidence.sha256, evidence.name)
-    networks = resources.analyzer() if st.session_state.get(_PROBE) else None
+    networks = resources.networks() if st.session_state.get(_PROBE) else None
     look = partial(tasks.look_through_lenses, evidence_file, resources.settings(), resources.lens_views(), networks)
     st.session_state[state.LENS_JOB] = resources.submit_image(key, evidence.name, look).key
 

@@ -30,7 +30,7 @@ def view() -> LiveView:
         WeightsError: there is no verified quick model.
     """
     if st.session_state[state.LIVE] is None:
-        st.session_state[state.LIVE] = LiveView(resources.analyzer(Settings(effort="quick")))
+        st.session_state[state.LIVE] = LiveView(resources.networks(Settings(effort="quick")))
     live_view: LiveView = st.session_state[state.LIVE]
     return live_view
 
@@ -52,7 +52,7 @@ def _take() -> None:
     answer: dict[str, Any] = {"seq": _sequence(sent), "faces": [], "window_s": WINDOW_S, "problem": ""}
     try:
         frame = view().look(_content(sent), _taken(sent))
-        thresholds = resources.analyzer(Settings(effort="quick")).scorer.record.thresholds
+        thresholds = resources.networks(Settings(effort="quick")).scorer.record.thresholds
         answer |= {"faces": [_face(frame, number) for number in range(len(frame.faces))], "rate": view().rate}
         answer |= {"lower": thresholds.lower, "upper": thresholds.upper, "spent_s": frame.spent_s}
     except FaceLoupeError as problem:

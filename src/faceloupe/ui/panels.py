@@ -66,7 +66,7 @@ def notice(key: str) -> None:
 def status_line() -> None:
     """One line at the top of every page: the open case, the examiner, what scores, and whether it is verified."""
     try:
-        record, problem = resources.analyzer().scorer.record, ""
+        record, problem = resources.networks().scorer.record, ""
         effort = resources.settings().stated_effort
         model = f"Model {plain(record.id)}{f', effort {effort}' if effort else ''}"
         model += f"  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"

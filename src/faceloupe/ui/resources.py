@@ -55,7 +55,7 @@ def choose_model(model: str) -> None:
     Raises:
         WeightsError: no verified weights; the model stays as it was.
     """
-    analyzer(replace(settings(), model=model))
+    networks(replace(settings(), model=model))
     _server().settings = replace(_server().settings, model=model)
     st.session_state[state.EFFORT] = None
 
@@ -67,15 +67,15 @@ def loaded(chosen: Settings) -> Networks:
     Raises:
         WeightsError: no verified weights.
     """
-    analyzer = Networks.load(chosen)
+    networks = Networks.load(chosen)
     # Streamlit collects garbage after every run of a script, polls included, and would look through all that was loaded
     # each time: a third of a second in which no other thread goes on.
     gc.collect()
     gc.freeze()
-    return analyzer
+    return networks
 
 
-def analyzer(chosen: Settings | None = None) -> Networks:
+def networks(chosen: Settings | None = None) -> Networks:
     """Return the networks for some settings, or for those of this server and session.
 
     Raises:
@@ -192,4 +192,4 @@ def record(model: str | None = None) -> ModelRecord:
 
 def key_of(evidence_file: EvidenceFile) -> AnalysisKey:
     """Key of the analysis of a file under the loaded model and the server's settings."""
-    return tasks.key_of(evidence_file, analyzer().scorer.record.weights_sha256, settings())
+    return tasks.key_of(evidence_file, networks().scorer.record.weights_sha256, settings())

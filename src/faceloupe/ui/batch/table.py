@@ -155,7 +155,7 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
         return
     workflow = open_case.workflow_of(case)
     try:
-        work_of = partial(tasks.file_several, files, workflow, resources.analyzer(workflow.settings), seen=True)
+        work_of = partial(tasks.file_several, files, workflow, resources.networks(workflow.settings), seen=True)
         resources.submit(_filing_key(batch), f"Filing {len(files):,} files of {batch.name}", work_of)
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))

@@ -166,8 +166,8 @@ def _submit(case: Case, chosen: Chosen) -> None:
     workflow = replace(open_case.workflow_of(case), settings=chosen.settings)
     key = ("filing", case.id, chosen.source)
     try:
-        analyzer = resources.analyzer(workflow.settings)
-        filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, analyzer)
+        networks = resources.networks(workflow.settings)
+        filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, networks)
         st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:
@@ -187,7 +187,7 @@ def submit_uploads(case: Case, uploads: Sequence[UploadedFile]) -> None:
             tasks.FileToFile(upload.name, tasks.take_upload(upload.getvalue(), upload.name, limit))
             for upload in uploads
         ]
-        work = partial(tasks.file_several, files, workflow, resources.analyzer(workflow.settings), seen=False)
+        work = partial(tasks.file_several, files, workflow, resources.networks(workflow.settings), seen=False)
         key = ("filing", case.id, frozenset(upload.file_id for upload in uploads))
         st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {len(files):,} files", work).key
         st.session_state[state.FILING_SAID] = None

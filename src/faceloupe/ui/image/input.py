@@ -20,8 +20,8 @@ def start(evidence_file: EvidenceFile) -> None:
     """
     st.session_state[state.RESULT] = st.session_state[state.FACE] = st.session_state[state.NOTICE] = None
     settings = resources.settings()
-    analyzer = resources.analyzer(settings)
-    examine = partial(tasks.analyze_image_job, evidence_file, analyzer, resources.analyses())
+    networks = resources.networks(settings)
+    examine = partial(tasks.analyze_image_job, evidence_file, networks, resources.analyses())
     key = (
         "still",
         st.session_state[state.OWNER],

@@ -53,7 +53,7 @@ def take_upload(content: bytes, name: str, max_bytes: int) -> OpenFile:
 
 def analyze_image_job(
     evidence_file: EvidenceFile,
-    analyzer: Networks,
+    networks: Networks,
     store: AnalysisStore,
     *,
     progress: Progress,
@@ -68,10 +68,10 @@ def analyze_image_job(
     name, file_format = evidence_file.evidence.name, evidence_file.evidence.format
     if evidence_file.evidence.media_type == "video":
         raise EvidenceError(f"{name} is a video ({file_format}), not an image; analyze it on the page Video.")
-    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
+    key = key_of(evidence_file, networks.scorer.record.weights_sha256, networks.settings)
     analysis = store.get(key)
     if analysis is None:
-        analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
+        analysis = ReportedAnalysis.of(analyze(evidence_file, networks, progress=progress, cancel=cancel))
     store.put(key, analysis, evidence_file)  # of the same bytes, this file is the one that can be read now
     return key
 
@@ -127,7 +127,7 @@ def _shown(rgb: np.ndarray) -> np.ndarray:
 
 def examine(
     open_file: OpenFile,
-    analyzer: Networks,
+    networks: Networks,
     store: AnalysisStore,
     *,
     progress: Progress,
@@ -147,10 +147,10 @@ def examine(
 
     evidence_file = open_file(hashed)
     _refuse_images(evidence_file)
-    key = key_of(evidence_file, analyzer.scorer.record.weights_sha256, analyzer.settings)
+    key = key_of(evidence_file, networks.scorer.record.weights_sha256, networks.settings)
     analysis = store.get(key)
     if analysis is None:
-        analysis = ReportedAnalysis.of(analyze(evidence_file, analyzer, progress=progress, cancel=cancel))
+        analysis = ReportedAnalysis.of(analyze(evidence_file, networks, progress=progress, cancel=cancel))
     store.put(key, analysis, evidence_file)  # likewise
     return key
 
@@ -250,7 +250,7 @@ def write_bundle(
 
 
 def file_unseen(
-    open_file: OpenFile, name: str, workflow: CaseWorkflow, analyzer: Networks, *, progress: Progress, cancel: Cancel
+    open_file: OpenFile, name: str, workflow: CaseWorkflow, networks: Networks, *, progress: Progress, cancel: Cancel
 ) -> str:
     """File a file to a case and analyze it there, telling nothing of what is found.
 
@@ -258,7 +258,7 @@ def file_unseen(
         open_file: reads and hashes the file.
         name: of the file.
         workflow: of the case.
-        analyzer: the loaded networks.
+        networks: the loaded networks.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
 
@@ -277,7 +277,7 @@ def file_unseen(
 
     item = workflow.file(open_file, name, progress=report_progress)
     try:
-        workflow.analyze(item, analyzer, progress=progress, cancel=cancel)
+        workflow.analyze(item, networks, progress=progress, cancel=cancel)
     except Cancelled:
         raise
     except FaceLoupeError as problem:
@@ -318,7 +318,7 @@ class FileToFile:
 def file_several(
     files: Sequence[FileToFile],
     workflow: CaseWorkflow,
-    analyzer: Networks,
+    networks: Networks,
     *,
     seen: bool,
     progress: Progress,
@@ -329,7 +329,7 @@ def file_several(
     Args:
         files: what is filed.
         workflow: of the case.
-        analyzer: that scores what has no report.
+        networks: that scores what has no report.
         seen: whether the examiner saw the results; they are logged as seen then. Of unseen ones nothing is told.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between files and stages.
@@ -354,7 +354,7 @@ def file_several(
             filed += 1
             report = file.report()
             if report is None:
-                run = workflow.analyze(item, analyzer, progress=report_progress, cancel=cancel)
+                run = workflow.analyze(item, networks, progress=report_progress, cancel=cancel)
             else:
                 run = workflow.file_report(item, report)
             if seen and run.outcome == Outcome.ERROR:

@@ -45,7 +45,7 @@ def panel(record: ModelRecord) -> None:
 def _submit(model: str) -> None:
     # Of the settings only the model differs; the effort of the session may stand for another one.
     settings = Settings.from_environment({"model": model})
-    work = partial(compare, resources.cases(), resources.analyzer(settings))
+    work = partial(compare, resources.cases(), resources.networks(settings))
     resources.submit(Comparing(model), f"Scoring decided items by {model}", work)
 
 

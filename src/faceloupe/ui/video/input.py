@@ -168,8 +168,8 @@ def follow(key: Examination) -> None:
 
 def _submit(chosen: Chosen) -> None:
     settings = chosen.key.settings
-    analyzer = resources.analyzer(settings)  # another may have been chosen since
-    examine = partial(tasks.examine, chosen.open_file, analyzer, resources.analyses())
+    networks = resources.networks(settings)  # another may have been chosen since
+    examine = partial(tasks.examine, chosen.open_file, networks, resources.analyses())
     st.session_state[state.VIDEO_NOTICE] = None
     st.session_state[state.VIDEO_JOB] = resources.submit(chosen.key, chosen.title, examine).key
 

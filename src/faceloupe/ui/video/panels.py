@@ -114,8 +114,8 @@ def _view(key: AnalysisKey, analysis: ReportedAnalysis, index: int) -> FrameExpl
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         with st.spinner("Decoding and explaining the frame"):
             model = analysis.report.model.id  # another may score by now
-            analyzer = resources.analyzer(replace(resources.settings(), model=model))
-            view = explain_frame(evidence_file, analysis.analysis, index, analyzer)
+            networks = resources.networks(replace(resources.settings(), model=model))
+            view = explain_frame(evidence_file, analysis.analysis, index, networks)
         frames.put((key, index), view)
     return view
 
