@@ -191,6 +191,10 @@ def _outline(rgb: np.ndarray, tolerance: int) -> "_Outline | None":
         tolerance: levels by which the ground may differ from the corner that it starts at.
     """
     height, width = rgb.shape[:2]
+    at_corners = rgb[[0, 0, -1, -1], [0, -1, 0, -1]].astype(int)
+    apart = np.abs(at_corners[:, None] - at_corners).max(-1)
+    if np.count_nonzero(apart <= tolerance) <= len(at_corners):  # each with itself: a ground takes two corners or more
+        return None
     ground = np.zeros((height + 2, width + 2), np.uint8)
     flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | (255 << 8)
     for corner in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
