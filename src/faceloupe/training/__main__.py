@@ -54,7 +54,7 @@ def _prepare(options: argparse.Namespace) -> None:
 def _snapshots(options: argparse.Namespace) -> None:
     from faceloupe.training import material, snapshots  # here: other stages start without torch
 
-    listing = material.read_listing(options.data, material.ADDED)
+    listing = material.read_listing(options.data, options.added)
     repositories = (entry.repository for entry in listing.entries if entry.repository)
     heads = snapshots.survey(repositories, options.snapshots)
     snapshots.write_survey(heads, options.work / SNAPSHOTS)
@@ -71,7 +71,7 @@ def _gather(options: argparse.Namespace) -> None:
     gathered = gather.gather(
         options.data,
         options.snapshots,
-        added=material.ADDED,
+        added=options.added,
         caps=chosen.caps,
         near_bits=chosen.near_bits,
         share=options.share,
@@ -345,13 +345,17 @@ def _add_large_material(
     """Add the commands of the large material."""
     brought = argparse.ArgumentParser(add_help=False)
     brought.add_argument("--snapshots", type=Path, help="folder of the snapshots of the index's repositories")
+    listed = argparse.ArgumentParser(add_help=False)
+    listed.add_argument("--added", type=Path, help="a further index beside the one of --data")
     working = argparse.ArgumentParser(add_help=False)
     working.add_argument("--workers", type=int, help="processes (default: one on each core)")
 
-    snapshots = stages.add_parser("snapshots", parents=[material, brought], help="say which snapshots there are")
+    snapshots = stages.add_parser(
+        "snapshots", parents=[material, brought, listed], help="say which snapshots there are"
+    )
     snapshots.set_defaults(run=_snapshots)
     gather = stages.add_parser(
-        "gather", parents=[material, brought, working], help="read and choose the large material"
+        "gather", parents=[material, brought, listed, working], help="read and choose the large material"
     )
     gather.add_argument("--share", type=float, default=1.0, help="of the material that is used, above 0, up to 1")
     gather.set_defaults(run=_gather)
