@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from faceloupe.analysis.pipeline import analyze, explain_frame
-from faceloupe.cli import main
+from faceloupe.cli import main, report_table
 from faceloupe.config import Sampling
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
@@ -84,7 +84,7 @@ def test_the_outcome_is_that_of_the_most_suspicious_track_and_names_it(analysis)
 
 def test_the_table_shows_each_person_above_its_shots_with_the_reports_numbers(analysis):
     report = build(analysis)
-    rows = main._table(report).partition("Seen (frames scored)")[2].splitlines()[1:]
+    rows = report_table.table(report).partition("Seen (frames scored)")[2].splitlines()[1:]
     assert len(rows) == len(report.people) + len(report.tracks)
     expected = []
     for person, tracks in report.people_with_shots:

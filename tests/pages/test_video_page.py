@@ -276,7 +276,8 @@ def test_a_video_that_is_dropped_on_the_page_image_is_analyzed_on_its_own_page(c
 
 
 def test_a_picture_that_is_dropped_on_the_page_video_is_analyzed_on_its_own_page(page):
-    settled(upload(page, GENERATED, "renamed.mp4"))
+    upload(page, GENERATED, "renamed.mp4")
     assert [header.value for header in page.header] == ["Image"]
+    settled(page.switch_page("../pages/image.py"), state.IMAGE_JOB)  # AppTest goes back to where it was sent last
     assert page.session_state[state.RESULT].name == "renamed.mp4"
     assert page.session_state[state.VIDEO_RESULT] is None
