@@ -64,7 +64,7 @@ def test_a_page_that_examines_offers_the_efforts_and_begins_with_the_default_one
     for effort, said in (
         ("quick", "first impression"),
         ("standard", "expert network"),
-        ("thorough", "more frames: slowest"),
+        ("thorough", "more frames of a video: slowest"),
     ):
         choose(app, effort)
         assert said in words(app)
@@ -151,7 +151,7 @@ def test_a_new_batch_is_made_with_the_chosen_effort(app, batch_store, tmp_path, 
 
 
 def test_the_next_step_of_an_open_result_analyzes_it_thoroughly(app):
-    click(choose(app, "standard"), f"sample-{GENERATED.stem}")
+    click(choose(app, "quick"), f"sample-{GENERATED.stem}")
     assert report(app)["outcome"] == "inconclusive"
     click(app, "next-thorough")
     assert report(app)["settings"]["effort"] == "thorough"

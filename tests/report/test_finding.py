@@ -115,9 +115,10 @@ def test_every_outcome_has_next_steps_and_the_most_useful_comes_first(name, outc
     assert len({step.kind for step in steps}) == len(steps) >= 2
 
 
-def test_a_higher_effort_is_offered_only_where_there_is_one():
-    report = recorded("image", outcome=Outcome.INCONCLUSIVE, score=0.5)
-    for effort, offered in (("quick", True), ("standard", True), ("thorough", False), (None, False)):
+@pytest.mark.parametrize(("name", "of_standard"), [("image", False), ("video-segment", True)])
+def test_a_higher_effort_is_offered_only_where_it_sees_more(name, of_standard):
+    report = recorded(name, outcome=Outcome.INCONCLUSIVE, score=0.5)
+    for effort, offered in (("quick", True), ("standard", of_standard), ("thorough", False), (None, False)):
         settings = msgspec.structs.replace(report.settings, effort=effort)
         steps = next_steps(msgspec.structs.replace(report, settings=settings))
         assert (StepKind.THOROUGH in [step.kind for step in steps]) is offered

@@ -169,8 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         "--effort",
         choices=tuple(EFFORTS),
         help="amount of computation per score: quick (core network only), standard (core and expert) or thorough "
-        "(both, "
-        f"on more framings and frames) (default: {DEFAULT_EFFORT})",
+        f"(both, on more frames of a video) (default: {DEFAULT_EFFORT})",
     )
     scoring = _Parser(add_help=False, parents=[effort])
     scoring.add_argument(

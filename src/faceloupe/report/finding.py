@@ -197,7 +197,9 @@ def _kinds(report: Report) -> list[StepKind]:
         return [*([StepKind.MORE_FRAMES] if unseen else []), *_WITHOUT_DOUBT[report.outcome]]
     if not between_thresholds(report):  # unlike all known faces, damaged, or shown in other colors elsewhere
         return [StepKind.OTHER_METHOD, StepKind.BETTER_COPY, StepKind.SECOND]
-    effort = [StepKind.THOROUGH] if report.settings.effort in ("quick", "standard") else []
+    # `thorough` looks at more frames than `standard`: of an image it says the same.
+    raised = ("quick", "standard") if report.is_video else ("quick",)
+    effort = [StepKind.THOROUGH] if report.settings.effort in raised else []
     face = report.decisive
     closer = [StepKind.SEGMENT] if isinstance(face, Track) and face.segment is not None else []
     frames = [StepKind.MORE_FRAMES] if report.is_video and not closer else []

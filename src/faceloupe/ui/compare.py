@@ -111,7 +111,7 @@ def findings(sides: tuple[Side, Side]) -> None:
     rows = [f"| {plain(fact.name)} | {plain(fact.first)} | {plain(fact.second)} |" for fact in differing]
     if rows:
         st.markdown("| | First | Second |\n|---|---|---|\n" + "\n".join(rows))
-    if same := [fact for fact in facts if fact.same and fact.first != "-"]:
+    if same := [fact for fact in facts if fact.same]:
         with st.expander(f"The {len(same)} that are the same"):
             st.markdown("\n".join(f"- {plain(fact.name)}: {plain(fact.first)}" for fact in same))
 

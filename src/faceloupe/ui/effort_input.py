@@ -10,7 +10,7 @@ _WIDGET = "effort_widget"
 _CAPTIONS = {
     "quick": "Core network only: fastest, for a first impression and for many files.",
     "standard": "Core and expert network, on every face of a photo and on selected frames of a video.",
-    "thorough": "Core and expert on more framings and more frames: slowest.",
+    "thorough": "As standard, on more frames of a video: slowest.",
 }
 
 

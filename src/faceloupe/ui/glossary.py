@@ -123,7 +123,7 @@ TERMS = (
     ),
     Term(
         "Effort",
-        "How much is computed: quick uses the core, standard adds the expert, thorough more framings and frames.",
+        "How much is computed: quick uses the core, standard adds the expert, thorough takes more frames of a video.",
     ),
     Term("Run", "One analysis of an item by one model with one set of settings; a case keeps each."),
     Term("SHA-256", "A fingerprint of the bytes of a file. If one bit changes, it changes."),
