@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from sqlite3 import Connection
+from typing import Any
 
 import msgspec
 
 from faceloupe.cases import audit_log, policy, queries
-from faceloupe.cases.records import Item, Run, person_key, stamp
+from faceloupe.cases.records import Decision, Item, Run, SignOff, person_key, stamp
 from faceloupe.cases.runs import report_text
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.transaction import find_case
@@ -117,7 +118,7 @@ def _item(connection: Connection, item: Item, person: str | None) -> ItemRecord:
         runs=() if hidden else tuple(_run(connection, run) for run in runs),
         runs_withheld=len(runs) if hidden else 0,
         notes=_notes(connection, item.case_id, item.id),
-        decisions=tuple(DecisionRecord(**asdict(decision)) for decision in decisions),
+        decisions=tuple(DecisionRecord(**_stated(decision)) for decision in decisions),
         sign_offs=_sign_offs(connection, item.case_id, item.id),
     )
 
@@ -138,10 +139,15 @@ def _notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[N
 
 
 def _sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOffRecord, ...]:
-    return tuple(
-        SignOffRecord(**{name: value for name, value in asdict(sign_off).items() if value is not None})
-        for sign_off in queries.sign_offs(connection, case_id, item_id)
-    )
+    return tuple(SignOffRecord(**_stated(sign_off)) for sign_off in queries.sign_offs(connection, case_id, item_id))
+
+
+def _stated(statement: Decision | SignOff) -> dict[str, Any]:
+    """Return the fields of a statement that its record and its entry in the log state."""
+    fields = {name: value for name, value in asdict(statement).items() if value is not None}
+    if not fields.pop("name_checked"):
+        return fields
+    return fields | {"name_checked": True}
 
 
 def _array(values: Iterable[msgspec.Struct], indent: int) -> Iterator[str]:

@@ -143,10 +143,17 @@ def _image_hashes() -> Iterator[str]:
             BEGIN SELECT RAISE (ABORT, 'image_hashes: what is written stays'); END"""
 
 
+def _name_checks() -> Iterator[str]:
+    for table in ("decisions", "sign_offs"):
+        # whether the person was signed in with a password
+        yield f"ALTER TABLE {table} ADD COLUMN name_checked INTEGER NOT NULL DEFAULT 0"
+
+
 MIGRATIONS: dict[str, Callable[[], Iterator[str]]] = {  # in this order; names never change
     "001_schema": _schema,
     "002_open_items": _open_items,
     "003_image_hashes": _image_hashes,
+    "004_name_checks": _name_checks,
 }
 
 

@@ -262,20 +262,21 @@ def notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[No
 def decisions(connection: Connection, item_id: int) -> tuple[Decision, ...]:
     """Return the decisions on an item, the oldest first."""
     rows = connection.execute(
-        "SELECT utc, examiner, outcome, reason, confidence, score_seen_before FROM decisions"
+        "SELECT utc, examiner, outcome, reason, confidence, score_seen_before, name_checked FROM decisions"
         " WHERE item_id = ? ORDER BY id",
         (item_id,),
     )
-    return tuple(Decision(*(*values, bool(seen))) for *values, seen in rows)
+    return tuple(Decision(*values, bool(seen), bool(checked)) for *values, seen, checked in rows)
 
 
 def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOff, ...]:
     """Return the signatures under an item, or under the case itself; the oldest first."""
     rows = connection.execute(
-        "SELECT utc, reviewer, open_items, open_reason FROM sign_offs WHERE case_id = ? AND item_id IS ? ORDER BY id",
+        "SELECT utc, reviewer, open_items, open_reason, name_checked FROM sign_offs"
+        " WHERE case_id = ? AND item_id IS ? ORDER BY id",
         (case_id, item_id),
     )
-    return tuple(SignOff(*row) for row in rows)
+    return tuple(SignOff(*values, bool(checked)) for *values, checked in rows)
 
 
 def unfinished(connection: Connection, stored: Callable[[str], bool]) -> tuple[Unfinished, ...]:

@@ -144,7 +144,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An examiner's own view of an item; ``score_seen_before`` is read from the log, never claimed by anyone."""
+    """An examiner's own view of an item.
+
+    Attributes:
+        score_seen_before: whether the examiner had seen the score; read from the log, never claimed by anyone.
+        name_checked: whether the examiner had entered a password of their own.
+    """
 
     utc: str
     examiner: str
@@ -152,6 +157,7 @@ class Decision:
     reason: str
     confidence: str
     score_seen_before: bool
+    name_checked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +167,14 @@ class SignOff:
     Attributes:
         open_items: how many items of a case had no decision when it was signed; None where all had one.
         open_reason: why it was signed all the same; None likewise.
+        name_checked: whether the reviewer entered a password of their own.
     """
 
     utc: str
     reviewer: str
     open_items: int | None = None
     open_reason: str | None = None
+    name_checked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

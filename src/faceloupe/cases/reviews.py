@@ -39,7 +39,15 @@ class Reviews:
         return Note(transaction.utc, author, text)
 
     def decide(
-        self, case_id: str, sha256: str, *, outcome: str, reason: str, confidence: str, examiner: str
+        self,
+        case_id: str,
+        sha256: str,
+        *,
+        outcome: str,
+        reason: str,
+        confidence: str,
+        examiner: str,
+        name_checked: bool = False,
     ) -> Decision:
         """Enter an examiner's own view of an item. A later one does not replace it: both stay.
 
@@ -50,6 +58,7 @@ class Reviews:
             reason: the examiner's reason; not empty.
             confidence: low, medium or high.
             examiner: name of the examiner.
+            name_checked: whether the examiner has entered a password of their own.
 
         Raises:
             UsageError: a word is none of these, no name is given, or no reason is given.
@@ -66,15 +75,25 @@ class Reviews:
             seen = bool(policy.seen_runs(transaction.connection, case_id, key, item.sha256))
             transaction.connection.execute(
                 "INSERT INTO decisions"
-                " (item_id, utc, examiner, examiner_key, outcome, reason, confidence, score_seen_before)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (item.id, transaction.utc, examiner, key, outcome, reason, confidence, seen),
+                " (item_id, utc, examiner, examiner_key, outcome, reason, confidence, score_seen_before, name_checked)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (item.id, transaction.utc, examiner, key, outcome, reason, confidence, seen, name_checked),
             )
-            facts |= {"sha256": item.sha256, "score_seen_before": seen}
+            facts |= {"sha256": item.sha256, "score_seen_before": seen} | _checked(name_checked)
             transaction.log(case_id, examiner, Action.DECISION, facts)
-        return Decision(transaction.utc, examiner, outcome, reason, confidence, score_seen_before=seen)
+        return Decision(
+            transaction.utc, examiner, outcome, reason, confidence, score_seen_before=seen, name_checked=name_checked
+        )
 
-    def sign_off(self, case_id: str, *, reviewer: str, sha256: str | None = None, open_reason: str = "") -> SignOff:
+    def sign_off(
+        self,
+        case_id: str,
+        *,
+        reviewer: str,
+        sha256: str | None = None,
+        open_reason: str = "",
+        name_checked: bool = False,
+    ) -> SignOff:
         """Sign a decided item, or the case where there is no hash, as a second person.
 
         Args:
@@ -83,6 +102,7 @@ class Reviews:
             sha256: of the item; None for the whole case.
             open_reason: why a case is signed although some of its items have no decision; it is kept only where that
                 is so.
+            name_checked: whether the reviewer has entered a password of their own.
 
         Raises:
             UsageError: nobody is named.
@@ -95,14 +115,17 @@ class Reviews:
             item = transaction.item(case_id, sha256) if sha256 is not None else None
             policy.refuse_examiner_as_reviewer(transaction.connection, case_id, item, reviewer)
             open_items = policy.open_items(transaction.connection, case_id, reason) if item is None else None
-            signed = SignOff(transaction.utc, reviewer, open_items, None if open_items is None else reason)
+            why = None if open_items is None else reason
+            signed = SignOff(transaction.utc, reviewer, open_items, why, name_checked=name_checked)
             facts = {"open_items": open_items, "open_reason": reason} if open_items is not None else {}
+            facts |= _checked(name_checked)
             transaction.connection.execute(
-                "INSERT INTO sign_offs (case_id, item_id, utc, reviewer, reviewer_key, open_items, open_reason)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO sign_offs"
+                " (case_id, item_id, utc, reviewer, reviewer_key, open_items, open_reason, name_checked)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(case_id, item.id if item else None, transaction.utc, reviewer, person_key(reviewer)),
-                    *(signed.open_items, signed.open_reason),
+                    *(signed.open_items, signed.open_reason, name_checked),
                 ),
             )
             transaction.log(case_id, reviewer, Action.SIGN_OFF, {"sha256": item.sha256 if item else None, **facts})
@@ -223,6 +246,11 @@ class Reviews:
         """
         with self._log.read_case(case_id) as connection:
             return queries.undecided(connection, case_id)
+
+
+def _checked(name_checked: bool) -> dict[str, bool]:
+    """Return what an entry states of the name; nothing where it was not checked, as in entries of earlier versions."""
+    return {"name_checked": True} if name_checked else {}
 
 
 def _item_id(connection: Connection, case_id: str, sha256: str | None) -> int | None:

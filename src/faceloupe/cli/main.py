@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import getpass
 import logging
 import os
 import sys
@@ -18,6 +17,7 @@ from faceloupe.cli import batch as batch_command
 from faceloupe.cli import bundle
 from faceloupe.cli import case as case_command
 from faceloupe.cli import lenses as lenses_command
+from faceloupe.cli import people as people_command
 from faceloupe.cli.console import Console
 from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings, data_folder
 from faceloupe.errors import FaceLoupeError, UsageError
@@ -230,6 +230,10 @@ def _parser() -> argparse.ArgumentParser:
         "password", help=about, description=f"{about.capitalize()}; the password is read from the terminal or stdin."
     )
     hashing.set_defaults(run=_password)
+    about = "give examiners and reviewers a password of their own, with which they sign in to the app"
+    people = commands.add_parser("people", help=about, description=f"{about.capitalize()}.")
+    people_command.add_people(people)
+    people.set_defaults(run=lambda options: people_command.answer(options, _Console()))
     return parser
 
 
@@ -249,13 +253,7 @@ def _password(options: argparse.Namespace) -> int:
     """Read the password from the terminal, or a line of stdin: never from an argument that others can list."""
     from faceloupe.ui.auth.password import PasswordHash  # here: other commands start without it
 
-    if sys.stdin.isatty():
-        first, second = getpass.getpass("Password: "), getpass.getpass("Repeat the password: ")
-        if first != second:
-            raise UsageError("The two passwords differ; try again.")
-    else:
-        first = sys.stdin.readline().rstrip("\n")
-    _emit(str(PasswordHash.of(first)))
+    _emit(str(PasswordHash.of(people_command.new_password())))
     return 0
 
 

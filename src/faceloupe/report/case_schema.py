@@ -56,6 +56,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         score_seen_before: whether the examiner had seen the score, by the log.
+        name_checked: true where the examiner had entered a password of their own; not stated otherwise.
     """
 
     utc: str
@@ -64,6 +65,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: str
     confidence: str | None
     score_seen_before: bool
+    name_checked: bool | UnsetType = UNSET
 
 
 class SignOffRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,12 +74,14 @@ class SignOffRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         open_items: how many items of a case had no decision when it was signed; not stated where all had one.
         open_reason: why it was signed all the same; not stated likewise.
+        name_checked: true where the reviewer entered a password of their own; not stated otherwise.
     """
 
     utc: str
     reviewer: str
     open_items: int | UnsetType = UNSET
     open_reason: str | UnsetType = UNSET
+    name_checked: bool | UnsetType = UNSET
 
 
 class RunRecord(_Readable, frozen=True, kw_only=True, dict=True):

@@ -14,9 +14,10 @@ from faceloupe.media.evidence_file import printable_name
 from faceloupe.ui import state
 
 MOST_NAME = 100  # characters of an examiner's name
-_EXAMINER, _RECENT, _DAYS = "faceloupe_examiner", "faceloupe_recent", 30
+_EXAMINER, _RECENT, _SIGN_IN, _DAYS = "faceloupe_examiner", "faceloupe_recent", "faceloupe_sign_in", 30
 _NARROW = 768  # pixels: in windows up to that width the menu lies over the page
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
+_TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
 _READ, _CHANGED = "cookies_read", "cookies_changed"  # what the session began with; whether it is different by now
 # The values are data of the component and never part of its code.
 _component = st.components.v2.component(
@@ -49,6 +50,8 @@ def restore(cookies: Mapping[str, str]) -> None:
     identities = unquote(cookies.get(_RECENT, "")).split(".")
     st.session_state[state.EXAMINER] = printable_name(name)[:MOST_NAME]
     st.session_state[state.RECENT] = tuple(filter(_IDENTITY.fullmatch, identities))
+    token = unquote(str(cookies.get(_SIGN_IN, "")))
+    st.session_state[state.SIGN_IN] = token if _TOKEN.fullmatch(token) else ""
     st.session_state[_READ], st.session_state[_CHANGED] = _cookies(), False
 
 
@@ -67,4 +70,8 @@ def update(page: str) -> None:
 
 
 def _cookies() -> dict[str, str]:
-    return {_EXAMINER: st.session_state[state.EXAMINER], _RECENT: ".".join(st.session_state[state.RECENT])}
+    return {
+        _EXAMINER: st.session_state[state.EXAMINER],
+        _RECENT: ".".join(st.session_state[state.RECENT]),
+        _SIGN_IN: st.session_state[state.SIGN_IN],
+    }

@@ -82,7 +82,10 @@ def _who_and_what() -> str:
         case = open_case.case()
     except FaceLoupeError:  # the pages that need the case say what is wrong
         case = None
-    examiner = st.session_state[state.EXAMINER]
+    try:
+        examiner = open_case.examiner()
+    except FaceLoupeError:  # likewise
+        examiner = ""
     opened = f"Case **{plain(short(case.name))}** `{case.id}`" if case else "no case open"
     return f"{opened}  ·  {f'Examiner {plain(short(examiner))}' if examiner else 'no examiner'}"
 

@@ -17,6 +17,7 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.models.record import ModelRecord, find_record
 from faceloupe.system import temp
 from faceloupe.ui import state
+from faceloupe.ui.auth.people import People, SignIns
 from faceloupe.ui.caches import (
     AnalysisKey,
     AnalysisStore,
@@ -173,6 +174,18 @@ def cases() -> CaseStore:
         CaseError: the data folder cannot be used; this is not cached either.
     """
     return CaseStore(data_folder())
+
+
+@st.cache_resource(show_spinner=False)
+def people() -> People:
+    """Return the people with passwords of their own."""
+    return People(data_folder())
+
+
+@st.cache_resource(show_spinner=False)
+def sign_ins() -> SignIns:
+    """Return who signed in to this server."""
+    return SignIns()
 
 
 @st.cache_resource(show_spinner=False)

@@ -36,6 +36,7 @@ BATCH_PAGE = "batch_page"  # of its table, from 0
 BATCH_NOTICE = "batch_notice"  # what became of the last thing that was done with it: icon and sentence
 
 EXAMINER = "examiner"  # name of the person at work; empty where nobody is named
+SIGN_IN = "sign_in"  # token of the person who signed in with a password; empty where nobody did
 CASE = "case"  # id of the open case
 CASE_ITEM = "case_item"  # SHA-256 of the chosen item of that case
 CASE_PAGE = "case_page"  # of its table of items, from 0
@@ -67,6 +68,7 @@ def start() -> None:
     values: dict[str, object] = {
         OPACITY: DEFAULT_OPACITY,
         EXAMINER: "",
+        SIGN_IN: "",
         ORGANIZATION: "",
         ADDRESS: "",
         LANGUAGE: "en",

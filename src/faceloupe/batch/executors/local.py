@@ -134,6 +134,11 @@ class LocalEngine:
         self._template = _Template(work, worker_config)
         self._pool = WorkerPool(self._forked, count, attempts=_ATTEMPTS)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a worker has its networks, as far as ``results`` has heard."""
+        return any(worker.ready for worker in self._pool.workers)
+
     def submit(self, task: Task) -> None:
         """See ``Engine``."""
         self._pool.submit(task)

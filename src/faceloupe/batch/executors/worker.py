@@ -17,6 +17,7 @@ from faceloupe.system.logging import keep_log
 from faceloupe.types import Outcome, Picture, TrackFinding
 
 if TYPE_CHECKING:
+    from faceloupe.analysis.pipeline import Networks
     from faceloupe.analysis.results import Analysis
 
 
@@ -40,8 +41,12 @@ class AnalysisWorker:
     CPU, and would change the last digits of a score with the company that a file happens to be in.
     """
 
-    def __init__(self, worker_config: WorkerConfig) -> None:
+    def __init__(self, worker_config: WorkerConfig, networks: "Networks | None" = None) -> None:
         """Load the networks.
+
+        Args:
+            worker_config: what it needs.
+            networks: those that this process has loaded already; None loads them.
 
         Raises:
             FaceLoupeError: they cannot be loaded.
@@ -51,7 +56,7 @@ class AnalysisWorker:
         keep_log("batch")
         self._settings, self._spool = worker_config.settings, worker_config.spool
         self._reports, self._thumbnails = worker_config.reports, worker_config.thumbnails
-        self._networks = Networks.load(worker_config.settings, folder=worker_config.weights, decoder=False)
+        self._networks = networks or Networks.load(worker_config.settings, folder=worker_config.weights, decoder=False)
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         """See ``Work``."""

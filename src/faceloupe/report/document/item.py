@@ -157,6 +157,7 @@ def _sign_off(sign_off: SignOffRecord, changes: Sequence[str], texts: Texts) -> 
     rows: list[tuple[str, Cell]] = [(texts["since_then"], Text(number(texts, since, 0)))] if since else []
     if sign_off.open_items:
         rows.append((texts["open_items"], Text(number(texts, sign_off.open_items, 0))))
+    rows += _name_checked(sign_off, texts)
     who, when = shown(sign_off.reviewer), moment(texts, sign_off.utc)
     return Statement(texts["sign_off"], who, when, Facts(tuple(rows)), shown_lines(sign_off.open_reason or ""))
 
@@ -166,9 +167,14 @@ def _decision(decision: DecisionRecord, texts: Texts) -> Statement:
         (texts["decided"], verdict_or_words(decision.outcome, texts)),
         (texts["confidence"], Text(_confidence(decision.confidence, texts))),
         (texts["seen_before"], Text(texts["yes" if decision.score_seen_before else "no"])),
+        *_name_checked(decision, texts),
     )
     who, when = shown(decision.examiner), moment(texts, decision.utc)
     return Statement(texts["by_examiner"], who, when, Facts(rows), shown_lines(decision.reason))
+
+
+def _name_checked(statement: DecisionRecord | SignOffRecord, texts: Texts) -> list[tuple[str, Cell]]:
+    return [(texts["name_check"], Text(texts["name_checked"]))] if statement.name_checked is True else []
 
 
 def _confidence(confidence: str | None, texts: Texts) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from faceloupe.report.case_schema import CaseRecord
+from faceloupe.report.case_schema import CaseRecord, DecisionRecord, SignOffRecord
 from faceloupe.report.document.blocks import (
     Block,
     Bullets,
@@ -127,7 +127,11 @@ def _limits(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterato
     rates = dict.fromkeys(finding_of(report, texts["language"]).error_rates for report in reports)
     yield from list(rates)[:1]  # groups and videos add to it at the item
     yield texts["limits_more"]
-    yield texts["names_unchecked"]
+    statements: list[DecisionRecord | SignOffRecord] = [*case.sign_offs]
+    for item in items:
+        statements += [*item.item.decisions, *item.item.sign_offs]
+    checked = bool(statements) and all(statement.name_checked is True for statement in statements)
+    yield texts["names_checked" if checked else "names_unchecked"]
     yield texts["log_verified" if case.log.verified else "log_broken"]
 
 

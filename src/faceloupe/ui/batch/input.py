@@ -76,8 +76,8 @@ def go_on(batch: Batch) -> Job:
         FaceLoupeError: there is no verified model, or too many batches wait.
     """
     settings = batch.settings(resources.settings())
-    resources.record(settings.model_id)
-    run_batch = partial(tasks.run_batch_job, batch, settings)
+    networks = resources.networks(settings)
+    run_batch = partial(tasks.run_batch_job, batch, settings, networks)
     queue, owner = resources.batches(), st.session_state[state.OWNER]
     return queue.submit(batch.id, f"Batch {batch.name}", run_batch, owner=owner)
 

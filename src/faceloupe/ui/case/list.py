@@ -15,7 +15,14 @@ _WIDTHS = (4, 2, 2, 1, 1.2, 1.8)
 
 
 def examiner_field() -> None:
-    """Who is at work; this browser remembers it."""
+    """Show who is at work; this browser remembers it.
+
+    Raises:
+        UsageError: it cannot be read who has a password.
+    """
+    if open_case.name_checked():
+        _sign_in()
+        return
     st.text_input(
         "Examiner",
         value=st.session_state[state.EXAMINER],
@@ -25,6 +32,38 @@ def examiner_field() -> None:
         max_chars=browser.MOST_NAME,
         width=420,
     )
+
+
+def _sign_in() -> None:
+    """Show who signed in with a password, or the form for it."""
+    examiner = open_case.examiner()
+    if examiner:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/badge: Signed in as **{plain(examiner)}**", width="content")
+            st.button("Sign out", key="sign_out", icon=":material/logout:", on_click=_sign_out)
+        return
+    with st.form("sign_in", width=420):
+        name = st.selectbox("Examiner", _names(), index=None, key="sign_in_name")
+        password = st.text_input("Password of this person", type="password", key="sign_in_password")
+        pressed = st.form_submit_button("Sign in", key="sign_in_go", icon=":material/login:")
+    if not pressed:
+        return
+    try:
+        checked = resources.people().check(name or "", password)
+    except FaceLoupeError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
+        return
+    st.session_state[state.SIGN_IN] = resources.sign_ins().sign_in(checked)
+    st.rerun()
+
+
+def _names() -> list[str]:
+    return [person.name for person in resources.people().all()]
+
+
+def _sign_out() -> None:
+    resources.sign_ins().sign_out(st.session_state[state.SIGN_IN])
+    st.session_state[state.SIGN_IN] = ""
 
 
 def cases_table(cases: tuple[Case, ...]) -> None:

@@ -18,9 +18,24 @@ def case() -> Case | None:
 
 
 def examiner() -> str:
-    """Name of the examiner; empty where nobody is named."""
+    """Return the name of the examiner; empty where nobody is named, or nobody signed in who would have to.
+
+    Raises:
+        UsageError: it cannot be read who has a password.
+    """
+    if name_checked():
+        return resources.sign_ins().name_of(st.session_state[state.SIGN_IN])
     name: str = st.session_state[state.EXAMINER]
     return name
+
+
+def name_checked() -> bool:
+    """Return whether people have passwords of their own here, so that no other name is taken.
+
+    Raises:
+        UsageError: it cannot be read who has one.
+    """
+    return bool(resources.people().all())
 
 
 def switch_to(case_id: str | None) -> None:

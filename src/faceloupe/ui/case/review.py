@@ -41,7 +41,7 @@ def last_entry() -> None:
 def decisions(case: Case, sha256: str) -> None:
     """Show the decisions on an item, and a form for another."""
     store, examiner = resources.cases(), open_case.examiner()
-    made = store.reviews.decisions(case.id, sha256)
+    made, checked = store.reviews.decisions(case.id, sha256), open_case.name_checked()
     st.markdown("**Decision**")
     for decision in made:
         seen = decision.score_seen_before
@@ -64,7 +64,7 @@ def decisions(case: Case, sha256: str) -> None:
         st.error("Choose an outcome and a confidence.", icon=":material/error:")
         return
     view = {"outcome": outcome.value, "reason": reason, "confidence": confidence.value}
-    _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=examiner))
+    _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=examiner, name_checked=checked))
 
 
 def notes(case: Case, sha256: str | None) -> None:
@@ -100,9 +100,16 @@ def sign_off(case: Case, sha256: str | None) -> None:
     undecided = store.reviews.undecided(case.id) if sha256 is None else 0
     if undecided:
         st.caption(f"Items without a decision: {undecided:,} of {case.items:,}.")
-    fresh, reason = f"{_of(sha256)}-{len(signed)}", ""
+    fresh, reason, password = f"{_of(sha256)}-{len(signed)}", "", ""
+    checked = open_case.name_checked()
     with st.form(f"sign-{fresh}"):
-        reviewer = st.text_input("Reviewer, a second person", key=f"reviewer-{fresh}", max_chars=100)
+        label, key = "Reviewer, a second person", f"reviewer-{fresh}"
+        if checked:
+            names = [person.name for person in resources.people().all()]
+            reviewer = st.selectbox(label, names, index=None, key=key) or ""
+            password = st.text_input("Password of the reviewer", type="password", key=f"password-{fresh}")
+        else:
+            reviewer = st.text_input(label, key=key, max_chars=100)
         if sha256 is None and undecided:
             reason = st.text_area(
                 f"Why the case is signed with {undecided:,} undecided items; the report prints it",
@@ -110,9 +117,24 @@ def sign_off(case: Case, sha256: str | None) -> None:
                 height=80,
             )
         pressed = st.form_submit_button("Sign off", key=f"sign_{_of(sha256)}")
-    st.caption("Names are not checked: the log records the name as it is typed here.")
+    if not checked:
+        st.caption("Names are not checked: the log records the name as it is typed here.")
     if pressed:
-        _enter(lambda: store.reviews.sign_off(case.id, reviewer=reviewer, sha256=sha256, open_reason=reason))
+        _enter(lambda: _sign(case, sha256, reviewer, password, reason))
+
+
+def _sign(case: Case, sha256: str | None, reviewer: str, password: str, reason: str) -> None:
+    """Sign as a person, whose password is checked where people have one.
+
+    Raises:
+        FaceLoupeError: it is not that person's password, or a rule forbids the signature.
+    """
+    checked = open_case.name_checked()
+    if checked:
+        reviewer = resources.people().check(reviewer, password)
+    resources.cases().reviews.sign_off(
+        case.id, reviewer=reviewer, sha256=sha256, open_reason=reason, name_checked=checked
+    )
 
 
 def _of(sha256: str | None) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ import numpy as np
 from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.batch.api import run_batch
 from faceloupe.batch.driver import BatchProgress
+from faceloupe.batch.executors.local import cores
+from faceloupe.batch.executors.warm import WarmEngine
 from faceloupe.batch.store import Batch
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.store import CaseStore
@@ -285,8 +288,15 @@ def file_unseen(
     return f"{item.name} was filed and analyzed; enter your decision on the page Case to see the result."
 
 
-def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cancel: Cancel) -> None:
+def run_batch_job(batch: Batch, settings: Settings, networks: Networks, *, progress: Progress, cancel: Cancel) -> None:
     """Carry out a batch, or go on with it.
+
+    Args:
+        batch: what is examined.
+        settings: of every analysis.
+        networks: those of this process, for these settings.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked now and then; True ends the work.
 
     Raises:
         FaceLoupeError: see ``batch.api.run_batch``.
@@ -295,9 +305,11 @@ def run_batch_job(batch: Batch, settings: Settings, *, progress: Progress, cance
     def report_progress(batch_progress: BatchProgress) -> None:
         whole = "" if batch_progress.total is None else f" of {max(batch_progress.total, batch_progress.done):,}"
         rate = "" if batch_progress.rate is None else f", {batch_progress.rate:.1f} files a second"
-        progress(f"{batch_progress.done:,}{whole} done{rate}", batch_progress.share or 0.0)
+        start = "" if batch_progress.done > batch_progress.resumed else f"Starting {cores()} worker processes: "
+        progress(f"{start}{batch_progress.done:,}{whole} done{rate}", batch_progress.share or 0.0)
 
-    run_batch(batch.order(), settings, progress=report_progress, cancel=cancel)
+    engine = partial(WarmEngine, networks=networks)
+    run_batch(batch.order(), settings, engine=engine, progress=report_progress, cancel=cancel)
 
 
 @dataclass(frozen=True, slots=True)

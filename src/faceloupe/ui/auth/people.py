@@ -1,0 +1,142 @@
+"""Examiners with a password of their own, where more than one uses the server; kept in one file of the data folder."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+
+from faceloupe.cases.records import name_of, person_key
+from faceloupe.config import private_folder
+from faceloupe.errors import UsageError
+from faceloupe.system.files import replacing
+from faceloupe.ui.auth.password import PasswordHash, RateLimiter, SessionTokens
+
+_FILE = "people.json"
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept of a person.
+
+    Attributes:
+        name: as it stands in logs and reports.
+        password_hash: see ``PasswordHash``.
+    """
+
+    name: str
+    password_hash: str
+
+
+class People:
+    """The people of a data folder. Any process may change them; a running server sees it at once."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Name the data folder; it need not exist.
+
+        Args:
+            folder: the data folder.
+            clock: seconds, steady.
+        """
+        self._path, self._clock = folder / _FILE, clock
+        self._lock = threading.Lock()
+        self._limiters: dict[str, RateLimiter] = {}  # hash of a password -> its limiter
+
+    def all(self) -> tuple[Person, ...]:
+        """Return everyone, by name; nobody where no passwords were given out.
+
+        Raises:
+            UsageError: the file cannot be read or is damaged.
+        """
+        try:
+            people = msgspec.json.decode(self._path.read_bytes(), type=tuple[Person, ...])
+        except FileNotFoundError:
+            return ()
+        except (OSError, msgspec.MsgspecError) as problem:
+            raise UsageError(f"The people in {self._path} cannot be read ({problem}); restore the file.") from None
+        return tuple(sorted(people, key=lambda person: person_key(person.name)))
+
+    def set_password(self, name: str, password: str) -> Person:
+        """Give a person a password, in place of the earlier one if there was any.
+
+        Raises:
+            UsageError: no name is given, the password is too short or too long, or the file cannot be written.
+        """
+        person = Person(name=name_of(name, "person"), password_hash=str(PasswordHash.of(password)))
+        with self._changing():
+            self._write([*self._others(person.name), person])
+        return person
+
+    def remove(self, name: str) -> None:
+        """Take a person's password away; what the person wrote stays.
+
+        Raises:
+            UsageError: there is no such person, or the file cannot be written.
+        """
+        with self._changing():
+            others = self._others(name)
+            if len(others) == len(self.all()):
+                raise UsageError(f"There is no person {name}; `faceloupe people list` lists them.")
+            self._write(others)
+
+    def check(self, name: str, password: str) -> str:
+        """Return the person's name as it is kept, where the password is that person's.
+
+        Raises:
+            UsageError: there is no such person, it is not the password, or there were too many wrong ones.
+        """
+        person = next((person for person in self.all() if person_key(person.name) == person_key(name)), None)
+        if person is None:
+            raise UsageError("Choose a name, and enter the password of that person.")
+        with self._lock:
+            if person.password_hash not in self._limiters:
+                expected = PasswordHash.parse(person.password_hash)
+                self._limiters[person.password_hash] = RateLimiter(expected, clock=self._clock)
+            limiter = self._limiters[person.password_hash]
+        if not limiter.admits(password):
+            raise UsageError(f"That is not the password of {person.name}.")
+        return person.name
+
+    def _others(self, name: str) -> list[Person]:
+        return [person for person in self.all() if person_key(person.name) != person_key(name)]
+
+    def _changing(self) -> FileLock:
+        try:
+            private_folder(self._path.parent)
+        except OSError as problem:
+            raise UsageError(f"The folder {self._path.parent} cannot be made ({problem.strerror}).") from problem
+        return FileLock(f"{self._path}.lock")
+
+    def _write(self, people: Iterable[Person]) -> None:
+        content = msgspec.json.format(msgspec.json.encode(tuple(people)))
+        try:
+            with replacing(self._path) as temporary:
+                os.chmod(temporary, 0o600)
+                temporary.write_bytes(content)
+        except OSError as problem:
+            raise UsageError(f"{self._path} cannot be written ({problem.strerror}); check the folder.") from problem
+
+
+class SignIns:
+    """Who signed in to this server: a token for each browser, good for some hours."""
+
+    def __init__(self) -> None:
+        self._tokens, self._names = SessionTokens(), dict[str, str]()
+
+    def sign_in(self, name: str) -> str:
+        """Return a new token for a person whose password was checked."""
+        token = self._tokens.admit()
+        self._names = {known: person for known, person in self._names.items() if self._tokens.holds(known)}
+        self._names[token] = name
+        return token
+
+    def name_of(self, token: str) -> str:
+        """Return whose token that is; empty where it is nobody's, or over."""
+        return self._names.get(token, "") if self._tokens.holds(token) else ""
+
+    def sign_out(self, token: str) -> None:
+        """Let a token stand for nobody any more."""
+        self._tokens.revoke(token)
+        self._names.pop(token, None)
