@@ -7,33 +7,39 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.report.build import NOT_A_POSTERIOR, tool
 from faceloupe.samples import SAMPLES
 from faceloupe.ui import panels, resources
+from faceloupe.ui.language import tr
 
-st.header("About")
+st.header(tr("About"))
 st.markdown(
-    "FaceLoupe examines faces in photographs and videos: was this face generated or manipulated, how sure is the "
-    "finding, and why? It runs on one machine, on a CPU, and sends nothing anywhere."
+    tr(
+        "FaceLoupe examines faces in photographs and videos: was this face generated or manipulated, how"
+        " sure is the finding, and why? It runs on one machine, on a CPU, and sends nothing anywhere."
+    )
 )
-st.subheader("Method")
+st.subheader(tr("Method"))
 st.markdown(
-    "1. The file is hashed (SHA-256) before it is decoded; it is never changed.\n"
-    "2. MTCNN looks for all faces. Faces that are too small, too blurred or too uncertain are listed but not scored.\n"
-    "3. A MobileNetV3-small and an expert network score each face; their output is calibrated to a probability at "
-    "even prior odds and to a likelihood ratio, held within bounds that the validation data leave standing.\n"
-    "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The picture's "
-    "outcome is that of its most suspicious face.\n"
-    "5. Grad-CAM shows which parts of the face spoke for manipulation, on a fixed scale."
+    tr(
+        "1. The file is hashed (SHA-256) before it is decoded; it is never changed.\n"
+        "2. MTCNN looks for all faces. Faces that are too small, too blurred or too uncertain are listed but "
+        "not scored.\n"
+        "3. A MobileNetV3-small and an expert network score each face; their output is calibrated to a probability at "
+        "even prior odds and to a likelihood ratio, held within bounds that the validation data leave standing.\n"
+        "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The picture's "
+        "outcome is that of its most suspicious face.\n"
+        "5. Grad-CAM shows which parts of the face spoke for manipulation, on a fixed scale."
+    )
 )
-st.subheader("Scope")
+st.subheader(tr("Scope"))
 try:
     record = resources.record()
     st.markdown("\n".join(f"- {panels.plain(line)}" for line in (NOT_A_POSTERIOR, *record.limits)))
     if not is_demo():
-        st.caption("The page Models shows the error rates, the figures and the model card.")
+        st.caption(tr("The page Models shows the error rates, the figures and the model card."))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")
-st.subheader("Versions")
+st.subheader(tr("Versions"))
 facts = tool()
-versions = {"FaceLoupe": facts.version, "commit": facts.git_commit or "not known"} | facts.libraries
+versions = {"FaceLoupe": facts.version, "commit": facts.git_commit or tr("not known")} | facts.libraries
 st.dataframe({"part": list(versions), "version": list(versions.values())}, hide_index=True, width=520)
-st.subheader("Samples")
+st.subheader(tr("Samples"))
 st.markdown("\n".join(f"- {panels.plain(sample.title)}: {panels.plain(sample.origin)}" for sample in SAMPLES))

@@ -8,6 +8,7 @@ from faceloupe.ui import panels, resources
 from faceloupe.ui.batch import input, table
 from faceloupe.ui.batch import panels as batch_panels
 from faceloupe.ui.case import filing
+from faceloupe.ui.language import tr
 
 REDRAWN_S = 3.0
 
@@ -26,18 +27,22 @@ def results(batch: Batch) -> None:
     visible = whole.without(withheld)
     if hidden := len(whole.rows) - len(visible.rows):
         st.info(
-            f"{hidden:,} rows belong to blind cases that you have not decided; they are left out here and in the CSV.",
+            tr(
+                "{hidden:,} rows belong to blind cases that you have not decided; they are left out here and in "
+                "the CSV.",
+                hidden=hidden,
+            ),
             icon=":material/visibility_off:",
         )
     if not len(visible.rows):
-        st.caption("No rows yet.")
+        st.caption(tr("No rows yet."))
         return
     batch_panels.overview(visible)
     selected = table.table(batch, visible)
     table.actions(batch, visible, selected, withheld)
 
 
-st.header("Batch")
+st.header(tr("Batch"))
 try:
     blind = filing.blind_case()
     if blind is not None:
@@ -50,9 +55,13 @@ try:
     else:
         batch_panels.notice()
         st.markdown(
-            "1. Every file is hashed before anything reads it, and stays on this machine.\n"
-            "2. Photos and videos are examined on all cores; every file gets a row, also when it cannot be analyzed.\n"
-            "3. You see outcomes and scores as they arrive; a row opens on its page, and the table is kept as a CSV."
+            tr(
+                "1. Every file is hashed before anything reads it, and stays on this machine.\n"
+                "2. Photos and videos are examined on all cores; every file gets a row, also when it cannot be "
+                "analyzed.\n"
+                "3. You see outcomes and scores as they arrive; a row opens on its page, and the table is kept "
+                "as a CSV."
+            )
         )
         batch_panels.batch_list()
 except FaceLoupeError as problem:

@@ -6,13 +6,14 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import panels, state
 from faceloupe.ui.case import item, open_case, review
 from faceloupe.ui.case import panels as case_panels
+from faceloupe.ui.language import tr
 
-st.header("Case")
+st.header(tr("Case"))
 try:
     case = open_case.case()
     if case is None or not open_case.examiner():
-        st.markdown("Open a case and name the examiner on the page Cases; both are shown at the top of every page.")
-        st.page_link("../pages/cases.py", label="Go to the cases", icon=":material/folder_open:")
+        st.markdown(tr("Open a case and name the examiner on the page Cases; both are shown at the top of every page."))
+        st.page_link("../pages/cases.py", label=tr("Go to the cases"), icon=":material/folder_open:")
         st.stop()
     case_panels.header(case)
     chosen = st.session_state[state.CASE_ITEM]

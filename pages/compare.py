@@ -5,16 +5,23 @@ import streamlit as st
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import compare, panels
 from faceloupe.ui.case import filing
+from faceloupe.ui.language import tr
 
-st.header("Compare")
+st.header(tr("Compare"))
 st.markdown(
-    "Two items, or two runs of one, at the same zoom: both findings, the facts that differ, and the pictures side by "
-    "side, in turn, or as their difference. Whether two faces are of one person is not examined."
+    tr(
+        "Two items, or two runs of one, at the same zoom: both findings, the facts that differ, and the "
+        "pictures side by side, in turn, or as their difference. Whether two faces are of one person is "
+        "not examined."
+    )
 )
 try:
     if blind := filing.blind_case():
         st.info(
-            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, this page compares nothing.",
+            tr(
+                "The open case, {name}, is blind: while it is open, this page compares nothing.",
+                name=panels.plain(blind.name),
+            ),
             icon=":material/visibility_off:",
         )
     elif sides := compare.choose():

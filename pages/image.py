@@ -8,15 +8,16 @@ from faceloupe.ui import intake, lenses, next_steps, panels, recent, resources, 
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing, similar
 from faceloupe.ui.image import input
+from faceloupe.ui.language import later, tr
 
-LABEL = "A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page"
+LABEL = later("A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page")
 
 
 def show(key: AnalysisKey) -> None:
     """Show a kept analysis."""
     analysis = resources.analyses().get(key)
     if analysis is None:
-        st.info("This result is no longer in memory; choose the file again.", icon=":material/history:")
+        st.info(tr("This result is no longer in memory; choose the file again."), icon=":material/history:")
         return
     if filing.withheld(key.evidence_sha256):
         return
@@ -49,8 +50,10 @@ def examine() -> None:
     """Choose a photo, wait for its analysis, and show what was found."""
     job = input.under_way()
     folded = job is not None or st.session_state[state.RESULT] is not None
-    with st.expander("Another file" if folded else "Choose a file", expanded=not folded, key=f"choose-{folded}"):
-        intake.drop_zone(LABEL)
+    with st.expander(
+        tr("Another file") if folded else tr("Choose a file"), expanded=not folded, key=f"choose-{folded}"
+    ):
+        intake.drop_zone(tr(LABEL))
         intake.samples()
     input.notice()
     if job is not None:
@@ -61,13 +64,13 @@ def examine() -> None:
         intake.promises()
 
 
-st.header("Image")
+st.header(tr("Image"))
 try:
     blind = filing.blind_case()
     if blind is None:
         examine()
     else:
-        intake.drop_zone(LABEL)
+        intake.drop_zone(tr(LABEL))
         intake.samples()
         filing.blind_panel(blind)
 except FaceLoupeError as problem:

@@ -6,18 +6,25 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import demo, lenses, panels, state
 from faceloupe.ui.case import filing
 from faceloupe.ui.image import input as image_input
+from faceloupe.ui.language import tr
 
-st.header("Lenses")
+st.header(tr("Lenses"))
 st.markdown(
-    "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a score, and no model "
-    "is used unless the robustness of its score is probed. The file is hashed before anything "
-    f"reads it, and {demo.file_stays()}."
+    tr(
+        "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a "
+        "score, and no model is used unless the robustness of its score is probed. The file is hashed "
+        "before anything reads it, and {file_stays}.",
+        file_stays=demo.file_stays(),
+    )
 )
 try:
     blind = filing.blind_case()
     if blind is not None:
         st.info(
-            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, this page examines no file.",
+            tr(
+                "The open case, {name}, is blind: while it is open, this page examines no file.",
+                name=panels.plain(blind.name),
+            ),
             icon=":material/visibility_off:",
         )
         st.stop()

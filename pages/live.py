@@ -5,17 +5,24 @@ import streamlit as st
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import live, panels
 from faceloupe.ui.case import filing
+from faceloupe.ui.language import tr
 
-st.header("Live")
+st.header(tr("Live"))
 st.warning(
-    "Live view: no evidence is kept. Scores change from moment to moment and are not a finding: error rates were "
-    "measured on files, not on cameras. To have a finding, keep a stretch in a case, or examine a file.",
+    tr(
+        "Live view: no evidence is kept. Scores change from moment to moment and are not a finding: "
+        "error rates were measured on files, not on cameras. To have a finding, keep a stretch in a "
+        "case, or examine a file."
+    ),
     icon=":material/videocam:",
 )
 try:
     if blind := filing.blind_case():
         st.info(
-            f"The open case, {panels.plain(blind.name)}, is blind: while it is open, this page shows no scores.",
+            tr(
+                "The open case, {name}, is blind: while it is open, this page shows no scores.",
+                name=panels.plain(blind.name),
+            ),
             icon=":material/visibility_off:",
         )
     else:

@@ -10,6 +10,7 @@ from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.installation import MODEL_CARD
 from faceloupe.models.record import EVALUATION, ModelRecord, read_registry
 from faceloupe.ui import charts, panels
+from faceloupe.ui.language import tr
 from faceloupe.ui.models import panels as model_panels
 from faceloupe.ui.models import regression, tables
 
@@ -19,16 +20,20 @@ def error_rates(record: ModelRecord) -> None:
     rates = record.error_rates
     cells = st.columns(4)
     for cell, name, value, interval in (
-        (cells[0], "Authentic called manipulated", rates.fpr, rates.interval_95["fpr"]),
-        (cells[1], "Manipulated called authentic", rates.fnr, rates.interval_95["fnr"]),
+        (cells[0], tr("Authentic called manipulated"), rates.fpr, rates.interval_95["fpr"]),
+        (cells[1], tr("Manipulated called authentic"), rates.fnr, rates.interval_95["fnr"]),
     ):
         cell.metric(name, f"{value:.1%}", border=True)
-        cell.caption(f"95 % interval {interval[0]:.1%} to {interval[1]:.1%}")
-    cells[2].metric("Inconclusive", f"{rates.inconclusive:.1%}", border=True)
-    cells[2].caption(f"between {record.thresholds.lower:.3f} and {record.thresholds.upper:.3f}")
-    cells[3].metric("Calibration error (ECE)", f"{record.calibration.ece:.3f}", border=True)
-    cells[3].caption(f"Cllr {record.calibration.cllr:.3f} bits; calibrator {panels.plain(record.calibrator.id)}")
-    st.caption(f"Measured on {panels.plain(rates.measured_on)}.")
+        cell.caption(tr("95 % interval {low:.1%} to {high:.1%}", low=interval[0], high=interval[1]))
+    cells[2].metric(tr("Inconclusive"), f"{rates.inconclusive:.1%}", border=True)
+    cells[2].caption(
+        tr("between {lower:.3f} and {upper:.3f}", lower=record.thresholds.lower, upper=record.thresholds.upper)
+    )
+    cells[3].metric(tr("Calibration error (ECE)"), f"{record.calibration.ece:.3f}", border=True)
+    cells[3].caption(
+        tr("Cllr {cllr:.3f} bits; calibrator {id}", cllr=record.calibration.cllr, id=panels.plain(record.calibrator.id))
+    )
+    st.caption(tr("Measured on {measured_on}.", measured_on=panels.plain(rates.measured_on)))
 
 
 def plots(evaluation: dict[str, Any], model: str) -> None:
@@ -38,15 +43,15 @@ def plots(evaluation: dict[str, Any], model: str) -> None:
         (
             "ROC",
             charts.roc_chart(evaluation["curves"]),
-            "Error rates at every threshold: higher is better, further right is worse.",
+            tr("Error rates at every threshold: higher is better, further right is worse."),
         ),
-        ("Reliability", charts.reliability_chart(own), "Well-calibrated scores lie on the diagonal."),
+        (tr("Reliability"), charts.reliability_chart(own), tr("Well-calibrated scores lie on the diagonal.")),
         (
-            "Tippett",
+            tr("Tippett"),
             charts.tippett_chart(own[model]),
-            "The further apart the two curves are at 0, the more informative the ratios.",
+            tr("The further apart the two curves are at 0, the more informative the ratios."),
         ),
-        ("Outcomes", charts.confusion_chart(own[model]), "Outcomes of authentic and manipulated faces."),
+        (tr("Outcomes"), charts.confusion_chart(own[model]), tr("Outcomes of authentic and manipulated faces.")),
     )
     for column, (title, figure, caption) in zip((*st.columns(2), *st.columns(2)), pairs, strict=True):
         with column:
@@ -57,15 +62,23 @@ def plots(evaluation: dict[str, Any], model: str) -> None:
 
 def measured(evaluation: dict[str, Any], model: str) -> None:
     """All tables of the evaluation."""
-    names = ("Plots", "By source", "By face size", "After recompression", "Left out of training", "Heatmaps", "Card")
+    names = (
+        tr("Plots"),
+        tr("By source"),
+        tr("By face size"),
+        tr("After recompression"),
+        tr("Left out of training"),
+        tr("Heatmaps"),
+        tr("Card"),
+    )
     of_model = {name: [row for row in rows if row["model"] == model] for name, rows in evaluation["tables"].items()}
     drawn, source, size, condition, left_out, heatmaps, card = st.tabs(names)
     with drawn:
         plots(evaluation, model)
     source.dataframe(tables.full(of_model["sources"], "source"), hide_index=True)
-    source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", "AUC by source"), hide_index=True)
-    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", "AUC per clip"), hide_index=True)
-    size.dataframe(tables.full(of_model["sizes"], "face in the stored picture"), hide_index=True)
+    source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", tr("AUC by source")), hide_index=True)
+    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", tr("AUC per clip")), hide_index=True)
+    size.dataframe(tables.full(of_model["sizes"], tr("face in the stored picture")), hide_index=True)
     with condition:
         rows = evaluation["tables"]["conditions"]
         st.plotly_chart(charts.conditions_chart(rows), config=panels.NO_BAR, key="chart-conditions")
@@ -74,17 +87,20 @@ def measured(evaluation: dict[str, Any], model: str) -> None:
         study = evaluation["studies"]["left_out"]
         if study:
             st.caption(
-                f"Short runs of {study['pictures']:,} pictures, each trained without the sources it is tested on."
+                tr(
+                    "Short runs of {count:,} pictures, each trained without the sources it is tested on.",
+                    count=study["pictures"],
+                )
             )
             st.dataframe(tables.full(study["rows"], "source", first="source"), hide_index=True)
     heatmaps.caption(
-        "Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part."
+        tr("Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part.")
     )
     heatmaps.dataframe(evaluation["tables"]["heatmaps"], hide_index=True)
     card.markdown(MODEL_CARD.read_text(encoding="utf-8").partition("## Figures")[0])
 
 
-st.header("Models")
+st.header(tr("Models"))
 try:
     registered = read_registry(weights_folder())
     if not registered:
@@ -96,6 +112,6 @@ try:
     if is_of(evaluation, registered[chosen]):
         measured(evaluation, chosen)
     else:
-        st.warning("There are no tables for this record: it was added or changed after they were measured.")
+        st.warning(tr("There are no tables for this record: it was added or changed after they were measured."))
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -4,13 +4,14 @@ import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import intake, panels, recent, state
+from faceloupe.ui.language import tr
 
 _, middle, _ = st.columns([1, 4, 1])
 with middle:
     intake.title()
     try:
         panels.notice(state.NOTICE)
-        intake.drop_zone("Any photos, videos or ZIPs, one or several")
+        intake.drop_zone(tr("Any photos, videos or ZIPs, one or several"))
         intake.clipboard()
         intake.samples()
         recent.panel()

@@ -4,14 +4,18 @@ import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import bundle_check, panels
+from faceloupe.ui.language import tr
 
-st.header("Verify")
+st.header(tr("Verify"))
 st.markdown(
-    "Checks an exported case bundle from its own bytes: its signature, the hash of every member, the chain of its log, "
-    "and whether reports, pictures and evidence are those that the log records. Nothing in it is changed or kept."
+    tr(
+        "Checks an exported case bundle from its own bytes: its signature, the hash of every member, the"
+        " chain of its log, and whether reports, pictures and evidence are those that the log records. "
+        "Nothing in it is changed or kept."
+    )
 )
 try:
-    upload = st.file_uploader("A bundle, as the page Report exports it (ZIP)", key="bundle_upload")
+    upload = st.file_uploader(tr("A bundle, as the page Report exports it (ZIP)"), key="bundle_upload")
     if upload is not None:
         bundle_check.show(upload, panels.plain(upload.name))
 except FaceLoupeError as problem:

@@ -7,6 +7,7 @@ from faceloupe.ui import demo, intake, lenses, next_steps, panels, recent, resou
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing, similar
 from faceloupe.ui.jobs import panel
+from faceloupe.ui.language import tr
 from faceloupe.ui.video import input
 from faceloupe.ui.video import panels as video_panels
 
@@ -15,7 +16,7 @@ def show(key: AnalysisKey) -> None:
     """Show a kept analysis."""
     analysis = resources.analyses().get(key)
     if analysis is None:
-        st.info("This result is no longer in memory; choose the file again.", icon=":material/history:")
+        st.info(tr("This result is no longer in memory; choose the file again."), icon=":material/history:")
         return
     if filing.withheld(key.evidence_sha256):
         return
@@ -55,14 +56,17 @@ def examine() -> None:
     elif job is None:
         panel.other_examinations()
         st.markdown(
-            f"1. The file is hashed before anything reads it, and {demo.file_stays()}.\n"
-            "2. Frames are sampled over its time, faces are tracked from frame to frame, and each one scored.\n"
-            "3. You see the score of each person over time, which segment stands out, and a heatmap of what the "
-            "network used."
+            tr(
+                "1. The file is hashed before anything reads it, and {file_stays}.\n"
+                "2. Frames are sampled over its time, faces are tracked from frame to frame, and each one scored.\n"
+                "3. You see the score of each person over time, which segment stands out, and a heatmap of what "
+                "the network used.",
+                file_stays=demo.file_stays(),
+            )
         )
 
 
-st.header("Video")
+st.header(tr("Video"))
 try:
     blind = filing.blind_case()
     if blind is None:

@@ -12,8 +12,10 @@ from tests.pages.record import TIMEOUT
 def data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
     resources.cases.clear()
+    resources.people.clear()
     yield tmp_path / "data"
     resources.cases.clear()
+    resources.people.clear()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from faceloupe.config import data_folder, is_demo
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import recent, resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 _NAMES = ("case", "item", "batch", "result", "evidence")
@@ -28,7 +29,7 @@ def restore() -> None:
     values = st.query_params.to_dict()
     named = {name: values[name] for name in _NAMES if _ID.fullmatch(values.get(name, ""))}
     if any(values.get(name) for name in _NAMES if name not in named):
-        _refuse("it contains something that is not an id")
+        _refuse(tr("it contains something that is not an id"))
     if is_demo():  # there are no cases and no batches
         named = {name: value for name, value in named.items() if name in ("result", "evidence")}
     if "case" in named:
@@ -40,12 +41,12 @@ def restore() -> None:
 
 
 def _refuse(reason: str) -> None:
-    st.error(plain(f"The address cannot be opened: {reason.rstrip('.')}."), icon=":material/error:")
+    st.error(plain(tr("The address cannot be opened: {reason}.", reason=reason.rstrip("."))), icon=":material/error:")
 
 
 def _open_batch(batch_id: str) -> None:
     if resources.batch_store().get(batch_id) is None:
-        _refuse("the batch that it names was removed, or was never on this server")
+        _refuse(tr("the batch that it names was removed, or was never on this server"))
     else:
         st.session_state[state.BATCH] = batch_id
 
@@ -70,11 +71,11 @@ def _show_result(identity: str, sha256: str | None) -> None:
         if case is not None:
             open_case.switch_to(case.id)
             st.session_state[state.CASE_ITEM] = sha256
-            st.session_state[state.CASE_SAID] = (
+            st.session_state[state.CASE_SAID] = tr(
                 "The result that the address names is no longer in memory; this is the item that the file was filed as."
             )
             st.switch_page("../pages/case.py")
-    _refuse("the result that it names is no longer in memory; choose the file again")
+    _refuse(tr("the result that it names is no longer in memory; choose the file again"))
 
 
 def publish(page: str) -> None:

@@ -11,10 +11,11 @@ from urllib.parse import unquote
 import streamlit as st
 
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.ui import state
+from faceloupe.ui import language, state
 
 MOST_NAME = 100  # characters of an examiner's name
-_EXAMINER, _RECENT, _SIGN_IN, _DAYS = "faceloupe_examiner", "faceloupe_recent", "faceloupe_sign_in", 30
+_EXAMINER, _RECENT, _DAYS = "faceloupe_examiner", "faceloupe_recent", 30
+_SIGN_IN, _LANGUAGE = "faceloupe_sign_in", "faceloupe_language"
 _NARROW = 768  # pixels: in windows up to that width the menu lies over the page
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 _TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
@@ -52,6 +53,8 @@ def restore(cookies: Mapping[str, str]) -> None:
     st.session_state[state.RECENT] = tuple(filter(_IDENTITY.fullmatch, identities))
     token = unquote(str(cookies.get(_SIGN_IN, "")))
     st.session_state[state.SIGN_IN] = token if _TOKEN.fullmatch(token) else ""
+    chosen = str(cookies.get(_LANGUAGE, ""))
+    st.session_state[state.APP_LANGUAGE] = chosen if chosen in language.LANGUAGES else ""
     st.session_state[_READ], st.session_state[_CHANGED] = _cookies(), False
 
 
@@ -74,4 +77,5 @@ def _cookies() -> dict[str, str]:
         _EXAMINER: st.session_state[state.EXAMINER],
         _RECENT: ".".join(st.session_state[state.RECENT]),
         _SIGN_IN: st.session_state[state.SIGN_IN],
+        _LANGUAGE: st.session_state[state.APP_LANGUAGE],
     }

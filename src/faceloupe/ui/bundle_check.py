@@ -9,6 +9,7 @@ import streamlit as st
 from faceloupe import __version__
 from faceloupe.bundle.verify import Verification, verify
 from faceloupe.media.evidence_file import printable_name
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 
@@ -22,26 +23,34 @@ def show(stream: BytesIO, name: str) -> None:
     Raises:
         UsageError: the file is not a ZIP.
     """
-    with st.spinner("Verifying"):
+    with st.spinner(tr("Verifying")):
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
         verification = verify(stream)
     bad = sum(not finding.good for finding in verification.findings)
     if verification.good:
-        st.success(f"{name}: every check passed.", icon=":material/verified:")
+        st.success(tr("{name}: every check passed.", name=name), icon=":material/verified:")
     else:
-        st.error(f"{name}: {bad} {'check' if bad == 1 else 'checks'} failed.", icon=":material/gpp_bad:")
-    st.caption(f"SHA-256 of the file `{digest}`")
+        st.error(
+            tr("{name}: 1 check failed.", name=name)
+            if bad == 1
+            else tr("{name}: {bad} checks failed.", name=name, bad=bad),
+            icon=":material/gpp_bad:",
+        )
+    st.caption(tr("SHA-256 of the file `{digest}`", digest=digest))
     for finding in verification.findings:
-        mark = ":green[:material/check_circle:] passed" if finding.good else ":red[:material/cancel:] failed"
+        mark = tr(":green[:material/check_circle:] passed") if finding.good else tr(":red[:material/cancel:] failed")
         st.markdown(f"{mark}: {plain(finding.text)}")
     if verification.fingerprint is not None:
         st.markdown(
-            f"Fingerprint of the key that signed it: `{verification.fingerprint}`. The signature shows that the holder "
-            "of this key made the bundle; who that is shows only where the fingerprint is known from elsewhere."
+            tr(
+                "Fingerprint of the key that signed it: `{fingerprint}`. The signature shows that the holder of "
+                "this key made the bundle; who that is shows only where the fingerprint is known from elsewhere.",
+                fingerprint=verification.fingerprint,
+            )
         )
     st.download_button(
-        "Download the protocol",
+        tr("Download the protocol"),
         data=protocol(verification, name=name, sha256=digest, now=datetime.now(UTC)),
         file_name=f"faceloupe-verification-{digest[:12]}.txt",
         mime="text/plain",

@@ -12,6 +12,7 @@ from PIL import Image
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
 from faceloupe.types import FaceFinding, Outcome
+from faceloupe.ui.language import tr
 
 _MOST_SIDE, _PICTURE_WIDTH, _LEAST_TARGET = 1600, 560, 16  # pixels: sent to the browser, as shown, and to click on
 _LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need
@@ -36,7 +37,11 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
         figure.add_shape(**_BAND, x0=start, x1=end, fillcolor=COLORS[kind], opacity=0.28)
         if end - start > 0.2:
             figure.add_annotation(
-                x=(start + end) / 2, y=0.5, text=outcome_words(kind), showarrow=False, font={"size": 12, "color": ink}
+                x=(start + end) / 2,
+                y=0.5,
+                text=tr(outcome_words(kind)),
+                showarrow=False,
+                font={"size": 12, "color": ink},
             )
     ends = [(0.0, "left")] * (lower > _LABEL_ROOM) + [(1.0, "right")] * (upper < 1.0 - _LABEL_ROOM)
     for value, anchor in (*ends, (lower, "center"), (upper, "center")):
@@ -54,7 +59,7 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
             textposition="top center",
             textfont={"size": 15, "color": ink},
             cliponaxis=False,
-            hovertemplate=f"score {score:.4f}<extra></extra>",
+            hovertemplate=tr("score {score:.4f}<extra></extra>", score=score),
         )
     )
     figure.update_xaxes(range=[-0.01, 1.01], visible=False, fixedrange=True)
@@ -85,7 +90,7 @@ def _diagonal(figure: go.Figure) -> go.Figure:
 
 def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
     """ROC curve of each model."""
-    figure = _lines("authentic faces above the threshold", "manipulated faces above it", legend_inside=True)
+    figure = _lines(tr("authentic faces above the threshold"), tr("manipulated faces above it"), legend_inside=True)
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         x, y = zip(*curve["roc"], strict=True)
         figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines", line={"color": color}))
@@ -94,7 +99,7 @@ def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
 
 def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
     """Reliability diagram of each model; the larger a point, the more faces."""
-    figure = _lines("score: predicted share of manipulated faces", "observed share", legend_inside=True)
+    figure = _lines(tr("score: predicted share of manipulated faces"), tr("observed share"), legend_inside=True)
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         points = curve["reliability"]
         sizes = [5 + 40 * point["weight"] ** 0.5 for point in points]
@@ -106,18 +111,18 @@ def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
 
 def tippett_chart(curve: dict[str, Any]) -> go.Figure:
     """Tippett plot of one model: how many faces of either class reach at least a likelihood ratio."""
-    figure = _lines("log10 LR", "faces with at least this ratio")
+    figure = _lines(tr("log10 LR"), tr("faces with at least this ratio"))
     for label, kind in (("manipulated", Outcome.MANIPULATED), ("authentic", Outcome.AUTHENTIC)):
         x, y = zip(*curve["tippett"][label], strict=True)
         line = {"color": COLORS[kind], "shape": "vh", "dash": "solid" if label == "manipulated" else "dash"}
-        figure.add_trace(go.Scatter(x=x, y=y, name=f"{label} faces", mode="lines", line=line))
+        figure.add_trace(go.Scatter(x=x, y=y, name=tr(f"{label} faces"), mode="lines", line=line))
     figure.add_shape(type="line", x0=0, y0=0, x1=0, y1=1, line=_GUIDE)
     return figure
 
 
 def conditions_chart(rows: list[dict[str, Any]]) -> go.Figure:
     """AUC of each model after each degradation, with its interval."""
-    figure = _lines("AUC over all validation faces", "", height=420)
+    figure = _lines(tr("AUC over all validation faces"), "", height=420)
     models = list(dict.fromkeys(row["model"] for row in rows))
     for model, color in zip(models, _MODEL_COLORS, strict=False):
         mine = [row for row in rows if row["model"] == model]
@@ -140,7 +145,10 @@ def confusion_chart(curve: dict[str, Any]) -> go.Figure:
         [f"{count}<br>{share:.0%}" for count, share in zip(*pair, strict=True)]
         for pair in zip(counts, shares, strict=True)
     ]
-    calls, truths = ["called authentic", "inconclusive", "called manipulated"], ["authentic", "manipulated"]
+    calls, truths = (
+        [tr("called authentic"), tr("inconclusive"), tr("called manipulated")],
+        [tr("authentic"), tr("manipulated")],
+    )
     figure = go.Figure(
         go.Heatmap(z=shares, x=calls, y=truths, text=text, texttemplate="%{text}", colorscale="Blues", zmin=0, zmax=1)
     )
@@ -176,7 +184,10 @@ def framed_picture(rgb: np.ndarray, scale: float, faces: Sequence[FaceFinding]) 
         customdata=[face.id for face in faces],
         mode="markers",
         marker=marker,
-        hovertext=[f"Face {face.id}" + ("" if face.score is None else f": score {face.score:.2f}") for face in faces],
+        hovertext=[
+            tr("Face {id}", id=face.id) + ("" if face.score is None else tr(": score {score:.2f}", score=face.score))
+            for face in faces
+        ],
         hoverinfo="text",
     )
     figure = go.Figure(points)

@@ -16,11 +16,12 @@ from faceloupe.report.schema import Report
 from faceloupe.ui import recent, resources
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import outcome_mark, plain
 
 _LISTED = 200  # items of the open case
 _SIDES = ("First", "Second")
-_MODES = ("Side by side", "Blink", "Difference")
+_MODES = (later("Side by side"), later("Blink"), later("Difference"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,15 @@ def choose() -> tuple[Side, Side] | None:
         page = resources.cases().items.page(case.id, viewer=open_case.examiner(), limit=_LISTED)
         options += [item for item in page.items if item.outcome is not None and not item.hidden]
         if page.total > _LISTED:
-            st.caption(f"Of the case, the first {_LISTED} of {page.total:,} items are offered.")
+            st.caption(
+                tr(
+                    "Of the case, the first {most} of {total:,} items are offered.",
+                    most=_LISTED,
+                    total=page.total,
+                )
+            )
     if not options:
-        st.info("There is nothing to compare yet: examine a file, or open a case.")
+        st.info(tr("There is nothing to compare yet: examine a file, or open a case."))
         return None
     sides = []
     for number, (cell, name) in enumerate(zip(st.columns(2), _SIDES, strict=True)):
@@ -67,15 +74,15 @@ def choose() -> tuple[Side, Side] | None:
 
 def _title(option: AnalysisKey | Item) -> str:
     if isinstance(option, Item):
-        return f"{option.name} (case, {option.sha256[:8]})"
-    return f"{option.name} (in memory, {option.evidence_sha256[:8]})"
+        return tr("{name} (case, {sha256})", name=option.name, sha256=option.sha256[:8])
+    return tr("{name} (in memory, {evidence_sha256})", name=option.name, evidence_sha256=option.evidence_sha256[:8])
 
 
 def _recent(key: AnalysisKey) -> Side | None:
     analyses = resources.analyses()
     analysis, evidence_file = analyses.get(key), analyses.evidence_file(key)
     if analysis is None:
-        st.info("This result is no longer in memory; choose another one.", icon=":material/history:")
+        st.info(tr("This result is no longer in memory; choose another one."), icon=":material/history:")
         return None
     return Side(key.name, analysis.report, None if evidence_file is None else lambda: evidence_file)
 
@@ -84,7 +91,7 @@ def _of_case(item: Item, name: str) -> Side | None:
     store = resources.cases()
     runs = {run.id: run for run in reversed(store.runs.of_item(item.case_id, item.sha256))}
     run_id = st.selectbox(
-        "Run",
+        tr("Run"),
         list(runs),
         format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
         key=f"compare-run-{name.lower()}-{item.sha256}",
@@ -107,12 +114,12 @@ def findings(sides: tuple[Side, Side]) -> None:
             st.markdown(plain(finding.text if side.report.score is not None else side.report.reason))
     facts = compared_facts(*(side.report for side in sides))
     differing = [fact for fact in facts if not fact.same]
-    st.markdown(f"**Facts**: {len(differing)} of {len(facts)} differ")
+    st.markdown(tr("**Facts**: {count} of {count2} differ", count=len(differing), count2=len(facts)))
     rows = [f"| {plain(fact.name)} | {plain(fact.first)} | {plain(fact.second)} |" for fact in differing]
     if rows:
-        st.markdown("| | First | Second |\n|---|---|---|\n" + "\n".join(rows))
+        st.markdown(tr("| | First | Second |\n|---|---|---|\n") + "\n".join(rows))
     if same := [fact for fact in facts if fact.same]:
-        with st.expander(f"The {len(same)} that are the same"):
+        with st.expander(tr("The {count} that are the same", count=len(same))):
             st.markdown("\n".join(f"- {plain(fact.name)}: {plain(fact.first)}" for fact in same))
 
 
@@ -124,35 +131,49 @@ def pictures(sides: tuple[Side, Side]) -> None:
         return
     frame, most = 0, min(len(first), len(second))
     if most > 1:
-        frame = st.slider("Frame, spread evenly over each video", 1, most, 1, key="compare-frame") - 1
-    mode = st.segmented_control("View", _MODES, default=_MODES[0], required=True, key="compare-mode")
+        frame = st.slider(tr("Frame, spread evenly over each video"), 1, most, 1, key="compare-frame") - 1
+    mode = st.segmented_control(
+        tr("View"), _MODES, default=_MODES[0], format_func=tr, required=True, key="compare-mode"
+    )
     with st.container(horizontal=True):
-        zoom = st.slider("Zoom", 1.0, 16.0, 1.0, 0.5, key="compare-zoom")
-        x = st.slider("Left to right", 0.0, 1.0, 0.5, 0.01, key="compare-x", disabled=zoom == 1.0)
-        y = st.slider("Top to bottom", 0.0, 1.0, 0.5, 0.01, key="compare-y", disabled=zoom == 1.0)
+        zoom = st.slider(tr("Zoom"), 1.0, 16.0, 1.0, 0.5, key="compare-zoom")
+        x = st.slider(tr("Left to right"), 0.0, 1.0, 0.5, 0.01, key="compare-x", disabled=zoom == 1.0)
+        y = st.slider(tr("Top to bottom"), 0.0, 1.0, 0.5, 0.01, key="compare-y", disabled=zoom == 1.0)
     whole = Pair.of(first[frame].rgb, second[frame].rgb)
     pair = whole.through(Window(zoom, x, y))
     if whole.resized:
         st.caption(
-            "The second picture was brought to the size of the first, so small differences come from that alone."
+            tr("The second picture was brought to the size of the first, so small differences come from that alone.")
         )
     if mode == _MODES[0]:
         for cell, side, look, rgb in zip(st.columns(2), sides, (first, second), (pair.first, pair.second), strict=True):
-            cell.image(rgb, caption=_caption(side, look[frame]), alt=f"The picture {side.title}", width="stretch")
+            cell.image(
+                rgb,
+                caption=_caption(side, look[frame]),
+                alt=tr("The picture {title}", title=side.title),
+                width="stretch",
+            )
     elif mode == _MODES[1]:
-        st.image(blinking(pair), caption="Both in turn", alt="Both pictures in turn", width="stretch")
+        st.image(blinking(pair), caption=tr("Both in turn"), alt=tr("Both pictures in turn"), width="stretch")
     else:
         difference = whole.difference()
         st.image(
             difference_picture(pair.difference()),
-            caption=f"Greatest difference of the channels; the scale is fixed: black 0, yellow {DIFFERENCE_MAX} levels "
-            "of 255 or more",
-            alt="Difference of the two pictures",
+            caption=tr(
+                "Greatest difference of the channels; the scale is fixed: black 0, yellow {most} levels of 255 or more",
+                most=DIFFERENCE_MAX,
+            ),
+            alt=tr("Difference of the two pictures"),
             width="stretch",
         )
         st.caption(
-            f"In the whole picture: mean {difference.mean():.2f} levels, largest {difference.max()}; "
-            f"{(difference > 0).mean():.1%} of the pixels differ. A difference is not a finding."
+            tr(
+                "In the whole picture: mean {mean:.2f} levels, largest {max}; {mean2:.1%} of the pixels differ. "
+                "A difference is not a finding.",
+                mean=difference.mean(),
+                max=difference.max(),
+                mean2=(difference > 0).mean(),
+            )
         )
 
 
@@ -166,11 +187,11 @@ def _looks(side: Side) -> tuple[Preview, ...] | None:
     seen = resources.previews().get(sha256)
     if seen is None and side.open_evidence is not None:
         try:
-            with st.spinner("Decoding"):
+            with st.spinner(tr("Decoding")):
                 seen = previews(side.open_evidence(), settings=resources.settings())
             resources.previews().put(sha256, seen)
         except EvidenceError as problem:
             st.caption(plain(f"{side.title}: {problem}"))
     elif seen is None:
-        st.caption(plain(f"{side.title} is no longer in memory; choose the file again to see it."))
+        st.caption(plain(tr("{title} is no longer in memory; choose the file again to see it.", title=side.title)))
     return seen

@@ -4,13 +4,14 @@ import streamlit as st
 
 from faceloupe.config import EFFORTS
 from faceloupe.ui import resources, state
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import plain
 
 _WIDGET = "effort_widget"
 _CAPTIONS = {
-    "quick": "Core network only: fastest, for a first impression and for many files.",
-    "standard": "Core and expert network, on every face of a photo and on selected frames of a video.",
-    "thorough": "As standard, on more frames of a video: slowest.",
+    "quick": later("Core network only: fastest, for a first impression and for many files."),
+    "standard": later("Core and expert network, on every face of a photo and on selected frames of a video."),
+    "thorough": later("As standard, on more frames of a video: slowest."),
 }
 
 
@@ -19,18 +20,23 @@ def choose() -> None:
     effort = resources.settings().stated_effort
     st.session_state[_WIDGET] = effort
     st.segmented_control(
-        "Effort",
+        tr("Effort"),
         list(EFFORTS),
-        format_func=str.capitalize,
+        format_func=lambda effort: tr(effort.capitalize()),
         key=_WIDGET,
         on_change=_chosen,
-        help="Applies to files chosen from now on in this session.",
+        help=tr("Applies to files chosen from now on in this session."),
     )
     if effort is None:
         named = plain(resources.settings().model_id)
-        st.caption(f"The model {named} was chosen on the page Models or at start; choosing an effort replaces it here.")
+        st.caption(
+            tr(
+                "The model {named} was chosen on the page Models or at start; choosing an effort replaces it here.",
+                named=named,
+            )
+        )
     else:
-        st.caption(_CAPTIONS[effort])
+        st.caption(tr(_CAPTIONS[effort]))
 
 
 def _chosen() -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from faceloupe.ui.language import tr
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -143,7 +145,8 @@ TERMS = (
 def matching(search: str) -> list[Term]:
     """Return the terms that contain some text, in name or meaning, in alphabetical order; all for an empty text."""
     wanted = search.strip().casefold()
-    terms = [term for term in TERMS if wanted in f"{term.name} {term.meaning}".casefold()]
+    terms = [Term(tr(term.name), tr(term.meaning)) for term in TERMS]
+    terms = [term for term in terms if wanted in f"{term.name} {term.meaning}".casefold()]
     return sorted(terms, key=lambda term: term.name.casefold())
 
 
@@ -153,4 +156,4 @@ def meaning(name: str) -> str:
     Raises:
         StopIteration: there is no such term.
     """
-    return next(term.meaning for term in TERMS if term.name == name)
+    return tr(next(term.meaning for term in TERMS if term.name == name))

@@ -14,6 +14,7 @@ from faceloupe.ui import demo, effort_input, resources, state
 from faceloupe.ui.batch import input as batch_input
 from faceloupe.ui.case import filing
 from faceloupe.ui.image import input as image_input
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import ICON, plain
 from faceloupe.ui.video import input as video_input
 
@@ -43,17 +44,20 @@ def title() -> None:
         st.image(str(ICON), width=52, alt="")
         st.title("FaceLoupe", width="content")
     st.markdown(
-        "Examines whether the faces in photos and videos were generated or manipulated, how sure that is, and why."
+        tr("Examines whether the faces in photos and videos were generated or manipulated, how sure that is, and why.")
     )
 
 
 def promises() -> None:
     """Show what happens to a file."""
     st.markdown(
-        f"1. The file is hashed before anything reads it, and {demo.file_stays()}.\n"
-        "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
-        "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of what the "
-        "network used."
+        tr(
+            "1. The file is hashed before anything reads it, and {file_stays}.\n"
+            "2. Faces are detected, checked against quality limits, and scored by a calibrated network.\n"
+            "3. You see the outcome, the reason, the error rates measured on known faces, and a heatmap of "
+            "what the network used.",
+            file_stays=demo.file_stays(),
+        )
     )
 
 
@@ -77,7 +81,9 @@ def clipboard() -> None:
     Raises:
         FaceLoupeError: see ``drop_zone``.
     """
-    st.caption("Or paste one with Ctrl+V: a copied file as it is; a copied picture as the PNG that the browser makes.")
+    st.caption(
+        tr("Or paste one with Ctrl+V: a copied file as it is; a copied picture as the PNG that the browser makes.")
+    )
     pasted = _clipboard(key="clipboard", data={"most": _MOST_PASTED}, on_pasted_change=lambda: None).pasted
     if pasted:
         content = base64.b64decode(pasted["content"])
@@ -91,7 +97,7 @@ def samples() -> None:
     Raises:
         FaceLoupeError: see ``drop_zone``.
     """
-    st.caption("or a sample:")
+    st.caption(tr("or a sample:"))
     offered = *SAMPLES, CLIP
     for sample, cell in zip(offered, st.columns(len(offered)), strict=True):
         with cell.container(border=True):

@@ -13,13 +13,14 @@ from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import session, tasks
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 _MARKS = {
-    Severity.INFO: ":gray[:material/info:] info",
-    Severity.NOTICE: ":blue[:material/visibility:] notice",
-    Severity.WARNING: ":orange[:material/warning:] warning",
+    Severity.INFO: later(":gray[:material/info:] info"),
+    Severity.NOTICE: later(":blue[:material/visibility:] notice"),
+    Severity.WARNING: later(":orange[:material/warning:] warning"),
 }
 _PROBE = "lens_robustness"
 
@@ -30,17 +31,17 @@ def choose() -> EvidenceFile | None:
     Raises:
         EvidenceError: the upload is empty or too large.
     """
-    upload = st.file_uploader("A photo or a video", key="lens_upload")
+    upload = st.file_uploader(tr("A photo or a video"), key="lens_upload")
     st.toggle(
-        "Probe the robustness of the score of a photo, too",
+        tr("Probe the robustness of the score of a photo, too"),
         key=_PROBE,
-        help="The face is scored again after small changes of the picture. Applies to files chosen from now on.",
+        help=tr("The face is scored again after small changes of the picture. Applies to files chosen from now on."),
     )
     results = {"Image": st.session_state[state.RESULT], "Video": st.session_state[state.VIDEO_RESULT]}
     for page, result in results.items():
         evidence_file = None if result is None else resources.analyses().evidence_file(result)
         if evidence_file is not None and st.button(
-            f"The file on the page {page}: {plain(evidence_file.evidence.name)}",
+            tr("The file on the page {page}: {name}", page=tr(page), name=plain(evidence_file.evidence.name)),
             key=f"lens_{page.lower()}",
             icon=":material/search:",
         ):
@@ -76,7 +77,7 @@ def under_way() -> Job | None:
         job=state.LENS_JOB,
         result=state.LENS_RESULT,
         notice=state.LENS_NOTICE,
-        cancelled="The look at {title} was cancelled; choose the file again.",
+        cancelled=tr("The look at {title} was cancelled; choose the file again."),
     )
 
 
@@ -96,19 +97,23 @@ def file_claims(report: Report) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="origin"):
         st.caption(
-            f"What the file says about itself: Content Credentials {plain(origin.state)}, generator "
-            f"{plain(origin.generator or 'none claimed')}. This never changes the score.",
+            tr(
+                "What the file says about itself: Content Credentials {state}, generator {generator}. This never"
+                " changes the score.",
+                state=plain(origin.state),
+                generator=plain(origin.generator or tr("none claimed")),
+            ),
             width="content",
         )
-        st.page_link("../pages/lenses.py", label="Lenses", icon=":material/search:")
+        st.page_link("../pages/lenses.py", label=tr("Lenses"), icon=":material/search:")
     for claim in origin.claims:
-        st.markdown(f"{_MARKS[Severity(claim.severity)]}: {plain(claim.text)}")
-    with st.expander("What was read of the file itself"):
+        st.markdown(f"{tr(_MARKS[Severity(claim.severity)])}: {plain(claim.text)}")
+    with st.expander(tr("What was read of the file itself")):
         for lens in report.lenses:
             st.markdown(f"**{plain(lens.title)}**")
-            st.caption(f"Does not show: {plain(lens.does_not_show)}")
+            st.caption(tr("Does not show: {does_not_show}", does_not_show=plain(lens.does_not_show)))
             if lens.problem:
-                st.caption(f"Not complete: {plain(lens.problem)}")
+                st.caption(tr("Not complete: {problem}", problem=plain(lens.problem)))
             if lens.facts:
                 st.markdown(_table(lens.facts))
 
@@ -121,14 +126,25 @@ def show(key: LensKey) -> None:
     """
     view = resources.lens_views().get(key)
     if view is None:
-        st.info("This result is no longer in memory; choose the file again.", icon=":material/history:")
+        st.info(tr("This result is no longer in memory; choose the file again."), icon=":material/history:")
         return
     if filing.withheld(key.evidence_sha256):
         return
     evidence, report = view.evidence, view.report
-    st.caption(f"{plain(evidence.name)}  ·  SHA-256 `{evidence.sha256}`  ·  {evidence.format}")
+    st.caption(
+        tr(
+            "{name}  ·  SHA-256 `{sha256}`  ·  {format}",
+            name=plain(evidence.name),
+            sha256=evidence.sha256,
+            format=evidence.format,
+        )
+    )
     st.markdown(
-        f"**Provenance** {plain(report.provenance)}  ·  **Generator** {plain(report.generator or 'none claimed')}"
+        tr(
+            "**Provenance** {provenance}  ·  **Generator** {generator}",
+            provenance=plain(report.provenance),
+            generator=plain(report.generator or tr("none claimed")),
+        )
     )
     for lens in report.lenses:
         _lens(lens, view.original, view.pictures)
@@ -137,43 +153,68 @@ def show(key: LensKey) -> None:
 def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, np.ndarray]) -> None:
     with st.container(border=True, key=f"lens-{lens.id}"):
         st.markdown(f"**{lens.title}**")
-        st.caption(f"Shows: {plain(lens.shows)}  \nDoes not show: {plain(lens.does_not_show)}")
+        st.caption(
+            tr(
+                "Shows: {shows}  \nDoes not show: {does_not_show}",
+                shows=plain(lens.shows),
+                does_not_show=plain(lens.does_not_show),
+            )
+        )
         if lens.problem:
-            st.warning(f"Not complete: {plain(lens.problem)}", icon=":material/error:")
+            st.warning(tr("Not complete: {problem}", problem=plain(lens.problem)), icon=":material/error:")
         for finding in lens.findings:
             _finding(finding)
         if not lens.findings and not lens.pictures and not lens.problem:
-            st.markdown("No findings.")
+            st.markdown(tr("No findings."))
         for scale in lens.pictures:
             _picture(scale, original, pictures[scale.name])
         if lens.facts:
-            with st.expander(f"Facts ({len(lens.facts)})"):
+            with st.expander(tr("Facts ({count})", count=len(lens.facts))):
                 st.markdown(_table(lens.facts))
 
 
 def _finding(finding: Finding) -> None:
-    st.markdown(f"{_MARKS[finding.severity]}: {plain(finding.text)}")
+    st.markdown(f"{tr(_MARKS[finding.severity])}: {plain(finding.text)}")
     rates = finding.rates
     if rates is None:
-        st.caption(f"Rule `{finding.id}`; its rates were not measured.")
+        st.caption(tr("Rule `{id}`; its rates were not measured.", id=finding.id))
         return
     wrongly = (
-        f"wrongly on {rates.false_positives:,} of {rates.negatives:,}" if rates.negatives else "wrongly: not measured"
+        tr(
+            "wrongly on {false_positives:,} of {negatives:,}",
+            false_positives=rates.false_positives,
+            negatives=rates.negatives,
+        )
+        if rates.negatives
+        else tr("wrongly: not measured")
     )
     st.caption(
-        f"Rule `{finding.id}`: fires rightly on {rates.true_positives:,} of {rates.positives:,} files, {wrongly}.",
-        help=f"Measured on {plain(rates.measured_on)}.",
+        tr(
+            "Rule `{id}`: fires rightly on {true_positives:,} of {positives:,} files, {wrongly}.",
+            id=finding.id,
+            true_positives=rates.true_positives,
+            positives=rates.positives,
+            wrongly=wrongly,
+        ),
+        help=tr("Measured on {measured_on}.", measured_on=plain(rates.measured_on)),
     )
 
 
 def _picture(scale: PictureScale, original: np.ndarray | None, picture: np.ndarray) -> None:
     left, right = st.columns(2)
     if original is not None:
-        left.image(original, width="stretch", caption="the picture", alt="The picture")
+        left.image(original, width="stretch", caption=tr("the picture"), alt=tr("The picture"))
     right.image(
         picture,
         width="stretch",
-        caption=plain(f"{scale.caption}. Darkest color: {scale.low}; brightest color: {scale.high}, in every file."),
+        caption=plain(
+            tr(
+                "{caption}. Darkest color: {low}; brightest color: {high}, in every file.",
+                caption=scale.caption,
+                low=scale.low,
+                high=scale.high,
+            )
+        ),
         alt=plain(scale.caption),
     )
 

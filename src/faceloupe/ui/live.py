@@ -15,6 +15,7 @@ from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs import tasks
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 _KEY = "live_camera"
@@ -96,15 +97,22 @@ def keep_button() -> None:
     ready = case is not None and bool(open_case.examiner())
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Keep this stretch",
+            tr("Keep this stretch"),
             key="live_keep",
             icon=":material/create_new_folder:",
             disabled=not ready,
             on_click=_keep,
             args=(case,),
         )
-        where = f"to the case {plain(case.name)}" if case and ready else "to a case: open one and name the examiner"
-        st.caption(f"Files the frames of the last {KEPT_S:g} s, each with its hash, {where}.", width="content")
+        where = (
+            tr("to the case {name}", name=plain(case.name))
+            if case and ready
+            else tr("to a case: open one and name the examiner")
+        )
+        st.caption(
+            tr("Files the frames of the last {seconds:g} s, each with its hash, {where}.", seconds=KEPT_S, where=where),
+            width="content",
+        )
     if st.session_state[state.LIVE_NOTICE] is not None:
         icon, sentence = st.session_state[state.LIVE_NOTICE]
         (st.error if icon == "error" else st.success)(plain(sentence), icon=f":material/{icon}:")
@@ -119,7 +127,9 @@ def _keep(case: Case) -> None:
         item = workflow.file(open_file, stretch.name, progress=lambda _stage, _share: None)
         workflow.store.reviews.add_note(case.id, stretch.note, author=workflow.actor, sha256=item.sha256)
     except FaceLoupeError as problem:
-        st.session_state[state.LIVE_NOTICE] = ("error", f"Not filed: {problem}")
+        st.session_state[state.LIVE_NOTICE] = ("error", tr("Not filed: {problem}", problem=problem))
         return
-    sentence = f"{len(frames)} frames were filed as {item.name}, with a note of their times and hashes."
+    sentence = tr(
+        "{count} frames were filed as {name}, with a note of their times and hashes.", count=len(frames), name=item.name
+    )
     st.session_state[state.LIVE_NOTICE] = ("check", sentence)

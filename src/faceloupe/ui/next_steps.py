@@ -10,33 +10,34 @@ from faceloupe.config import is_demo
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.report.finding import StepKind, next_steps
 from faceloupe.report.schema import Report, Track
-from faceloupe.ui import resources, state
+from faceloupe.ui import language, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.image import input as image_input
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
 
 _LABELS = {
-    StepKind.THOROUGH: "Analyze thoroughly",
-    StepKind.SEGMENT: "Analyze this part",
-    StepKind.MORE_FRAMES: "Use more frames",
+    StepKind.THOROUGH: later("Analyze thoroughly"),
+    StepKind.SEGMENT: later("Analyze this part"),
+    StepKind.MORE_FRAMES: later("Use more frames"),
 }
 
 
 def panel(key: AnalysisKey, report: Report) -> None:
     """Show the next steps for a result on show."""
     with st.container(border=True, key="next"):
-        st.markdown("**What next**")
-        for number, step in enumerate(next_steps(report), 1):
+        st.markdown(tr("**What next**"))
+        for number, step in enumerate(next_steps(report, language.current()), 1):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"{number}. {plain(step.text)}", width="stretch")
                 if step.kind in _LABELS:
                     st.button(
-                        _LABELS[step.kind], key=f"next-{step.kind}", on_click=_take, args=(step.kind, key, report)
+                        tr(_LABELS[step.kind]), key=f"next-{step.kind}", on_click=_take, args=(step.kind, key, report)
                     )
                 elif step.kind is StepKind.SECOND and open_case.case() is None and not is_demo():
-                    st.page_link("../pages/cases.py", label="Open a case", icon=":material/folder_open:")
+                    st.page_link("../pages/cases.py", label=tr("Open a case"), icon=":material/folder_open:")
 
 
 def _take(kind: StepKind, key: AnalysisKey, report: Report) -> None:

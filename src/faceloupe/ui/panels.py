@@ -13,9 +13,10 @@ from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.types import FaceFinding, Outcome
-from faceloupe.ui import demo, glossary, resources, state
+from faceloupe.ui import demo, glossary, language, resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.charts import framed_picture, score_ruler
+from faceloupe.ui.language import tr
 
 ICON = Path(__file__).with_name("icon.png")  # a file: Streamlit fetches named icons for the tab from the network
 _INKS = {
@@ -48,7 +49,7 @@ def plain(text: str) -> str:
 
 def outcome_mark(outcome: Outcome) -> str:
     """Color, shape and word of an outcome, as Markdown."""
-    return f":{_INKS[outcome]}[{overlays.SHAPES[outcome]}] {overlays.outcome_words(outcome)}"
+    return f":{_INKS[outcome]}[{overlays.SHAPES[outcome]}] {tr(overlays.outcome_words(outcome))}"
 
 
 def ink() -> str:
@@ -68,11 +69,22 @@ def status_line() -> None:
     try:
         record, problem = resources.networks().scorer.record, ""
         effort = resources.settings().stated_effort
-        model = f"Model {plain(record.id)}{f', effort {effort}' if effort else ''}"
-        model += f"  ·  :material/verified: weights verified `{record.weights_sha256[:8]}`"
+        model = tr(
+            "Model {id}{value}", id=plain(record.id), value=tr(", effort {effort}", effort=effort) if effort else ""
+        )
+        model += tr(
+            "  ·  :material/verified: weights verified `{weights_sha256}`", weights_sha256=record.weights_sha256[:8]
+        )
     except FaceLoupeError as found:
-        model, problem = ":material/error: no verified model, nothing can be scored", str(found)
-    st.caption(f"**FaceLoupe**  ·  {_who_and_what()}  ·  {model}  ·  {demo.stays()}")
+        model, problem = tr(":material/error: no verified model, nothing can be scored"), str(found)
+    st.caption(
+        tr(
+            "**FaceLoupe**  ·  {who}  ·  {model}  ·  {stays}",
+            who=_who_and_what(),
+            model=model,
+            stays=demo.stays(),
+        )
+    )
     if problem:
         st.error(plain(problem), icon=":material/error:")
 
@@ -86,8 +98,9 @@ def _who_and_what() -> str:
         examiner = open_case.examiner()
     except FaceLoupeError:  # likewise
         examiner = ""
-    opened = f"Case **{plain(short(case.name))}** `{case.id}`" if case else "no case open"
-    return f"{opened}  ·  {f'Examiner {plain(short(examiner))}' if examiner else 'no examiner'}"
+    opened = tr("Case **{name}** `{id}`", name=plain(short(case.name)), id=case.id) if case else tr("no case open")
+    who = tr("Examiner {name}", name=plain(short(examiner))) if examiner else tr("no examiner")
+    return f"{opened}  ·  {who}"
 
 
 def short(text: str, most: int = 40) -> str:
@@ -97,11 +110,16 @@ def short(text: str, most: int = 40) -> str:
 
 def verdict_card(report: Report) -> None:
     """Show the finding as text, the score on its ruler, and the limits of the finding."""
-    evidence, model, finding = report.evidence, report.model, finding_of(report)
+    evidence, model, finding = report.evidence, report.model, finding_of(report, language.current())
     with st.container(border=True, key="verdict"):
         st.caption(
-            f"{plain(evidence.name)}  ·  SHA-256 `{evidence.sha256[:16]}`…  ·  model {plain(model.id)} "
-            f"`{model.weights_sha256[:8]}`"
+            tr(
+                "{name}  ·  SHA-256 `{sha256}`…  ·  model {id} `{weights_sha256}`",
+                name=plain(evidence.name),
+                sha256=evidence.sha256[:16],
+                id=plain(model.id),
+                weights_sha256=model.weights_sha256[:8],
+            )
         )
         headline = (
             f"### :{_INKS[report.outcome]}[{overlays.SHAPES[report.outcome]}] {plain(_capital(finding.headline))}"
@@ -119,20 +137,35 @@ def verdict_card(report: Report) -> None:
                     score_ruler(report, ink=ink()),
                     config=NO_BAR,
                     key="ruler",
-                    alt=f"Score {report.score:.2f} on a scale from 0, authentic, to 1, manipulated",
+                    alt=tr("Score {score:.2f} on a scale from 0, authentic, to 1, manipulated", score=report.score),
                 )
-            st.caption(plain(finding.error_rates), help=f"Measured on {plain(model.error_rates.measured_on)}.")
             st.caption(
-                f"Rule applied: {sentence(report.reason)} log10 LR {report.log10_lr:+.2f}.",
-                help=f"{glossary.meaning('Thresholds')} log10 LR: {glossary.meaning('log10 LR')}",
+                plain(finding.error_rates),
+                help=tr("Measured on {measured_on}.", measured_on=plain(model.error_rates.measured_on)),
+            )
+            st.caption(
+                tr(
+                    "Rule applied: {reason} log10 LR {log10_lr:+.2f}.",
+                    reason=sentence(report.reason),
+                    log10_lr=report.log10_lr,
+                ),
+                help=tr(
+                    "{meaning} log10 LR: {meaning2}",
+                    meaning=glossary.meaning("Thresholds"),
+                    meaning2=glossary.meaning("log10 LR"),
+                ),
             )
         if contradiction := disagreement(report):
             st.warning(plain(contradiction), icon=":material/compare_arrows:")
-        with st.expander("What this result does not say"):
+        with st.expander(tr("What this result does not say")):
             st.markdown("\n".join(f"- {plain(line)}" for line in report.scope))
             st.markdown(
-                f"The two propositions compared: {plain(report.propositions.manipulated)} "
-                f"{plain(report.propositions.authentic)} Kinds: {plain(report.propositions.kinds)}."
+                tr(
+                    "The two propositions compared: {manipulated} {authentic} Kinds: {kinds}.",
+                    manipulated=plain(report.propositions.manipulated),
+                    authentic=plain(report.propositions.authentic),
+                    kinds=plain(report.propositions.kinds),
+                )
             )
 
 
@@ -142,11 +175,15 @@ def _capital(text: str) -> str:
 
 def _ratio_help(report: Report) -> str:
     bounds = report.model.log10_lr_bounds
-    return (
-        "This number is the likelihood ratio (LR): how much more probable the score is under one of two propositions "
-        f"than under the other. Here log10 LR is {report.log10_lr:+.2f}. It is limited to {bounds.lower:.2f} .. "
-        f"{bounds.upper:.2f}, the range that the validation data support. It is not the probability that the face was "
-        "manipulated: that also depends on everything else known about the case."
+    return tr(
+        "This number is the likelihood ratio (LR): how much more probable the score is under one of two "
+        "propositions than under the other. Here log10 LR is {log10_lr:+.2f}. It is limited to "
+        "{lower:.2f} .. {upper:.2f}, the range that the validation data support. It is not the "
+        "probability that the face was manipulated: that also depends on everything else known about the"
+        " case.",
+        log10_lr=report.log10_lr,
+        lower=bounds.lower,
+        upper=bounds.upper,
     )
 
 
@@ -166,8 +203,14 @@ def face_rows(analysis: ReportedAnalysis) -> None:
         for face, entry in scored:
             _face_row(face, entry, maximum)
     if unscored:
-        spots = "1 spot that was not scored" if len(unscored) == 1 else f"{len(unscored)} spots that were not scored"
-        with st.expander(f"{spots}: too small, too blurred or not sure to be a face", expanded=not scored):
+        spots = (
+            tr("1 spot that was not scored")
+            if len(unscored) == 1
+            else tr("{count} spots that were not scored", count=len(unscored))
+        )
+        with st.expander(
+            tr("{spots}: too small, too blurred or not sure to be a face", spots=spots), expanded=not scored
+        ):
             for face, entry in unscored:
                 _face_row(face, entry, maximum)
 
@@ -177,20 +220,20 @@ def _face_row(face: FaceFinding, entry: ImageFace, maximum: float) -> None:
         pictures, description = st.columns([1.2, 1.0], vertical_alignment="center")
         with pictures:
             if face.crop is None:
-                st.caption("not scored")
+                st.caption(tr("not scored"))
             else:
                 crop, heatmap = st.columns(2, gap="small")
-                crop.image(face.crop, caption="crop, as scored", alt=f"Face {face.id}, as it was scored")
+                crop.image(face.crop, caption=tr("crop, as scored"), alt=tr("Face {id}, as it was scored", id=face.id))
                 heatmap.image(
                     overlays.face_overlay(face, maximum, 0.7),
-                    caption=f"heatmap, 0 to {maximum:.2f}+",
-                    alt=f"Heatmap of face {face.id}",
+                    caption=tr("heatmap, 0 to {maximum:.2f}+", maximum=maximum),
+                    alt=tr("Heatmap of face {id}", id=face.id),
                 )
         with description:
-            st.markdown(f"**Face {face.id}**  {outcome_mark(face.outcome)}")
+            st.markdown(tr("**Face {id}**  {outcome_mark}", id=face.id, outcome_mark=outcome_mark(face.outcome)))
             st.caption(_face_facts(entry))
             if face.heatmap is not None:
-                st.button("Analyze closer", key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
+                st.button(tr("Analyze closer"), key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
 
 
 def _choose(face_id: int) -> None:
@@ -198,12 +241,30 @@ def _choose(face_id: int) -> None:
 
 
 def _face_facts(entry: ImageFace) -> str:
-    facts = f"{entry.size_px:.0f} px wide, detector confidence {entry.detection_confidence:.2f}"
+    facts = tr(
+        "{size_px:.0f} px wide, detector confidence {detection_confidence:.2f}",
+        size_px=entry.size_px,
+        detection_confidence=entry.detection_confidence,
+    )
     if entry.score is None:
-        return f"{sentence(entry.reason)} {facts}, sharpness {entry.sharpness:.0f}."
-    kinds = "".join(f" {part.name.capitalize()}: log10 LR {part.log10_lr:+.2f}." for part in entry.propositions)
-    score = f"Score {entry.score:.2f}, log10 LR {entry.log10_lr:+.2f}."
-    return f"{score}{kinds} {facts}, sharpness {entry.sharpness:.0f}."
+        return tr(
+            "{reason} {facts}, sharpness {sharpness:.0f}.",
+            reason=sentence(entry.reason),
+            facts=facts,
+            sharpness=entry.sharpness,
+        )
+    kinds = "".join(
+        tr(" {kind}: log10 LR {log10_lr:+.2f}.", kind=tr(part.name).capitalize(), log10_lr=part.log10_lr)
+        for part in entry.propositions
+    )
+    score = tr("Score {score:.2f}, log10 LR {log10_lr:+.2f}.", score=entry.score, log10_lr=entry.log10_lr)
+    return tr(
+        "{score}{kinds} {facts}, sharpness {sharpness:.0f}.",
+        score=score,
+        kinds=kinds,
+        facts=facts,
+        sharpness=entry.sharpness,
+    )
 
 
 def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> None:
@@ -212,18 +273,33 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
     if canvas is None:  # the file could not be decoded
         return
     explained = [face for face in analysis.faces if face.heatmap is not None]
-    with_heat = bool(explained) and st.toggle("Show the heatmaps over the picture", key="with_heat")
+    with_heat = bool(explained) and st.toggle(tr("Show the heatmaps over the picture"), key="with_heat")
     if with_heat:
         picture = overlays.with_scale(overlays.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
     else:
         picture = overlays.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
     name = plain(analysis.report.evidence.name)
     count = sum(face.score is not None for face in analysis.faces)
-    summary = "no face scored" if not count else "1 face scored" if count == 1 else f"{count} faces scored"
+    summary = (
+        tr("no face scored")
+        if not count
+        else tr("1 face scored")
+        if count == 1
+        else tr("{count} faces scored", count=count)
+    )
     if others := len(analysis.faces) - count:
-        summary += f", {others} further {'spot' if others == 1 else 'spots'} not scored"
+        summary += (
+            tr(", 1 further spot not scored")
+            if others == 1
+            else tr(", {others} further spots not scored", others=others)
+        )
     if with_heat or len(explained) < 2:
-        st.image(picture, width="stretch", caption=f"{name}, {summary}", alt=f"The picture with {summary} framed")
+        st.image(
+            picture,
+            width="stretch",
+            caption=f"{name}, {summary}",
+            alt=tr("The picture with {summary} framed", summary=summary),
+        )
         return
     st.plotly_chart(
         framed_picture(picture, canvas.scale, explained),
@@ -231,9 +307,9 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
         key=_PICTURE,
         on_select=_choose_in_picture,
         selection_mode="points",
-        alt=f"The picture with {summary} framed; the rows beside it hold a button for each face",
+        alt=tr("The picture with {summary} framed; the rows beside it hold a button for each face", summary=summary),
     )
-    st.caption(f"{name}, {summary}. Click a face to see it closer.")
+    st.caption(tr("{name}, {summary}. Click a face to see it closer.", name=name, summary=summary))
 
 
 def _choose_in_picture() -> None:
@@ -245,9 +321,9 @@ def _choose_in_picture() -> None:
 
 def closer_look(face: FaceFinding, maximum: float) -> None:
     """One face, large, with an opacity slider and the fixed scale."""
-    st.markdown(f"**Face {face.id}, closer** {outcome_mark(face.outcome)}")
+    st.markdown(tr("**Face {id}, closer** {outcome_mark}", id=face.id, outcome_mark=outcome_mark(face.outcome)))
     opacity = st.slider(
-        "Opacity of the heatmap",
+        tr("Opacity of the heatmap"),
         0.0,
         1.0,
         st.session_state[state.OPACITY],
@@ -260,13 +336,21 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     st.image(
         overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity),
         width="stretch",
-        alt=f"Face {face.id} with its heatmap and the scale of the heatmap",
+        alt=tr("Face {id} with its heatmap and the scale of the heatmap", id=face.id),
     )
     st.caption(
-        f"Heatmap of what raised the score. The scale is the same for every picture, so a weak heatmap looks weak; "
-        f"this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. It shows where the model looked, not where a "
-        "manipulation is.",
-        help=f"{glossary.meaning('Heatmap (Grad-CAM)')} The numbers are logits per cell. {glossary.meaning('Logit')}",
+        tr(
+            "Heatmap of what raised the score. The scale is the same for every picture, so a weak heatmap "
+            "looks weak; this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. It shows where the "
+            "model looked, not where a manipulation is.",
+            peak=peak,
+            maximum=maximum,
+        ),
+        help=tr(
+            "{meaning} The numbers are logits per cell. {meaning2}",
+            meaning=glossary.meaning("Heatmap (Grad-CAM)"),
+            meaning2=glossary.meaning("Logit"),
+        ),
     )
 
 
@@ -278,16 +362,20 @@ def file_facts(report: Report) -> None:
     """Identity and properties of the file, folded."""
     evidence = report.evidence
     rows = {
-        "Name": plain(evidence.name),
-        "SHA-256": f"`{evidence.sha256}`",
-        "Size": f"{evidence.size_bytes:,} bytes",
-        "Content": f"{evidence.format or 'not recognized'}, "
-        + (f"{evidence.width} x {evidence.height} px" if evidence.width else "not decoded"),
+        tr("Name"): plain(evidence.name),
+        tr("SHA-256"): f"`{evidence.sha256}`",
+        tr("Size"): tr("{size_bytes:,} bytes", size_bytes=evidence.size_bytes),
+        tr("Content"): f"{evidence.format or tr('not recognized')}, "
+        + (
+            tr("{width} x {height} px", width=evidence.width, height=evidence.height)
+            if evidence.width
+            else tr("not decoded")
+        ),
     }
     if report.video is not None:
         rows |= _video_facts(report, report.video)
-    rows |= {"Examined": report.created_utc, "Time": f"{report.timing.total_s:.2f} s"}
-    with st.expander("Facts of the file"):
+    rows |= {tr("Examined"): report.created_utc, tr("Time"): f"{report.timing.total_s:.2f} s"}
+    with st.expander(tr("Facts of the file")):
         st.markdown("| | |\n|---|---|\n" + "\n".join(f"| {name} | {fact} |" for name, fact in rows.items()))
         for note in evidence.notes:
             st.caption(plain(note))
@@ -295,26 +383,31 @@ def file_facts(report: Report) -> None:
 
 def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:
     evidence, frames = report.evidence, report.frames
-    rate = "not stated" if video.frame_rate is None else f"{video.frame_rate} frames/s"
-    lasts = "not known" if evidence.duration_s is None else f"{evidence.duration_s:.3f} s"
-    steadiness = "variable: the time between frames differs" if video.variable_frame_rate else "constant"
+    rate = tr("not stated") if video.frame_rate is None else tr("{frame_rate} frames/s", frame_rate=video.frame_rate)
+    lasts = tr("not known") if evidence.duration_s is None else f"{evidence.duration_s:.3f} s"
+    steadiness = tr("variable: the time between frames differs") if video.variable_frame_rate else tr("constant")
     unread = len(report.unread_frames)
     return {
-        "Container": plain(video.container),
-        "Codec": f"{plain(video.codec)}, {plain(video.pixel_format)}",
-        "Duration": f"{lasts}, {evidence.frame_count:,} frames",
-        "Frame rate": f"{rate}, {steadiness}",
-        "Rotation": f"{video.rotation} degrees clockwise" if video.rotation else "none",
-        "Audio": plain(", ".join(video.audio)) or "none",
-        "Looked at": f"{len(frames)} frames, {frames[0].time_s:.2f} s to {frames[-1].time_s:.2f} s"
-        + (f"; {unread} more could not be decoded" if unread else ""),
+        tr("Container"): plain(video.container),
+        tr("Codec"): f"{plain(video.codec)}, {plain(video.pixel_format)}",
+        tr("Duration"): tr("{lasts}, {frame_count:,} frames", lasts=lasts, frame_count=evidence.frame_count),
+        tr("Frame rate"): f"{rate}, {steadiness}",
+        tr("Rotation"): tr("{rotation} degrees clockwise", rotation=video.rotation) if video.rotation else tr("none"),
+        tr("Audio"): plain(", ".join(video.audio)) or tr("none"),
+        tr("Looked at"): tr(
+            "{count} frames, {time_s:.2f} s to {time_s2:.2f} s",
+            count=len(frames),
+            time_s=frames[0].time_s,
+            time_s2=frames[-1].time_s,
+        )
+        + (tr("; {unread} more could not be decoded", unread=unread) if unread else ""),
     }
 
 
 def downloads(report: Report) -> None:
     """Show the canonical report as a file."""
     st.download_button(
-        "Download the JSON report",
+        tr("Download the JSON report"),
         data=lambda: report.to_json().encode(),
         file_name=f"faceloupe-{report.evidence.sha256[:12]}.json",
         mime="application/json",

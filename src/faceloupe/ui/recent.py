@@ -8,6 +8,7 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import outcome_mark, plain, short
 
 _MOST, _COLUMNS, _HEIGHT = 6, 3, 96  # results, a row, pixels of a thumbnail
@@ -39,7 +40,7 @@ def panel() -> None:
     analyses = [(key, analysis) for key in keys() if (analysis := resources.analyses().get(key)) is not None]
     if not analyses:
         return
-    st.caption("Recent results of this browser, kept until newer ones need the memory or the server stops:")
+    st.caption(tr("Recent results of this browser, kept until newer ones need the memory or the server stops:"))
     cells = st.columns(_COLUMNS)
     for number, (key, analysis) in enumerate(analyses):
         with cells[number % _COLUMNS].container(border=True, horizontal=True, vertical_alignment="center"):
@@ -50,7 +51,7 @@ def _result(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
     name = plain(short(key.name, 30))
     thumbnail = _thumbnail(analysis)
     if thumbnail is not None:
-        st.image(thumbnail, alt=f"Face in {name}")
+        st.image(thumbnail, alt=tr("Face in {name}", name=name))
     with st.container():
         if st.button(name, key=f"recent-{key.identity}", type="tertiary"):
             open_result(key, is_video=analysis.report.is_video)

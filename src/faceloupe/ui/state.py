@@ -35,6 +35,7 @@ BATCH_FILTER = "batch_filter"  # outcome whose rows are shown; None shows all
 BATCH_PAGE = "batch_page"  # of its table, from 0
 BATCH_NOTICE = "batch_notice"  # what became of the last thing that was done with it: icon and sentence
 
+APP_LANGUAGE = "app_language"  # code of the language that was chosen for the app; empty for that of the browser
 EXAMINER = "examiner"  # name of the person at work; empty where nobody is named
 SIGN_IN = "sign_in"  # token of the person who signed in with a password; empty where nobody did
 CASE = "case"  # id of the open case
@@ -69,6 +70,7 @@ def start() -> None:
         OPACITY: DEFAULT_OPACITY,
         EXAMINER: "",
         SIGN_IN: "",
+        APP_LANGUAGE: "",
         ORGANIZATION: "",
         ADDRESS: "",
         LANGUAGE: "en",

@@ -9,6 +9,7 @@ from faceloupe.batch.results import BatchResults
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
 from faceloupe.types import Outcome
+from faceloupe.ui.language import tr
 
 _BINS = 40
 _SHAPES = {  # told apart without color, too; authentic is plain
@@ -26,7 +27,7 @@ def counts_bar(results: BatchResults) -> go.Figure:
     for outcome, count in results.counts.items():
         if not count:
             continue
-        label = f"{SHAPES[outcome]} {outcome_words(outcome)}"
+        label = f"{SHAPES[outcome]} {tr(outcome_words(outcome))}"
         figure.add_trace(
             go.Bar(
                 x=[count],
@@ -39,7 +40,13 @@ def counts_bar(results: BatchResults) -> go.Figure:
                 insidetextanchor="middle",
                 textangle=0,
                 marker=_paint(outcome),
-                hovertemplate=f"{label}: {count:,} of {total:,} ({count / total:.1%})<extra></extra>",
+                hovertemplate=tr(
+                    "{label}: {count:,} of {total:,} ({count2:.1%})<extra></extra>",
+                    label=label,
+                    count=count,
+                    total=total,
+                    count2=count / total,
+                ),
             )
         )
     figure.update_xaxes(visible=False, fixedrange=True, range=[0, total])
@@ -69,9 +76,9 @@ def score_histogram(results: BatchResults, record: ModelRecord | None) -> go.Fig
                 x=(edges[:-1] + edges[1:]) / 2,
                 y=counts,
                 width=1.0 / _BINS,
-                name=f"{SHAPES[outcome]} {outcome_words(outcome)}",
+                name=f"{SHAPES[outcome]} {tr(outcome_words(outcome))}",
                 marker=_paint(outcome),
-                hovertemplate="score %{x:.2f}: %{y} files<extra></extra>",
+                hovertemplate=tr("score %{x:.2f}: %{y} files<extra></extra>"),
             )
         )
     thresholds = record and ((record.thresholds.lower, "left"), (record.thresholds.upper, "right"))
@@ -81,7 +88,7 @@ def score_histogram(results: BatchResults, record: ModelRecord | None) -> go.Fig
             line={"color": "#808080", "width": 2, "dash": "dot"},
             annotation={"text": f"{threshold:.2f}", "font_size": 12, "xanchor": anchor},
         )
-    figure.update_xaxes(title="score: 0 authentic .. 1 manipulated", range=[0, 1], fixedrange=True)
+    figure.update_xaxes(title=tr("score: 0 authentic .. 1 manipulated"), range=[0, 1], fixedrange=True)
     figure.update_yaxes(title="files", fixedrange=True, tickformat="d", nticks=4)
     figure.update_layout(
         barmode="stack", height=230, margin={"l": 4, "r": 4, "t": 22, "b": 4}, showlegend=False, dragmode=False

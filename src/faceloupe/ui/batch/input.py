@@ -11,13 +11,16 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.jobs import tasks
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 
 def form(*, folded: bool) -> None:
     """Show the drop zone and the path; what is sent off becomes a batch."""
-    with st.expander("New batch" if folded else "Choose files", expanded=not folded, key=f"choose-batch-{folded}"):
+    with st.expander(
+        tr("New batch") if folded else tr("Choose files"), expanded=not folded, key=f"choose-batch-{folded}"
+    ):
         effort_input.choose()
         _files()
 
@@ -26,23 +29,28 @@ def _files() -> None:
     """Show the inputs that a batch is made of."""
     with st.form("new_batch", border=False, clear_on_submit=True):
         uploads = st.file_uploader(
-            "Photos, videos and ZIPs, any number of files", accept_multiple_files=True, key="batch_uploads"
+            tr("Photos, videos and ZIPs, any number of files"), accept_multiple_files=True, key="batch_uploads"
         )
         below = st.file_uploader(
-            "or a whole folder of this computer", accept_multiple_files="directory", key="batch_folder"
+            tr("or a whole folder of this computer"), accept_multiple_files="directory", key="batch_folder"
         )
         path = None
         if evidence_folder() is None:
             st.caption(
-                "Large collections can be analyzed in place: set the environment variable `FACELOUPE_EVIDENCE` to "
-                "their folder and restart the app."
+                tr(
+                    "Large collections can be analyzed in place: set the environment variable `FACELOUPE_EVIDENCE` "
+                    "to their folder and restart the app."
+                )
             )
         else:
             path = st.text_input(
-                f"or a folder, file or ZIP in the evidence folder {plain(str(evidence_folder()))} (a dot means all)",
+                tr(
+                    "or a folder, file or ZIP in the evidence folder {evidence_folder} (a dot means all)",
+                    evidence_folder=plain(str(evidence_folder())),
+                ),
                 key="batch_path",
             )
-        if st.form_submit_button("Examine", key="batch_go"):
+        if st.form_submit_button(tr("Examine"), key="batch_go"):
             start_uploads([*uploads, *below], path or "")
             st.rerun()
 
@@ -58,7 +66,11 @@ def start_uploads(uploads: list[UploadedFile], path: str = "") -> None:
             raise UsageError(f"There is nothing at {path} in the evidence folder; check the path.")
         names = [upload.name for upload in uploads]
         folder = root.name or str(root) if root is not None and paths == [root] else path.strip()
-        name = folder if paths else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if names[2:] else "")
+        name = (
+            folder
+            if paths
+            else ", ".join(names[:2]) + (tr(" and {count} more", count=len(names) - 2) if names[2:] else "")
+        )
         contents = ((upload.name, upload) for upload in uploads)
         batch = resources.batch_store().add(
             name, settings=resources.settings(), paths=paths, root=root if paths else None, uploads=contents
@@ -79,7 +91,7 @@ def go_on(batch: Batch) -> Job:
     networks = resources.networks(settings)
     run_batch = partial(tasks.run_batch_job, batch, settings, networks)
     queue, owner = resources.batches(), st.session_state[state.OWNER]
-    return queue.submit(batch.id, f"Batch {batch.name}", run_batch, owner=owner)
+    return queue.submit(batch.id, tr("Batch {name}", name=batch.name), run_batch, owner=owner)
 
 
 def show(batch_id: str | None) -> None:

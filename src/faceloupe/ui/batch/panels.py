@@ -10,8 +10,9 @@ from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.types import Outcome
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.batch import charts, input
-from faceloupe.ui.batch.table import MARKS
+from faceloupe.ui.batch.table import mark
 from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import NO_BAR, plain, short
 from faceloupe.web.jobs import State
 
@@ -23,7 +24,7 @@ def batch_list() -> None:
     batches = resources.batch_store().all()
     if not batches:
         return
-    st.subheader("Batches")
+    st.subheader(tr("Batches"))
     for batch in batches[:_LISTED]:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
@@ -35,14 +36,20 @@ def batch_list() -> None:
             )
             st.caption(f"{batch.created_utc[:19]}Z  ·  {_standing(batch)}", width="content")
     if len(batches) > _LISTED:
-        st.caption(f"The newest {_LISTED} of {len(batches):,}; remove those that you no longer need.")
+        st.caption(
+            tr(
+                "The newest {most} of {count:,}; remove those that you no longer need.",
+                most=_LISTED,
+                count=len(batches),
+            )
+        )
 
 
 def _standing(batch: Batch) -> str:
     job = resources.batches().get(batch.id)
     if job is not None and job.live:
         return f"{job.state}, {job.stage}"
-    return f"{len(resources.tables().get(batch).rows):,} rows"
+    return tr("{count:,} rows", count=len(resources.tables().get(batch).rows))
 
 
 def header(batch: Batch) -> bool:
@@ -50,13 +57,13 @@ def header(batch: Batch) -> bool:
     job = resources.batches().get(batch.id)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(short(batch.name, 60)), width="content")
-        effort = f"  ·  effort {plain(batch.effort)}" if batch.effort and not batch.model else ""
+        effort = tr("  ·  effort {effort}", effort=plain(batch.effort)) if batch.effort and not batch.model else ""
         st.caption(f"{batch.created_utc[:19]}Z{effort}", width="content")
-        st.button("All batches", key="batch_close", on_click=input.show, args=(None,), icon=":material/list:")
+        st.button(tr("All batches"), key="batch_close", on_click=input.show, args=(None,), icon=":material/list:")
         if job is None or not job.live:
-            with st.popover("Remove", icon=":material/delete:"):
-                st.write("Deletes the table, the thumbnails and the copies of uploads, and nothing else.")
-                st.button("Remove this batch", key="batch_remove", on_click=_remove, args=(batch,))
+            with st.popover(tr("Remove"), icon=":material/delete:"):
+                st.write(tr("Deletes the table, the thumbnails and the copies of uploads, and nothing else."))
+                st.button(tr("Remove this batch"), key="batch_remove", on_click=_remove, args=(batch,))
     if job is not None and job.live:
         job_line(job, resources.batches())
         return True
@@ -64,10 +71,12 @@ def header(batch: Batch) -> bool:
         st.error(plain(job.error), icon=":material/error:")
     if job is None or job.state is not State.DONE:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button("Go on", key="batch_on", on_click=_go_on, args=(batch,), icon=":material/play_arrow:")
+            st.button(tr("Go on"), key="batch_on", on_click=_go_on, args=(batch,), icon=":material/play_arrow:")
             st.caption(
-                "This batch was not seen to end here: it was cut short, or ended before the server was started. Going "
-                "on examines what has no row yet, and repeats nothing.",
+                tr(
+                    "This batch was not seen to end here: it was cut short, or ended before the server was started. "
+                    "Going on examines what has no row yet, and repeats nothing."
+                ),
                 width="content",
             )
     return False
@@ -101,15 +110,15 @@ def overview(results: BatchResults) -> None:
             key="batch_counts",
             on_select=_bar_clicked,
             selection_mode="points",
-            alt="Rows by outcome: " + ", ".join(f"{outcome_words(o)} {n:,}" for o, n in results.counts.items()),
+            alt=tr("Rows by outcome: ") + ", ".join(f"{tr(outcome_words(o))} {n:,}" for o, n in results.counts.items()),
         )
         named = [outcome for outcome, count in results.counts.items() if count]
         current = st.session_state[state.BATCH_FILTER]
         st.session_state["batch_pills"] = current if current in [outcome.value for outcome in named] else None
         st.pills(
-            "Show only",
+            tr("Show only"),
             [outcome.value for outcome in named],
-            format_func=lambda value: f"{MARKS[value]} {results.counts[Outcome(value)]:,}",
+            format_func=lambda value: f"{mark(Outcome(value))} {results.counts[Outcome(value)]:,}",
             key="batch_pills",
             on_change=_pill_chosen,
         )
@@ -118,7 +127,7 @@ def overview(results: BatchResults) -> None:
             charts.score_histogram(results, _record(results)),
             config=NO_BAR,
             key="batch_scores",
-            alt="Number of files by score, with both thresholds of the model",
+            alt=tr("Number of files by score, with both thresholds of the model"),
         )
 
 

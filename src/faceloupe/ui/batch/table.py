@@ -18,20 +18,24 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
 from faceloupe.web.jobs import State
 
 _ROWS = 100  # a page
-MARKS = {outcome.value: f"{SHAPES[outcome]} {outcome_words(outcome)}" for outcome in Outcome}
-_TINT = {mark: f"background-color: {COLORS[Outcome(value)]}40; font-weight: 600" for value, mark in MARKS.items()}
+
+
+def mark(outcome: Outcome) -> str:
+    """Return shape and word of an outcome."""
+    return f"{SHAPES[outcome]} {tr(outcome_words(outcome))}"
 
 
 def table(batch: Batch, results: BatchResults) -> pd.DataFrame:
     """Show the rows, a page at a time; return the selected ones."""
     search, sort = st.columns([2, 1])
-    wanted = search.text_input("Search in path, SHA-256 and reason", key="batch_search", icon=":material/search:")
-    order = sort.selectbox("Sort by", list(SORTS), key="batch_sort")
+    wanted = search.text_input(tr("Search in path, SHA-256 and reason"), key="batch_search", icon=":material/search:")
+    order = sort.selectbox(tr("Sort by"), list(SORTS), format_func=tr, key="batch_sort")
     outcome = st.session_state[state.BATCH_FILTER]
     rows = results.chosen(outcome=Outcome(outcome) if outcome else None, search=wanted, sort=order)
     last = max(0, (len(rows) - 1) // _ROWS)
@@ -58,19 +62,24 @@ def table(batch: Batch, results: BatchResults) -> pd.DataFrame:
     _pages(page, last, len(rows))
     if not results.whole:
         st.caption(
-            f"The table has more rows than the {len(results.rows):,} that this page can show; the CSV has all of them."
+            tr(
+                "The table has more rows than the {count:,} that this page can show; the CSV has all of them.",
+                count=len(results.rows),
+            )
         )
     return part.iloc[event.selection.rows]
 
 
 def _styled(batch: Batch, rows: pd.DataFrame) -> "pd.io.formats.style.Styler":
     alike = rows["duplicate_of"].where(rows["duplicate_of"] != "", rows["near_duplicate_of"])
-    kind = rows["duplicate_of"].ne("").map({True: "duplicate of ", False: "near-duplicate of "})
+    kind = rows["duplicate_of"].ne("").map({True: tr("duplicate of "), False: tr("near-duplicate of ")})
+    marks = {outcome.value: mark(outcome) for outcome in Outcome}
+    tint = {mark(outcome): f"background-color: {COLORS[outcome]}40; font-weight: 600" for outcome in Outcome}
     drawn = pd.DataFrame(
         {
             "": [_thumbnail(batch, sha256) for sha256 in rows["sha256"]],
             "path": rows["path"].map(printable_name),
-            "outcome": rows["outcome"].map(MARKS),
+            "outcome": rows["outcome"].map(marks),
             "score": rows["score"],
             "log10 LR": rows["log10_lr"],
             "faces, tracks": rows["faces"].astype("Int64"),
@@ -78,7 +87,7 @@ def _styled(batch: Batch, rows: pd.DataFrame) -> "pd.io.formats.style.Styler":
             "reason": rows["reason"].map(printable_name),
         }
     )
-    return drawn.style.map(lambda mark: _TINT.get(mark, ""), subset=["outcome"])
+    return drawn.style.map(lambda shown: tint.get(shown, ""), subset=["outcome"])
 
 
 def _thumbnail(batch: Batch, sha256: str) -> str | None:
@@ -92,10 +101,10 @@ def _thumbnail(batch: Batch, sha256: str) -> str | None:
 def _pages(page: int, last: int, total: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if last:
-            st.button("Previous", key="batch_back", disabled=page == 0, on_click=_turn, args=(page - 1,))
-            st.button("Next", key="batch_next", disabled=page >= last, on_click=_turn, args=(page + 1,))
-            st.caption(f"page {page + 1} of {last + 1}", width="content")
-        st.caption(f"{total:,} rows", width="content")
+            st.button(tr("Previous"), key="batch_back", disabled=page == 0, on_click=_turn, args=(page - 1,))
+            st.button(tr("Next"), key="batch_next", disabled=page >= last, on_click=_turn, args=(page + 1,))
+            st.caption(tr("page {page} of {last}", page=page + 1, last=last + 1), width="content")
+        st.caption(tr("{total:,} rows", total=total), width="content")
 
 
 def _turn(page: int) -> None:
@@ -108,19 +117,22 @@ def actions(batch: Batch, results: BatchResults, selected: pd.DataFrame, withhel
     ready = case is not None and bool(open_case.examiner())
     filed = selected if len(selected) else results.rows
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Open the row", key="batch_open", disabled=len(selected) != 1, icon=":material/open_in_new:"):
+        if st.button(tr("Open the row"), key="batch_open", disabled=len(selected) != 1, icon=":material/open_in_new:"):
             _open(batch, selected.iloc[0])
         st.button(
-            f"File {'all' if not len(selected) else 'selected'} ({len(filed):,}) to the case",
+            tr(
+                "File selected ({count:,}) to the case" if len(selected) else "File all ({count:,}) to the case",
+                count=len(filed),
+            ),
             key="batch_file",
             disabled=not ready or not len(filed),
             icon=":material/create_new_folder:",
             on_click=_file,
             args=(batch, filed),
-            help=None if ready else "Open a case and name the examiner on the page Cases.",
+            help=None if ready else tr("Open a case and name the examiner on the page Cases."),
         )
         st.download_button(
-            "Download the CSV",
+            tr("Download the CSV"),
             data=partial(csv_without, batch.table, withheld),
             file_name=f"faceloupe-batch-{batch.id}.csv",
             mime="text/csv",
@@ -128,7 +140,7 @@ def actions(batch: Batch, results: BatchResults, selected: pd.DataFrame, withhel
             on_click="ignore",
             key="batch_csv",
         )
-        st.caption("Select a row to open it on its page.", width="content")
+        st.caption(tr("Select a row to open it on its page."), width="content")
     _filing(batch)
 
 
@@ -156,7 +168,9 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
     workflow = open_case.workflow_of(case)
     try:
         work_of = partial(tasks.file_several, files, workflow, resources.networks(workflow.settings), seen=True)
-        resources.submit(_filing_key(batch), f"Filing {len(files):,} files of {batch.name}", work_of)
+        resources.submit(
+            _filing_key(batch), tr("Filing {count:,} files of {name}", count=len(files), name=batch.name), work_of
+        )
     except FaceLoupeError as problem:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
 
@@ -186,4 +200,4 @@ def _filing(batch: Batch) -> None:
     elif job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
     else:
-        st.info("Filing was cancelled; files that were already filed stay in the case.", icon=":material/cancel:")
+        st.info(tr("Filing was cancelled; files that were already filed stay in the case."), icon=":material/cancel:")

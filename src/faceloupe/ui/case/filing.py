@@ -18,12 +18,13 @@ from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 from faceloupe.web.jobs import State
 
-_UNTIL = "it is kept until newer results need the memory or the server stops"
-_NOT_FILED = f"Not filed: {_UNTIL}. To add it to a case, open a case and name the examiner on the page Cases."
+_UNTIL = later("it is kept until newer results need the memory or the server stops")
+_NOT_FILED = later("Not filed: {until}. To add it to a case, open a case and name the examiner on the page Cases.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +65,33 @@ def panel(key: AnalysisKey) -> None:
         return
     case, analysis = open_case.case(), resources.analyses().get(key)
     if case is None or analysis is None or not open_case.examiner():
-        st.caption(_NOT_FILED)
+        st.caption(tr(_NOT_FILED, until=tr(_UNTIL)))
         return
     workflow = open_case.workflow_of(case)
     run = workflow.filed(analysis)
     if run is not None:
         workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)  # it is on show here
         st.caption(
-            f":material/check: Filed already in case {plain(case.name)} as run `{run.id}`, by {plain(run.actor)}, "
-            f"{run.created_utc[:19]}Z; the page Case shows it."
+            tr(
+                ":material/check: Filed already in case {name} as run `{id}`, by {actor}, {created_utc}Z; the "
+                "page Case shows it.",
+                name=plain(case.name),
+                id=run.id,
+                actor=plain(run.actor),
+                created_utc=run.created_utc[:19],
+            )
         )
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button("File to the case", key="file", icon=":material/create_new_folder:")
-        st.caption(f"Not filed in case {plain(case.name)} yet; {_UNTIL}.", width="content")
+        pressed = st.button(tr("File to the case"), key="file", icon=":material/create_new_folder:")
+        st.caption(
+            tr("Not filed in case {name} yet; {until}.", name=plain(case.name), until=tr(_UNTIL)), width="content"
+        )
     if pressed:
         evidence_file = resources.analyses().evidence_file(key)
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
-        with st.spinner("Filing"):
+        with st.spinner(tr("Filing")):
             workflow.file_analysis(evidence_file, analysis)
             # It is on show here.
             workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)
@@ -103,9 +112,18 @@ def withheld(sha256: str) -> bool:
     case = resources.cases().reviews.withheld_in(sha256, examiner)
     if case is None:
         return False
-    who = f"{plain(examiner)} has entered a decision" if examiner else "an examiner who has decided it is named"
+    who = (
+        tr("{examiner} has entered a decision", examiner=plain(examiner))
+        if examiner
+        else tr("an examiner who has decided it is named")
+    )
     st.info(
-        f"This file is evidence of the blind case {plain(case.name)} (`{case.id}`): its result is shown once {who}.",
+        tr(
+            "This file is evidence of the blind case {name} (`{id}`): its result is shown once {who}.",
+            name=plain(case.name),
+            id=case.id,
+            who=who,
+        ),
         icon=":material/visibility_off:",
     )
     return True
@@ -142,17 +160,20 @@ def blind_panel(case: Case) -> None:
         FaceLoupeError: the file that waits cannot be filed.
     """
     st.markdown(
-        f"The open case, {plain(case.name)}, is blind: while it is open, this page files evidence and shows no result. "
-        "The result is shown on the page Case once you have entered your decision."
+        tr(
+            "The open case, {name}, is blind: while it is open, this page files evidence and shows no "
+            "result. The result is shown on the page Case once you have entered your decision.",
+            name=plain(case.name),
+        )
     )
     if not open_case.examiner():
-        st.info("Name the examiner on the page Cases to file evidence.", icon=":material/badge:")
+        st.info(tr("Name the examiner on the page Cases to file evidence."), icon=":material/badge:")
         return
     waiting = st.session_state[state.FILING_CHOSEN]
     if waiting is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
-                "File to the case without showing the result",
+                tr("File to the case without showing the result"),
                 key="file_blind",
                 icon=":material/create_new_folder:",
                 on_click=_submit,
@@ -168,7 +189,7 @@ def _submit(case: Case, chosen: Chosen) -> None:
     try:
         networks = resources.networks(workflow.settings)
         filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, networks)
-        st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {chosen.name}", filing).key
+        st.session_state[state.FILING_JOB] = resources.submit(key, tr("Filing {name}", name=chosen.name), filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:
         st.session_state[state.FILING_SAID] = ("error", str(problem))
@@ -189,7 +210,9 @@ def submit_uploads(case: Case, uploads: Sequence[UploadedFile]) -> None:
         ]
         work = partial(tasks.file_several, files, workflow, resources.networks(workflow.settings), seen=False)
         key = ("filing", case.id, frozenset(upload.file_id for upload in uploads))
-        st.session_state[state.FILING_JOB] = resources.submit(key, f"Filing {len(files):,} files", work).key
+        st.session_state[state.FILING_JOB] = resources.submit(
+            key, tr("Filing {count:,} files", count=len(files)), work
+        ).key
         st.session_state[state.FILING_SAID] = None
     except FaceLoupeError as problem:
         st.session_state[state.FILING_SAID] = ("error", str(problem))
@@ -198,15 +221,18 @@ def submit_uploads(case: Case, uploads: Sequence[UploadedFile]) -> None:
 def blind_uploads(case: Case) -> None:
     """Show a drop zone for many files, which are filed to the open blind case without a result."""
     st.markdown(
-        f"The open case, {plain(case.name)}, is blind: while it is open, no batch is shown, because a table contains "
-        "scores. Files can be filed here in any number, without their results."
+        tr(
+            "The open case, {name}, is blind: while it is open, no batch is shown, because a table contains "
+            "scores. Files can be filed here in any number, without their results.",
+            name=plain(case.name),
+        )
     )
     if not open_case.examiner():
-        st.info("Name the examiner on the page Cases to file evidence.", icon=":material/badge:")
+        st.info(tr("Name the examiner on the page Cases to file evidence."), icon=":material/badge:")
         return
     with st.form("blind_batch", border=False, clear_on_submit=True):
-        uploads = st.file_uploader("Photos and videos, any number", accept_multiple_files=True, key="blind_uploads")
-        pressed = st.form_submit_button("File all without showing the results")
+        uploads = st.file_uploader(tr("Photos and videos, any number"), accept_multiple_files=True, key="blind_uploads")
+        pressed = st.form_submit_button(tr("File all without showing the results"))
     if pressed and uploads:
         submit_uploads(case, uploads)
     follow()
@@ -224,6 +250,9 @@ def follow() -> None:
             State.DONE: ("check", str(job.result)),
             State.FAILED: ("error", job.error),
         }
-        cancelled = ("cancel", f"{job.title} was cancelled; the page Case shows whether it was already filed.")
+        cancelled = (
+            "cancel",
+            tr("{title} was cancelled; the page Case shows whether it was already filed.", title=job.title),
+        )
         st.session_state[state.FILING_SAID] = ends.get(job.state, cancelled)
     panels.notice(state.FILING_SAID)

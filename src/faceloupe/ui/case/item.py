@@ -9,6 +9,7 @@ from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError, ReportError
 from faceloupe.ui import lenses, panels, resources
 from faceloupe.ui.case import open_case, similar
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 _CROP, _EVIDENCE, _FRAMES_A_ROW = 150, 560, 4  # pixels, pixels
@@ -20,24 +21,31 @@ def findings(case: Case, sha256: str) -> None:
     store, examiner = resources.cases(), open_case.examiner()
     item = store.items.get(case.id, sha256, viewer=examiner)
     st.subheader(plain(item.name))
-    st.caption(f"SHA-256 `{item.sha256}`  ·  {item.size_bytes:,} bytes  ·  filed by {plain(item.added_by)}")
+    st.caption(
+        tr(
+            "SHA-256 `{sha256}`  ·  {size_bytes:,} bytes  ·  filed by {added_by}",
+            sha256=item.sha256,
+            size_bytes=item.size_bytes,
+            added_by=plain(item.added_by),
+        )
+    )
     if not store.reviews.may_see_score(case.id, sha256, examiner):
         st.info(
-            "The case is blind: the result is shown once you have entered your decision.",
+            tr("The case is blind: the result is shown once you have entered your decision."),
             icon=":material/visibility_off:",
         )
         _evidence(item)
         return
     runs = {run.id: run for run in reversed(store.runs.of_item(case.id, sha256))}
     if not runs:
-        st.markdown("This item was filed but not analyzed.")
+        st.markdown(tr("This item was filed but not analyzed."))
         _evidence(item)
         return
     store.reviews.view_score(case.id, sha256, examiner=examiner)  # before it is shown
     chosen = next(iter(runs))
     if len(runs) > 1:
         chosen = st.selectbox(
-            "Run",
+            tr("Run"),
             list(runs),
             format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
             key=f"run-{sha256}",
@@ -45,13 +53,18 @@ def findings(case: Case, sha256: str) -> None:
     try:
         report = store.runs.report(chosen)
     except ReportError as problem:  # the decisions, notes and signatures are shown all the same
-        st.error(plain(f"The report of run {chosen} cannot be shown: {problem}"), icon=":material/error:")
+        st.error(
+            plain(tr("The report of run {chosen} cannot be shown: {problem}", chosen=chosen, problem=problem)),
+            icon=":material/error:",
+        )
         return
     panels.verdict_card(report)
     lenses.file_claims(report)
     similar.panel(sha256)
     if report.unknown:
-        st.caption(f"Fields of the report that this release does not know: {plain(', '.join(report.unknown))}.")
+        st.caption(
+            tr("Fields of the report that this release does not know: {names}.", names=plain(", ".join(report.unknown)))
+        )
     _pictures(runs[chosen].pictures)
 
 
@@ -61,7 +74,7 @@ def _evidence(item: Item) -> None:
         seen = resources.previews().get(item.sha256)
         if seen is None:
             settings = resources.settings()
-            with st.spinner("Decoding"):
+            with st.spinner(tr("Decoding")):
                 evidence_file = resources.cases().items.open_evidence(
                     item.sha256, name=item.name, max_bytes=settings.max_bytes
                 )
@@ -72,24 +85,30 @@ def _evidence(item: Item) -> None:
         return
     if seen[0].time_s is None:
         st.image(
-            seen[0].rgb, caption="The evidence, as it was decoded", width=_EVIDENCE, alt=f"The evidence {item.name}"
+            seen[0].rgb,
+            caption=tr("The evidence, as it was decoded"),
+            width=_EVIDENCE,
+            alt=tr("The evidence {name}", name=item.name),
         )
         return
     cells = st.columns(_FRAMES_A_ROW)
     for number, preview in enumerate(seen):
         cells[number % _FRAMES_A_ROW].image(
-            preview.rgb, caption=f"{preview.time_s:.2f} s", width="stretch", alt=f"Frame at {preview.time_s:.2f} s"
+            preview.rgb,
+            caption=f"{preview.time_s:.2f} s",
+            width="stretch",
+            alt=tr("Frame at {time_s:.2f} s", time_s=preview.time_s),
         )
-    st.caption(f"{len(seen)} frames of the evidence, spread evenly over the video.")
+    st.caption(tr("{count} frames of the evidence, spread evenly over the video.", count=len(seen)))
 
 
 def _pictures(digests: Mapping[str, str]) -> None:
     fetch = resources.cases().runs.picture
     small = [name for name in digests if name.endswith(("-crop.png", "-heatmap.png"))]  # of single faces
     strips = [name for name in digests if name.endswith("-filmstrip.png")]
-    with st.expander("Pictures of the run", expanded=bool(digests)):
+    with st.expander(tr("Pictures of the run"), expanded=bool(digests)):
         if not digests:
-            st.caption("This run has no pictures: no face was found, or its result was filed from a batch.")
+            st.caption(tr("This run has no pictures: no face was found, or its result was filed from a batch."))
         for cell, name in zip(st.columns(3), (name for name in digests if name not in small and name not in strips)):
             cell.image(fetch(digests[name]), caption=_caption(name), alt=_caption(name))
         for name in strips[:_MOST_STRIPS]:
@@ -99,13 +118,16 @@ def _pictures(digests: Mapping[str, str]) -> None:
                 st.image(fetch(digests[name]), caption=_caption(name), alt=_caption(name), width=_CROP)
         if len(small) > _MOST_CROPS or len(strips) > _MOST_STRIPS:
             st.caption(
-                f"Only some of the {len(digests):,} pictures are shown; an exported bundle contains all of them."
+                tr(
+                    "Only some of the {count:,} pictures are shown; an exported bundle contains all of them.",
+                    count=len(digests),
+                )
             )
 
 
 def _caption(name: str) -> str:
     """Return the name of a picture of a run in words: face-1-crop.png becomes "Face 1: crop"."""
-    whole = {"boxes.png": "Faces found, framed", "heatmap.png": "Heatmaps over the picture"}
+    whole = {"boxes.png": tr("Faces found, framed"), "heatmap.png": tr("Heatmaps over the picture")}
     if name in whole:
         return whole[name]
     kind, _, rest = name.removesuffix(".png").partition("-")

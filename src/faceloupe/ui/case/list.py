@@ -8,6 +8,7 @@ from faceloupe.cases.records import Case
 from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import browser, resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import NONE, plain, short
 
 _MOST = 25  # rows; the search finds the rest
@@ -24,10 +25,10 @@ def examiner_field() -> None:
         _sign_in()
         return
     st.text_input(
-        "Examiner",
+        tr("Examiner"),
         value=st.session_state[state.EXAMINER],
         key="examiner_input",
-        placeholder="Your name, as it will appear in the log",
+        placeholder=tr("Your name, as it will appear in the log"),
         on_change=partial(state.keep, state.EXAMINER, "examiner_input"),
         max_chars=browser.MOST_NAME,
         width=420,
@@ -39,13 +40,13 @@ def _sign_in() -> None:
     examiner = open_case.examiner()
     if examiner:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/badge: Signed in as **{plain(examiner)}**", width="content")
-            st.button("Sign out", key="sign_out", icon=":material/logout:", on_click=_sign_out)
+            st.markdown(tr(":material/badge: Signed in as **{examiner}**", examiner=plain(examiner)), width="content")
+            st.button(tr("Sign out"), key="sign_out", icon=":material/logout:", on_click=_sign_out)
         return
     with st.form("sign_in", width=420):
-        name = st.selectbox("Examiner", _names(), index=None, key="sign_in_name")
-        password = st.text_input("Password of this person", type="password", key="sign_in_password")
-        pressed = st.form_submit_button("Sign in", key="sign_in_go", icon=":material/login:")
+        name = st.selectbox(tr("Examiner"), _names(), index=None, key="sign_in_name")
+        password = st.text_input(tr("Password of this person"), type="password", key="sign_in_password")
+        pressed = st.form_submit_button(tr("Sign in"), key="sign_in_go", icon=":material/login:")
     if not pressed:
         return
     try:
@@ -68,12 +69,14 @@ def _sign_out() -> None:
 
 def cases_table(cases: tuple[Case, ...]) -> None:
     """Show the cases, the newest first; a click on a name opens one."""
-    search = st.text_input("Search by name", key="case_search", icon=":material/search:", width=420)
+    search = st.text_input(tr("Search by name"), key="case_search", icon=":material/search:", width=420)
     matches = [case for case in cases if search.strip().casefold() in case.name.casefold()]
     if not matches:
-        st.caption("No case matches this name.")
+        st.caption(tr("No case matches this name."))
         return
-    for cell, head in zip(st.columns(_WIDTHS), ("Name", "Id", "Examiner", "Items", "Mode", "Opened"), strict=True):
+    for cell, head in zip(
+        st.columns(_WIDTHS), (tr("Name"), tr("Id"), tr("Examiner"), tr("Items"), tr("Mode"), tr("Opened")), strict=True
+    ):
         cell.caption(head)
     for case in matches[:_MOST]:
         name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
@@ -84,7 +87,7 @@ def cases_table(cases: tuple[Case, ...]) -> None:
             on_click=open_case.switch_to,
             args=(case.id,),
         )
-        mode = "blind" if case.blind else "not blind"
+        mode = tr("blind") if case.blind else tr("not blind")
         facts = (
             f"`{case.id}`",
             plain(short(case.examiner, 24)) or NONE,
@@ -95,23 +98,27 @@ def cases_table(cases: tuple[Case, ...]) -> None:
         for cell, fact in zip(cells, facts, strict=True):
             cell.markdown(fact)
     if len(matches) > _MOST:
-        st.caption(f"{_MOST} of {len(matches):,} cases are shown; use the search to find others.")
+        st.caption(
+            tr("{most} of {count:,} cases are shown; use the search to find others.", most=_MOST, count=len(matches))
+        )
 
 
 def create_form() -> None:
     """Show a form that creates a case and opens it."""
     with st.form("create_case", border=True):
-        name = st.text_input("Name of the case", key="new_case_name", max_chars=200)
+        name = st.text_input(tr("Name of the case"), key="new_case_name", max_chars=200)
         blind = st.checkbox(
-            "Blind mode: results are hidden from each examiner until that examiner has entered a decision. "
-            "This cannot be changed later.",
+            tr(
+                "Blind mode: results are hidden from each examiner until that examiner has entered a decision. "
+                "This cannot be changed later."
+            ),
             key="new_case_blind",
         )
-        pressed = st.form_submit_button("Create the case", key="create", icon=":material/add:")
+        pressed = st.form_submit_button(tr("Create the case"), key="create", icon=":material/add:")
     if not pressed:
         return
     if not open_case.examiner():
-        st.error("Name the examiner above first; the case is created in that name.", icon=":material/badge:")
+        st.error(tr("Name the examiner above first; the case is created in that name."), icon=":material/badge:")
         return
     try:
         case = resources.cases().create_case(name, examiner=open_case.examiner(), blind=blind)

@@ -11,12 +11,21 @@ from faceloupe.cases.records import Case, Item, ReviewState, stamp, utc_now
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import NONE, outcome_mark, plain, short
 
 _ROWS, _ENTRIES = 20, 200  # items a page, newest entries of the log that are shown
 _CHECKED_AT_ONCE = 2000  # entries: a log that short is checked in a tenth of a second
 _WIDTHS = (0.6, 3, 1.6, 0.9, 2, 0.8, 2)
-_HEADS = ("", "Name", "SHA-256", "Type", "Outcome", "Score", "Decision")
+_HEADS = (
+    "",
+    later("Name"),
+    later("SHA-256"),
+    later("Type"),
+    later("Outcome"),
+    later("Score"),
+    later("Decision"),
+)
 _THUMB = 44  # pixels
 
 
@@ -30,36 +39,52 @@ def header(case: Case) -> None:
     check = st.session_state[state.LOG_CHECK]
     with st.container(horizontal=True, vertical_alignment="center"):
         facts = st.empty()
-        pressed = st.button("Verify the log", key="verify_log", icon=":material/link:", type="tertiary")
+        pressed = st.button(tr("Verify the log"), key="verify_log", icon=":material/link:", type="tertiary")
     if pressed or ((check is None or check[0] != head) and head.seq <= _CHECKED_AT_ONCE):
         check = head, stamp(utc_now()), resources.cases().log.verify(case.id)
         st.session_state[state.LOG_CHECK] = check
     known = check is not None and check[0] == head
     facts.markdown(
-        f"Case `{case.id}`  ·  examiner {plain(case.examiner) or NONE}  ·  {'blind' if case.blind else 'not blind'}"
-        f"  ·  {_log_state(head, check[1:] if known else None)}",
+        tr(
+            "Case `{id}`  ·  examiner {examiner}  ·  {mode}  ·  {log}",
+            id=case.id,
+            examiner=plain(case.examiner) or NONE,
+            mode=tr("blind") if case.blind else tr("not blind"),
+            log=_log_state(head, check[1:] if known else None),
+        ),
         width="content",
     )
     if known and not check[2].ok:
-        sentence = f"The log is broken at entry {check[2].first_broken}: {check[2].reason}"
+        sentence = tr(
+            "The log is broken at entry {first_broken}: {reason}",
+            first_broken=check[2].first_broken,
+            reason=check[2].reason,
+        )
         st.error(plain(sentence), icon=":material/gpp_bad:")
 
 
 def _log_state(head: Head, check: tuple[str, LogCheck] | None) -> str:
-    log = f"{head.seq:,} log {'entry' if head.seq == 1 else 'entries'}, head `{head.sha256[:8]}`"
+    if head.seq == 1:
+        log = tr("1 log entry, head `{sha256}`", sha256=head.sha256[:8])
+    else:
+        log = tr("{seq:,} log entries, head `{sha256}`", seq=head.seq, sha256=head.sha256[:8])
     if check is None:
-        return f"{log}, not verified in this session"
+        return tr("{log}, not verified in this session", log=log)
     utc, result = check
-    return f":material/verified: log verified {utc[:19]}Z: {log}" if result.ok else f"{log}, broken"
+    return (
+        tr(":material/verified: log verified {utc}Z: {log}", utc=utc[:19], log=log)
+        if result.ok
+        else tr("{log}, broken", log=log)
+    )
 
 
 def evidence_table(case: Case) -> None:
     """Show the evidence, a page at a time, as the examiner may see it; a click on a name chooses an item."""
     store, examiner = resources.cases(), open_case.examiner()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        search = st.text_input("Search by name or SHA-256", key="item_search", icon=":material/search:", width=420)
-        _filter("Outcome", state.CASE_OUTCOME, list(Outcome))
-        _filter("Review", state.CASE_STATE, list(ReviewState))
+        search = st.text_input(tr("Search by name or SHA-256"), key="item_search", icon=":material/search:", width=420)
+        _filter(tr("Outcome"), state.CASE_OUTCOME, list(Outcome))
+        _filter(tr("Review"), state.CASE_STATE, list(ReviewState))
     outcome, review = st.session_state[state.CASE_OUTCOME], st.session_state[state.CASE_STATE]
     list_page = partial(
         store.items.page, case.id, search=search, outcome=outcome, state=review, viewer=examiner, limit=_ROWS
@@ -71,15 +96,15 @@ def evidence_table(case: Case) -> None:
         page = list_page()
     if not page.items:
         st.markdown(
-            "No evidence matches the search and the filters."
+            tr("No evidence matches the search and the filters.")
             if search or outcome or review
-            else "No evidence yet. Add evidence on the pages Image, Video and Batch."
+            else tr("No evidence yet. Add evidence on the pages Image, Video and Batch.")
         )
         return
     seen = [item.sha256 for item in page.items if item.outcome]
     store.reviews.view_scores(case.id, seen, examiner=examiner)  # before they are shown
     for cell, head in zip(st.columns(_WIDTHS), _HEADS, strict=True):
-        cell.caption(head)
+        cell.caption(tr(head))
     for item in page.items:
         _row(case, item)
     if page.total > _ROWS:
@@ -93,8 +118,8 @@ def _filter(label: str, key: str, values: list[Outcome] | list[ReviewState]) -> 
         label,
         values,
         index=None if st.session_state[key] is None else values.index(st.session_state[key]),
-        format_func=lambda value: value.replace("_", " "),
-        placeholder="all",
+        format_func=lambda value: tr(value.replace("_", " ")),
+        placeholder=tr("all"),
         key=widget,
         on_change=partial(state.keep, key, widget),
         width=200,
@@ -107,10 +132,10 @@ def item_bar(case: Case, sha256: str) -> None:
     undecided = resources.cases().reviews.undecided(case.id)
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, key, target, icon, shortcut in (
-            ("All items", "item_list", None, "list", "l"),
-            ("Previous", "item_back", around.previous, "arrow_back", "p"),
-            ("Next", "item_on", around.following, "arrow_forward", "n"),
-            ("Next undecided", "item_undecided", around.undecided, "rule", "u"),
+            (tr("All items"), "item_list", None, "list", "l"),
+            (tr("Previous"), "item_back", around.previous, "arrow_back", "p"),
+            (tr("Next"), "item_on", around.following, "arrow_forward", "n"),
+            (tr("Next undecided"), "item_undecided", around.undecided, "rule", "u"),
         ):
             st.button(
                 label,
@@ -121,7 +146,10 @@ def item_bar(case: Case, sha256: str) -> None:
                 on_click=show_item,
                 args=(target,),
             )
-        st.caption(f"{case.items - undecided:,} of {case.items:,} items decided", width="content")
+        st.caption(
+            tr("{items:,} of {items2:,} items decided", items=case.items - undecided, items2=case.items),
+            width="content",
+        )
 
 
 def show_item(sha256: str | None) -> None:
@@ -133,7 +161,7 @@ def _row(case: Case, item: Item) -> None:
     thumb, name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
     picture = None if item.outcome is None else _thumbnail(case, item)
     if picture is not None:
-        thumb.image(picture, width=_THUMB, alt=f"Face in {item.name}")
+        thumb.image(picture, width=_THUMB, alt=tr("Face in {name}", name=item.name))
     name.button(
         plain(short(item.name, 36)),
         key=f"item-{item.sha256[:12]}",
@@ -141,14 +169,14 @@ def _row(case: Case, item: Item) -> None:
         on_click=show_item,
         args=(item.sha256,),
     )
-    outcome = "not analyzed" if item.outcome is None else outcome_mark(Outcome(item.outcome))
+    outcome = tr("not analyzed") if item.outcome is None else outcome_mark(Outcome(item.outcome))
     decision = NONE if item.decision is None else outcome_mark(Outcome(item.decision))
     facts = (
         f"`{item.sha256[:12]}`",
-        "image" if item.format and item.media_type == "image" else "video" if item.format else "neither",
-        "hidden until you decide" if item.hidden else outcome,
+        tr("image") if item.format and item.media_type == "image" else tr("video") if item.format else tr("neither"),
+        tr("hidden until you decide") if item.hidden else outcome,
         NONE if item.score is None else f"{item.score:.2f}",
-        decision + (", signed" if item.signed_off else ""),
+        decision + (tr(", signed") if item.signed_off else ""),
     )
     for cell, fact in zip(cells, facts, strict=True):
         cell.markdown(fact)
@@ -165,9 +193,11 @@ def _thumbnail(case: Case, item: Item) -> bytes | None:
 def _pages(total: int) -> None:
     page, last = st.session_state[state.CASE_PAGE], (total - 1) // _ROWS
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Previous", key="page_back", disabled=page == 0, on_click=_turn, args=(page - 1,))
-        st.button("Next", key="page_on", disabled=page >= last, on_click=_turn, args=(page + 1,))
-        st.caption(f"page {page + 1} of {last + 1}, {total:,} items", width="content")
+        st.button(tr("Previous"), key="page_back", disabled=page == 0, on_click=_turn, args=(page - 1,))
+        st.button(tr("Next"), key="page_on", disabled=page >= last, on_click=_turn, args=(page + 1,))
+        st.caption(
+            tr("page {page} of {last}, {total:,} items", page=page + 1, last=last + 1, total=total), width="content"
+        )
 
 
 def _turn(page: int) -> None:
@@ -177,12 +207,18 @@ def _turn(page: int) -> None:
 def log_table(case: Case) -> None:
     """Show the log, the newest entries first."""
     store = resources.cases()
-    with st.expander("Log"):
+    with st.expander(tr("Log")):
         rows = [entry.as_dict() for entry in store.log.newest(case.id, _ENTRIES)]
         columns = {name: [row[name] for row in rows] for name in ("seq", "utc", "actor", "action")}
         columns["parameters"] = [json.dumps(row["parameters"]) for row in rows]  # escapes what could turn the text
         columns["sha256"] = [row["sha256"][:8] for row in rows]
-        st.dataframe(columns, hide_index=True, alt="Log of the case, newest entry first")
+        st.dataframe(columns, hide_index=True, alt=tr("Log of the case, newest entry first"))
         count = store.log.head(case.id).seq
         if count > _ENTRIES:
-            st.caption(f"The newest {_ENTRIES} of {count:,} entries; an exported bundle contains all of them.")
+            st.caption(
+                tr(
+                    "The newest {most} of {count:,} entries; an exported bundle contains all of them.",
+                    most=_ENTRIES,
+                    count=count,
+                )
+            )

@@ -20,6 +20,7 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.case.report_files import Source
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State, Work
 
@@ -35,15 +36,15 @@ def letterhead() -> Letterhead:
     """Who issues the report, and its language; kept for this visit."""
     name, address, language = st.columns([2, 2, 1])
     for kind, container, label, key in (
-        ("text_input", name, "Organization", state.ORGANIZATION),
-        ("text_area", address, "Address, one line each", state.ADDRESS),
+        ("text_input", name, tr("Organization"), state.ORGANIZATION),
+        ("text_area", address, tr("Address, one line each"), state.ADDRESS),
     ):
         field = getattr(container, kind)
         widget = f"{key}_input"
         field(label, value=st.session_state[key], key=widget, on_change=partial(state.keep, key, widget))
     languages: list[str] = list(LANGUAGES)
     language.selectbox(
-        "Language",
+        tr("Language"),
         languages,
         index=languages.index(st.session_state[state.LANGUAGE]),
         format_func=language_name,
@@ -51,7 +52,7 @@ def letterhead() -> Letterhead:
         on_change=partial(state.keep, state.LANGUAGE, "language_input"),
     )
     st.checkbox(
-        "Print the log of the case at the end",
+        tr("Print the log of the case at the end"),
         value=st.session_state[state.WITH_LOG],
         key="with_log_input",
         on_change=partial(state.keep, state.WITH_LOG, "with_log_input"),
@@ -71,7 +72,7 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
     key = DocumentKey(store.log.head(case.id), person_key(examiner), letterhead, language, with_log)
     html = resources.documents().get(key)
     if html is None:
-        with st.spinner("Creating the report"):
+        with st.spinner(tr("Creating the report")):
             record = case_record(store, case.id, viewer=examiner)
             picture = store.runs.picture
             html = render_html(record, picture, letterhead=letterhead, language=language, with_log=with_log).encode()
@@ -87,8 +88,8 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
         for label, ending, mime, make in (
             ("HTML", "html", "text/html", lambda: html),
             ("PDF", "pdf", "application/pdf", source.pdf),
-            ("Case JSON", "json", "application/json", source.json),
-            ("Export bundle", "zip", "application/zip", source.bundle),
+            (tr("Case JSON"), "json", "application/json", source.json),
+            (tr("Export bundle"), "zip", "application/zip", source.bundle),
         ):
             name = f"faceloupe-case-{case.id}.{ending}"
             st.download_button(
@@ -102,13 +103,18 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
                 key=f"download_{ending}",
             )
     st.caption(
-        "Each download is recorded in the log of the case with the SHA-256 of the file. This bundle contains no "
-        "evidence: to score it again, the evidence files are needed too."
+        tr(
+            "Each download is recorded in the log of the case with the SHA-256 of the file. This bundle "
+            "contains no evidence: to score it again, the evidence files are needed too."
+        )
     )
-    with st.expander("Bundle with the evidence"):
+    with st.expander(tr("Bundle with the evidence")):
         st.markdown(
-            f"It may be large, so it is written to the data folder first; up to {_MOST_DOWNLOADED >> 20} MB can be "
-            "downloaded from there."
+            tr(
+                "It may be large, so it is written to the data folder first; up to {most} MB can be "
+                "downloaded from there.",
+                most=_MOST_DOWNLOADED >> 20,
+            )
         )
         _on_disk(case, letterhead, with_evidence=True)
 
@@ -116,11 +122,16 @@ def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
 def large(case: Case, letterhead: Letterhead) -> None:
     """Show a case that is too large to draw; its bundle is written to the disk of the server, piece by piece."""
     st.markdown(
-        f"The case has {case.items:,} items. A document is created for up to {MOST_DRAWN} items; a bundle contains "
-        "the data of all "
-        f"of them. It is written to the data folder; up to {_MOST_DOWNLOADED >> 20} MB can be downloaded from there."
+        tr(
+            "The case has {items:,} items. A document is created for up to {drawn} items; a bundle "
+            "contains the data of all of them. It is written to the data folder; up to {most} MB"
+            " can be downloaded from there.",
+            items=case.items,
+            drawn=MOST_DRAWN,
+            most=_MOST_DOWNLOADED >> 20,
+        )
     )
-    _on_disk(case, letterhead, with_evidence=st.checkbox("with the evidence", key="bundle_evidence"))
+    _on_disk(case, letterhead, with_evidence=st.checkbox(tr("with the evidence"), key="bundle_evidence"))
 
 
 def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None:
@@ -133,11 +144,11 @@ def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None
     identity = case.id, examiner, letterhead, language
     export = partial(tasks.write_bundle, resources.cases(), *identity, with_evidence=with_evidence)
     st.button(
-        "Write the bundle",
+        tr("Write the bundle"),
         key="write_bundle",
         icon=":material/folder_zip:",
         on_click=_submit,
-        args=(key, f"Bundle of {case.name}", export),
+        args=(key, tr("Bundle of {name}", name=case.name), export),
     )
     if job is not None and job.state is State.DONE:
         _written(cast(tasks.WrittenBundle, job.result))
@@ -150,7 +161,7 @@ def _written(bundle: tasks.WrittenBundle) -> None:
     st.info(plain(bundle.sentence), icon=":material/check:")
     if bundle.path.exists() and bundle.path.stat().st_size <= _MOST_DOWNLOADED:
         st.download_button(
-            "Download this bundle",
+            tr("Download this bundle"),
             data=bundle.path.read_bytes,
             file_name=bundle.path.name,
             mime="application/zip",
@@ -173,6 +184,8 @@ def preview(html: bytes) -> None:
     A data address would do the same, but browsers refuse one of more than 2 MiB without a word.
     """
     if len(html) > _MOST_SHOWN:
-        st.caption(f"The report has {len(html):,} bytes and is too large to be shown here; download it.")
+        st.caption(
+            tr("The report has {count:,} bytes and is too large to be shown here; download it.", count=len(html))
+        )
         return
-    st.iframe(_FRAME.format(document=escape(html.decode())), height=_HEIGHT, alt="Preview of the report")
+    st.iframe(_FRAME.format(document=escape(html.decode())), height=_HEIGHT, alt=tr("Preview of the report"))

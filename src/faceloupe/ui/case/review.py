@@ -10,6 +10,7 @@ from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import outcome_mark, plain
 
 
@@ -24,7 +25,7 @@ def remarks(case: Case, sha256: str) -> None:
 
 def of_case(case: Case) -> None:
     """Show notes and signatures of the case as a whole, folded."""
-    with st.expander("The case as a whole: notes and sign-off", key=f"whole-{case.id}"):
+    with st.expander(tr("The case as a whole: notes and sign-off"), key=f"whole-{case.id}"):
         note, sign = st.columns(2, gap="medium")
         with note:
             notes(case, None)
@@ -45,23 +46,34 @@ def decisions(case: Case, sha256: str) -> None:
     st.markdown("**Decision**")
     for decision in made:
         seen = decision.score_seen_before
-        before = "after seeing the score" if seen else "the log shows no view of the score before"
+        before = tr("after seeing the score") if seen else tr("the log shows no view of the score before")
         st.markdown(
-            f"{outcome_mark(Outcome(decision.outcome))}, confidence {decision.confidence}: {plain(decision.reason)}"
+            tr(
+                "{outcome_mark}, confidence {confidence}: {reason}",
+                outcome_mark=outcome_mark(Outcome(decision.outcome)),
+                confidence=tr(decision.confidence),
+                reason=plain(decision.reason),
+            )
         )
         st.caption(f"{plain(decision.examiner)}, {decision.utc[:19]}Z, {before}")
     fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
     with st.form(f"decide-{fresh}"):
-        outcome = st.selectbox("Outcome", list(Outcome), index=None, format_func=outcome_words, key=f"outcome-{fresh}")
-        reason = st.text_area("Reason", key=f"reason-{fresh}", height=80)
-        confidence = st.segmented_control(
-            "Confidence", list(Confidence), default=Confidence.MEDIUM, key=f"confidence-{fresh}"
+        outcome = st.selectbox(
+            tr("Outcome"),
+            list(Outcome),
+            index=None,
+            format_func=lambda outcome: tr(outcome_words(outcome)),
+            key=f"outcome-{fresh}",
         )
-        pressed = st.form_submit_button("Enter decision", key=f"decide_{_of(sha256)}")
+        reason = st.text_area(tr("Reason"), key=f"reason-{fresh}", height=80)
+        confidence = st.segmented_control(
+            tr("Confidence"), list(Confidence), default=Confidence.MEDIUM, format_func=tr, key=f"confidence-{fresh}"
+        )
+        pressed = st.form_submit_button(tr("Enter decision"), key=f"decide_{_of(sha256)}")
     if not pressed:
         return
     if outcome is None or confidence is None:
-        st.error("Choose an outcome and a confidence.", icon=":material/error:")
+        st.error(tr("Choose an outcome and a confidence."), icon=":material/error:")
         return
     view = {"outcome": outcome.value, "reason": reason, "confidence": confidence.value}
     _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=examiner, name_checked=checked))
@@ -77,8 +89,8 @@ def notes(case: Case, sha256: str | None) -> None:
         st.caption(f"{plain(note.author)}, {note.utc[:19]}Z")
     fresh = f"{_of(sha256)}-{len(written)}"
     with st.form(f"note-{fresh}"):
-        text = st.text_area("Note", key=f"text-{fresh}", height=80)
-        pressed = st.form_submit_button("Add note", key=f"note_{_of(sha256)}")
+        text = st.text_area(tr("Note"), key=f"text-{fresh}", height=80)
+        pressed = st.form_submit_button(tr("Add note"), key=f"note_{_of(sha256)}")
     if pressed:
         _enter(lambda: store.reviews.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
 
@@ -90,35 +102,42 @@ def sign_off(case: Case, sha256: str | None) -> None:
     st.markdown("**Sign-off**")
     made = store.reviews.decisions(case.id, sha256) if sha256 is not None else ()
     for previous in signed:
-        of = ", for an earlier decision" if made and previous.utc < made[-1].utc else ""
+        of = tr(", for an earlier decision") if made and previous.utc < made[-1].utc else ""
         if sha256 is None and (since := store.reviews.changes_since(case.id, previous.utc)):
-            of = f"; filed or decided since: {since:,}"
+            of = tr("; filed or decided since: {since:,}", since=since)
         st.markdown(f":material/check: {plain(previous.reviewer)}, {previous.utc[:19]}Z{of}")
         if previous.open_items:
-            items = "1 item" if previous.open_items == 1 else f"{previous.open_items:,} items"
-            st.caption(f"{items} had no decision: {plain(previous.open_reason or '')}")
+            items = (
+                tr("1 item") if previous.open_items == 1 else tr("{open_items:,} items", open_items=previous.open_items)
+            )
+            st.caption(
+                tr("{items} had no decision: {open_reason}", items=items, open_reason=plain(previous.open_reason or ""))
+            )
     undecided = store.reviews.undecided(case.id) if sha256 is None else 0
     if undecided:
-        st.caption(f"Items without a decision: {undecided:,} of {case.items:,}.")
+        st.caption(tr("Items without a decision: {undecided:,} of {items:,}.", undecided=undecided, items=case.items))
     fresh, reason, password = f"{_of(sha256)}-{len(signed)}", "", ""
     checked = open_case.name_checked()
     with st.form(f"sign-{fresh}"):
-        label, key = "Reviewer, a second person", f"reviewer-{fresh}"
+        label, key = tr("Reviewer, a second person"), f"reviewer-{fresh}"
         if checked:
             names = [person.name for person in resources.people().all()]
             reviewer = st.selectbox(label, names, index=None, key=key) or ""
-            password = st.text_input("Password of the reviewer", type="password", key=f"password-{fresh}")
+            password = st.text_input(tr("Password of the reviewer"), type="password", key=f"password-{fresh}")
         else:
             reviewer = st.text_input(label, key=key, max_chars=100)
         if sha256 is None and undecided:
             reason = st.text_area(
-                f"Why the case is signed with {undecided:,} undecided items; the report prints it",
+                tr(
+                    "Why the case is signed with {undecided:,} undecided items; the report prints it",
+                    undecided=undecided,
+                ),
                 key=f"open-reason-{fresh}",
                 height=80,
             )
-        pressed = st.form_submit_button("Sign off", key=f"sign_{_of(sha256)}")
+        pressed = st.form_submit_button(tr("Sign off"), key=f"sign_{_of(sha256)}")
     if not checked:
-        st.caption("Names are not checked: the log records the name as it is typed here.")
+        st.caption(tr("Names are not checked: the log records the name as it is typed here."))
     if pressed:
         _enter(lambda: _sign(case, sha256, reviewer, password, reason))
 
@@ -149,5 +168,5 @@ def _enter(write: Callable[[], object]) -> None:
         st.session_state[state.CASE_SAID] = None
         st.error(plain(str(problem)), icon=":material/error:")
         return
-    st.session_state[state.CASE_SAID] = "Saved and recorded in the log."
+    st.session_state[state.CASE_SAID] = tr("Saved and recorded in the log.")
     st.rerun()

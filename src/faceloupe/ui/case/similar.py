@@ -6,6 +6,7 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import data_folder
 from faceloupe.ui import resources
 from faceloupe.ui.case import open_case
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 _MOST = 5  # that are listed
@@ -32,10 +33,21 @@ def panel(sha256: str, *, image_hash: str = "") -> None:
         if opened is None or (item.case.id, item.sha256) != (opened.id, sha256)
     ]
     for item in similar[:_MOST]:
-        how = "the same file" if item.differing_bits is None else f"{item.differing_bits} of 64 bits of its hash differ"
+        how = (
+            tr("the same file")
+            if item.differing_bits is None
+            else tr("{differing_bits} of 64 bits of its hash differ", differing_bits=item.differing_bits)
+        )
         st.caption(
-            f":material/content_copy: An item like this was examined in case {plain(item.case.name)} "
-            f"(`{item.case.id}`): {plain(item.name)}, `{item.sha256[:12]}`, {how}."
+            tr(
+                ":material/content_copy: An item like this was examined in case {name} (`{id}`): {name2}, "
+                "`{sha256}`, {how}.",
+                name=plain(item.case.name),
+                id=item.case.id,
+                name2=plain(item.name),
+                sha256=item.sha256[:12],
+                how=how,
+            )
         )
     if len(similar) > _MOST:
-        st.caption(f"{len(similar) - _MOST:,} further items like this are not listed.")
+        st.caption(tr("{count:,} further items like this are not listed.", count=len(similar) - _MOST))

@@ -7,6 +7,7 @@ import streamlit as st
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.jobs import session, tasks
+from faceloupe.ui.language import tr
 from faceloupe.web.jobs import Job, State
 
 _LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
@@ -37,7 +38,7 @@ def under_way() -> Job | None:
         job=state.IMAGE_JOB,
         result=state.RESULT,
         notice=state.NOTICE,
-        cancelled="The analysis of {title} was cancelled; choose the file again to examine it.",
+        cancelled=tr("The analysis of {title} was cancelled; choose the file again to examine it."),
     )
 
 
@@ -46,11 +47,11 @@ def wait(job: Job) -> None:
 
     A click, a change of page or a closed tab ends the wait, not the work: what it brings is found on the next visit.
     """
-    bar = st.progress(0.0, "Starting")
-    st.button("Cancel", key="cancel", on_click=job.cancel)
+    bar = st.progress(0.0, tr("Starting"))
+    st.button(tr("Cancel"), key="cancel", on_click=job.cancel)
     while job.live:
         waiting = resources.stills().ahead(job) if job.state is State.QUEUED else 0
-        bar.progress(job.share, f"Waiting for {waiting} before it" if waiting else job.stage)
+        bar.progress(job.share, tr("Waiting for {waiting} before it", waiting=waiting) if waiting else job.stage)
         job.wait(_LOOK_S)
     st.rerun()
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from faceloupe.config import is_demo
 from faceloupe.ui import panels, resources, state
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 from faceloupe.web.jobs import Job, JobQueue, State
@@ -27,19 +28,29 @@ def job_line(job: Job, queue: JobQueue | None = None) -> None:
             st.markdown(f"**{plain(job.title)}**")
             st.progress(job.share, plain(job.stage))
             st.caption(_pace(job, queue or resources.jobs()))
-        button.button("Cancel", key=f"cancel-{job.title}", on_click=job.cancel, width="stretch")
+        button.button(tr("Cancel"), key=f"cancel-{job.title}", on_click=job.cancel, width="stretch")
 
 
 def _pace(job: Job, queue: JobQueue) -> str:
     if job.state is State.QUEUED:
         ahead = queue.ahead(job)
-        return "next in the queue" if ahead == 0 else f"waiting for {ahead} {'job' if ahead == 1 else 'jobs'} before it"
-    parts = [f"{job.share:.0%} done"]
+        return (
+            tr("next in the queue")
+            if ahead == 0
+            else tr("waiting for 1 job before it")
+            if ahead == 1
+            else tr("waiting for {ahead} jobs before it", ahead=ahead)
+        )
+    parts = [tr("{share:.0%} done", share=job.share)]
     if job.frames:
-        parts.append(f"{job.frames[0]} frames done")
+        parts.append(tr("{frames} frames done", frames=job.frames[0]))
     if job.rate is not None:
-        parts.append(f"{job.rate:.1f} frames/s")
-    parts.append("remaining time not known yet" if job.seconds_left is None else f"about {job.seconds_left:.0f} s left")
+        parts.append(tr("{rate:.1f} frames/s", rate=job.rate))
+    parts.append(
+        tr("remaining time not known yet")
+        if job.seconds_left is None
+        else tr("about {seconds_left:.0f} s left", seconds_left=job.seconds_left)
+    )
     return "  ·  ".join(parts)
 
 
@@ -55,5 +66,5 @@ def other_examinations() -> None:
     examinations = [job for job in resources.jobs().live() if isinstance(job.key, input.Examination)]
     for number, job in enumerate(examinations):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Running: {plain(job.title)}", width="content")
-            st.button("Follow", key=f"follow-{number}", on_click=input.follow, args=(job.key,))
+            st.caption(tr("Running: {title}", title=plain(job.title)), width="content")
+            st.button(tr("Follow"), key=f"follow-{number}", on_click=input.follow, args=(job.key,))

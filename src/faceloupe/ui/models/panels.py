@@ -12,14 +12,15 @@ from faceloupe.models.record import ModelRecord
 from faceloupe.models.registry import ReleaseEntry, read_entries, weights_status
 from faceloupe.ui import resources
 from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State
 
 _STATES = {
-    "verified": "verified",
-    "missing": "not here",
-    "altered": "altered, not used",
-    "unreadable": "cannot be read",
+    "verified": later("verified"),
+    "missing": later("not here"),
+    "altered": later("altered, not used"),
+    "unreadable": later("cannot be read"),
 }
 
 
@@ -40,9 +41,11 @@ def choose(records: dict[str, ModelRecord]) -> str:
     entries = read_entries(folder)
     rows = [_row(record, entries, folder, active) for record in records.values()]
     st.dataframe(rows, hide_index=True, width="stretch")
-    st.caption("FPR: authentic faces called manipulated. FNR: manipulated faces called authentic. Validation faces.")
+    st.caption(
+        tr("FPR: authentic faces called manipulated. FNR: manipulated faces called authentic. Validation faces.")
+    )
     ids = list(records)
-    chosen = st.selectbox("Look at", ids, index=ids.index(active) if active in ids else 0, key="model")
+    chosen = st.selectbox(tr("Look at"), ids, index=ids.index(active) if active in ids else 0, key="model")
     _actions(records[chosen], folder, active)
     return chosen
 
@@ -53,11 +56,11 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
     return {
         "model": record.id,
         "in use here": "yes" if record.id == active else "",
-        "weights": _STATES[weights_status(record, folder)],
-        "SHA-256": record.weights_sha256[:8],
-        "size": f"{sum(sizes) / 1e6:.1f} MB" if sizes else "not known",
-        "FPR": f"{rates.fpr:.1%}",
-        "FNR": f"{rates.fnr:.1%}",
+        "weights": tr(_STATES[weights_status(record, folder)]),
+        tr("SHA-256"): record.weights_sha256[:8],
+        "size": tr("{sum:.1f} MB", sum=sum(sizes) / 1e6) if sizes else tr("not known"),
+        tr("FPR"): f"{rates.fpr:.1%}",
+        tr("FNR"): f"{rates.fnr:.1%}",
         "undecided": f"{rates.inconclusive:.0%}",
         "parameters": f"{record.parameters:,}",
         "license": record.license.partition(".")[0],
@@ -66,17 +69,19 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
 
 def _actions(record: ModelRecord, folder: Path, active: str) -> None:
     """Show the actions on a model: score with it, or fetch it where its weights are missing or damaged."""
-    st.caption(plain(f"License: {record.license}."))
+    st.caption(plain(tr("License: {license}.", license=record.license)))
     if weights_status(record, folder) == "verified":
         if record.id == active:
-            st.caption("This model is in use. Earlier results keep the model that they name.")
-        elif st.button("Use this model", key="choose-model", icon=":material/done:"):
+            st.caption(tr("This model is in use. Earlier results keep the model that they name."))
+        elif st.button(tr("Use this model"), key="choose-model", icon=":material/done:"):
             resources.choose_model(record.id)
             st.rerun()
         else:
             st.caption(
-                "It will be used for everyone who uses this app and chooses no effort, until the app stops; "
-                "set `FACELOUPE_MODEL` to keep it."
+                tr(
+                    "It will be used for everyone who uses this app and chooses no effort, until the app stops; set "
+                    "`FACELOUPE_MODEL` to keep it."
+                )
             )
         return
     job = resources.jobs().get(Fetching(record.id))
@@ -86,17 +91,19 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
     if job is not None and job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
     st.button(
-        "Fetch the weights",
+        tr("Fetch the weights"),
         key="fetch-model",
         icon=":material/download:",
         on_click=_submit,
         args=(record, folder),
-        help="Downloaded from the release that FACELOUPE_RELEASES names, and used only if their SHA-256 matches the "
-        "record.",
+        help=tr(
+            "Downloaded from the release that FACELOUPE_RELEASES names, and used only if their SHA-256 "
+            "matches the record."
+        ),
     )
-    st.caption("Offline: `faceloupe models fetch --from FILE` with a file from the release.")
+    st.caption(tr("Offline: `faceloupe models fetch --from FILE` with a file from the release."))
 
 
 def _submit(record: ModelRecord, folder: Path) -> None:
     work = partial(fetch, record, folder)
-    resources.submit(Fetching(record.id), f"Fetching the weights of {record.id}", work)
+    resources.submit(Fetching(record.id), tr("Fetching the weights of {id}", id=record.id), work)

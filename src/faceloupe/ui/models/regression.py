@@ -10,6 +10,7 @@ from faceloupe.evaluation.regression import Regression, compare
 from faceloupe.models.record import ModelRecord
 from faceloupe.ui import resources
 from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State
 
@@ -23,18 +24,18 @@ class Comparing:
 
 def panel(record: ModelRecord) -> None:
     """Offer to score every decided item by a model, and show which outcomes changed."""
-    with st.expander("Decided items of the cases, scored again by this model"):
+    with st.expander(tr("Decided items of the cases, scored again by this model")):
         job = resources.jobs().get(Comparing(record.id))
         if job is not None and job.live:
             job_line(job)
             return
         st.button(
-            "Compare",
+            tr("Compare"),
             key="compare-cases",
             icon=":material/difference:",
             on_click=_submit,
             args=(record.id,),
-            help="Nothing is filed. Blind cases are left out.",
+            help=tr("Nothing is filed. Blind cases are left out."),
         )
         if job is not None and job.state is State.FAILED:
             st.error(plain(job.error), icon=":material/error:")
@@ -46,22 +47,27 @@ def _submit(model: str) -> None:
     # Of the settings only the model differs; the effort of the session may stand for another one.
     settings = Settings.from_environment({"model": model})
     work = partial(compare, resources.cases(), resources.networks(settings))
-    resources.submit(Comparing(model), f"Scoring decided items by {model}", work)
+    resources.submit(Comparing(model), tr("Scoring decided items by {model}", model=model), work)
 
 
 def _show(result: Regression) -> None:
     flips = result.flips
     st.markdown(
-        f"{len(result.items):,} decided items compared, {len(flips):,} with another outcome, "
-        f"{sum(item.contradicts for item in flips):,} of these against the decision; "
-        f"{result.blind_cases:,} blind cases left out."
+        tr(
+            "{count:,} decided items compared, {count2:,} with another outcome, {sum:,} of these against the"
+            " decision; {blind_cases:,} blind cases left out.",
+            count=len(result.items),
+            count2=len(flips),
+            sum=sum(item.contradicts for item in flips),
+            blind_cases=result.blind_cases,
+        )
     )
     if flips:
         rows = [
             {
                 "case": item.case_name,
                 "item": item.name,
-                "SHA-256": item.sha256[:12],
+                tr("SHA-256"): item.sha256[:12],
                 "model before": item.model_before,
                 "before": item.outcome_before,
                 "now": item.outcome,
@@ -72,4 +78,4 @@ def _show(result: Regression) -> None:
         st.dataframe(rows, hide_index=True, width="stretch")
     for item in result.items:
         if item.problem:
-            st.caption(plain(f"Not analyzed: {item.name}: {item.problem}"))
+            st.caption(plain(tr("Not analyzed: {name}: {problem}", name=item.name, problem=item.problem)))

@@ -15,15 +15,16 @@ from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import session, tasks
+from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
 MOST_FRAMES = 10_000
-COST = (  # see docs/method.md for how it was measured
+COST = later(  # see docs/method.md for how it was measured
     "What a video costs: one hour (640 x 480 pixels, H.264, 232 tracks) took two minutes with the effort "
     "*standard* on two processor cores. Other sizes, codecs and more frames take other times."
 )
-FRAMES_LABEL = "Number of frames to analyze; 0 chooses it from the duration (32, or one per second up to 256)"
+FRAMES_LABEL = later("Number of frames to analyze; 0 chooses it from the duration (32, or one per second up to 256)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ class Chosen:
 
 def choose(*, folded: bool) -> Chosen | None:
     """Show the drop zone, the evidence folder and the options; return the video chosen in this run, if any."""
-    with st.expander("New video" if folded else "Choose a video", expanded=not folded, key=f"choose-video-{folded}"):
+    with st.expander(
+        tr("New video") if folded else tr("Choose a video"), expanded=not folded, key=f"choose-video-{folded}"
+    ):
         effort_input.choose()
-        kinds = "MP4, MOV, MKV, WebM, TS, AVI, WMV, FLV, MXF and others, animated GIF, WebP, PNG or AVIF"
-        upload = st.file_uploader(f"A video: {kinds}", key="video_upload_widget")
+        kinds = tr("MP4, MOV, MKV, WebM, TS, AVI, WMV, FLV, MXF and others, animated GIF, WebP, PNG or AVIF")
+        upload = st.file_uploader(tr("A video: {kinds}", kinds=kinds), key="video_upload_widget")
         named = _from_folder()
         frames = _frames_option()
-        st.caption(COST)
+        st.caption(tr(COST))
     settings = replace(resources.settings(), frames=frames) if frames else resources.settings()
     folder = evidence_folder()
     if named is not None and folder is not None:
@@ -84,7 +87,7 @@ def choose(*, folded: bool) -> Chosen | None:
 
 def _chosen(source: Hashable, name: str, settings: Settings, open_file: OpenFile) -> Chosen:
     name = printable_name(name)
-    return Chosen(Examination(source, settings), name, f"Examining {name}", open_file)
+    return Chosen(Examination(source, settings), name, tr("Examining {name}", name=name), open_file)
 
 
 def of_evidence(evidence_file: EvidenceFile) -> Chosen:
@@ -98,8 +101,10 @@ def _from_folder() -> str | None:
     folder = evidence_folder()
     if folder is None:
         st.caption(
-            "Large files can be analyzed in place: set the environment variable `FACELOUPE_EVIDENCE` to their "
-            "folder and restart the app."
+            tr(
+                "Large files can be analyzed in place: set the environment variable `FACELOUPE_EVIDENCE` to "
+                "their folder and restart the app."
+            )
         )
         return None
     try:
@@ -109,20 +114,20 @@ def _from_folder() -> str | None:
         return None
     select, button = st.columns([5, 1], vertical_alignment="bottom")
     name = select.selectbox(
-        f"or a file of the evidence folder, {plain(str(folder))}",
+        tr("or a file of the evidence folder, {folder}", folder=plain(str(folder))),
         names,
         index=None,
         format_func=printable_name,
-        placeholder="Type to search" if names else "The folder is empty",
+        placeholder=tr("Type to search") if names else tr("The folder is empty"),
         key="evidence",
-        help="There are more files than can be listed; use a smaller folder." if more else None,
+        help=tr("There are more files than can be listed; use a smaller folder.") if more else None,
     )
-    return name if button.button("Examine", key="examine", disabled=name is None, width="stretch") else None
+    return name if button.button(tr("Examine"), key="examine", disabled=name is None, width="stretch") else None
 
 
 def _frames_option() -> int:
-    with st.expander("Options"):
-        return int(st.number_input(FRAMES_LABEL, 0, MOST_FRAMES, resources.settings().frames, key="frames"))
+    with st.expander(tr("Options")):
+        return int(st.number_input(tr(FRAMES_LABEL), 0, MOST_FRAMES, resources.settings().frames, key="frames"))
 
 
 def start(chosen: Chosen) -> None:
@@ -146,7 +151,7 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> No
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         settings = replace(resources.settings(), from_s=from_s, to_s=to_s, frames=frames)
-        title = f"Analyzing {from_s:.2f} s to {to_s:.2f} s of {key.name}"
+        title = tr("Analyzing {from_s:.2f} s to {to_s:.2f} s of {name}", from_s=from_s, to_s=to_s, name=key.name)
         _submit(
             Chosen(Examination((key.evidence_sha256, key.name), settings), key.name, title, lambda _: evidence_file)
         )
@@ -182,7 +187,7 @@ def under_way() -> Job | None:
         job=state.VIDEO_JOB,
         result=state.VIDEO_RESULT,
         notice=state.VIDEO_NOTICE,
-        cancelled="{title} was cancelled.",
+        cancelled=tr("{title} was cancelled."),
     )
     if st.session_state[state.VIDEO_RESULT] is not before:
         st.session_state[state.VIDEO_SHOWN] = None

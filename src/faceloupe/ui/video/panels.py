@@ -22,6 +22,7 @@ from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import NO_BAR, outcome_mark, plain, sentence
 from faceloupe.ui.video import input
 from faceloupe.ui.video.timeline import height, timeline
@@ -44,11 +45,16 @@ def timeline_panel(analysis: ReportedAnalysis) -> None:
             on_select=_choose_point,
             selection_mode="points",
             config=NO_BAR,
-            alt=f"Scores of {len(analysis.tracks)} tracks over time; the table of tracks below holds the numbers",
+            alt=tr(
+                "Scores of {count} tracks over time; the table of tracks below holds the numbers",
+                count=len(analysis.tracks),
+            ),
         )
     st.caption(
-        "Each point is a frame; select one to see it. Band: 95 % interval of the whole track. Thick bar: the strongest "
-        "segment, if it reaches the upper threshold. Dotted: a cut. Hatched: not scored."
+        tr(
+            "Each point is a frame; select one to see it. Band: 95 % interval of the whole track. Thick bar:"
+            " the strongest segment, if it reaches the upper threshold. Dotted: a cut. Hatched: not scored."
+        )
     )
 
 
@@ -97,8 +103,12 @@ def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
     left.image(
         overlays.boxes(Canvas.of(view.rgb), view.faces, chosen=track),
         width="stretch",
-        alt=f"Frame {index} with {len(view.faces)} faces framed",
-        caption=f"Frame {index} at {view.time_s:.3f} s; boxes are colored by the score of this frame alone",
+        alt=tr("Frame {index} with {count} faces framed", index=index, count=len(view.faces)),
+        caption=tr(
+            "Frame {index} at {time_s:.3f} s; boxes are colored by the score of this frame alone",
+            index=index,
+            time_s=view.time_s,
+        ),
     )
     with right, st.container(height=_FACES_HEIGHT if len(view.faces) > 1 else "content", border=False):
         for face in sorted(view.faces, key=lambda face: (face.id != track, face.id)):
@@ -112,7 +122,7 @@ def _view(key: AnalysisKey, analysis: ReportedAnalysis, index: int) -> FrameExpl
         evidence_file = resources.analyses().evidence_file(key)
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
-        with st.spinner("Decoding and explaining the frame"):
+        with st.spinner(tr("Decoding and explaining the frame")):
             model = analysis.report.model.id  # another may score by now
             networks = resources.networks(replace(resources.settings(), model=model))
             view = explain_frame(evidence_file, analysis.analysis, index, networks)
@@ -125,7 +135,10 @@ def _steps(report: Report, index: int, track: int) -> None:
     indices = [frame.index for frame in report.frames]
     position = indices.index(index)
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, shortcut, to in (("Previous frame", "Left", position - 1), ("Next frame", "Right", position + 1)):
+        for label, shortcut, to in (
+            (tr("Previous frame"), "Left", position - 1),
+            (tr("Next frame"), "Right", position + 1),
+        ):
             st.button(
                 label,
                 key=f"step-{shortcut}",
@@ -134,35 +147,55 @@ def _steps(report: Report, index: int, track: int) -> None:
                 on_click=_show,
                 args=(indices[min(max(to, 0), len(indices) - 1)], track),
             )
-        st.caption(f"frame {position + 1} of {len(indices)} analyzed", width="content")
+        st.caption(
+            tr("frame {position} of {count} analyzed", position=position + 1, count=len(indices)), width="content"
+        )
 
 
 def _face(face: FaceFinding, maximum: float) -> None:
     with st.container(border=True, key=f"frame-face-{face.id}"):
-        st.markdown(f"**Track {face.id}**, this frame alone: {outcome_mark(face.outcome)}")
-        facts = f"{face.size_px:.0f} px wide, detector confidence {face.detection_confidence:.2f}"
+        st.markdown(
+            tr("**Track {id}**, this frame alone: {outcome_mark}", id=face.id, outcome_mark=outcome_mark(face.outcome))
+        )
+        facts = tr(
+            "{size_px:.0f} px wide, detector confidence {detection_confidence:.2f}",
+            size_px=face.size_px,
+            detection_confidence=face.detection_confidence,
+        )
         if face.score is None or face.crop is None:
             st.caption(plain(f"{face.reason[:1].upper()}{face.reason[1:]}. {facts}."))
             return
         crop, heatmap = st.columns(2, gap="small")
         crop.image(
-            overlays.enlarged(face.crop, _FACE_SIDE), width="stretch", alt=f"Track {face.id} in this frame, as scored"
+            overlays.enlarged(face.crop, _FACE_SIDE),
+            width="stretch",
+            alt=tr("Track {id} in this frame, as scored", id=face.id),
         )
         overlay = overlays.enlarged(overlays.face_overlay(face, maximum, _OPACITY), _FACE_SIDE)
         heatmap.image(
-            overlays.with_scale(overlay, maximum, _OPACITY), width="stretch", alt=f"Heatmap of track {face.id}"
+            overlays.with_scale(overlay, maximum, _OPACITY),
+            width="stretch",
+            alt=tr("Heatmap of track {id}", id=face.id),
         )
         st.caption(
-            f"The crop, as scored, and its heatmap. Score {face.score:.2f}, log10 LR {face.log10_lr:+.2f}. {facts}."
+            tr(
+                "The crop, as scored, and its heatmap. Score {score:.2f}, log10 LR {log10_lr:+.2f}. {facts}.",
+                score=face.score,
+                log10_lr=face.log10_lr,
+                facts=facts,
+            )
         )
 
 
 def people_panel(analysis: ReportedAnalysis) -> None:
     """Show each person, the decisive one first, with a filmstrip of each of its shots, and all shots in a table."""
-    st.subheader("People")
+    st.subheader(tr("People"))
     st.caption(
-        "Shots that look alike are linked to one person; a verdict on a person names the shots that agree. A track is "
-        "one person in one shot. The frames have the color of their own score, the text that of the whole track."
+        tr(
+            "Shots that look alike are linked to one person; a verdict on a person names the shots that "
+            "agree. A track is one person in one shot. The frames have the color of their own score, the "
+            "text that of the whole track."
+        )
     )
     report, tracks = analysis.report, {track.id: track for track in analysis.tracks}
     for person in report.people_with_shots:
@@ -172,7 +205,9 @@ def people_panel(analysis: ReportedAnalysis) -> None:
             _person(person, scored, report.model.thresholds)
     unscored = [track for track in analysis.tracks if track.score is None]
     if unscored:
-        with st.expander(f"Tracks that were not scored: {len(unscored)}", expanded=len(unscored) == len(tracks)):
+        with st.expander(
+            tr("Tracks that were not scored: {count}", count=len(unscored)), expanded=len(unscored) == len(tracks)
+        ):
             for track in unscored:
                 _strip(track, report.model.thresholds)
     number = st.column_config.NumberColumn
@@ -182,7 +217,7 @@ def people_panel(analysis: ReportedAnalysis) -> None:
         column_config={name: number(format="%.2f") for name in ("score", "first seen, s", "last seen, s")}
         | {"log10 LR": number(format="%+.2f"), "effective frames": number(format="%.1f")},
         placeholder="-",
-        alt="All tracks with outcome, score, interval, likelihood ratio and times",
+        alt=tr("All tracks with outcome, score, interval, likelihood ratio and times"),
     )
 
 
@@ -190,10 +225,10 @@ def _person(person: PersonShots, scored: Sequence[TrackFinding], thresholds: Sco
     """Show what the shots of a person say together, and a filmstrip of each scored one."""
     number = person.person.id
     with st.container(border=True, key=f"person-{number}"):
-        shots = "1 shot" if len(person.tracks) == 1 else f"{len(person.tracks)} shots"
-        score = "" if person.pooled is None else f", score {person.pooled.score:.2f}"
+        shots = tr("1 shot") if len(person.tracks) == 1 else tr("{count} shots", count=len(person.tracks))
+        score = "" if person.pooled is None else tr(", score {score:.2f}", score=person.pooled.score)
         outcome = "" if person.outcome is None else f" {outcome_mark(person.outcome)}{score}"
-        st.markdown(f"**Person {number}**, {shots}:{outcome}")
+        st.markdown(tr("**Person {number}**, {shots}:{outcome}", number=number, shots=shots, outcome=outcome))
         if person.reason:
             st.caption(sentence(person.reason))
         with st.container(height=_STRIPS_HEIGHT if len(scored) > _STRIPS_UNFOLDED else "content", border=False):
@@ -205,10 +240,19 @@ def _strip(track: TrackFinding, thresholds: ScoreThresholds) -> None:
     """Show a track in one line, and its filmstrip."""
     best = track.strongest or track.largest
     with st.container(horizontal=True, vertical_alignment="center"):
-        score = "" if track.score is None else f", score {track.score:.2f}"
-        st.markdown(f"**Track {track.id}**, shot {track.shot}: {outcome_mark(track.outcome)}{score}", width="content")
+        score = "" if track.score is None else tr(", score {score:.2f}", score=track.score)
+        st.markdown(
+            tr(
+                "**Track {id}**, shot {shot}: {outcome_mark}{score}",
+                id=track.id,
+                shot=track.shot,
+                outcome_mark=outcome_mark(track.outcome),
+                score=score,
+            ),
+            width="content",
+        )
         st.button(
-            "Show its strongest frame" if track.strongest else "Show its largest frame",
+            tr("Show its strongest frame") if track.strongest else tr("Show its largest frame"),
             key=f"strongest-{track.id}",
             type="tertiary",
             on_click=_show,
@@ -224,9 +268,17 @@ def segment_line(key: AnalysisKey, report: Report) -> None:
     whole = st.session_state[state.VIDEO_WHOLE]
     with st.container(horizontal=True, vertical_alignment="center"):
         if whole is not None and whole != key:
-            st.button("Back to the whole video", key="back", icon=":material/arrow_back:", on_click=input.back_to_whole)
+            st.button(
+                tr("Back to the whole video"), key="back", icon=":material/arrow_back:", on_click=input.back_to_whole
+            )
         start_s, end_s = report.segment.start_s, report.segment.end_s
-        st.markdown(f"Only {start_s:.2f} s to {end_s:.2f} s were analyzed; the verdict applies to this segment alone.")
+        st.markdown(
+            tr(
+                "Only {start_s:.2f} s to {end_s:.2f} s were analyzed; the verdict applies to this segment alone.",
+                start_s=start_s,
+                end_s=end_s,
+            )
+        )
 
 
 def closer_panel(key: AnalysisKey, report: Report) -> None:
@@ -234,9 +286,9 @@ def closer_panel(key: AnalysisKey, report: Report) -> None:
     begin, end = analyzed_span(report)
     if end - begin < _SHORTEST_S:
         return
-    with st.expander("Analyze a segment"):
+    with st.expander(tr("Analyze a segment")):
         from_s, to_s = st.slider(
-            "Segment, seconds",
+            tr("Segment, seconds"),
             begin,
             end,
             (begin, end),
@@ -244,9 +296,9 @@ def closer_panel(key: AnalysisKey, report: Report) -> None:
             key=f"segment-{key.evidence_sha256}-{key.settings_digest}",
         )
         count, button = st.columns([4, 1], vertical_alignment="bottom")
-        frames = count.number_input(input.FRAMES_LABEL, 0, input.MOST_FRAMES, 0, key="closer_frames")
+        frames = count.number_input(tr(input.FRAMES_LABEL), 0, input.MOST_FRAMES, 0, key="closer_frames")
         button.button(
-            "Analyze closer",
+            tr("Analyze closer"),
             key="closer",
             on_click=input.look_closer,
             args=(key, from_s, to_s, int(frames)),
@@ -262,7 +314,7 @@ def downloads(key: AnalysisKey, report: Report) -> None:
         if not report.is_video:
             return
         st.download_button(
-            "Download the frames as CSV",
+            tr("Download the frames as CSV"),
             data=lambda: frames_csv(report).encode(ENCODING),
             file_name=f"faceloupe-{key.evidence_sha256[:12]}-frames.csv",
             mime="text/csv",
@@ -284,7 +336,7 @@ def _copy(key: AnalysisKey, job: Job | None) -> None:
     path = tasks.copy_path(resources.copies(), key)
     if path.exists():
         st.download_button(
-            "Download the annotated copy",
+            tr("Download the annotated copy"),
             data=path.read_bytes,
             file_name=f"faceloupe-{key.evidence_sha256[:12]}-annotated.mp4",
             mime="video/mp4",
@@ -294,19 +346,21 @@ def _copy(key: AnalysisKey, job: Job | None) -> None:
         )
     elif job is None or not job.live:
         st.button(
-            "Create an annotated copy",
+            tr("Create an annotated copy"),
             key="make_copy",
             icon=":material/movie_edit:",
             on_click=_make_copy,
             args=(key,),
-            help="An MP4 of the analyzed segment with boxes and scores drawn in, without sound. It is not evidence.",
+            help=tr(
+                "An MP4 of the analyzed segment with boxes and scores drawn in, without sound. It is not evidence."
+            ),
         )
 
 
 def _make_copy(key: AnalysisKey) -> None:
     annotate = partial(tasks.annotate, key, resources.analyses(), resources.copies(), settings=resources.settings())
     try:
-        resources.submit(_copy_key(key), f"Annotated copy of {key.name}", annotate)
+        resources.submit(_copy_key(key), tr("Annotated copy of {name}", name=key.name), annotate)
     except UsageError as problem:
         st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))
 

@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from faceloupe.report.drawing.overlays import COLORS, SHAPES
 from faceloupe.report.schema import CutInfo, Report, Track
 from faceloupe.report.timeline import Gap, GapKind, analyzed_span, gaps, series
+from faceloupe.ui.language import tr
 
 _LANE, _BETWEEN, _ABOVE, _BELOW = 96, 24, 24, 44  # pixels: a lane, the room between two, above the first, below all
 _LEFT, _RIGHT, _THUMB = 104, 116, 56  # pixels
@@ -68,10 +69,10 @@ def timeline(report: Report, thumbs: Mapping[int, bytes], *, chosen: tuple[int, 
     if chosen is not None:
         _chosen(figure, report, *chosen)
     figure.update_xaxes(range=[begin, end], fixedrange=True, showgrid=False, zeroline=False, ticks="", **_FRAME)
-    figure.update_xaxes(title="time, seconds", title_standoff=6, ticks="outside", row=lanes, col=1)
+    figure.update_xaxes(title=tr("time, seconds"), title_standoff=6, ticks="outside", row=lanes, col=1)
     if end - begin >= _CLOCK_S:
         figure.update_xaxes(**_clock_labels(begin, end))
-        figure.update_xaxes(title="time, minutes and seconds", row=lanes, col=1)
+        figure.update_xaxes(title=tr("time, minutes and seconds"), row=lanes, col=1)
     figure.update_yaxes(
         range=[-0.05, 1.05],
         tickvals=[0, 0.5, 1],
@@ -116,7 +117,7 @@ def _lane_head(figure: go.Figure, person: int, thumb: bytes | None, row: int) ->
             yanchor="top",
         )
     figure.add_annotation(
-        text=f"person {person}",
+        text=tr("person {person}", person=person),
         xref="paper",
         yref=domain,
         x=-0.042,
@@ -131,8 +132,8 @@ def _lane_head(figure: go.Figure, person: int, thumb: bytes | None, row: int) ->
 def _thresholds(figure: go.Figure, report: Report, row: int) -> None:
     bounds = report.model.thresholds
     for value, label in (
-        (bounds.upper, f"≥ {bounds.upper:.2f} manipulated"),
-        (bounds.lower, f"≤ {bounds.lower:.2f} authentic"),
+        (bounds.upper, tr("≥ {upper:.2f} manipulated", upper=bounds.upper)),
+        (bounds.lower, tr("≤ {lower:.2f} authentic", lower=bounds.lower)),
     ):
         across = {"x0": 0.0, "x1": 1.0, "xref": "paper", "yref": f"y{_axis(row)}"}
         dashed = {"color": _GRAY, "width": 1, "dash": "dash"}
@@ -175,7 +176,7 @@ def _names(figure: go.Figure, report: Report, tracks: Sequence[Track], row: int)
         roomy = (track.last_s - track.first_s) / (end - begin) >= _NAME
         free_from = track.first_s + (_NAME if roomy else _NUMBER) * (end - begin)
         score = "" if track.score is None else f"  {track.score:.2f}"
-        label = f"track {track.id}{score}" if roomy else f"{track.id}"
+        label = tr("track {id}{score}", id=track.id, score=score) if roomy else f"{track.id}"
         figure.add_annotation(
             text=f'<span style="color:{COLORS[track.outcome]}">{SHAPES[track.outcome]}</span> {label}',
             x=track.first_s,
@@ -208,14 +209,15 @@ def _points(figure: go.Figure, report: Report, track: Track, row: int) -> None:
             x=[point.time_s for point in scored],
             y=[point.score for point in scored],
             customdata=[(point.index, track.id) for point in scored],
-            name=f"track {track.id}",
+            name=tr("track {id}", id=track.id),
             mode="markers+text",  # the shapes are letters: the chart's own markers know no half circle
             marker={"size": 11, "opacity": 0.0},
             text=SHAPES[track.outcome],
             textfont={"size": min(_MARK, max(_SMALLEST_MARK, _MARK * _ROOMY // len(report.frames))), "color": color},
             unselected={"textfont": {"color": color}},
-            hovertemplate=f"track {track.id}, frame %{{customdata[0]}}<br>%{{x:.2f}} s, score %{{y:.2f}}"
-            "<extra></extra>",
+            hovertemplate=tr(
+                "track {id}, frame %{{customdata[0]}}<br>%{{x:.2f}} s, score %{{y:.2f}}<extra></extra>", id=track.id
+            ),
         ),
         row=row,
         col=1,
@@ -238,7 +240,7 @@ def _hatched(figure: go.Figure, times: Sequence[Gap], row: int) -> None:
                 name="not scored",
                 hoveron="fills",
                 hoverinfo="text",
-                text="not scored",
+                text=tr("not scored"),
             ),
             row=row,
             col=1,

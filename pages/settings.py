@@ -1,0 +1,23 @@
+"""Settings: what this browser remembers for its user."""
+
+import streamlit as st
+
+from faceloupe.ui import language, state
+from faceloupe.ui.language import tr
+
+st.header(tr("Settings"))
+st.selectbox(
+    tr("Language of the app"),
+    ("", *language.LANGUAGES),
+    index=("", *language.LANGUAGES).index(st.session_state[state.APP_LANGUAGE]),
+    format_func=lambda code: language.language_name(code) if code else tr("as the browser is set"),
+    key="app_language_input",
+    on_change=lambda: state.keep(state.APP_LANGUAGE, "app_language_input"),
+    width=420,
+)
+st.caption(
+    tr(
+        "This browser remembers it. Reasons, limits and error messages are those of the record and stay in English; "
+        "the language of a report is chosen on the page Report."
+    )
+)

@@ -1,0 +1,74 @@
+"""The language of the app. Its texts stand in the code in English, and are translated where they are shown.
+
+A file of ``ui/locales`` is a language: English text -> text. Sentences of the record, such as reasons and limits, and
+messages of errors stay English.
+"""
+
+import string
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import streamlit as st
+
+from faceloupe.report.numerals import localized
+from faceloupe.ui import state
+
+_FOLDER = files("faceloupe.ui") / "locales"
+ENGLISH = "en"
+LANGUAGES = (ENGLISH, *sorted(entry.name[:-5] for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")))
+"""The codes of the languages, English first."""
+
+
+def current() -> str:
+    """Return the code of the language of this session: the one chosen, that of the browser, or English."""
+    chosen = st.session_state.get(state.APP_LANGUAGE)
+    if chosen in LANGUAGES:
+        return str(chosen)
+    of_browser = str(st.context.locale or "").partition("-")[0].lower()
+    return of_browser if of_browser in LANGUAGES else ENGLISH
+
+
+def tr(english: str, **values: object) -> str:
+    """Return a text in the language of this session; in English where it has no translation.
+
+    Args:
+        english: the text; names in braces are filled in where there are values.
+        values: what is filled in.
+    """
+    language = current()
+    text = texts_in(language).get(english, english)
+    return _Numbers(language).format(text, **values) if values else text
+
+
+class _Numbers(string.Formatter):
+    """Fills in values, and writes numbers that have a format as the language does."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """See ``string.Formatter``."""
+        text = str(super().format_field(value, format_spec))
+        return localized(text, self._language) if format_spec and isinstance(value, (int, float)) else text
+
+
+def later(english: str) -> str:
+    """Mark a text that is translated where it is shown."""
+    return english
+
+
+@cache
+def texts_in(language: str) -> Mapping[str, str]:
+    """Return the translations into a language: English text -> text; none into English."""
+    if language == ENGLISH:
+        return MappingProxyType({})
+    return MappingProxyType(tomllib.loads((_FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
+
+
+def language_name(language: str) -> str:
+    """Return the name of a language in that language."""
+    return texts_in(language).get("English", "English")
