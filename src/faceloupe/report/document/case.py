@@ -122,7 +122,7 @@ class CaseDocument:
         for exhibit in self._exhibits:
             yield from case_item.blocks(exhibit, self._picture, texts)
         yield Heading(2, texts["case_view"], "case-view", new_page=bool(self._exhibits))
-        yield Paragraph(Text(texts["names_unchecked"], Style.FAINT))
+        yield Paragraph(Text(opening.names_text(case, self._exhibits, texts), Style.FAINT))
         decisions = [decision.utc for item in case.items for decision in item.decisions]
         changes = [*decisions, *(item.added_utc for item in case.items)]
         yield from case_item.statements(case.notes, (), case.sign_offs, texts, changes)

@@ -127,12 +127,17 @@ def _limits(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterato
     rates = dict.fromkeys(finding_of(report, texts["language"]).error_rates for report in reports)
     yield from list(rates)[:1]  # groups and videos add to it at the item
     yield texts["limits_more"]
+    yield names_text(case, items, texts)
+    yield texts["log_verified" if case.log.verified else "log_broken"]
+
+
+def names_text(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> str:
+    """Return whether the names at decisions and signatures were checked, as a sentence."""
     statements: list[DecisionRecord | SignOffRecord] = [*case.sign_offs]
     for item in items:
         statements += [*item.item.decisions, *item.item.sign_offs]
     checked = bool(statements) and all(statement.name_checked is True for statement in statements)
-    yield texts["names_checked" if checked else "names_unchecked"]
-    yield texts["log_verified" if case.log.verified else "log_broken"]
+    return texts["names_checked" if checked else "names_unchecked"]
 
 
 def _signatures(case: CaseRecord, texts: Texts) -> Table:
