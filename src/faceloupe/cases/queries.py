@@ -266,7 +266,7 @@ def decisions(connection: Connection, item_id: int) -> tuple[Decision, ...]:
         " WHERE item_id = ? ORDER BY id",
         (item_id,),
     )
-    return tuple(Decision(*values, bool(seen), bool(checked)) for *values, seen, checked in rows)
+    return tuple(Decision(*(*values, bool(seen), bool(checked))) for *values, seen, checked in rows)
 
 
 def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tuple[SignOff, ...]:
@@ -276,7 +276,7 @@ def sign_offs(connection: Connection, case_id: str, item_id: int | None) -> tupl
         " WHERE case_id = ? AND item_id IS ? ORDER BY id",
         (case_id, item_id),
     )
-    return tuple(SignOff(*values, bool(checked)) for *values, checked in rows)
+    return tuple(SignOff(*(*values, bool(checked))) for *values, checked in rows)
 
 
 def unfinished(connection: Connection, stored: Callable[[str], bool]) -> tuple[Unfinished, ...]:
