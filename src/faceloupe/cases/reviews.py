@@ -79,7 +79,8 @@ class Reviews:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (item.id, transaction.utc, examiner, key, outcome, reason, confidence, seen, name_checked),
             )
-            facts |= {"sha256": item.sha256, "score_seen_before": seen} | _checked(name_checked)
+            facts |= {"sha256": item.sha256, "score_seen_before": seen}
+            facts |= _checked(name_checked)
             transaction.log(case_id, examiner, Action.DECISION, facts)
         return Decision(
             transaction.utc, examiner, outcome, reason, confidence, score_seen_before=seen, name_checked=name_checked
@@ -117,7 +118,9 @@ class Reviews:
             open_items = policy.open_items(transaction.connection, case_id, reason) if item is None else None
             why = None if open_items is None else reason
             signed = SignOff(transaction.utc, reviewer, open_items, why, name_checked=name_checked)
-            facts = {"open_items": open_items, "open_reason": reason} if open_items is not None else {}
+            facts: dict[str, object] = (
+                {"open_items": open_items, "open_reason": reason} if open_items is not None else {}
+            )
             facts |= _checked(name_checked)
             transaction.connection.execute(
                 "INSERT INTO sign_offs"
