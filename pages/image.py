@@ -4,7 +4,7 @@ import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.similarity import perceptual_hash
-from faceloupe.ui import intake, lenses, next_steps, panels, recent, resources, state
+from faceloupe.ui import embedded, intake, lenses, next_steps, panels, recent, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing, similar
 from faceloupe.ui.image import input
@@ -28,6 +28,7 @@ def show(key: AnalysisKey) -> None:
     image_hash = "" if analysis.canvas is None else perceptual_hash(analysis.canvas.rgb)
     similar.panel(key.evidence_sha256, image_hash=image_hash)
     next_steps.panel(key, report)
+    embedded.panel(key, report)
     filing.panel(key)
     if analysis.canvas is not None:
         explained = [face for face in analysis.faces if face.heatmap is not None]

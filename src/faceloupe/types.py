@@ -141,11 +141,39 @@ class FaceQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The file that evidence was taken out of.
+
+    Attributes:
+        name: of that file.
+        sha256: of that file.
+        kind: of the content, see ``EmbeddedContent``; ``offset`` and ``size`` likewise.
+        method: how its bytes were made from those of that file, as text.
+    """
+
+    name: str
+    sha256: str
+    kind: str
+    offset: int
+    size: int
+    method: str
+
+    @property
+    def sentence(self) -> str:
+        """The same for people."""
+        return (
+            f"Taken out of {self.name} (SHA-256 {self.sha256}): {self.kind}, {self.size:,} bytes from byte "
+            f"{self.offset:,}; {self.method}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Identity of an input file, established before anything decoded it.
 
     ``width`` and ``height`` are those of the picture as it is meant to be seen (orientation applied), in pixels; None
     where the file could not be decoded. Times are in seconds, rates in frames per second; None for still images.
+    ``origin`` is None for a file that was given as such.
     """
 
     name: str
@@ -158,6 +186,7 @@ class Evidence:
     duration_s: float | None = None
     frame_rate: float | None = None
     frame_count: int | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +296,7 @@ class FaceFinding:
             the face was turned upright, the upright square around all of the source that ``crop`` shows.
         roll_deg: clockwise tilt of the face in the picture, degrees, -180..180.
         turned_deg: clockwise turn that it was scored after, degrees, -180..180; 0 where it was left as it was.
+        yaw_deg: estimated turn to a side, see ``faces.upright.yaw``.
         propositions: what its members say of each part of "manipulated"; empty where the model has no such members.
         familiarity: where the face lies among the known ones; None where the model cannot tell.
     """
@@ -288,6 +318,7 @@ class FaceFinding:
     familiarity: Familiarity | None = None
     roll_deg: float = 0.0
     turned_deg: float = 0.0
+    yaw_deg: float = 0.0
 
     def __post_init__(self) -> None:
         unscored = self.outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)

@@ -1,12 +1,17 @@
 import io
 import os
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from faceloupe.batch.inputs import entries, listed, refuse_missing, shown
+from faceloupe.batch.inputs import entries, listed, refuse_missing, shown, with_embedded
+from faceloupe.batch.readers import Reader
+from faceloupe.batch.tasks import Task
+from faceloupe.config import Settings
 from faceloupe.errors import UsageError
+from tests.conftest import GENERATED, PHOTOGRAPH
 
 ODD_NAMES = ["a,b.jpg", 'quo"te.jpg', "line\nbreak.jpg", "=1+1.jpg", "@x.jpg", "\t.jpg", "ünï.jpg", "-", "bang!.jpg"]
 
@@ -128,3 +133,20 @@ def test_a_folder_of_a_hundred_thousand_names_is_listed_once_each(tmp_path):
         os.close(os.open(tmp_path / "in" / f"{number:06}", os.O_CREAT))
     found = names(tmp_path / "in")
     assert found == [f"{tmp_path}/in/{number:06}" for number in range(100_000)]
+
+
+def test_what_files_hold_besides_their_picture_are_inputs_of_their_own(tmp_path):
+    first, second = GENERATED.read_bytes(), PHOTOGRAPH.read_bytes()
+    (tmp_path / "two.jpg").write_bytes(first + second)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.write(tmp_path / "two.jpg", "two.jpg")
+    found = list(with_embedded(listed([str(tmp_path)]), Settings()))
+    inner, zipped = f"{tmp_path}/two.jpg", f"{tmp_path}/z.zip!two.jpg"
+    assert [item.shown for item in found] == [inner, f"{inner}!{len(first)}", zipped, f"{zipped}!{len(first)}"]
+    reader = Reader()
+    for item in (found[1], found[3]):
+        identity = reader.identify(item)
+        taken = reader.take(Task(0, item, identity.sha256, identity.media_type), max_bytes=10**8)
+        assert taken.evidence_file.content == second
+        assert taken.evidence_file.evidence.origin.offset == len(first)
+    reader.close()

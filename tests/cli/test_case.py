@@ -242,3 +242,16 @@ def test_a_file_may_go_once_it_is_filed(capsys, tmp_path, case):
     (tmp_path / "copy.png").unlink()
     with CaseStore(data_folder()).items.open_evidence(sha256).open() as stream:
         assert stream.read() == PHOTOGRAPH.read_bytes()
+
+
+def test_what_a_file_holds_besides_its_picture_is_filed_as_an_item_that_states_its_origin(capsys, tmp_path, case):
+    clip = write_clip(tmp_path / "clip.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3).read_bytes()
+    motion_photo, start = tmp_path / "motion.jpg", GENERATED.stat().st_size
+    motion_photo.write_bytes(GENERATED.read_bytes() + clip)
+    whole, own = add(capsys, case, motion_photo, "--embedded")
+    store = CaseStore(data_folder())
+    assert [item.name for item in store.items.page(case).items] == ["motion.jpg", f"motion.jpg!{start}"]
+    assert store.items.open_evidence(own).evidence.size_bytes == len(clip)
+    (note,) = store.reviews.notes(case, own)
+    assert f"Taken out of motion.jpg (SHA-256 {whole}): a video (MP4)" in note.text
+    assert f"from byte {start:,}" in note.text

@@ -39,6 +39,7 @@ def workflow(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FACELOUPE_DATA", str(tmp_path / "data"))
     Image.open(GENERATED).save("photo.jpg", quality=95)
+    (tmp_path / "motion.jpg").write_bytes((tmp_path / "photo.jpg").read_bytes() + PHOTOGRAPH.read_bytes())
     frames = [np.asarray(Image.open(PHOTOGRAPH).convert("RGB").resize((160, 160)))] * 64
     write_clip(tmp_path / "clip.mp4", frames, fps=4)
     for kind, source in (("real", PHOTOGRAPH), ("fake", GENERATED)):

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from faceloupe.faces import upright as module
 from faceloupe.faces.frame import Frame, PictureItself
-from faceloupe.faces.upright import find, roll, upright
+from faceloupe.faces.upright import find, roll, upright, yaw
 from faceloupe.types import Box, DetectedFace
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -46,6 +46,31 @@ def test_the_eye_line_of_a_profile_does_not_decide():
     landmarks[:2] = [[5, -15], [6, -9]]
     turned = DetectedFace(face(0).box, 1.0, landmarks + np.array([200, 150]))
     assert abs(roll(turned)) < 15
+
+
+# A head, mm: eyes, tip of the nose, corners of the mouth; x to the right, y down, z away from the camera.
+HEAD = np.array([[-31.5, -34, 26], [31.5, -34, 26], [0, 0, 0], [-27, 30, 26], [27, 30, 26]], float)
+
+
+@pytest.mark.parametrize("roll_deg", [0, 25, -140])
+@pytest.mark.parametrize("pitch_deg", [-15, 0, 15])
+@pytest.mark.parametrize("yaw_deg", [-60, -30, -5, 0, 20, 45])
+def test_the_yaw_of_a_head_in_space_is_estimated_from_its_picture(yaw_deg, pitch_deg, roll_deg):
+    turns = (np.radians(angle) for angle in ([0, -yaw_deg, 0], [pitch_deg, 0, 0], [0, 0, roll_deg]))
+    matrix = np.eye(3)
+    for turn in turns:
+        matrix = cv2.Rodrigues(np.array(turn, float))[0] @ matrix
+    camera = np.array([[2000, 0, 0], [0, 2000, 0], [0, 0, 1]], float)
+    landmarks, _ = cv2.projectPoints(HEAD @ matrix.T, np.zeros(3), np.array([0, 0, 1500.0]), camera, None)
+    seen = DetectedFace(Box(-60, -60, 60, 60), 1.0, landmarks[:, 0])
+    assert yaw(seen) == pytest.approx(yaw_deg, abs=7)
+
+
+def test_the_yaw_of_a_mirrored_photograph_is_the_opposite(analyzer):
+    picture, detector = np.asarray(Image.open(PHOTOGRAPH).convert("RGB")), analyzer.detector
+    (before, *_), (after, *_) = detector.detect(picture), detector.detect(np.ascontiguousarray(picture[:, ::-1]))
+    assert abs(yaw(before)) > 3
+    assert yaw(after) == pytest.approx(-yaw(before), abs=3)
 
 
 @pytest.mark.parametrize("degrees", [-11.9, 0, 5, 11.9])

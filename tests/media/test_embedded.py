@@ -1,15 +1,20 @@
 """Content behind the picture of a file is named with its place and size."""
 
+import hashlib
 import io
 
+import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from faceloupe.config import Settings
-from faceloupe.media.embedded import find
+from faceloupe.errors import EvidenceError
+from faceloupe.media.embedded import EmbeddedItem, find, taken_out
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.media.formats import sniff
 from faceloupe.media.sandbox.image import decode
+from faceloupe.media.sandbox.statements import list_embedded
 from faceloupe.types import EmbeddedContent
 from tests.clips import numbered, write_clip
 
@@ -63,3 +68,37 @@ def test_data_that_ends_anywhere_is_no_trouble():
         content = picture(found) + picture("GIF")
         for end in range(0, len(content), 97):
             find(content[:end], found)
+
+
+def test_what_lies_behind_a_picture_is_taken_out_byte_for_byte_with_its_own_hash_and_its_origin(tmp_path):
+    first, clip = picture("JPEG"), write_clip(tmp_path / "a.mp4", numbered(3)).read_bytes()
+    holder = evidence_from_bytes(first + clip + b"hidden words", "a.jpg", max_bytes=10**7)
+    video, unknown = list_embedded(holder, settings=Settings())
+    own = taken_out(holder, video, max_bytes=10**7)
+    assert (own.content, own.evidence.sha256) == (clip, hashlib.sha256(clip).hexdigest())
+    assert (own.evidence.media_type, own.evidence.format) == ("video", "MP4")
+    origin = own.evidence.origin
+    assert (origin.name, origin.sha256, origin.offset) == ("a.jpg", holder.evidence.sha256, len(first))
+    assert (video.is_file, unknown.is_file) == (True, False)
+
+
+def test_a_further_picture_of_a_heic_is_taken_out_as_the_main_picture_of_its_file():
+    pillow_heif.register_heif_opener()
+    red, green = (Image.new("RGB", size, color) for size, color in (((96, 80), "red"), ((64, 64), "lime")))
+    stream = io.BytesIO()
+    red.save(stream, "HEIF", save_all=True, append_images=[green])
+    holder = evidence_from_bytes(stream.getvalue(), "a.heic", max_bytes=10**7)
+    (item,) = list_embedded(holder, settings=Settings())
+    own = taken_out(holder, item, max_bytes=10**7)
+    assert len(own.content) == len(holder.content)
+    assert own.evidence.sha256 != holder.evidence.sha256
+    rgb = decode(own, settings=Settings()).rgb
+    assert rgb.shape == (64, 64, 3)
+    assert np.abs(rgb.astype(int) - (0, 255, 0)).max() < 12
+
+
+@pytest.mark.parametrize(("offset", "size"), [(0, 10**6), (10**6, 1), (-5, 3)])
+def test_content_that_is_not_within_the_file_is_not_taken_out(offset, size):
+    holder = evidence_from_bytes(picture("JPEG"), "a.jpg", max_bytes=10**7)
+    with pytest.raises(EvidenceError, match="cannot be taken out"):
+        taken_out(holder, EmbeddedItem(EmbeddedContent("a", offset, size), is_file=True), max_bytes=10**7)

@@ -53,6 +53,18 @@ def test_the_first_visit_says_what_will_happen_and_offers_samples(app):
     }
 
 
+def test_what_a_file_holds_besides_its_picture_is_examined_on_request(app, tmp_path):
+    two = tmp_path / "two.jpg"
+    two.write_bytes(GENERATED.read_bytes() + PHOTOGRAPH.read_bytes())
+    upload(app, two)
+    assert plain(f"a further picture (PNG), {PHOTOGRAPH.stat().st_size:,} bytes") in words(app)
+    app.button(key="embedded-0").click().run()
+    assert not app.exception
+    assert plain(f"two.jpg!{GENERATED.stat().st_size}") in words(app)
+    assert plain("Taken out of two.jpg") in words(app)
+    assert "embedded-0" not in {button.key for button in app.button}
+
+
 def test_the_tab_carries_the_name_of_the_page(app, monkeypatch):
     titles = []
     monkeypatch.setattr("streamlit.set_page_config", lambda **named: titles.append(named["page_title"]))

@@ -13,7 +13,7 @@ from faceloupe.errors import Cancelled, UsageError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.quality import assess
-from faceloupe.faces.upright import roll, signed, upright
+from faceloupe.faces.upright import roll, signed, upright, yaw
 from faceloupe.media.sandbox.client import start
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer
@@ -157,10 +157,12 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
     """Return the finding that follows from a pass of the network over a face; its id is ``number``."""
     face, quality, record = candidate.face, candidate.quality, scorer.record
     common = (number, face.box, face.confidence, face.size_px, quality)
-    roll_deg, turned_deg = roll(face), candidate.turned_deg
+    roll_deg, turned_deg, yaw_deg = roll(face), candidate.turned_deg, yaw(face)
     if done is None:
         reason = f"{UNSCORED}{quality.problem}"
-        return FaceFinding(*common, Outcome.NOT_APPLICABLE, reason, roll_deg=roll_deg, turned_deg=turned_deg)
+        return FaceFinding(
+            *common, Outcome.NOT_APPLICABLE, reason, roll_deg=roll_deg, turned_deg=turned_deg, yaw_deg=yaw_deg
+        )
     reading, heatmap = done
     _, crop = candidate.views.widest
     score = scorer.probability(reading.logit)
@@ -181,4 +183,5 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
         familiarity=reading.familiarity,
         roll_deg=roll_deg,
         turned_deg=turned_deg,
+        yaw_deg=yaw_deg,
     )

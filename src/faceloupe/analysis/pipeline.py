@@ -75,7 +75,9 @@ def analyze(
     way = video.examine if evidence_file.evidence.media_type == "video" else partial(image.examine, decode=decode)
     try:
         analysis = way(evidence_file, networks, settings=settings, explain=explain, context=context)
-        return replace(analysis, lenses=lenses)
+        origin = evidence_file.evidence.origin
+        notes = analysis.notes if origin is None else [origin.sentence, *analysis.notes]
+        return replace(analysis, lenses=lenses, notes=notes)
     except EvidenceError as problem:
         return Analysis(
             evidence_file.evidence,

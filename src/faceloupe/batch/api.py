@@ -11,7 +11,7 @@ from typing import BinaryIO
 from faceloupe.batch.driver import BatchProgress, ShowBatchProgress, run
 from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.executors.local import LocalEngine
-from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown
+from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown, with_embedded
 from faceloupe.batch.table import Table
 from faceloupe.batch.tasks import Input, WorkerConfig
 from faceloupe.config import Settings, weights_folder
@@ -36,6 +36,7 @@ class BatchSpec:
         reports: folder for the full reports; None keeps none.
         thumbnails: folder for a small JPEG of each file that shows something, ``SHA-256.jpg``; None makes none.
         relative_to: folders; paths below one are shown without it.
+        embedded: whether what a file holds besides its picture has a row of its own.
     """
 
     paths: tuple[str, ...]
@@ -44,6 +45,7 @@ class BatchSpec:
     reports: Path | None = None
     thumbnails: Path | None = None
     relative_to: tuple[Path, ...] = ()
+    embedded: bool = False
 
 
 def run_batch(
@@ -90,7 +92,8 @@ def run_batch(
         own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
 
         def listing() -> Iterator[Input]:
-            return inputs(order, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
+            files = inputs(order, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
+            return with_embedded(files, settings) if order.embedded else files
 
         batch_progress = run(
             listing,

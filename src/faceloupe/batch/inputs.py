@@ -4,11 +4,15 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from faceloupe.batch.archives import Archive, is_archive
+from faceloupe.batch.readers import Reader
 from faceloupe.batch.tasks import Input
+from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.media.sandbox.statements import list_embedded
 
 STANDARD_INPUT = "-"
 _LOOK = 64 * 1024  # bytes of a list in which a NUL must turn up if NULs separate: paths are far shorter
@@ -49,6 +53,28 @@ def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = 
                 yield from _below(entry, skip)
         else:
             yield from _below(path, skip)
+
+
+def with_embedded(inputs: Iterable[Input], settings: Settings) -> Iterator[Input]:
+    """Yield inputs, and behind each what its file holds besides its picture, as inputs of their own.
+
+    Args:
+        inputs: files.
+        settings: with the limits.
+    """
+    reader = Reader()
+    try:
+        for item in inputs:
+            yield item
+            try:
+                items = list_embedded(reader.holder(item, settings.max_bytes), settings=settings)
+            except (EvidenceError, UsageError):  # whoever examines the file says what is wrong
+                continue
+            for piece in items:
+                if piece.is_file:
+                    yield replace(item, shown=f"{item.shown}!{piece.content.offset}", embedded=piece)
+    finally:
+        reader.close()
 
 
 def entries(stream: BinaryIO) -> Iterator[str]:

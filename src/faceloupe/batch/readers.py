@@ -12,6 +12,7 @@ from faceloupe.batch.archives import MAGICS, LastArchive
 from faceloupe.batch.tasks import Input, Task
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.media.embedded import EmbeddedItem, taken_out
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence, printable_name
 from faceloupe.media.formats import HEAD_BYTES, media_type, sniff
 from faceloupe.types import Picture
@@ -95,6 +96,9 @@ class Reader:
         if item.problem:
             return Identity(problem=item.problem)
         try:
+            if item.embedded is not None:
+                evidence = self._embedded(item, item.embedded, Settings().max_bytes).evidence
+                return Identity(evidence.sha256, evidence.media_type)
             if item.member is None:
                 evidence = open_evidence(Path(item.path), max_bytes=0, step=lambda _: step()).evidence
                 return Identity(
@@ -110,15 +114,37 @@ class Reader:
         """Return the task with its bytes, where they can be read and are few enough to be sent to another machine."""
         item = task.input
         try:
-            if item.member is None:
+            if item.embedded is not None:
+                own = self._embedded(item, item.embedded, Settings().max_bytes)
+                with own.open() as stream:
+                    content = stream.read(MOST_SENT + 1)
+            elif item.member is None:
                 with open(item.path, "rb") as stream:
                     content = stream.read(MOST_SENT + 1)
             else:
                 with self._archives(item.path).open(item.member) as stream:
                     content = stream.read(MOST_SENT + 1)
-        except (OSError, EvidenceError):
+        except (OSError, EvidenceError, UsageError):
             return task  # whoever carries it out meets the same, and says so
         return replace(task, content=content) if len(content) <= MOST_SENT else task
+
+    def holder(self, item: Input, max_bytes: int) -> EvidenceFile:
+        """Take in a picture that may hold more than its picture.
+
+        Raises:
+            UsageError: the file cannot be read.
+            EvidenceError: the member of a ZIP cannot be read, or is too large.
+        """
+        if item.member is None:
+            return open_evidence(Path(item.path), max_bytes=max_bytes)
+        archive = self._archives(item.path)
+        if archive.size(item.member) > max_bytes:
+            raise EvidenceError(f"The member of the ZIP is larger than {max_bytes:,} bytes.")
+        with archive.open(item.member) as stream:
+            return evidence_from_bytes(stream.read(), item.name, max_bytes=max_bytes)
+
+    def _embedded(self, item: Input, embedded: EmbeddedItem, max_bytes: int) -> EvidenceFile:
+        return taken_out(self.holder(item, max_bytes), embedded, max_bytes=max_bytes)
 
     def _identify_member(self, item: Input, member: int, step: Callable[[], None]) -> Identity:
         digest, head = hashlib.sha256(), bytearray()
@@ -147,6 +173,8 @@ class Reader:
         if task.content is not None:
             limit = max_bytes if task.media_type == "image" else MOST_SENT
             return Taken(task, _held(evidence_from_bytes(task.content, name, max_bytes=limit), task))
+        if item.embedded is not None:
+            return Taken(task, _held(self._embedded(item, item.embedded, max_bytes), task))
         if item.member is None:
             return Taken(task, _held(open_evidence(Path(item.path), max_bytes=max_bytes), task))
         archive = self._archives(item.path)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faceloupe.config import Settings
+from faceloupe.media.embedded import EmbeddedItem
 from faceloupe.types import Outcome
 
 
@@ -18,6 +19,7 @@ class Input:
         member: number of the member in the ZIP's directory, from 0; None for a file.
         member_name: its name there; empty for a file.
         problem: why it cannot be examined, found while listing; empty where nothing was.
+        embedded: content of that file which is examined in its place; None where the file itself is.
     """
 
     shown: str
@@ -25,6 +27,7 @@ class Input:
     member: int | None = None
     member_name: str = ""
     problem: str = ""
+    embedded: EmbeddedItem | None = None
 
     @property
     def name(self) -> str:

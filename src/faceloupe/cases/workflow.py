@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from faceloupe.cases.audit_log import Action
@@ -11,7 +11,7 @@ from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile
-from faceloupe.types import Cancel, Progress, Step
+from faceloupe.types import Cancel, Origin, Progress, Step
 
 if TYPE_CHECKING:
     from faceloupe.analysis.pipeline import Networks
@@ -56,11 +56,32 @@ class CaseWorkflow:
         return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
     def keep(self, evidence_file: EvidenceFile, *, step: Step | None = None) -> Item:
-        """File what was opened already; see ``Items.file``."""
-        return self.store.items.file(self.case_id, evidence_file, actor=self.actor, step=step)
+        """File what was opened already; see ``Items.file``. A note states the file that it was taken out of."""
+        item = self.store.items.file(self.case_id, evidence_file, actor=self.actor, step=step)
+        origin = evidence_file.evidence.origin
+        if origin is not None:
+            notes = self.store.reviews.notes(self.case_id, item.sha256)
+            if all(note.text != origin.sentence for note in notes):
+                self.store.reviews.add_note(self.case_id, origin.sentence, author=self.actor, sha256=item.sha256)
+        return item
 
-    def analyze(self, item: Item, networks: "Networks", *, progress: Progress, cancel: Cancel | None = None) -> Run:
+    def analyze(
+        self,
+        item: Item,
+        networks: "Networks",
+        *,
+        progress: Progress,
+        cancel: Cancel | None = None,
+        origin: Origin | None = None,
+    ) -> Run:
         """Run the pipeline over the bytes that are kept, and file what it found.
+
+        Args:
+            item: of the case.
+            networks: the loaded networks.
+            progress: called with the stage and its share, 0..1.
+            cancel: asked between steps; True stops the work.
+            origin: the file that the item was taken out of, for the report; None where it was not.
 
         Raises:
             FaceLoupeError: it came to no report, or the report cannot be kept; the log says so.
@@ -72,6 +93,8 @@ class CaseWorkflow:
         try:
             limit = networks.settings.max_bytes
             evidence_file = self.store.items.open_evidence(item.sha256, name=item.name, max_bytes=limit)
+            if origin is not None:
+                evidence_file = replace(evidence_file, evidence=replace(evidence_file.evidence, origin=origin))
             analysis = pipeline.analyze(evidence_file, networks, progress=progress, cancel=cancel)
             return self._add_run(ReportedAnalysis.of(analysis))
         except FaceLoupeError as problem:

@@ -33,6 +33,11 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue a table that is not finished")
     parser.add_argument("--json-dir", metavar="DIR", type=Path, help="also write the full reports to this folder")
     parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="also analyze what a file holds besides its picture, such as the video of a motion photo, in its own row",
+    )
+    parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="where the workers run (default: local)"
     )
     parser.add_argument(
@@ -46,7 +51,7 @@ def batch(options: argparse.Namespace, settings: Settings, console: "Console") -
 
     if options.csv.suffix not in _SUFFIXES:
         raise UsageError(f"The table must end in {' or '.join(_SUFFIXES)}, not {options.csv.name!r}.")
-    order = BatchSpec(tuple(options.paths), options.csv, options.resume, options.json_dir)
+    order = BatchSpec(tuple(options.paths), options.csv, options.resume, options.json_dir, embedded=options.embedded)
     progress = partial(_show, console) if sys.stderr.isatty() else None
     try:
         batch_progress = run_batch(

@@ -3,6 +3,7 @@
 import argparse
 import getpass
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from faceloupe.cli import bundle
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import FaceLoupeError
-from faceloupe.media.evidence_file import open_evidence, printable_name
+from faceloupe.media.embedded import taken_out
+from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
+from faceloupe.media.sandbox.statements import list_embedded
 from faceloupe.report.columns import columns
-from faceloupe.types import Outcome
+from faceloupe.types import Outcome, Step
 
 if TYPE_CHECKING:
     from faceloupe.analysis.pipeline import Networks
@@ -63,22 +66,53 @@ def _add(options: argparse.Namespace, console: Console) -> int:
             code = 2
     workflow = CaseWorkflow(_store(), options.case, _who(options.examiner), settings)
     for path in options.files:
-        try:
-            item = workflow.file(_opener(path, settings.max_bytes), path.name, progress=console.progress)
-        except FaceLoupeError as problem:
-            console.clear()
-            console.complain(f"{path.name} was not filed: {problem}")
-            code = 2
-            continue
-        try:
-            if networks is not None:
-                workflow.analyze(item, networks, progress=console.progress)
-        except FaceLoupeError as problem:
-            console.clear()
-            console.complain(f"{path.name} was filed but not analyzed: {problem}")
-            code = 2
+        code = _add_file(workflow, _opener(path, settings.max_bytes), path.name, networks, console) or code
+        if options.embedded:
+            code = _add_embedded(workflow, path, networks, console) or code
+    return code
+
+
+def _add_file(
+    workflow: CaseWorkflow, open_file: OpenFile, name: str, networks: "Networks | None", console: Console
+) -> int:
+    """File and analyze one file; the exit code."""
+    code, opened = 0, list[EvidenceFile]()
+
+    def open_once(step: Step) -> EvidenceFile:
+        opened.append(open_file(step))
+        return opened[0]
+
+    try:
+        item = workflow.file(open_once, name, progress=console.progress)
+    except FaceLoupeError as problem:
         console.clear()
-        console.emit("  ".join((item.sha256, f"{_result(_shown(workflow, item.sha256)):<14}", item.name)))
+        console.complain(f"{name} was not filed: {problem}")
+        return 2
+    try:
+        if networks is not None:
+            workflow.analyze(item, networks, progress=console.progress, origin=opened[0].evidence.origin)
+    except FaceLoupeError as problem:
+        console.clear()
+        console.complain(f"{name} was filed but not analyzed: {problem}")
+        code = 2
+    console.clear()
+    console.emit("  ".join((item.sha256, f"{_result(_shown(workflow, item.sha256)):<14}", item.name)))
+    return code
+
+
+def _add_embedded(workflow: CaseWorkflow, path: Path, networks: "Networks | None", console: Console) -> int:
+    """File and analyze what a file holds besides its picture, each as an item of its own; the exit code."""
+    code, settings = 0, workflow.settings
+    try:
+        evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
+        items = list_embedded(evidence_file, settings=settings)
+    except FaceLoupeError:  # said already, where the file itself was analyzed
+        return 0
+    for item in items:
+        if item.is_file:
+            take = partial(taken_out, evidence_file, item, max_bytes=settings.max_bytes)
+            name = f"{path.name}!{item.content.offset}"
+            code = _add_file(workflow, lambda _, take=take: take(), name, networks, console) or code
     return code
 
 
@@ -256,6 +290,11 @@ def add_actions(case: argparse.ArgumentParser, effort: argparse.ArgumentParser) 
     add = action("add", "add evidence to a case and analyze it", parents=[effort])
     add.add_argument("files", metavar="FILE", type=Path, nargs="+")
     add.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: the user who is logged in)")
+    add.add_argument(
+        "--embedded",
+        action="store_true",
+        help="also add what a file holds besides its picture, such as the video of a motion photo, as its own item",
+    )
     add.add_argument("--no-analysis", action="store_true", help="add the files without analyzing them")
     action("list", "list the cases", of_case=False)
     show = action("show", "show a case")

@@ -20,8 +20,8 @@ from faceloupe.cli import lenses as lenses_command
 from faceloupe.cli import people as people_command
 from faceloupe.cli.console import Console
 from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings, data_folder
-from faceloupe.errors import FaceLoupeError, UsageError
-from faceloupe.media.evidence_file import open_evidence, printable_name
+from faceloupe.errors import EvidenceError, FaceLoupeError, UsageError
+from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.system.logging import keep_log
 from faceloupe.types import Evidence, Outcome
 
@@ -51,6 +51,8 @@ def _analyze(options: argparse.Namespace) -> int:
     progress = _progress if sys.stderr.isatty() else None
     step = partial(progress, "Hashing") if progress else None
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
+    if options.embedded is not None:
+        evidence_file = _embedded(evidence_file, options.embedded, settings)
     _refuse_for_images(options, evidence_file.evidence)
     if evidence_file.evidence.media_type == "video":
         use_one_network_thread()
@@ -66,6 +68,20 @@ def _analyze(options: argparse.Namespace) -> int:
         _complain(f"{report.evidence.name} cannot be analyzed: {report.reason}")
         return 2
     return 0
+
+
+def _embedded(evidence_file: EvidenceFile, number: int, settings: Settings) -> EvidenceFile:
+    """Return the content of that number, from 1, as a file of its own."""
+    from faceloupe.media.embedded import taken_out  # here: other commands start without it
+    from faceloupe.media.sandbox.statements import list_embedded
+
+    try:
+        items = list_embedded(evidence_file, settings=settings)
+        if not 1 <= number <= len(items):
+            raise UsageError(f"{evidence_file.evidence.name} holds {len(items)} contents besides its picture.")
+        return taken_out(evidence_file, items[number - 1], max_bytes=settings.max_bytes)
+    except EvidenceError as problem:
+        raise UsageError(str(problem)) from problem
 
 
 def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
@@ -193,6 +209,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyze.add_argument(
         "--to", dest="to_s", metavar="S", type=float, help="analyze a video up to this second (default: its end)"
+    )
+    analyze.add_argument(
+        "--embedded",
+        metavar="N",
+        type=int,
+        help="analyze the Nth content that the file holds besides its picture, such as the video of a motion photo",
     )
     analyze.set_defaults(run=_analyze)
     about = "analyze folders, files and ZIPs into a table with one row per file"

@@ -39,6 +39,11 @@ def table(report: Report) -> str:
             "Origin", f"Content Credentials {origin.state}, generator {origin.generator or 'none claimed'}"
         )
         lines += _labeled("", disagreement(report))
+    if taken_from := evidence.origin:
+        lines += _labeled("From", f"{taken_from.name}: {taken_from.kind}, at byte {taken_from.offset:,}")
+    for number, piece in enumerate(evidence.embedded or (), 1):
+        text = f"{piece.kind}, {piece.size:,} bytes from byte {piece.offset:,}; --embedded {number} analyzes it"
+        lines += _labeled("Holds also", text)
     lines += _labeled("Next", " ".join(step.text for step in next_steps(report)))
     if report.is_video:
         lines += _people(report)

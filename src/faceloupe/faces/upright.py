@@ -25,6 +25,9 @@ _AROUND = 1.0  # longer sides of a box that are kept around it, in each directio
 _CLOSEST = 0.5  # longer sides from the middle of a box that are kept; what of them lies beyond the frame is reflection
 _ROUNDED = 1e-6  # pixels
 _TURNS = (1, 2, 3)  # quarters, counterclockwise
+# Distances of the eyes by which the tip of the nose stands before the plane of eyes and mouth: 26 mm and 63 mm, of the
+# generic head of six points that is in common use for estimates of pose (outer corners of the eyes 90 mm apart).
+_NOSE_DEPTH = 0.41
 _SHORTEST_EYE_LINE = 0.2  # of the box; in a profile the line between the eyes says nothing
 
 
@@ -115,6 +118,26 @@ def roll(face: DetectedFace) -> float:
         down = np.mean(mouth, 0) - (left + right) / 2
         across = np.array([down[1], -down[0]])
     return float(np.degrees(np.arctan2(across[1], across[0])))
+
+
+def yaw(face: DetectedFace) -> float:
+    """Estimate how far a face is turned to a side, degrees, -90..90; 0 looks straight ahead.
+
+    Positive where the nose points to the right of the picture, the face being upright. The tip of the nose stands out
+    of the plane of eyes and mouth by ``_NOSE_DEPTH`` distances of the eyes; a turn by an angle moves it aside by the
+    sine of that, while the distance of the eyes shrinks by its cosine. Heads differ, so that this is an estimate of
+    five or ten degrees; see ``tests/faces/test_upright.py``.
+    """
+    left, right, nose, *mouth = face.landmarks
+    across = right - left
+    down = np.mean(mouth, 0) - (left + right) / 2
+    length = float(np.hypot(*down))
+    if length == 0.0:
+        return 0.0
+    down = down / length
+    sideways = np.array([down[1], -down[0]])  # to the right of the picture, of an upright face
+    from_middle = nose - (left + right) / 2
+    return float(np.degrees(np.arctan2(from_middle @ sideways, _NOSE_DEPTH * abs(across @ sideways))))
 
 
 def upright(rgb: np.ndarray, face: DetectedFace, frame: Frame) -> Upright:

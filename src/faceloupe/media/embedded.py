@@ -2,11 +2,14 @@
 
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from faceloupe.media.formats import jpeg_extent, sniff
-from faceloupe.media.heif_items import embedded_pictures
-from faceloupe.types import EmbeddedContent
+from faceloupe.errors import EvidenceError
+from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
+from faceloupe.media.formats import IMAGE_FORMATS, VIDEO_FORMATS, jpeg_extent, sniff
+from faceloupe.media.heif_items import embedded_pictures, main_picture_id
+from faceloupe.types import EmbeddedContent, Origin
 
 _HEAD_SEARCHED = 1 << 17  # bytes of a picture in which its metadata is looked for
 _PROBED = 1 << 12  # bytes that tell the format of what lies there
@@ -16,6 +19,22 @@ _FTYP_BEFORE = 4  # bytes of a box in front of its kind
 _PLAIN_PADDING = b"\x00\xff\n\r "
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedItem:
+    """Content of a picture file besides its picture, and how it becomes a file of its own.
+
+    Attributes:
+        content: what it is, and where.
+        is_file: whether it can be examined as a picture or a video of its own.
+        main_picture_id: of a picture in HEIC or AVIF, which is no file by itself: where the file names its main
+            picture, and the bytes that name this one there; None where the content is copied as it is.
+    """
+
+    content: EmbeddedContent
+    is_file: bool
+    main_picture_id: tuple[int, bytes] | None = None
+
+
 def find(content: bytes, file_format: str) -> tuple[EmbeddedContent, ...]:
     """List what lies in the file besides its picture: what HEIC and AVIF list of it, then what lies behind the picture.
 
@@ -23,13 +42,48 @@ def find(content: bytes, file_format: str) -> tuple[EmbeddedContent, ...]:
         content: of the file.
         file_format: the format that its first bytes show.
     """
-    listed = embedded_pictures(content) if file_format in ("HEIC", "AVIF") else ()
+    return tuple(item.content for item in items(content, file_format))
+
+
+def items(content: bytes, file_format: str) -> tuple[EmbeddedItem, ...]:
+    """List the same as ``find``, with how each becomes a file of its own."""
+    listed = []
+    for item_id, piece in (embedded_pictures(content) if file_format in ("HEIC", "AVIF") else {}).items():
+        main = main_picture_id(content, item_id)
+        listed.append(EmbeddedItem(piece, main is not None, main))
     try:
         end = _picture_end(content, file_format)
     except (struct.error, IndexError):
         end = None
     behind = iter(()) if end is None else _pieces(content, end, content[:_HEAD_SEARCHED])
-    return tuple(islice((*listed, *islice(behind, _MOST)), _MOST))
+    for piece in islice(behind, _MOST):
+        shown = sniff(content[piece.offset : piece.offset + min(piece.size, _PROBED)])
+        listed.append(EmbeddedItem(piece, shown in IMAGE_FORMATS | VIDEO_FORMATS))
+    return tuple(listed[:_MOST])
+
+
+def taken_out(evidence_file: EvidenceFile, item: EmbeddedItem, *, max_bytes: int) -> EvidenceFile:
+    """Make a file of its own of what lies in another one, whose bytes are only copied.
+
+    Args:
+        evidence_file: the file that it lies in.
+        item: listed by ``items`` for that very file.
+        max_bytes: of a picture; see ``evidence_from_bytes``.
+
+    Raises:
+        EvidenceError: the bytes of the file are not in memory, or the content does not lie within them.
+    """
+    whole, content, evidence = evidence_file.content, item.content, evidence_file.evidence
+    at, named = item.main_picture_id or (content.offset, b"")
+    if whole is None or not 0 <= at <= at + max(len(named), content.size if not named else 0) <= len(whole):
+        raise EvidenceError(f"The content at byte {content.offset:,} of {evidence.name} cannot be taken out.")
+    if named:
+        own, method = whole[:at] + named + whole[at + len(named) :], "the whole file, with this as its main picture"
+    else:
+        own, method = whole[at : at + content.size], "exactly these bytes"
+    own_file = evidence_from_bytes(own, f"{evidence.name}!{content.offset}", max_bytes=max_bytes)
+    origin = Origin(evidence.name, evidence.sha256, content.kind, content.offset, content.size, method)
+    return replace(own_file, evidence=replace(own_file.evidence, origin=origin))
 
 
 def _pieces(content: bytes, offset: int, metadata: bytes) -> Iterator[EmbeddedContent]:

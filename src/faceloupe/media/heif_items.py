@@ -1,5 +1,6 @@
 """Pictures that an AVIF or HEIC file holds besides its main one (ISO/IEC 23008-12): gain maps, depth maps, bursts."""
 
+import io
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
@@ -53,20 +54,40 @@ class _Items:
         return queue
 
 
-def embedded_pictures(content: bytes) -> tuple[EmbeddedContent, ...]:
+def embedded_pictures(content: bytes) -> dict[int, EmbeddedContent]:
     """List the pictures that viewers do not show, in the order of their data; thumbnails are left out.
 
     Args:
         content: of an AVIF or HEIC file.
+
+    Returns:
+        Id of the item -> what it is.
     """
     try:
         items = _read(memoryview(content))
     except (IndexError, struct.error):
-        return ()
-    return () if items is None else tuple(sorted(_embedded(items), key=lambda piece: piece.offset))
+        return {}
+    return {} if items is None else dict(sorted(_embedded(items), key=lambda item: item[1].offset))
 
 
-def _embedded(items: _Items) -> Iterator[EmbeddedContent]:
+def main_picture_id(content: bytes, item: int) -> tuple[int, bytes] | None:
+    """Return what makes an item the main picture: where the file names that (pitm), and the bytes that name the item.
+
+    Args:
+        content: of an AVIF or HEIC file with items.
+        item: id.
+    """
+    file = io.BytesIO(content)
+    for kind, start, size in boxes.file_boxes(file, 0, len(content)):
+        if kind == b"meta":
+            for part, at, _ in boxes.file_boxes(file, start + boxes.FULL, start + size):
+                if part == b"pitm":
+                    return at + boxes.FULL, item.to_bytes(4 if content[at] else 2)
+            return None
+    return None
+
+
+def _embedded(items: _Items) -> Iterator[tuple[int, EmbeddedContent]]:
     gain_maps = {
         inputs[-1] for item, inputs in items.made_of.items() if items.types.get(item) == _TONE_MAPPED and inputs
     }
@@ -83,7 +104,8 @@ def _embedded(items: _Items) -> Iterator[EmbeddedContent]:
             name = "a gain map" if item in gain_maps else _name(urn, items.groups.get(item))
             codings = {_CODINGS[items.types[part]] for part in parts if items.types.get(part) in _CODINGS}
             size = sum(extent.length for extent in data)
-            yield EmbeddedContent(f"{name} ({', '.join(sorted(codings))})", min(extent.offset for extent in data), size)
+            kind_of_coding = f"{name} ({', '.join(sorted(codings))})"
+            yield item, EmbeddedContent(kind_of_coding, min(extent.offset for extent in data), size)
 
 
 def _name(urn: str, group: bytes | None) -> str:

@@ -35,6 +35,7 @@ from faceloupe.report.schema import (
     Gates,
     ImageFace,
     ModelInfo,
+    OriginInfo,
     PropositionRatio,
     Propositions,
     ProvenanceInfo,
@@ -156,6 +157,7 @@ def _face(face: FaceFinding) -> ImageFace:
         first_s=None,
         last_s=None,
         frames_scored=0 if face.score is None else 1,
+        yaw_deg=round(face.yaw_deg, 1),
     )
 
 
@@ -201,7 +203,7 @@ def _file_lens(lens: LensSummary) -> FileLens:
 def build(analysis: Analysis) -> Report:
     """Build the report of an analysis."""
     decisive, record, video = analysis.decisive, analysis.record, analysis.video
-    log10_lr = analysis.log10_lr
+    log10_lr, origin = analysis.log10_lr, analysis.evidence.origin
     scope = video_scope(video, analysis.tracks) if video else _image_scope(analysis.faces)
     report = Report(
         schema_version=SCHEMA_VERSION,
@@ -209,7 +211,7 @@ def build(analysis: Analysis) -> Report:
         tool=tool(),
         model=model(record, analysis.components),
         evidence=Evidence(
-            **asdict(analysis.evidence),
+            **(asdict(analysis.evidence) | {"origin": UNSET if origin is None else OriginInfo(**asdict(origin))}),
             notes=tuple(analysis.notes),
             embedded=tuple(EmbeddedInfo(**asdict(piece)) for piece in analysis.embedded),
         ),

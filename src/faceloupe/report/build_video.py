@@ -6,6 +6,7 @@ from dataclasses import asdict
 import msgspec
 
 from faceloupe.analysis.results import VideoAnalysis
+from faceloupe.faces.upright import roll, yaw
 from faceloupe.report.schema import (
     BoxCorners,
     FaceInFrame,
@@ -80,6 +81,8 @@ def track_of(track: TrackFinding) -> Track:
         last_s=round(track.observations[-1].time_s, 6),
         frames_found=len(track.observations),
         frames_scored=len(track.scored),
+        roll_deg=round(roll(shown.face), 1),
+        yaw_deg=round(yaw(shown.face), 1),
     )
 
 

@@ -132,10 +132,22 @@ class EmbeddedInfo(Struct, frozen=True, kw_only=True):
     size: Count
 
 
+class OriginInfo(Struct, frozen=True, kw_only=True):
+    """The file that the evidence was taken out of, see ``types.Origin``."""
+
+    name: str
+    sha256: str
+    kind: str
+    offset: Count
+    size: Count
+    method: str
+
+
 class Evidence(Struct, frozen=True, kw_only=True):
     """The file that was analyzed, see ``types.Evidence``.
 
     Attributes:
+        origin: not stated for a file that was given as such.
         notes: what was done to the stored pixels before they were examined, one sentence each.
         embedded: what an image file holds besides its picture; not stated by reports of version 0.4.0.
     """
@@ -152,6 +164,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     frame_count: int | None
     notes: tuple[str, ...]
     embedded: tuple[EmbeddedInfo, ...] | UnsetType = UNSET
+    origin: OriginInfo | UnsetType = UNSET
 
 
 class Propositions(Struct, frozen=True, kw_only=True):
@@ -204,6 +217,7 @@ class ImageFace(Struct, frozen=True, kw_only=True):
         box: x0, y0, x1, y1 in pixels of the source.
         crop_box: of what the heatmap covers, likewise; None where the face was not scored.
         heatmap_peak: greatest contribution of a cell, logits; None where no heatmap was made.
+        yaw_deg: estimated turn to a side, degrees, see ``faces.upright.yaw``; None in earlier reports.
         first_s: None, as is ``last_s``.
         frames_scored: 1 where the face was scored, else 0.
     """
@@ -227,6 +241,7 @@ class ImageFace(Struct, frozen=True, kw_only=True):
     first_s: float | None
     last_s: float | None
     frames_scored: Count
+    yaw_deg: float | None = None
 
 
 class Track(Struct, frozen=True, kw_only=True):
@@ -243,6 +258,8 @@ class Track(Struct, frozen=True, kw_only=True):
         first_s: time of the first frame in which the face was found, seconds; ``last_s`` likewise.
         frames_found: in how many frames the face was found.
         frames_scored: in how many of these it was scored.
+        roll_deg: clockwise tilt in the shown frame, degrees; None in earlier reports.
+        yaw_deg: estimated turn to a side there, degrees, see ``faces.upright.yaw``; likewise.
     """
 
     id: int
@@ -268,6 +285,8 @@ class Track(Struct, frozen=True, kw_only=True):
     last_s: float
     frames_found: Count
     frames_scored: Count
+    roll_deg: float | None = None
+    yaw_deg: float | None = None
 
 
 Face = ImageFace | Track

@@ -246,6 +246,8 @@ def _face_facts(entry: ImageFace) -> str:
         size_px=entry.size_px,
         detection_confidence=entry.detection_confidence,
     )
+    if entry.yaw_deg is not None:
+        facts += tr(", roll {roll:+.0f}°, yaw about {yaw:+.0f}°", roll=entry.roll_deg, yaw=entry.yaw_deg)
     if entry.score is None:
         return tr(
             "{reason} {facts}, sharpness {sharpness:.0f}.",

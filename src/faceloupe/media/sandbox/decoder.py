@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media import credentials, metadata
+from faceloupe.media import credentials, embedded, metadata
 from faceloupe.media.animation import Animation
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.media.frame_source import DecodedFrame, FrameSource, VideoFacts
@@ -212,9 +212,16 @@ def _credentials(session: socket.socket, request: protocol.Message) -> None:
     protocol.send(session, {}, msgspec.json.encode(answer))
 
 
+def _embedded(session: socket.socket, request: protocol.Message) -> None:
+    with open(request.descriptors[0], "rb") as file:
+        answer = embedded.items(file.read(), request.facts["format"])
+    protocol.send(session, {}, msgspec.json.encode(answer))
+
+
 WORK = {
     "still": _still,
     "video": _video,
     "metadata": _metadata,
     "credentials": _credentials,
+    "embedded": _embedded,
 }  # kind of the request -> what is done

@@ -9,6 +9,7 @@ import msgspec
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.media.credentials import Credentials, may_hold
+from faceloupe.media.embedded import EmbeddedItem
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.formats import unreadable
 from faceloupe.media.metadata import Metadata
@@ -69,6 +70,24 @@ def read_credentials(
     finally:
         if content is not None:
             os.close(content)
+
+
+def list_embedded(
+    evidence_file: EvidenceFile, *, settings: Settings, check: Check = lambda: None
+) -> tuple[EmbeddedItem, ...]:
+    """List what a picture file holds besides its picture, in the order of its report; nothing for a video.
+
+    Args:
+        evidence_file: the file.
+        settings: with the limits.
+        check: called while the reader is waited for; what it raises ends the work.
+
+    Raises:
+        EvidenceError: see ``read_metadata``.
+    """
+    if evidence_file.evidence.media_type == "video":
+        return ()
+    return _ask(evidence_file, {"kind": "embedded"}, [], tuple[EmbeddedItem, ...], settings=settings, check=check)
 
 
 def _ask(

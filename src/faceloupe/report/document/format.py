@@ -6,10 +6,10 @@ from typing import Any
 
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.case_schema import ItemRecord
-from faceloupe.report.document.blocks import Style, Text, Verdict
+from faceloupe.report.document.blocks import Cell, Style, Text, Verdict
 from faceloupe.report.document.locales import texts_in
 from faceloupe.report.numerals import decimal, localized
-from faceloupe.report.schema import ScoreThresholds
+from faceloupe.report.schema import Face, ScoreThresholds
 from faceloupe.types import Outcome, format_distinct
 
 Texts = Mapping[str, str]
@@ -39,6 +39,14 @@ def quoted(text: object) -> Text:
 def number(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
     """Return a number as the language of the texts writes it; a dash for none."""
     return NONE if value is None else decimal(value, decimals, texts["language"], signed=signed)
+
+
+def pose_rows(texts: Texts, face: Face) -> list[tuple[str, Cell]]:
+    """Return the row about roll and yaw of a face; none for a report that does not state them."""
+    if face.roll_deg is None or face.yaw_deg is None:
+        return []
+    angles = (number(texts, angle, 0, signed=True) for angle in (face.roll_deg, face.yaw_deg))
+    return [(texts["pose"], Text(texts["pose_angles"].format(**dict(zip(("roll", "yaw"), angles, strict=True)))))]
 
 
 def number_cell(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> Text:

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 from faceloupe.report.document.blocks import Block, Cell, Facts, Figure, Finding, Heading, Picture, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import Texts, number, number_cell, quoted, score_and_thresholds, verdict
+from faceloupe.report.document.format import (
+    Texts,
+    number,
+    number_cell,
+    pose_rows,
+    quoted,
+    score_and_thresholds,
+    verdict,
+)
 from faceloupe.report.document.images import ImageSet, fitted, side_by_side
 from faceloupe.report.schema import Face, ImageFace, Report, ScoreThresholds
 
@@ -28,12 +36,13 @@ def blocks(exhibit: Exhibit, report: Report, images: ImageSet, texts: Texts) -> 
     )
     for face in faces:
         title = texts["face_title"].format(number=face.id)
-        rows = (
+        rows: tuple[tuple[str, Cell], ...] = (
             (texts["outcome"], verdict(face.outcome, texts)),
             (texts["score"], Text(score_text(texts, face.score, thresholds))),
             (texts["log10_lr"], Text(number(texts, face.log10_lr, signed=True))),
             (texts["raw_logit"], Text(number(texts, face.raw_logit, 3, signed=True))),
             (texts["sharpness"], Text(number(texts, face.sharpness))),
+            *pose_rows(texts, face),
             (texts["box"], Text("; ".join(number(texts, value, 1) for value in face.box))),
         )
         yield from finding(title, f"face-{face.id}", face, rows, images=images, texts=texts)

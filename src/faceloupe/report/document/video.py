@@ -4,7 +4,17 @@ from collections.abc import Iterator
 
 from faceloupe.report.document.blocks import Block, Cell, Figure, Heading, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import NONE, Texts, number, number_cell, quoted, runs_of, shown, verdict
+from faceloupe.report.document.format import (
+    NONE,
+    Texts,
+    number,
+    number_cell,
+    pose_rows,
+    quoted,
+    runs_of,
+    shown,
+    verdict,
+)
 from faceloupe.report.document.image import finding, score_text
 from faceloupe.report.document.images import ImageSet, drawing
 from faceloupe.report.drawing import timeline_print
@@ -104,6 +114,7 @@ def _facts(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[tup
         (texts["shown_frame"], Text(text)),
         (texts["size_px"], Text(number(texts, track.size_px, 1))),
         (texts["raw_logit"], Text(number(texts, track.raw_logit, 3, signed=True))),
+        *pose_rows(texts, track),
     ]
     if whole:
         rows.append((texts["effective_frames"], Text(number(texts, whole.effective_frames))))

@@ -1,0 +1,43 @@
+"""What a picture file holds besides its picture, each with a way to examine it as a file of its own."""
+
+import streamlit as st
+
+from faceloupe.errors import EvidenceError
+from faceloupe.media.embedded import taken_out
+from faceloupe.media.sandbox.statements import list_embedded
+from faceloupe.report.schema import Report
+from faceloupe.ui import intake, resources
+from faceloupe.ui.caches import AnalysisKey
+from faceloupe.ui.language import tr
+from faceloupe.ui.panels import plain
+
+
+def panel(key: AnalysisKey, report: Report) -> None:
+    """Show the contents; nothing for a file that holds its picture alone.
+
+    Raises:
+        FaceLoupeError: the content cannot be taken out, there is no verified model, or too much waits already.
+    """
+    evidence_file = resources.analyses().evidence_file(key)
+    if not report.evidence.embedded or evidence_file is None:
+        return
+    settings = resources.settings()
+    with st.container(border=True, key="embedded"):
+        st.markdown(tr("**Besides its picture, the file holds**"))
+        try:
+            items = list_embedded(evidence_file, settings=settings)
+        except EvidenceError as problem:
+            st.caption(plain(str(problem)))
+            return
+        for number, item in enumerate(items):
+            content = item.content
+            with st.container(horizontal=True, vertical_alignment="center"):
+                text = tr(
+                    "{kind}, {size:,} bytes from byte {offset:,}",
+                    kind=content.kind,
+                    size=content.size,
+                    offset=content.offset,
+                )
+                st.markdown(plain(text), width="stretch")
+                if item.is_file and st.button(tr("Examine it"), key=f"embedded-{number}"):
+                    intake.open_on_its_page(taken_out(evidence_file, item, max_bytes=settings.max_bytes))
