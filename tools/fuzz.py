@@ -30,9 +30,11 @@ from tests.media.stored import gamma, png, pq
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
+from faceloupe.media.embedded import taken_out
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sandbox import client
 from faceloupe.media.sandbox.image import decode
+from faceloupe.media.sandbox.statements import list_embedded
 from faceloupe.media.sandbox.video import IsolatedVideo
 from faceloupe.samples import SAMPLES
 
@@ -315,6 +317,8 @@ def _decoded(path: Path) -> str:
     evidence_file = open_evidence(path, max_bytes=SETTINGS.max_bytes)
     if evidence_file.evidence.media_type == "image":
         decode(evidence_file, settings=SETTINGS)
+        for item in list_embedded(evidence_file, settings=SETTINGS):
+            taken_out(evidence_file, item, max_bytes=SETTINGS.max_bytes)
         return "decoded"
     with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=SETTINGS) as video:
         some = {0, video.count // 2, video.count - 1}

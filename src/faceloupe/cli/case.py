@@ -3,7 +3,6 @@
 import argparse
 import getpass
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from faceloupe.cli import bundle
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings, data_folder
 from faceloupe.errors import FaceLoupeError
-from faceloupe.media.embedded import taken_out
+from faceloupe.media.embedded import EmbeddedItem, taken_out
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.media.sandbox.statements import list_embedded
 from faceloupe.report.columns import columns
@@ -110,9 +109,8 @@ def _add_embedded(workflow: CaseWorkflow, path: Path, networks: "Networks | None
         return 0
     for item in items:
         if item.is_file:
-            take = partial(taken_out, evidence_file, item, max_bytes=settings.max_bytes)
-            name = f"{path.name}!{item.content.offset}"
-            code = _add_file(workflow, lambda _, take=take: take(), name, networks, console) or code
+            open_item = _item_opener(evidence_file, item, settings.max_bytes)
+            code = _add_file(workflow, open_item, f"{path.name}!{item.content.offset}", networks, console) or code
     return code
 
 
@@ -196,6 +194,10 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
 
 def _opener(path: Path, max_bytes: int) -> OpenFile:
     return lambda step: open_evidence(path, max_bytes=max_bytes, step=step)
+
+
+def _item_opener(holder: EvidenceFile, item: EmbeddedItem, max_bytes: int) -> OpenFile:
+    return lambda _: taken_out(holder, item, max_bytes=max_bytes)
 
 
 def _recorded(store: CaseStore, case_id: str) -> str:
