@@ -153,8 +153,13 @@ def _picture_end(content: bytes, file_format: str) -> int | None:
 
 
 def _png_end(content: bytes) -> int | None:
-    end = content.find(b"IEND")
-    return end + 8 if end >= 0 else None
+    offset = 8
+    while offset + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, offset)
+        offset += 12 + length  # with the kind and the checksum
+        if kind == b"IEND":
+            return offset
+    return None
 
 
 def _heif_end(content: bytes) -> int | None:
