@@ -155,8 +155,8 @@ def _picture_end(content: bytes, file_format: str) -> int | None:
 def _png_end(content: bytes) -> int | None:
     offset = 8
     while offset + 8 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, offset)
-        offset += 12 + length  # with the kind and the checksum
+        kind = content[offset + 4 : offset + 8]
+        offset += 12 + int.from_bytes(content[offset : offset + 4])  # with the length, the kind and the checksum
         if kind == b"IEND":
             return offset
     return None
