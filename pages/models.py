@@ -75,6 +75,8 @@ def measured(evaluation: dict[str, Any], model: str) -> None:
     drawn, source, size, condition, left_out, heatmaps, card = st.tabs(names)
     with drawn:
         plots(evaluation, model)
+    with source:
+        model_panels.source_names()
     source.dataframe(tables.full(of_model["sources"], "source"), hide_index=True)
     source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", tr("AUC by source")), hide_index=True)
     source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", tr("AUC per clip")), hide_index=True)
@@ -105,11 +107,13 @@ try:
     registered = read_registry(weights_folder())
     if not registered:
         raise WeightsError("There are no model records in the weights folder; restore them from the repository.")
+    model_panels.reading_guide()
     chosen = model_panels.choose(registered)
     error_rates(registered[chosen])
     regression.panel(registered[chosen])
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     if is_of(evaluation, registered[chosen]):
+        model_panels.best_and_worst(evaluation, chosen)
         measured(evaluation, chosen)
     else:
         st.warning(tr("There are no tables for this record: it was added or changed after they were measured."))

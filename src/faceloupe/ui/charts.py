@@ -11,7 +11,7 @@ from PIL import Image
 
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
-from faceloupe.types import FaceFinding, Outcome
+from faceloupe.types import FaceFinding, Outcome, format_distinct
 from faceloupe.ui.language import tr
 
 _MOST_SIDE, _PICTURE_WIDTH, _LEAST_TARGET = 1600, 560, 16  # pixels: sent to the browser, as shown, and to click on
@@ -28,6 +28,7 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
     """
     lower, upper = report.model.thresholds.lower, report.model.thresholds.upper
     outcome, score = report.outcome, report.score
+    shown = format_distinct(score or 0.0, lower, upper)  # with the digits of the sentence beside it
     figure = go.Figure()
     for start, end, kind in (
         (0.0, lower, Outcome.AUTHENTIC),
@@ -44,8 +45,9 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
                 font={"size": 12, "color": ink},
             )
     ends = [(0.0, "left")] * (lower > _LABEL_ROOM) + [(1.0, "right")] * (upper < 1.0 - _LABEL_ROOM)
+    texts = {lower: shown[1], upper: shown[2]}
     for value, anchor in (*ends, (lower, "center"), (upper, "center")):
-        label = {"text": f"{value:.2f}", "font": {"size": 12, "color": ink}}
+        label = {"text": texts.get(value, f"{value:.0f}"), "font": {"size": 12, "color": ink}}
         figure.add_annotation(x=value, y=-0.45, xanchor=anchor, showarrow=False, **label)
     for threshold in (lower, upper):
         figure.add_shape(type="line", x0=threshold, x1=threshold, y0=-0.12, y1=1.12, line_width=2, line_color="#808080")
@@ -55,7 +57,7 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
             y=[1.0],
             mode="markers+text",
             marker={"symbol": "triangle-down", "size": 17, "color": COLORS[outcome], "line": {"width": 1}},
-            text=[f"<b>{score:.2f}</b>"],
+            text=[f"<b>{shown[0]}</b>"],
             textposition="top center",
             textfont={"size": 15, "color": ink},
             cliponaxis=False,
@@ -72,13 +74,11 @@ _MODEL_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 _GUIDE = {"color": "#888888", "width": 1, "dash": "dot"}
 
 
-def _lines(x: str, y: str, *, height: int = 380, legend_inside: bool = False) -> go.Figure:
+def _lines(x: str, y: str, *, height: int = 440) -> go.Figure:
     figure = go.Figure()
     figure.update_xaxes(title=x, fixedrange=True)
     figure.update_yaxes(title=y, fixedrange=True)
-    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0}
-    if legend_inside:  # below the diagonal there is room
-        legend = {"xanchor": "right", "yanchor": "bottom", "x": 1.0, "y": 0.0, "bgcolor": "rgba(0,0,0,0)"}
+    legend = {"orientation": "h", "yanchor": "top", "y": -0.18, "x": 0.0}  # below, where it covers no curve
     figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, legend=legend, dragmode=False)
     return figure
 
@@ -90,7 +90,7 @@ def _diagonal(figure: go.Figure) -> go.Figure:
 
 def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
     """ROC curve of each model."""
-    figure = _lines(tr("authentic faces above the threshold"), tr("manipulated faces above it"), legend_inside=True)
+    figure = _lines(tr("share of authentic faces called manipulated"), tr("share of manipulated faces found"))
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         x, y = zip(*curve["roc"], strict=True)
         figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines", line={"color": color}))
@@ -99,7 +99,7 @@ def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
 
 def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
     """Reliability diagram of each model; the larger a point, the more faces."""
-    figure = _lines(tr("score: predicted share of manipulated faces"), tr("observed share"), legend_inside=True)
+    figure = _lines(tr("score: predicted share of manipulated faces"), tr("observed share"))
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         points = curve["reliability"]
         sizes = [5 + 40 * point["weight"] ** 0.5 for point in points]

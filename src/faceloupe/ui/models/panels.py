@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -22,6 +23,63 @@ _STATES = {
     "altered": later("altered, not used"),
     "unreadable": later("cannot be read"),
 }
+
+
+_SOURCES = {  # of the tables -> what it is, for people
+    "boredhumans": later("faces of a public generator (BoredHumans)"),
+    "ciplab": later("photographs, and faces composed by hand (CIPLab)"),
+    "dfdc_faces": later("faces of the Deepfake Detection Challenge"),
+    "facemask_nomask": later("photographs of people without a mask"),
+    "ffhq_tpdne": later("FFHQ photographs, and This Person Does Not Exist"),
+    "ffpp_faces": later("faces of FaceForensics++"),
+    "generated_photos": later("faces of Generated Photos"),
+    "omi_stylegan2": later("StyleGAN2 faces (One Million Impostors)"),
+    "sdfd_sd21": later("Stable Diffusion 2.1 faces"),
+    "utkface": later("UTKFace photographs"),
+}
+
+
+def reading_guide() -> None:
+    """Show how the page is read, before its tables."""
+    with st.expander(tr("How to read this page")):
+        st.markdown(
+            tr(
+                "- *Authentic called manipulated* is the error that accuses a real photograph; *manipulated called "
+                "authentic* lets a fake pass. What is *inconclusive* is neither.\n"
+                "- Rates are of single faces. They hold for pictures like those they were measured on; a new generator "
+                "can be worse.\n"
+                "- *AUC* is how well faces are told apart at any threshold: 0.5 is guessing, 1 is perfect.\n"
+                "- Models whose names begin with Meso are published detectors, measured on the same faces to compare.\n"
+                "- The page Glossary explains the other terms."
+            )
+        )
+
+
+def best_and_worst(evaluation: dict[str, Any], model: str) -> None:
+    """State on which source the model tells faces apart best and worst."""
+    rows = [
+        row
+        for row in evaluation["tables"]["sources"]
+        if row["model"] == model and row["part"] in _SOURCES and row["auc"]["value"] is not None
+    ]
+    if not rows:
+        return
+    rows.sort(key=lambda row: row["auc"]["value"])
+    worst, best = rows[0], rows[-1]
+    st.markdown(
+        tr(
+            "Best known source: {best} (AUC {best_auc:.2f}). Worst: {worst} (AUC {worst_auc:.2f}).",
+            best=tr(_SOURCES[best["part"]]),
+            best_auc=best["auc"]["value"],
+            worst=tr(_SOURCES[worst["part"]]),
+            worst_auc=worst["auc"]["value"],
+        )
+    )
+
+
+def source_names() -> None:
+    """Show what the names of the sources stand for."""
+    st.caption("  ·  ".join(f"{plain(name)}: {tr(text)}" for name, text in _SOURCES.items()))
 
 
 @dataclass(frozen=True, slots=True)

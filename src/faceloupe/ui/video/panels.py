@@ -99,6 +99,7 @@ def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
     except EvidenceError as problem:
         st.error(plain(str(problem)), icon=":material/error:")
         return
+    _strongest_line(analysis.report, index, track)
     left, right = st.columns([1.05, 1.0] if view.faces else [1.0, 0.001], gap="medium")
     left.image(
         overlays.boxes(Canvas.of(view.rgb), view.faces, chosen=track),
@@ -113,6 +114,23 @@ def frame_panel(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
     with right, st.container(height=_FACES_HEIGHT if len(view.faces) > 1 else "content", border=False):
         for face in sorted(view.faces, key=lambda face: (face.id != track, face.id)):
             _face(face, analysis.report.model.explanation_max)
+
+
+def _strongest_line(report: Report, index: int, track_id: int) -> None:
+    """State of the strongest frame that it is one of many: alone it errs more than the whole."""
+    track = next((track for track in report.tracks if track.id == track_id), None)
+    if track is None or track.score is None or track.shown_frame.index != index:
+        return
+    scored = sum(face.score is not None for frame in report.frames for face in [frame.face(track_id)] if face)
+    st.caption(
+        tr(
+            "This is the strongest of {scored} scored frames of track {track}. A single frame errs more often than the "
+            "whole track, whose outcome is {outcome}.",
+            scored=scored,
+            track=track_id,
+            outcome=outcome_mark(track.outcome),
+        )
+    )
 
 
 def _view(key: AnalysisKey, analysis: ReportedAnalysis, index: int) -> FrameExplanation:
