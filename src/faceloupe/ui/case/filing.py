@@ -13,7 +13,9 @@ from faceloupe.cases.workflow import OpenFile
 from faceloupe.config import Settings, data_folder, is_demo
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.report.build import ReportedAnalysis
 from faceloupe.ui import panels, resources, state
+from faceloupe.ui.browser import MOST_NAME
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs import tasks
@@ -64,8 +66,11 @@ def panel(key: AnalysisKey) -> None:
     if is_demo():
         return
     case, analysis = open_case.case(), resources.analyses().get(key)
-    if case is None or analysis is None or not open_case.examiner():
+    if analysis is None:
+        return
+    if case is None or not open_case.examiner():
         st.caption(tr(_NOT_FILED, until=tr(_UNTIL)))
+        _new_case(key, analysis)
         return
     workflow = open_case.workflow_of(case)
     run = workflow.filed(analysis)
@@ -91,11 +96,49 @@ def panel(key: AnalysisKey) -> None:
         evidence_file = resources.analyses().evidence_file(key)
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
-        with st.spinner(tr("Filing")):
-            workflow.file_analysis(evidence_file, analysis)
-            # It is on show here.
-            workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)
+        _file(case, key, analysis, evidence_file)
         st.rerun()
+
+
+def _new_case(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
+    """Offer to file an analysis on show to a new case that bears its name, and go to it there.
+
+    Raises:
+        FaceLoupeError: it cannot be filed.
+    """
+    examiner = open_case.examiner()
+    if open_case.name_checked() and not examiner:  # who it is has to sign in first
+        return
+    with st.form("new_case_with_file", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = examiner or st.text_input(
+            tr("Examiner"),
+            key="new_case_examiner",
+            placeholder=tr("Your name, as it will appear in the log"),
+            max_chars=MOST_NAME,
+            width=320,
+        )
+        pressed = st.form_submit_button(
+            tr("File to a new case"), key="file_new_case", icon=":material/create_new_folder:"
+        )
+    if not pressed:
+        return
+    evidence_file = resources.analyses().evidence_file(key)
+    if evidence_file is None:
+        raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
+    case = resources.cases().create_case(key.name, examiner=name)
+    st.session_state[state.EXAMINER] = case.examiner
+    open_case.switch_to(case.id)
+    _file(case, key, analysis, evidence_file)
+    st.session_state[state.CASE_ITEM] = key.evidence_sha256
+    st.switch_page("../pages/case.py")
+
+
+def _file(case: Case, key: AnalysisKey, analysis: ReportedAnalysis, evidence_file: EvidenceFile) -> None:
+    with st.spinner(tr("Filing")):
+        workflow = open_case.workflow_of(case)
+        workflow.file_analysis(evidence_file, analysis)
+        # It is on show here.
+        workflow.store.reviews.view_score(case.id, key.evidence_sha256, examiner=workflow.actor)
 
 
 def withheld(sha256: str) -> bool:

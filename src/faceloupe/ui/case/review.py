@@ -58,12 +58,8 @@ def decisions(case: Case, sha256: str) -> None:
         st.caption(f"{plain(decision.examiner)}, {decision.utc[:19]}Z, {before}")
     fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
     with st.form(f"decide-{fresh}"):
-        outcome = st.selectbox(
-            tr("Outcome"),
-            list(Outcome),
-            index=None,
-            format_func=lambda outcome: tr(outcome_words(outcome)),
-            key=f"outcome-{fresh}",
+        outcome = st.pills(
+            tr("Outcome"), list(Outcome), format_func=lambda word: tr(outcome_words(word)), key=f"outcome-{fresh}"
         )
         reason = st.text_area(tr("Reason"), key=f"reason-{fresh}", height=80)
         confidence = st.segmented_control(
