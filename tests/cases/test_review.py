@@ -1,12 +1,15 @@
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Barrier
 
 import pytest
 
+from faceloupe.cases.audit_log import Action
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, UsageError
-from tests.cases.conftest import actions, filed, report_of
+from tests.cases.conftest import actions, filed, report_of, upload
 
 VIEW = {"outcome": "authentic", "reason": "No trace.", "confidence": "high"}
 
@@ -206,6 +209,51 @@ def test_an_item_that_is_filed_before_the_signature_counts_as_open(store, case):
     filed(store, case, b"filed while the page of the reviewer showed no open item")
     with pytest.raises(CaseError, match="1 item has no decision"):
         store.reviews.sign_off(case.id, reviewer="Cleo")
+
+
+def test_two_examiners_who_decide_one_item_at_once_both_stand_in_one_whole_log(folder, store, case):
+    item = filed(store, case)
+    together = Barrier(2)
+
+    def decide(examiner: str) -> None:
+        own = CaseStore(folder)  # as another process has it
+        together.wait(30)
+        own.reviews.decide(case.id, item.sha256, **VIEW, examiner=examiner)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(decide, ("Bob", "Cleo")))
+    assert {decision.examiner for decision in store.reviews.decisions(case.id, item.sha256)} == {"Bob", "Cleo"}
+    assert actions(store, case).count("decision") == 2
+    assert store.log.verify(case.id).ok
+
+
+def test_a_signature_that_races_with_a_new_item_is_refused_or_older_than_the_item(folder, store, case):
+    item = filed(store, case)
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Bob")
+    together = Barrier(2)
+
+    def sign() -> bool:
+        own = CaseStore(folder)
+        together.wait(30)
+        try:
+            own.reviews.sign_off(case.id, reviewer="Cleo")
+        except CaseError:
+            return False
+        return True
+
+    def file() -> None:
+        own = CaseStore(folder)
+        together.wait(30)
+        own.items.file(case.id, upload(b"raced"), actor="Clerk")
+
+    with ThreadPoolExecutor(2) as pool:
+        signing, filing = pool.submit(sign), pool.submit(file)
+        signed, _ = signing.result(60), filing.result(60)
+    taken = [entry.action for entry in store.log.entries(case.id)]
+    last_intake = len(taken) - 1 - taken[::-1].index(Action.INTAKE)
+    assert signed == (Action.SIGN_OFF in taken)
+    assert not signed or taken.index(Action.SIGN_OFF) < last_intake
+    assert store.log.verify(case.id).ok
 
 
 def test_a_store_without_reasons_is_taken_over_with_its_signatures(folder, store, case):

@@ -58,6 +58,14 @@ def test_what_is_not_a_bundle_is_one_sentence(app, bundle):
     assert "failed" in checked(app, climbing.getvalue(), "climbing.zip")
 
 
+def test_a_bundle_of_a_newer_format_is_one_sentence(app, bundle):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(bundle)) as old, zipfile.ZipFile(stream, "w") as new:
+        for member in old.infolist():
+            new.writestr(member, old.read(member).replace(b'"format": "1"', b'"format": "9"'))
+    assert "has the format '9'; this version reads only format '1'" in checked(app, stream.getvalue())
+
+
 def test_the_protocol_names_file_time_key_and_every_check(bundle):
     verification = verify(io.BytesIO(bundle))
     now = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
