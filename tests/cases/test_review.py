@@ -223,7 +223,7 @@ def test_two_examiners_who_decide_one_item_at_once_both_stand_in_one_whole_log(f
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(decide, ("Bob", "Cleo")))
     assert {decision.examiner for decision in store.reviews.decisions(case.id, item.sha256)} == {"Bob", "Cleo"}
-    assert actions(store, case).count("decision") == 2
+    assert actions(store, case.id).count("decision") == 2
     assert store.log.verify(case.id).ok
 
 
