@@ -51,7 +51,7 @@ def test_what_only_tests_need_stays_out():
     kept, heading, dropped = requirements.partition("# Tests and checks")
     assert heading
     assert not re.search(r"^(pytest|ruff|pypdf|scikit-image)\b", kept, re.M)
-    imported = {"streamlit", "torch", "requests", "filelock", "reportlab", "jinja2"}
+    imported = {"streamlit", "torch", "requests", "filelock", "typst", "jinja2"}
     assert not any(re.search(rf"^{name}==", dropped, re.M) for name in imported)
 
 

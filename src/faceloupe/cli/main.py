@@ -33,9 +33,9 @@ _EXTRAS = {  # module -> extra of the package that installs it
     "plotly": "app",
     "pyarrow": "batch",
     "python_multipart": "api",
-    "reportlab": "report",
     "starlette": "api",
     "streamlit": "app",
+    "typst": "report",
     "uvicorn": "api",
 }
 

@@ -1,10 +1,13 @@
 """Claims about case reports as PDF, read back with another library."""
 
 import io
+from collections import Counter
+from pathlib import Path
 
+import matplotlib as mpl
 import pytest
+from fontTools.ttLib import TTFont
 from pypdf import PdfReader
-from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from faceloupe.errors import UsageError
 from faceloupe.report.case_schema import CaseRecord
@@ -13,6 +16,7 @@ from faceloupe.report.document.pdf import MOST_ENTRIES, write_pdf
 from tests.report.case_records import NAME, case, chain, decision, item, note, sign_off
 
 LETTERHEAD = Letterhead("Institute of Pictures", ("1 Long Street", "Springfield"))
+MAY_BREAK = "\u200b"
 RIGHT = (18 + 174) * 72 / 25.4  # end of the text, points
 
 
@@ -24,7 +28,8 @@ def drawn(record, pictures, **options) -> bytes:
 
 
 def texts(content: bytes) -> list[str]:
-    return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(content)).pages]
+    pages = PdfReader(io.BytesIO(content)).pages
+    return [" ".join(page.extract_text().replace(MAY_BREAK, "").split()) for page in pages]
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +78,15 @@ def test_the_table_of_evidence_gives_the_pages_on_which_the_items_start(record, 
         if not isinstance(entry, list)
     }
     assert [titles[f"Item {k}: {one['name']}"] for k, one in enumerate(record["items"], 1)] == begins
-    number, first = next(
-        (n, page) for n, page in enumerate(reader.pages, 1) if "Summary of the evidence" in texts(content)[n - 1]
-    )
-    drawings = [drawing.get_object() for drawing in first["/Resources"]["/XObject"].values()]
-    words = [first.extract_xform_text(one, (0,)).strip() for one in drawings if one["/Subtype"] == "/Form"]
-    assert sorted(words) == sorted([*map(str, begins), f"Page {number} of {len(pages)}"])
+    summary = next(page for page, text in zip(reader.pages, pages, strict=True) if "Summary of the evidence" in text)
+    links = [note.get_object() for note in summary["/Annots"]]
+    numbers = sorted(_page(reader, link) for link in links)
+    assert numbers == sorted(2 * begins)  # of the number of the item, and of its page
+
+
+def _page(reader, link) -> int:
+    target = link["/Dest"] if "/Dest" in link else link["/A"]["/D"]
+    return next(n for n, page in enumerate(reader.pages, 1) if page.indirect_reference == target[0])
 
 
 def test_scores_reasons_and_hashes_of_the_record_are_in_the_text(record, content):
@@ -111,15 +119,63 @@ def test_the_date_has_no_fractions_of_a_second_which_viewers_do_not_read(runs):
 
 
 def test_every_font_is_embedded(content):
-    for page in PdfReader(io.BytesIO(content)).pages:
-        for font in page["/Resources"]["/Font"].values():
-            font = font.get_object()
-            if font["/BaseFont"] != "/Helvetica":  # named by the library on every page, and never used
-                assert "/FontFile2" in font["/FontDescriptor"]
+    fonts = [
+        font.get_object()
+        for page in PdfReader(io.BytesIO(content)).pages
+        for font in page["/Resources"]["/Font"].values()
+    ]
+    descriptors = [font["/DescendantFonts"][0].get_object()["/FontDescriptor"] for font in fonts]
+    assert descriptors
+    assert all("/FontFile2" in descriptor or "/FontFile3" in descriptor for descriptor in descriptors)
+
+
+def test_it_states_pdf_ua_1_and_pdf_a_3a_and_its_tags_name_headings_tables_and_pictures(content):
+    reader = PdfReader(io.BytesIO(content))
+    root = reader.trailer["/Root"]
+    stated = root["/Metadata"].get_data().decode()
+    for name, value in (("pdfuaid:part", "1"), ("pdfaid:part", "3"), ("pdfaid:conformance", "A")):
+        assert f"<{name}>{value}</{name}>" in stated
+    assert root["/MarkInfo"]["/Marked"]
+    tags: Counter[str] = Counter()
+    pictures: list[str] = []
+    waiting = [root["/StructTreeRoot"]]
+    while waiting:
+        node = waiting.pop().get_object()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            tags[node.get("/S", "")] += 1
+            if node.get("/S") == "/Figure":
+                pictures.append(node.get("/Alt", ""))
+            waiting += [node["/K"]] if "/K" in node else []
+    assert tags["/H1"] == 1
+    assert min(tags[name] for name in ("/H2", "/H3", "/P", "/Table", "/TH", "/TD", "/L")) > 0
+    assert pictures
+    assert all(pictures)
+
+
+def test_names_in_any_common_script_can_be_read_back():
+    for name in ("證據 写真 증거", "Ωμέγα Привет", "Türkçe Łódź Việt"):
+        record = case([item([])], log=chain([]))
+        record["case"] |= {"name": name}
+        assert name.replace(" ", "") in texts(drawn(record, {}))[0].replace(" ", "")
 
 
 def test_the_same_record_gives_the_same_bytes(record, content, runs):
     assert drawn(record, runs.pictures) == content
+
+
+FONTS = {
+    name: TTFont(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf")
+    for name in ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif")
+}
+
+
+def width(text: str, name: str, size: float) -> float:
+    """Width of a text, points."""
+    font = FONTS[name]
+    glyphs = (font.getBestCmap().get(ord(letter)) for letter in text if letter != MAY_BREAK)
+    return sum(font["hmtx"][glyph][0] for glyph in glyphs if glyph) * size / font["head"].unitsPerEm
 
 
 def overflowing(content: bytes) -> list[str]:
@@ -129,7 +185,7 @@ def overflowing(content: bytes) -> list[str]:
     def see(text, _, matrix, font, size):
         name = (font or {}).get("/BaseFont", "").partition("+")[2]
         for line in text.splitlines():
-            if name and matrix[4] + stringWidth(line.strip(), name, size) > RIGHT + 3:
+            if name in FONTS and matrix[4] + width(line.strip(), name, size) > RIGHT + 3:
                 beyond.append(line)
 
     for page in PdfReader(io.BytesIO(content)).pages:
@@ -157,7 +213,8 @@ def test_no_name_reason_or_note_is_too_long_or_too_strange(runs):
     assert not overflowing(content)
     text = " ".join(texts(content))
     assert "Ωμέγα Привет" in text
-    assert "\u25a1\u25a1" in text
+    assert "證據" in text
+    assert "\u25a1" in text  # a picture of a person, which no font has
     assert text.replace(" ", "").count("W") > len(LONG) * 15
 
 

@@ -1,40 +1,41 @@
-"""A case report as a PDF, A4.
+"""A case report as a PDF, A4: tagged for screen readers (PDF/UA-1) and fit for archives (PDF/A-3a), drawn by Typst.
 
-The embedded DejaVu fonts cover Latin, Greek and Cyrillic, and more; a white square stands for a character that they
-lack, such as those of Chinese, Japanese and Korean. Text is set from left to right, letter by letter: Arabic is not
-joined, Hebrew and Arabic are not turned around, and marks of Indic scripts are not placed. The HTML report leaves that
-to the browser, which can do it. The PDF is not tagged for screen readers; the HTML report is made for them.
+The fonts are embedded: DejaVu covers Latin, Greek, Cyrillic, Hebrew, Arabic and more, Noto Sans CJK Chinese, Japanese
+and Korean. A white square stands for a character that both lack. ``case.typ`` is the template. Words reach it as JSON
+alone, so that none of them is ever markup, and it is drawn in a private folder that has nothing else in it.
 """
 
-import io
+import json
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from itertools import accumulate, takewhile
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import ParagraphStyle
-from reportlab.lib.units import mm
-from reportlab.pdfbase.pdfmetrics import stringWidth
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, Image, PageTemplate, Paragraph, Table
-
+from faceloupe.errors import UsageError
 from faceloupe.report.case_schema import CaseRecord
-from faceloupe.report.document.blocks import Block, Heading
+from faceloupe.report.document.blocks import Block, Heading, Picture, Table, Verdict
 from faceloupe.report.document.case import CaseDocument, Letterhead
-from faceloupe.report.document.images import WIDTH_MM, Fetch
-from faceloupe.report.document.pdf_blocks import Layout
-from faceloupe.report.document.pdf_parts import NumberedCanvas
-from faceloupe.report.document.pdf_text import BOLD, FAINT, INK, MONO, RULE, SANS, drawable, markup, register_fonts
+from faceloupe.report.document.images import Fetch
+from faceloupe.report.drawing.overlays import COLORS, SHAPES
 from faceloupe.report.write import publish_file
+from faceloupe.system import temp
 from faceloupe.types import Progress
 
 MOST_ENTRIES = 200  # of the log; the rest is counted
-_MARGIN, _TOP, _BOTTOM = 18 * mm, 24 * mm, 20 * mm
-_LOGO = 50 * mm, 18 * mm
-
+STANDARDS = ["a-3a", "ua-1"]
+_SANS = ("DejaVu Sans", "Noto Sans CJK SC")
+_SERIF = ("DejaVu Serif", *_SANS)
 _MADE = 0.6  # share of the work that is done when all pictures are made
+_LACKING = "\u25a1"  # a white square
+_MAY_BREAK = "\u200b"  # a space without width
+_LONGEST_WORD, _PIECE = 32, 16  # characters: longer words may be broken after so many
+_LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 
 
 def write_pdf(
@@ -62,23 +63,141 @@ def write_pdf(
         UsageError: there are no fixed texts in that language, or the file cannot be written.
         EvidenceError: a picture is not the one that the record names.
     """
-    register_fonts()
     document = CaseDocument(case, picture, letterhead, language)
     blocks = document.blocks(most_entries=MOST_ENTRIES if with_log else 0)
     if progress:
         blocks = _reported(blocks, document.items, progress)
-    story = [_letterhead(document, letterhead), *Layout(document.texts["page"]).story(blocks)]
+    with tempfile.TemporaryDirectory(prefix=temp.prefix("pdf")) as folder:
+        content = _drawn(document, blocks, letterhead, Path(folder), progress)
     if isinstance(target, Path):
-        publish_file(lambda path: _draw(path, document, story, progress), target)
+        publish_file(lambda path: path.write_bytes(content), target)
     else:
-        _draw(target, document, story, progress)
+        target.write(content)
 
 
-def _draw(target: Path | BinaryIO, document: CaseDocument, story: list[Flowable], progress: Progress | None) -> None:
-    template = _Template(str(target) if isinstance(target, Path) else target, document)
+def _drawn(
+    document: CaseDocument, blocks: Iterable[Block], letterhead: Letterhead, folder: Path, progress: Progress | None
+) -> bytes:
+    """Lay the data and the pictures of a report into an empty folder, and have it drawn there.
+
+    Raises:
+        UsageError: it cannot be drawn.
+    """
+    import typst  # here: a large library, which only this function needs
+
+    created = _created(document.created_utc)
+    data = _Data(folder)
+    values = {
+        "title": f"{document.texts['title']}: {document.case_name}",
+        "subject": f"{document.texts['case_id']}: {document.case_id}",
+        "created": {name: getattr(created, name) for name in ("year", "month", "day", "hour", "minute", "second")},
+        "created_line": document.texts["created_line"].format(when=document.created),
+        "texts": {key: document.texts[key] for key in ("page", "page_of", "log_line")},
+        "logo": letterhead.logo_png is not None,
+        "blocks": [data.plain(block) for block in blocks],
+    }
+    for name in ("organization", "case_name", "case_id", "head", "language", "address_lines"):
+        values[name] = data.plain(getattr(document, name))
+    text = json.dumps(values | {"fonts": _SANS, "serif": _SERIF}, ensure_ascii=False)
+    (folder / "data.json").write_text(text, encoding="utf-8")
+    if letterhead.logo_png is not None:
+        (folder / "logo.png").write_bytes(letterhead.logo_png)
+    template = folder / "case.typ"
+    template.write_bytes((files("faceloupe.report.document") / "case.typ").read_bytes())
     if progress:
-        template.setProgressCallBack(_setting(progress, len(story)))
-    template.build(story, canvasmaker=NumberedCanvas)
+        progress("Laying out pages", _MADE)
+    try:
+        content: bytes = typst.compile(
+            template, root=folder, font_paths=_fonts(), pdf_standards=STANDARDS, timestamp=created
+        )
+    except typst.TypstError as problem:
+        raise UsageError(f"The PDF cannot be drawn ({problem}).") from None
+    if progress:
+        progress("Laying out pages", 1.0)
+    return content
+
+
+class _Data:
+    """Blocks as JSON values; their pictures become files of the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._pictures = folder, 0
+
+    def plain(self, value: Any) -> Any:
+        """Return a value as JSON values."""
+        if isinstance(value, str):
+            return _breakable("".join(letter if letter == "\n" or _has(letter) else _LACKING for letter in str(value)))
+        if isinstance(value, (tuple, list)):
+            return [self.plain(entry) for entry in value]
+        if not is_dataclass(value):
+            return value
+        names = {"kind": type(value).__name__}
+        if isinstance(value, Picture):
+            return names | self._picture(value)
+        plain = names | {field.name: self.plain(getattr(value, field.name)) for field in fields(value)}
+        if isinstance(value, Verdict):
+            plain |= {"shape": SHAPES[value.outcome], "color": COLORS[value.outcome]}
+        if isinstance(value, Table):
+            plain |= {"numbers": [value.is_number(column) for column in range(len(value.head))]}
+        return plain
+
+    def _picture(self, picture: Picture) -> dict[str, Any]:
+        self._pictures += 1
+        name = f"{self._pictures}.{picture.media_type.rpartition('/')[2]}"
+        (self._folder / name).write_bytes(picture.content)
+        size = {"width_mm": picture.width_mm, "height_mm": picture.height_mm}
+        return {"file": name, "alt": self.plain(picture.alt)} | size
+
+
+def _breakable(text: str) -> str:
+    """Let long words, such as hashes, be broken."""
+    return _LONG_WORD.sub(lambda word: _MAY_BREAK.join(re.findall(f".{{1,{_PIECE}}}", word[0])), text)
+
+
+def _created(utc: str) -> datetime:
+    """Return the time of the record to the second, in UTC: that of the report and not of the drawing."""
+    return datetime.fromisoformat(utc).astimezone(UTC).replace(microsecond=0)
+
+
+def _has(letter: str) -> bool:
+    return ord(letter) in _characters()
+
+
+@cache
+def _fonts() -> Any:
+    """Return the fonts that are used and no other, so that those of the machine never change a report.
+
+    DejaVu comes with matplotlib.
+    """
+    import typst  # here: see ``_drawn``
+
+    return typst.Fonts(
+        include_system_fonts=False, include_embedded_fonts=False, font_paths=[path.parent for path in _font_files()]
+    )
+
+
+@cache
+def _font_files() -> list[Path]:
+    folder = _package("matplotlib") / "mpl-data" / "fonts" / "ttf"
+    names = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono")
+    return [*(folder / f"{name}.ttf" for name in names), _package("noto_cjk_sans_otc") / "NotoSansCJK-Regular.ttc"]
+
+
+def _package(name: str) -> Path:
+    """Return the folder of an installed package, which is not imported for it."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise UsageError(f"The fonts of {name} are missing; install the extra `report`.")
+    return Path(spec.origin).parent
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """Return the characters that can be drawn."""
+    from fontTools.ttLib import TTCollection, TTFont  # here: only a PDF needs them
+
+    sans, cjk = _font_files()[0], _font_files()[-1]
+    return frozenset(TTFont(sans).getBestCmap()) | frozenset(TTCollection(cjk).fonts[0].getBestCmap())
 
 
 def _reported(blocks: Iterator[Block], count: int, progress: Progress) -> Iterator[Block]:
@@ -89,109 +208,3 @@ def _reported(blocks: Iterator[Block], count: int, progress: Progress) -> Iterat
             items += 1
             progress(f"Item {items} of {count}", _MADE * items / count)
         yield block
-
-
-def _setting(progress: Progress, count: int) -> Callable[[str, int], None]:
-    """Tells how many parts of the story are set; what falls into several parts makes the count go back for a while."""
-    furthest = 0
-
-    def hear(event: str, value: int) -> None:
-        nonlocal furthest
-        if event == "PROGRESS" and value > furthest:
-            furthest = value
-            progress("Laying out pages", _MADE + (1.0 - _MADE) * min(1.0, furthest / count))
-
-    return hear
-
-
-def _letterhead(document: CaseDocument, letterhead: Letterhead) -> Flowable:
-    name = ParagraphStyle("organization", fontName=BOLD, fontSize=11, leading=15, textColor=INK)
-    line = ParagraphStyle("address", fontName=SANS, fontSize=8.5, leading=11.5, textColor=INK)
-    lines: list[Flowable] = [Paragraph(markup(document.organization, BOLD), name)]
-    lines += [Paragraph(markup(text, SANS), line) for text in document.address_lines]
-    logo: list[Flowable] = []
-    if letterhead.logo_png is not None:
-        logo.append(Image(io.BytesIO(letterhead.logo_png), *_LOGO, kind="proportional", hAlign="RIGHT"))
-    width = WIDTH_MM * mm
-    head = Table([[lines, logo]], [width - _LOGO[0] - 6 * mm, _LOGO[0] + 6 * mm], splitInRow=1)
-    head.setStyle(
-        [
-            ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ("LEFTPADDING", (0, 0), (0, 0), 0),
-            ("RIGHTPADDING", (-1, 0), (-1, 0), 0),
-            ("BOTTOMPADDING", (0, 0), (-1, -1), 8),
-            ("LINEBELOW", (0, 0), (-1, -1), 0.8, INK),
-        ]
-    )
-    return head
-
-
-class _Template(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no types
-    """A4 pages with the case above and page number, log and time below."""
-
-    def __init__(self, target: str | BinaryIO, document: CaseDocument) -> None:
-        texts = document.texts
-        super().__init__(
-            target,
-            pagesize=A4,
-            title=f"{texts['title']}: {document.case_name}",
-            author=document.organization,
-            subject=f"{texts['case_id']}: {document.case_id}",
-            creator=document.tool,
-            lang=document.language,
-            displayDocTitle=True,
-            invariant=1,
-        )
-        frame = Frame(
-            _MARGIN,
-            _BOTTOM,
-            WIDTH_MM * mm,
-            A4[1] - _TOP - _BOTTOM,
-            leftPadding=0,
-            rightPadding=0,
-            topPadding=0,
-            bottomPadding=0,
-        )
-        self.addPageTemplates(PageTemplate(frames=[frame], onPage=self._around))
-        self._document = document
-
-    def beforeDocument(self) -> None:
-        """Put the date of the report, not that of the drawing, into the properties of the file."""
-        digits = re.sub("[^0-9]", "", self._document.created_utc)
-        self.canv.setDateFormatter(lambda *_: f"D:{digits[:14]}Z")  # to the second: a PDF date has no fractions
-
-    def _around(self, pen: NumberedCanvas, _: BaseDocTemplate) -> None:
-        document, right = self._document, _MARGIN + WIDTH_MM * mm
-        pen.setStrokeColor(RULE)
-        pen.setLineWidth(0.5)
-        pen.line(_MARGIN, A4[1] - _TOP + 4 * mm, right, A4[1] - _TOP + 4 * mm)
-        pen.line(_MARGIN, _BOTTOM - 4 * mm, right, _BOTTOM - 4 * mm)
-        pen.setFillColor(FAINT)
-        top = A4[1] - _TOP + 6 * mm
-        pen.setFont(SANS, 7.5)
-        number = _clipped(document.case_id, 50 * mm, SANS, 7.5)
-        name = _clipped(document.case_name, 106 * mm - stringWidth(number, SANS, 7.5), SANS, 7.5)
-        pen.drawString(_MARGIN, top, f"{name}, {number}")
-        pen.drawRightString(right, top, _clipped(document.organization, 62 * mm, SANS, 7.5))
-        bottom = _BOTTOM - 8 * mm
-        pen.setFont(SANS, 6.5)
-        pen.drawString(_MARGIN, bottom, document.texts["created_line"].format(when=document.created))
-        pen.drawString(_MARGIN, bottom - 3.5 * mm, document.texts["log_line"])
-        label = stringWidth(document.texts["log_line"] + "  ", SANS, 6.5)
-        pen.setFont(MONO, 6)
-        pen.drawString(_MARGIN + label, bottom - 3.5 * mm, _clipped(document.head, 120 * mm, MONO, 6))
-        pen.saveState()
-        pen.translate(right, bottom)
-        pen.refer("", 7.5, document.texts["page_of"].format(page=pen.getPageNumber()))
-        pen.restoreState()
-
-
-def _clipped(text: str, room: float, font: str, size: float) -> str:
-    """Words as they fit on one line; cut short in one pass, for they may be very many."""
-    text = drawable(text, font)
-    ends = list(takewhile(lambda end: end <= room, accumulate(stringWidth(letter, font, size) for letter in text)))
-    if len(ends) == len(text):
-        return text
-    dots = "..."
-    count = bisect_right(ends, room - stringWidth(dots, font, size))
-    return text[:count] + dots
