@@ -28,7 +28,6 @@ from faceloupe.system import temp
 from faceloupe.types import Progress
 
 MOST_ENTRIES = 200  # of the log; the rest is counted
-STANDARDS = ["a-3a", "ua-1"]
 _SANS = ("DejaVu Sans", "Noto Sans CJK SC")
 _SERIF = ("DejaVu Serif", *_SANS)
 _MADE = 0.6  # share of the work that is done when all pictures are made
@@ -108,7 +107,7 @@ def _drawn(
         progress("Laying out pages", _MADE)
     try:
         content: bytes = typst.compile(
-            template, root=folder, font_paths=_fonts(), pdf_standards=STANDARDS, timestamp=created
+            template, root=folder, font_paths=_fonts(), pdf_standards=["a-3a", "ua-1"], timestamp=created
         )
     except typst.TypstError as problem:
         raise UsageError(f"The PDF cannot be drawn ({problem}).") from None
