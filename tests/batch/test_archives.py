@@ -1,3 +1,4 @@
+import hashlib
 import io
 import struct
 import zipfile
@@ -10,7 +11,6 @@ import pytest
 from faceloupe.batch import archives
 from faceloupe.batch.inputs import listed
 from faceloupe.batch.readers import CHANGED, NESTED, Reader
-from faceloupe.batch.tasks import Task
 from faceloupe.errors import EvidenceError
 from faceloupe.samples import SAMPLES
 
@@ -106,17 +106,19 @@ def test_a_zip_is_known_by_its_content(tmp_path):
 def test_a_member_has_the_hash_of_its_own_bytes(tmp_path, reader):
     (packed,) = listed([str(zipped(tmp_path / "a.zip", {"x.png": PHOTO.read_bytes()}))])
     (plain,) = listed([str(PHOTO)])
-    assert reader.identify(packed) == reader.identify(plain)
+    identified = [reader.identify(task) for task in (packed, plain)]
+    assert [(task.sha256, task.media_type) for task in identified] == 2 * [
+        (hashlib.sha256(PHOTO.read_bytes()).hexdigest(), "image")
+    ]
 
 
 def test_a_name_that_points_elsewhere_leads_nowhere(tmp_path, reader):
     (tmp_path / "in").mkdir()
     outside = tmp_path / "evil.png"
     path = zipped(tmp_path / "in" / "a.zip", {"../evil.png": PHOTO.read_bytes(), "/etc/evil": b"x"})
-    found = list(listed([str(path)]))
-    assert [one.shown for one in found] == [f"{path}!../evil.png", f"{path}!/etc/evil"]
-    one = reader.identify(found[0])
-    taken = reader.take(Task(0, found[0], one.sha256, one.media_type), max_bytes=2**28)
+    tasks = list(listed([str(path)]))
+    assert [task.shown for task in tasks] == [f"{path}!../evil.png", f"{path}!/etc/evil"]
+    taken = reader.take(reader.identify(tasks[0]), max_bytes=2**28)
     assert taken.evidence_file.content == PHOTO.read_bytes()
     assert not outside.exists()
     assert list((tmp_path / "in").iterdir()) == [path]
@@ -226,11 +228,11 @@ def test_a_video_in_a_zip_is_spooled_and_the_copy_removed(tmp_path):
     clip = b"\0\0\0\x18ftypisom" + bytes(5000)
     path, spool = zipped(tmp_path / "a.zip", {"v.mp4": clip}), tmp_path / "spool"
     spool.mkdir()
-    (one,) = listed([str(path)])
+    (listed_task,) = listed([str(path)])
     with closing(Reader(spool)) as reader:
-        identity = reader.identify(one)
-        assert identity.media_type == "video"
-        taken = reader.take(Task(0, one, identity.sha256, "video"), max_bytes=2**28)
+        task = reader.identify(listed_task)
+        assert task.media_type == "video"
+        taken = reader.take(task, max_bytes=2**28)
     assert taken.evidence_file.evidence.name == "a.zip!v.mp4"
     with taken.evidence_file.open() as stream:
         assert stream.read() == clip
@@ -242,11 +244,11 @@ def test_a_video_in_a_zip_is_spooled_and_the_copy_removed(tmp_path):
 def test_what_changed_since_it_was_hashed_is_not_examined(tmp_path, reader):
     path = tmp_path / "x.jpg"
     path.write_bytes(b"before")
-    (one,) = listed([str(path)])
-    identity = reader.identify(one)
+    (listed_task,) = listed([str(path)])
+    task = reader.identify(listed_task)
     path.write_bytes(b"after")
     with pytest.raises(EvidenceError, match=CHANGED[:30]):
-        reader.take(Task(0, one, identity.sha256, identity.media_type), max_bytes=100)
+        reader.take(task, max_bytes=100)
 
 
 def test_a_file_that_is_nothing_but_a_magic_is_damaged(tmp_path):

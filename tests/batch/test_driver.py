@@ -16,7 +16,7 @@ from faceloupe.batch.executors.pool import GIVEN_UP
 from faceloupe.batch.executors.ray import _files_of
 from faceloupe.batch.executors.worker import AnalysisWorker
 from faceloupe.batch.table import COLUMNS
-from faceloupe.batch.tasks import Input, Task, WorkerConfig
+from faceloupe.batch.tasks import Task, WorkerConfig
 from faceloupe.config import EFFORTS, Settings, weights_folder
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.models.record import read_registry
@@ -182,7 +182,7 @@ def test_the_examiner_says_where_a_file_is_not_what_was_hashed_any_more(settings
     changed.write_bytes(b"another content")
     examine = AnalysisWorker(WorkerConfig(settings, weights_folder()))
     for path in (changed, tmp_path / "gone.png"):
-        task = Task(0, Input(path.name, str(path)), "0" * 64, "image")
+        task = Task(path.name, str(path), sha256="0" * 64, media_type="image", index=0)
         ((_, result),) = examine(iter([task]))
         assert (result.media_type, result.outcome) == ("", Outcome.ERROR)
 

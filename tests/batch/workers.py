@@ -20,7 +20,7 @@ class Light:
 
     def __call__(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Result]]:
         for task in tasks:
-            name = os.path.basename(task.input.path)
+            name = os.path.basename(task.path)
             for word in ("SEGV", "KILL"):
                 if word in name:
                     signal.raise_signal(getattr(signal, f"SIG{word}"))  # in this very thread

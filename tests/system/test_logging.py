@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faceloupe.batch.executors.worker import AnalysisWorker
-from faceloupe.batch.tasks import Input, Task, WorkerConfig
+from faceloupe.batch.tasks import Task, WorkerConfig
 from faceloupe.cli import main
 from faceloupe.config import weights_folder
 from faceloupe.system import temp
@@ -96,7 +96,7 @@ def test_what_nobody_foresaw_in_a_batch_is_one_row_and_stands_in_the_log(setting
 
     monkeypatch.setattr("faceloupe.analysis.pipeline.analyze", fails)
     sha256 = hashlib.sha256(GENERATED.read_bytes()).hexdigest()
-    task = Task(0, Input("shown.jpg", str(GENERATED)), sha256, "image")
+    task = Task("shown.jpg", str(GENERATED), sha256=sha256, media_type="image", index=0)
     ((_, result),) = AnalysisWorker(WorkerConfig(settings, weights_folder()))(iter([task]))
     assert result.outcome is Outcome.ERROR
     assert "analyzed (RuntimeError)" in result.reason

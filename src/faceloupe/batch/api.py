@@ -13,7 +13,7 @@ from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.batch.inputs import STANDARD_INPUT, Skip, listed, refuse_missing, shown, with_embedded
 from faceloupe.batch.table import Table
-from faceloupe.batch.tasks import Input, WorkerConfig
+from faceloupe.batch.tasks import Task, WorkerConfig
 from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import UsageError
 from faceloupe.models.record import find_record
@@ -91,7 +91,7 @@ def run_batch(
         stack.callback(table.close)
         own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
 
-        def listing() -> Iterator[Input]:
+        def listing() -> Iterator[Task]:
             files = inputs(order, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
             return with_embedded(files, settings) if order.embedded else files
 
@@ -115,12 +115,12 @@ def run_batch(
         return batch_progress
 
 
-def inputs(order: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
+def inputs(order: BatchSpec, *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Task]:
     """Yield the files of a batch; see ``listed``."""
     folders = tuple(f"{shown(str(folder))}{os.sep}" for folder in order.relative_to)
-    for item in listed(order.paths, stdin=stdin, skip=skip):
-        below = next((folder for folder in folders if item.shown.startswith(folder)), "")
-        yield replace(item, shown=item.shown.removeprefix(below))
+    for task in listed(order.paths, stdin=stdin, skip=skip):
+        below = next((folder for folder in folders if task.shown.startswith(folder)), "")
+        yield replace(task, shown=task.shown.removeprefix(below))
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:

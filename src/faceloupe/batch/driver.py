@@ -13,7 +13,7 @@ from faceloupe.batch.duplicates import DuplicateIndex, Written
 from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import Row, Table, cell
-from faceloupe.batch.tasks import Input, Result, Task, failed
+from faceloupe.batch.tasks import Result, Task, failed
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.models.record import ModelRecord
 from faceloupe.scoring.decision import UNSCORED
@@ -25,7 +25,7 @@ _WINDOW_SHARE = 8  # or so many times what the engine has under way, for large c
 _WAIT_S = 0.2  # between two looks whether to go on
 _RATE_S = 30.0  # over which the rate is taken
 
-Listing = Callable[[], Iterator[Input]]
+Listing = Callable[[], Iterator[Task]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +64,6 @@ class BatchProgress:
 
 
 ShowBatchProgress = Callable[[BatchProgress], None]
-
-
-@dataclass(slots=True)
-class _Pending:
-    """An input without a row.
-
-    Attributes:
-        path: as it stands in the table.
-        task: what there is to do; its SHA-256 is empty where the input could not be read.
-        result: None until it comes back, and for a file of the same bytes as an earlier one.
-        copy: whether it is such a file.
-    """
-
-    path: str
-    task: Task
-    result: Result | None = None
-    copy: bool = False
 
 
 @dataclass(slots=True)
@@ -157,7 +140,7 @@ def run(
         driver.take_up(written)
         if total is not None and progress is not None:
             threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
-        driver.work(item for item in listing() if not written.take(cell(item.shown)))
+        driver.work(task for task in listing() if not written.take(cell(task.shown)))
         return driver.counts.batch_progress()
     finally:
         for resource in (reader, seen, written):
@@ -176,7 +159,9 @@ class _Driver:
     folders: tuple[Path | None, Path | None]  # of the reports and of the thumbnails
     progress: ShowBatchProgress | None
     cancel: Cancel | None
-    pending: OrderedDict[int, _Pending] = field(default_factory=OrderedDict)
+    pending: OrderedDict[int, Task] = field(default_factory=OrderedDict)  # files without a row, by index
+    finished: dict[int, Result] = field(default_factory=dict)  # of those of them that came back, by index
+    copies: set[int] = field(default_factory=set)  # those of the same bytes as an earlier file
     under_way: dict[str, int] = field(default_factory=dict)  # SHA-256 -> index of a file without a row
     submitted: int = 0  # to the engine, and not back yet
     reported_at: float = -1e9
@@ -202,41 +187,39 @@ class _Driver:
         with contextlib.suppress(Exception):
             self.counts.total = total()
 
-    def work(self, inputs: Iterator[Input]) -> None:
+    def work(self, inputs: Iterator[Task]) -> None:
         """Go through the inputs."""
         index, exhausted = 0, False
         window = max(_WINDOW, _WINDOW_SHARE * self.engine.capacity)
         while not exhausted or self.pending:
             while not exhausted and self.submitted < self.engine.capacity and len(self.pending) < window:
-                item = next(inputs, None)
-                if item is None:
+                task = next(inputs, None)
+                if task is None:
                     exhausted = True
                     break
-                self._begin(index, item)
+                self._begin(index, task)
                 index += 1
                 self._write()
                 self._step()
             if self.submitted:
                 for done, result in self.engine.results(_WAIT_S):
-                    self._keep(self.pending[done].task.sha256, result)
-                    self.pending[done].result = replace(result, report="", thumbnail=b"")
+                    self._keep(self.pending[done].sha256, result)
+                    self.finished[done] = replace(result, report="", thumbnail=b"")
                     self.submitted -= 1
             self._write()
             self._step()
         self._step(last=True)
 
-    def _begin(self, index: int, item: Input) -> None:
-        """Take on an input."""
-        identity = self.reader.identify(item, self._step)
-        task = Task(index, item, identity.sha256, identity.media_type)
-        pending = self.pending[index] = _Pending(cell(item.shown), task)
-        if identity.problem:
-            pending.result = failed(identity.media_type, identity.problem)
-        elif identity.system_file:
-            why = f"{UNSCORED}this is {identity.system_file}, which holds no picture or video of its own"
-            pending.result = Result("", Outcome.NOT_APPLICABLE, why)
+    def _begin(self, index: int, listed: Task) -> None:
+        """Take on a file."""
+        task = self.pending[index] = replace(self.reader.identify(listed, self._step), index=index)
+        if task.problem:
+            self.finished[index] = failed(task.media_type, task.problem)
+        elif task.system_file:
+            why = f"{UNSCORED}this is {task.system_file}, which holds no picture or video of its own"
+            self.finished[index] = Result("", Outcome.NOT_APPLICABLE, why)
         elif task.sha256 in self.under_way or self.seen.exact(task.sha256):
-            pending.copy = True
+            self.copies.add(index)
         else:
             self._submit(task)
 
@@ -246,24 +229,25 @@ class _Driver:
         self.submitted += 1
 
     def _write(self) -> None:
-        """Write the rows of all inputs that no input without a result comes before."""
+        """Write the rows of all files that no file without a result comes before."""
         while self.pending:
-            index, pending = next(iter(self.pending.items()))
-            first = self.seen.exact(pending.task.sha256) if pending.copy else None
-            if pending.copy and first is None:  # that one could not be read any more; this one may be
-                pending.copy = False
-                self._submit(pending.task)
+            index, task = next(iter(self.pending.items()))
+            first = self.seen.exact(task.sha256) if index in self.copies else None
+            if index in self.copies and first is None:  # that one could not be read any more; this one may be
+                self.copies.remove(index)
+                self._submit(task)
             if first is not None:
+                self.copies.remove(index)
                 row = self.table.at(first)
-                row = row._replace(path=pending.path, duplicate_of=row.path)
-            elif pending.result is not None:
-                row = self._row(pending.path, pending.task.sha256, pending.result)
+                row = row._replace(path=cell(task.shown), duplicate_of=row.path)
+            elif index in self.finished:
+                row = self._row(cell(task.shown), task.sha256, self.finished.pop(index))
             else:
                 return
             self.seen.add(row, self.table.add(row))
             self.counts.add(row)
-            if self.under_way.get(pending.task.sha256) == index:
-                del self.under_way[pending.task.sha256]
+            if self.under_way.get(task.sha256) == index:
+                del self.under_way[task.sha256]
             del self.pending[index]
 
     def _row(self, path: str, sha256: str, result: Result) -> Row:

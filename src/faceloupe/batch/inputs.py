@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from faceloupe.batch.archives import Archive, is_archive
 from faceloupe.batch.readers import Reader
-from faceloupe.batch.tasks import Input
+from faceloupe.batch.tasks import Task
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.sandbox.statements import list_embedded
@@ -37,7 +37,7 @@ def refuse_missing(paths: Iterable[str]) -> None:
             raise UsageError(f"There is no file or folder {shown(path)}; check the path.")
 
 
-def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Input]:
+def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = lambda _: False) -> Iterator[Task]:
     """Every file below the paths, one by one; what cannot be looked into is listed with its problem.
 
     Only the names of one folder at each level, or of one ZIP, are held in memory.
@@ -55,24 +55,24 @@ def listed(paths: Iterable[str], *, stdin: BinaryIO | None = None, skip: Skip = 
             yield from _below(path, skip)
 
 
-def with_embedded(inputs: Iterable[Input], settings: Settings) -> Iterator[Input]:
-    """Yield inputs, and behind each what its file holds besides its picture, as inputs of their own.
+def with_embedded(files: Iterable[Task], settings: Settings) -> Iterator[Task]:
+    """Yield files, and behind each what it holds besides its picture, as files of their own.
 
     Args:
-        inputs: files.
+        files: as they are listed.
         settings: with the limits.
     """
     reader = Reader()
     try:
-        for item in inputs:
-            yield item
+        for task in files:
+            yield task
             try:
-                items = list_embedded(reader.holder(item, settings.max_bytes), settings=settings)
+                items = list_embedded(reader.holder(task, settings.max_bytes), settings=settings)
             except (EvidenceError, UsageError):  # whoever examines the file says what is wrong
                 continue
             for piece in items:
                 if piece.is_file:
-                    yield replace(item, shown=f"{item.shown}!{piece.content.offset}", embedded=piece)
+                    yield replace(task, shown=f"{task.shown}!{piece.content.offset}", embedded=piece)
     finally:
         reader.close()
 
@@ -95,7 +95,7 @@ def entries(stream: BinaryIO) -> Iterator[str]:
         pending += chunk
 
 
-def _below(top: str, skip: Skip) -> Iterator[Input]:
+def _below(top: str, skip: Skip) -> Iterator[Task]:
     levels = [iter([top])]  # not recursive: folders may be nested deeper than calls
     while levels:
         path = next(levels[-1], None)
@@ -105,24 +105,24 @@ def _below(top: str, skip: Skip) -> Iterator[Input]:
         try:
             state = os.stat(path)
         except (OSError, ValueError):
-            yield Input(shown(path), path)  # whoever takes it in says why it cannot be read
+            yield Task(shown(path), path)  # whoever takes it in says why it cannot be read
             continue
         if skip(state):
             continue
         if stat.S_ISDIR(state.st_mode):
             if path is not top and os.path.islink(path):
                 problem = "This is a link to a folder and was not followed; give the folder itself."
-                yield Input(shown(path), path, problem=problem)
+                yield Task(shown(path), path, problem=problem)
                 continue
             try:
                 names = sorted(os.listdir(path))
             except OSError as problem:
                 cause = f"The folder cannot be read ({problem.strerror}); check its permissions."
-                yield Input(shown(path), path, problem=cause)
+                yield Task(shown(path), path, problem=cause)
                 continue
             levels.append(map(_joined(path), names))
         elif not stat.S_ISREG(state.st_mode) or not is_archive(path):
-            yield Input(shown(path), path)
+            yield Task(shown(path), path)
         else:
             yield from _members(path)
 
@@ -131,16 +131,16 @@ def _joined(folder: str) -> Callable[[str], str]:
     return lambda name: os.path.join(folder, name)
 
 
-def _members(path: str) -> Iterator[Input]:
+def _members(path: str) -> Iterator[Task]:
     try:
         archive = Archive(path)
     except EvidenceError as problem:
-        yield Input(shown(path), path, problem=str(problem))
+        yield Task(shown(path), path, problem=str(problem))
         return
     try:
         if not archive.members:
-            yield Input(shown(path), path, problem="The ZIP contains no files.")
+            yield Task(shown(path), path, problem="The ZIP contains no files.")
         for number, name in archive.members.items():
-            yield Input(f"{shown(path)}!{name}", path, number, name)
+            yield Task(f"{shown(path)}!{name}", path, number, name)
     finally:
         archive.close()

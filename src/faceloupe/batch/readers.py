@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faceloupe.batch.archives import MAGICS, LastArchive
-from faceloupe.batch.tasks import Input, Task
+from faceloupe.batch.tasks import Task
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.embedded import EmbeddedItem, taken_out
@@ -22,23 +22,6 @@ MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine
 TOO_MUCH_MEMORY = "The file needs more memory than there is; analyze it alone or on a larger machine."
 NESTED = "This is a ZIP inside a ZIP and was not opened; unpack the outer one and give the inner one."
 CHANGED = "The file changed while the batch ran, so no result would match its hash; analyze it again."
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What the driver knows of an input before it is analyzed.
-
-    Attributes:
-        sha256: of the bytes; empty where they could not be read.
-        media_type: ``image`` or ``video``; empty likewise.
-        problem: why the file cannot be examined; empty where nothing was found yet.
-        system_file: what it is, where a system wrote it for itself: there is nothing to examine then; else empty.
-    """
-
-    sha256: str = ""
-    media_type: str = ""
-    problem: str = ""
-    system_file: str = ""
 
 
 _SYSTEM_FILES = {
@@ -86,115 +69,113 @@ class Reader:
         """Close the ZIP that is open, if one is."""
         self._archives.close()
 
-    def identify(self, item: Input, step: Callable[[], None] = lambda: None) -> Identity:
-        """Hash an input, whatever its size, without keeping it.
+    def identify(self, task: Task, step: Callable[[], None] = lambda: None) -> Task:
+        """Return the task with its hash and media type, read without keeping the bytes, or with its problem.
 
         Args:
-            item: the input.
+            task: as it was listed.
             step: called now and then; what it raises ends the work.
         """
-        if item.problem:
-            return Identity(problem=item.problem)
+        if task.problem:
+            return task
         try:
-            if item.embedded is not None:
-                evidence = self._embedded(item, item.embedded, Settings().max_bytes).evidence
-                return Identity(evidence.sha256, evidence.media_type)
-            if item.member is None:
-                evidence = open_evidence(Path(item.path), max_bytes=0, step=lambda _: step()).evidence
-                return Identity(
-                    evidence.sha256, evidence.media_type, system_file=system_file(item.path, evidence.format)
-                )
-            return self._identify_member(item, item.member, step)
+            if task.embedded is not None:
+                evidence = self._embedded(task, task.embedded, Settings().max_bytes).evidence
+                return replace(task, sha256=evidence.sha256, media_type=evidence.media_type)
+            if task.member is not None:
+                return self._identify_member(task, task.member, step)
+            evidence = open_evidence(Path(task.path), max_bytes=0, step=lambda _: step()).evidence
         except (UsageError, EvidenceError) as problem:
-            return Identity(problem=str(problem))
+            return replace(task, problem=str(problem))
         except MemoryError:  # of a ZIP's member, which may ask for gigabytes before a byte of it is read
-            return Identity(problem=TOO_MUCH_MEMORY)
+            return replace(task, problem=TOO_MUCH_MEMORY)
+        kind = system_file(task.path, evidence.format)
+        return replace(task, sha256=evidence.sha256, media_type=evidence.media_type, system_file=kind)
 
     def sendable(self, task: Task) -> Task:
         """Return the task with its bytes, where they can be read and are few enough to be sent to another machine."""
-        item = task.input
         try:
-            if item.embedded is not None:
-                own = self._embedded(item, item.embedded, Settings().max_bytes)
+            if task.embedded is not None:
+                own = self._embedded(task, task.embedded, Settings().max_bytes)
                 with own.open() as stream:
                     content = stream.read(MOST_SENT + 1)
-            elif item.member is None:
-                with open(item.path, "rb") as stream:
+            elif task.member is None:
+                with open(task.path, "rb") as stream:
                     content = stream.read(MOST_SENT + 1)
             else:
-                with self._archives(item.path).open(item.member) as stream:
+                with self._archives(task.path).open(task.member) as stream:
                     content = stream.read(MOST_SENT + 1)
         except (OSError, EvidenceError, UsageError):
             return task  # whoever carries it out meets the same, and says so
         return replace(task, content=content) if len(content) <= MOST_SENT else task
 
-    def holder(self, item: Input, max_bytes: int) -> EvidenceFile:
+    def holder(self, task: Task, max_bytes: int) -> EvidenceFile:
         """Take in a picture that may hold more than its picture.
 
         Raises:
             UsageError: the file cannot be read.
             EvidenceError: the member of a ZIP cannot be read, or is too large.
         """
-        if item.member is None:
-            return open_evidence(Path(item.path), max_bytes=max_bytes)
-        archive = self._archives(item.path)
-        if archive.size(item.member) > max_bytes:
+        if task.member is None:
+            return open_evidence(Path(task.path), max_bytes=max_bytes)
+        archive = self._archives(task.path)
+        if archive.size(task.member) > max_bytes:
             raise EvidenceError(f"The member of the ZIP is larger than {max_bytes:,} bytes.")
-        with archive.open(item.member) as stream:
-            return evidence_from_bytes(stream.read(), item.name, max_bytes=max_bytes)
+        with archive.open(task.member) as stream:
+            return evidence_from_bytes(stream.read(), task.name, max_bytes=max_bytes)
 
-    def _embedded(self, item: Input, embedded: EmbeddedItem, max_bytes: int) -> EvidenceFile:
-        return taken_out(self.holder(item, max_bytes), embedded, max_bytes=max_bytes)
+    def _embedded(self, task: Task, embedded: EmbeddedItem, max_bytes: int) -> EvidenceFile:
+        return taken_out(self.holder(task, max_bytes), embedded, max_bytes=max_bytes)
 
-    def _identify_member(self, item: Input, member: int, step: Callable[[], None]) -> Identity:
+    def _identify_member(self, task: Task, member: int, step: Callable[[], None]) -> Task:
         digest, head = hashlib.sha256(), bytearray()
-        with self._archives(item.path).open(member) as stream:
+        with self._archives(task.path).open(member) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
                 head += chunk[: HEAD_BYTES - len(head)]
                 step()
         known = bytes(head)
         format_name = sniff(known)
-        return Identity(
-            digest.hexdigest(),
-            media_type(known, format_name),
-            NESTED if head.startswith(MAGICS) else "",
-            system_file(item.member_name, format_name),
+        return replace(
+            task,
+            sha256=digest.hexdigest(),
+            media_type=media_type(known, format_name),
+            problem=NESTED if head.startswith(MAGICS) else "",
+            system_file=system_file(task.member_name, format_name),
         )
 
-    def take(self, task: Task, *, max_bytes: int) -> "Taken":
+    def take(self, task: Task, *, max_bytes: int) -> "OpenedTask":
         """Take in the bytes of a task.
 
         Raises:
             UsageError: the file cannot be read.
             EvidenceError: it is not what the driver hashed, or the member of a ZIP cannot be read.
         """
-        item, name = task.input, task.input.name
         if task.content is not None:
             limit = max_bytes if task.media_type == "image" else MOST_SENT
-            return Taken(task, _held(evidence_from_bytes(task.content, name, max_bytes=limit), task))
-        if item.embedded is not None:
-            return Taken(task, _held(self._embedded(item, item.embedded, max_bytes), task))
-        if item.member is None:
-            return Taken(task, _held(open_evidence(Path(item.path), max_bytes=max_bytes), task))
-        archive = self._archives(item.path)
-        with archive.open(item.member) as stream:
-            if task.media_type == "image" and archive.size(item.member) <= max_bytes:
-                return Taken(task, _held(evidence_from_bytes(stream.read(), name, max_bytes=max_bytes), task))
+            return OpenedTask(task, _held(evidence_from_bytes(task.content, task.name, max_bytes=limit), task))
+        if task.embedded is not None:
+            return OpenedTask(task, _held(self._embedded(task, task.embedded, max_bytes), task))
+        if task.member is None:
+            return OpenedTask(task, _held(open_evidence(Path(task.path), max_bytes=max_bytes), task))
+        archive = self._archives(task.path)
+        with archive.open(task.member) as stream:
+            if task.media_type == "image" and archive.size(task.member) <= max_bytes:
+                return OpenedTask(task, _held(evidence_from_bytes(stream.read(), task.name, max_bytes=max_bytes), task))
             descriptor, spooled = tempfile.mkstemp(prefix="faceloupe-", dir=self._spool)
             try:
                 with os.fdopen(descriptor, "wb") as writing:
                     shutil.copyfileobj(stream, writing, _CHUNK)
                 evidence_file = _held(open_evidence(Path(spooled), max_bytes=max_bytes), task)
-                evidence = replace(evidence_file.evidence, name=printable_name(name))
-                return Taken(task, replace(evidence_file, evidence=evidence), Path(spooled))
+                evidence = replace(evidence_file.evidence, name=printable_name(task.name))
+                return OpenedTask(task, replace(evidence_file, evidence=evidence), Path(spooled))
             except BaseException:
                 os.unlink(spooled)
                 raise
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class OpenedTask:
     """A task with its bytes, and what was decoded of them before its turn.
 
     Attributes:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pandas as pd
 from faceloupe.batch.api import BatchSpec, inputs
 from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import cell, line
-from faceloupe.batch.tasks import Input, Task
+from faceloupe.batch.tasks import Task
 from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.spreadsheet import ENCODING
@@ -132,11 +132,11 @@ class Sources:
         self._order, self._paths = order, frozenset(paths)
 
     @cached_property
-    def _inputs(self) -> dict[str, Input]:
-        behind: dict[str, Input] = {}
-        for item in inputs(self._order):
-            if (path := cell(item.shown)) in self._paths:
-                behind.setdefault(path, item)
+    def _tasks(self) -> dict[str, Task]:
+        behind: dict[str, Task] = {}
+        for task in inputs(self._order):
+            if (path := cell(task.shown)) in self._paths:
+                behind.setdefault(path, task)
                 if len(behind) == len(self._paths):
                     break
         return behind
@@ -153,13 +153,13 @@ class Sources:
         Raises:
             FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.
         """
-        item = self._inputs.get(path)
-        if item is None or item.problem:
+        task = self._tasks.get(path)
+        if task is None or task.problem:
             raise UsageError(f"{path} is missing or cannot be read; restore it.")
-        if item.member is not None and media_type == "video":
+        if task.member is not None and media_type == "video":
             raise UsageError(f"{path} is inside a ZIP, where a segment of a video cannot be analyzed; unpack it.")
         reader = Reader()
         try:
-            return reader.take(Task(0, item, sha256, media_type), max_bytes=max_bytes).evidence_file
+            return reader.take(replace(task, sha256=sha256, media_type=media_type), max_bytes=max_bytes).evidence_file
         finally:
             reader.close()

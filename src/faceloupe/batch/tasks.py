@@ -10,48 +10,40 @@ from faceloupe.types import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """One file of a batch, and where its bytes lie.
+class Task:
+    """One file of a batch: where its bytes lie, then what the driver learns of them.
 
     Attributes:
         shown: the path as it stands in the table, ``archive.zip!inner/name.jpg`` for the member of a ZIP.
         path: of the file, or of the ZIP.
         member: number of the member in the ZIP's directory, from 0; None for a file.
         member_name: its name there; empty for a file.
-        problem: why it cannot be examined, found while listing; empty where nothing was.
         embedded: content of that file which is examined in its place; None where the file itself is.
+        problem: why it cannot be examined; empty where nothing is known that prevents it.
+        system_file: what it is, where a system wrote it for itself: there is nothing to examine then; else empty.
+        sha256: of the bytes when the driver read them; others are not examined under this name. Empty before they are
+            read, and where they could not be.
+        media_type: ``image`` or ``video``; empty likewise.
+        index: place of its row in this run, from 0; -1 before it has one.
+        content: the bytes, for a worker that may not see the file; None where it reads them itself.
     """
 
     shown: str
     path: str
     member: int | None = None
     member_name: str = ""
-    problem: str = ""
     embedded: EmbeddedItem | None = None
+    problem: str = ""
+    system_file: str = ""
+    sha256: str = ""
+    media_type: str = ""
+    index: int = -1
+    content: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
         """Without the folders, as it stands in reports."""
         return os.path.basename(self.path) + (f"!{self.member_name}" if self.member is not None else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One file to examine.
-
-    Attributes:
-        index: place of its row in this run, from 0.
-        input: see ``Input``.
-        sha256: of the bytes when the driver read them; others are not examined under this name.
-        media_type: ``image`` or ``video``.
-        content: the bytes, for a worker that may not see the file; None where it reads them itself.
-    """
-
-    index: int
-    input: Input
-    sha256: str
-    media_type: str
-    content: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from faceloupe.batch.readers import TOO_MUCH_MEMORY, Reader, Taken
+from faceloupe.batch.readers import TOO_MUCH_MEMORY, OpenedTask, Reader
 from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
@@ -67,12 +67,12 @@ class AnalysisWorker:
             for number, file in enumerate(ready):
                 if number % _TRIM_EVERY == 0:
                     memory.trim()
-                if isinstance(file, Taken):
+                if isinstance(file, OpenedTask):
                     yield file.task, self._examined(file)
                 elif file is not None:
                     yield file
 
-    def _ready(self, tasks: Iterator[Task]) -> Generator[Taken | tuple[Task, Result]]:
+    def _ready(self, tasks: Iterator[Task]) -> Generator[OpenedTask | tuple[Task, Result]]:
         reader = Reader(self._spool)
         try:
             for task in tasks:
@@ -87,7 +87,7 @@ class AnalysisWorker:
         finally:
             reader.close()
 
-    def _examined(self, file: Taken) -> Result:
+    def _examined(self, file: OpenedTask) -> Result:
         from faceloupe.analysis.pipeline import analyze  # here: the driver works without torch
 
         task, evidence_file = file.task, file.evidence_file
@@ -124,7 +124,7 @@ class AnalysisWorker:
         )
 
 
-def _ready(taken: Taken, settings: Settings) -> Taken:
+def _ready(taken: OpenedTask, settings: Settings) -> OpenedTask:
     """Decode an image before its turn."""
     from faceloupe.media.sandbox.image import decode  # here: the driver works without torch
 
