@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from faceloupe.report.case_schema import CaseRecord
+from faceloupe.bundle.format import FORMATS
+from faceloupe.report.case_schema import CaseHeader, CaseRecord, ItemRecord
 from faceloupe.report.schema import Count, ImageReport, VideoReport
 from faceloupe.types import Outcome
 
@@ -38,9 +39,9 @@ class LogForm(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BundleManifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """``manifest.json`` of a bundle of format 1: every member but itself and its signature, by name."""
+    """``manifest.json`` of a bundle: every member but itself and its signature, by name."""
 
-    format: Literal["1"]
+    format: Literal[FORMATS]
     created_utc: str
     tool_version: str
     case_id: str
@@ -81,10 +82,16 @@ def schemas() -> dict[str, dict[str, Any]]:
     made = {
         "report.json": _schema("The report of an analysis, schema version 1", ImageReport, VideoReport),
         "case.json": _schema("The record of a case, schema version 1", CaseRecord),
-        "bundle.json": _schema("The manifest of a bundle, format 1", BundleManifest),
+        "bundle.json": _schema("The manifest of a bundle, formats 1 and 2", BundleManifest),
+        "bundle-case.json": _schema("case.json of a bundle of format 2", CaseHeader),
+        "bundle-item.json": _schema("A line of items.jsonl of a bundle of format 2", ItemRecord),
         "batch-row.json": _schema("A row of the table of a batch", BatchRow),
     }
     made["case.json"]["$defs"]["RunRecord"]["properties"]["report"] = {"$ref": "report.json"}
+    run = made["bundle-item.json"]["$defs"]["RunRecord"]
+    run["description"] = "An analysis of an item; its report is the member ``reports/<report_sha256>.json``."
+    del run["properties"]["report"]
+    run["required"].remove("report")
     return made
 
 

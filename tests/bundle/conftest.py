@@ -16,8 +16,9 @@ from faceloupe.analysis import pipeline
 from faceloupe.bundle import format
 from faceloupe.bundle.export import export_case
 from faceloupe.bundle.format import Manifest, Member
-from faceloupe.bundle.signing import signing_key
+from faceloupe.bundle.signing import public_pem, signing_key
 from faceloupe.bundle.verify import verify
+from faceloupe.cases.audit_log import canonical
 from faceloupe.cases.store import CaseStore
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.build import build
@@ -42,7 +43,9 @@ class Made:
             return {name: archive.read(name) for name in archive.namelist()}
 
     def signed(self, members: Mapping[str, bytes]) -> Members:
-        """The members with the manifest and the signature that the holder of the key could make for them."""
+        """The members with the key of the store, and the manifest and signature that its holder can make for them."""
+        key = signing_key(self.store.folder)
+        members = dict(members) | {format.PUBLIC_KEY: public_pem(key.public_key())}
         listed = sorted(set(members) - set(format.UNLISTED))
         manifest = replace(
             Manifest.from_bytes(members[format.MANIFEST]),
@@ -50,10 +53,7 @@ class Made:
                 Member(name, len(members[name]), hashlib.sha256(members[name]).hexdigest()) for name in listed
             ),
         ).to_bytes()
-        return dict(members) | {
-            format.MANIFEST: manifest,
-            format.SIGNATURE: signing_key(self.store.folder).sign(manifest),
-        }
+        return members | {format.MANIFEST: manifest, format.SIGNATURE: key.sign(manifest)}
 
 
 def zipped(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]], compression: int = zipfile.ZIP_STORED) -> io.BytesIO:
@@ -78,6 +78,24 @@ def edited(members: Members, name: str, change) -> Members:
     values = json.loads(members[name])
     change(values)
     return members | {name: json.dumps(values, indent=2, ensure_ascii=False).encode()}
+
+
+def edited_case(members: Members, change) -> Members:
+    """The members, the case with its items changed; the reports of format 2 are members of their own."""
+    if format.ITEMS not in members:
+        return edited(members, format.CASE, change)
+    case = json.loads(members[format.CASE])
+    case["items"] = [json.loads(line) for line in members[format.ITEMS].splitlines()]
+    change(case)
+    lines = [f"{canonical(item)}\n".encode() for item in case.pop("items", [])]
+    return members | {format.CASE: format.text(case), format.ITEMS: b"".join(lines)}
+
+
+@pytest.fixture(scope="session")
+def made_in_format_1(made) -> Made:
+    """A bundle with two examined items and every kind of statement that version 0.5 wrote in format 1."""
+    path = Path(__file__).with_name("format-1.zip")
+    return replace(made, path=path, content=path.read_bytes())
 
 
 @pytest.fixture(scope="session")

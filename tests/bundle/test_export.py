@@ -15,12 +15,16 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import msgspec
 import pytest
+from jsonschema import Draft202012Validator
+from tools.schemas import schemas
 
 from faceloupe.bundle import export, format, signing
 from faceloupe.bundle.export import export_case
 from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.verify import verify
+from faceloupe.cases.case_record import open_case_record
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, UsageError
 from faceloupe.installation import ROOT
@@ -58,18 +62,44 @@ def test_an_export_is_logged_with_the_hash_of_its_manifest(made):
 
 def test_the_members_are_what_the_store_has(made):
     members = made.members
-    case = json.loads(members[format.CASE])
-    assert [json.loads(line) for line in members[format.LOG].splitlines()] == case["log"]["entries"]
-    rows = list(csv.DictReader(io.StringIO(members[format.ITEMS].decode())))
-    for item, row in zip(case["items"], rows, strict=True):
-        (run,) = item["runs"]
-        assert (row["sha256"], row["run"], row["outcome"]) == (item["sha256"], run["id"], run["report"]["outcome"])
-        assert members[format.report_name(run["id"])].decode() == made.store.runs.report_text(run["id"])
+    log = [json.loads(line) for line in members[format.LOG].splitlines()]
+    assert log == [entry.as_dict() for entry in made.store.log.entries(made.case_id)][: len(log)]
+    with open_case_record(made.store, made.case_id) as streamed:
+        whole = streamed.whole()
+    header = json.loads(members[format.CASE])
+    assert header["notes"] == msgspec.to_builtins(whole.notes)
+    assert header["sign_offs"] == msgspec.to_builtins(whole.sign_offs)
+    rows = list(csv.DictReader(io.StringIO(members[format.TABLE].decode())))
+    for filed, line, row in zip(whole.items, members[format.ITEMS].splitlines(), rows, strict=True):
+        item = json.loads(line)
+        (run,), report = item["runs"], members[format.report_name(item["runs"][0]["report_sha256"])]
+        assert (row["sha256"], row["run"]) == (item["sha256"], run["id"]) == (filed.sha256, filed.runs[0].id)
+        assert (row["outcome"], report.decode()) == (
+            json.loads(report)["outcome"],
+            made.store.runs.report_text(run["id"]),
+        )
+        assert item["decisions"] == msgspec.to_builtins(filed.decisions)
         with made.store.items.open_evidence(item["sha256"]).open() as stream:
             assert members[format.evidence_name(item["sha256"])] == stream.read()
     assert [row["decision"] for row in rows] == ["", "authentic"]
     assert members[format.DOCUMENT].startswith(b"%PDF-")
     assert b"Doe v. Roe" in members[format.PAGE]
+
+
+def test_a_result_stands_in_one_member_alone(made):
+    texts = {name: content for name, content in made.members.items() if name.endswith((".json", ".jsonl"))}
+    for name, report in texts.items():
+        if name.startswith("reports/"):
+            logit = str(json.loads(report)["faces"][0]["raw_logit"]).encode()
+            assert [other for other, content in texts.items() if logit in content] == [name]
+
+
+def test_the_members_have_the_published_form(made):
+    published = schemas()
+    Draft202012Validator(published["bundle.json"]).validate(json.loads(made.members[format.MANIFEST]))
+    Draft202012Validator(published["bundle-case.json"]).validate(json.loads(made.members[format.CASE]))
+    for line in made.members[format.ITEMS].splitlines():
+        Draft202012Validator(published["bundle-item.json"]).validate(json.loads(line))
 
 
 def test_to_export_a_case_is_to_have_seen_its_results(store, tmp_path):
@@ -86,7 +116,7 @@ def test_what_a_blind_case_hides_is_not_in_the_bundle_and_its_number_is(store, t
     assert (exported.withheld_runs, exported.drawn) == (1, False)
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert [name for name in archive.namelist() if name.startswith("reports/")] == [
-            format.report_name(store.runs.of_item(case_id, decided)[0].id)
+            format.report_name(store.runs.of_item(case_id, decided)[0].report_sha256)
         ]
         assert Manifest.from_bytes(archive.read(format.MANIFEST)).withheld_runs == 1
     assert problems(io.BytesIO((tmp_path / "b.zip").read_bytes())) == []
@@ -114,7 +144,7 @@ def test_decisions_and_who_signed_them_are_in_the_table(store, tmp_path):
             store.reviews.decide(case_id, sha256, outcome=step, **view)
         export_case(store, case_id, tmp_path / f"{number}.zip", actor="Ann", most_drawn=0)
         with zipfile.ZipFile(tmp_path / f"{number}.zip") as archive:
-            (row,) = csv.DictReader(io.StringIO(archive.read(format.ITEMS).decode("utf-8-sig")))
+            (row,) = csv.DictReader(io.StringIO(archive.read(format.TABLE).decode("utf-8-sig")))
         signers.append((row["decision"], row["signed_by"]))
     assert signers == [("", ""), ("authentic", ""), ("authentic", "Bob"), ("manipulated", "")]
 

@@ -14,7 +14,14 @@ from faceloupe.bundle import format
 from faceloupe.bundle.signing import fingerprint, public_pem, signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.errors import BundleError, UsageError
-from tests.bundle.conftest import edited, problems, zipped
+from tests.bundle.conftest import edited, edited_case, problems, zipped
+
+
+@pytest.fixture(params=["format 1", "format 2"])
+def of_either_format(request, made, made_in_format_1):
+    """A bundle of each format that is read."""
+    return made if request.param == "format 2" else made_in_format_1
+
 
 EITHER = {format.MANIFEST, format.SIGNATURE, format.PUBLIC_KEY}  # which of them was altered cannot be told
 
@@ -40,10 +47,24 @@ def test_a_bundle_as_it_was_made_is_good(made):
     assert problems(zipped(made.members.items())) == []
     assert problems(zipped(made.signed(made.members).items())) == []
     assert {name.partition("/")[0] for name in made.members} == {
-        *(format.CASE, format.LOG, format.ITEMS, format.PAGE, format.DOCUMENT),
+        *(format.CASE, format.ITEMS, format.LOG, format.TABLE, format.PAGE, format.DOCUMENT),
         *EITHER,
         *("reports", "pictures", "evidence"),
     }
+
+
+def test_a_bundle_of_format_1_is_good_as_it_was_made_and_under_another_key(made_in_format_1):
+    assert problems(io.BytesIO(made_in_format_1.content)) == []
+    members = made_in_format_1.members
+    assert json.loads(members[format.MANIFEST])["format"] == "1"
+    assert problems(zipped(made_in_format_1.signed(members).items())) == []
+
+
+def test_a_bundle_of_format_1_has_no_members_of_format_2(made, made_in_format_1):
+    members = made_in_format_1.members | {format.ITEMS: made.members[format.ITEMS]}
+    assert problems(zipped(made_in_format_1.signed(members).items())) == [
+        "items.jsonl does not belong in a bundle of format 1."
+    ]
 
 
 def test_1000_random_changes_of_a_byte_of_the_file_are_found_and_the_member_is_named(made):
@@ -65,13 +86,14 @@ def test_1000_random_changes_under_a_new_checksum_are_found_and_the_member_is_na
         assert name in EITHER or not any(other in found[0] for other in set(members) - {name, format.MANIFEST})
 
 
-def test_100_random_changes_of_the_log_by_the_holder_of_the_key_are_found(made):
+@pytest.mark.parametrize("name", [format.LOG, format.ITEMS])
+def test_100_random_changes_of_log_and_items_by_the_holder_of_the_key_are_found(made, name):
     chance, members = random.Random(3), made.members
-    log = members[format.LOG]
+    before = members[name]
     for _ in range(100):
-        content = changed(log, chance.randrange(len(log)), chance.randrange(1, 256))
-        found = problems(zipped(made.signed(members | {format.LOG: content}).items()))
-        assert any(format.LOG in text for text in found)
+        content = changed(before, chance.randrange(len(before)), chance.randrange(1, 256))
+        texts = problems(zipped(made.signed(members | {name: content}).items()))
+        assert texts, content
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999])
@@ -201,8 +223,8 @@ def test_exchanged_evidence_is_found_even_under_a_new_signature(made):
     assert [text.partition(" ")[0] for text in found] == sorted((one, other))
 
 
-def replace_score(case):
-    case["items"][0]["runs"][0]["report"]["score"] = 0.5
+def replace_report(case):
+    case["items"][0]["runs"][0]["report_sha256"] = case["items"][1]["runs"][0]["report_sha256"]
 
 
 def replace_decision(case):
@@ -230,34 +252,63 @@ def replace_picture(case):
     pictures[next(iter(pictures))] = "0" * 64
 
 
-def edit_log(case):
-    case["log"]["entries"][1]["actor"] = "Mallory"
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        replace_score,
+        replace_report,
         replace_decision,
         drop_note,
         add_signature,
         drop_run,
         drop_item,
         replace_picture,
-        edit_log,
         dict.clear,
     ],
     ids=lambda change: change.__name__,
 )
-def test_a_case_report_that_the_log_does_not_bear_out_is_found_even_under_a_new_signature(made, change):
-    found = problems(zipped(made.signed(edited(made.members, format.CASE, change)).items()))
-    assert any(format.CASE in text for text in found)
+def test_a_case_that_the_log_does_not_bear_out_is_found_even_under_a_new_signature(of_either_format, change):
+    members = edited_case(of_either_format.members, change)
+    texts = problems(zipped(of_either_format.signed(members).items()))
+    assert any(format.CASE in text or format.ITEMS in text for text in texts)
+
+
+def replace_score(case):
+    case["items"][0]["runs"][0]["report"]["score"] = 0.5
+
+
+def edit_log(case):
+    case["log"]["entries"][1]["actor"] = "Mallory"
+
+
+@pytest.mark.parametrize("change", [replace_score, edit_log])
+def test_what_format_1_states_twice_must_be_the_same(made_in_format_1, change):
+    members = edited(made_in_format_1.members, format.CASE, change)
+    (text,) = problems(zipped(made_in_format_1.signed(members).items()))
+    assert format.CASE in text
+
+
+def test_a_replaced_report_is_found_even_under_a_new_signature(of_either_format):
+    members = of_either_format.members
+    first, second = (name for name in members if name.startswith("reports/"))
+    swapped = members | {first: members[second]}
+    texts = problems(zipped(of_either_format.signed(swapped).items()))
+    assert any(f"{first} is not the report" in text for text in texts)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000, b'{"format": "2"}', b'{"format": "1", "members": 3}'],
-    ids=range(8),
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"null",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"format": "3"}',
+        b'{"format": "2"}',
+        b'{"format": "1", "members": 3}',
+    ],
+    ids=range(9),
 )
 def test_a_manifest_of_any_form_is_refused_in_words(made, content):
     signature = signing_key(made.store.folder).sign(content)
@@ -265,7 +316,7 @@ def test_a_manifest_of_any_form_is_refused_in_words(made, content):
     assert format.MANIFEST in text
 
 
-@pytest.mark.parametrize("name", [format.CASE, format.LOG])
+@pytest.mark.parametrize("name", [format.CASE, format.ITEMS, format.LOG])
 @pytest.mark.parametrize(
     "content", [b"[]", b'{"case": 1}', b"null", b"[" * 100_000, json.dumps({"items": [1]}).encode()]
 )

@@ -1,5 +1,5 @@
 """Fixtures of the commands about bundles."""
 
-from tests.bundle.conftest import made
+from tests.bundle.conftest import made, made_in_format_1
 
-__all__ = ["made"]
+__all__ = ["made", "made_in_format_1"]

@@ -1,5 +1,6 @@
 """``case export``, ``verify`` and ``reproduce`` over the real pipeline."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -66,8 +67,16 @@ def test_samples_and_a_clip_come_back_with_the_same_scores(capsys, tmp_path, mon
 
 def altered_report(made, change):
     """The small bundle, as if its first report had been another."""
-    case = edited(made.members, format.CASE, lambda case: change(case["items"][0]["runs"][0]["report"]))
-    return next(iter(work.reproduce(zipped(case.items()))))
+    (run,) = json.loads(made.members[format.ITEMS].splitlines()[0])["runs"]
+    members = edited(made.members, format.report_name(run["report_sha256"]), change)
+    return next(iter(work.reproduce(zipped(members.items()))))
+
+
+def test_a_bundle_of_format_1_comes_back_with_the_same_scores(capsys, made_in_format_1):
+    assert run(capsys, "verify", made_in_format_1.path)[0] == 0
+    code, out, err = run(capsys, "reproduce", made_in_format_1.path)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "Largest difference over 2 of 2 examined items: score 0, logit 0"
 
 
 def test_a_version_that_differs_is_named(made):
@@ -127,11 +136,11 @@ def test_what_cannot_be_compared_is_said(made, change, words):
 
 def test_an_altered_bundle_is_not_reproduced(capsys, in_use, tmp_path):
     path = tmp_path / "altered.zip"
-    path.write_bytes(zipped((in_use.members | {format.ITEMS: b"x"}).items()).getvalue())
+    path.write_bytes(zipped((in_use.members | {format.TABLE: b"x"}).items()).getvalue())
     for command in ("verify", "reproduce"):
         code, out, err = run(capsys, command, path)
         assert (code, err.count("\n"), "Largest" in out) == (1, 1, False)
-        assert format.ITEMS in err
+        assert format.TABLE in err
 
 
 def test_the_limits_of_this_machine_hold_whatever_a_bundle_asks_for(capsys, in_use, monkeypatch):
@@ -164,7 +173,7 @@ def test_a_bundle_that_is_no_regular_file_is_named(capsys, in_use, tmp_path):
 @pytest.mark.slow
 def test_a_failed_check_is_told_by_the_exit_code_also_where_nobody_reads(in_use, tmp_path):
     path = tmp_path / "altered.zip"
-    path.write_bytes(zipped((in_use.members | {format.ITEMS: b"x"}).items()).getvalue())
+    path.write_bytes(zipped((in_use.members | {format.TABLE: b"x"}).items()).getvalue())
     for bundle, code in ((in_use.path, 0), (path, 1)):
         command = f'set -o pipefail; "{sys.executable}" -m faceloupe verify "{bundle}" | true'
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)

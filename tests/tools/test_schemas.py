@@ -11,7 +11,7 @@ from faceloupe.batch.table import COLUMNS
 from faceloupe.bundle.format import Manifest, Member
 
 
-@pytest.mark.parametrize("name", ["report.json", "case.json", "bundle.json", "batch-row.json"])
+@pytest.mark.parametrize("name", schemas())
 def test_the_file_is_what_the_code_makes_and_is_a_schema(name):
     schema = schemas()[name]
     assert (FOLDER / name).read_text(encoding="utf-8") == text(schema), "run python -m tools.schemas"

@@ -1,4 +1,4 @@
-"""Whether the members of a bundle agree: the case report, the log, and the files that they name."""
+"""Whether the members of a bundle agree: the case, its items, the log, and the files that they name."""
 
 import json
 from collections import Counter
@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from faceloupe.bundle import format
+from faceloupe.bundle import contents, format
 from faceloupe.bundle.format import Manifest
+from faceloupe.bundle.format_1 import Item, LogEntry, Rest, parts
 from faceloupe.bundle.reader import Archive
-from faceloupe.bundle.stream import Item, LogEntry, Rest, parts
 from faceloupe.cases.audit_log import Action, Entry, Head, canonical
 from faceloupe.cases.audit_verify import ExpectedHeads, check
 from faceloupe.errors import BundleError, ReportError
 from faceloupe.report.case_schema import (
+    CaseHeader,
     CaseRecord,
     DecisionRecord,
     ItemRecord,
@@ -57,9 +58,9 @@ def _entries(archive: Archive, manifest: Manifest) -> Iterator[Entry]:
 
 
 def case_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
-    """Compare ``case.json`` with the log and with the members that it names.
+    """Compare the case and its items with the log and with the members that they name.
 
-    Both are read a piece at a time: of an item and of an entry no more than its hashes is kept.
+    All are read a piece at a time: of an item and of an entry no more than its hashes is kept.
 
     Yields:
         What one of them has and the other has not, one sentence each.
@@ -70,7 +71,8 @@ def case_problems(archive: Archive, manifest: Manifest) -> Iterator[str]:
     try:
         yield from _Consistency(archive, manifest).problems()
     except (ReportError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
-        raise BundleError(f"{format.CASE} does not have the form of a case report.") from None
+        named = format.CASE if manifest.format == "1" else f"{format.CASE} or {format.ITEMS}"
+        raise BundleError(f"{named} does not have the form of a case report.") from None
 
 
 class _Consistency:
@@ -78,6 +80,7 @@ class _Consistency:
 
     def __init__(self, archive: Archive, manifest: Manifest) -> None:
         self._archive, self._manifest = archive, manifest
+        self._items_member = format.CASE if manifest.format == "1" else format.ITEMS
         self._hashes = {member.name: member.sha256 for member in manifest.members}
         self._strays = {name for name in self._hashes if name.startswith(("reports/", "pictures/"))}
         self._filed: set[str] = set()
@@ -99,30 +102,46 @@ class _Consistency:
             self._logged[entry.action][canonical([entry.utc, entry.actor, parameters])] += 1
 
     def problems(self) -> Iterator[str]:
-        """Read the case record, and yield what is wrong with it."""
+        """Read the case and its items, and yield what is wrong with them."""
+        yield from self._format_1() if self._manifest.format == "1" else self._format_2()
+        yield from self._whole()
+
+    def _format_2(self) -> Iterator[str]:
+        for item in contents.items(self._archive, self._manifest.format):
+            yield from self._item(item)
+        yield from self._case(contents.header(self._archive))
+
+    def _format_1(self) -> Iterator[str]:
         lines, same, frame = self._archive.lines(format.LOG), True, None
         for part in parts(self._archive.lines(format.CASE)):
             match part:
                 case Item(text):
                     item = ItemRecord.from_json(text)
-                    self._items[item.sha256] += 1
-                    self._record(item, item.sha256)
+                    yield from self._item(item)
                     for run in item.runs:
-                        yield from self._run(item, run)
+                        yield from self._report_twice(run)
                 case LogEntry(text):
                     same &= f"{canonical(json.loads(text))}\n".encode() == next(lines, b"")
                 case Rest(text):
                     frame = CaseRecord.from_json(text)
         if frame is None:
             raise BundleError(f"{format.CASE} is empty.")
-        if frame.case.id != self._manifest.case_id:
-            yield f"{format.CASE} belongs to the case {frame.case.id}, but the bundle to {self._manifest.case_id}."
+        yield from self._case(frame)
         if (frame.log.head_sha256, not same, next(lines, None)) != (_end(self._manifest)[1], False, None):
             yield f"The log in {format.CASE} differs from {format.LOG}."
-        self._record(frame, None)
-        yield from self._whole()
 
-    def _record(self, part: ItemRecord | CaseRecord, sha256: str | None) -> None:
+    def _case(self, case: CaseRecord | CaseHeader) -> Iterator[str]:
+        if case.case.id != self._manifest.case_id:
+            yield f"{format.CASE} belongs to the case {case.case.id}, but the bundle to {self._manifest.case_id}."
+        self._record(case, None)
+
+    def _item(self, item: ItemRecord) -> Iterator[str]:
+        self._items[item.sha256] += 1
+        self._record(item, item.sha256)
+        for run in item.runs:
+            yield from self._run(item, run)
+
+    def _record(self, part: ItemRecord | CaseRecord | CaseHeader, sha256: str | None) -> None:
         """Note what people said about an item, or about the case."""
         for note in part.notes:
             self._statement(Action.NOTE, note, note.author, sha256)
@@ -142,24 +161,28 @@ class _Consistency:
 
     def _run(self, item: ItemRecord, run: RunRecord) -> Iterator[str]:
         self._runs += 1
-        name = format.report_name(run.id)
+        name = format.report_name(run.id if self._manifest.format == "1" else run.report_sha256)
         pictures = {format.picture_name(sha256): sha256 for sha256 in run.pictures.values()}
         self._strays -= {name, *pictures}
         facts = {"sha256": item.sha256, "run": run.id, "report_sha256": run.report_sha256, "pictures": run.pictures}
         if self._logged_runs.get(run.id) != canonical(facts):
-            yield f"Run {run.id} in {format.CASE} is not the one recorded in the log."
+            yield f"Run {run.id} in {self._items_member} is not the one recorded in the log."
         if self._hashes.get(name) != run.report_sha256:
-            yield f"{name} is not the report that was filed: its hash differs from the one in the case report."
-        elif canonical(format.parsed(self._archive.read(name), name)) != canonical(json.loads(bytes(run.report_json))):
-            yield f"{name} is not the report in {format.CASE}."
+            yield f"{name} is not the report that was filed: its hash differs from the one in {self._items_member}."
         for picture, sha256 in pictures.items():
             if self._hashes.get(picture) != sha256:
                 yield f"{picture} is not the picture that was filed: its hash differs, or it is missing."
 
+    def _report_twice(self, run: RunRecord) -> Iterator[str]:
+        """Compare a report with itself: format 1 has it in a member of its own and in the case report."""
+        name = format.report_name(run.id)
+        if canonical(format.parsed(self._archive.read(name), name)) != canonical(json.loads(bytes(run.report_json))):
+            yield f"{name} is not the report in {format.CASE}."
+
     def _whole(self) -> Iterator[str]:
         """Yield what is missing, or more than it should be, once all was read."""
         if self._items != Counter(self._filed):
-            yield f"The items of {format.CASE} are not those recorded as filed in the log."
+            yield f"The items of {self._items_member} are not those recorded as filed in the log."
         evidence = {format.evidence_name(sha256) for sha256 in self._items} if self._manifest.with_evidence else set()
         present = {name for name in self._hashes if name.startswith("evidence/")}
         for name in sorted(evidence ^ present):
@@ -168,9 +191,10 @@ class _Consistency:
             if format.evidence_name(self._hashes[name]) != name:
                 yield f"{name} is not the evidence that was filed: its hash differs."
         if len(self._logged_runs) - self._runs != self._manifest.withheld_runs:
-            yield f"The log records {len(self._logged_runs)} runs, but {format.CASE} has {self._runs}."
+            yield f"The log records {len(self._logged_runs)} runs, but {self._items_member} has {self._runs}."
         for name in sorted(self._strays):
             yield f"{name} belongs to no run of the case."
+        members = " and ".join(dict.fromkeys((format.CASE, self._items_member)))
         for action, statements in self._logged.items():
             if statements != self._recorded[action]:
-                yield f"The {action}s in {format.CASE} are not those recorded in the log."
+                yield f"The {action}s in {members} are not those recorded in the log."

@@ -13,6 +13,7 @@ import msgspec
 
 from faceloupe import __version__
 from faceloupe.bundle import format
+from faceloupe.bundle.contents import header_text, item_line
 from faceloupe.bundle.format import Manifest, Member
 from faceloupe.bundle.items_csv import COLUMNS, row
 from faceloupe.bundle.signing import fingerprint, public_pem, signing_key
@@ -98,7 +99,7 @@ class _Contents:
 
     most: int
     evidence: list[str] = field(default_factory=list)
-    runs: list[str] = field(default_factory=list)
+    reports: dict[str, str] = field(default_factory=dict)  # SHA-256 -> a run that has it
     withheld: int = 0
     pictures: set[str] = field(default_factory=set)
     rows: list[tuple[object, ...]] = field(default_factory=list)
@@ -112,7 +113,7 @@ class _Contents:
         for number, item in enumerate(items, 1):
             step(number)
             self.evidence.append(item.sha256)
-            self.runs += [run.id for run in item.runs]
+            self.reports.update({run.report_sha256: run.id for run in item.runs})
             self.withheld += item.runs_withheld
             self.pictures.update(sha256 for run in item.runs for sha256 in run.pictures.values())
             self.rows.append(row(item))
@@ -171,7 +172,7 @@ def export_case(
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             writer = _Writer(archive)
             with open_case_record(store, case_id, viewer=actor) as streamed:
-                entries = _write_case(writer, replace(streamed, items=contents.passing(streamed.items, collected)))
+                entries = _write_case(writer, streamed, contents.passing(streamed.items, collected))
                 withheld = contents.withheld
                 drawn = contents.drawn and not withheld  # a page would call an item whose run is withheld unexamined
                 record = replace(streamed, items=iter(contents.whole)).whole() if drawn else None
@@ -209,12 +210,13 @@ def export_case(
     return exports[0]
 
 
-def _write_case(writer: _Writer, record: StreamedRecord) -> int:
-    """Write the case record and the log; returns how many entries the log has."""
+def _write_case(writer: _Writer, record: StreamedRecord, items: Iterator[ItemRecord]) -> int:
+    """Write the case, its items and its log; returns how many entries the log has."""
     entries = 0
-    with writer.member(format.CASE) as stream:
-        for piece in record.pieces():
-            stream.write(piece.encode())
+    writer.add(format.CASE, header_text(record.frame))
+    with writer.member(format.ITEMS) as stream:
+        for item in items:
+            stream.write(item_line(item))
     with writer.member(format.LOG) as stream:
         for entry in record.entries():
             stream.write(f"{canonical(msgspec.to_builtins(entry))}\n".encode())
@@ -226,17 +228,17 @@ def _write_parts(
     writer: _Writer, store: CaseStore, contents: _Contents, with_evidence: bool, progress: Progress
 ) -> None:
     """Write the members that an item has of its own; each is checked against its hash on the way."""
-    writer.add(format.ITEMS, to_csv(COLUMNS, contents.rows).encode())
+    writer.add(format.TABLE, to_csv(COLUMNS, contents.rows).encode())
     evidence = contents.evidence if with_evidence else []
-    total, done = len(contents.runs) + len(contents.pictures) + len(evidence), 0
+    total, done = len(contents.reports) + len(contents.pictures) + len(evidence), 0
 
     def step() -> None:
         nonlocal done
         done += 1
         progress("Writing", done / total)
 
-    for run_id in contents.runs:
-        writer.add(format.report_name(run_id), store.runs.report_text(run_id).encode())
+    for sha256, run_id in contents.reports.items():
+        writer.add(format.report_name(sha256), store.runs.report_text(run_id).encode())
         step()
     for sha256 in sorted(contents.pictures):
         writer.add(format.picture_name(sha256), store.runs.picture(sha256))

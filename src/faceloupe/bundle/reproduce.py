@@ -10,9 +10,9 @@ from typing import BinaryIO
 import msgspec
 
 from faceloupe.analysis.pipeline import Networks, analyze
-from faceloupe.bundle import format
+from faceloupe.bundle import contents, format
+from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.reader import Archive
-from faceloupe.bundle.stream import Item, parts
 from faceloupe.config import Sampling, Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import open_evidence
@@ -74,10 +74,7 @@ def reproduce(
     archive = Archive(stream)
     files = {} if folder is None else _hashed(folder, progress)
     loaded: dict[Settings, Networks] = {}
-    for part in parts(archive.lines(format.CASE)):
-        if not isinstance(part, Item):
-            continue
-        item = ItemRecord.from_json(part.text)
+    for item in contents.items(archive, Manifest.from_bytes(archive.read(format.MANIFEST)).format):
         if not item.runs:
             continue
         with tempfile.TemporaryDirectory(prefix=temp.prefix("evidence")) as temporary:

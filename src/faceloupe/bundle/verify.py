@@ -83,7 +83,7 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
             f"The chain of the log is intact: {manifest.log_entries:,} entries, head {head}.",
             log_problems(archive, manifest),
         )
-        checked("Case report, log, reports, pictures and evidence are consistent.", case_problems(archive, manifest))
+        checked("Case, items, log, reports, pictures and evidence are consistent.", case_problems(archive, manifest))
     return Verification(tuple(findings), mark)
 
 
@@ -128,7 +128,12 @@ def _listing(archive: Archive, manifest: Manifest) -> Iterator[str]:
         yield f"{name} is not listed in {format.MANIFEST}."
     for name in sorted(set(names) - present):
         yield f"{name} is missing."
-    for name in sorted({format.CASE, format.LOG, format.ITEMS, format.PUBLIC_KEY} - set(names)):
+    required = {format.CASE, format.ITEMS, format.LOG, format.TABLE, format.PUBLIC_KEY}
+    if manifest.format == "1":
+        required.remove(format.ITEMS)
+        if format.ITEMS in names:
+            yield f"{format.ITEMS} does not belong in a bundle of format 1."
+    for name in sorted(required - set(names)):
         yield f"{format.MANIFEST} does not list {name}, which every bundle must have."
 
 

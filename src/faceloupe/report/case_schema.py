@@ -196,6 +196,22 @@ class CaseRecord(_Readable, frozen=True, kw_only=True):
     log: LogRecord
 
 
+class CaseHeader(_Readable, frozen=True, kw_only=True):
+    """What a bundle says of a case as a whole; its items and its log stand in members of their own.
+
+    Attributes:
+        log_verified: whether the chain of hashes of the log was whole.
+    """
+
+    schema_version: Literal["1"]
+    kind: Literal["case"]
+    tool: Tool
+    case: CaseInfo
+    notes: tuple[NoteRecord, ...]
+    sign_offs: tuple[SignOffRecord, ...]
+    log_verified: bool
+
+
 def finding_run(runs: Sequence[RunRecord]) -> RunRecord | None:
     """Of the runs of an item the latest; one of a segment of a video only where no run is of the whole.
 

@@ -1,4 +1,4 @@
-"""``case.json`` read an item and an entry at a time: a case can hold more of them than the memory.
+"""``case.json`` of format 1, read an item and an entry at a time: a case can hold more of them than the memory.
 
 The text is that of ``cases.case_record``: line and indentation tell where every value ends.
 JSON escapes line breaks within texts, so that no line can pass for another.

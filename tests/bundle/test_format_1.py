@@ -1,12 +1,12 @@
-"""``case.json`` read a piece at a time is what it is read whole, and no other text passes for it."""
+"""``case.json`` of format 1 read a piece at a time is what it is read whole, and no other text passes for it."""
 
 import json
 import tracemalloc
 
 import pytest
 
-from faceloupe.bundle import format, stream
-from faceloupe.bundle.stream import Item, LogEntry, Rest, parts
+from faceloupe.bundle import format, format_1
+from faceloupe.bundle.format_1 import Item, LogEntry, Rest, parts
 from faceloupe.errors import BundleError
 
 
@@ -22,8 +22,8 @@ def made_up(items, entries):
     return {"kind": "case", "items": items, "notes": [], "log": {"entries": entries, "head_sha256": "0"}}
 
 
-def test_a_bundle_is_read_as_it_is_read_whole(made):
-    text = made.members[format.CASE]
+def test_a_bundle_is_read_as_it_is_read_whole(made_in_format_1):
+    text = made_in_format_1.members[format.CASE]
     whole, found = json.loads(text), read(text)
     assert [json.loads(part.text) for part in found if isinstance(part, Item)] == whole["items"]
     assert [json.loads(part.text) for part in found if isinstance(part, LogEntry)] == whole["log"]["entries"]
@@ -73,7 +73,7 @@ def test_the_memory_does_not_grow_with_the_items():
     def lines(items):
         head, tail = text_of(made_up([], [])).split(b"[]", 1)
         yield from head.splitlines(keepends=True)[:-1]
-        yield stream._ITEMS
+        yield format_1._ITEMS
         item = b"    " + text_of({"text": "x" * 10_000}).replace(b"\n", b"\n    ")
         for number in range(items):
             yield from (item + (b"\n" if number == items - 1 else b",\n")).splitlines(keepends=True)
