@@ -66,8 +66,8 @@ def _bombs() -> dict[str, bytes]:
     webp = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + b"\xff" * 6
     heic, avif = (bytearray(_saved(_small(), kind)) for kind in ("HEIF", "AVIF"))
     for content in (heic, avif):
-        place = content.index(b"ispe") + 8
-        content[place : place + 8] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
+        offset = content.index(b"ispe") + 8
+        content[offset : offset + 8] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
     size, strips = (256, 4, 1, 100_000), (257, 4, 1, 100_000)
     rows = [
         (258, 3, 1, 8),
@@ -134,14 +134,14 @@ def _clips() -> dict[str, bytes]:
 
     def with_number(kind: bytes, offset: int, value: int) -> bytes:
         content = bytearray(whole[".mp4"])
-        place = content.index(kind) + offset
-        content[place : place + 4] = struct.pack(">I", value)
+        position = content.index(kind) + offset
+        content[position : position + 4] = struct.pack(">I", value)
         return bytes(content)
 
     def many_samples() -> bytes:
         content = bytearray(with_number(b"stsz", 12, 2**31 - 1))
-        place = content.index(b"stsz") + 8
-        content[place : place + 4] = struct.pack(">I", 1)
+        position = content.index(b"stsz") + 8
+        content[position : position + 4] = struct.pack(">I", 1)
         return bytes(content)
 
     box = b"\x00\x00\x00\x08"

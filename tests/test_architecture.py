@@ -14,6 +14,7 @@ from faceloupe.installation import ROOT
 
 SOURCE = ROOT / "src" / "faceloupe"
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
+UNCLEAR = {"one", "found", "place", "words", "kept", "said", "told"}
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 
 
@@ -53,6 +54,23 @@ def late_imports(path: Path) -> list[str]:
         for first, last in blocks
         if "if TYPE_CHECKING:" not in lines[first - 2] and "#" not in "".join(lines[first - 2 : last])
     ]
+
+
+def dialect(path: Path) -> list[str]:
+    """Local names, parameters and functions of a module that do not say what they hold."""
+    bound = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.FunctionDef(name=name):
+                bound.append((name, node.lineno))
+            case ast.MatchAs(name=str(name)):
+                bound.append((name, node.lineno))
+    return [f"{path.name}:{line} {name}" for name, line in bound if name in UNCLEAR]
+
+
+@pytest.mark.parametrize("folder", ["src", "pages", "tests", "tools", "benchmarks", "docs"])
+def test_names_say_what_they_hold(folder):
+    assert [name for path in sorted((ROOT / folder).rglob("*.py")) for name in dialect(path)] == []
 
 
 def test_an_import_inside_a_function_states_its_reason():

@@ -53,7 +53,7 @@ def test_every_link_leads_somewhere(document):
 def measured_records() -> dict[str, ModelRecord]:
     """The core and its peers; the expert has a card of its own."""
     records = read_registry(weights_folder())
-    return {name: one for name, one in records.items() if not one.component and not one.fusion}
+    return {name: item for name, item in records.items() if not item.component and not item.fusion}
 
 
 def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):

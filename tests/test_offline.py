@@ -66,8 +66,8 @@ print("shown", attempts)
 
 
 def modules(tree: ast.AST) -> set[str]:
-    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    return found | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    result = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return result | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
@@ -80,9 +80,9 @@ def test_no_module_runs_bytes_or_text_as_code(path):
             assert node.attr == "UnpicklingError", node.lineno  # to catch what torch raises
         if isinstance(node, ast.Call):
             assert ast.unparse(node.func) not in FORBIDDEN, node.lineno
-            words = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            assert words.get("shell", "False") == "False", node.lineno
-            assert words.get("allow_pickle", "False") == "False", node.lineno
+            arguments = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert arguments.get("shell", "False") == "False", node.lineno
+            assert arguments.get("allow_pickle", "False") == "False", node.lineno
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)

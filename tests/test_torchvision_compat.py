@@ -16,11 +16,11 @@ def reference_nms(boxes, scores, threshold):
         union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
         return width * height / union
 
-    kept = []
+    survivors = []
     for candidate in sorted(range(len(scores)), key=lambda i: -scores[i]):
-        if all(iou(boxes[candidate], boxes[other]) <= threshold for other in kept):
-            kept.append(candidate)
-    return kept
+        if all(iou(boxes[candidate], boxes[other]) <= threshold for other in survivors):
+            survivors.append(candidate)
+    return survivors
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -30,14 +30,14 @@ def test_nms_follows_its_definition(seed, threshold):
     corners = torch.rand(60, 2, generator=random, dtype=torch.float64) * 50
     sides = torch.rand(60, 2, generator=random, dtype=torch.float64) * 30 + 1
     boxes, scores = torch.cat([corners, corners + sides], 1), torch.rand(60, generator=random, dtype=torch.float64)
-    kept = non_maximum_suppression(boxes, scores, threshold).tolist()
-    assert kept == reference_nms(boxes.tolist(), scores.tolist(), threshold)
+    survivors = non_maximum_suppression(boxes, scores, threshold).tolist()
+    assert survivors == reference_nms(boxes.tolist(), scores.tolist(), threshold)
 
 
 def test_nms_of_nothing_is_nothing():
-    kept = non_maximum_suppression(torch.empty(0, 4), torch.empty(0), 0.5)
-    assert kept.shape == (0,)
-    assert kept.dtype == torch.int64
+    survivors = non_maximum_suppression(torch.empty(0, 4), torch.empty(0), 0.5)
+    assert survivors.shape == (0,)
+    assert survivors.dtype == torch.int64
 
 
 def test_torchvision_uses_it_or_its_own():

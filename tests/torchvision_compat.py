@@ -31,16 +31,16 @@ def non_maximum_suppression(boxes: torch.Tensor, scores: torch.Tensor, iou_thres
     x0, y0, x1, y1 = boxes.unbind(1)
     areas = (x1 - x0) * (y1 - y0)
     order = scores.sort(descending=True, stable=True).indices
-    kept = []
+    survivors = []
     while order.numel():
         best, order = order[0], order[1:]
-        kept.append(best)
+        survivors.append(best)
         width = (torch.minimum(x1[best], x1[order]) - torch.maximum(x0[best], x0[order])).clamp(min=0)
         height = (torch.minimum(y1[best], y1[order]) - torch.maximum(y0[best], y0[order])).clamp(min=0)
         intersection = width * height
         iou = intersection / (areas[best] + areas[order] - intersection)
         order = order[~(iou > iou_threshold)]
-    return torch.stack(kept) if kept else torch.empty(0, dtype=torch.int64)
+    return torch.stack(survivors) if survivors else torch.empty(0, dtype=torch.int64)
 
 
 def _compiled_operators_load() -> bool:

@@ -94,8 +94,8 @@ def test_what_is_not_a_whole_jpeg_is_refused(view, content):
 def test_only_the_last_seconds_are_in_memory(view, clock):
     watched(view, clock, 4)
     clock.now += KEPT_S
-    kept = view.look(jpeg(50), START)
-    assert view.last_frames() == (kept,)
+    stored = view.look(jpeg(50), START)
+    assert view.last_frames() == (stored,)
 
 
 def test_a_stretch_is_the_very_frames_named_by_their_hashes_and_is_analyzed_as_a_video(view, clock, analyzer):

@@ -94,8 +94,8 @@ def test_a_face_of_fifteen_pixels_is_reported_or_unseen_but_never_scored(analyze
     canvas = Image.new("RGB", (400, 300), (90, 120, 90))
     canvas.paste(face, (180, 120))
     canvas.save(tmp_path / "tiny.png")
-    (found,) = analyzer.detector.detect(np.asarray(face.resize((320, 320))))[:1]
-    assert 14 <= found.size_px / 10 <= 16
+    (result,) = analyzer.detector.detect(np.asarray(face.resize((320, 320))))[:1]
+    assert 14 <= result.size_px / 10 <= 16
     report = report_json(analyze(tmp_path / "tiny.png", analyzer))
     assert (report["outcome"], report["score"]) == ("not_applicable", None)
 

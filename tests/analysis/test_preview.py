@@ -26,8 +26,8 @@ def test_a_still_is_its_picture(settings, tmp_path):
 def test_of_a_video_frames_from_the_first_to_the_last_are_seen(settings, tmp_path, frames, expected):
     clip = write_clip(tmp_path / "a.mp4", numbered(frames))
     seen = previews(open_evidence(clip, max_bytes=10**8), settings=settings)
-    assert [read_number(one.rgb) for one in seen] == expected
-    assert [one.time_s for one in seen] == pytest.approx([number / 25 for number in expected])
+    assert [read_number(frame.rgb) for frame in seen] == expected
+    assert [frame.time_s for frame in seen] == pytest.approx([number / 25 for number in expected])
 
 
 def test_what_cannot_be_decoded_is_one_sentence(settings):

@@ -47,26 +47,26 @@ def linear(picture: Image.Image) -> Image.Image:
 
 
 STORED = {
-    "channels exchanged": (lambda one: encoded(exchanged(one), icc_profile=icc.permuted("bgr")), 0.02),
-    "linear": (lambda one: png(linear(one), gAMA=gamma(1.0)), 0.05),
-    "PQ": (lambda one: png(pq(one), cICP=bytes((9, 16, 0, 1))), 0.05),
-    "on its side": (lambda one: encoded(one.transpose(Image.Transpose.ROTATE_90)), 0.02),
-    "tilted": (lambda one: encoded(one.rotate(30, Image.Resampling.BICUBIC, expand=True)), 0.05),
+    "channels exchanged": (lambda image: encoded(exchanged(image), icc_profile=icc.permuted("bgr")), 0.02),
+    "linear": (lambda image: png(linear(image), gAMA=gamma(1.0)), 0.05),
+    "PQ": (lambda image: png(pq(image), cICP=bytes((9, 16, 0, 1))), 0.05),
+    "on its side": (lambda image: encoded(image.transpose(Image.Transpose.ROTATE_90)), 0.02),
+    "tilted": (lambda image: encoded(image.rotate(30, Image.Resampling.BICUBIC, expand=True)), 0.05),
 }
 
 
 @pytest.mark.parametrize("how", STORED)
 def test_however_a_picture_is_stored_it_has_the_score_of_what_is_shown(how, original, reference, analyzer, settings):
     make, within = STORED[how]
-    found = report(make(original), analyzer, settings)
-    assert found["score"] == pytest.approx(reference["score"], abs=within)
-    face, upright = found["faces"][0], reference["faces"][0]
+    report_values = report(make(original), analyzer, settings)
+    assert report_values["score"] == pytest.approx(reference["score"], abs=within)
+    face, upright = report_values["faces"][0], reference["faces"][0]
     if not face["turned_deg"]:
         assert face["box"] == pytest.approx(upright["box"], abs=8)
-        assert [value is None for value in found["shown"].values()].count(False) > 0
+        assert [value is None for value in report_values["shown"].values()].count(False) > 0
     else:
         assert abs(face["roll_deg"]) > 12
-        assert "turned upright" in found["evidence"]["notes"][-1]
+        assert "turned upright" in report_values["evidence"]["notes"][-1]
 
 
 def test_a_plain_picture_says_that_nothing_was_done(reference):
@@ -83,10 +83,10 @@ def test_few_levels_forbid_authentic_and_leave_manipulated():
 
 
 def test_a_broken_profile_leaves_no_verdict(original, analyzer, settings):
-    found = report(encoded(original, icc_profile=b"broken" * 50), analyzer, settings)
-    assert found["outcome"] == "inconclusive"
-    assert found["reason"].startswith("inconclusive: viewers may show other colors")
-    assert found["score"] is not None
+    report_values = report(encoded(original, icc_profile=b"broken" * 50), analyzer, settings)
+    assert report_values["outcome"] == "inconclusive"
+    assert report_values["reason"].startswith("inconclusive: viewers may show other colors")
+    assert report_values["score"] is not None
 
 
 def finding(outcome: Outcome) -> FaceFinding:

@@ -51,7 +51,7 @@ def two_people(tmp_path_factory) -> Path:
     together = [frame((GENERATED, 20 + step, 60), (PHOTOGRAPH, 370 - step // 2, 80)) for step in range(75)]
     alone = [np.roll(frame((PHOTOGRAPH, 150, 50), size=300), step, axis=1)[:, ::-1] for step in range(50)]
     return write_clip(
-        tmp_path_factory.mktemp("clips") / "two.mp4", together + [255 - one // 8 for one in alone][:0] + alone
+        tmp_path_factory.mktemp("clips") / "two.mp4", together + [255 - face // 8 for face in alone][:0] + alone
     )
 
 
@@ -130,12 +130,12 @@ def test_a_frames_score_is_what_a_still_of_it_gets_within_the_change_of_the_box(
     for entry in report_json(analysis)["frames"][::4]:
         view = explain_frame(evidence_file, analysis, entry["index"], analyzer)
         for face in view.faces:
-            here = next(one for one in entry["faces"] if one["id"] == face.id)
+            here = next(face for face in entry["faces"] if face["id"] == face.id)
             assert here["score"] == pytest.approx(face.score, abs=1e-5)
-        for found in analyzer.detector.detect(view.rgb):
-            near = min(entry["faces"], key=lambda one: abs(one["box"][0] - found.box.x0))
+        for result in analyzer.detector.detect(view.rgb):
+            near = min(entry["faces"], key=lambda face: abs(face["box"][0] - result.box.x0))
             plain = analyzer.scorer.probability(
-                float(analyzer.scorer.logits([analyzer.scorer.view(view.rgb, found.box)])[0])
+                float(analyzer.scorer.logits([analyzer.scorer.view(view.rgb, result.box)])[0])
             )
             differences.append(near["score"] - plain)
     assert abs(np.mean(differences)) < 0.02
@@ -159,9 +159,9 @@ def test_each_scored_track_is_explained_at_its_strongest_frame(analysis):
 
 
 def test_a_person_on_both_sides_of_a_cut_is_said_to_look_alike_or_not_never_identified(analysis):
-    tracks = sorted(number for one in report_json(analysis)["people"] for number in one["tracks"])
+    tracks = sorted(number for entry in report_json(analysis)["people"] for number in entry["tracks"])
     assert tracks == [1, 2, 3]
-    linked = any(len(one["tracks"]) > 1 for one in report_json(analysis)["people"])
+    linked = any(len(entry["tracks"]) > 1 for entry in report_json(analysis)["people"])
     assert any("does not identify anyone" in line for line in report_json(analysis)["scope"]) == linked
 
 
@@ -288,8 +288,8 @@ def test_a_file_of_which_nothing_can_be_read_ends_as_an_error_in_one_sentence(tm
 
 def test_what_a_damaged_middle_leaves_is_examined_and_what_it_takes_is_named(tmp_path, analyzer, settings):
     noisy = [
-        np.clip(one.astype(np.int16) + np.random.default_rng(n).integers(-20, 21, one.shape), 0, 255).astype(np.uint8)
-        for n, one in enumerate([frame((GENERATED, 200, 60))] * 120)
+        np.clip(rgb.astype(np.int16) + np.random.default_rng(n).integers(-20, 21, rgb.shape), 0, 255).astype(np.uint8)
+        for n, rgb in enumerate([frame((GENERATED, 200, 60))] * 120)
     ]
     path = write_clip(tmp_path / "a.mkv", noisy, gop=10)
     content = bytearray(path.read_bytes())
@@ -346,7 +346,9 @@ def test_one_frame_is_judged_alone_and_says_so_little(tmp_path, analyzer, settin
 def test_odd_but_whole_videos_are_examined(tmp_path, analyzer, settings, name, options):
     stored = portrait(12)
     if options.get("rotation"):
-        stored = [np.rot90(one) for one in stored]  # a quarter turn against the clock, which the container takes back
+        stored = [
+            np.rot90(entry) for entry in stored
+        ]  # a quarter turn against the clock, which the container takes back
     report = report_json(analyze(write_clip(tmp_path / name, stored, **options), analyzer, explain=False))
     assert report["outcome"] != "error", report["reason"]
     assert len(report["frames"]) == 12

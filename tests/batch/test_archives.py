@@ -32,12 +32,12 @@ def reader():
 
 def problems(path: Path) -> list[str]:
     with closing(Reader()) as reader:
-        return [reader.identify(one).problem for one in listed([str(path)])]
+        return [reader.identify(task).problem for task in listed([str(path)])]
 
 
 def test_members_are_listed_under_the_zips_name(tmp_path):
     path = zipped(tmp_path / "a.zip", {"b/x.png": PHOTO.read_bytes(), "b/": b"", "a.jpg": b"a"})
-    assert [one.shown for one in listed([str(path)])] == [f"{path}!b/x.png", f"{path}!a.jpg"]
+    assert [task.shown for task in listed([str(path)])] == [f"{path}!b/x.png", f"{path}!a.jpg"]
 
 
 def zip_with_name(path: Path, name: bytes, *, extra: bytes = b"") -> Path:
@@ -70,8 +70,8 @@ def unicode_path(stored: bytes, name: str) -> bytes:
 )
 def test_a_members_name_is_read_as_its_encoding_says_or_shown_by_its_bytes(tmp_path, stored, extra, expected):
     path = zip_with_name(tmp_path / "a.zip", stored, extra=extra)
-    (one,) = listed([str(path)])
-    assert one.shown == f"{path}!{expected}"
+    (task,) = listed([str(path)])
+    assert task.shown == f"{path}!{expected}"
 
 
 def test_system_files_are_named_and_a_picture_with_such_a_name_is_examined(tmp_path, reader):
@@ -85,11 +85,11 @@ def test_system_files_are_named_and_a_picture_with_such_a_name_is_examined(tmp_p
     }
     path = zipped(tmp_path / "a.zip", members)
     for name, content in members.items():
-        place = tmp_path / "unpacked" / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
-    packed = [reader.identify(one).system_file for one in listed([str(path)])]
-    plain = {one.shown: reader.identify(one).system_file for one in listed([str(tmp_path / "unpacked")])}
+        target = tmp_path / "unpacked" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    packed = [reader.identify(task).system_file for task in listed([str(path)])]
+    plain = {task.shown: reader.identify(task).system_file for task in listed([str(tmp_path / "unpacked")])}
     systems = ["macOS (.DS_Store", "macOS (AppleDouble", "Windows (Thumbs.db", "Windows (desktop.ini", "", ""]
     for name, of_zip, system in zip(members, packed, systems, strict=True):
         assert of_zip == plain[str(tmp_path / "unpacked" / name)]
@@ -100,7 +100,7 @@ def test_system_files_are_named_and_a_picture_with_such_a_name_is_examined(tmp_p
 def test_a_zip_is_known_by_its_content(tmp_path):
     path = zipped(tmp_path / "photo.jpg", {"x": b"a"})
     (tmp_path / "b.zip").write_bytes(PHOTO.read_bytes())
-    assert [one.shown for one in listed([str(tmp_path)])] == [f"{tmp_path}/b.zip", f"{path}!x"]
+    assert [task.shown for task in listed([str(tmp_path)])] == [f"{tmp_path}/b.zip", f"{path}!x"]
 
 
 def test_a_member_has_the_hash_of_its_own_bytes(tmp_path, reader):
@@ -170,8 +170,8 @@ def test_a_cut_zip_is_an_input_with_its_problem(tmp_path, keep):
     path = zipped(tmp_path / "a.zip", {"x.png": PHOTO.read_bytes()})
     content = path.read_bytes()
     path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
-    (found,) = problems(path)
-    assert found.startswith("The ZIP is damaged")
+    (texts,) = problems(path)
+    assert texts.startswith("The ZIP is damaged")
 
 
 def test_a_damaged_member_is_named_and_the_others_are_read(tmp_path):
@@ -209,9 +209,9 @@ def test_a_directory_that_another_record_belittles_is_refused_too(tmp_path, monk
 def test_a_member_whose_name_begins_with_nul_stops_no_other(tmp_path, reader):
     path = zipped(tmp_path / "a.zip", {"?first": b"hidden", "b.png": PHOTO.read_bytes()})
     path.write_bytes(path.read_bytes().replace(b"?first", b"\0first"))
-    found = list(listed([str(path)]))
-    assert [one.shown for one in found] == [f"{path}!", f"{path}!b.png"]
-    assert [one.problem for one in map(reader.identify, found)] == ["", ""]
+    tasks = list(listed([str(path)]))
+    assert [task.shown for task in tasks] == [f"{path}!", f"{path}!b.png"]
+    assert [task.problem for task in map(reader.identify, tasks)] == ["", ""]
 
 
 def test_a_member_that_asks_for_more_memory_than_there_is_has_a_row(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ from tests.forensics.files import png_text, saved
 
 
 def paths(tmp_path) -> list[str]:
-    return [one["path"].removeprefix(f"{tmp_path}/in/") for one in read(tmp_path / "out.csv")]
+    return [row["path"].removeprefix(f"{tmp_path}/in/") for row in read(tmp_path / "out.csv")]
 
 
 def length(path) -> int:
@@ -70,10 +70,10 @@ def test_a_file_that_ends_its_worker_has_a_row_that_says_so_and_the_others_are_e
     batch_progress = batch(folder)
     assert paths(tmp_path) == everything(folder)
     assert (batch_progress.outcomes[Outcome.ERROR], batch_progress.outcomes[Outcome.AUTHENTIC]) == (4, 60)
-    errors = {one["path"][-6:]: one for one in read(tmp_path / "out.csv") if one["outcome"] == "error"}
+    errors = {row["path"][-6:]: row for row in read(tmp_path / "out.csv") if row["outcome"] == "error"}
     assert sorted(errors) == ["0/SEGV", "1/EXIT", "1/KILL", "2/SEGV"]
-    assert {one["reason"] for one in errors.values()} == {GIVEN_UP}
-    assert all(one["sha256"] for one in errors.values())
+    assert {row["reason"] for row in errors.values()} == {GIVEN_UP}
+    assert all(row["sha256"] for row in errors.values())
 
 
 def test_workers_that_are_killed_from_outside_cost_no_row(batch, folder, tmp_path):
@@ -141,7 +141,7 @@ def test_a_file_that_vanishes_or_cannot_be_read_has_a_row(batch, folder, tmp_pat
     batch_progress = batch(folder, workers=1, progress=vanish)
     assert paths(tmp_path) == expected
     assert batch_progress.outcomes[Outcome.ERROR] == 4
-    rows = {one["path"].rpartition("/")[2]: one for one in read(tmp_path / "out.csv")}
+    rows = {row["path"].rpartition("/")[2]: row for row in read(tmp_path / "out.csv")}
     for name in ("loop", "gone", "pipe", "059.bin"):
         assert (rows[name]["outcome"], rows[name]["sha256"], rows[name]["score"]) == ("error", "", "")
         assert rows[name]["reason"].endswith(".")
@@ -151,7 +151,7 @@ def test_a_copy_is_marked_with_the_first_of_its_bytes_and_not_examined_again(bat
     shutil.copy(folder / "2" / "002.bin", folder / "0" / "SLOW")
     shutil.copy(folder / "2" / "002.bin", folder / "1" / "again")
     batch_progress = batch(folder)
-    rows = {one["path"]: one for one in read(tmp_path / "out.csv")}
+    rows = {row["path"]: row for row in read(tmp_path / "out.csv")}
     first = rows[f"{folder}/0/SLOW"]
     assert first["duplicate_of"] == ""
     for name in ("1/again", "2/002.bin"):
@@ -165,7 +165,7 @@ def test_copies_of_a_file_that_went_before_it_was_examined_are_examined(batch, f
     shutil.copy(folder / "2" / "002.bin", folder / "0" / "00 GONE too")
     shutil.copy(folder / "2" / "002.bin", folder / "1" / "again")
     batch_progress = batch(folder, workers=1)
-    rows = {one["path"]: one for one in read(tmp_path / "out.csv")}
+    rows = {row["path"]: row for row in read(tmp_path / "out.csv")}
     assert paths(tmp_path) == everything(folder)
     for name in ("0 GONE", "00 GONE too"):
         gone = rows[f"{folder}/0/{name}"]
@@ -235,13 +235,13 @@ def test_the_workers_make_the_effort_that_every_row_states(batch, folder, tmp_pa
     (folder / "copy").write_bytes((folder / "0" / "000.bin").read_bytes())
     batch(folder, settings=Settings(effort=effort), work="tests.batch.workers:Telling")
     rows = read(tmp_path / "out.csv")
-    assert {(one["effort"], one["reason"]) for one in rows} == {(effort, f"{effort} {EFFORTS[effort]}")}
-    assert len([one for one in rows if one["duplicate_of"]]) == 1
+    assert {(row["effort"], row["reason"]) for row in rows} == {(effort, f"{effort} {EFFORTS[effort]}")}
+    assert len([row for row in rows if row["duplicate_of"]]) == 1
 
 
 def test_a_row_states_no_effort_where_another_model_was_named(batch, folder, tmp_path):
     batch(folder, settings=Settings(model=OTHER_MODEL), work="tests.batch.workers:Telling")
-    assert {(one["effort"], one["model_id"]) for one in read(tmp_path / "out.csv")} == {("", OTHER_MODEL)}
+    assert {(row["effort"], row["model_id"]) for row in read(tmp_path / "out.csv")} == {("", OTHER_MODEL)}
 
 
 def test_a_table_of_another_effort_is_not_gone_on_with(batch, folder, tmp_path):
@@ -261,7 +261,7 @@ def test_workers_elsewhere_are_sent_the_weights_of_the_effort(monkeypatch, effor
     monkeypatch.setitem(EFFORTS, "quick", ensemble.members[0])
     sent = _files_of(WorkerConfig(Settings(effort=effort), weights_folder()))
     named = ensemble.members if effort == "standard" else ensemble.members[:1]
-    assert {name for name in sent if name.endswith(".safetensors")} == {records[one].weights_file for one in named}
+    assert {name for name in sent if name.endswith(".safetensors")} == {records[entry].weights_file for entry in named}
 
 
 @pytest.mark.slow
@@ -305,16 +305,16 @@ def test_a_batch_can_be_cancelled_and_gone_on_with(batch, folder, tmp_path):
 
 
 def test_progress_tells_how_many_there_are_and_ends_with_all_of_them(batch, folder):
-    told = []
-    batch(folder, progress=told.append)
-    assert (told[-1].done, told[-1].total, told[-1].share) == (60, 60, 1.0)
-    assert [one.done for one in told] == sorted(one.done for one in told)
+    reported = []
+    batch(folder, progress=reported.append)
+    assert (reported[-1].done, reported[-1].total, reported[-1].share) == (60, 60, 1.0)
+    assert [progress.done for progress in reported] == sorted(progress.done for progress in reported)
 
 
 def test_reports_are_kept_under_the_hash_in_the_table(batch, folder, tmp_path):
     batch(folder, reports=tmp_path / "reports")
-    kept = sorted(path.name for path in (tmp_path / "reports").iterdir())
-    assert kept == sorted(f"{one['sha256']}.json" for one in read(tmp_path / "out.csv"))
+    stored = sorted(path.name for path in (tmp_path / "reports").iterdir())
+    assert stored == sorted(f"{row['sha256']}.json" for row in read(tmp_path / "out.csv"))
     with pytest.raises(UsageError, match="not empty"):
         batch(folder, out="other.csv", reports=tmp_path / "reports")
 
@@ -340,10 +340,10 @@ def test_parquet_holds_the_same_with_types(batch, folder, tmp_path):
     batch(folder, out="out.parquet")
     table = pq.read_table(tmp_path / "out.parquet").to_pylist()
     rows = read(tmp_path / "out.csv")
-    assert [one["path"] for one in table] == [one["path"] for one in rows]
-    assert [one["score"] for one in table] == [float(one["score"]) for one in rows]
-    assert {type(one["faces"]) for one in table} == {int}
-    assert {one["duration_s"] for one in table} == {None}
+    assert [row["path"] for row in table] == [row["path"] for row in rows]
+    assert [row["score"] for row in table] == [float(row["score"]) for row in rows]
+    assert {type(row["faces"]) for row in table} == {int}
+    assert {row["duration_s"] for row in table} == {None}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.csv", "out.parquet"]
     with pytest.raises(UsageError, match="already exists"):
         batch(folder, out="out.parquet")
@@ -369,7 +369,7 @@ def test_every_row_states_what_its_file_claims_about_its_origin(tmp_path):
     (tmp_path / "in" / "text.jpg").write_text("not a picture", encoding="utf-8")
     order = BatchSpec((str(tmp_path / "in"),), tmp_path / "out.csv")
     run_batch(order, Settings(effort="quick"))
-    claims = {Path(one["path"]).name: (one["provenance"], one["generator"]) for one in read(tmp_path / "out.csv")}
+    claims = {Path(row["path"]).name: (row["provenance"], row["generator"]) for row in read(tmp_path / "out.csv")}
     assert claims == {
         "claimed.png": ("none", "a Stable Diffusion web UI"),
         "plain.jpg": ("none", ""),

@@ -17,7 +17,7 @@ ODD_NAMES = ["a,b.jpg", 'quo"te.jpg', "line\nbreak.jpg", "=1+1.jpg", "@x.jpg", "
 
 
 def names(*paths: Path, **others: object) -> list[str]:
-    return [one.shown for one in listed(map(str, paths), **others)]
+    return [task.shown for task in listed(map(str, paths), **others)]
 
 
 def test_folders_are_listed_wholly_and_by_name(tmp_path):
@@ -39,24 +39,24 @@ def test_every_name_is_listed_whatever_it_holds(tmp_path):
     for name in ODD_NAMES:
         (tmp_path / name).touch()
     (tmp_path / os.fsdecode(b"\xff\xfe.jpg")).touch()
-    found = [one.removeprefix(f"{tmp_path}/") for one in names(tmp_path)]
-    assert sorted(found) == sorted([*ODD_NAMES, r"\xff\xfe.jpg"])
+    names_below = [name.removeprefix(f"{tmp_path}/") for name in names(tmp_path)]
+    assert sorted(names_below) == sorted([*ODD_NAMES, r"\xff\xfe.jpg"])
 
 
 def test_the_path_of_bytes_that_are_no_text_still_leads_to_the_file(tmp_path):
     (tmp_path / os.fsdecode(b"\xff.jpg")).write_bytes(b"here")
-    (one,) = listed([str(tmp_path)])
-    assert Path(one.path).read_bytes() == b"here"
-    assert shown(one.path) == f"{tmp_path}/\\xff.jpg"
+    (task,) = listed([str(tmp_path)])
+    assert Path(task.path).read_bytes() == b"here"
+    assert shown(task.path) == f"{tmp_path}/\\xff.jpg"
 
 
 def test_links_to_folders_are_named_and_not_followed(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "file.jpg").touch()
-    found = list(listed([str(tmp_path)]))
-    assert [one.shown for one in found] == [f"{tmp_path}/a/file.jpg", f"{tmp_path}/a/up"]
-    assert [bool(one.problem) for one in found] == [False, True]
+    tasks = list(listed([str(tmp_path)]))
+    assert [entry.shown for entry in tasks] == [f"{tmp_path}/a/file.jpg", f"{tmp_path}/a/up"]
+    assert [bool(entry.problem) for entry in tasks] == [False, True]
 
 
 def test_links_that_lead_in_a_circle_are_inputs_like_any_other(tmp_path):
@@ -75,8 +75,8 @@ def test_a_link_to_a_folder_that_is_named_is_followed(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read every folder")
 def test_a_folder_that_cannot_be_read_is_an_input_with_its_problem(tmp_path):
     (tmp_path / "shut").mkdir(mode=0)
-    (one,) = listed([str(tmp_path)])
-    assert "Permission denied" in one.problem
+    (task,) = listed([str(tmp_path)])
+    assert "Permission denied" in task.problem
 
 
 def test_a_pipe_is_not_opened(tmp_path):
@@ -93,9 +93,9 @@ def test_folders_deeper_than_calls_can_be_nested(tmp_path):
         at = inner
     os.close(os.open("x", os.O_CREAT | os.O_WRONLY, dir_fd=at))
     os.close(at)
-    found = names(tmp_path)
+    names_below = names(tmp_path)
     subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)  # pytest's own clearing up is recursive
-    assert found == [str(tmp_path) + "/d" * depth + "/x"]
+    assert names_below == [str(tmp_path) + "/d" * depth + "/x"]
 
 
 def test_a_list_has_one_path_a_line_or_separates_by_nuls():
@@ -110,8 +110,8 @@ def test_a_list_has_one_path_a_line_or_separates_by_nuls():
 def test_a_list_may_name_folders_and_what_is_not_there(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.jpg").touch()
-    found = names("-", stdin=io.BytesIO(f"{tmp_path}/a\n{tmp_path}/none\n".encode()))
-    assert found == [f"{tmp_path}/a/x.jpg", f"{tmp_path}/none"]
+    names_below = names("-", stdin=io.BytesIO(f"{tmp_path}/a\n{tmp_path}/none\n".encode()))
+    assert names_below == [f"{tmp_path}/a/x.jpg", f"{tmp_path}/none"]
 
 
 def test_a_path_that_is_not_there_is_a_typing_error_on_the_command_line(tmp_path):
@@ -123,7 +123,7 @@ def test_the_output_is_no_input(tmp_path):
     for name in ("a.jpg", "out.csv"):
         (tmp_path / name).touch()
     out = (tmp_path / "out.csv").stat()
-    assert names(tmp_path, skip=lambda found: found.st_ino == out.st_ino) == [f"{tmp_path}/a.jpg"]
+    assert names(tmp_path, skip=lambda format_name: format_name.st_ino == out.st_ino) == [f"{tmp_path}/a.jpg"]
 
 
 @pytest.mark.slow
@@ -131,8 +131,8 @@ def test_a_folder_of_a_hundred_thousand_names_is_listed_once_each(tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(100_000):
         os.close(os.open(tmp_path / "in" / f"{number:06}", os.O_CREAT))
-    found = names(tmp_path / "in")
-    assert found == [f"{tmp_path}/in/{number:06}" for number in range(100_000)]
+    names_below = names(tmp_path / "in")
+    assert names_below == [f"{tmp_path}/in/{number:06}" for number in range(100_000)]
 
 
 def test_what_files_hold_besides_their_picture_are_inputs_of_their_own(tmp_path):
@@ -140,11 +140,11 @@ def test_what_files_hold_besides_their_picture_are_inputs_of_their_own(tmp_path)
     (tmp_path / "two.jpg").write_bytes(first + second)
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         archive.write(tmp_path / "two.jpg", "two.jpg")
-    found = list(with_embedded(listed([str(tmp_path)]), Settings()))
+    result = list(with_embedded(listed([str(tmp_path)]), Settings()))
     inner, zipped = f"{tmp_path}/two.jpg", f"{tmp_path}/z.zip!two.jpg"
-    assert [item.shown for item in found] == [inner, f"{inner}!{len(first)}", zipped, f"{zipped}!{len(first)}"]
+    assert [item.shown for item in result] == [inner, f"{inner}!{len(first)}", zipped, f"{zipped}!{len(first)}"]
     reader = Reader()
-    for item in (found[1], found[3]):
+    for item in (result[1], result[3]):
         identity = reader.identify(item)
         taken = reader.take(Task(0, item, identity.sha256, identity.media_type), max_bytes=10**8)
         assert taken.evidence_file.content == second

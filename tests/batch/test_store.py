@@ -41,30 +41,30 @@ def test_a_batch_is_found_again_by_another_shelf_of_the_same_folder(batch_store,
 def test_a_batch_keeps_what_scores_and_takes_all_else_from_the_settings_of_the_day(batch_store, tmp_path):
     made = {"quick": Settings(effort="quick"), "named": Settings(model="some-model")}
     for name, settings in made.items():
-        kept = batch_store.add(name, settings=settings, uploads=uploads(("a.jpg", b"x")))
-        found = BatchStore(tmp_path / "batches").get(kept.id).settings(Settings(effort="thorough", max_pixels=5))
-        assert found == replace(settings, max_pixels=5)
+        batch = batch_store.add(name, settings=settings, uploads=uploads(("a.jpg", b"x")))
+        result = BatchStore(tmp_path / "batches").get(batch.id).settings(Settings(effort="thorough", max_pixels=5))
+        assert result == replace(settings, max_pixels=5)
 
 
 def test_a_batch_of_a_release_without_efforts_scores_with_the_settings_of_the_day(batch_store):
     batch = batch_store.add("old", uploads=uploads(("a.jpg", b"x")))
     path = batch.folder / "batch.json"
-    kept = json.loads(path.read_text())
-    path.write_text(json.dumps({key: value for key, value in kept.items() if key not in ("effort", "model")}))
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in stored.items() if key not in ("effort", "model")}))
     assert batch_store.get(batch.id).settings(Settings(effort="thorough")) == Settings(effort="thorough")
 
 
 def test_uploads_keep_their_names_and_bytes_also_where_two_share_a_name(batch_store):
     batch = batch_store.add("", uploads=uploads(("a.jpg", b"1"), ("a.jpg", b"2"), ("b.jpg", b"3")))
-    assert [one.shown for one in inputs(batch.order())] == ["a.jpg", "2/a.jpg", "b.jpg"]
-    assert [Path(one.path).read_bytes() for one in inputs(batch.order())] == [b"1", b"2", b"3"]
+    assert [task.shown for task in inputs(batch.order())] == ["a.jpg", "2/a.jpg", "b.jpg"]
+    assert [Path(task.path).read_bytes() for task in inputs(batch.order())] == [b"1", b"2", b"3"]
 
 
 def test_uploads_named_like_the_folders_of_others_are_kept_too(batch_store):
     batch = batch_store.add(
         "", uploads=uploads(("3", b"1"), ("a.jpg", b"2"), ("a.jpg", b"3"), ("3+", b"4"), ("3+", b"5"))
     )
-    assert [Path(one.path).read_bytes() for one in inputs(batch.order())] == [b"1", b"2", b"3", b"4", b"5"]
+    assert [Path(task.path).read_bytes() for task in inputs(batch.order())] == [b"1", b"2", b"3", b"4", b"5"]
 
 
 def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
@@ -80,9 +80,9 @@ def test_what_the_first_upload_makes_is_its_owners_alone(tmp_path):
 )
 def test_no_name_of_an_upload_leads_out_of_the_folder(batch_store, name):
     batch = batch_store.add("", uploads=uploads((name, b"x")))
-    (one,) = inputs(batch.order())
-    assert one.path.startswith(str(batch.folder / "uploads"))
-    assert "\n" not in one.shown
+    (task,) = inputs(batch.order())
+    assert task.path.startswith(str(batch.folder / "uploads"))
+    assert "\n" not in task.shown
 
 
 def test_a_batch_of_nothing_is_refused_and_leaves_nothing(batch_store, tmp_path):
@@ -106,7 +106,7 @@ def test_named_files_are_shown_below_the_folder_that_they_are_offered_from(batch
     (tmp_path / "evidence" / "desk").mkdir(parents=True)
     (tmp_path / "evidence" / "desk" / "a.jpg").write_bytes(b"x")
     batch = batch_store.add("", paths=[tmp_path / "evidence" / "desk"], root=tmp_path / "evidence")
-    assert [one.shown for one in inputs(batch.order())] == ["desk/a.jpg"]
+    assert [task.shown for task in inputs(batch.order())] == ["desk/a.jpg"]
     assert batch_store.get(batch.id) == batch
 
 
@@ -138,30 +138,30 @@ def examined(tmp_path_factory, settings):
 
 
 def test_the_table_is_read_back_with_its_counts(examined):
-    found = BatchResults.read(examined.table)
-    assert found.whole
-    assert list(found.rows["path"]) == [
+    results = BatchResults.read(examined.table)
+    assert results.whole
+    assert list(results.rows["path"]) == [
         "portrait.jpg",
         "copy.jpg",
         "more.zip!inner/photo.png",
         "more.zip!clip.mp4",
         "text.jpg",
     ]
-    assert sum(found.counts.values()) == len(found.rows) == 5
-    assert found.counts[Outcome.ERROR] == 2
-    assert found.rows["duplicate_of"][1] == "portrait.jpg"
-    assert examined.thumbnail(found.rows["sha256"][0]).read_bytes().startswith(b"\xff\xd8")
-    assert not examined.thumbnail(found.rows["sha256"][4]).exists()
+    assert sum(results.counts.values()) == len(results.rows) == 5
+    assert results.counts[Outcome.ERROR] == 2
+    assert results.rows["duplicate_of"][1] == "portrait.jpg"
+    assert examined.thumbnail(results.rows["sha256"][0]).read_bytes().startswith(b"\xff\xd8")
+    assert not examined.thumbnail(results.rows["sha256"][4]).exists()
 
 
 def test_rows_are_filtered_searched_and_sorted(examined):
-    found = BatchResults.read(examined.table)
-    assert list(found.chosen(outcome=Outcome.ERROR)["path"]) == ["more.zip!clip.mp4", "text.jpg"]
-    assert list(found.chosen(search="PHOTO.png")["path"]) == ["more.zip!inner/photo.png"]
-    scores = found.chosen(sort="Score, highest first")["score"].dropna()
+    results = BatchResults.read(examined.table)
+    assert list(results.chosen(outcome=Outcome.ERROR)["path"]) == ["more.zip!clip.mp4", "text.jpg"]
+    assert list(results.chosen(search="PHOTO.png")["path"]) == ["more.zip!inner/photo.png"]
+    scores = results.chosen(sort="Score, highest first")["score"].dropna()
     assert list(scores) == sorted(scores, reverse=True)
-    assert list(found.chosen(search="(")["path"]) == list(
-        found.rows[found.rows["reason"].str.contains("(", regex=False)]["path"]
+    assert list(results.chosen(search="(")["path"]) == list(
+        results.rows[results.rows["reason"].str.contains("(", regex=False)]["path"]
     )
 
 
@@ -176,9 +176,9 @@ def test_a_table_that_is_only_just_being_begun_has_no_rows(tmp_path):
     table = tmp_path / "table.csv"
     assert BatchResults.read(table).rows.empty
     table.touch()
-    found = BatchResults.read(table)
-    assert found.rows.empty
-    assert found.counts[Outcome.ERROR] == 0
+    results = BatchResults.read(table)
+    assert results.rows.empty
+    assert results.counts[Outcome.ERROR] == 0
     assert csv_without(table, {"0" * 64}) == b""
 
 

@@ -38,10 +38,10 @@ def test_a_column_that_came_later_stands_after_all_others():
 def test_a_path_is_read_as_it_was_written(tmp_path, path):
     table = Table(tmp_path / "t.csv", resume=False)
     places = [table.add(row(path, reason="first")), table.add(row(path, reason="second"))]
-    assert [table.at(place).reason for place in places] == ["first", "second"]
-    assert [(one.path, place) for one, place in table.rows()] == [(path, place) for place in places]
+    assert [table.at(position).reason for position in places] == ["first", "second"]
+    assert [(row.path, position) for row, position in table.rows()] == [(path, position) for position in places]
     table.close()
-    assert [one["path"] for one in read(tmp_path / "t.csv")] == [path, path]
+    assert [row["path"] for row in read(tmp_path / "t.csv")] == [path, path]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
@@ -72,8 +72,8 @@ def test_a_table_begins_with_a_byte_order_mark_and_one_without_it_is_taken_up_as
         table.close()
     assert new.read_bytes() == b"\xef\xbb\xbf" + line(COLUMNS) + line(row("ünï"))
     assert old.read_bytes() == line(COLUMNS) + line(row("before")) + line(row("ünï"))
-    assert [one["path"] for one in read(new)] == ["ünï"]
-    assert [one["path"] for one in read(old)] == ["before", "ünï"]
+    assert [row["path"] for row in read(new)] == ["ünï"]
+    assert [row["path"] for row in read(old)] == ["before", "ünï"]
 
 
 def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, 
     for chunk in (1, 2, 3, 64, 1000):
         monkeypatch.setattr("faceloupe.batch.table._CHUNK", chunk)
         table = Table(path, resume=True)
-        assert [place for _, place in table.rows()] == places
+        assert [position for _, position in table.rows()] == places
         table.close()
 
 
@@ -111,10 +111,10 @@ def _open(path, answers):
 
 def test_two_batches_do_not_write_one_table(tmp_path):
     table = Table(tmp_path / "t.csv", resume=False)
-    said, saying = FORKED.Pipe(duplex=False)
+    output, saying = FORKED.Pipe(duplex=False)
     other = FORKED.Process(target=_open, args=(tmp_path / "t.csv", saying))
     other.start()
-    assert "Another batch" in said.recv()
+    assert "Another batch" in output.recv()
     other.join()
     table.close()
 
@@ -147,7 +147,7 @@ def test_where_no_more_can_be_written_every_row_is_whole_and_the_sentence_says_s
     assert content.endswith(b"\r\n")
     with path.open(newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.reader(stream))
-    assert [one[0] for one in rows[1:]] == [f"{number}" for number in range(len(rows) - 1)]
+    assert [row[0] for row in rows[1:]] == [f"{number}" for number in range(len(rows) - 1)]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -68,9 +68,9 @@ def zipped(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]], compression: 
 
 def problems(stream: io.BytesIO, **options) -> list[str]:
     """What the check of a bundle finds wrong, each in one sentence."""
-    found = [finding.text for finding in verify(stream, **options).findings if not finding.good]
-    assert all("\n" not in text and text.endswith(".") for text in found), found
-    return found
+    texts = [finding.text for finding in verify(stream, **options).findings if not finding.good]
+    assert all("\n" not in text and text.endswith(".") for text in texts), texts
+    return texts
 
 
 def edited(members: Members, name: str, change) -> Members:

@@ -24,11 +24,11 @@ def made_up(items, entries):
 
 def test_a_bundle_is_read_as_it_is_read_whole(made_in_format_1):
     text = made_in_format_1.members[format.CASE]
-    whole, found = json.loads(text), read(text)
-    assert [json.loads(part.text) for part in found if isinstance(part, Item)] == whole["items"]
-    assert [json.loads(part.text) for part in found if isinstance(part, LogEntry)] == whole["log"]["entries"]
+    whole, pieces = json.loads(text), read(text)
+    assert [json.loads(part.text) for part in pieces if isinstance(part, Item)] == whole["items"]
+    assert [json.loads(part.text) for part in pieces if isinstance(part, LogEntry)] == whole["log"]["entries"]
     whole["items"] = whole["log"]["entries"] = []
-    assert (type(found[-1]), json.loads(found[-1].text)) == (Rest, whole)
+    assert (type(pieces[-1]), json.loads(pieces[-1].text)) == (Rest, whole)
 
 
 @pytest.mark.parametrize("items", [[], [{"a": 1}], [{"a": 1}, {"b": [{"c": {}}]}]], ids=range(3))
@@ -36,8 +36,8 @@ def test_a_bundle_is_read_as_it_is_read_whole(made_in_format_1):
     "entries", [[], [{"seq": 1}], [{"seq": 1}, {"text": '  "items": [\n  ],\n    }'}]], ids=range(3)
 )
 def test_any_number_of_items_and_entries_is_read(items, entries):
-    found = read(text_of(made_up(items, entries)))
-    values = [(type(part), json.loads(part.text)) for part in found]
+    pieces = read(text_of(made_up(items, entries)))
+    values = [(type(part), json.loads(part.text)) for part in pieces]
     expected = [*((Item, item) for item in items), *((LogEntry, entry) for entry in entries)]
     assert values == [*expected, (Rest, made_up([], []))]
 

@@ -38,8 +38,8 @@ def spans(content: bytes) -> dict[str, range]:
     return places
 
 
-def changed(content: bytes, place: int, by: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ by]) + content[place + 1 :]
+def changed(content: bytes, position: int, by: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ by]) + content[position + 1 :]
 
 
 def test_a_bundle_as_it_was_made_is_good(made):
@@ -69,7 +69,7 @@ def test_a_bundle_of_format_1_has_no_members_of_format_2(made, made_in_format_1)
 
 def test_1000_random_changes_of_a_byte_of_the_file_are_found_and_the_member_is_named(made):
     chance, places = random.Random(1), spans(made.content)
-    assert "".join(made.content[place.start : place.stop].hex() for place in places.values()) == "".join(
+    assert "".join(made.content[position.start : position.stop].hex() for position in places.values()) == "".join(
         content.hex() for content in made.members.values()
     )
     for name in chance.choices(sorted(places), k=1000):
@@ -81,9 +81,9 @@ def test_1000_random_changes_under_a_new_checksum_are_found_and_the_member_is_na
     chance, members = random.Random(2), made.members
     for name in chance.choices(sorted(members), k=1000):
         content = changed(members[name], chance.randrange(len(members[name])), chance.randrange(1, 256))
-        found = problems(zipped((members | {name: content}).items()))
-        assert any(name in text for text in found), name
-        assert name in EITHER or not any(other in found[0] for other in set(members) - {name, format.MANIFEST})
+        texts = problems(zipped((members | {name: content}).items()))
+        assert any(name in text for text in texts), name
+        assert name in EITHER or not any(other in texts[0] for other in set(members) - {name, format.MANIFEST})
 
 
 @pytest.mark.parametrize("name", [format.LOG, format.ITEMS])
@@ -168,8 +168,8 @@ def test_members_that_share_their_bytes_are_refused(made):
 
 def test_an_encrypted_member_is_refused(made):
     content = bytearray(made.content)
-    place = content.rfind(b"PK\x01\x02")
-    content[place + 8] |= 1
+    offset = content.rfind(b"PK\x01\x02")
+    content[offset + 8] |= 1
     (text,) = problems(io.BytesIO(content))
     assert "encrypted" in text
 
@@ -210,17 +210,17 @@ def test_an_entry_cut_from_the_end_of_the_log_is_missed_even_under_a_new_signatu
     lines = made.members[format.LOG].splitlines(keepends=True)
     members = made.members | {format.LOG: b"".join(lines[:-1])}
     assert any(format.LOG in text for text in problems(zipped(members.items())))
-    found = problems(zipped(made.signed(members).items()))
-    assert f"log.jsonl: Entry {len(lines)} is missing: the chain had {len(lines)} or more." in found
+    texts = problems(zipped(made.signed(members).items()))
+    assert f"log.jsonl: Entry {len(lines)} is missing: the chain had {len(lines)} or more." in texts
 
 
 def test_exchanged_evidence_is_found_even_under_a_new_signature(made):
     members = made.members
-    one, other = (name for name in members if name.startswith("evidence/"))
-    members[one], members[other] = members[other], members[one]
+    first, other = (name for name in members if name.startswith("evidence/"))
+    members[first], members[other] = members[other], members[first]
     assert len(problems(zipped(members.items()))) == 2
-    found = problems(zipped(made.signed(members).items()))
-    assert [text.partition(" ")[0] for text in found] == sorted((one, other))
+    texts = problems(zipped(made.signed(members).items()))
+    assert [text.partition(" ")[0] for text in texts] == sorted((first, other))
 
 
 def replace_report(case):

@@ -17,20 +17,20 @@ from faceloupe.cases.store import CaseStore
 from tests.cases.conftest import report_of, upload
 
 
-def work(folder: Path, case_id: str, birthplace: Path, chance: random.Random, told: int) -> None:
+def work(folder: Path, case_id: str, birthplace: Path, chance: random.Random, pipe: int) -> None:
     """Make a store, file and run in another; tell the hash of what that has taken over."""
     CaseStore(birthplace)
     store = CaseStore(folder)
     while True:
         content = chance.randbytes(chance.choice((10, 50_000, 3_000_000)))
         item = store.items.file(case_id, upload(content, "x" * 20), actor="Worker")
-        os.write(told, f"{item.sha256}\n".encode())
+        os.write(pipe, f"{item.sha256}\n".encode())
         store.runs.begin(case_id, item.sha256, actor="Worker")
         store.runs.add(case_id, item.sha256, report_of(item.sha256), {"a.png": content[:1000]}, actor="Worker")
 
 
 def trial(folder: Path, case_id: str, birthplace: Path, chance: random.Random) -> list[str]:
-    """Start the work, kill it, and return the hashes it told."""
+    """Start the work, kill it, and return the hashes it reported."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -40,12 +40,12 @@ def trial(folder: Path, case_id: str, birthplace: Path, chance: random.Random) -
         finally:
             os._exit(1)  # see tests.bundle.killed
     os.close(writing)
-    with os.fdopen(reading) as told:
-        first = told.readline() if chance.random() < 0.5 else ""  # so that much is filed on slow machines, too
+    with os.fdopen(reading) as pipe:
+        first = pipe.readline() if chance.random() < 0.5 else ""  # so that much is filed on slow machines, too
         time.sleep(chance.uniform(0.0, 0.04))
         os.kill(child, signal.SIGKILL)
         assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the work stopped before it was killed"
-        return (first + told.read()).split()
+        return (first + pipe.read()).split()
 
 
 def whole(folder: Path) -> bool:
@@ -62,11 +62,11 @@ def main(folder: Path, trials: int, seed: int) -> None:
     """Write a line of JSON: what became of the trials."""
     chance = random.Random(seed)
     case_id = CaseStore(folder).create_case("Killed", examiner="Ann").id
-    told: list[str] = []
+    reported: list[str] = []
     interrupted = leftovers = 0
     for number in range(trials):
         birthplace = folder.with_name(f"born-{number}")
-        told += trial(folder, case_id, birthplace, random.Random(chance.random()))
+        reported += trial(folder, case_id, birthplace, random.Random(chance.random()))
         assert CaseStore(birthplace).log.verify_all()[STORE].ok, "a store that was half made is made"
         leftovers += len(list((folder / "incoming").iterdir()))
         store = CaseStore(folder)
@@ -77,13 +77,13 @@ def main(folder: Path, trials: int, seed: int) -> None:
         unfinished = store.items.unfinished()
         interrupted = len(unfinished)
         filed = {item.sha256 for item in store.items.page(case_id, limit=10**6).items}
-        assert filed.issuperset(told), "what the store has taken over is lost"
+        assert filed.issuperset(reported), "what the store has taken over is lost"
     assert whole(folder)
-    kept = {path.parent.name + path.name for path in (folder / "evidence").rglob("*") if path.is_file()}
+    stored = {path.parent.name + path.name for path in (folder / "evidence").rglob("*") if path.is_file()}
     strays = {work.sha256 for work in unfinished if work.action == "intake" and work.stored}
-    assert kept == filed | strays, "what is stored is filed, or reported"
-    found = {"filed": len(filed), "interrupted": interrupted, "leftovers": leftovers, "strays": len(strays)}
-    sys.stdout.write(json.dumps(found))
+    assert stored == filed | strays, "what is stored is filed, or reported"
+    result = {"filed": len(filed), "interrupted": interrupted, "leftovers": leftovers, "strays": len(strays)}
+    sys.stdout.write(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -107,10 +107,10 @@ def insert(connection, chain, length, chance) -> int:
 
 
 def swap(connection, chain, length, chance) -> int:
-    one, other = sorted(chance.sample(range(1, length + 1), 2))
-    for old, new in ((one, 0), (other, one), (0, other)):
+    first, other = sorted(chance.sample(range(1, length + 1), 2))
+    for old, new in ((first, 0), (other, first), (0, other)):
         connection.execute("UPDATE log SET seq = ? WHERE chain = ? AND seq = ?", (new, chain, old))
-    return one
+    return first
 
 
 def move_away(connection, chain, length, chance) -> int:
@@ -165,10 +165,10 @@ def test_every_one_of_a_thousand_random_changes_is_found_where_it_was_made(loose
         way = chance.choice(WAYS)
         connection.execute("SAVEPOINT untouched")
         seq = way(connection, chain, good.entries, chance)
-        found = check_stored(connection, chain, noted)
-        assert not found.ok, (number, way.__name__, seq)
-        assert found.first_broken == seq, (number, way.__name__, found)
-        assert found.reason.startswith(f"Entry {seq} ")
+        result = check_stored(connection, chain, noted)
+        assert not result.ok, (number, way.__name__, seq)
+        assert result.first_broken == seq, (number, way.__name__, result)
+        assert result.reason.startswith(f"Entry {seq} ")
         connection.execute("ROLLBACK TO untouched")
     assert check_stored(connection, chain, noted) == good
 
@@ -252,8 +252,8 @@ def test_a_case_that_was_taken_out_of_the_database_is_missed(store, case, folder
 
 def test_without_the_file_of_heads_the_end_of_the_log_is_not_vouched_for(store, case, folder):
     (folder / "heads.txt").unlink()
-    found = store.log.verify(case.id)
-    assert (found.ok, found.first_broken) == (False, 2)
+    result = store.log.verify(case.id)
+    assert (result.ok, result.first_broken) == (False, 2)
     store.reviews.add_note(case.id, "text", author="Bob")
     type(store)(folder)
     assert not (folder / "heads.txt").exists()  # nobody makes it anew, and covers the loss
@@ -262,8 +262,8 @@ def test_without_the_file_of_heads_the_end_of_the_log_is_not_vouched_for(store, 
 def test_heads_that_were_not_written_any_more_raise_no_alarm(store, case, folder):
     busy(store, case)
     lines = (folder / "heads.txt").read_text()
-    for kept in (lines[:-30], lines[: lines.rindex("\n")], ""):
-        (folder / "heads.txt").write_text(kept)
+    for remaining in (lines[:-30], lines[: lines.rindex("\n")], ""):
+        (folder / "heads.txt").write_text(remaining)
         assert store.log.verify(case.id).ok
         store.reviews.add_note(case.id, "text", author="Bob")
         assert store.log.verify(case.id).ok

@@ -140,7 +140,7 @@ def test_a_signature_is_of_the_decision_that_stood_then(store, case):
     assert store.items.get(case.id, item.sha256).signed_off
     store.reviews.decide(case.id, item.sha256, **VIEW | {"outcome": "manipulated"}, examiner="Ann")
     assert not store.items.get(case.id, item.sha256).signed_off
-    assert [one.reviewer for one in store.reviews.sign_offs(case.id, item.sha256)] == ["Bob"]
+    assert [sign_off.reviewer for sign_off in store.reviews.sign_offs(case.id, item.sha256)] == ["Bob"]
     store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
     assert store.items.get(case.id, item.sha256).signed_off
 

@@ -77,11 +77,11 @@ def test_many_may_make_the_store_at_the_same_moment(folder):
 @pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_store_outlives_processes_that_are_killed_at_any_moment(folder, trials):
     with start("-m", "tests.cases.killed", folder, trials, trials) as process:
-        told = process.communicate(timeout=600)[0]
+        output = process.communicate(timeout=600)[0]
     assert process.returncode == 0
-    found = json.loads(told)
-    assert found["filed"] > trials / 4
-    assert found["interrupted"] > 0
+    values = json.loads(output)
+    assert values["filed"] > trials / 4
+    assert values["interrupted"] > 0
 
 
 def test_leftovers_of_the_dead_and_of_long_ago_are_removed_and_no_others(folder, store):

@@ -56,7 +56,7 @@ def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, analyzer, s
     code, out, err = run(capsys, "in", "--csv", "out.csv", "--json-dir", "reports", "--workers", "2")
     assert (code, err) == (0, "")
     assert "Files      11" in out
-    rows = {one["path"]: one for one in read(tmp_path / "out.csv")}
+    rows = {row["path"]: row for row in read(tmp_path / "out.csv")}
     assert len(rows) == 11
     for path in sorted(mixed.iterdir()):
         if path.suffix == ".zip":
@@ -67,12 +67,15 @@ def test_a_batch_says_of_every_file_what_analyze_says(capsys, mixed, analyzer, s
         assert row["media_type"] == report["evidence"]["media_type"]
         assert row["sha256"] == report["evidence"]["sha256"]
         for name in ("score", "log10_lr"):
-            found = float(row[name]) if row[name] else None
-            assert found == (None if report[name] is None else pytest.approx(report[name], abs=1e-5))
+            result = float(row[name]) if row[name] else None
+            assert result == (None if report[name] is None else pytest.approx(report[name], abs=1e-5))
         assert row["faces"] == ("" if report["outcome"] == "error" else str(len(report["faces"])))
         assert (row["model_id"], row["weights_sha256"]) == (report["model"]["id"], report["model"]["weights_sha256"])
-        kept = json.loads((tmp_path / "reports" / f"{row['sha256']}.json").read_text(encoding="utf-8"))
-        assert (kept["outcome"], kept["score"]) == (report["outcome"], float(row["score"]) if row["score"] else None)
+        stored = json.loads((tmp_path / "reports" / f"{row['sha256']}.json").read_text(encoding="utf-8"))
+        assert (stored["outcome"], stored["score"]) == (
+            report["outcome"],
+            float(row["score"]) if row["score"] else None,
+        )
     assert float(rows["in/clip.mp4"]["duration_s"]) > 0
     assert rows["in/photo.png"]["duplicate_of"] == rows["in/same.png"]["duplicate_of"] == "in/all.zip!inner/photo.png"
     assert rows["in/smaller.jpg"]["near_duplicate_of"] == "in/all.zip!inner/photo.png"
@@ -102,9 +105,9 @@ def test_names_come_from_a_list_on_stdin_and_any_reader_of_csv_reads_them(tmp_pa
     text = (tmp_path / "out.csv").read_bytes().decode("utf-8-sig")
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     assert header == [*COLUMNS]
-    assert [one[0] for one in rows] == ["'=1+1.jpg" if name == "=1+1.jpg" else name for name in names]
-    assert [one[0] for one in pandas.read_csv(tmp_path / "out.csv").itertuples(index=False)] == [one[0] for one in rows]
-    assert {one[3] for one in rows} == {"error"}
+    assert [row[0] for row in rows] == ["'=1+1.jpg" if name == "=1+1.jpg" else name for name in names]
+    assert [row[0] for row in pandas.read_csv(tmp_path / "out.csv").itertuples(index=False)] == [row[0] for row in rows]
+    assert {row[3] for row in rows} == {"error"}
     assert "no file none.jpg" in rows[2][7]
 
 

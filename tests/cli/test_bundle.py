@@ -37,19 +37,19 @@ def test_samples_and_a_clip_come_back_with_the_same_scores(capsys, tmp_path, mon
     text.write_text("not a picture")
     case = run(capsys, "case", "create", "Doe v. Roe", "--examiner", "Ann")[1].strip()
     assert run(capsys, "case", "add", case, GENERATED, PHOTOGRAPH, clip, text, "--examiner", "Ann")[0] == 0
-    kept, bare = tmp_path / "with.zip", tmp_path / "without.zip"
-    code, out, err = run(capsys, "case", "export", case, "--out", kept, "--with-evidence", "--examiner", "Ann")
-    assert (code, err, out.splitlines()[0].split()) == (0, "", ["Bundle", str(kept)])
+    whole, bare = tmp_path / "with.zip", tmp_path / "without.zip"
+    code, out, err = run(capsys, "case", "export", case, "--out", whole, "--with-evidence", "--examiner", "Ann")
+    assert (code, err, out.splitlines()[0].split()) == (0, "", ["Bundle", str(whole)])
     assert run(capsys, "case", "export", case, "--out", bare, "--examiner", "Ann", "--language", "de")[0] == 0
     (tmp_path / "key.pem").write_bytes(public_pem(signing_key(data_folder()).public_key()))
     shutil.rmtree(tmp_path / "data")  # a bundle is checked without the store
 
-    code, out, err = run(capsys, "verify", kept, "--key", tmp_path / "key.pem")
+    code, out, err = run(capsys, "verify", whole, "--key", tmp_path / "key.pem")
     assert (code, err, len(out.splitlines())) == (0, "", 6)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    code, out, err = run(capsys, "reproduce", kept)
+    code, out, err = run(capsys, "reproduce", whole)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "Largest difference over 4 of 4 examined items: score 0, logit 0"
     assert out.count("differs by 0 in score, 0 in logit") == 3
@@ -80,11 +80,11 @@ def test_a_bundle_of_format_1_comes_back_with_the_same_scores(capsys, made_in_fo
 
 
 def test_a_version_that_differs_is_named(made):
-    found = altered_report(made, lambda report: report["tool"]["libraries"].update(torch="1.0"))
-    assert any(text.startswith("torch 1.0, now ") for text in found.versions)
-    assert (found.score_difference, found.problem) == (0.0, "")
-    found = altered_report(made, lambda report: report["model"].update(record_sha256="0" * 64))
-    assert any(text.startswith("model record_sha256 000") for text in found.versions)
+    reproduction = altered_report(made, lambda report: report["tool"]["libraries"].update(torch="1.0"))
+    assert any(text.startswith("torch 1.0, now ") for text in reproduction.versions)
+    assert (reproduction.score_difference, reproduction.problem) == (0.0, "")
+    reproduction = altered_report(made, lambda report: report["model"].update(record_sha256="0" * 64))
+    assert any(text.startswith("model record_sha256 000") for text in reproduction.versions)
 
 
 @pytest.mark.parametrize("stated", ["standard", None, "not stated"])
@@ -100,9 +100,9 @@ def test_the_model_of_a_report_scores_again_whatever_its_effort_stands_for_by_no
             del report["settings"]["effort"]
 
     assert Settings(effort="quick").model_id == OTHER_MODEL != then
-    found = altered_report(made, older)
-    assert (found.problem, found.score_difference) == ("", 0.0)
-    assert not any(text.startswith("model ") for text in found.versions)
+    reproduction = altered_report(made, older)
+    assert (reproduction.problem, reproduction.score_difference) == ("", 0.0)
+    assert not any(text.startswith("model ") for text in reproduction.versions)
 
 
 def test_a_score_that_differs_is_a_problem_beyond_the_tolerance_alone(made):
@@ -111,13 +111,13 @@ def test_a_score_that_differs_is_a_problem_beyond_the_tolerance_alone(made):
         def shift(report, offset=offset):
             report["faces"][0]["score"] += offset
 
-        found = altered_report(made, shift)
-        assert found.score_difference == pytest.approx(abs(offset))
-        assert (found.problem == "") == good
+        reproduction = altered_report(made, shift)
+        assert reproduction.score_difference == pytest.approx(abs(offset))
+        assert (reproduction.problem == "") == good
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (lambda report: report.update(outcome="error"), "Its outcome was error"),
         (lambda report: report["faces"].clear(), "Other faces"),
@@ -130,8 +130,8 @@ def test_a_score_that_differs_is_a_problem_beyond_the_tolerance_alone(made):
     ],
     ids=range(8),
 )
-def test_what_cannot_be_compared_is_said(made, change, words):
-    assert words in altered_report(made, change).problem
+def test_what_cannot_be_compared_is_said(made, change, message):
+    assert message in altered_report(made, change).problem
 
 
 def test_an_altered_bundle_is_not_reproduced(capsys, in_use, tmp_path):

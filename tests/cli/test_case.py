@@ -66,9 +66,9 @@ def test_a_case_lives_its_whole_life_on_the_command_line(capsys, tmp_path, case)
     ):
         head = CaseStore(data_folder()).log.head
         before = head(case)
-        told = f"Recorded; the log of case {case} has {before.seq + 1} entries, head {{}}\n"
+        messages = f"Recorded; the log of case {case} has {before.seq + 1} entries, head {{}}\n"
         code, out, err = run(capsys, "case", *arguments)
-        assert (code, out, err) == (0, told.format(head(case).sha256), "")
+        assert (code, out, err) == (0, messages.format(head(case).sha256), "")
         assert head(case) != before
 
     code, out, err = run(capsys, "case", "show", case, "--examiner", "Ann")

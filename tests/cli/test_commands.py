@@ -28,7 +28,7 @@ CASE_ACTIONS = {  # what stands behind "case list|show|note|sign-off ..."
 }
 
 
-def words(line: str) -> list[str]:
+def command_words(line: str) -> list[str]:
     """A line of the page without its explanation, and without what may be left out."""
     return shlex.split(re.sub(r"\[[^]]*\]|\.\.\.", "", re.split(r"\s{2,}", line)[0]))
 
@@ -65,7 +65,7 @@ def test_every_documented_command_does_what_it_says(workflow, capsys, monkeypatc
         return out
 
     for line in COMMANDS:
-        arguments = words(line)
+        arguments = command_words(line)
         if arguments[0] == "app" or arguments[:2] == ["api", "--port"]:
             continue  # serves until it is stopped, see tests/ui and tests/server
         if "ray" in arguments:

@@ -65,7 +65,7 @@ def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, eff
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected_text"),
     [
         (("--effort", "fast"), "invalid choice: 'fast'"),
         (("--effort", "standard", "--model", OTHER_MODEL), f"not {OTHER_MODEL}; name one of the two."),
@@ -74,10 +74,10 @@ def test_an_effort_or_a_model_says_what_scores(capsys, other_quick, options, eff
     ids=["unknown", "at odds", "empty"],
 )
 @pytest.mark.parametrize("command", ["analyze", "batch --csv /dev/null/out.csv", "validate"])
-def test_an_effort_that_cannot_be_is_one_sentence(capsys, command, options, told):
+def test_an_effort_that_cannot_be_is_one_sentence(capsys, command, options, expected_text):
     code, out, err = run(capsys, *command.split(), GENERATED, *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert told in err
+    assert expected_text in err
 
 
 def test_an_unknown_effort_of_the_environment_is_one_sentence(capsys, monkeypatch):
@@ -91,9 +91,9 @@ def test_an_unknown_effort_of_the_environment_is_one_sentence(capsys, monkeypatc
 def test_the_help_names_the_efforts_and_the_default(capsys, command):
     code, out, _ = run(capsys, *command.split(), "--help")
     assert code == 0
-    words = " ".join(out.split())
-    assert "--effort {quick,standard,thorough}" in words
-    assert "(default: standard)" in words
+    texts = " ".join(out.split())
+    assert "--effort {quick,standard,thorough}" in texts
+    assert "(default: standard)" in texts
 
 
 def test_out_writes_report_and_heatmaps(capsys, tmp_path):
@@ -104,16 +104,16 @@ def test_out_writes_report_and_heatmaps(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected_text"),
     [
         (["--frames", "4"], "--frames can only be used with videos"),
         (["--from", "0", "--to", "2"], "--from, --to can only be used with videos"),
     ],
 )
-def test_a_still_has_no_stretch_and_no_frames_to_choose(capsys, options, told):
+def test_a_still_has_no_stretch_and_no_frames_to_choose(capsys, options, expected_text):
     code, out, err = run(capsys, "analyze", GENERATED, "--json", *options)
     assert (code, out) == (2, "")
-    assert err == f"faceloupe: {GENERATED.name} is an image (JPEG); {told}.\n"
+    assert err == f"faceloupe: {GENERATED.name} is an image (JPEG); {expected_text}.\n"
 
 
 def test_results_are_never_written_over_the_evidence(capsys, tmp_path):

@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 def single(folder) -> ModelRecord:
     """A record that has weights of its own."""
-    return next(one for one in read_registry(folder).values() if one.weights_file and not one.component)
+    return next(record for record in read_registry(folder).values() if record.weights_file and not record.component)
 
 
 def test_list_shows_every_model_and_the_default(capsys):
@@ -182,7 +182,7 @@ def test_inspect_shows_what_a_checkpoint_holds(capsys, tmp_path):
     torch.save({"epoch": 12, "net": {"w": torch.zeros(4, 3)}}, tmp_path / "x.pt")
     code, out, err = run(capsys, "models", "inspect", tmp_path / "x.pt")
     assert (code, err) == (0, "")
-    for words in (
+    for texts in (
         "PyTorch zip archive",
         "Tensors    1, with 12 numbers in all",
         "not an architecture that this version knows",
@@ -191,7 +191,7 @@ def test_inspect_shows_what_a_checkpoint_holds(capsys, tmp_path):
         "epoch     12",
         "torch._utils._rebuild_tensor_v2  1 x  rebuilds",
     ):
-        assert words in out
+        assert texts in out
     code, out, err = run(capsys, "models", "inspect", tmp_path / "x.pt", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["tensors"] == [{"name": "net.w", "dtype": "float32", "shape": [4, 3]}]

@@ -71,9 +71,9 @@ def test_the_command_prints_a_table_and_writes_what_it_says(folder, tmp_path, ca
     for name in ("roc.png", "reliability.png", "tippett.png"):
         with Image.open(tmp_path / "out" / name) as picture:
             assert picture.size[0] > 300
-    kept = json.loads((tmp_path / "out" / "validation.json").read_text())
+    stored = json.loads((tmp_path / "out" / "validation.json").read_text())
     assert main(["validate", str(folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == kept
+    assert json.loads(capsys.readouterr().out) == stored
     assert main(["validate", str(folder), "--out", str(tmp_path / "out")]) == 2
     assert "not overwritten" in capsys.readouterr().err
 
@@ -82,8 +82,8 @@ def test_the_effort_is_named_in_the_result_and_in_the_table(folder, monkeypatch,
     monkeypatch.setitem(EFFORTS, "quick", OTHER_MODEL)
     monkeypatch.delenv("FACELOUPE_EFFORT")
     assert main(["validate", str(folder), "--effort", "quick", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["effort"], found["model"]["id"]) == ("quick", OTHER_MODEL)
+    values = json.loads(capsys.readouterr().out)
+    assert (values["effort"], values["model"]["id"]) == ("quick", OTHER_MODEL)
     assert main(["validate", str(folder)]) == 0
     assert capsys.readouterr().out.splitlines()[0].split() == ["Effort", "standard"]
 

@@ -37,8 +37,8 @@ def test_float32_gives_the_logits_of_the_original(exported, analyzer, portrait):
     (face,) = analyzer.detector.detect(portrait)
     views = analyzer.scorer.view(portrait, face.box)
     for count in (1, 3):  # any number of faces at once
-        found, expected = scorer.logits([views] * count), analyzer.scorer.logits([views] * count)
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+        result, expected = scorer.logits([views] * count), analyzer.scorer.logits([views] * count)
+        np.testing.assert_allclose(result, expected, atol=1e-4)
 
 
 def test_int8_is_a_quarter_of_the_size_and_says_how_far_it_is_off(exported, analyzer, portrait):

@@ -76,8 +76,8 @@ def test_a_face_that_fills_its_picture_is_found(detector, portrait):
     (face,) = sure(detector.detect(portrait))
     x0, y0, x1, y1 = (int(value) for value in face.box.corners)
     close_up = portrait[y0:y1, x0:x1]
-    (found,) = sure(detector.detect(close_up))
-    assert found.box.width > 0.7 * close_up.shape[1]
+    (result,) = sure(detector.detect(close_up))
+    assert result.box.width > 0.7 * close_up.shape[1]
 
 
 @pytest.mark.slow
@@ -87,11 +87,11 @@ def test_a_fifty_megapixel_photo_keeps_its_faces(detector):
     scale = 6
     large = np.asarray(sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.BICUBIC))
     assert large.shape[0] * large.shape[1] > 50_000_000
-    found = sure(detector.detect(large))
-    assert len(found) == 12
+    result = sure(detector.detect(large))
+    assert len(result) == 12
     for face in small:
         x0, y0, x1, y1 = (value * scale for value in face.box.corners)
-        assert max(iou(type(face.box)(x0, y0, x1, y1), other.box) for other in found) > 0.7
+        assert max(iou(type(face.box)(x0, y0, x1, y1), other.box) for other in result) > 0.7
 
 
 def test_boxes_stay_inside_the_picture(detector, portrait):
@@ -164,8 +164,8 @@ def test_a_face_that_fills_the_frames_of_a_clip_is_found_in_each(detector, portr
     x0, y0, x1, y1 = (int(value) for value in face.box.corners)
     frames = [np.ascontiguousarray(portrait[y0 + n : y1 + n, x0:x1]) for n in (0, 5, 10)]
     for faces in detector.follow(frames, [True, False, False]):
-        (found,) = sure(faces)
-        assert found.box.width > 0.7 * (x1 - x0)
+        (result,) = sure(faces)
+        assert result.box.width > 0.7 * (x1 - x0)
 
 
 def test_boxes_of_a_followed_face_stay_inside_the_frame(detector, portrait):

@@ -38,12 +38,12 @@ def test_boxes_landmarks_and_confidences_are_those_of_facenet(cascade, networks,
     picture = np.ascontiguousarray(astronaut[:401, :467])  # odd sizes: cells overlap
     with torch.no_grad():
         (boxes,), (points,) = detect_face(picture, smallest, *networks, THRESHOLDS, STEP, CPU)
-    found = cascade.search(picture, smallest)
-    assert len(found) == len(boxes) > 0
-    for one, box, landmarks in zip(found, boxes, points, strict=True):
-        np.testing.assert_allclose(one.corners, box[:4].astype(float), atol=0.05)
-        np.testing.assert_allclose(one.landmarks, landmarks.astype(float), atol=0.05)
-        assert one.confidence == pytest.approx(box[4], abs=1e-4)
+    boxes_found = cascade.search(picture, smallest)
+    assert len(boxes_found) == len(boxes) > 0
+    for entry, box, landmarks in zip(boxes_found, boxes, points, strict=True):
+        np.testing.assert_allclose(entry.corners, box[:4].astype(float), atol=0.05)
+        np.testing.assert_allclose(entry.landmarks, landmarks.astype(float), atol=0.05)
+        assert entry.confidence == pytest.approx(box[4], abs=1e-4)
 
 
 def test_of_windows_that_show_the_whole_picture_the_one_of_facenet_is_kept(cascade, networks, astronaut):
@@ -53,10 +53,10 @@ def test_of_windows_that_show_the_whole_picture_the_one_of_facenet_is_kept(casca
         tight = np.ascontiguousarray(astronaut[top : top + side, left : left + side])
         with torch.no_grad():
             (boxes,), _ = detect_face(tight, 20, *networks, THRESHOLDS, STEP, CPU)
-        found = cascade.search(tight, 20)
-        assert len(found) == len(boxes)
-        for one, box in zip(found, boxes, strict=True):
-            np.testing.assert_allclose(one.corners, box[:4].astype(float), atol=0.05)
+        boxes_found = cascade.search(tight, 20)
+        assert len(boxes_found) == len(boxes)
+        for entry, box in zip(boxes_found, boxes, strict=True):
+            np.testing.assert_allclose(entry.corners, box[:4].astype(float), atol=0.05)
 
 
 @pytest.mark.parametrize("size", [(97, 55), (24, 24), (300, 200)], ids=str)

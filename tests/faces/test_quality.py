@@ -35,13 +35,13 @@ def test_a_good_face_passes(crop):
 
 
 @pytest.mark.parametrize(
-    ("size", "confidence", "blur", "words"),
+    ("size", "confidence", "blur", "message"),
     [(22, 1.0, 0, "22 px wide; at least 48 px are needed"), (120, 0.5, 0, "not sure"), (120, 1.0, 12, "too blurred")],
 )
-def test_each_gate_says_what_it_found_and_what_it_needs(crop, size, confidence, blur, words):
+def test_each_gate_says_what_it_found_and_what_it_needs(crop, size, confidence, blur, message):
     if blur:
         crop = cv2.GaussianBlur(crop, (0, 0), blur)
-    assert words in assess(face(size, confidence), crop, GATES).problem
+    assert message in assess(face(size, confidence), crop, GATES).problem
 
 
 def gray(crop: np.ndarray) -> np.ndarray:

@@ -58,8 +58,11 @@ def test_a_person_who_moves_stays_one_track():
 def test_people_who_cross_keep_their_tracks():
     frames = [{"ann": (120 + 60 * step, 240), "bob": (540 - 60 * step, 240)} for step in range(8)]
     _, owners = run(frames)
-    assert any("ann" not in one for one in owners)  # bob passes in front of her
-    assert {name: {one[name] for one in owners if name in one} for name in ("ann", "bob")} == {"ann": {1}, "bob": {2}}
+    assert any("ann" not in owner for owner in owners)  # bob passes in front of her
+    assert {name: {owner[name] for owner in owners if name in owner} for name in ("ann", "bob")} == {
+        "ann": {1},
+        "bob": {2},
+    }
 
 
 def test_people_who_change_places_between_two_frames_keep_their_tracks():
@@ -121,10 +124,10 @@ def test_an_empty_video_has_no_tracks_and_no_people():
 
 def test_likeness_is_1_for_the_same_picture_and_does_not_depend_on_the_order():
     rgb, (ann, bob) = scene({"ann": (160, 240), "bob": (460, 240)})
-    one, other = appearance(rgb, ann), appearance(rgb, bob)
-    assert one.similarity(one) == pytest.approx(1.0, abs=1e-5)
-    assert one.similarity(other) == pytest.approx(other.similarity(one), abs=1e-6)
-    assert one.similarity(other) < 0.6
+    first, other = appearance(rgb, ann), appearance(rgb, bob)
+    assert first.similarity(first) == pytest.approx(1.0, abs=1e-5)
+    assert first.similarity(other) == pytest.approx(other.similarity(first), abs=1e-6)
+    assert first.similarity(other) < 0.6
 
 
 def test_a_flat_or_border_face_can_be_described():

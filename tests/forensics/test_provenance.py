@@ -70,10 +70,10 @@ def test_one_changed_pixel_is_tampering(authority, authority_list):
     signed, _ = authority.sign(saved("PNG"), "image/png", source_type=TRAINED)
     at = signed.rfind(b"IDAT") + 30
     changed = signed[:at] + bytes([signed[at] ^ 1]) + signed[at + 1 :]
-    found = source(changed, trust_list=authority_list)
-    assert found.credentials.state == "tampered"
-    assert provenance.look(found).findings[0].severity == "warning"
-    assert traces.generator(found) is None  # what it states counts for nothing
+    result = source(changed, trust_list=authority_list)
+    assert result.credentials.state == "tampered"
+    assert provenance.look(result).findings[0].severity == "warning"
+    assert traces.generator(result) is None  # what it states counts for nothing
 
 
 def test_a_sidecar_is_read_and_belongs_to_one_file_only(authority, authority_list):

@@ -10,11 +10,11 @@ from tests.forensics.files import CONTAINERS, saved
 from tests.forensics.signed import TRAINED
 
 EXAMPLES = [
-    pytest.param(rule, place, make, id=f"{rule.id}-{place}-{name}")
+    pytest.param(rule, position, make, id=f"{rule.id}-{position}-{name}")
     for rule in traces.rules()
-    for place in rule.places
-    if place != traces.CREDENTIALS
-    for name, make in CONTAINERS[place].items()
+    for position in rule.places
+    if position != traces.CREDENTIALS
+    for name, make in CONTAINERS[position].items()
 ]
 SIGNED = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 
@@ -23,9 +23,9 @@ def fired(content: bytes) -> set[str]:
     return {trace.rule.id for trace in traces.traces(source(content))}
 
 
-@pytest.mark.parametrize(("rule", "place", "make"), EXAMPLES)
-def test_a_rule_fires_in_every_container_that_carries_it(rule, place, make):
-    assert rule.id in fired(make(rule.examples[place]))
+@pytest.mark.parametrize(("rule", "position", "make"), EXAMPLES)
+def test_a_rule_fires_in_every_container_that_carries_it(rule, position, make):
+    assert rule.id in fired(make(rule.examples[position]))
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_a_rule_fires_on_content_credentials(rule, media_type, authority):
 @pytest.mark.parametrize("rule", traces.rules(), ids=lambda rule: rule.id)
 def test_no_rule_fires_on_the_example_of_another_program(rule):
     others = {"ffmpeg", "x264", rule.id}  # the encoders that make the videos; and Fooocus writes like a web UI
-    for place, statements in rule.examples.items():
-        if place != traces.CREDENTIALS:
-            make = next(iter(CONTAINERS[place].values()))
+    for field, statements in rule.examples.items():
+        if field != traces.CREDENTIALS:
+            make = next(iter(CONTAINERS[field].values()))
             assert fired(make(statements)) <= others
 
 
@@ -93,12 +93,12 @@ def test_a_prompt_of_a_megabyte_is_matched_whole_and_quoted_short():
 
 
 @pytest.mark.parametrize("text", ["日本語の肖像", "Портрет", "👩‍🎨 portrait", "\u202egnp.exe"], ids=ascii)
-@pytest.mark.parametrize("place", ["iTXt", "EXIF"])
-def test_prompts_in_every_script_are_quoted_and_direction_marks_are_not(text, place):
+@pytest.mark.parametrize("position", ["iTXt", "EXIF"])
+def test_prompts_in_every_script_are_quoted_and_direction_marks_are_not(text, position):
     value = f"{text}\nSteps: 20, Sampler: Euler a"
     content = (
         files.png_text({"parameters": value}, international=True)
-        if place == "iTXt"
+        if position == "iTXt"
         else saved("JPEG", exif=files.exif({"UserComment": value}))
     )
     facts = {fact.name: fact.value for fact in traces.look(source(content)).facts}

@@ -20,12 +20,16 @@ KEYS = ("outcome", "score", "raw_logit", "log10_lr", "box", "crop_box", "sharpne
 
 def answers(analyzer: Networks, settings: Settings) -> dict:
     """What is recorded of every sample: the weights, and each face's numbers."""
-    found = {}
+    result = {}
     for sample in SAMPLES:
         report = report_json(analyze(sample.path, analyzer))
         faces = [{key: face[key] for key in KEYS} for face in report["faces"]]
-        found[sample.path.name] = {"sha256": report["evidence"]["sha256"], "outcome": report["outcome"], "faces": faces}
-    return {"weights_sha256": analyzer.scorer.record.weights_sha256, "samples": found}
+        result[sample.path.name] = {
+            "sha256": report["evidence"]["sha256"],
+            "outcome": report["outcome"],
+            "faces": faces,
+        }
+    return {"weights_sha256": analyzer.scorer.record.weights_sha256, "samples": result}
 
 
 @pytest.mark.parametrize("effort", ["quick", "standard"])
@@ -34,22 +38,22 @@ def test_the_samples_get_the_recorded_answers(effort, analyzer, standard):
     recorded, now = json.loads(RECORD.read_text(encoding="utf-8"))[effort], answers(used, Settings(effort=effort))
     assert now["weights_sha256"] == recorded["weights_sha256"]
     for name, expected in recorded["samples"].items():
-        found = now["samples"][name]
-        assert (found["sha256"], found["outcome"]) == (expected["sha256"], expected["outcome"])
-        assert len(found["faces"]) == len(expected["faces"])
-        for face, one in zip(found["faces"], expected["faces"], strict=True):
-            assert face["outcome"] == one["outcome"]
+        result = now["samples"][name]
+        assert (result["sha256"], result["outcome"]) == (expected["sha256"], expected["outcome"])
+        assert len(result["faces"]) == len(expected["faces"])
+        for face, expected_face in zip(result["faces"], expected["faces"], strict=True):
+            assert face["outcome"] == expected_face["outcome"]
             # The expert multiplies in bfloat16 where a processor can: another one comes to a slightly different score.
             near, far, like = (1e-3, 1e-2, 0.02) if effort == "quick" else (2e-2, 3e-1, 0.25)
-            assert face["score"] == pytest.approx(one["score"], abs=near)
-            assert face["raw_logit"] == pytest.approx(one["raw_logit"], abs=far)
-            assert face["box"] == pytest.approx(one["box"], abs=0.5)
-            assert face["crop_box"] == pytest.approx(one["crop_box"], abs=1.0)
-            assert face["heat_peak"] == pytest.approx(one["heat_peak"], rel=like, abs=0.02)
+            assert face["score"] == pytest.approx(expected_face["score"], abs=near)
+            assert face["raw_logit"] == pytest.approx(expected_face["raw_logit"], abs=far)
+            assert face["box"] == pytest.approx(expected_face["box"], abs=0.5)
+            assert face["crop_box"] == pytest.approx(expected_face["crop_box"], abs=1.0)
+            assert face["heat_peak"] == pytest.approx(expected_face["heat_peak"], rel=like, abs=0.02)
 
 
 if __name__ == "__main__":
     efforts = {effort: Settings(effort=effort) for effort in ("quick", "standard")}
-    found = {effort: answers(Networks.load(settings), settings) for effort, settings in efforts.items()}
-    text = json.dumps(found, indent=2)
+    recorded = {effort: answers(Networks.load(settings), settings) for effort, settings in efforts.items()}
+    text = json.dumps(recorded, indent=2)
     RECORD.write_text(text + "\n", encoding="utf-8")

@@ -14,19 +14,19 @@ def _fixed(*values: float) -> bytes:
 
 def built(space: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr", connection: bytes = b"XYZ ") -> bytes:
     """A profile of version 2.4 with these tags."""
-    place = _HEADER + 4 + _ENTRY * len(tags)
+    position = _HEADER + 4 + _ENTRY * len(tags)
     table, bodies = struct.pack(">I", len(tags)), b""
     for name, body in tags.items():
         body += bytes(-len(body) % 4)
-        table += struct.pack(">4sII", name, place + len(bodies), len(body))
+        table += struct.pack(">4sII", name, position + len(bodies), len(body))
         bodies += body
-    head = struct.pack(">I4sI4s4s4s", place + len(bodies), b"test", 0x02400000, kind, space, connection)
+    head = struct.pack(">I4sI4s4s4s", position + len(bodies), b"test", 0x02400000, kind, space, connection)
     head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _fixed(*_D50)
     return head.ljust(_HEADER, b"\0") + table + bodies
 
 
-def _text(words: bytes) -> bytes:
-    return b"desc\0\0\0\0" + struct.pack(">I", len(words) + 1) + words + b"\0" + bytes(78)
+def _text(message: bytes) -> bytes:
+    return b"desc\0\0\0\0" + struct.pack(">I", len(message) + 1) + message + b"\0" + bytes(78)
 
 
 def _curve(gamma: float) -> bytes:
@@ -63,8 +63,8 @@ def permuted(order: str) -> bytes:
     profile = bytearray(srgb())
     (count,) = struct.unpack_from(">I", profile, _HEADER)
     for number in range(count):
-        place = _HEADER + 4 + _ENTRY * number
-        name = bytes(profile[place : place + 4])
+        position = _HEADER + 4 + _ENTRY * number
+        name = bytes(profile[position : position + 4])
         if name[1:] in (b"XYZ", b"TRC") and name[:1] in b"rgb":
-            profile[place : place + 1] = "rgb"[order.index(chr(name[0]))].encode()
+            profile[position : position + 1] = "rgb"[order.index(chr(name[0]))].encode()
     return bytes(profile)

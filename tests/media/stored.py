@@ -15,12 +15,12 @@ def png(picture: Image.Image, **chunks: bytes) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     content = stream.getvalue()
-    place = content.index(b"IDAT") - 4
+    offset = content.index(b"IDAT") - 4
     added = b""
     for name, body in chunks.items():
         kind = name.encode()
         added += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    return content[:place] + added + content[place:]
+    return content[:offset] + added + content[offset:]
 
 
 def gamma(exponent: float) -> bytes:

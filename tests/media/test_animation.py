@@ -17,24 +17,24 @@ FORMATS = {"GIF": "GIF", "PNG": "PNG", "WebP": "WEBP", "AVIF": "AVIF"}
 every_format = pytest.mark.parametrize("found", FORMATS)
 
 
-def animated(found: str, count: int = 6, durations: int | list[int] = 100, **options) -> bytes:
+def animated(format_name: str, count: int = 6, durations: int | list[int] = 100, **options) -> bytes:
     first, *others = [Image.fromarray(rgb) for rgb in numbered(count)]
     stream = io.BytesIO()
-    options = {"lossless": True} | options if found == "WebP" else options
-    first.save(stream, FORMATS[found], save_all=True, append_images=others, duration=durations, **options)
+    options = {"lossless": True} | options if format_name == "WebP" else options
+    first.save(stream, FORMATS[format_name], save_all=True, append_images=others, duration=durations, **options)
     return stream.getvalue()
 
 
-def opened(content: bytes, found: str) -> Animation:
-    return Animation(io.BytesIO(content), found, max_pixels=10**7)
+def opened(content: bytes, format_name: str) -> Animation:
+    return Animation(io.BytesIO(content), format_name, max_pixels=10**7)
 
 
 @every_format
-def test_every_frame_has_its_number_and_its_time_also_from_the_sandbox(found):
-    content = animated(found, 6, [100, 200, 100, 300, 100, 100])
+def test_every_frame_has_its_number_and_its_time_also_from_the_sandbox(format_name):
+    content = animated(format_name, 6, [100, 200, 100, 300, 100, 100])
     evidence_file = evidence_from_bytes(content, "a", max_bytes=10**7)
     with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=Settings()) as isolated:
-        for video in (opened(content, found), isolated):
+        for video in (opened(content, format_name), isolated):
             shown = {
                 frame.index: (read_number(frame.rgb()), float(frame.time))
                 for frame in video.walk(range(6), every=False)
@@ -45,8 +45,8 @@ def test_every_frame_has_its_number_and_its_time_also_from_the_sandbox(found):
 
 
 @every_format
-def test_frames_on_the_way_are_told_from_the_wanted_ones(found):
-    video = opened(animated(found), found)
+def test_frames_on_the_way_are_told_from_the_wanted_ones(format_name):
+    video = opened(animated(format_name), format_name)
     assert [(frame.index, frame.wanted) for frame in video.walk([2, 4], every=True)] == [
         (index, index in (2, 4)) for index in range(5)
     ]
@@ -67,11 +67,11 @@ def test_transparency_is_laid_over_mid_gray_as_in_pictures_that_do_not_move():
 
 @every_format
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
-def test_what_is_cut_short_is_shown_as_far_as_it_goes_or_refused(found, share):
-    content = animated(found, 10)
-    whole = [frame.rgb() for frame in opened(content, found).walk(range(10), every=False)]
+def test_what_is_cut_short_is_shown_as_far_as_it_goes_or_refused(format_name, share):
+    content = animated(format_name, 10)
+    whole = [frame.rgb() for frame in opened(content, format_name).walk(range(10), every=False)]
     try:
-        video = opened(content[: int(len(content) * share)], found)
+        video = opened(content[: int(len(content) * share)], format_name)
     except EvidenceError:
         return
     frames = {frame.index: frame.rgb() for frame in video.walk(range(video.count), every=False)}

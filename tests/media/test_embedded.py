@@ -22,24 +22,24 @@ PICTURE = Image.fromarray(numbered(1)[0])
 PILLOW_NAMES = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "WebP": "WEBP", "BMP": "BMP"}
 
 
-def picture(found: str) -> bytes:
+def picture(format_name: str) -> bytes:
     stream = io.BytesIO()
-    PICTURE.save(stream, PILLOW_NAMES[found])
+    PICTURE.save(stream, PILLOW_NAMES[format_name])
     return stream.getvalue()
 
 
-every_format = pytest.mark.parametrize("found", PILLOW_NAMES)
+every_format = pytest.mark.parametrize("format_name", PILLOW_NAMES)
 
 
 @every_format
-def test_a_plain_picture_holds_nothing_behind_it(found):
-    assert find(picture(found), found) == ()
-    assert find(picture(found) + bytes(100), found) == ()  # room that a camera left
+def test_a_plain_picture_holds_nothing_behind_it(format_name):
+    assert find(picture(format_name), format_name) == ()
+    assert find(picture(format_name) + bytes(100), format_name) == ()  # room that a camera left
 
 
 @every_format
-def test_a_picture_a_video_and_unknown_data_behind_a_picture_are_named_where_they_lie(tmp_path, found):
-    first, second = picture(found), picture("JPEG")
+def test_a_picture_a_video_and_unknown_data_behind_a_picture_are_named_where_they_lie(tmp_path, format_name):
+    first, second = picture(format_name), picture("JPEG")
     clip = write_clip(tmp_path / "a.mp4", numbered(3)).read_bytes()
     unknown = b"hidden words"
     expected = []
@@ -49,11 +49,11 @@ def test_a_picture_a_video_and_unknown_data_behind_a_picture_are_named_where_the
         ("data of an unknown kind", unknown),
         ("a video (MP4)", clip),
     ):
-        if kind == "a further picture (JPEG)" and found == "JPEG":
+        if kind == "a further picture (JPEG)" and format_name == "JPEG":
             assert sniff(first + second) == "JPEG"
         expected.append(EmbeddedContent(kind, len(content), len(piece)))
         content += piece
-    assert list(find(content, found)) == expected
+    assert list(find(content, format_name)) == expected
 
 
 def test_the_sandbox_hands_it_over_with_the_picture():
@@ -64,10 +64,10 @@ def test_the_sandbox_hands_it_over_with_the_picture():
 
 
 def test_data_that_ends_anywhere_is_no_trouble():
-    for found in PILLOW_NAMES:
-        content = picture(found) + picture("GIF")
+    for result in PILLOW_NAMES:
+        content = picture(result) + picture("GIF")
         for end in range(0, len(content), 97):
-            find(content[:end], found)
+            find(content[:end], result)
 
 
 def test_what_lies_behind_a_picture_is_taken_out_byte_for_byte_with_its_own_hash_and_its_origin(tmp_path):

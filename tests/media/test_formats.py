@@ -45,7 +45,7 @@ def test_every_container_is_known_by_its_content(tmp_path, name, options, expect
 def transport_stream(tmp_path: Path, size: int) -> bytes:
     """A transport stream with packets of 188, 192 or 204 bytes."""
     content = write_clip(tmp_path / "a.ts", numbered(5)).read_bytes()
-    packets = [content[place : place + 188] for place in range(0, len(content), 188)]
+    packets = [content[position : position + 188] for position in range(0, len(content), 188)]
     before, after = {188: (0, 0), 192: (4, 0), 204: (0, 16)}[size]
     return b"".join(bytes(before) + packet + bytes(after) for packet in packets)
 
@@ -92,20 +92,22 @@ def frames(count: int) -> list[Image.Image]:
     return [Image.fromarray(rgb) for rgb in numbered(count)]
 
 
-@pytest.mark.parametrize(("suffix", "found"), [("gif", "GIF"), ("png", "PNG"), ("webp", "WebP"), ("avif", "AVIF")])
-def test_a_picture_that_moves_is_a_video_and_one_that_does_not_is_an_image(tmp_path, suffix, found):
+@pytest.mark.parametrize(
+    ("suffix", "format_name"), [("gif", "GIF"), ("png", "PNG"), ("webp", "WebP"), ("avif", "AVIF")]
+)
+def test_a_picture_that_moves_is_a_video_and_one_that_does_not_is_an_image(tmp_path, suffix, format_name):
     still, moving = tmp_path / f"still.{suffix}", tmp_path / f"moving.{suffix}"
     first, *others = frames(4)
     first.save(still)
     first.save(moving, save_all=True, append_images=others, duration=100)
     for path, expected in ((still, "image"), (moving, "video")):
         evidence = evidence_of(path.read_bytes()).evidence
-        assert (evidence.format, evidence.media_type) == (found, expected)
+        assert (evidence.format, evidence.media_type) == (format_name, expected)
 
 
 def test_two_jpegs_are_a_picture_with_something_behind_it_and_three_of_one_size_a_stream(tmp_path):
     frames(1)[0].save(tmp_path / "a.jpg")
     Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(tmp_path / "b.jpg")
-    one, other = (tmp_path / "a.jpg").read_bytes(), (tmp_path / "b.jpg").read_bytes()
-    assert [sniff(content) for content in (one * 2, one * 3, one + other + one)] == ["JPEG", "MJPEG", "JPEG"]
-    assert media_type(one * 3, "MJPEG") == "video"
+    first, other = (tmp_path / "a.jpg").read_bytes(), (tmp_path / "b.jpg").read_bytes()
+    assert [sniff(content) for content in (first * 2, first * 3, first + other + first)] == ["JPEG", "MJPEG", "JPEG"]
+    assert media_type(first * 3, "MJPEG") == "video"

@@ -62,11 +62,11 @@ def heif(
         ]
         return box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"meta", *parts, full=(0, 0))
 
-    place = len(built(dict.fromkeys(items, 0))) + 8
+    position = len(built(dict.fromkeys(items, 0))) + 8
     places = {}
     for number, (_, size) in items.items():
-        places[number] = place
-        place += size
+        places[number] = position
+        position += size
     return built(places) + box(b"mdat", bytes(sum(size for _, size in items.values()))), places
 
 

@@ -131,7 +131,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"not a picture\n", "neither a supported image"),
@@ -142,8 +142,8 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
     ],
     ids=["empty", "text", "truncated early", "truncated late", "no pixel data", "video"],
 )
-def test_what_cannot_be_decoded_is_refused_in_one_sentence(content, words):
-    with pytest.raises(EvidenceError, match=words) as caught:
+def test_what_cannot_be_decoded_is_refused_in_one_sentence(content, message):
+    with pytest.raises(EvidenceError, match=message) as caught:
         decode(content)
     assert "\n" not in str(caught.value)
 
@@ -181,8 +181,8 @@ def test_flipped_bytes_never_escape_as_anything_but_an_evidence_error(seed):
     random = np.random.default_rng(seed)
     source = [encode(gradient(), kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP")][seed % 5]
     content = bytearray(source)
-    for place in random.integers(12, len(content), 12):
-        content[place] = random.integers(256)
+    for position in random.integers(12, len(content), 12):
+        content[position] = random.integers(256)
     try:
         picture = decode(bytes(content))
     except EvidenceError:

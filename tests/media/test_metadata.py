@@ -28,8 +28,8 @@ def read(content: bytes) -> Metadata:
     return read_metadata(evidence_from_bytes(content, "file", max_bytes=2**28), settings=Settings())
 
 
-def values(found: Metadata) -> dict[str, str]:
-    return {statement.key: statement.value for statement in found.statements}
+def values(metadata_read: Metadata) -> dict[str, str]:
+    return {statement.key: statement.value for statement in metadata_read.statements}
 
 
 def chunk(kind: bytes, body: bytes, length: int | None = None) -> bytes:
@@ -49,27 +49,27 @@ def with_chunk(part: bytes) -> bytes:
 )
 def test_hostile_xmp_is_refused_and_the_rest_is_read(packet):
     xmp, text = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet), chunk(b"tEXt", b"Software\0kept")
-    found = read(with_chunk(xmp + text))
-    assert values(found) == {"Software": "kept"}
-    assert found.problems == ("The XMP data is damaged or contains forbidden markup and was not read.",)
+    metadata_read = read(with_chunk(xmp + text))
+    assert values(metadata_read) == {"Software": "kept"}
+    assert metadata_read.problems == ("The XMP data is damaged or contains forbidden markup and was not read.",)
 
 
 def test_xmp_of_fifty_megabytes_is_named_and_not_read():
     packet = files.xmp({"xmp:CreatorTool": "x"}) + b" " * (50 << 20)
-    found = read(with_chunk(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)))
-    assert found.problems == ("The XMP data is larger than 8 MiB and was not read.",)
+    metadata_read = read(with_chunk(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)))
+    assert metadata_read.problems == ("The XMP data is larger than 8 MiB and was not read.",)
 
 
 def test_a_text_that_inflates_without_end_is_not_read():
     packed = zlib.compress(bytes(200 << 20), 9)
-    found = read(with_chunk(chunk(b"zTXt", b"parameters\0\0" + packed)))
-    assert found.problems == ("The PNG text data is damaged and was not read completely.",)
+    metadata_read = read(with_chunk(chunk(b"zTXt", b"parameters\0\0" + packed)))
+    assert metadata_read.problems == ("The PNG text data is damaged and was not read completely.",)
 
 
 def test_a_chunk_that_announces_a_gigabyte_is_named():
-    found = read(with_chunk(chunk(b"tEXt", b"parameters\0Steps", length=1 << 30)))
-    assert found.problems == ("A PNG chunk announces more data than the file holds and was not read.",)
-    assert found.statements == ()
+    metadata_read = read(with_chunk(chunk(b"tEXt", b"parameters\0Steps", length=1 << 30)))
+    assert metadata_read.problems == ("A PNG chunk announces more data than the file holds and was not read.",)
+    assert metadata_read.statements == ()
 
 
 @pytest.mark.parametrize("seed", range(0, 200, 8))
@@ -80,8 +80,8 @@ def test_exif_cut_or_changed_anywhere_never_stops_the_reader(seed):
         files.saved("JPEG", exif=bytes(block)),
         files.saved("JPEG", exif=bytes(block[: 6 + seed % len(block)])),
     ):
-        found = metadata.read(io.BytesIO(content), "JPEG")
-        assert all(statement.structure == "EXIF" for statement in found.statements)
+        metadata_read = metadata.read(io.BytesIO(content), "JPEG")
+        assert all(statement.structure == "EXIF" for statement in metadata_read.statements)
 
 
 def test_a_thumbnail_in_a_thumbnail_is_not_followed():
@@ -92,9 +92,9 @@ def test_a_thumbnail_in_a_thumbnail_is_not_followed():
     entries = struct.unpack_from(">H", block, first)[0]
     struct.pack_into(">I", block, first + 2 + 12 * entries, at)
     block += struct.pack(">HHHIIHHIII", 2, 0x0201, 4, 1, at + 30, 0x0202, 4, 1, len(inner), 0) + inner
-    found = read(files.segment(0xE1, b"Exif\0\0" + bytes(block)))
-    assert found.thumbnail == inner
-    assert values(found)["Software"] == "the outer one"
+    metadata_read = read(files.segment(0xE1, b"Exif\0\0" + bytes(block)))
+    assert metadata_read.thumbnail == inner
+    assert values(metadata_read)["Software"] == "the outer one"
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_position_is_listed_on_request_only():
     exif = Image.Exif()
     exif.get_ifd(0x8825)[1] = "N"
     content = files.saved("JPEG", exif=exif.tobytes())
-    found = read(content)
-    assert found.has_position
-    assert found.statements == ()
+    metadata_read = read(content)
+    assert metadata_read.has_position
+    assert metadata_read.statements == ()
     evidence_file = evidence_from_bytes(content, "file", max_bytes=2**28)
     assert values(read_metadata(evidence_file, settings=Settings(), with_position=True)) == {"GPSLatitudeRef": "N"}
 
@@ -129,9 +129,9 @@ def test_a_position_is_listed_on_request_only():
 def test_more_statements_than_a_file_needs_are_left_out_and_said_so():
     content = files.saved("PNG")
     many = b"".join(chunk(b"tEXt", b"key%d\0value" % number) for number in range(5000))
-    found = read(content[:33] + many + content[33:])
-    assert len(found.statements) == metadata.MOST_STATEMENTS
-    assert found.problems == ("The file states more about itself than is read; the rest was left out.",)
+    metadata_read = read(content[:33] + many + content[33:])
+    assert len(metadata_read.statements) == metadata.MOST_STATEMENTS
+    assert metadata_read.problems == ("The file states more about itself than is read; the rest was left out.",)
 
 
 @pytest.mark.parametrize(

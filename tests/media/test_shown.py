@@ -40,11 +40,11 @@ def with_segment(content: bytes, marker: int, body: bytes) -> bytes:
     return content[:2] + struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body + content[2:]
 
 
-def difference(one: np.ndarray, other: Image.Image | np.ndarray) -> int:
-    return int(np.abs(one.astype(int) - np.asarray(other).astype(int)).max())
+def difference(first: np.ndarray, other: Image.Image | np.ndarray) -> int:
+    return int(np.abs(first.astype(int) - np.asarray(other).astype(int)).max())
 
 
-@pytest.mark.parametrize("order", ["".join(one) for one in itertools.permutations("rgb")])
+@pytest.mark.parametrize("order", ["".join(order) for order in itertools.permutations("rgb")])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 def test_channels_that_a_profile_exchanges_back_are_the_original(order, seed, kind):
@@ -67,7 +67,7 @@ def test_a_profile_is_applied_in_lossy_formats_too(kind):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
 def test_a_profile_of_srgb_changes_no_pixel_and_needs_no_note(kind):
-    plain, profiled = (decode(encode(noise(2), kind, **one)) for one in ({}, {"icc_profile": icc.srgb()}))
+    plain, profiled = (decode(encode(noise(2), kind, **options)) for options in ({}, {"icc_profile": icc.srgb()}))
     assert np.array_equal(plain.rgb, profiled.rgb)
     assert profiled.notes == plain.notes
     assert profiled.shown == Shown()
@@ -178,7 +178,7 @@ def test_cicp_goes_before_a_profile_and_a_profile_before_gamma():
 
 
 @pytest.mark.parametrize(
-    ("chunks", "words"),
+    ("chunks", "message"),
     [
         ({"cICP": bytes((9, 16, 9, 1))}, "matrix 9"),
         ({"cICP": bytes((9, 16, 0, 0))}, "range 0"),
@@ -187,9 +187,9 @@ def test_cicp_goes_before_a_profile_and_a_profile_before_gamma():
     ],
     ids=["matrix", "range", "reserved", "no area"],
 )
-def test_colors_of_a_png_that_viewers_take_differently_are_told(chunks, words):
+def test_colors_of_a_png_that_viewers_take_differently_are_told(chunks, message):
     picture = decode(png(noise(7), **chunks))
-    assert words in picture.unshown
+    assert message in picture.unshown
     assert np.array_equal(picture.rgb, np.asarray(noise(7)))
 
 
@@ -204,8 +204,8 @@ def test_hdr_pngs_are_shown_as_the_picture_they_were_made_from(make, transfer):
 
 def nclx(content: bytes, primaries: int, transfer: int) -> bytes:
     """The same AVIF or HEIC file, with other colors stated."""
-    place = content.index(b"colrnclx") + 8
-    return content[:place] + struct.pack(">HH", primaries, transfer) + content[place + 4 :]
+    offset = content.index(b"colrnclx") + 8
+    return content[:offset] + struct.pack(">HH", primaries, transfer) + content[offset + 4 :]
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
@@ -225,14 +225,14 @@ def test_hdr_stills_are_shown_as_the_picture_they_were_made_from(kind, make, tra
 @pytest.mark.parametrize(
     ("make", "few"),
     [
-        (lambda one: png(pq(one), cICP=bytes((9, 16, 0, 1))), True),
-        (lambda one: png(hlg(one), cICP=bytes((9, 18, 0, 1))), True),
-        (lambda one: png(one, gAMA=gamma(1.0)), True),
-        (lambda one: png(one, cICP=bytes((1, 8, 0, 1))), True),
-        (lambda one: png(one, cICP=bytes((12, 13, 0, 1))), False),
-        (lambda one: png(one, gAMA=gamma(1 / 1.8)), False),
-        (lambda one: encode(one, "PNG", icc_profile=icc.permuted("bgr")), False),
-        (lambda one: encode(one, "PNG"), False),
+        (lambda image: png(pq(image), cICP=bytes((9, 16, 0, 1))), True),
+        (lambda image: png(hlg(image), cICP=bytes((9, 18, 0, 1))), True),
+        (lambda image: png(image, gAMA=gamma(1.0)), True),
+        (lambda image: png(image, cICP=bytes((1, 8, 0, 1))), True),
+        (lambda image: png(image, cICP=bytes((12, 13, 0, 1))), False),
+        (lambda image: png(image, gAMA=gamma(1 / 1.8)), False),
+        (lambda image: encode(image, "PNG", icc_profile=icc.permuted("bgr")), False),
+        (lambda image: encode(image, "PNG"), False),
     ],
     ids=["PQ", "HLG", "gAMA 1", "linear", "Display P3", "gAMA 1/1.8", "channels exchanged", "sRGB"],
 )
@@ -373,8 +373,8 @@ def test_broken_boxes_chunks_and_profiles_never_escape(seed):
         lambda: encode(gradient("CMYK"), "JPEG", icc_profile=icc.cmyk()),
     )
     content = bytearray(sources[seed % 5]())
-    for place in random.integers(12, len(content), 6):
-        content[place] = random.integers(256)
+    for position in random.integers(12, len(content), 6):
+        content[position] = random.integers(256)
     try:
         picture = image.decode(
             evidence_file.evidence_from_bytes(bytes(content), "x", max_bytes=10**8), max_bytes=10**8, max_pixels=10**7
@@ -401,7 +401,7 @@ def test_what_was_done_is_the_same_without_isolation():
             evidence_file.evidence_from_bytes(content, "x", max_bytes=10**8), settings=Settings(effort="quick")
         )
         assert np.array_equal(plain.rgb, other.rgb)
-        facts = [(one.notes, one.shown, one.unshown, one.damage) for one in (plain, other)]
+        facts = [(picture.notes, picture.shown, picture.unshown, picture.damage) for picture in (plain, other)]
         assert facts[0] == facts[1]
 
 

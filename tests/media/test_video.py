@@ -59,10 +59,10 @@ KINDS = [
 kinds = pytest.mark.parametrize(("name", "options"), KINDS, ids=[name for name, _ in KINDS])
 
 
-def opened(content: bytes | Path, found: str | None = None, **options) -> Video:
+def opened(content: bytes | Path, format_name: str | None = None, **options) -> Video:
     if isinstance(content, Path):
-        content, found = content.read_bytes(), found or FORMATS[content.suffix]
-    return Video(io.BytesIO(content), found, **({"max_pixels": 10**7} | options))
+        content, format_name = content.read_bytes(), format_name or FORMATS[content.suffix]
+    return Video(io.BytesIO(content), format_name, **({"max_pixels": 10**7} | options))
 
 
 def walked(video: Video, wanted=None, every=False) -> dict[int, np.ndarray]:
@@ -157,8 +157,8 @@ def test_a_new_walk_ends_the_one_before_and_walks_repeat(tmp_path):
 
 def test_a_frame_outlives_the_walk(tmp_path):
     video = opened(write_clip(tmp_path / "a.mp4", numbered(40)))
-    kept = list(video.walk(range(40), every=False))
-    assert [read_number(decoded_frame.rgb()) for decoded_frame in kept] == list(range(40))
+    frames = list(video.walk(range(40), every=False))
+    assert [read_number(decoded_frame.rgb()) for decoded_frame in frames] == list(range(40))
 
 
 def test_frames_that_do_not_exist_cannot_be_asked_for(tmp_path):
@@ -248,10 +248,10 @@ def test_a_container_that_knows_neither_length_nor_count_is_measured(tmp_path):
 
 def test_a_clip_that_starts_between_frames_of_an_edit_list_shows_what_a_player_shows(tmp_path):
     content = write_clip(tmp_path / "a.mp4", numbered(40), gop=40, options={"bf": "0"}).read_bytes()
-    place = content.index(b"elst") + 8
-    assert content[place : place + 4] == (1).to_bytes(4, "big")  # one edit: length, start, rate
+    offset = content.index(b"elst") + 8
+    assert content[offset : offset + 4] == (1).to_bytes(4, "big")  # one edit: length, start, rate
     edited = bytearray(content)
-    edited[place + 8 : place + 12] = (10 * 512).to_bytes(4, "big")  # starts at frame 10; 512 ticks a frame
+    edited[offset + 8 : offset + 12] = (10 * 512).to_bytes(4, "big")  # starts at frame 10; 512 ticks a frame
     video = opened(bytes(edited), "MP4")
     assert [read_number(rgb) for rgb in walked(video).values()] == list(range(10, 40))
     assert any("edit list" in note for note in video.facts.notes)
@@ -342,8 +342,8 @@ def test_what_damage_costs_does_not_depend_on_the_processors_of_the_machine(tmp_
     random, before = np.random.default_rng(0), os.sched_getaffinity(0)
     for _ in range(10):
         damaged = bytearray(content)
-        for place in random.integers(len(content) // 8, len(content), 20):
-            damaged[place] ^= 1 << random.integers(8)
+        for position in random.integers(len(content) // 8, len(content), 20):
+            damaged[position] ^= 1 << random.integers(8)
         seen = []
         try:
             for processors in (before, {min(before)}):
@@ -419,12 +419,12 @@ def test_a_cover_picture_is_no_second_video_and_of_two_videos_the_main_one_is_re
 
 
 @pytest.mark.parametrize(
-    ("x264", "words"),
+    ("x264", "message"),
     [("sar=128/117", "not square (128:117)"), ("interlaced=1", "interlaced"), ("transfer=smpte2084", "PQ to sRGB")],
 )
-def test_what_is_unusual_about_the_picture_is_noted(tmp_path, x264, words):
+def test_what_is_unusual_about_the_picture_is_noted(tmp_path, x264, message):
     video = opened(write_clip(tmp_path / "a.mp4", numbered(3), options={"x264-params": x264}))
-    assert [words in note for note in video.facts.notes] == [True]
+    assert [message in note for note in video.facts.notes] == [True]
 
 
 def cover_only(tmp_path) -> bytes:
@@ -465,7 +465,7 @@ def unknown_codec(tmp_path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (audio_only, "sound, but no video"),
         (cover_only, "sound, but no video"),
@@ -479,37 +479,37 @@ def unknown_codec(tmp_path) -> bytes:
     ],
     ids=["sound", "cover", "no frames", "no moov", "overwritten", "codec", "still", "empty", "head alone"],
 )
-def test_what_holds_no_readable_video_is_refused_in_one_sentence_and_in_silence(tmp_path, capfd, make, words):
+def test_what_holds_no_readable_video_is_refused_in_one_sentence_and_in_silence(tmp_path, capfd, make, message):
     content = make(tmp_path)
     capfd.readouterr()
-    with pytest.raises(EvidenceError, match=words) as caught:
+    with pytest.raises(EvidenceError, match=message) as caught:
         opened(content, "MP4")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("found", sorted({*FORMATS.values()} - {"MJPEG"}))  # which is pictures, wherever they lie
-def test_each_format_is_read_by_its_own_demuxer_alone(tmp_path, found):
+@pytest.mark.parametrize("format_name", sorted({*FORMATS.values()} - {"MJPEG"}))  # which is pictures, wherever they lie
+def test_each_format_is_read_by_its_own_demuxer_alone(tmp_path, format_name):
     paths = {".mp4": {}, ".mkv": {}, ".avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"}, ".ts": {}}
     for ending, options in paths.items():
         same = {"MP4": "mov", "QuickTime": "mov"}
-        if same.get(found, found) == same.get(FORMATS[ending], FORMATS[ending]):
+        if same.get(format_name, format_name) == same.get(FORMATS[ending], FORMATS[ending]):
             continue
         content = write_clip(tmp_path / f"a{ending}", numbered(3), **options).read_bytes()
         with pytest.raises(EvidenceError):
-            opened(content, found)
+            opened(content, format_name)
     playlist = b"#EXTM3U\n#EXTINF:1,\n/etc/hostname\n"
     with pytest.raises(EvidenceError):
-        opened(playlist, found)
+        opened(playlist, format_name)
 
 
 @pytest.mark.parametrize("seed", range(18))
 def test_flipped_bytes_never_escape_as_anything_but_an_evidence_error(tmp_path, capfd, seed):
-    name, options = [KINDS[place] for place in (0, 2, 5, 8, 12, 17)][seed % 6]
+    name, options = [KINDS[position] for position in (0, 2, 5, 8, 12, 17)][seed % 6]
     random = np.random.default_rng(seed)
     content = bytearray(write_clip(tmp_path / name, numbered(12, (64, 48)), **options).read_bytes())
-    for place in random.integers(12, len(content), 24):
-        content[place] = random.integers(256)
+    for position in random.integers(12, len(content), 24):
+        content[position] = random.integers(256)
     capfd.readouterr()
     try:
         video = opened(bytes(content), FORMATS[Path(name).suffix])

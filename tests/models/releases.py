@@ -121,10 +121,10 @@ def cut_without_length(handler: Handler) -> None:
 def drip(handler: Handler) -> None:
     """A few bytes at a time, without a silence and without an end."""
     handler.send(200, {"Content-Length": str(SIZE)})
-    for place in range(SIZE):
+    for position in range(SIZE):
         if handler.server.ended.is_set():
             return
-        handler.wfile.write(CONTENT[place : place + 1])
+        handler.wfile.write(CONTENT[position : position + 1])
         handler.wfile.flush()
         time.sleep(0.02)
 

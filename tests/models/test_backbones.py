@@ -41,7 +41,7 @@ def test_logits_are_equal_to_the_last_bit(name):
     inputs = torch.randn(2, 3, 96, 96)
     with torch.inference_mode():
         assert torch.equal(network(inputs), expected(inputs))
-        network, expected = (one.to(memory_format=torch.channels_last) for one in (network, expected))
+        network, expected = (model.to(memory_format=torch.channels_last) for model in (network, expected))
         inputs = inputs.to(memory_format=torch.channels_last)
         assert torch.equal(network(inputs), expected(inputs))
 

@@ -67,10 +67,10 @@ def tensors_of(value, path="") -> dict[str, tuple[str, tuple[int, ...]]]:
     if isinstance(value, torch.Tensor):
         return {path: (str(value.dtype).removeprefix("torch."), tuple(value.shape))}
     items = value.items() if isinstance(value, dict) else enumerate(value) if type(value) in (list, tuple) else ()
-    found = {}
+    result = {}
     for key, child in items:
-        found |= tensors_of(child, f"{path}.{key}" if path else str(key))
-    return found
+        result |= tensors_of(child, f"{path}.{key}" if path else str(key))
+    return result
 
 
 @pytest.fixture
@@ -106,18 +106,18 @@ def rezipped(path: Path, entries: dict[str, bytes | None], **options) -> Path:
 def test_tensors_are_those_that_torch_loads(tmp_path, form):
     path = saved(tmp_path, checkpoint(), form)
     expected = tensors_of(torch.load(path, weights_only=True))
-    found = inspect_checkpoint(path)
-    assert {entry.name: (entry.dtype, entry.shape) for entry in found.tensors} == expected
-    assert found.tensor_count == len(expected)
-    assert found.container == CONTAINERS[form]
-    assert found.verdict == "loading it would only rebuild tensors"
-    assert (found.safe, found.damage, found.complete) == (True, None, True)
+    inspection = inspect_checkpoint(path)
+    assert {tensor.name: (tensor.dtype, tensor.shape) for tensor in inspection.tensors} == expected
+    assert inspection.tensor_count == len(expected)
+    assert inspection.container == CONTAINERS[form]
+    assert inspection.verdict == "loading it would only rebuild tensors"
+    assert (inspection.safe, inspection.damage, inspection.complete) == (True, None, True)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_no_tensor_is_an_argument(tmp_path, form):
-    found = inspect_checkpoint(saved(tmp_path, checkpoint(), form))
-    assert {entry.name: entry.value for entry in found.arguments} == {
+    inspection = inspect_checkpoint(saved(tmp_path, checkpoint(), form))
+    assert {argument.name: argument.value for argument in inspection.arguments} == {
         "epoch": 12,
         "best": 0.75,
         "name": "näme",
@@ -134,10 +134,10 @@ def test_what_is_no_tensor_is_an_argument(tmp_path, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_known_architecture_is_named_with_its_place(tmp_path, form):
     state = build("mobilenet_v3_small").state_dict()
-    found = inspect_checkpoint(saved(tmp_path, {"epoch": 3, "nets": {"student": state}}, form))
-    assert (found.architecture, found.architecture_at) == ("mobilenet_v3_small", "nets.student")
-    assert (found.tensor_count, len(found.tensors)) == (len(state), 40)
-    assert found.element_count == sum(tensor.numel() for tensor in state.values())
+    inspection = inspect_checkpoint(saved(tmp_path, {"epoch": 3, "nets": {"student": state}}, form))
+    assert (inspection.architecture, inspection.architecture_at) == ("mobilenet_v3_small", "nets.student")
+    assert (inspection.tensor_count, len(inspection.tensors)) == (len(state), 40)
+    assert inspection.element_count == sum(tensor.numel() for tensor in state.values())
     state["classifier.3.bias"] = torch.zeros(2)
     assert inspect_checkpoint(saved(tmp_path, state, form)).architecture is None
 
@@ -146,21 +146,22 @@ def test_the_committed_weights_are_recognized():
     for record in read_registry(weights_folder()).values():
         if not record.weights_file:
             continue
-        found = inspect_checkpoint(weights_folder() / record.weights_file)
-        assert found.sha256 == record.weights_sha256
-        assert found.architecture == (None if record.component else record.architecture)  # a head is no network alone
-        assert (found.container, found.safe) == ("safetensors file", True)
+        inspection = inspect_checkpoint(weights_folder() / record.weights_file)
+        assert inspection.sha256 == record.weights_sha256
+        # A head is not a network alone.
+        assert inspection.architecture == (None if record.component else record.architecture)
+        assert (inspection.container, inspection.safe) == ("safetensors file", True)
 
 
 def test_safetensors_metadata_are_arguments(tmp_path):
     save_file({"a": torch.zeros(2, 3), "b": torch.zeros((), dtype=torch.bfloat16)}, tmp_path / "x", {"epoch": "3"})
-    found = inspect_checkpoint(tmp_path / "x")
-    assert {entry.name: (entry.dtype, entry.shape) for entry in found.tensors} == {
+    inspection = inspect_checkpoint(tmp_path / "x")
+    assert {tensor.name: (tensor.dtype, tensor.shape) for tensor in inspection.tensors} == {
         "a": ("float32", (2, 3)),
         "b": ("bfloat16", ()),
     }
-    assert [(entry.name, entry.value) for entry in found.arguments] == [("epoch", "3")]
-    assert found.architecture is None
+    assert [(argument.name, argument.value) for argument in inspection.arguments] == [("epoch", "3")]
+    assert inspection.architecture is None
 
 
 def test_the_harmless_names_are_among_those_of_torchs_restricted_loading():
@@ -175,21 +176,21 @@ def test_the_harmless_names_are_among_those_of_torchs_restricted_loading():
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_that_runs_a_command_is_named_and_not_run(tmp_path, marker, protocol):
     path = written(tmp_path, pickle.dumps({"weights": [1, 2], "x": Runs(marker)}, protocol))
-    found = inspect_checkpoint(path)
-    assert (found.container, found.safe) == ("pickle", False)
-    assert found.verdict == "loading it would run: posix.system: do not load it"
-    (call,) = (call for call in found.calls if not call.harmless)
+    inspection = inspect_checkpoint(path)
+    assert (inspection.container, inspection.safe) == ("pickle", False)
+    assert inspection.verdict == "loading it would run: posix.system: do not load it"
+    (call,) = (call for call in inspection.calls if not call.harmless)
     assert (call.name, call.count) == ("posix.system", 1)
     assert str(marker) in call.arguments[0]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_command_inside_a_torch_file_is_named_and_not_run(tmp_path, marker, form):
-    found = inspect_checkpoint(saved(tmp_path, checkpoint() | {"x": Runs(marker)}, form))
-    assert found.verdict == "loading it would run: posix.system: do not load it"
-    assert found.globals[0] == GlobalEntry("posix.system", False)
-    assert found.container == CONTAINERS[form]
-    assert found.tensor_count > 5
+    inspection = inspect_checkpoint(saved(tmp_path, checkpoint() | {"x": Runs(marker)}, form))
+    assert inspection.verdict == "loading it would run: posix.system: do not load it"
+    assert inspection.globals[0] == GlobalEntry("posix.system", False)
+    assert inspection.container == CONTAINERS[form]
+    assert inspection.tensor_count > 5
 
 
 def test_a_command_in_any_pickle_of_a_file_is_named(tmp_path, marker):
@@ -227,38 +228,38 @@ def test_a_command_in_any_pickle_of_a_file_is_named(tmp_path, marker):
     ],
 )
 def test_every_way_to_call_is_seen(tmp_path, program, verdict):
-    found = inspect_checkpoint(written(tmp_path, program))
-    assert found.verdict.startswith(f"loading it would {verdict}")
-    assert found.verdict.endswith(": do not load it")
-    assert found.safe is False
+    inspection = inspect_checkpoint(written(tmp_path, program))
+    assert inspection.verdict.startswith(f"loading it would {verdict}")
+    assert inspection.verdict.endswith(": do not load it")
+    assert inspection.safe is False
 
 
 def test_what_would_run_before_the_damage_is_still_named(tmp_path, marker):
     for content in (pickle.dumps([Runs(marker), "x" * 100])[:-50], pickle.dumps(Runs(marker)) + b"\x00"):
-        found = inspect_checkpoint(written(tmp_path, content))
-        assert found.verdict == "loading it would run: posix.system: do not load it"
-        assert found.damage
+        inspection = inspect_checkpoint(written(tmp_path, content))
+        assert inspection.verdict == "loading it would run: posix.system: do not load it"
+        assert inspection.damage
 
 
 def test_a_whole_module_is_no_mere_state(tmp_path):
     torch.save(nn.Linear(3, 2), tmp_path / "module.pt")
-    found = inspect_checkpoint(tmp_path / "module.pt")
-    assert found.verdict == "loading it would run: torch.nn.modules.linear.Linear: do not load it"
-    assert [entry.name for entry in found.tensors] == ["_parameters.weight", "_parameters.bias"]
+    inspection = inspect_checkpoint(tmp_path / "module.pt")
+    assert inspection.verdict == "loading it would run: torch.nn.modules.linear.Linear: do not load it"
+    assert [tensor.name for tensor in inspection.tensors] == ["_parameters.weight", "_parameters.bias"]
 
 
 def test_nothing_that_is_named_gets_imported(tmp_path):
-    found = inspect_checkpoint(written(tmp_path, b"\x80\x02cantigravity\nfly\n)R."))
-    assert found.verdict == "loading it would run: antigravity.fly: do not load it"
+    inspection = inspect_checkpoint(written(tmp_path, b"\x80\x02cantigravity\nfly\n)R."))
+    assert inspection.verdict == "loading it would run: antigravity.fly: do not load it"
     assert "antigravity" not in sys.modules
 
 
 def test_an_archive_with_a_program_is_named(tmp_path):
     path = saved(tmp_path, {"a": torch.zeros(1)}, "zip")
     rezipped(path, {"checkpoint/code/__torch__.py": b"def f(): ...", "checkpoint/constants.pkl": pickle.dumps(())})
-    found = inspect_checkpoint(path)
-    assert found.container.startswith("PyTorch program archive")
-    assert found.verdict == "loading it would run: checkpoint/code/__torch__.py: do not load it"
+    inspection = inspect_checkpoint(path)
+    assert inspection.container.startswith("PyTorch program archive")
+    assert inspection.verdict == "loading it would run: checkpoint/code/__torch__.py: do not load it"
 
 
 # what is recognized and not examined
@@ -280,10 +281,10 @@ PICKLED = tar_of(b"\x80\x03B" + struct.pack("<I", 512 - 7), b".")
     "content", [b"\x89HDF\r\n\x1a\n" + bytes(600), tar_of(b"sys_info", b""), PICKLED], ids=["HDF5", "tar", "pickle too"]
 )
 def test_other_containers_are_recognized_by_their_first_bytes_only(tmp_path, content):
-    found = inspect_checkpoint(written(tmp_path, content))
-    assert found.container.endswith("recognized by its first bytes only")
-    assert found.verdict.startswith("not examined: ")
-    assert (found.safe, found.arguments) == (None, ())
+    inspection = inspect_checkpoint(written(tmp_path, content))
+    assert inspection.container.endswith("recognized by its first bytes only")
+    assert inspection.verdict.startswith("not examined: ")
+    assert (inspection.safe, inspection.arguments) == (None, ())
 
 
 def test_a_keras_archive_is_recognized(tmp_path):
@@ -367,8 +368,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_sound_checkpoint_gets_one_sentence(tmp_path, name):
-    content, words = REFUSED[name]
-    with pytest.raises(WeightsError, match=words) as problem:
+    content, message = REFUSED[name]
+    with pytest.raises(WeightsError, match=message) as problem:
         inspect_checkpoint(written(tmp_path, content))
     assert "\n" not in str(problem.value)
 
@@ -450,18 +451,19 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_stays_small(tmp_path, name):
     content, complete = BOMBS[name]
-    found = inspect_checkpoint(written(tmp_path, content))
-    assert found.complete is complete
-    assert found.verdict == "loading it would only rebuild plain values"
-    assert len(json.dumps(found.as_dict())) < 100_000
+    inspection = inspect_checkpoint(written(tmp_path, content))
+    assert inspection.complete is complete
+    assert inspection.verdict == "loading it would only rebuild plain values"
+    assert len(json.dumps(inspection.as_dict())) < 100_000
 
 
 def test_many_names_are_cut_short(tmp_path):
     program = b"\x80\x02(" + b"".join(b"cm%d\n%s\n)R" % (i, b"n" * 500) for i in range(1000)) + b"t."
-    found = inspect_checkpoint(written(tmp_path, program))
-    assert (found.call_count, found.global_count, len(found.calls), len(found.globals)) == (1000, 1000, 200, 200)
-    assert found.verdict.endswith(" and 990 more: do not load it")
-    assert len(json.dumps(found.as_dict())) < 1_000_000
+    inspection = inspect_checkpoint(written(tmp_path, program))
+    assert (inspection.call_count, inspection.global_count) == (1000, 1000)
+    assert (len(inspection.calls), len(inspection.globals)) == (200, 200)
+    assert inspection.verdict.endswith(" and 990 more: do not load it")
+    assert len(json.dumps(inspection.as_dict())) < 1_000_000
 
 
 def test_control_characters_are_printed_harmlessly(tmp_path, marker):
@@ -489,10 +491,10 @@ def test_a_damaged_file_never_ends_in_anything_else_than_a_sentence(tmp_path, ma
     for _ in range(150):
         content = bytearray(dice.choice(sources))
         for _ in range(dice.randint(1, 4)):
-            place = dice.randrange(len(content))
+            position = dice.randrange(len(content))
             if dice.random() < 0.3:
-                del content[place : place + dice.randint(1, 8)]
+                del content[position : position + dice.randint(1, 8)]
             else:
-                content[place] = dice.randrange(256)
+                content[position] = dice.randrange(256)
         with contextlib.suppress(WeightsError):
             json.dumps(inspect_checkpoint(written(tmp_path, bytes(content))).as_dict(), allow_nan=False)

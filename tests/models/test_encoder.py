@@ -27,22 +27,22 @@ def inputs(portrait) -> torch.Tensor:
 def test_a_face_gets_the_same_features_alone_and_among_others(encoder, inputs):
     with torch.inference_mode():
         together = encoder(inputs)
-        alone = torch.cat([encoder(one[None]) for one in inputs])
+        alone = torch.cat([encoder(tensor[None]) for tensor in inputs])
     assert together.shape == (3, len(ROWS), WIDTH)
     assert torch.equal(together, alone)
 
 
 def test_the_number_of_threads_changes_no_feature(encoder, inputs):
     before = torch.get_num_threads()
-    found = []
+    result = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             with torch.inference_mode():
-                found.append(encoder(inputs[:1]))
+                result.append(encoder(inputs[:1]))
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(*found)
+    assert torch.equal(*result)
 
 
 def test_a_processor_without_bfloat16_sees_nearly_the_same(inputs):

@@ -230,7 +230,9 @@ def test_a_page_instead_of_the_file_is_named(release, record, folder):
     assert names(folder) == set()
 
 
-@pytest.mark.parametrize("slow", [releases.drip, releases.hang, releases.hang_half_way], ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "slow", [releases.drip, releases.hang, releases.hang_half_way], ids=lambda behavior: behavior.__name__
+)
 def test_a_slow_server_is_given_up_in_bounded_time(release, record, folder, slow):
     release(slow)
     started = time.monotonic()
@@ -363,10 +365,10 @@ def test_a_disk_that_takes_no_more_is_one_sentence(release, record, folder):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     process = run_fetcher(folder, preexec_fn=limited)
-    said = process.communicate(timeout=120)[1]
+    output = process.communicate(timeout=120)[1]
     assert process.returncode == 1
-    assert said.count("\n") == 1
-    assert "cannot be written (File too large)" in said
+    assert output.count("\n") == 1
+    assert "cannot be written (File too large)" in output
     assert not (folder / record.weights_file).exists()
     fetch(record, folder, retry_policy=QUICK)
     assert_verified(record, folder)

@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 from faceloupe.installation import APP
 from faceloupe.ui import resources, state
 from tests.pages.record import ITEM, SHA256, TIMEOUT, click, create, go
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 
 def opened(query):
@@ -30,7 +30,7 @@ def test_a_result_and_a_case_are_found_again_by_their_address(app):
     assert again.session_state[state.RESULT] == app.session_state[state.RESULT]
     assert again.session_state[state.CASE] == app.session_state[state.CASE]
     assert again.session_state[state.EXAMINER] == ""  # whoever opens the address is not taken for its sender
-    assert "Error rates on" in words(again)
+    assert "Error rates on" in page_text(again)
 
 
 def test_an_item_is_found_again_by_its_address(app):
@@ -46,13 +46,13 @@ def test_an_item_is_found_again_by_its_address(app):
 def test_an_address_of_what_is_gone_or_was_never_there_is_one_sentence():
     gone = opened({"result": "0" * 32})
     assert not gone.exception
-    assert "no longer in memory" in words(gone)
+    assert "no longer in memory" in page_text(gone)
     for name, value in (("case", "0" * 12), ("case", "../../etc"), ("case", "<b>x</b>"), ("batch", "0" * 12)):
         at = opened({name: value})
         assert not at.exception
         assert (at.session_state[state.CASE], at.session_state[state.BATCH]) == (None, None)
-        assert "The address cannot be opened" in words(at)
-        assert "<b>x" not in words(at)
+        assert "The address cannot be opened" in page_text(at)
+        assert "<b>x" not in page_text(at)
 
 
 def test_a_result_that_is_gone_leads_to_the_item_that_its_file_was_filed_as(app):
@@ -94,6 +94,6 @@ def test_a_blind_result_is_not_shown_to_who_has_only_its_address(app):
     case = resources.cases().create_case("Blind", examiner="Ann", blind=True)
     evidence_file = resources.analyses().evidence_file(app.session_state[state.RESULT])
     resources.cases().items.file(case.id, evidence_file, actor="Ann")
-    text = words(opened(query))
+    text = page_text(opened(query))
     assert "Error rates on" not in text
     assert "its result is shown once" in text

@@ -33,7 +33,7 @@ def app(tmp_path, monkeypatch):
         shared.clear()
 
 
-def words(at) -> str:
+def page_text(at) -> str:
     return "\n".join(element.value for element in [*at.markdown, *at.caption, *at.error, *at.info, *at.subheader])
 
 
@@ -69,7 +69,7 @@ def test_a_folder_becomes_a_table_with_a_row_for_every_file(app):
     assert table.value["score"].notna().sum() == 2
     faces = table.value[""]  # the face that decided, where one did
     assert [isinstance(face, str) and face.startswith("data:image/") for face in faces] == [False, True, True]
-    assert "3 rows" in words(app)
+    assert "3 rows" in page_text(app)
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_a_batch_is_found_again_after_a_refresh_and_filtered(app):
     assert list(other.dataframe[0].value["outcome"]) == ["✕ error"]
     other.text_input(key="batch_search").input("nothing like it").run()
     assert not other.exception
-    assert "0 rows" in words(other)
+    assert "0 rows" in page_text(other)
 
 
 @pytest.mark.slow
@@ -111,8 +111,8 @@ def test_all_rows_are_filed_to_the_open_case(app):
     app.button(key="batch_file").click().run()
     ended(lambda: resources.jobs().get(("filing of a batch", app.session_state[state.BATCH])))
     app.run()
-    assert "3 of 3 files were filed, 2 of them analyzed" in words(app)  # =cmd.jpg is not a picture
-    assert r"=cmd\.jpg could not be analyzed" in words(app)
+    assert "3 of 3 files were filed, 2 of them analyzed" in page_text(app)  # =cmd.jpg is not a picture
+    assert r"=cmd\.jpg could not be analyzed" in page_text(app)
     assert resources.cases().items.page(case.id).total == 3
     viewed = [entry for entry in resources.cases().log.entries(case.id) if entry.action == Action.SCORE_VIEWED]
     assert len(viewed) == 3  # a decision from here on is not one before seeing the score
@@ -134,8 +134,8 @@ def test_many_files_are_filed_to_a_blind_case_without_a_result(app):
     assert not app.exception
     ended(lambda: resources.jobs().get(app.session_state[state.FILING_JOB]))
     app.run()
-    assert "2 of 2 files were filed and analyzed" in words(app)
-    assert "log10 LR" not in words(app)
+    assert "2 of 2 files were filed and analyzed" in page_text(app)
+    assert "log10 LR" not in page_text(app)
     page = resources.cases().items.page(case.id, viewer="Ann")
     assert [item.hidden for item in page.items] == [True, True]
     assert Action.SCORE_VIEWED not in {entry.action for entry in resources.cases().log.entries(case.id)}
@@ -145,7 +145,7 @@ def test_while_a_blind_case_is_open_no_batch_is_shown(app):
     case = resources.cases().create_case("case", examiner="Ann", blind=True)
     app.session_state[state.EXAMINER], app.session_state[state.CASE] = "Ann", case.id
     app.run()
-    assert "is blind" in words(app)
+    assert "is blind" in page_text(app)
     assert not app.dataframe
     assert not [button for button in app.button if button.key == "batch_go"]
 
@@ -160,7 +160,7 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
     case = store.create_case("blind", examiner="Ann", blind=True)
     store.items.file(case.id, open_evidence(GENERATED, max_bytes=10**8), actor="Ann")
     app.run()
-    assert "1 rows belong to blind cases" in words(app)
+    assert "1 rows belong to blind cases" in page_text(app)
     assert list(app.dataframe[0].value["path"]) == ["desk/=cmd.jpg", "desk/photo.png"]
     table = resources.batch_store().get(app.session_state[state.BATCH]).table
     left = csv_without(table, store.reviews.withheld(""))
@@ -174,20 +174,20 @@ def test_rows_of_evidence_of_a_blind_case_are_left_out_on_the_page_and_in_the_cs
 )
 def test_a_path_outside_or_missing_gets_a_sentence(app, path, sentence):
     examine(app, path)
-    assert sentence in words(app)
+    assert sentence in page_text(app)
     assert resources.batch_store().all() == []
 
 
 def test_nothing_chosen_gets_a_sentence(app):
     app.button(key="batch_go").click().run()
-    assert "needs files" in words(app)
+    assert "needs files" in page_text(app)
 
 
 def test_a_batch_that_was_cut_short_can_be_gone_on_with_or_removed(app):
     batch = resources.batch_store().add("cut", uploads=[("a.jpg", io.BytesIO(b"no picture"))])
     app.run()
     app.button(key=f"batch-{batch.id}").click().run()
-    assert "was not seen to end" in words(app)
+    assert "was not seen to end" in page_text(app)
     app.button(key="batch_on").click().run()
     ended(lambda: resources.batches().get(batch.id))
     app.run()

@@ -13,7 +13,7 @@ from faceloupe.ui.case import panels
 from tests.cases.conftest import report_of
 from tests.conftest import PHOTOGRAPH
 from tests.pages.record import ADA, ITEM, SHA256, click, create, decide, go, name_examiner, press, sign
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def open_item(app):
 
 def test_a_filed_report_with_fields_of_a_later_release_is_shown_and_they_are_named(app):
     case_with_report(report_of(SHA256, mood="calm", reason="the score is high"))
-    text = words(open_item(app))
+    text = page_text(open_item(app))
     assert "The score is high" in text
     assert "does not know: mood" in text
 
@@ -61,15 +61,15 @@ def test_a_filed_report_with_a_wrong_type_is_one_sentence_and_the_decisions_stay
     (problem,) = [error.value for error in at.error]
     assert "cannot be shown" in problem
     assert "score" in problem
-    assert "**Decision**" in words(at)
+    assert "**Decision**" in page_text(at)
 
 
 def test_the_first_visit_has_no_case_and_no_examiner_and_the_pages_say_where_to_start(app):
-    assert "no case open" in words(app)
-    assert "no examiner" in words(app)
-    assert "There are no cases yet" in words(go(app, "cases"))
+    assert "no case open" in page_text(app)
+    assert "no examiner" in page_text(app)
+    assert "There are no cases yet" in page_text(go(app, "cases"))
     for page in ("case", "report"):
-        assert "Open a case and name the examiner" in words(go(app, page))
+        assert "Open a case and name the examiner" in page_text(go(app, page))
 
 
 def test_a_result_is_filed_to_a_new_case_of_its_name_in_one_step_and_opened_there(app):
@@ -87,7 +87,7 @@ def test_a_created_case_is_open_and_named_at_the_top_of_every_page(app):
     case = resources.cases().cases()[0]
     assert (case.name, case.examiner, case.blind) == ("Harbor", "Ada Example", False)
     for page in ("cases", "case", "image", "report"):
-        text = words(go(app, page))
+        text = page_text(go(app, page))
         assert f"Case **Harbor** `{case.id}`" in text
         assert "Examiner Ada Example" in text
 
@@ -103,32 +103,32 @@ def test_a_case_is_found_by_its_name_and_opened(app):
 
 def test_nobody_opens_a_case_without_a_name(app):
     create(app, examiner="")
-    assert "Name the examiner above first" in words(app)
+    assert "Name the examiner above first" in page_text(app)
     assert resources.cases().cases() == ()
 
 
 def test_an_analysis_is_filed_once_and_shown_on_the_page_case(filed):
-    assert "Filed already in case Harbor" in words(filed)
+    assert "Filed already in case Harbor" in page_text(filed)
     assert "file" not in {button.key for button in filed.button}
     case_id = filed.session_state[state.CASE]
     assert len(resources.cases().runs.of_item(case_id, SHA256)) == 1
     click(go(filed, "case"), ITEM)
-    text = words(filed)
+    text = page_text(filed)
     assert "log verified" in text
     assert "Error rates on" in text
     assert "score viewed" in [entry.action for entry in resources.cases().log.entries(case_id)]
 
 
 def test_without_a_case_the_page_says_how_long_a_result_is_kept(app):
-    assert "kept until newer results need the memory" in words(click(app, "sample-photograph"))
+    assert "kept until newer results need the memory" in page_text(click(app, "sample-photograph"))
 
 
 def test_the_examiner_cannot_sign_and_a_second_person_can(filed):
     decide(click(go(filed, "case"), ITEM))
     sign(filed, "ada  EXAMPLE")
-    assert "cannot review it" in words(filed).replace("\\", "")
+    assert "cannot review it" in page_text(filed).replace("\\", "")
     sign(filed, "Bo Second")
-    assert ":material/check: Bo Second" in words(filed)
+    assert ":material/check: Bo Second" in page_text(filed)
 
 
 def test_hostile_text_is_shown_not_run(app):
@@ -142,7 +142,7 @@ def test_hostile_text_is_shown_not_run(app):
     press(app, "Add note")
     decide(app, hostile)
     for page in ("case", "cases"):
-        text = words(go(app, page)) + "".join(button.label for button in app.button)
+        text = page_text(go(app, page)) + "".join(button.label for button in app.button)
         assert "<b>" not in text
         assert "\\<b\\>" in text
         assert "\u202e" not in text
@@ -154,14 +154,14 @@ def test_notes_and_signatures_of_the_case_as_a_whole_are_entered_and_logged(file
     press(filed, "Add note")
     filed.text_input(key="reviewer-case-0").set_value("ada example")
     press(filed, "Sign off")
-    assert "cannot review it" in words(filed).replace("\\", "")
+    assert "cannot review it" in page_text(filed).replace("\\", "")
     filed.text_input(key="reviewer-case-0").set_value("Bo Second")
     press(filed, "Sign off")
-    assert "1 item has no decision" in words(filed)
-    assert "Names are not checked" in words(filed)
+    assert "1 item has no decision" in page_text(filed)
+    assert "Names are not checked" in page_text(filed)
     filed.text_area(key="open-reason-case-0").set_value("A copy of another item.")
     press(filed, "Sign off")
-    text = words(filed).replace("\\", "")
+    text = page_text(filed).replace("\\", "")
     assert "Received from the harbor office." in text
     assert ":material/check: Bo Second" in text
     assert "1 item had no decision: A copy of another item." in text
@@ -186,12 +186,12 @@ def test_many_items_are_shown_a_page_at_a_time_and_found_by_a_search(app):
     assert app.button(key="page_back").disabled
     click(click(app, "page_on"), "page_on")
     assert names() == [f"frame {number:02}.jpg" for number in range(40, 45)]
-    assert "page 3 of 3, 45 items" in words(app)
+    assert "page 3 of 3, 45 items" in page_text(app)
     assert app.button(key="page_on").disabled
     app.text_input(key="item_search").set_value("FRAME 07").run()
     assert names() == ["frame 07.jpg"]  # from the third page, of which the search has none
     app.text_input(key="item_search").set_value("frame 99").run()
-    assert "No evidence matches" in words(app)
+    assert "No evidence matches" in page_text(app)
 
 
 def break_log(data_folder):
@@ -201,23 +201,23 @@ def break_log(data_folder):
 
 
 def test_a_broken_log_is_said_in_the_header(filed, data_folder):
-    assert "log verified" in words(go(filed, "case"))
+    assert "log verified" in page_text(go(filed, "case"))
     break_log(data_folder)
-    text = words(click(filed, "verify_log")).replace("\\", "")
+    text = page_text(click(filed, "verify_log")).replace("\\", "")
     assert "The log is broken at entry 3" in text
     assert "log verified" not in text
-    assert "The log is broken at entry 3" in words(filed.run()).replace("\\", "")
+    assert "The log is broken at entry 3" in page_text(filed.run()).replace("\\", "")
 
 
 def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_folder, monkeypatch):
     monkeypatch.setattr(panels, "_CHECKED_AT_ONCE", 3)
     break_log(data_folder)
-    text = words(go(filed, "case"))
+    text = page_text(go(filed, "case"))
     assert "not verified in this session" in text
     assert "broken" not in text
-    assert "is broken at entry 3" in words(click(filed, "verify_log"))
+    assert "is broken at entry 3" in page_text(click(filed, "verify_log"))
     filed.text_area(key="text-case-0").set_value("A note")
-    assert "not verified in this session" in words(press(filed, "Add note"))
+    assert "not verified in this session" in page_text(press(filed, "Add note"))
 
 
 def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
@@ -225,12 +225,12 @@ def test_the_log_on_the_page_is_its_newest_end(filed, monkeypatch):
     table = go(filed, "case").dataframe[0].value
     entries = resources.cases().log.entries(filed.session_state[state.CASE])
     assert list(table["seq"]) == [len(entries), len(entries) - 1]
-    assert f"The newest 2 of {len(entries)} entries" in words(filed)
+    assert f"The newest 2 of {len(entries)} entries" in page_text(filed)
 
 
 def test_another_examiner_who_sees_a_filed_result_on_the_page_image_is_logged(filed):
     name_examiner(filed, "Cy Third")
-    assert "Error rates" in words(go(filed, "image"))
+    assert "Error rates" in page_text(go(filed, "image"))
     log = resources.cases().log.entries(filed.session_state[state.CASE])
     views = [(entry.actor, json.loads(entry.parameters)["sha256"]) for entry in log if entry.action == "score viewed"]
     assert views == [(ADA, SHA256), ("Cy Third", SHA256)]

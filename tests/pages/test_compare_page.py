@@ -2,7 +2,7 @@
 
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.pages.record import ADA, SHA256, blind_case_with, create, go, name_examiner
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 
 def examined(app, *stems):
@@ -13,7 +13,7 @@ def examined(app, *stems):
 
 
 def compared(app):
-    return words(go(app, "compare")).replace("\\", "")
+    return page_text(go(app, "compare")).replace("\\", "")
 
 
 def test_without_results_it_says_where_they_come_from(app):
@@ -27,7 +27,7 @@ def test_two_results_are_shown_with_both_findings_and_what_differs(app):
     assert len(app.get("image")) == 2
     app.segmented_control(key="compare-mode").set_value("Difference").run()
     assert not app.exception
-    text = words(app).replace("\\", "")
+    text = page_text(app).replace("\\", "")
     assert "of the pixels differ. A difference is not a finding." in text
     assert "brought to the size of the first" in text
     app.slider(key="compare-zoom").set_value(4.0).run()
@@ -43,9 +43,9 @@ def test_a_result_and_its_item_in_the_case_are_the_same(app):
     choice = app.selectbox(key="compare-second")
     choice.set_value(next(title for title in choice.options if "(case" in title)).run()
     assert not app.exception
-    assert "**Facts**: 0 of 15 differ" in words(app)
+    assert "**Facts**: 0 of 15 differ" in page_text(app)
     app.segmented_control(key="compare-mode").set_value("Difference").run()
-    assert "largest 0; 0.0% of the pixels differ" in words(app).replace("\\", "")
+    assert "largest 0; 0.0% of the pixels differ" in page_text(app).replace("\\", "")
 
 
 def test_what_a_blind_case_withholds_is_not_offered(app):

@@ -17,7 +17,7 @@ from faceloupe.installation import APP
 from faceloupe.ui import resources, state
 from tests.conftest import GENERATED
 from tests.pages.record import TIMEOUT, go
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 PATIENCE_S = 400  # on a machine that does much else
 
@@ -36,7 +36,7 @@ def demo(monkeypatch):
 def test_a_visitor_gets_a_verdict_and_nothing_is_written(demo, data_folder):
     demo.button(key=f"sample-{GENERATED.stem}").click().run()
     assert not demo.exception
-    text = words(demo).replace("\\", "")
+    text = page_text(demo).replace("\\", "")
     assert "manipulated" in text
     assert "is not kept" in text
     assert not {"this machine", "Not filed", "Open a case"} & set(text.split("  "))
@@ -60,7 +60,7 @@ def test_what_is_larger_than_the_limit_and_several_files_at_once_are_refused(dem
     go(demo, "start")
     archive = ("a.zip", b"PK\x03\x04" + b"\0" * 100, "application/zip")
     demo.file_uploader(key="upload").upload(*archive).run()
-    assert "one photo or video at a time" in words(demo)
+    assert "one photo or video at a time" in page_text(demo)
 
 
 def test_images_and_videos_wait_in_one_queue(demo):

@@ -48,7 +48,7 @@ def choose(at, effort):
     return at
 
 
-def words(at) -> str:
+def page_text(at) -> str:
     return "\n".join(element.value for element in at.caption).replace("\\", "")
 
 
@@ -61,14 +61,14 @@ def test_a_page_that_examines_offers_the_efforts_and_begins_with_the_default_one
     go(app, page)
     assert choice(app).options == ["Quick", "Standard", "Thorough"]
     assert choice(app).value == "standard"
-    for effort, said in (
+    for effort, expected_text in (
         ("quick", "first impression"),
         ("standard", "expert network"),
         ("thorough", "more frames of a video: slowest"),
     ):
         choose(app, effort)
-        assert said in words(app)
-        assert f"effort {effort}" in words(app)
+        assert expected_text in page_text(app)
+        assert f"effort {effort}" in page_text(app)
 
 
 def test_a_photo_is_examined_with_the_chosen_effort_and_a_second_choice_is_another_result(app):
@@ -104,7 +104,7 @@ def test_a_model_named_on_the_page_models_scores_until_an_effort_is_chosen(app, 
         click(app, "choose-model")
         go(app, "image")
         assert choice(app).value is None
-        assert f"{OTHER_MODEL} was chosen on the page Models" in words(app).replace("\u2060", "")
+        assert f"{OTHER_MODEL} was chosen on the page Models" in page_text(app).replace("\u2060", "")
         click(app, f"sample-{PHOTOGRAPH.stem}")
         assert (report(app)["settings"]["effort"], report(app)["model"]["id"]) == (None, OTHER_MODEL)
         click(choose(app, "standard"), f"sample-{PHOTOGRAPH.stem}")
@@ -132,7 +132,7 @@ def test_a_batch_that_was_cut_short_is_gone_on_with_at_its_own_effort(app, batch
     go(app, "batch")
     assert choice(app).value == "standard"
     click(app, f"batch-{batch.id}")
-    assert "effort quick" in words(app)
+    assert "effort quick" in page_text(app)
     click(app, "batch_on")
     ended(resources.batches().get(batch.id))
     assert {row["effort"] for row in rows(batch.table)} == {"quick"}

@@ -8,7 +8,7 @@ from faceloupe.ui import resources, state
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.pages.record import ADA, ITEM, SHA256, blind_case_with, click, create, decide, go, name_examiner, settled
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 KEPT = "evidence of the blind case Sealed"
 
@@ -37,32 +37,32 @@ def only_run(at):
 def test_a_blind_case_shows_a_score_only_after_the_decision(app):
     go(create(app, blind=True), "image")
     click(app, "sample-photograph")
-    assert "Error rates" not in words(app)
+    assert "Error rates" not in page_text(app)
     settled(click(app, "file_blind"))
-    assert "was filed and analyzed" in words(app)
-    assert "hidden until you decide" in words(go(app, "case"))
-    hidden = words(click(app, ITEM))
+    assert "was filed and analyzed" in page_text(app)
+    assert "hidden until you decide" in page_text(go(app, "case"))
+    hidden = page_text(click(app, ITEM))
     assert "the result is shown once you have entered your decision" in hidden
     assert "Error rates" not in hidden
     assert len(app.get("image")) == 1  # the evidence itself
-    shown = words(decide(app))
+    shown = page_text(decide(app))
     assert "no view of the score before" in shown
     assert "Error rates on" in shown
     assert "the result is shown once" not in shown
-    assert "hidden until you decide" not in words(click(app, "item_list"))
-    assert "Error rates" not in words(go(app, "image"))
+    assert "hidden until you decide" not in page_text(click(app, "item_list"))
+    assert "Error rates" not in page_text(go(app, "image"))
 
 
 def test_a_result_that_was_on_show_is_hidden_while_a_blind_case_is_open(app):
-    assert "Error rates" in words(click(app, "sample-photograph"))
-    assert "Error rates" not in words(go(create(app, blind=True), "image"))
+    assert "Error rates" in page_text(click(app, "sample-photograph"))
+    assert "Error rates" not in page_text(go(create(app, blind=True), "image"))
 
 
 def test_a_video_is_filed_as_it_was_examined(app, clip):
     upload(create(app), clip)
     settled(app, state.VIDEO_JOB)
     click(app, "file")
-    assert "Filed already in case Harbor" in words(app)
+    assert "Filed already in case Harbor" in page_text(app)
     item, run = only_run(app)
     report = resources.analyses().get(app.session_state[state.VIDEO_RESULT]).report.to_builtins()
     assert (item.name, item.media_type, run.outcome) == ("still.mp4", "video", report["outcome"])
@@ -72,7 +72,7 @@ def test_a_video_is_filed_as_it_was_examined(app, clip):
 def test_a_video_is_filed_to_a_blind_case_under_the_chosen_options_and_shows_nothing(app, clip):
     upload(create(app, blind=True), clip)
     settled(click(app, "file_blind"))
-    text = words(app)
+    text = page_text(app)
     assert "was filed and analyzed" in text
     assert "log10 LR" not in text
     assert not app.get("plotly_chart")
@@ -96,7 +96,7 @@ def test_a_blind_filing_that_fails_says_why_and_tells_the_log(app, data_folder, 
     in_the_way(data_folder / part)
     click(app, "sample-photograph")
     settled(click(app, "file_blind"))
-    text = words(app).replace("\\", "")
+    text = page_text(app).replace("\\", "")
     assert sentence in text
     assert "the data folder" in text.lower()
     assert "Error rates" not in text
@@ -109,7 +109,7 @@ def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_deci
     case = blind_case_with()
     name_examiner(app)
     go(app, "image")
-    text = words(click(app, "sample-photograph"))
+    text = page_text(click(app, "sample-photograph"))
     assert KEPT in text
     assert case.id in text
     assert "Error rates" not in text
@@ -119,7 +119,7 @@ def test_evidence_of_a_blind_case_that_is_not_open_is_kept_from_who_has_not_deci
     resources.cases().reviews.decide(
         case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner="ada  EXAMPLE"
     )
-    text = words(app.run())
+    text = page_text(app.run())
     assert KEPT not in text
     assert "Error rates" in text
 
@@ -130,21 +130,21 @@ def test_nobody_in_particular_sees_what_any_blind_case_keeps(app):
         case.id, SHA256, outcome="authentic", reason="Seen", confidence="low", examiner=ADA
     )
     go(app, "image")
-    text = words(click(app, "sample-photograph"))
+    text = page_text(click(app, "sample-photograph"))
     assert KEPT in text
     assert "once an examiner who has decided it is named" in text
     assert "Error rates" not in text
-    assert KEPT not in words(click(app, "sample-generated-portrait"))
+    assert KEPT not in page_text(click(app, "sample-generated-portrait"))
 
 
 def test_closing_or_leaving_a_blind_case_uncovers_nothing(app):
     click(app, "sample-photograph")
-    assert "Error rates" in words(app)  # before it became evidence
+    assert "Error rates" in page_text(app)  # before it became evidence
     blind_case_with()
     create(app, "Another")
-    assert KEPT in words(go(app, "image"))
+    assert KEPT in page_text(go(app, "image"))
     click(go(app, "cases"), "close")
-    text = words(go(app, "image"))
+    text = page_text(go(app, "image"))
     assert KEPT in text
     assert "Error rates" not in text
 
@@ -153,7 +153,7 @@ def test_a_video_of_a_blind_case_is_kept_as_well(app, clip):
     blind_case_with(clip)
     name_examiner(app)
     settled(upload(app, clip), state.VIDEO_JOB)
-    text = words(app)
+    text = page_text(app)
     assert KEPT in text
     assert "log10 LR" not in text
     assert not app.get("plotly_chart")
@@ -161,14 +161,14 @@ def test_a_video_of_a_blind_case_is_kept_as_well(app, clip):
 
 
 def test_looking_at_a_picture_makes_no_store(app, data_folder):
-    assert "Error rates" in words(click(app, "sample-photograph"))
+    assert "Error rates" in page_text(click(app, "sample-photograph"))
     assert not data_folder.exists()
 
 
 def test_cases_that_cannot_be_read_let_nothing_through(app, data_folder):
     data_folder.mkdir()
     (data_folder / "cases.sqlite").write_bytes(b"no database " * 1000)
-    text = words(click(app, "sample-photograph")).replace("\\", "")
+    text = page_text(click(app, "sample-photograph")).replace("\\", "")
     assert "is damaged" in text
     assert "Error rates" not in text
     assert PHOTOGRAPH.exists()

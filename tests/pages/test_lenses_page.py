@@ -9,7 +9,7 @@ from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.forensics import files
 from tests.forensics.signed import TRAINED, Authority
 from tests.pages.record import blind_case_with, create, go
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 NASTY = "<b>x</b> [link](http://x) | `y` :red[z]"
 
@@ -21,7 +21,7 @@ def looked(app, content: bytes, name: str):
 
 
 def shown(app) -> str:
-    return "\n".join([words(app), *(element.value for element in app.warning)])
+    return "\n".join([page_text(app), *(element.value for element in app.warning)])
 
 
 def test_each_lens_says_what_it_shows_and_does_not_with_its_pictures(app):
@@ -64,7 +64,7 @@ def test_the_file_on_the_page_image_is_looked_at_without_a_second_upload(app):
     go(app, "lenses").button(key="lens_image").click().run()
     assert not app.exception
     assert app.session_state[state.LENS_RESULT].evidence_sha256 == app.session_state[state.RESULT].evidence_sha256
-    assert "**Provenance** none" in words(app)
+    assert "**Provenance** none" in page_text(app)
 
 
 def test_the_page_image_states_what_the_file_claims_and_scores_it_as_without_the_claim(app):
@@ -78,7 +78,7 @@ def test_the_page_image_states_what_the_file_claims_and_scores_it_as_without_the
         assert not app.exception
         scores.append(resources.analyses().get(app.session_state[state.RESULT]).report.score)
         generator = "Adobe Firefly" if picture is marked else "none claimed"
-        assert f"Content Credentials none, generator {generator}. This never" in words(app).replace("\\", "")
+        assert f"Content Credentials none, generator {generator}. This never" in page_text(app).replace("\\", "")
     assert scores[0] == scores[1]
 
 
@@ -98,6 +98,6 @@ def test_the_page_image_names_an_item_like_its_file_in_a_case_and_none_of_a_blin
     store.items.file(case.id, evidence_from_bytes(GENERATED.read_bytes(), "known.jpg", max_bytes=10**9), actor="Bob")
     app.file_uploader(key="upload").upload("mine.jpg", GENERATED.read_bytes(), "image/jpeg").run()
     assert not app.exception
-    text = words(app).replace("\\", "")
+    text = page_text(app).replace("\\", "")
     assert "An item like this was examined in case Elsewhere" in text
     assert "Sealed" not in text

@@ -8,7 +8,7 @@ import pytest
 from faceloupe.ui import live, state
 from tests.analysis.test_live import jpeg
 from tests.pages.record import blind_case_with, create, go, name_examiner
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def session(monkeypatch):
 
 def test_the_page_says_that_nothing_is_kept_and_that_a_case_is_needed_to_keep_something(app):
     go(app, "live")
-    text = "\n".join([words(app), *(element.value for element in app.warning)])
+    text = "\n".join([page_text(app), *(element.value for element in app.warning)])
     assert "no evidence is kept" in text
     assert "open one and name the examiner" in text
     assert app.button(key="live_keep").disabled
@@ -37,7 +37,7 @@ def test_keeping_before_the_first_frame_is_one_sentence(app):
     create(app)
     go(app, "live").button(key="live_keep").click().run()
     assert not app.exception
-    assert "start the camera first" in words(app)
+    assert "start the camera first" in page_text(app)
 
 
 def test_while_a_blind_case_is_open_there_are_no_scores(app):
@@ -45,7 +45,7 @@ def test_while_a_blind_case_is_open_there_are_no_scores(app):
     name_examiner(app)
     app.session_state[state.CASE] = case.id
     go(app, "live")
-    assert "is blind" in words(app)
+    assert "is blind" in page_text(app)
     assert not any(button.key == "live_keep" for button in app.button)
 
 

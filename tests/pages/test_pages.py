@@ -35,7 +35,7 @@ def app():
     return at
 
 
-def words(at) -> str:
+def page_text(at) -> str:
     return "\n".join(element.value for element in [*at.markdown, *at.caption, *at.error, *at.info])
 
 
@@ -46,8 +46,8 @@ def upload(at, path, name=None):
 
 
 def test_the_first_visit_says_what_will_happen_and_offers_samples(app):
-    assert "stays on this machine" in words(app)
-    assert "weights verified" in words(app)
+    assert "stays on this machine" in page_text(app)
+    assert "weights verified" in page_text(app)
     assert {"sample-generated-portrait", "sample-photograph", "sample-two-shots"} <= {
         button.key for button in app.button
     }
@@ -81,9 +81,9 @@ def test_page_and_command_line_give_one_score(app, capsys, path):
     report = json.loads(capsys.readouterr().out)
     assert shown["score"] == pytest.approx(report["score"], abs=1e-6)
     assert shown["outcome"] == report["outcome"]
-    assert f"log10 LR {report['log10_lr']:+.2f}" in words(app)
+    assert f"log10 LR {report['log10_lr']:+.2f}" in page_text(app)
     shown_model = f"model {plain(report['model']['id'])} `{report['model']['weights_sha256'][:8]}`"
-    assert shown_model in words(app)
+    assert shown_model in page_text(app)
 
 
 def test_an_upload_is_analyzed_once_and_stays_on_show(app):
@@ -92,7 +92,7 @@ def test_an_upload_is_analyzed_once_and_stays_on_show(app):
     assert key.name == "my photo.png"
     app.run()
     assert app.session_state[state.RESULT] == key
-    assert "Error rates on" in words(app)
+    assert "Error rates on" in page_text(app)
 
 
 def test_a_result_survives_a_change_of_page(app):
@@ -100,11 +100,11 @@ def test_a_result_survives_a_change_of_page(app):
     key = app.session_state[state.RESULT]
     app.switch_page("../pages/about.py").run()
     assert not app.exception
-    assert "page Models shows the error rates" in words(app)
+    assert "page Models shows the error rates" in page_text(app)
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT] == key
-    assert "Error rates on" in words(app)
+    assert "Error rates on" in page_text(app)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_a_result_survives_a_change_of_page(app):
 def test_a_bad_upload_gets_a_sentence_not_a_trace(app, tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     upload(app, tmp_path / name)
-    assert expected in words(app).replace("\\", "")
+    assert expected in page_text(app).replace("\\", "")
 
 
 def test_markup_in_a_file_name_is_shown_not_run(app, tmp_path):
     upload(app, PHOTOGRAPH, "<b>:red[x]</b>**y**.png")
-    text = words(app)
+    text = page_text(app)
     assert "<b>:red" not in text
     assert "\\<b\\>" in text
 
@@ -134,7 +134,7 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
     resources.loaded.clear()
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     assert not at.exception
-    assert "nothing can be scored" in words(at)
+    assert "nothing can be scored" in page_text(at)
     at.button(key="sample-photograph").click().run()
     assert not at.exception
     assert at.session_state[state.RESULT] is None
@@ -143,15 +143,15 @@ def test_without_weights_the_page_says_so_and_scores_nothing(tmp_path, monkeypat
 
 def test_an_analysis_cancelled_half_way_says_so_and_shows_no_old_verdict(app, monkeypatch):
     app.button(key="sample-photograph").click().run()
-    assert "Error rates" in words(app)
+    assert "Error rates" in page_text(app)
 
     def cancelled_by_a_click(*_, **__):
         raise Cancelled("The analysis was cancelled.")
 
     monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", cancelled_by_a_click)
     upload(app, GENERATED, "not analyzed before.jpg")
-    assert "Error rates" not in words(app)
-    assert "was cancelled" in words(app)
+    assert "Error rates" not in page_text(app)
+    assert "was cancelled" in page_text(app)
     assert app.session_state[state.RESULT] is None
 
 
@@ -177,7 +177,7 @@ def test_a_photo_waits_for_its_turn_and_is_found_after_a_change_of_page(app, mon
     app.switch_page("../pages/image.py").run()
     assert not app.exception
     assert app.session_state[state.RESULT].name == "left alone.jpg"
-    assert "Error rates on" in words(app)
+    assert "Error rates on" in page_text(app)
 
 
 def test_the_store_keeps_the_latest_within_its_bound_and_tells_files_apart(analyzer):

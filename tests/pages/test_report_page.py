@@ -13,7 +13,7 @@ from faceloupe.report.document.case import Letterhead
 from faceloupe.ui import resources, state
 from faceloupe.ui.case.report_files import Source
 from tests.pages.record import ADA, click, create, ended, go
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_report_is_previewed_and_offered_as_files(filed):
     filed.text_input(key="organization_input").set_value("Example Laboratory").run()
     filed.selectbox(key="language_input").select("de").run()
     assert not filed.exception
-    labels = {one.proto.label for one in filed.get("download_button")}
+    labels = {button.proto.label for button in filed.get("download_button")}
     assert {"HTML", "PDF", "Case JSON", "Export bundle"} <= labels
     assert filed.get("iframe")
     go(filed, "cases")
@@ -67,7 +67,7 @@ def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):
         "a.json": source.taken("a.json", source.json),
         f"faceloupe-case-{case_id}.zip": source.bundle(),
     }
-    assert {one["file"]: one["file_sha256"] for one in exports(case_id)} == {
+    assert {export["file"]: export["file_sha256"] for export in exports(case_id)} == {
         name: hashlib.sha256(content).hexdigest() for name, content in files.items()
     }
     assert files["a.pdf"].startswith(b"%PDF")
@@ -78,18 +78,18 @@ def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):
 
 def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, data_folder):
     monkeypatch.setattr(export, "MOST_DRAWN", 0)
-    text = words(go(filed, "report"))
+    text = page_text(go(filed, "report"))
     assert "written to the data folder" in text
     assert not filed.get("iframe")
     assert not filed.get("download_button")  # before it is written
     case_id = filed.session_state[state.CASE]
     click(filed, "write_bundle")
     path = written(filed, data_folder, with_evidence=False)
-    assert [one["file"] for one in exports(case_id)] == [path.name]
+    assert [export["file"] for export in exports(case_id)] == [path.name]
 
 
 def test_a_bundle_with_the_evidence_is_written_to_the_disk(filed, data_folder):
-    assert "This bundle contains no evidence" in words(go(filed, "report"))
+    assert "This bundle contains no evidence" in page_text(go(filed, "report"))
     click(filed, "write_bundle")
     with zipfile.ZipFile(written(filed, data_folder, with_evidence=True)) as archive:
         assert any(name.startswith("evidence/") for name in archive.namelist())
@@ -101,7 +101,7 @@ def written(filed, data_folder, *, with_evidence):
     job = resources.jobs().get(("bundle", filed.session_state[state.CASE], "ada example", with_evidence))
     assert job is not None
     ended(job)
-    assert "The bundle was written to" in words(filed.run())
+    assert "The bundle was written to" in page_text(filed.run())
     (path,) = (data_folder / "exports").iterdir()
     with path.open("rb") as stream:
         assert verify(stream).good

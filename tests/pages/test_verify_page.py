@@ -11,7 +11,7 @@ from faceloupe.report.document.case import Letterhead
 from faceloupe.ui import bundle_check, resources
 from faceloupe.ui.case.report_files import Source
 from tests.pages.record import ADA, go
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def bundle():
 def checked(app, content: bytes, name: str = "bundle.zip"):
     go(app, "verify").file_uploader(key="bundle_upload").upload(name, content, "application/zip").run()
     assert not app.exception
-    return "\n".join([words(app), *(element.value for element in app.success)]).replace("\\", "")
+    return "\n".join([page_text(app), *(element.value for element in app.success)]).replace("\\", "")
 
 
 def broken(bundle: bytes) -> bytes:

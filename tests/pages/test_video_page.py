@@ -16,7 +16,7 @@ from faceloupe.ui.panels import sentence
 from faceloupe.ui.video import input, panels
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 TIMEOUT = 60
 FRAMES = 4
@@ -70,7 +70,7 @@ def shown(at):
 
 
 def captions_of_pictures(at):
-    return "\n".join(one.caption for image in at.get("image") for one in image.proto.imgs)
+    return "\n".join(img.caption for image in at.get("image") for img in image.proto.imgs)
 
 
 @pytest.fixture
@@ -79,16 +79,16 @@ def examined(page, clip):
 
 
 def test_the_first_visit_says_what_will_happen_and_how_to_mount_a_folder(page):
-    assert "stays on this machine" in words(page)
-    assert "FACELOUPE_EVIDENCE" in words(page)
-    assert input.COST in words(page)
+    assert "stays on this machine" in page_text(page)
+    assert "FACELOUPE_EVIDENCE" in page_text(page)
+    assert input.COST in page_text(page)
 
 
 def test_an_upload_is_examined_and_its_tracks_are_shown(examined):
     report = shown(examined)
     assert report["evidence"]["name"] == "panned.mp4"
     assert len(report["frames"]) == FRAMES
-    text = words(examined)
+    text = page_text(examined)
     assert f"log10 LR {report['log10_lr']:+.2f}" in text
     assert text.index("**Person 1**, 1 shot: ") < text.index("**Track 1**, shot 0: ")
     assert "Each point is a frame" in text
@@ -108,7 +108,7 @@ def test_the_shots_of_a_person_stand_below_it_with_what_they_say_together(page, 
     settled(upload(page, write_clip(tmp_path / "cut.mp4", frames, fps=10), frames=9))
     people = {person["id"]: person for person in shown(page)["people"]}
     number, person = next((number, person) for number, person in people.items() if len(person["tracks"]) == 2)
-    text = words(page)
+    text = page_text(page)
     below = text.partition(f"**Person {number}**, 2 shots: ")[2].partition("**Person ")[0]
     assert "**Track 1**, shot 0: " in below
     assert "**Track 3**, shot 2: " in below
@@ -145,7 +145,7 @@ def test_a_result_survives_a_change_of_page(examined):
     examined.switch_page("../pages/video.py").run()
     assert not examined.exception
     assert examined.session_state[state.VIDEO_RESULT] == key
-    assert "Each point is a frame" in words(examined)
+    assert "Each point is a frame" in page_text(examined)
 
 
 def test_a_closer_look_is_a_result_of_its_own_with_a_way_back(examined):
@@ -159,10 +159,10 @@ def test_a_closer_look_is_a_result_of_its_own_with_a_way_back(examined):
     report = shown(examined)
     assert (report["settings"]["from_s"], report["settings"]["to_s"]) == (0.5, 1.5)
     assert all(0.5 <= frame["time_s"] <= 1.5 for frame in report["frames"])
-    assert "Only 0.50 s to 1.50 s were analyzed" in words(examined)
+    assert "Only 0.50 s to 1.50 s were analyzed" in page_text(examined)
     examined.button(key="back").click().run()
     assert examined.session_state[state.VIDEO_RESULT] == whole
-    assert "the verdict applies to this segment alone" not in words(examined)
+    assert "the verdict applies to this segment alone" not in page_text(examined)
 
 
 def test_an_annotated_copy_is_made_on_request_and_offered(examined):
@@ -191,12 +191,12 @@ def test_cancel_ends_the_wait_at_once_and_says_so(page, clip, monkeypatch):
     upload(page, clip, "cancelled.mp4")
     assert began.wait(TIMEOUT)
     page.run()
-    assert "1 frames done" in words(page)
+    assert "1 frames done" in page_text(page)
     cancel = next(button for button in page.button if button.label == "Cancel")
     cancel.click().run()
     page.run()
     assert not page.exception
-    assert "was cancelled" in words(page)
+    assert "was cancelled" in page_text(page)
     assert page.session_state[state.VIDEO_RESULT] is None
 
 
@@ -209,7 +209,7 @@ def test_cancel_ends_the_wait_at_once_and_says_so(page, clip, monkeypatch):
 def test_what_is_no_video_gets_a_sentence(page, tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     settled(upload(page, tmp_path / name))
-    assert expected in words(page).replace("\\", "")
+    assert expected in page_text(page).replace("\\", "")
     assert page.session_state[state.VIDEO_RESULT] is None
 
 
@@ -217,7 +217,7 @@ def test_a_damaged_video_gets_a_verdict_of_its_own(page, clip, tmp_path):
     (tmp_path / "half.mp4").write_bytes(clip.read_bytes()[:2_000])
     settled(upload(page, tmp_path / "half.mp4"))
     assert shown(page)["outcome"] == "error"
-    assert "get a complete copy" in words(page)
+    assert "get a complete copy" in page_text(page)
 
 
 def test_a_file_of_the_evidence_folder_is_examined_where_it_lies(clip, monkeypatch):
@@ -251,18 +251,18 @@ def test_a_visit_that_lost_its_job_can_follow_it(page, clip, monkeypatch):
     upload(page, clip, "followed.mp4")
     other = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     other.switch_page("../pages/video.py").run()
-    assert "Running: Examining followed" in words(other)
+    assert "Running: Examining followed" in page_text(other)
     other.button(key="follow-0").click().run()
     assert other.session_state[state.VIDEO_JOB] == page.session_state[state.VIDEO_JOB]
     gate.set()
     settled(other)
-    assert "was cancelled" in words(other)
+    assert "was cancelled" in page_text(other)
 
 
 def test_markup_in_a_file_name_is_shown_not_run(page, clip):
     settled(upload(page, clip, "<b>:red[x]</b>**y**.mp4"))
-    assert "<b>:red" not in words(page)
-    assert "\\<b\\>" in words(page)
+    assert "<b>:red" not in page_text(page)
+    assert "\\<b\\>" in page_text(page)
 
 
 def test_a_video_that_is_dropped_on_the_page_image_is_analyzed_on_its_own_page(clip):

@@ -95,11 +95,11 @@ def chain(actions: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
 def case(items: Sequence[dict[str, Any]], *, blind: bool = False, **changes: Any) -> dict[str, Any]:
     """A case record; of what it is given, nothing is shared with it."""
     actions = [("case.create", {"name": NAME})]
-    for one in items:
-        actions.append(("evidence.add", {"sha256": one["sha256"], "name": one["name"]}))
+    for item in items:
+        actions.append(("evidence.add", {"sha256": item["sha256"], "name": item["name"]}))
         actions += [
             ("run.add", {"outcome": done["report"]["outcome"], "report_sha256": done["report_sha256"]})
-            for done in one["runs"]
+            for done in item["runs"]
         ]
     return copy.deepcopy(
         {

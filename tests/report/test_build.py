@@ -112,7 +112,9 @@ def test_the_components_are_the_networks_that_scored_with_their_weights(tmp_path
         settings = Settings(model=record.id)
         report = report_json(analyze(tmp_path / "text.jpg", Networks.load(settings)))
         expected = [(part.id, part.weights_sha256) for part in components_of(record, weights_folder())]
-        assert [(one["id"], one["weights_sha256"]) for one in report["model"]["components"]] == expected
+        assert [
+            (component["id"], component["weights_sha256"]) for component in report["model"]["components"]
+        ] == expected
         assert report["model"]["members"] == list(record.members)
 
 

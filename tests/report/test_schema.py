@@ -89,7 +89,7 @@ def test_unknown_fields_are_kept_and_named():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected_text"),
     [
         (lambda values: values.update(score="0.9"), "`float | null`, got `str` - at `$.score`"),
         (lambda values: values.update(score=1.5), "<= 1.0 - at `$.score`"),
@@ -101,11 +101,11 @@ def test_unknown_fields_are_kept_and_named():
         (lambda values: values.pop("schema_version"), "missing required field `schema_version`"),
     ],
 )
-def test_what_is_not_a_report_is_refused_in_one_sentence(change, told):
+def test_what_is_not_a_report_is_refused_in_one_sentence(change, expected_text):
     with pytest.raises(ReportError) as refused:
         Report.from_json(altered(change))
     sentence = str(refused.value)
-    assert told in sentence
+    assert expected_text in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
 

@@ -18,10 +18,10 @@ def frames(*values: float, spacing: float = 1.0) -> tuple[np.ndarray, np.ndarray
 
 
 def test_one_frame_keeps_its_score_and_gets_the_typical_interval():
-    found = pool(*frames(1.3))
-    assert logit(found.score) == pytest.approx(1.3)
-    assert logit(found.high) - 1.3 == pytest.approx(1.959964 * TYPICAL_SPREAD, rel=1e-4)
-    assert (found.effective_n, found.frames) == (1.0, 1)
+    pooled = pool(*frames(1.3))
+    assert logit(pooled.score) == pytest.approx(1.3)
+    assert logit(pooled.high) - 1.3 == pytest.approx(1.959964 * TYPICAL_SPREAD, rel=1e-4)
+    assert (pooled.effective_n, pooled.frames) == (1.0, 1)
 
 
 def test_frames_are_averaged_never_summed():
@@ -78,8 +78,8 @@ def test_denser_sampling_of_the_same_time_hardly_narrows_the_interval():
     for _ in range(40):
         dense = drawn_track(generator, 200, 0.05)
         widths = [
-            logit(found.high) - logit(found.low)
-            for found in (pool(*frames(*dense, spacing=0.05)), pool(*frames(*dense[::10], spacing=0.5)))
+            logit(pooled.high) - logit(pooled.low)
+            for pooled in (pool(*frames(*dense, spacing=0.05)), pool(*frames(*dense[::10], spacing=0.5)))
         ]
         ratios.append(widths[0] / widths[1])
     assert 0.75 < np.median(ratios) < 1.1
@@ -91,8 +91,8 @@ def test_the_interval_covers_the_mean_of_more_frames():
     for _ in range(300):
         center = generator.normal()
         values = center + TYPICAL_SPREAD * generator.normal(size=24)
-        found = pool(*frames(*values, spacing=3.0))
-        held += logit(found.low) <= center <= logit(found.high)
+        pooled = pool(*frames(*values, spacing=3.0))
+        held += logit(pooled.low) <= center <= logit(pooled.high)
     assert held >= 0.92 * 300
 
 
@@ -118,9 +118,9 @@ def test_a_short_manipulated_stretch_in_a_long_pristine_track_shows_with_its_tim
     values[60:68] = [4.0] * 8
     times, log_odds, weights = frames(*values)
     assert pool(times, log_odds, weights).score < 0.15
-    found = strongest_segment(times, log_odds, weights)
-    assert found.low > 0.9
-    assert 60 <= found.first_s < found.last_s <= 67
+    segment = strongest_segment(times, log_odds, weights)
+    assert segment.low > 0.9
+    assert 60 <= segment.first_s < segment.last_s <= 67
 
 
 def test_chance_rarely_makes_a_stretch_of_an_even_track():

@@ -123,20 +123,20 @@ def track(number: int, score: float | None, *, frames: int = 5, size: float = 80
 
 def test_a_whole_track_is_judged_by_the_thresholds():
     for score, outcome in ((0.2, "authentic"), (0.5, "inconclusive"), (0.8, "manipulated")):
-        found, reason, decided = of_track(pooled(score), None, THRESHOLDS, enough=3)
-        assert (found, decided.score) == (outcome, score)
+        result, reason, decided = of_track(pooled(score), None, THRESHOLDS, enough=3)
+        assert (result, decided.score) == (outcome, score)
         assert f"{score:.2f}" in reason
 
 
 def test_a_stretch_that_surely_lies_above_the_threshold_makes_the_track_manipulated_and_is_named():
-    found, reason, decided = of_track(pooled(0.1), pooled(0.9, 0.75), THRESHOLDS, enough=3)
-    assert (found, decided.score) == ("manipulated", 0.9)
+    outcome, reason, decided = of_track(pooled(0.1), pooled(0.9, 0.75), THRESHOLDS, enough=3)
+    assert (outcome, decided.score) == ("manipulated", 0.9)
     assert "from 2.00 s to 4.50 s" in reason
 
 
 def test_a_stretch_that_may_lie_above_it_keeps_the_track_from_being_called_authentic():
-    found, reason, decided = of_track(pooled(0.1), pooled(0.8, 0.6), THRESHOLDS, enough=3)
-    assert (found, decided.score) == ("inconclusive", 0.1)
+    outcome, reason, decided = of_track(pooled(0.1), pooled(0.8, 0.6), THRESHOLDS, enough=3)
+    assert (outcome, decided.score) == ("inconclusive", 0.1)
     assert "analyze that segment" in reason
 
 
@@ -146,8 +146,8 @@ def test_a_stretch_below_the_threshold_changes_nothing():
 
 
 def test_too_few_frames_carry_no_verdict():
-    found, reason, _ = of_track(pooled(0.95, frames=2), None, THRESHOLDS, enough=3)
-    assert found == "inconclusive"
+    outcome, reason, _ = of_track(pooled(0.95, frames=2), None, THRESHOLDS, enough=3)
+    assert outcome == "inconclusive"
     assert "only 2 frames of this face can be scored; 3 are needed" in reason
     assert of_track(pooled(0.95, frames=1), None, THRESHOLDS, enough=1)[0] == "manipulated"
 
@@ -199,11 +199,11 @@ def judged(scores: list[float], pooled_score: float, others: float, frames: int 
     enough = 3
     tracks = [
         replace(
-            one,
+            track,
             pooled=pooled(score, frames=frames),
             outcome=of_track(pooled(score, frames=frames), None, STRICT, enough=enough)[0],
         )
-        for one, score in zip(tracks, scores, strict=True)
+        for track, score in zip(tracks, scores, strict=True)
     ]
     whole, rest = pooled(pooled_score, frames=frames * len(scores)), pooled(others, frames=frames * (len(scores) - 1))
     return tracks, of_person(1, tracks, whole, rest, STRICT, enough=enough)
@@ -211,11 +211,11 @@ def judged(scores: list[float], pooled_score: float, others: float, frames: int 
 
 def test_shots_that_agree_carry_a_verdict_that_none_of_them_can_carry_and_it_names_them():
     tracks, person = judged([0.9, 0.95, 0.9, 0.5], 0.88, 0.86)
-    assert {one.outcome for one in tracks} == {Outcome.INCONCLUSIVE}
+    assert {track.outcome for track in tracks} == {Outcome.INCONCLUSIVE}
     assert (person.outcome, person.agreeing) == (Outcome.MANIPULATED, (1, 2, 3))
     assert "3 of the 4 scored shots of person 1" in person.reason
-    judged_again = [in_company(one, person, STRICT, scored=4) for one in tracks]
-    assert [one.outcome for one in judged_again] == [Outcome.MANIPULATED] * 3 + [Outcome.INCONCLUSIVE]
+    judged_again = [in_company(track, person, STRICT, scored=4) for track in tracks]
+    assert [track.outcome for track in judged_again] == [Outcome.MANIPULATED] * 3 + [Outcome.INCONCLUSIVE]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_shots_that_agree_carry_a_verdict_that_none_of_them_can_carry_and_it_nam
 def test_a_wrong_link_makes_no_verdict(scores, pooled_score, others):
     tracks, person = judged(scores, pooled_score, others)
     assert person.outcome is Outcome.INCONCLUSIVE
-    assert [in_company(one, person, STRICT, scored=len(tracks)) for one in tracks] == tracks
+    assert [in_company(track, person, STRICT, scored=len(tracks)) for track in tracks] == tracks
 
 
 def test_a_person_is_authentic_where_the_shots_agree_and_none_speaks_against_it():

@@ -66,11 +66,13 @@ def test_the_hash_of_a_record_from_before_fusions_is_that_of_its_file():
 
 def test_the_report_names_every_network_and_both_propositions(report):
     (face,) = report["faces"]
-    ids = {one["id"] for one in report["model"]["components"]}
+    ids = {component["id"] for component in report["model"]["components"]}
     assert report["model"]["id"] == STANDARD_MODEL
-    assert ids == {one.id for one in members_of(find_record(weights_folder()), weights_folder())} | {"clip-vit-b16"}
-    assert {one["name"] for one in face["propositions"]} == {"generated", "changed"}
-    assert all(one["model_id"] in ids for one in face["propositions"])
+    assert ids == {member.id for member in members_of(find_record(weights_folder()), weights_folder())} | {
+        "clip-vit-b16"
+    }
+    assert {proposition["name"] for proposition in face["propositions"]} == {"generated", "changed"}
+    assert all(proposition["model_id"] in ids for proposition in face["propositions"])
     assert face["familiarity"]["distance"] > 0
     assert report["settings"]["effort"] == "standard"
 
@@ -79,7 +81,7 @@ def test_a_face_is_scored_the_same_alone_and_among_others(standard, portrait):
     scorer = standard.scorer
     views = [scorer.view(portrait, Box(289 + shift, 214, 614 + shift, 646)) for shift in (0, 40, 80)]
     together = scorer.logits(views)
-    alone = [float(scorer.logits([one])[0]) for one in views]
+    alone = [float(scorer.logits([view])[0]) for view in views]
     assert together == pytest.approx(alone, abs=1e-5)  # the core's passes are of several faces
 
 
@@ -94,9 +96,11 @@ def test_a_processor_without_bfloat16_comes_to_the_same_outcome(standard, monkey
             monkeypatch.setattr(member.scorer, "_encoder", exact)
     other = replace(standard, scorer=scorer)
     for path in (GENERATED, PHOTOGRAPH):
-        found, expected = (report_json(analyze(path, one, explain=False)) for one in (other, standard))
-        assert found["outcome"] == expected["outcome"]
-        assert found["score"] == pytest.approx(expected["score"], abs=0.02)
+        report_values, expected = (
+            report_json(analyze(path, networks, explain=False)) for networks in (other, standard)
+        )
+        assert report_values["outcome"] == expected["outcome"]
+        assert report_values["score"] == pytest.approx(expected["score"], abs=0.02)
     assert head is not None
 
 
@@ -112,8 +116,10 @@ def test_of_a_face_that_fills_its_picture_the_wide_look_says_nothing(standard, p
     crop = np.ascontiguousarray(portrait[200:660, 270:640])
     views = standard.scorer.view(crop, Box(19, 14, 344, 446))
     (reading,) = standard.scorer.readings([views])
-    wide = next(one for one in standard.scorer.members if one.least_context)
-    close = next(one for one in standard.scorer.members if one.proposition == "generated" and not one.least_context)
+    wide = next(member for member in standard.scorer.members if member.least_context)
+    close = next(
+        member for member in standard.scorer.members if member.proposition == "generated" and not member.least_context
+    )
     assert views.context < wide.least_context
     assert reading.log_odds[wide.id] == 0.0
     assert reading.log_odds[close.id] != 0.0
@@ -121,7 +127,7 @@ def test_of_a_face_that_fills_its_picture_the_wide_look_says_nothing(standard, p
 
 def test_of_a_face_with_surroundings_both_looks_speak(standard, portrait):
     (reading,) = standard.scorer.readings([standard.scorer.view(portrait, Box(289, 214, 614, 646))])
-    looks = [one.id for one in standard.scorer.members if one.proposition == "generated"]
+    looks = [member.id for member in standard.scorer.members if member.proposition == "generated"]
     assert len(looks) == 2
     assert all(reading.log_odds[name] != 0.0 for name in looks)
 
@@ -140,7 +146,7 @@ def test_without_the_verified_encoder_nothing_is_scored(folder, damage):
     else:
         record = folder / "components" / "clip-vit-b16.json"
         text = record.read_text(encoding="utf-8")
-        known = component_of(next(one for one in read_registry(folder).values() if one.component), folder)
+        known = component_of(next(record for record in read_registry(folder).values() if record.component), folder)
         record.write_text(text.replace(known.weights_sha256, "0" * 64), encoding="utf-8")
     with pytest.raises(WeightsError, match="nothing can be scored"):
         FaceScorer.load(folder, STANDARD_MODEL)
@@ -148,9 +154,9 @@ def test_without_the_verified_encoder_nothing_is_scored(folder, damage):
 
 
 def test_an_answer_that_is_no_number_is_an_error_and_no_score(standard, portrait, monkeypatch):
-    heads = [one.scorer for one in standard.scorer.scorer.members if isinstance(one.scorer, HeadScorer)]
-    for one in heads:
-        monkeypatch.setattr(one, "_features", lambda crops: torch.full((len(crops), 15, 768), math.nan))
+    heads = [member.scorer for member in standard.scorer.scorer.members if isinstance(member.scorer, HeadScorer)]
+    for head in heads:
+        monkeypatch.setattr(head, "_features", lambda crops: torch.full((len(crops), 15, 768), math.nan))
     with pytest.raises(EvidenceError, match="no finite answer"):
         standard.scorer.readings([standard.scorer.view(portrait, Box(289, 214, 614, 646))])
 
@@ -164,41 +170,41 @@ def test_between_frames_that_the_expert_saw_its_word_is_interpolated():
 
 def test_a_video_is_judged_by_both_and_says_which_frames_the_expert_saw(standard, portrait, tmp_path):
     write_clip(tmp_path / "clip.mp4", [np.roll(portrait[:, 100:900], shift, 1)[::2, ::2] for shift in range(0, 60, 4)])
-    found = report_json(analyze(tmp_path / "clip.mp4", standard, explain=False))
-    observations = [face for frame in found["frames"] for face in frame["faces"]]
+    report_values = report_json(analyze(tmp_path / "clip.mp4", standard, explain=False))
+    observations = [face for frame in report_values["frames"] for face in frame["faces"]]
     fusion = standard.scorer.record.fusion
     assert 0 < sum(face["by_expert"] for face in observations) <= fusion.frames
     assert all(face["score"] is not None for face in observations)
-    assert {one["name"] for one in found["faces"][0]["propositions"]} == {"generated", "changed"}
+    assert {face["name"] for face in report_values["faces"][0]["propositions"]} == {"generated", "changed"}
 
 
 @pytest.mark.parametrize(
-    ("generated", "changed", "words"),
+    ("generated", "changed", "message"),
     [
         (1.2, 0.1, "more likely fully generated"),
         (0.0, 0.9, "more likely changed in part"),
         (0.5, 0.4, "do not tell"),
     ],
 )
-def test_a_verdict_says_which_kind_or_that_it_cannot_be_told(generated, changed, words):
-    found = (PropositionFinding("generated", "g", generated), PropositionFinding("changed", "c", changed))
-    assert words in which_kind(Outcome.MANIPULATED, found)
-    assert not which_kind(Outcome.AUTHENTIC, found)
+def test_a_verdict_says_which_kind_or_that_it_cannot_be_told(generated, changed, message):
+    result = (PropositionFinding("generated", "g", generated), PropositionFinding("changed", "c", changed))
+    assert message in which_kind(Outcome.MANIPULATED, result)
+    assert not which_kind(Outcome.AUTHENTIC, result)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.MANIPULATED, Outcome.AUTHENTIC, Outcome.INCONCLUSIVE])
 def test_there_is_no_verdict_on_a_face_unlike_all_that_are_known(outcome):
     near, far = Familiarity(0.4, "press photos"), Familiarity(0.7, "press photos")
     assert in_scope(outcome, "why", near, 0.6) == (outcome, "why")
-    found, reason = in_scope(outcome, "why", far, 0.6)
-    assert found is Outcome.INCONCLUSIVE
+    result, reason = in_scope(outcome, "why", far, 0.6)
+    assert result is Outcome.INCONCLUSIVE
     assert ("press photos" in reason) == (outcome is not Outcome.INCONCLUSIVE)
 
 
 def test_every_fusion_is_of_heads_on_one_encoder():
-    fusions = [one for one in read_registry(weights_folder()).values() if one.fusion]
+    fusions = [record for record in read_registry(weights_folder()).values() if record.fusion]
     assert len(fusions) == 2
     for fusion in fusions:
-        heads = [one for one in members_of(fusion, weights_folder()) if one.component]
-        assert {one.component for one in heads} == {"clip-vit-b16"}
-        assert {one.proposition for one in heads} == {"generated", "changed"}
+        heads = [member for member in members_of(fusion, weights_folder()) if member.component]
+        assert {head.component for head in heads} == {"clip-vit-b16"}
+        assert {head.proposition for head in heads} == {"generated", "changed"}

@@ -37,12 +37,12 @@ def test_the_map_agrees_with_an_independent_grad_cam_and_is_not_rescaled():
     torch.manual_seed(0)
     network = build("mobilenet_v3_small").eval()
     inputs = torch.randn(2, 3, 224, 224)
-    references = [independent_map(network, one[None]) for one in inputs]
+    references = [independent_map(network, tensor[None]) for tensor in inputs]
     network.requires_grad_(False)
     _, maps = explain(network, inputs)
-    for reference, found in zip(references, maps, strict=True):
+    for reference, result in zip(references, maps, strict=True):
         expected = cv2.resize(reference, (224, 224), interpolation=cv2.INTER_LINEAR)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(result, expected, atol=1e-5)
     assert (
         max(reference.max() for reference in references) < 0.5
     )  # a fresh network has little to say, and the map says so
@@ -91,8 +91,8 @@ def test_explaining_leaves_no_trace_in_the_network(analyzer, face):
 def test_sessions_that_explain_at_once_get_their_own_maps(analyzer, portrait):
     scorer = analyzer.scorer
     variants = [portrait, portrait[:, ::-1].copy(), 255 - portrait, cv2.GaussianBlur(portrait, (0, 0), 4)]
-    crops = [view_face(one, BOX, InputContract()) for one in variants]
-    alone = [scorer.explained(one) for one in crops]
+    crops = [view_face(variant, BOX, InputContract()) for variant in variants]
+    alone = [scorer.explained(crop) for crop in crops]
     together: dict[int, list] = {}
 
     def work(number: int) -> None:

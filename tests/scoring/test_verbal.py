@@ -8,7 +8,7 @@ from faceloupe.scoring.verbal import VERBAL_SCALE, verbal_equivalent
 
 
 @pytest.mark.parametrize(
-    ("log10_lr", "words"),
+    ("log10_lr", "message"),
     [
         (0.0, "no support for either proposition"),
         (-0.3, "no support for either proposition"),
@@ -21,8 +21,8 @@ from faceloupe.scoring.verbal import VERBAL_SCALE, verbal_equivalent
         (4.5, "very strong support for manipulation"),
     ],
 )
-def test_the_words_follow_the_scale(log10_lr, words):
-    assert verbal_equivalent(log10_lr) == words
+def test_the_words_follow_the_scale(log10_lr, message):
+    assert verbal_equivalent(log10_lr) == message
 
 
 def test_the_steps_of_the_scale_cover_every_ratio_once():

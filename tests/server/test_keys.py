@@ -49,7 +49,7 @@ def test_what_another_process_changes_counts_at_once(keys, tmp_path, clock):
     assert other.find(secret).scopes == (Scope.READ, Scope.ANALYZE)
     keys.revoke(key.id)
     assert other.find(secret) is None
-    assert [kept.state(clock.now) for kept in other.all()] == ["revoked"]
+    assert [stored.state(clock.now) for stored in other.all()] == ["revoked"]
 
 
 def test_a_replaced_key_works_for_a_day_and_the_new_one_allows_the_same(keys, clock):

@@ -53,9 +53,9 @@ def test_a_trace_says_where_and_what_type_and_repeats_no_words(logged):
 
 
 def test_a_trace_ends_where_exceptions_cause_each_other_in_a_circle():
-    one, other = ValueError(), KeyError()
-    one.__cause__, other.__cause__ = other, one
-    assert trace(one) == "ValueError | KeyError"
+    first, other = ValueError(), KeyError()
+    first.__cause__, other.__cause__ = other, first
+    assert trace(first) == "ValueError | KeyError"
 
 
 def test_old_logs_are_let_go_of(logged):

@@ -48,9 +48,9 @@ def test_what_is_written_goes_to_the_volume_or_to_tmp():
 def test_what_only_tests_need_stays_out():
     requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     assert "/^# Tests and checks/,$d" in PATH.read_text(encoding="utf-8")
-    kept, heading, dropped = requirements.partition("# Tests and checks")
+    runtime, heading, dropped = requirements.partition("# Tests and checks")
     assert heading
-    assert not re.search(r"^(pytest|ruff|pypdf|scikit-image)\b", kept, re.M)
+    assert not re.search(r"^(pytest|ruff|pypdf|scikit-image)\b", runtime, re.M)
     imported = {"streamlit", "torch", "requests", "filelock", "typst", "jinja2"}
     assert not any(re.search(rf"^{name}==", dropped, re.M) for name in imported)
 

@@ -18,7 +18,7 @@ from faceloupe.types import Outcome
 from tests.conftest import GENERATED
 from tests.media.test_image import decode
 
-BY_NAME = {one.name: one for one in TRANSFORMATIONS}
+BY_NAME = {transformation.name: transformation for transformation in TRANSFORMATIONS}
 DOCS = ROOT / "docs"
 
 
@@ -46,7 +46,7 @@ def test_a_picture_that_is_stored_otherwise_is_shown_as_it_was(name, picture):
         ("border", partial(ImageOps.crop, border=25)),
         ("double", partial(Image.Image.resize, size=(256, 256), resample=Image.Resampling.BOX)),
         ("squeezed", partial(Image.Image.resize, size=(256, 256), resample=Image.Resampling.BICUBIC)),
-        ("tilt 30", lambda one: _middle(one.rotate(-30, Image.Resampling.BICUBIC))),
+        ("tilt 30", lambda picture: _middle(picture.rotate(-30, Image.Resampling.BICUBIC))),
     ],
 )
 def test_what_moves_the_pixels_can_be_undone(name, undo, picture):
@@ -54,13 +54,13 @@ def test_what_moves_the_pixels_can_be_undone(name, undo, picture):
     assert np.abs(np.asarray(undo(stored)).astype(int) - np.asarray(picture)).mean() < 6
 
 
-def verdict(place: str, label: int, transformation: str, outcome: Outcome) -> Verdict:
+def verdict(position: str, label: int, transformation: str, outcome: Outcome) -> Verdict:
     return Verdict(
         record="r",
         split="val",
         label=label,
         source="s",
-        place=place,
+        location=position,
         transformation=transformation,
         outcome=outcome,
         score=0.5,
@@ -79,8 +79,8 @@ def test_each_kind_of_change_is_counted_for_itself():
         "g": (0, undecided, manipulated),
     }
     verdicts = [
-        verdict(place, label, name, outcome)
-        for place, (label, before, after) in changes.items()
+        verdict(position, label, name, outcome)
+        for position, (label, before, after) in changes.items()
         for name, outcome in ((UNCHANGED, before), ("mirror", after))
     ]
     counts = {count.transformation: count for count in counted(verdicts, "quick", "m")}

@@ -12,8 +12,8 @@ from faceloupe.types import Box
 
 @pytest.fixture(scope="module")
 def face(portrait) -> blending.Region:
-    (found, *_) = FaceDetector(Settings(effort="quick")).detect(portrait)
-    return blending.region(portrait, found.box, tuple(found.landmarks.ravel()))
+    (result, *_) = FaceDetector(Settings(effort="quick")).detect(portrait)
+    return blending.region(portrait, result.box, tuple(result.landmarks.ravel()))
 
 
 def test_a_region_is_small_and_keeps_box_and_landmarks_in_place(portrait, face):
@@ -78,9 +78,9 @@ def test_a_map_of_the_mask_itself_has_all_its_mass_inside_and_a_flat_one_its_sha
     faces = [BlendedFace(blending.Region(rgb, Box(0, 0, 64, 64), np.zeros((5, 2))), rgb, mask)]
     flat, nothing = np.ones((64, 64), np.float32), np.zeros((64, 64), np.float32)
     for heat, mass, gain in ((mask, 1.0, 8.0), (flat, 1 / 8, 1.0)):
-        found = localize(_Knowing(heat), faces)
-        assert set(found) == {"all", "changed area below 15%"}
-        assert (found["all"].mass, found["all"].gain) == (pytest.approx(mass), pytest.approx(gain))
+        result = localize(_Knowing(heat), faces)
+        assert set(result) == {"all", "changed area below 15%"}
+        assert (result["all"].mass, result["all"].gain) == (pytest.approx(mass), pytest.approx(gain))
     blank = localize(_Knowing(nothing), faces, threshold=-1.0)["scored above .5"]
     assert (blank.faces, blank.blank) == (0, 1)
 

@@ -58,13 +58,13 @@ def material(street, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("material")
     film(root / "videos" / "a.mkv", [street, np.zeros_like(street), street[:, ::-1].copy()])
     film(root / "videos" / "b.mkv", gray(10, 20))
-    kept = ("val", "s", "fake", "Swapped", "anna", "videos/a.mkv", 480)
+    row = ("val", "s", "fake", "Swapped", "anna", "videos/a.mkv", 480)
     faceless = ("control", "s", "real", "original", "", "videos/b.mkv", 48)
     passed_over = [
         ("train", "s", "real", "original", "", "videos/not-there.mkv", 480),
         ("control", "s", "none", "original", "", "videos/not-there.mkv", 480),
     ]
-    index(root, [kept, faceless, *passed_over])
+    index(root, [row, faceless, *passed_over])
     return root
 
 
@@ -91,10 +91,10 @@ def test_frames_are_those_on_screen_halfway_through_equal_parts_of_the_time(tmp_
     path = film(tmp_path / "a.mkv", gray(*range(0, 20 * len(times_ms), 20)), times_ms)
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == 0
-    found = list(clips.read_frames(path, count))
-    assert [number for number, _, _ in found] == expected
-    assert [time_s for _, time_s, _ in found] == [Fraction(times_ms[number], 1000) for number in expected]
-    assert all((rgb == 20 * number).all() and rgb.shape == (32, 48, 3) for number, _, rgb in found)
+    result = list(clips.read_frames(path, count))
+    assert [number for number, _, _ in result] == expected
+    assert [time_s for _, time_s, _ in result] == [Fraction(times_ms[number], 1000) for number in expected]
+    assert all((rgb == 20 * number).all() and rgb.shape == (32, 48, 3) for number, _, rgb in result)
 
 
 def test_only_clips_with_a_face_and_never_those_to_train_on_are_read(material):
@@ -175,15 +175,15 @@ def test_a_missing_file_and_one_without_pictures_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         ([("val", "s", "maybe", "original", "", "a.mkv", 48)], "real or fake"),
         ([("val", s, "real", "original", "", f"{s}/a.mkv", 48) for s in "pq"], "are named a"),
     ],
     ids=["label", "same name"],
 )
-def test_an_index_that_contradicts_itself_is_refused(tmp_path, rows, words):
-    with pytest.raises(DatasetError, match=words):
+def test_an_index_that_contradicts_itself_is_refused(tmp_path, rows, message):
+    with pytest.raises(DatasetError, match=message):
         clips.read_videos(index(tmp_path, rows))
 
 
@@ -194,13 +194,13 @@ def test_indexes_that_are_missing_cut_or_to_train_on_are_refused(tmp_path, prepa
         clips.read_clips(tmp_path / "clips.csv")
     text = (prepared[0] / "clips.csv").read_text()
     path = tmp_path / "clips.csv"
-    for damaged, words in (
+    for damaged, texts in (
         (text.replace("time_s", "time"), "lacks the columns time_s"),
         (text[:-30], "damaged"),
         (text.replace("\nval,", "\ntrain,"), "split 'train'"),
     ):
         path.write_text(damaged)
-        with pytest.raises(DatasetError, match=words):
+        with pytest.raises(DatasetError, match=texts):
             clips.read_clips(path)
 
 

@@ -35,16 +35,16 @@ def prepared(tmp_path_factory):
 
 
 def test_every_view_is_scored_once_and_reads_back(prepared):
-    stills, found, work = prepared
+    stills, face_regions, work = prepared
     seen = [(still.id, treatment) for still in stills for treatment in ("as-is", "512", "as-is")]
     wanted = core_logits.tasks(stills, seen)
     scorer = Scorer()
-    core_logits.score(wanted[:3], found, work, scorer=scorer, model="core-1")
-    core_logits.score(wanted, found, work, scorer=scorer, model="core-1")
+    core_logits.score(wanted[:3], face_regions, work, scorer=scorer, model="core-1")
+    core_logits.score(wanted, face_regions, work, scorer=scorer, model="core-1")
     assert scorer.faces == len(wanted) == len(set(wanted))
     answers = core_logits.read(work, "core-1")
     assert set(answers) == {(task.still.id, task.treatment) for task in wanted}
-    core_logits.score(wanted[:1], found, work, scorer=scorer, model="core-2")
+    core_logits.score(wanted[:1], face_regions, work, scorer=scorer, model="core-2")
     assert len(core_logits.read(work, "core-2")) == 1
     with pytest.raises(DatasetError, match="no answers of core-3"):
         core_logits.read(work, "core-3")

@@ -41,7 +41,7 @@ def test_rows_of_other_splits_are_never_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         ([*GOOD, ("val", "s", "real", "anna", "e.jpg")], "a leak"),
         ([*GOOD, ("val", "s", "fake", "", "a.jpg")], "listed twice"),
@@ -50,8 +50,8 @@ def test_rows_of_other_splits_are_never_read(tmp_path):
     ],
     ids=["leak", "duplicate", "one class", "label"],
 )
-def test_material_that_would_flatter_is_refused(tmp_path, rows, words):
-    with pytest.raises(DatasetError, match=words):
+def test_material_that_would_flatter_is_refused(tmp_path, rows, message):
+    with pytest.raises(DatasetError, match=message):
         data.read_index(write(tmp_path / "stills.csv", rows))
 
 
@@ -65,16 +65,16 @@ def test_missing_material_and_unreadable_pictures_are_named(tmp_path):
 
 def test_prepared_items_survive_writing_and_reading(tmp_path):
     items = data.read_index(write(tmp_path / "stills.csv", GOOD))
-    found = [replace(item, box=Box(1.25, 2.0, 30.5, 40.0), landmarks=tuple(map(float, range(10)))) for item in items]
-    data.write_faces(found, tmp_path / "work" / "faces.csv")
-    assert data.read_index(tmp_path / "work" / "faces.csv") == found
+    result = [replace(item, box=Box(1.25, 2.0, 30.5, 40.0), landmarks=tuple(map(float, range(10)))) for item in items]
+    data.write_faces(result, tmp_path / "work" / "faces.csv")
+    assert data.read_index(tmp_path / "work" / "faces.csv") == result
 
 
 def test_the_whole_picture_stands_in_where_no_face_is_found(tmp_path):
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "black.png")
     item = data.Item("train", "s", 0, "", "black.png")
-    (found,) = data.find_faces(tmp_path, [item], workers=1)
-    assert (found.box, found.has_face) == (Box(0, 0, 60, 40), False)
+    (result,) = data.find_faces(tmp_path, [item], workers=1)
+    assert (result.box, result.has_face) == (Box(0, 0, 60, 40), False)
 
 
 @pytest.mark.parametrize(

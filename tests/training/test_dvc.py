@@ -24,15 +24,15 @@ def _filled_in(part: object, values: dict) -> object:
     if isinstance(part, dict):
         return {_filled_in(key, values): _filled_in(value, values) for key, value in part.items()}
     if isinstance(part, list):
-        return [_filled_in(one, values) for one in part]
+        return [_filled_in(entry, values) for entry in part]
     if not isinstance(part, str):
         return part
 
     def value(match: re.Match) -> str:
-        found = values
+        result = values
         for name in match[1].split("."):
-            found = found[name]
-        return str(found)
+            result = result[name]
+        return str(result)
 
     return re.sub(r"\$\{([^}]+)\}", value, part)
 
@@ -40,22 +40,22 @@ def _filled_in(part: object, values: dict) -> object:
 def stages(folder: Path) -> dict[str, dict]:
     """Name -> stage, with everything filled in."""
     params = _params(folder)
-    found = {}
+    result = {}
     for name, stage in yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"].items():
         if "foreach" not in stage:
-            found[name] = _filled_in(stage, params)
+            result[name] = _filled_in(stage, params)
         elif stage["foreach"] == "${trunks}":
             for key, item in params["trunks"].items():
-                found[f"{name}@{key}"] = _filled_in(stage["do"], params | {"key": key, "item": item})
+                result[f"{name}@{key}"] = _filled_in(stage["do"], params | {"key": key, "item": item})
         else:
             for item in stage["foreach"]:
-                found[f"{name}@{item}"] = _filled_in(stage["do"], params | {"item": item})
-    return found
+                result[f"{name}@{item}"] = _filled_in(stage["do"], params | {"item": item})
+    return result
 
 
 def paths(listed: list) -> list[str]:
     """Of dependencies or outputs, whether or not they carry options."""
-    return [one if isinstance(one, str) else next(iter(one)) for one in listed]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in listed]
 
 
 @pytest.fixture(params=PROFILES)
@@ -84,9 +84,9 @@ def test_every_stage_is_a_command_of_the_training_package(profile):
     for name, stage in stages(profile).items():
         if name in ("trunk", "wheel"):
             continue
-        words = shlex.split(stage["cmd"])
-        assert words[:3] == [python, "-m", "faceloupe.training"]
-        options = _parser().parse_args(words[3:])
+        texts = shlex.split(stage["cmd"])
+        assert texts[:3] == [python, "-m", "faceloupe.training"]
+        options = _parser().parse_args(texts[3:])
         assert options.work == Path(_params(profile)["work"])
 
 
@@ -109,21 +109,21 @@ def test_every_other_dependency_is_material_or_made_by_a_stage(profile):
 
 
 def test_every_registered_recipe_is_trained_and_calibrated(profile):
-    found, params = stages(profile), _params(profile)
+    commands, params = stages(profile), _params(profile)
     chosen = settings.read_registered()
     assert list(params["trunks"]) == list(chosen.recipes)
     for recipe in chosen.recipes:
         assert settings.read_recipe(recipe).stages
         weights = f"{params['work']}/runs/{recipe}/weights.safetensors"
-        assert weights in paths(found[f"train@{recipe}"]["outs"])
-        assert weights in found["calibrate"]["deps"]
-        assert f"recipes.{recipe}" in found["calibrate"]["params"]
+        assert weights in paths(commands[f"train@{recipe}"]["outs"])
+        assert weights in commands["calibrate"]["deps"]
+        assert f"recipes.{recipe}" in commands["calibrate"]["params"]
 
 
 def test_the_large_material_of_both_profiles_fits_its_types_and_known_treatments(profile):
     chosen = settings.read_material()
     assert set(chosen.treatments) == set(material.SPLITS)
-    for treatment in {one for some in chosen.treatments.values() for one in some} - set(views.TIERS):
+    for treatment in {entry for some in chosen.treatments.values() for entry in some} - set(views.TIERS):
         views.recipe_for(treatment, "")
     assert all(cap.pictures and cap.person for cap in (chosen.caps.default, *chosen.caps.of_source.values()))
 
@@ -136,23 +136,23 @@ def test_the_wheel_that_a_stage_makes_is_the_one_that_is_pinned(profile):
 
 
 def test_snapshots_that_come_or_change_make_the_material_anew(profile):
-    found = stages(profile)
-    assert found["snapshots"]["always_changed"] is True
-    assert found["snapshots"]["outs"][0] in found["gather"]["deps"]
+    commands = stages(profile)
+    assert commands["snapshots"]["always_changed"] is True
+    assert commands["snapshots"]["outs"][0] in commands["gather"]["deps"]
 
 
 def test_every_parameter_that_a_stage_names_exists(profile):
     for stage in stages(profile).values():
         for name in stage.get("params", []):
-            found = _params(profile)
+            params = _params(profile)
             for part in name.split("."):
-                found = found[part]
+                params = params[part]
 
 
 def test_what_git_carries_is_neither_cached_nor_removed_first():
     carried = ("weights", "docs/expert", "docs/model-card", "docs/model-card.md", "docs/robustness.md")
-    listed = [one for stage in stages(ROOT).values() for one in stage["outs"]]
-    options = {path: one[path] for one in listed if isinstance(one, dict) for path in one if path in carried}
+    listed = [output for stage in stages(ROOT).values() for output in stage["outs"]]
+    options = {path: entry[path] for entry in listed if isinstance(entry, dict) for path in entry if path in carried}
     assert options == {path: {"cache": False, "persist": True} for path in carried}
     assert all(path.startswith("build/") for path in paths(listed) if path not in carried)
 

@@ -30,8 +30,8 @@ def graph(*, zero: int = 128, change=lambda tensors: None) -> tuple[bytes, dict[
             tensors[f"{BLOCK}.{part}.{name}.bias"] = random.normal(size=WIDTH + 1).astype(np.float32)
             weights[f"{encoder_file._LINEAR_NAMES[name]}"] = ((rounded.astype(float) - zero) * scale).T
             inputs = ["x", f"{stem}_quantized", "x_zero", f"{stem}_zero_point"]
-            place = f"/{BLOCK.replace('.', '/').replace('layers/0', 'layers.0')}/{part}/{name}/MatMul_quant"
-            nodes.append(onnx.helper.make_node("MatMulInteger", inputs, [f"y{len(nodes)}"], place))
+            position = f"/{BLOCK.replace('.', '/').replace('layers/0', 'layers.0')}/{part}/{name}/MatMul_quant"
+            nodes.append(onnx.helper.make_node("MatMulInteger", inputs, [f"y{len(nodes)}"], position))
     for name, shape in (
         ("embeddings.class_embedding", (WIDTH,)),
         ("embeddings.patch_embedding.weight", (WIDTH, 3, 2, 2)),
@@ -50,29 +50,31 @@ def graph(*, zero: int = 128, change=lambda tensors: None) -> tuple[bytes, dict[
 
 def test_the_tensors_are_the_graphs_under_our_names():
     content, weights = graph()
-    found = encoder_file.tensors(content)
+    tensors = encoder_file.tensors(content)
     for name, expected in weights.items():
-        rounded, scale = found[f"blocks.0.{name}.weight"], found[f"blocks.0.{name}.scale"]
+        rounded, scale = tensors[f"blocks.0.{name}.weight"], tensors[f"blocks.0.{name}.scale"]
         assert (rounded.dtype, scale.dtype, scale.shape) == (np.int8, np.float32, (WIDTH + 1,))
         np.testing.assert_allclose(rounded * scale[:, None], expected, rtol=1e-6)
-    assert set(found) == {
+    assert set(tensors) == {
         *(f"blocks.0.{name}.{part}" for name in weights for part in ("weight", "scale", "bias")),
         *("class_token", "patch.weight", "positions", "norm_in.weight", "norm_out.bias", "blocks.0.norm1.weight"),
     }
 
 
 def test_the_file_is_the_same_bytes_each_time_and_reads_back(tmp_path):
-    found = encoder_file.tensors(graph()[0])
+    tensors = encoder_file.tensors(graph()[0])
     paths = [tmp_path / "a" / "one.safetensors", tmp_path / "a" / "two.safetensors"]
     digests = [
-        encoder_file.write(found, paths[0]),
+        encoder_file.write(tensors, paths[0]),
         encoder_file.write(dict(reversed(encoder_file.tensors(graph()[0]).items())), paths[1]),
     ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert digests == [hashlib.sha256(paths[0].read_bytes()).hexdigest()] * 2
     read = load_file(paths[0])
-    assert set(read) == set(found)
-    assert all(np.array_equal(read[name], found[name]) and read[name].dtype == found[name].dtype for name in found)
+    assert set(read) == set(tensors)
+    assert all(
+        np.array_equal(read[name], tensors[name]) and read[name].dtype == tensors[name].dtype for name in tensors
+    )
     assert sorted(path.name for path in paths[0].parent.iterdir()) == ["one.safetensors", "two.safetensors"]
 
 

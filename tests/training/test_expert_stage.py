@@ -60,14 +60,16 @@ def made() -> expert_stage.Material:
         for number, split in enumerate(["train"] * 12 + ["val"] * 8 + ["cross"] * 3)
     ]
     regions, ids, views, values = {}, [], [], []
-    for one in stills:
-        label, _, roomy = SOURCES[one.entry.source]
-        regions[one.id] = Region(one.id, "", 200 if roomy else 120, 1.0, 300, 300, 1.0, Box(10.0, 10.0, 110.0, 110.0))
+    for picture in stills:
+        label, _, roomy = SOURCES[picture.entry.source]
+        regions[picture.id] = Region(
+            picture.id, "", 200 if roomy else 120, 1.0, 300, 300, 1.0, Box(10.0, 10.0, 110.0, 110.0)
+        )
         shift = np.zeros((len(ROWS), WIDTH))
-        shift[ROWS.index("mean 8"), 40 * (one.entry.source == "swaps") :][:40] = 2.0 * label
-        for treatment in ("as-is", "heavy-1") if one.entry.split == "train" else ("as-is", "768", "512"):
+        shift[ROWS.index("mean 8"), 40 * (picture.entry.source == "swaps") :][:40] = 2.0 * label
+        for treatment in ("as-is", "heavy-1") if picture.entry.split == "train" else ("as-is", "768", "512"):
             for crop in ("tight", "wide") if roomy else ("tight",):
-                ids.append(one.id)
+                ids.append(picture.id)
                 views.append(f"{crop}/{treatment}")
                 values.append(random.normal(size=(len(ROWS), WIDTH)) + shift)
     count = len(ids)
@@ -82,11 +84,11 @@ def made() -> expert_stage.Material:
     core = {
         (name, view.partition("/")[2]): float(random.normal())
         for name, view in zip(ids, views, strict=True)
-        if core_logits.fresh_to_the_core(next(one for one in stills if one.id == name))
+        if core_logits.fresh_to_the_core(next(still for still in stills if still.id == name))
     }
     looks = gather(stills, regions, cache, core, changed=EXPERT.changed, families=EXPERT.families)
     return expert_stage.Material(
-        looks, cache, {one.id: one for one in stills}, regions, weights_folder(), frozenset({"photos", "nets"})
+        looks, cache, {still.id: still for still in stills}, regions, weights_folder(), frozenset({"photos", "nets"})
     )
 
 
@@ -224,8 +226,8 @@ def test_a_head_without_faces_to_learn_from_or_to_be_judged_by_is_left_out_and_s
 def test_what_is_for_looking_only_is_refused(made, tmp_path):
     entry = next(iter(made.stills.values())).entry
     wrong = {
-        name: dataclasses.replace(one, entry=dataclasses.replace(entry, split="cross"))
-        for name, one in made.stills.items()
+        name: dataclasses.replace(element, entry=dataclasses.replace(entry, split="cross"))
+        for name, element in made.stills.items()
     }
     with pytest.raises(DatasetError, match="for looking only"):
         expert_stage.make(
@@ -246,8 +248,8 @@ def test_the_expert_is_installed_beside_its_core_and_replaces_the_former(stage, 
     core = find_record(weights_folder(), QUICK_MODEL)
     for name in (f"{core.id}.json", core.weights_file):
         (folder / name).symlink_to(weights_folder() / name)
-    said = list(register.install_expert(expert, folder))
-    assert "registered faceloupe-standard-9" in said
+    output = list(register.install_expert(expert, folder))
+    assert "registered faceloupe-standard-9" in output
     assert set(read_registry(folder)) == {core.id, *read_registry(expert)}
     (expert / "faceloupe-thorough-9.json").unlink()
     assert "removed faceloupe-thorough-9" in list(register.install_expert(expert, folder))
@@ -257,11 +259,11 @@ def test_the_expert_is_installed_beside_its_core_and_replaces_the_former(stage, 
 
 
 def test_the_plans_are_typed():
-    found = plans.parse_expert(
+    result = plans.parse_expert(
         {"version": 3, "heads": {"wide": {"crop": "wide", "kind": GENERATED, "context": [1.7, 0]}}, "changed": ["a"]}
     )
-    assert found.plans[0].context == (1.7, math.inf)
-    assert (found.version, found.changed) == (3, ("a",))
+    assert result.plans[0].context == (1.7, math.inf)
+    assert (result.version, result.changed) == (3, ("a",))
     with pytest.raises(DatasetError, match="no setting named depth"):
         plans.parse_expert({"version": 3, "depth": 1})
     with pytest.raises(DatasetError, match=r"expert\.heads\.wide"):

@@ -77,8 +77,8 @@ def test_input_noise_has_the_deviation_asked_for():
 
 def test_the_wrong_loss_is_the_squared_error_of_the_probability():
     logits = torch.tensor([0.0, 4.0])
-    found = Fault("wrong_loss").loss(logits, torch.tensor([1.0, 1.0]))
-    assert float(found) == pytest.approx(float(((torch.sigmoid(logits) - 1) ** 2).mean()))
+    result = Fault("wrong_loss").loss(logits, torch.tensor([1.0, 1.0]))
+    assert float(result) == pytest.approx(float(((torch.sigmoid(logits) - 1) ** 2).mean()))
 
 
 def test_every_third_update_is_skipped():

@@ -50,10 +50,10 @@ def prepared(tmp_path_factory):
 
 
 def extract(prepared, folder, encode, **more) -> None:
-    stills, found, work = prepared
+    stills, face_regions, work = prepared
     more = {"treatments": TREATMENTS, "batch": 3} | more
     with FeatureStore(folder, SHAPE, "abc") as store:
-        features.extract(stills, found, work, store, encode, **more)
+        features.extract(stills, face_regions, work, store, encode, **more)
 
 
 def content(folder) -> tuple[bytes, bytes]:
@@ -63,33 +63,33 @@ def content(folder) -> tuple[bytes, bytes]:
 def test_every_view_is_computed_once_and_reads_back(prepared, tmp_path):
     encode = Encoder()
     extract(prepared, tmp_path, encode, tight_only=["local"])
-    found = features.read(tmp_path)
+    stored = features.read(tmp_path)
     stills = prepared[0]
-    expected = [(one.id, f"tight/{name}") for one in stills for name in TREATMENTS[one.entry.split]]
-    roomy = next(one.id for one in stills if one.entry.source == "roomy")
+    expected = [(still.id, f"tight/{name}") for still in stills for name in TREATMENTS[still.entry.split]]
+    roomy = next(still.id for still in stills if still.entry.source == "roomy")
     expected += [(roomy, "wide/as-is"), (roomy, "wide/heavy-1")]
-    assert sorted(zip(found.ids, found.views, strict=True)) == sorted(expected)
-    assert found.values.shape == (len(expected), *SHAPE)
-    assert isinstance(found.values, np.memmap)
-    assert (found.values.dtype, encode.crops, found.made_by) == (np.float16, len(expected), "abc")
+    assert sorted(zip(stored.ids, stored.views, strict=True)) == sorted(expected)
+    assert stored.values.shape == (len(expected), *SHAPE)
+    assert isinstance(stored.values, np.memmap)
+    assert (stored.values.dtype, encode.crops, stored.made_by) == (np.float16, len(expected), "abc")
     extract(prepared, tmp_path, encode, tight_only=["local"])
     assert encode.crops == len(expected)
 
 
 def test_the_features_are_those_of_the_view(prepared, tmp_path):
     extract(prepared, tmp_path, Encoder())
-    found = features.read(tmp_path)
+    stored = features.read(tmp_path)
     stills, known, work = prepared
     for still in stills:
         region = known[still.id]
         face = views.Face(regions.pixels(work, region), region.box, region.picture_px)
-        for place in np.flatnonzero(found.ids == still.id):
-            crop, treatment = found.views[place].split("/")
+        for position in np.flatnonzero(stored.ids == still.id):
+            crop, treatment = stored.views[position].split("/")
             treated, framing = views.treat(face, treatment, still.entry.pair or still.id)
             cropped = views.crop(treated, crop, framing)
-            np.testing.assert_array_equal(found.values[place], Encoder()(cropped.rgb[None])[0].astype(np.float16))
-            assert found.face_px[place] == pytest.approx(cropped.face_px, abs=0.06)
-            assert found.ratio[place] == pytest.approx(cropped.ratio, abs=0.001)
+            np.testing.assert_array_equal(stored.values[position], Encoder()(cropped.rgb[None])[0].astype(np.float16))
+            assert stored.face_px[position] == pytest.approx(cropped.face_px, abs=0.06)
+            assert stored.ratio[position] == pytest.approx(cropped.ratio, abs=0.001)
 
 
 def test_the_treatments_come_one_after_the_other(prepared, tmp_path):
@@ -110,10 +110,10 @@ def test_a_run_that_fails_at_any_batch_goes_on_to_the_same_features(prepared, tm
 
 
 def rows(folder) -> dict[tuple[str, str], tuple]:
-    found = features.read(folder)
+    stored = features.read(folder)
     return {
-        (str(found.ids[n]), str(found.views[n])): (found.face_px[n], found.ratio[n], found.values[n].tobytes())
-        for n in range(len(found.ids))
+        (str(stored.ids[n]), str(stored.views[n])): (stored.face_px[n], stored.ratio[n], stored.values[n].tobytes())
+        for n in range(len(stored.ids))
     }
 
 
@@ -134,7 +134,7 @@ def test_a_kill_at_any_byte_of_either_file_loses_only_what_was_not_whole(tmp_pat
         with FeatureStore(folder, SHAPE, "abc") as store:
             left = len(store)
             assert left == min(record_bytes // RECORD, max(table[:table_bytes].count(b"\n") - 1, 0))
-            assert [one[:2] in store for one in of] == [n < left for n in range(5)]
+            assert [entry[:2] in store for entry in of] == [n < left for n in range(5)]
             assert content(folder) == (records[: left * RECORD], table[: _end(table, header, left)])
             store.add(of[left:], values[left:])
         assert content(folder) == (records, table)
@@ -197,10 +197,10 @@ def test_the_encoder_is_fed_as_clip_was_trained(portrait):
     inputs = torch.from_numpy(((crops / 255.0 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32))
     with torch.inference_mode():
         expected = networks.Encoder.load(path.read_bytes())(inputs).numpy()
-    found = encode(crops)
-    assert found.shape == (2, *shape)
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9999
-    assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] < 0.999
+    result = encode(crops)
+    assert result.shape == (2, *shape)
+    assert np.corrcoef(result.ravel(), expected.ravel())[0, 1] > 0.9999
+    assert np.corrcoef(result[0].ravel(), result[1].ravel())[0, 1] < 0.999
 
 
 def test_the_encoders_file_has_to_be_there(tmp_path):

@@ -29,15 +29,15 @@ def gathered(sources: large.Material, **more) -> gather.Gathered:
     return gather.gather(sources.data, sources.snapshots, workers=more.pop("workers", 1), **more)
 
 
-def kept(found: gather.Gathered) -> list[str]:
-    return [still.entry.location for still in found.stills]
+def locations(gathering: gather.Gathered) -> list[str]:
+    return [still.entry.location for still in gathering.stills]
 
 
 def test_everything_that_is_there_is_used_in_the_order_of_the_lists(sources):
-    found = gathered(sources)
-    assert kept(found) == [entry.location for entry in material.read_listing(sources.data).entries]
-    assert (found.dropped, found.missing, found.notes) == ((), (), ())
-    assert {(still.width, still.height) for still in found.stills} == {(40, 48)}
+    gathering = gathered(sources)
+    assert locations(gathering) == [entry.location for entry in material.read_listing(sources.data).entries]
+    assert (gathering.dropped, gathering.missing, gathering.notes) == ((), (), ())
+    assert {(still.width, still.height) for still in gathering.stills} == {(40, 48)}
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -59,31 +59,31 @@ def test_what_cannot_be_had_is_counted_and_named_and_the_rest_is_used(sources):
     sources.listed("train", "real", "c/c", "a.png", blobs["a.png"])
     sources.listed("train", "real", "no/one", "a.png", "1" * 40)
     sources.listed("train", "real", "no/one", "b.png", "2" * 40)
-    found = gathered(sources)
-    assert len(found.stills) == 10
-    assert [one.why for one in found.missing] == [Why.ABSENT, Why.NO_PICTURE, Why.NO_SNAPSHOT, Why.NO_SNAPSHOT]
-    lines = gather.summary(found).splitlines()
-    place = lines.index("missing, absent from the snapshot: 1")
-    assert lines[place + 1] == "  anna/photos:p/10.png"
-    place = lines.index("missing, no snapshot of its repository: 2")
-    assert lines[place + 1] == "  no/one"
+    gathering = gathered(sources)
+    assert len(gathering.stills) == 10
+    assert [entry.why for entry in gathering.missing] == [Why.ABSENT, Why.NO_PICTURE, Why.NO_SNAPSHOT, Why.NO_SNAPSHOT]
+    lines = gather.summary(gathering).splitlines()
+    offset = lines.index("missing, absent from the snapshot: 1")
+    assert lines[offset + 1] == "  anna/photos:p/10.png"
+    offset = lines.index("missing, no snapshot of its repository: 2")
+    assert lines[offset + 1] == "  no/one"
 
 
 def test_one_source_without_its_snapshot_leaves_the_others(sources):
     shutil.rmtree(sources.snapshots / "anna+photos")
-    found = gathered(sources)
-    assert {still.entry.source for still in found.stills} == {"own", "bert"}
-    assert len(found.missing) == 4
+    gathering = gathered(sources)
+    assert {still.entry.source for still in gathering.stills} == {"own", "bert"}
+    assert len(gathering.missing) == 4
 
 
 @pytest.mark.parametrize("given", [True, False])
 def test_without_any_snapshot_the_own_list_stands_alone_in_one_sentence(sources, given):
     shutil.rmtree(sources.snapshots)
-    found = gather.gather(sources.data, sources.snapshots if given else None, workers=1)
-    assert kept(found) == ["0.png", "1.png", "2.png", "3.png"]
-    assert len(found.notes) == 1
-    assert found.notes[0].endswith("of the 2 repositories of the index, so stills.csv alone is used.")
-    assert gather.summary(found).startswith(found.notes[0])
+    gathering = gather.gather(sources.data, sources.snapshots if given else None, workers=1)
+    assert locations(gathering) == ["0.png", "1.png", "2.png", "3.png"]
+    assert len(gathering.notes) == 1
+    assert gathering.notes[0].endswith("of the 2 repositories of the index, so stills.csv alone is used.")
+    assert gather.summary(gathering).startswith(gathering.notes[0])
 
 
 def test_a_split_without_a_class_is_refused(sources):
@@ -110,9 +110,9 @@ def test_the_same_pixels_in_another_file_of_another_split_stay_where_they_are_he
         sources.snapshots / "c+c" / "repo", {"a.bmp": large.coded(Image.fromarray(large.picture(0)), "BMP")}
     )
     sources.listed("cross", "real", "c/c", "a.bmp", blobs["a.bmp"])
-    found = gathered(sources)
-    assert "c/c:a.bmp" in kept(found)
-    assert [(one.still.entry.location, one.other) for one in found.dropped] == [("0.png", "c/c:a.bmp")]
+    gathering = gathered(sources)
+    assert "c/c:a.bmp" in locations(gathering)
+    assert [(entry.still.entry.location, entry.other) for entry in gathering.dropped] == [("0.png", "c/c:a.bmp")]
 
 
 def test_a_recompressed_copy_in_another_split_is_dropped(sources, portrait):
@@ -120,8 +120,8 @@ def test_a_recompressed_copy_in_another_split_is_dropped(sources, portrait):
     copy = large.coded(Image.fromarray(portrait[::4, ::4]).resize((150, 150)), "JPEG", quality=50)
     blobs = large.repository(sources.snapshots / "c+c" / "repo", {"a.jpg": copy})
     sources.listed("train", "fake", "c/c", "a.jpg", blobs["a.jpg"])
-    found = gathered(sources)
-    assert [(one.still.entry.location, one.reason, one.other) for one in found.dropped] == [
+    gathering = gathered(sources)
+    assert [(entry.still.entry.location, entry.reason, entry.other) for entry in gathering.dropped] == [
         ("c/c:a.jpg", "nearly the same picture in another split", "portrait.png")
     ]
 
@@ -149,20 +149,20 @@ def still(
 
 
 def names(stills) -> list[str]:
-    return [one.entry.path for one in stills]
+    return [still.entry.path for still in stills]
 
 
 def test_of_equal_pictures_the_first_stays():
     chosen = choosing.once_each([still("a", pixels="p"), still("b"), still("c", pixels="p")])
     assert names(chosen.stills) == ["a", "b"]
-    assert [(one.still.entry.path, one.other) for one in chosen.dropped] == [("c", "a/b:a")]
+    assert [(entry.still.entry.path, entry.other) for entry in chosen.dropped] == [("c", "a/b:a")]
 
 
 def test_of_equal_pictures_under_both_labels_none_stays():
     same = [still("a", pixels="p"), still("b", label=1, pixels="p"), still("c", "val", pixels="p"), still("d")]
     chosen = choosing.once_each(same)
     assert names(chosen.stills) == ["d"]
-    assert {one.reason for one in chosen.dropped} == {"the same picture under both labels"}
+    assert {entry.reason for entry in chosen.dropped} == {"the same picture under both labels"}
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -197,7 +197,7 @@ def test_the_detailed_hash_decides_what_is_alike():
 def test_a_small_recompressed_copy_is_alike_and_another_cut_is_not(portrait):
     rgb = portrait[::4, ::4]
     copy = np.asarray(Image.open(io.BytesIO(large.coded(Image.fromarray(rgb).resize((150, 150)), "JPEG", quality=50))))
-    bits = [int(perceptual_hash(one, choosing.DETAIL_SIDE), 16) for one in (rgb, copy, rgb[9:, 9:])]
+    bits = [int(perceptual_hash(picture, choosing.DETAIL_SIDE), 16) for picture in (rgb, copy, rgb[9:, 9:])]
     assert (bits[0] ^ bits[1]).bit_count() <= choosing.NEAR_BITS < (bits[0] ^ bits[2]).bit_count()
 
 
@@ -208,7 +208,7 @@ def test_a_person_stays_where_most_of_the_pictures_are_and_cross_keeps_its_own()
     mixed += [still("e", group="cleo"), still("f", "val", group="cleo"), still("g"), still("h", "val")]
     chosen = choosing.whole_groups(mixed)
     assert names(chosen.stills) == ["t0", "t1", "t2", "c", "f", "g", "h"]
-    assert {one.reason for one in chosen.dropped if one.still.entry.group == "bert"} == {
+    assert {entry.reason for entry in chosen.dropped if entry.still.entry.group == "bert"} == {
         "of a group that stays in cross"
     }
 
@@ -221,11 +221,13 @@ def many() -> list[Still]:
 
 def test_no_source_method_or_person_goes_above_its_bound():
     chosen = choosing.bounded(many(), Caps(Cap(pictures=20, person=4), {"b": Cap(pictures=7)}))
-    real, fake = ([one for one in chosen.stills if one.entry.source == "a" and one.entry.label == k] for k in (0, 1))
+    real, fake = (
+        [still for still in chosen.stills if still.entry.source == "a" and still.entry.label == k] for k in (0, 1)
+    )
     assert (len(real), len(fake)) == (12, 20)
-    assert all(sum(one.entry.group == group for one in real) == 4 for group in ("g0", "g1", "g2"))
+    assert all(sum(still.entry.group == group for still in real) == 4 for group in ("g0", "g1", "g2"))
     for method in ("m0", "m1"):
-        assert sum(one.entry.method == method for one in chosen.stills) == 7
+        assert sum(still.entry.method == method for still in chosen.stills) == 7
     assert len(chosen.stills) + len(chosen.dropped) == len(many())
 
 
@@ -243,18 +245,18 @@ def test_the_choice_depends_on_names_alone_and_grows_with_the_bound():
 
 
 def test_a_bounded_source_keeps_its_pairs():
-    without = [replace(one, entry=replace(one.entry, group="")) for one in many()]
-    chosen = [one.entry for one in choosing.bounded(without, Caps(Cap(pictures=20))).stills]
-    originals = {one.path for one in chosen if one.source == "a" and not one.label}
-    assert {one.pair for one in chosen if one.label} <= originals
+    without = [replace(still, entry=replace(still.entry, group="")) for still in many()]
+    chosen = [still.entry for still in choosing.bounded(without, Caps(Cap(pictures=20))).stills]
+    originals = {entry.path for entry in chosen if entry.source == "a" and not entry.label}
+    assert {entry.pair for entry in chosen if entry.label} <= originals
 
 
 def test_a_contact_sheet_shows_every_source_and_names_its_pictures(sources, tmp_path):
-    found = gathered(sources).stills
+    stills = gathered(sources).stills
     shutil.rmtree(sources.snapshots / "bert+made")
-    plan = sheets.plan(found)
+    plan = sheets.plan(stills)
     assert [sheet.name for sheet in plan][:3] == ["anna-cross-real", "anna-train-real", "anna-val-real"]
-    assert sum(len(sheet.stills) for sheet in plan) == len(found)
+    assert sum(len(sheet.stills) for sheet in plan) == len(stills)
     with Snapshots(sources.snapshots) as readers:
         written = {sheet.name: sheets.write(sheet, sources.data, readers, tmp_path / "sheets") for sheet in plan}
     drawn = np.asarray(Image.open(written["anna-train-real"]))

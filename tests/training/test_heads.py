@@ -45,8 +45,8 @@ def test_a_head_is_written_with_its_scope_and_tells_where_a_face_lies(faces, tmp
     content = (tmp_path / "head.safetensors").read_bytes()
     assert heads.write(fitted.tensors(projection) | scope, sources, tmp_path / "again.safetensors") == digest
     head = Head.load(content)
-    (found,) = head.familiarity(torch.from_numpy(faces.features[:1].astype(np.float32)))
-    assert found.nearest in sources
+    (result,) = head.familiarity(torch.from_numpy(faces.features[:1].astype(np.float32)))
+    assert result.nearest in sources
     assert json.loads(json.dumps(sources)) == sorted(sources)
 
 
@@ -87,11 +87,11 @@ def judged(count: int = 2000, *, loud: float = 0.0) -> tuple[Judged, np.ndarray]
 def test_the_thresholds_keep_both_promises_on_sources_left_out():
     faces, log_odds = judged(loud=2.0)
     scores = fusing.probabilities(log_odds)
-    found = fusing.thresholds_for(scores, faces)
+    thresholds = fusing.thresholds_for(scores, faces)
     for source in np.unique(faces.sources[faces.labels == 0]):
-        assert (scores[faces.sources == source] >= found.upper).mean() <= fusing.MAX_ALARMS
+        assert (scores[faces.sources == source] >= thresholds.upper).mean() <= fusing.MAX_ALARMS
     quiet, plain = judged()
-    assert found.upper > fusing.thresholds_for(fusing.probabilities(plain), quiet).upper
+    assert thresholds.upper > fusing.thresholds_for(fusing.probabilities(plain), quiet).upper
 
 
 def test_faces_that_the_gates_keep_back_set_no_bar():
@@ -102,12 +102,12 @@ def test_faces_that_the_gates_keep_back_set_no_bar():
     scores = fusing.probabilities(log_odds)
     kept_back = of_photo0 & (log_odds == 9.0)
     gated = Judged.of(faces.labels, faces.sources, faces.units, faces.unseen, ~kept_back)
-    found = fusing.thresholds_for(scores, gated)
-    assert found.upper < fusing.thresholds_for(scores, faces).upper
+    thresholds = fusing.thresholds_for(scores, gated)
+    assert thresholds.upper < fusing.thresholds_for(scores, faces).upper
     assert (
-        (scores[of_photo0 & ~kept_back] >= found.upper).mean()
+        (scores[of_photo0 & ~kept_back] >= thresholds.upper).mean()
         <= fusing.MAX_ALARMS
-        < (scores[of_photo0] >= found.upper).mean()
+        < (scores[of_photo0] >= thresholds.upper).mean()
     )
 
 

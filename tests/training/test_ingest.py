@@ -58,7 +58,7 @@ def test_the_written_hash_is_that_of_the_file(material, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "message"),
     [
         (("train", "s", "fake", "", "copy.png"), r"a\.png .*copy\.png .*both labels"),
         (("val", "s", "real", "", "copy.png"), r"a\.png .*copy\.png .*two splits, a leak"),
@@ -70,12 +70,12 @@ def test_the_written_hash_is_that_of_the_file(material, tmp_path):
     ],
     ids=["both labels", "two splits", "another source", "group", "missing", "no picture", "cut short"],
 )
-def test_material_that_would_flatter_or_fail_is_refused_in_one_line(material, row, words):
+def test_material_that_would_flatter_or_fail_is_refused_in_one_line(material, row, message):
     shutil.copy(material / "a.png", material / "copy.png")
     (material / "broken.png").write_bytes(b"no picture")
     (material / "cut.png").write_bytes((material / "a.png").read_bytes()[:600])
     add(material, row)
-    with pytest.raises(DatasetError, match=words) as refusal:
+    with pytest.raises(DatasetError, match=message) as refusal:
         ingest.ingest(material, workers=1)
     assert "\n" not in str(refusal.value)
 
@@ -148,11 +148,11 @@ def units() -> list[data.Item]:
 
 def test_thinning_keeps_units_whole_and_every_class():
     everything = units()
-    kept = ingest.thin_out(everything, 0.02)
-    whole = {item.unit for item in kept}
-    assert kept == [item for item in everything if item.unit in whole]
+    remaining = ingest.thin_out(everything, 0.02)
+    whole = {item.unit for item in remaining}
+    assert remaining == [item for item in everything if item.unit in whole]
     for source, split, share in (("s", "train", 8 / 400), ("t", "train", 6 / 300), ("t", "val", 6 / 300)):
-        part = [item for item in kept if (item.source, item.split) == (source, split)]
+        part = [item for item in remaining if (item.source, item.split) == (source, split)]
         of = [item for item in everything if (item.source, item.split) == (source, split)]
         assert {item.label for item in part} == {0, 1}
         assert len(part) / len(of) == pytest.approx(share, abs=0.005)
@@ -160,9 +160,9 @@ def test_thinning_keeps_units_whole_and_every_class():
 
 def test_thinning_depends_on_the_names_alone():
     everything = units()
-    kept = {item.path for item in ingest.thin_out(everything, 0.3)}
-    assert {item.path for item in ingest.thin_out(reversed(everything), 0.3)} == kept
-    assert kept < {item.path for item in ingest.thin_out(everything, 0.6)}
+    remaining = {item.path for item in ingest.thin_out(everything, 0.3)}
+    assert {item.path for item in ingest.thin_out(reversed(everything), 0.3)} == remaining
+    assert remaining < {item.path for item in ingest.thin_out(everything, 0.6)}
     assert ingest.thin_out(everything, 1.0) == everything
 
 

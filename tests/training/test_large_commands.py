@@ -52,9 +52,9 @@ def test_the_stages_run_from_the_lists_to_the_features(sources, tmp_path, capsys
     monkeypatch.setattr(features, "load_encoder", stand_in)
     assert run("features", places=()) == 0
     assert "16 views" in capsys.readouterr().out
-    found = features.read(tmp_path / "work" / "features")
-    assert set(found.views) == {"tight/as-is", "tight/light-1", "tight/512"}
-    assert set(found.ids) == set(regions.read(tmp_path / "work"))
+    stored = features.read(tmp_path / "work" / "features")
+    assert set(stored.views) == {"tight/as-is", "tight/light-1", "tight/512"}
+    assert set(stored.ids) == set(regions.read(tmp_path / "work"))
 
 
 def test_without_snapshots_the_commands_say_so_and_go_on(sources, capsys):
@@ -71,16 +71,16 @@ def test_a_stage_before_its_time_says_what_to_run(sources, capsys, command):
 
 
 def test_the_settings_are_typed(sources):
-    found = settings.read_material()
-    assert found.near_bits == 20
-    assert found.caps.of("anna") == Cap(5, Cap().person)
-    assert found.caps.of("own") == Cap(9, 8)
-    assert found.treatments == {"train": ("as-is", "light-1"), "val": ("512",), "cross": ("512",)}
-    assert set(found.treatments["val"]) <= set(views.TIERS)
+    result = settings.read_material()
+    assert result.near_bits == 20
+    assert result.caps.of("anna") == Cap(5, Cap().person)
+    assert result.caps.of("own") == Cap(9, 8)
+    assert result.treatments == {"train": ("as-is", "light-1"), "val": ("512",), "cross": ("512",)}
+    assert set(result.treatments["val"]) <= set(views.TIERS)
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"nearbits": 2}, "no setting named nearbits"),
         ({"near_bits": "few"}, "near_bits must be int"),
@@ -94,8 +94,8 @@ def test_the_settings_are_typed(sources):
         ([], "material must be a mapping"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(values, words):
-    with pytest.raises(DatasetError, match=words):
+def test_settings_that_do_not_fit_are_refused(values, message):
+    with pytest.raises(DatasetError, match=message):
         settings.parse_material(values)
 
 

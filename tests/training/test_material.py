@@ -34,27 +34,27 @@ def last(sources: large.Material) -> Read | Why:
 
 
 def test_both_lists_are_read_in_order(sources):
-    found = entries(sources)
-    assert [entry.split for entry in found[:4]] == ["train", "train", "val", "val"]
-    assert [entry.repository for entry in found] == [""] * 4 + ["anna/photos"] * 4 + ["bert/made"] * 3
-    assert [entry.label for entry in found] == [0, 1, 0, 1] + [0] * 4 + [1] * 3
+    rows = entries(sources)
+    assert [entry.split for entry in rows[:4]] == ["train", "train", "val", "val"]
+    assert [entry.repository for entry in rows] == [""] * 4 + ["anna/photos"] * 4 + ["bert/made"] * 3
+    assert [entry.label for entry in rows] == [0, 1, 0, 1] + [0] * 4 + [1] * 3
 
 
 @pytest.mark.parametrize("number", range(11))
 def test_the_pixels_are_those_that_were_committed_with_and_without_a_work_tree(sources, number):
-    found = read(sources, number)
+    result = read(sources, number)
     seed = number if number < 4 else number + 6
-    np.testing.assert_array_equal(found.rgb, large.picture(seed))
-    assert found.entry.blob == snapshots.blob_of(large.png(large.picture(seed)))
+    np.testing.assert_array_equal(result.rgb, large.picture(seed))
+    assert result.entry.blob == snapshots.blob_of(large.png(large.picture(seed)))
 
 
 def test_a_tile_is_cut_out_of_its_sheet_and_has_an_id_of_its_own(sources):
     whole = entries(sources)[4]
     corners = {"x0": "3", "y0": "5", "x1": "20", "y1": "45"}
     sources.listed("train", "real", whole.repository, whole.path, whole.blob, **corners)
-    found = last(sources)
-    np.testing.assert_array_equal(found.rgb, large.picture(10)[5:45, 3:20])
-    assert found.entry.id == f"{whole.id}-3-5-20-45"
+    result = last(sources)
+    np.testing.assert_array_equal(result.rgb, large.picture(10)[5:45, 3:20])
+    assert result.entry.id == f"{whole.id}-3-5-20-45"
 
 
 def test_a_tile_beyond_its_picture_is_missing(sources):
@@ -66,9 +66,9 @@ def test_a_tile_beyond_its_picture_is_missing(sources):
 def test_a_blob_that_is_not_in_the_snapshot_is_missing_and_the_next_is_still_read(sources):
     sources.index[0]["blob"] = "0" * 40
     with Snapshots(sources.snapshots) as readers:
-        found = [read_picture(entry, sources.data, readers) for entry in entries(sources)[4:6]]
-    assert found[0] is Why.ABSENT
-    np.testing.assert_array_equal(found[1].rgb, large.picture(11))
+        pictures = [read_picture(entry, sources.data, readers) for entry in entries(sources)[4:6]]
+    assert pictures[0] is Why.ABSENT
+    np.testing.assert_array_equal(pictures[1].rgb, large.picture(11))
 
 
 def test_a_commit_in_place_of_a_blob_is_no_picture(sources):
@@ -103,9 +103,9 @@ def test_a_blob_whose_bytes_were_changed_is_missing(sources):
 def test_a_damaged_blob_is_missing_and_the_next_is_still_read(sources):
     overwrite(loose(sources, sources.index[0]["blob"]), b"damaged")
     with Snapshots(sources.snapshots) as readers:
-        found = [read_picture(entry, sources.data, readers) for entry in entries(sources)[4:6]]
-    assert found[0] in (Why.CHANGED, Why.ABSENT)
-    assert isinstance(found[1], Read)
+        pictures = [read_picture(entry, sources.data, readers) for entry in entries(sources)[4:6]]
+    assert pictures[0] in (Why.CHANGED, Why.ABSENT)
+    assert isinstance(pictures[1], Read)
 
 
 def test_a_snapshot_that_stands_at_other_commits_yields_what_it_still_has(sources):
@@ -163,9 +163,9 @@ def test_more_repositories_than_readers_are_kept_are_read_and_no_process_stays(s
         rows.append(sources.listed("train", "real", f"e/{number}", "a.png", blobs["a.png"]))
     mine = entries(sources)[-10:] * 2
     with Snapshots(sources.snapshots) as readers:
-        found = [read_picture(entry, sources.data, readers) for entry in mine]
+        pictures = [read_picture(entry, sources.data, readers) for entry in mine]
         running = list(readers._readers.values())
-    assert all(isinstance(one, Read) for one in found)
+    assert all(isinstance(entry, Read) for entry in pictures)
     assert len(running) == 8
     assert all(process.returncode is not None for process in running)
 
@@ -178,10 +178,10 @@ def test_settings_of_the_machine_do_not_reach_git(sources, monkeypatch):
 
 def test_the_survey_tells_commits_plain_files_and_what_is_not_there(sources):
     (sources.snapshots / "d+d").mkdir()
-    found = snapshots.survey(["d/d", "anna/photos", "no/one", "anna/photos"], sources.snapshots)
-    assert list(found) == ["anna/photos", "d/d", "no/one"]
+    counts = snapshots.survey(["d/d", "anna/photos", "no/one", "anna/photos"], sources.snapshots)
+    assert list(counts) == ["anna/photos", "d/d", "no/one"]
     commit = large.git(sources.snapshots / "anna+photos" / "repo", "rev-parse", "HEAD")
-    assert list(found.values()) == [commit, "files", ""]
+    assert list(counts.values()) == [commit, "files", ""]
 
 
 def test_a_missing_file_of_the_own_list_is_refused(sources):
@@ -207,7 +207,7 @@ def test_clips_and_what_is_neither_are_passed_over_and_counted(sources):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"split": "test"}, "the split 'test'"),
         ({"label": "maybe"}, "the label 'maybe'"),
@@ -219,9 +219,9 @@ def test_clips_and_what_is_neither_are_passed_over_and_counted(sources):
         ({"x0": "a", "y0": "1", "x1": "4", "y1": "5"}, "four growing whole numbers"),
     ],
 )
-def test_a_row_that_cannot_be_meant_is_refused_in_one_line(sources, change, words):
+def test_a_row_that_cannot_be_meant_is_refused_in_one_line(sources, change, message):
     sources.index[0] |= change
-    with pytest.raises(DatasetError, match=words) as refusal:
+    with pytest.raises(DatasetError, match=message) as refusal:
         entries(sources)
     assert "\n" not in str(refusal.value)
 
@@ -238,30 +238,30 @@ def test_a_damaged_index_is_refused(sources):
 
 def test_everyone_of_a_source_that_says_so_is_a_group(sources):
     sources.index[0]["group"] = sources.index[1]["group"] = "file name = person"
-    found = entries(sources)
-    assert [entry.group for entry in found[4:6]] == ["speaker:10", "speaker:11"]
-    assert found[4].unit == "speaker:10"
+    rows = entries(sources)
+    assert [entry.group for entry in rows[4:6]] == ["speaker:10", "speaker:11"]
+    assert rows[4].unit == "speaker:10"
 
 
 def test_a_group_of_the_index_holds_over_sources_and_one_of_the_own_list_does_not(sources):
     for row, source in zip([*sources.stills[:2], *sources.index[:2]], "abab", strict=True):
         row |= {"group": "anna", "source": source}
-    found = entries(sources)
-    assert [entry.unit for entry in (*found[:2], *found[4:6])] == ["a/anna", "b/anna", "anna", "anna"]
+    rows = entries(sources)
+    assert [entry.unit for entry in (*rows[:2], *rows[4:6])] == ["a/anna", "b/anna", "anna", "anna"]
 
 
 def test_a_fake_of_the_own_list_and_its_original_are_a_pair(sources):
     sources.stills[0] |= {"source": "dfdc_faces", "path": "s/real/x.jpg"}
     sources.stills[1] |= {"source": "dfdc_faces", "path": "s/fake/a__orig_x.jpg"}
-    found = entries(sources)
-    assert found[0].pair == found[1].pair == "s/real/x.jpg"
-    assert found[2].pair == ""
+    rows = entries(sources)
+    assert rows[0].pair == rows[1].pair == "s/real/x.jpg"
+    assert rows[2].pair == ""
 
 
 def stills(sources: large.Material) -> list[material.Still]:
     with Snapshots(sources.snapshots) as readers:
         read = [read_picture(entry, sources.data, readers) for entry in entries(sources)]
-    return [material.Still(one.entry, 40, 48, "ab", "0" * 16, "1" * 64) for one in read]
+    return [material.Still(entry.entry, 40, 48, "ab", "0" * 16, "1" * 64) for entry in read]
 
 
 def test_the_manifest_reads_back_and_cross_only_where_it_is_asked_for(sources, tmp_path):
@@ -277,12 +277,12 @@ def test_the_manifest_reads_back_and_cross_only_where_it_is_asked_for(sources, t
 
 
 def test_cross_is_refused_where_something_is_fitted(sources):
-    found = [still.entry for still in stills(sources)]
-    material.refuse_held_out(entry for entry in found if entry.split != "cross")
+    result = [still.entry for still in stills(sources)]
+    material.refuse_held_out(entry for entry in result if entry.split != "cross")
     with pytest.raises(DatasetError, match=r"2 pictures of the split cross.*for looking only"):
-        material.refuse_held_out(found)
+        material.refuse_held_out(result)
     with pytest.raises(DatasetError, match="1 pictures"):
-        material.refuse_held_out([found[-1]])
+        material.refuse_held_out([result[-1]])
 
 
 def test_a_missing_manifest_says_what_to_run(tmp_path):

@@ -75,8 +75,8 @@ def convolve(x: np.ndarray, layer: dict[str, np.ndarray], dilation: int = 1) -> 
 
 
 def inception(x: np.ndarray, some: list[dict[str, np.ndarray]]) -> np.ndarray:
-    one, *rest = some
-    branches = [convolve(x, one)]
+    first, *rest = some
+    branches = [convolve(x, first)]
     for dilation in (1, 2, 3):
         narrow, wide = rest[2 * dilation - 2 : 2 * dilation]
         branches.append(convolve(convolve(x, narrow), wide, dilation))
@@ -143,7 +143,7 @@ def damage(layers: Layers, how: str) -> Layers:
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
+    ("how", "message"),
     [
         ("a layer short", "holds 3 layers of kind conv2d, but 4 were expected"),
         ("no bias", "another architecture"),
@@ -152,9 +152,9 @@ def damage(layers: Layers, how: str) -> Layers:
         ("whole numbers", "get it again"),
     ],
 )
-def test_weights_of_another_architecture_or_damaged_ones_are_refused(tmp_path, how, words):
+def test_weights_of_another_architecture_or_damaged_ones_are_refused(tmp_path, how, message):
     path = write(damage(random_layers("Meso4_DF"), how), tmp_path / "weights.h5")
-    with pytest.raises(DatasetError, match=words):
+    with pytest.raises(DatasetError, match=message):
         peers.load_keras(peers.meso4(), path)
 
 

@@ -110,8 +110,8 @@ def test_only_a_face_that_the_finder_is_sure_of_counts():
 
 def test_every_picture_gets_a_region_that_reads_back(sources, stills, tmp_path):
     made = make(sources, stills, tmp_path / "work")
-    assert [one.id for one in made] == [still.id for still in stills]
-    assert regions.read(tmp_path / "work") == {one.id: one for one in made}
+    assert [region.id for region in made] == [still.id for still in stills]
+    assert regions.read(tmp_path / "work") == {region.id: region for region in made}
     for still, seed in zip(stills, (0, 1, 2, 3, *range(10, 17)), strict=True):
         region = made[stills.index(still)]
         x0, y0 = round(2 - region.box.x0), round(3 - region.box.y0)
@@ -121,8 +121,10 @@ def test_every_picture_gets_a_region_that_reads_back(sources, stills, tmp_path):
 
 def test_the_picture_itself_stands_for_the_face_in_sources_of_tight_crops_alone(sources, stills, tmp_path):
     made = make(sources, stills, tmp_path / "work", none, crops=["own"])
-    assert {one.reason for one in made[4:]} == {regions.NO_FACE}
-    assert {(one.reason, one.box.width, one.landmarks, one.confidence) for one in made[:4]} == {("", 40.0, (), 0.0)}
+    assert {region.reason for region in made[4:]} == {regions.NO_FACE}
+    assert {(region.reason, region.box.width, region.landmarks, region.confidence) for region in made[:4]} == {
+        ("", 40.0, (), 0.0)
+    }
     assert set(regions.read(tmp_path / "work")) == {still.id for still in stills[:4]}
 
 
@@ -167,17 +169,17 @@ def test_other_parameters_make_every_region_anew(sources, stills, tmp_path, monk
     again = Counting()
     changed = make(sources, stills, tmp_path / "work", again)
     assert again.seen == 11
-    assert regions.read(tmp_path / "work") == {one.id: one for one in changed}
+    assert regions.read(tmp_path / "work") == {region.id: region for region in changed}
 
 
 def test_a_picture_that_was_missing_is_tried_again(sources, stills, tmp_path):
-    kept = sources.snapshots / "bert+made"
-    away = kept.rename(tmp_path / "away")
+    snapshot = sources.snapshots / "bert+made"
+    away = snapshot.rename(tmp_path / "away")
     made = make(sources, stills, tmp_path / "work")
-    assert [one.reason for one in made[8:]] == [Why.NO_SNAPSHOT] * 3
-    away.rename(kept)
+    assert [region.reason for region in made[8:]] == [Why.NO_SNAPSHOT] * 3
+    away.rename(snapshot)
     again = Counting()
-    assert all(not one.reason for one in make(sources, stills, tmp_path / "work", again))
+    assert all(not still.reason for still in make(sources, stills, tmp_path / "work", again))
     assert again.seen == 3
 
 

@@ -83,8 +83,8 @@ def test_without_mlflow_an_error_still_passes(no_mlflow, tmp_path):
 
 def test_the_door_is_opened_only_when_used():
     code = "import sys, faceloupe.training.tracking; print('mlflow' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "False"
 
 
 @needs_mlflow
@@ -94,14 +94,14 @@ def test_what_a_run_tells_is_in_the_store(work, model):
         run.metrics(10, {"loss": 0.25, "val AUC/none": float("nan")})
         run.artifact(model[0])
         run.figure(model[1])
-    kept = client(work).get_run(run.run_id)
-    assert kept.info.run_name == "toy"
-    assert kept.info.status == "FINISHED"
-    assert kept.data.params["batch_size"] == "32"
-    assert kept.data.params["architecture"] == "mobilenet_v3_small"
-    assert json.loads(kept.data.params["stages"]) == [{"size": 64, "images": 32}]
+    tracked = client(work).get_run(run.run_id)
+    assert tracked.info.run_name == "toy"
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.params["batch_size"] == "32"
+    assert tracked.data.params["architecture"] == "mobilenet_v3_small"
+    assert json.loads(tracked.data.params["stages"]) == [{"size": 64, "images": 32}]
     assert [(m.step, m.value) for m in client(work).get_metric_history(run.run_id, "loss")] == [(5, 0.5), (10, 0.25)]
-    assert kept.data.metrics["val AUC/toy"] == 0.75
+    assert tracked.data.metrics["val AUC/toy"] == 0.75
     artifacts = work / tracking.ARTIFACTS / run.run_id / "artifacts"
     stored = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
     assert stored == {"model-1.json", "figures/model-1.safetensors"}
@@ -190,10 +190,10 @@ def test_a_model_is_registered_once_for_each_calibration(work, model):
 
 
 @needs_mlflow
-@pytest.mark.parametrize(("run_id", "words"), [("", "not tracked"), ("unknown", "does not know")])
-def test_a_model_of_an_unknown_run_is_not_registered(work, model, run_id, words, capsys):
+@pytest.mark.parametrize(("run_id", "message"), [("", "not tracked"), ("unknown", "does not know")])
+def test_a_model_of_an_unknown_run_is_not_registered(work, model, run_id, message, capsys):
     assert tracking.register(run_id, *model, work) == ""
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @needs_mlflow
@@ -212,5 +212,5 @@ print(get_telemetry_client())
     quiet = {"PYTEST_CURRENT_TEST", "CI", "GITHUB_ACTIONS", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"}
     environment = {name: value for name, value in os.environ.items() if name not in quiet}
     arguments = [sys.executable, "-c", code, str(tmp_path / "build")]
-    told = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "None"
+    completed = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "None"

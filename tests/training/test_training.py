@@ -231,7 +231,7 @@ def test_the_stages_from_training_to_the_registry(material, items, trunk, tmp_pa
     measured, weights = tmp_path / "evaluation.json", tmp_path / "weights"
     with pytest.raises(WeightsError, match="is missing"):
         list(register.register(registry, measured, weights))
-    models = [one | {"record_sha256": "of another calibration"} for one in evaluation["models"]]
+    models = [model | {"record_sha256": "of another calibration"} for model in evaluation["models"]]
     measured.write_text(json.dumps(evaluation | {"models": models}), encoding="utf-8")
     with pytest.raises(DatasetError, match="evaluate first"):
         list(register.register(registry, measured, weights))
@@ -253,7 +253,10 @@ def test_an_ensemble_scores_the_mean_of_its_members_log_likelihood_ratios(portra
         calibrator = Calibrator("c", kind, 0.5, 0.1, knots, "test")
         members.append(Member(architecture, NetworkScorer(network, contract), calibrator))
     ensemble = JointScorer(members)
-    ratios = [float(one.calibrator.log_odds(one.scorer.logits([one.scorer.view(portrait, box)])[0])) for one in members]
+    ratios = [
+        float(member.calibrator.log_odds(member.scorer.logits([member.scorer.view(portrait, box)])[0]))
+        for member in members
+    ]
     views = ensemble.view(portrait, box)
     assert ensemble.logits([views, views]) == pytest.approx([np.mean(ratios)] * 2)
     reading, heat = ensemble.explained(views)

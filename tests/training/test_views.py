@@ -172,9 +172,9 @@ def test_both_of_a_pair_are_treated_alike():
     rgb[300:320, 240:280] = 10
     fake = replace(real, rgb=rgb)
     for number in range(1, 9):
-        one, other = (views.treat(face, f"light-{number}", "pair") for face in (real, fake))
-        assert (one[0].box, one[1], one[0].rgb.shape) == (other[0].box, other[1], other[0].rgb.shape)
-        crops = [views.crop(face, "wide", framing).rgb.astype(int) for face, framing in (one, other)]
+        first, other = (views.treat(face, f"light-{number}", "pair") for face in (real, fake))
+        assert (first[0].box, first[1], first[0].rgb.shape) == (other[0].box, other[1], other[0].rgb.shape)
+        crops = [views.crop(face, "wide", framing).rgb.astype(int) for face, framing in (first, other)]
         assert (np.abs(crops[0] - crops[1]).max(axis=2) > 25).mean() < 0.06
 
 

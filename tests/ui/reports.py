@@ -115,10 +115,10 @@ def jpeg(gray: int = 120) -> bytes:
 def track(scores: list[float | None], *, number: int = 1, step_s: float = 0.5) -> TrackFinding:
     """A track with one look every ``step_s`` seconds, of these scores."""
     observations = []
-    for place, score in enumerate(scores):
-        face = DetectedFace(Box(10 + place, 10, 60 + place, 60), 0.99, np.zeros((5, 2)))
+    for position, score in enumerate(scores):
+        face = DetectedFace(Box(10 + position, 10, 60 + position, 60), 0.99, np.zeros((5, 2)))
         quality = FaceQuality(50.0, 80.0, 0.99, "" if score is not None else "too blurred")
-        observations.append(FaceObservation(place * 10, place * step_s, face, quality, score, score, jpeg()))
+        observations.append(FaceObservation(position * 10, position * step_s, face, quality, score, score, jpeg()))
     return TrackFinding(number, number, 0, tuple(observations), Outcome.NOT_APPLICABLE, "made up")
 
 
@@ -146,25 +146,25 @@ def report(
     owner = {number: person for person, mine in enumerate(people, 1) for number in mine}
     frames = [
         {
-            "index": 10 * place,
-            "time_s": place * step_s,
+            "index": 10 * position,
+            "time_s": position * step_s,
             "shot": 0,
             "faces": [
                 {
                     "id": number,
-                    "box": [10.0 + 10 * place, 10.0, 60.0 + 10 * place, 60.0],
-                    "score": scores[place],
-                    "raw_logit": scores[place],
+                    "box": [10.0 + 10 * position, 10.0, 60.0 + 10 * position, 60.0],
+                    "score": scores[position],
+                    "raw_logit": scores[position],
                     "detection_confidence": 0.99,
                     "size_px": 50.0,
                     "sharpness": 80.0,
-                    "problem": None if scores[place] is not None else "too blurred",
+                    "problem": None if scores[position] is not None else "too blurred",
                 }
                 for number, scores in tracks.items()
-                if place < len(scores)
+                if position < len(scores)
             ],
         }
-        for place in range(count)
+        for position in range(count)
     ]
     scores_of_tracks = [score for scores in tracks.values() for score in scores if score is not None]
     score = max(scores_of_tracks, default=None)

@@ -44,13 +44,13 @@ def test_a_video_is_kept_with_its_file_and_both_count():
 )
 def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, content, tmp_path, analyzer, settings):
     """The first may be gone by now, or changed."""
-    store, analysis, kept = AnalysisStore(), analyzed(), []
+    store, analysis, stored = AnalysisStore(), analyzed(), []
     steps = {"progress": lambda *_: None, "cancel": lambda: False}
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "file").write_bytes(content)
         evidence_file = open_evidence(tmp_path / folder / "file", max_bytes=100)
-        if not kept:
+        if not stored:
             store.put(tasks.key_of(evidence_file, analyzer.scorer.record.weights_sha256, settings), analysis)
         source = (
             evidence_file
@@ -58,9 +58,9 @@ def test_of_the_same_bytes_the_file_that_was_chosen_last_is_kept(examine, conten
             else lambda _, evidence_file=evidence_file: evidence_file
         )
         key = examine(source, analyzer, store, **steps)
-        kept.append(store.evidence_file(key))
+        stored.append(store.evidence_file(key))
         assert store.get(key) is analysis
-        assert kept[-1] is evidence_file
+        assert stored[-1] is evidence_file
 
 
 def test_a_video_is_no_still(analyzer):

@@ -57,9 +57,9 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, other: str) -> float:
     """Contrast of two colors, 1..21 (WCAG 2.2)."""
-    dark, light = sorted((luminance(one), luminance(other)))
+    dark, light = sorted((luminance(first), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -84,9 +84,9 @@ def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
         "path,sha256,media_type,outcome,score,log10_lr,faces,reason,duration_s,model_id,duplicate_of,near_duplicate_of"
     )
     (tmp_path / "t.csv").write_text(f"{head}\na.jpg,00,image,authentic,0.1,-1,1,r,,some-model,,\n")
-    found = BatchResults.read(tmp_path / "t.csv")
-    assert found.model == "some-model"
-    assert not charts.score_histogram(found, None).layout.shapes  # a model that is not here any more
+    results = BatchResults.read(tmp_path / "t.csv")
+    assert results.model == "some-model"
+    assert not charts.score_histogram(results, None).layout.shapes  # a model that is not here any more
 
 
 def test_a_face_is_told_with_what_is_known_of_each_kind_of_manipulation():

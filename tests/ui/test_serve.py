@@ -55,9 +55,9 @@ def served(folder, **environment):
                 time.sleep(0.2)
         yield address
         app.send_signal(signal.SIGTERM)
-        said, _ = app.communicate(timeout=PATIENCE_S)
+        output, _ = app.communicate(timeout=PATIENCE_S)
         assert app.returncode == 0
-        assert "Traceback" not in said
+        assert "Traceback" not in output
     finally:
         app.kill()
 
@@ -105,11 +105,11 @@ def test_a_server_without_one_is_open_to_this_machine_alone(tmp_path):
 @pytest.mark.slow
 def test_a_password_in_place_of_its_hash_is_refused_before_anybody_is_served(tmp_path):
     app = started(tmp_path, FACELOUPE_PASSWORD_HASH=PASSWORD)
-    said, _ = app.communicate(timeout=PATIENCE_S)
+    output, _ = app.communicate(timeout=PATIENCE_S)
     assert app.returncode == 2
-    assert said.splitlines()[-1].startswith("faceloupe: FACELOUPE_PASSWORD_HASH is not a valid hash")
-    assert PASSWORD not in said
-    assert "Traceback" not in said
+    assert output.splitlines()[-1].startswith("faceloupe: FACELOUPE_PASSWORD_HASH is not a valid hash")
+    assert PASSWORD not in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(

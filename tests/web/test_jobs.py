@@ -198,7 +198,7 @@ def test_a_full_queue_refuses_with_a_sentence():
 
 
 def test_rate_and_time_left_follow_from_the_frames_done_in_the_time_passed():
-    now, gate, told = [0.0], threading.Event(), threading.Event()
+    now, gate, notified = [0.0], threading.Event(), threading.Event()
 
     def work(*, progress, cancel):
         progress("Reading the container", 0.1)
@@ -206,12 +206,12 @@ def test_rate_and_time_left_follow_from_the_frames_done_in_the_time_passed():
         progress("Frame 0 of about 40", 0.1)
         now[0] = 7.0
         progress("Frame 20 of about 40", 0.5)
-        told.set()
+        notified.set()
         assert gate.wait(PATIENCE_S)
 
     queue = JobQueue(clock=lambda: now[0])
     job = queue.submit("key", "Title", work)
-    assert told.wait(PATIENCE_S)
+    assert notified.wait(PATIENCE_S)
     assert (job.stage, job.share, job.frames) == ("Frame 20 of about 40", 0.5, (20, 40))
     assert job.rate == pytest.approx(20 / 5)
     assert job.seconds_left == pytest.approx(5 * 0.5 / 0.4)  # the seconds before the frames began tell nothing of them

@@ -25,7 +25,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     Attributes:
         record: SHA-256 of the model's record.
         label: 1 = manipulated, 0 = authentic.
-        place: of the picture.
+        location: of the picture.
         transformation: ``UNCHANGED`` for the picture itself.
         score: None where nothing was scored.
     """
@@ -34,7 +34,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     split: str
     label: int
     source: str
-    place: str
+    location: str
     transformation: str
     outcome: Outcome
     score: float | None
@@ -54,11 +54,11 @@ class Judge:
             except msgspec.DecodeError:
                 continue
             if verdict.record == self._record:
-                self._known[verdict.place, verdict.transformation] = verdict
+                self._known[verdict.location, verdict.transformation] = verdict
 
     def verdict(self, drawn: Drawn, transformation: str, content: Callable[[], bytes]) -> Verdict:
         """Return the verdict on the file that ``content`` makes; it is analyzed where that was not done before."""
-        known = self._known.get((drawn.place, transformation))
+        known = self._known.get((drawn.location, transformation))
         if known is not None:
             return known
         settings = self._networks.settings
@@ -70,12 +70,12 @@ class Judge:
             split=drawn.split,
             label=drawn.label,
             source=drawn.source,
-            place=drawn.place,
+            location=drawn.location,
             transformation=transformation,
             outcome=analysis.outcome,
             score=analysis.score,
         )
-        self._known[drawn.place, transformation] = verdict
+        self._known[drawn.location, transformation] = verdict
         cut = self._journal.is_file() and self._is_cut()
         with self._journal.open("ab") as stream:
             stream.write(b"\n" * cut + msgspec.json.encode(verdict) + b"\n")

@@ -52,7 +52,7 @@ def counted(verdicts: Iterable[Verdict], effort: str, model: str) -> list[Count]
     for verdict in verdicts:
         splits[verdict.split] = None
         if verdict.transformation == UNCHANGED:
-            before[verdict.place] = verdict.outcome
+            before[verdict.location] = verdict.outcome
             continue
         key, after = (verdict.split, verdict.transformation), verdict.outcome
         if verdict.label:
@@ -60,7 +60,7 @@ def counted(verdicts: Iterable[Verdict], effort: str, model: str) -> list[Count]
             tally[(*key, "held")] += after is Outcome.MANIPULATED
             tally[(*key, "cleared")] += after is Outcome.AUTHENTIC
         else:
-            passed = before[verdict.place] is Outcome.AUTHENTIC
+            passed = before[verdict.location] is Outcome.AUTHENTIC
             tally[(*key, "authentic")] += 1
             tally[(*key, "accused")] += after is Outcome.MANIPULATED
             tally[(*key, "passed")] += passed

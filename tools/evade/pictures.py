@@ -24,14 +24,14 @@ class Drawn:
         split: of ``SPLITS``.
         label: 1 = manipulated, 0 = authentic.
         source: the collection it comes from.
-        place: where it lies, see ``material.Entry``.
+        location: where it lies, see ``material.Entry``.
         picture: RGB, at most ``LONGEST`` pixels long.
     """
 
     split: str
     label: int
     source: str
-    place: str
+    location: str
     picture: Image.Image
 
 

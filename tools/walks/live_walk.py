@@ -49,8 +49,8 @@ def main() -> None:
             speeds = []
             for _ in range(SECONDS):
                 page.wait_for_timeout(1000)
-                if found := SPEED.search(page.get_by_role("status").inner_text()):
-                    speeds.append((float(found[1]), int(found[2])))
+                if result := SPEED.search(page.get_by_role("status").inner_text()):
+                    speeds.append((float(result[1]), int(result[2])))
             rates, delays = (sorted(values) for values in zip(*speeds, strict=True))
             middle = len(speeds) // 2
             expect(True, f"{rates[middle]:.1f} frames/s, delay {delays[middle]} ms, medians of {len(speeds)} s")
@@ -63,10 +63,10 @@ def main() -> None:
             expect(True, "the last seconds are filed")
             shoot(page, "live-kept", 1200, PICTURES)
             expect(all(url.startswith(("data:", "blob:")) for url in foreign), "the page asked no other server")
-            code, words = command("case", "list")
-            case_id = words.splitlines()[1].split()[0] if code == 0 else ""
-            code, words = command("case", "show", case_id)
-            expect(code == 0 and ".mjpeg" in words, f"the case has the stretch: {words.splitlines()[-1]}")
+            code, texts = command("case", "list")
+            case_id = texts.splitlines()[1].split()[0] if code == 0 else ""
+            code, texts = command("case", "show", case_id)
+            expect(code == 0 and ".mjpeg" in texts, f"the case has the stretch: {texts.splitlines()[-1]}")
 
 
 if __name__ == "__main__":

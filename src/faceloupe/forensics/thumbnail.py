@@ -68,9 +68,9 @@ def _shrunk(gray: np.ndarray) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(gray), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's, of two pictures of a size; 1 where both are flat, 0 where one is."""
-    spreads = one.std(), other.std()
+def _correlation(first: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's, of two pictures of a size; 1 where both are flat, 0 where first is."""
+    spreads = first.std(), other.std()
     if min(spreads) < 1.0:  # gray levels
         return 1.0 if max(spreads) < 1.0 else 0.0
-    return float(((one - one.mean()) * (other - other.mean())).mean() / (spreads[0] * spreads[1]))
+    return float(((first - first.mean()) * (other - other.mean())).mean() / (spreads[0] * spreads[1]))

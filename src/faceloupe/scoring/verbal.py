@@ -31,8 +31,8 @@ _LIMITS = (
     (None, "very_strong", "very strong support"),
 )
 VERBAL_SCALE: tuple[VerbalStep, ...] = tuple(
-    VerbalStep(before, limit, key, words)
-    for (before, _, _), (limit, key, words) in zip(((None, "", ""), *_LIMITS[:-1]), _LIMITS, strict=True)
+    VerbalStep(before, limit, key, phrase)
+    for (before, _, _), (limit, key, phrase) in zip(((None, "", ""), *_LIMITS[:-1]), _LIMITS, strict=True)
 )
 
 

@@ -35,13 +35,13 @@ def _stretch(values: Series) -> float:
 
 
 RULES: dict[str, Callable[[Series], float]] = {
-    "plain mean of the scores": lambda one: float(_score(one[1]).mean()),
-    "median of the scores": lambda one: float(np.median(_score(one[1]))),
-    "highest score": lambda one: float(_score(one[1]).max()),
-    "mean of the highest quarter": lambda one: _top_quarter(one[1]),
-    "share of frames above .5": lambda one: float((one[1] > 0).mean()),
+    "plain mean of the scores": lambda series: float(_score(series[1]).mean()),
+    "median of the scores": lambda series: float(np.median(_score(series[1]))),
+    "highest score": lambda series: float(_score(series[1]).max()),
+    "mean of the highest quarter": lambda series: _top_quarter(series[1]),
+    "share of frames above .5": lambda series: float((series[1] > 0).mean()),
     "strongest stretch": _stretch,
-    "robust weighted mean of the log-odds": lambda one: pool(*one).score,
+    "robust weighted mean of the log-odds": lambda series: pool(*series).score,
 }
 
 

@@ -59,7 +59,7 @@ def test_the_rows_are_those_of_the_local_engine(on_ray, batch, folder, tmp_path)
     batch_progress = on_ray(folder)
     assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
     assert batch_progress.outcomes[Outcome.ERROR] == 2
-    assert {one["reason"] for one in read(tmp_path / "ray.csv") if one["outcome"] == "error"} == {GIVEN_UP}
+    assert {row["reason"] for row in read(tmp_path / "ray.csv") if row["outcome"] == "error"} == {GIVEN_UP}
 
 
 def test_the_pipeline_gives_the_same_rows_on_ray(on_ray, batch, tmp_path):
@@ -130,12 +130,12 @@ def started(tmp_path):
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a1" * 32}  # pragma: allowlist secret
     nodes = []
     for command in commands:
-        words = command.replace("HOST", "127.0.0.1").replace("6379", port).split()
+        words_of_command = command.replace("HOST", "127.0.0.1").replace("6379", port).split()
         here = ["--block", "--node-ip-address", "127.0.0.1", "--num-cpus", "1", "--include-dashboard", "false"]
-        here = here if "--head" in words else here[:-2]
+        here = here if "--head" in words_of_command else here[:-2]
         nodes.append(
             subprocess.Popen(
-                [sys.executable, "-m", "ray.scripts.scripts", *words[1:], *here],
+                [sys.executable, "-m", "ray.scripts.scripts", *words_of_command[1:], *here],
                 env=os.environ | token,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -56,22 +56,22 @@ def taken(content: bytes) -> EvidenceFile:
 
 def processes() -> dict[int, int]:
     """Process id -> that of its parent, of all that run; the dead ones that nobody waited for are left out."""
-    found = {}
+    result = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, parent = stat.read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
         if state != "Z":
-            found[int(stat.parent.name)] = int(parent)
-    return found
+            result[int(stat.parent.name)] = int(parent)
+    return result
 
 
 def descendants(ancestor: int) -> set[int]:
-    known, found = processes(), {ancestor}
-    while more := {one for one, parent in known.items() if parent in found} - found:
-        found |= more
-    return found - {ancestor}
+    known, result = processes(), {ancestor}
+    while more := {item for item, parent in known.items() if parent in result} - result:
+        result |= more
+    return result - {ancestor}
 
 
 def eventually(holds) -> bool:
@@ -104,13 +104,13 @@ def test_a_still_has_the_pixels_and_notes_that_it_has_without_isolation(make):
 @kinds
 def test_a_video_has_the_facts_times_and_pixels_that_it_has_without_isolation(tmp_path, name, options):
     evidence_file = open_evidence(write_clip(tmp_path / name, numbered(30), **options), max_bytes=10**8)
-    found = evidence_file.evidence.format
+    format_name = evidence_file.evidence.format
     with (
-        evidence_file.open() as one,
+        evidence_file.open() as stream,
         evidence_file.open() as other,
         IsolatedVideo(evidence_file, other, settings=SETTINGS) as isolated,
     ):
-        plain = Video(one, found, max_pixels=10**8)
+        plain = Video(stream, format_name, max_pixels=10**8)
         assert isolated.facts == plain.facts
         assert [isolated.time(index) for index in range(30)] == [plain.time(index) for index in range(30)]
         assert isolated.index_at(0.5) == plain.index_at(0.5)
@@ -165,10 +165,10 @@ SENTENCES = {
 
 
 @on_linux
-@pytest.mark.parametrize(("trick", "words"), SENTENCES.items(), ids=SENTENCES)
-def test_whatever_a_decoder_does_costs_one_file_and_one_sentence(hostile, trick, words):
+@pytest.mark.parametrize(("trick", "message"), SENTENCES.items(), ids=SENTENCES)
+def test_whatever_a_decoder_does_costs_one_file_and_one_sentence(hostile, trick, message):
     settings = replace(SETTINGS, max_decoder_s=1.0 if trick in ("hang", "spin") else 30.0, max_decoder_bytes=2**28)
-    with pytest.raises(EvidenceError, match=words) as caught:
+    with pytest.raises(EvidenceError, match=message) as caught:
         decode(hostile(trick), settings=settings)
     assert "\n" not in str(caught.value)
     assert decode(taken(encode(gradient(), "PNG")), settings=settings).rgb.shape == (48, 64, 3)
@@ -206,7 +206,7 @@ def test_a_decoder_has_no_privileges_and_no_network_that_this_process_may_leave(
     children = [os.getpid()]
 
     def settled() -> bool:  # the one that decoded is gone
-        children[:] = [one for one, parent in processes().items() if parent == client._server._process.pid]
+        children[:] = [item for item, parent in processes().items() if parent == client._server._process.pid]
         return len(children) == 1
 
     assert eventually(settled)
@@ -277,8 +277,12 @@ def test_many_threads_decode_at_once(tmp_path):
     intakes = [taken(encode(Image.new("RGB", (40 + number, 30)), "PNG")) for number in range(24)]
     widths: list[int] = []
     threads = [
-        threading.Thread(target=lambda one=one: widths.append(decode(one, settings=SETTINGS).rgb.shape[1]))
-        for one in intakes
+        threading.Thread(
+            target=lambda evidence_file=evidence_file: widths.append(
+                decode(evidence_file, settings=SETTINGS).rgb.shape[1]
+            )
+        )
+        for evidence_file in intakes
     ]
     for thread in threads:
         thread.start()

@@ -78,53 +78,53 @@ def shown(record, runs):
 
 def numbers_and_words(value) -> tuple[list[float], str]:
     """All numbers of a record, and all its texts."""
-    numbers, words = [], []
+    numbers, texts = [], []
 
     def walk(part):
         if isinstance(part, dict):
             for name, inner in part.items():
-                words.append(name)
+                texts.append(name)
                 walk(inner)
         elif isinstance(part, list):
             for inner in part:
                 walk(inner)
         elif isinstance(part, str):
-            words.append(part)
+            texts.append(part)
         elif isinstance(part, int | float) and not isinstance(part, bool):
             numbers.append(part)
 
     walk(value)
-    return numbers, " ".join(words)
+    return numbers, " ".join(texts)
 
 
 def derived(record) -> list[float]:
     """Likelihood ratios, and the chance of one false alarm among all scored faces, as the finding in words has them."""
-    reports = [one["runs"][-1]["report"] for one in record["items"] if one["runs"]]
+    reports = [item["runs"][-1]["report"] for item in record["items"] if item["runs"]]
     scored = [(report, sum(face["score"] is not None for face in report["faces"])) for report in reports]
     ratios = [10 ** abs(report["log10_lr"]) for report, _ in scored if report["log10_lr"] is not None]
     return ratios + [count * report["model"]["error_rates"]["fpr"] for report, count in scored]
 
 
 def test_no_decimal_number_is_shown_that_the_record_does_not_hold_or_that_follows_from_it(record, shown):
-    numbers, words = numbers_and_words(record)
+    numbers, texts = numbers_and_words(record)
     numbers += derived(record)
     ours = shown.text[: shown.text.index("Verbal scale")] + shown.text[shown.text.index("Item 1:") :]
-    found = re.findall(r"(?<![\w.])[\d,]*\d\.\d+(?: %)?(?![\w.])", ours)
-    assert len(found) > 100
-    for text in found:
+    result = re.findall(r"(?<![\w.])[\d,]*\d\.\d+(?: %)?(?![\w.])", ours)
+    assert len(result) > 100
+    for text in result:
         share, digits = text.endswith(" %"), text.removesuffix(" %").replace(",", "")
         places = len(digits.partition(".")[2])
         known = any(f"{abs(value) * (100 if share else 1):.{places}f}" == digits for value in numbers)
-        assert known or digits in words, text
+        assert known or digits in texts, text
 
 
 def test_every_score_of_the_record_is_shown(record, shown):
-    for one in record["items"]:
-        report = one["runs"][-1]["report"]
-        for found in [report, *report["faces"]]:
-            assert f"{found['score']:.2f}" in shown.text
-            assert f"{found['log10_lr']:+.2f}" in shown.text
-            assert found["reason"] in shown.text
+    for entry in record["items"]:
+        report = entry["runs"][-1]["report"]
+        for scored in [report, *report["faces"]]:
+            assert f"{scored['score']:.2f}" in shown.text
+            assert f"{scored['log10_lr']:+.2f}" in shown.text
+            assert scored["reason"] in shown.text
 
 
 def put(record, path: str, value) -> None:
@@ -162,11 +162,11 @@ def test_what_is_shown_is_what_the_record_says(path, value, text, runs):
 
 
 def test_identity_custody_and_people_are_shown(record, shown):
-    for one in record["items"]:
-        assert shown.text.count(one["sha256"]) >= 2
-        assert one["runs"][0]["report_sha256"] in shown.text
-        assert all(digest in shown.text for digest in one["runs"][0]["pictures"].values())
-    for words in (
+    for entry in record["items"]:
+        assert shown.text.count(entry["sha256"]) >= 2
+        assert entry["runs"][0]["report_sha256"] in shown.text
+        assert all(digest in shown.text for digest in entry["runs"][0]["pictures"].values())
+    for text in (
         NAME,
         EXAMINER,
         "Copied from a phone.",
@@ -175,7 +175,7 @@ def test_identity_custody_and_people_are_shown(record, shown):
         "Institute of Pictures",
         "Springfield",
     ):
-        assert words in shown.text
+        assert text in shown.text
     for entry in record["log"]["entries"]:
         assert entry["sha256"] in shown.text
     assert "Score of the tool seen before, by the log yes" in shown.text
@@ -183,7 +183,7 @@ def test_identity_custody_and_people_are_shown(record, shown):
 
 
 def test_every_line_on_scope_is_shown_once(record, shown):
-    lines = {line for one in record["items"] for line in one["runs"][0]["report"]["scope"]}
+    lines = {line for item in record["items"] for line in item["runs"][0]["report"]["scope"]}
     for line in lines:
         assert shown.text.count(line) == 1
 
@@ -227,17 +227,17 @@ HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 
 
 
 def test_markup_in_names_and_notes_is_text(runs):
-    for words in HOSTILE:
+    for hostile_text in HOSTILE:
         hostile = item(
             [runs.named["generated"]],
-            name=words,
-            notes=[note(words, author=words)],
-            decisions=[decision("odd " + words, words)],
+            name=hostile_text,
+            notes=[note(hostile_text, author=hostile_text)],
+            decisions=[decision("odd " + hostile_text, hostile_text)],
         )
-        record = case([hostile], log=chain([(words, {words: words})]))
-        record["case"] |= {"name": words, "examiner": words, "id": words}
+        record = case([hostile], log=chain([(hostile_text, {hostile_text: hostile_text})]))
+        record["case"] |= {"name": hostile_text, "examiner": hostile_text, "id": hostile_text}
         drawn = page(record, runs.pictures)
-        assert drawn.text.count(words) >= 8
+        assert drawn.text.count(hostile_text) >= 8
         assert not drawn.all("script")
         assert all(set(attributes) == {"src", "alt", "style"} for attributes in drawn.all("img"))
 
@@ -270,7 +270,7 @@ def test_a_signature_says_what_came_after_it(runs):
 def test_the_face_that_decided_comes_first_among_the_pictures(runs):
     for name in ("clip", "pair"):
         run = runs.named[name]
-        decided = next(one["id"] for one in run["report"]["faces"] if one["score"] == run["report"]["score"])
+        decided = next(face["id"] for face in run["report"]["faces"] if face["score"] == run["report"]["score"])
         crops = [picture for picture in run["pictures"] if picture.endswith("-crop.png")]
         assert len(crops) > 1
         assert f"-{decided}-" in crops[0]
@@ -427,9 +427,9 @@ def test_a_report_begins_with_what_its_reader_asks_and_prints_the_log_only_on_de
 def test_the_findings_of_many_items_are_counted(runs):
     decided = item([runs.named["generated"]], decisions=[decision("authentic", "Looks fine.")])
     text = page(case([decided] * 5 + [item([runs.named["faceless"]])] * 4 + [item([])]), runs.pictures).text
-    found = runs.named["generated"]["report"]["outcome"].replace("_", " ")
+    result = runs.named["generated"]["report"]["outcome"].replace("_", " ")
     begin = text[text.index("Findings") : text.index("Method in short")]
-    assert f"{found} 5 " in begin
+    assert f"{result} 5 " in begin
     assert "not applicable 4 0" in begin
     assert "none yet 1 5" in begin
 

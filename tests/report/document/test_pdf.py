@@ -68,8 +68,8 @@ def test_every_page_names_the_case_the_organization_its_number_and_the_log(recor
 def test_the_table_of_evidence_gives_the_pages_on_which_the_items_start(record, content):
     pages = texts(content)
     begins = [
-        next(n for n, text in enumerate(pages, 1) if f"Item {k}: {one['name']}" in text)
-        for k, one in enumerate(record["items"], 1)
+        next(n for n, text in enumerate(pages, 1) if f"Item {k}: {entry['name']}" in text)
+        for k, entry in enumerate(record["items"], 1)
     ]
     reader = PdfReader(io.BytesIO(content))
     titles = {
@@ -77,7 +77,7 @@ def test_the_table_of_evidence_gives_the_pages_on_which_the_items_start(record, 
         for entry in reader.outline
         if not isinstance(entry, list)
     }
-    assert [titles[f"Item {k}: {one['name']}"] for k, one in enumerate(record["items"], 1)] == begins
+    assert [titles[f"Item {k}: {entry['name']}"] for k, entry in enumerate(record["items"], 1)] == begins
     summary = next(page for page, text in zip(reader.pages, pages, strict=True) if "Summary of the evidence" in text)
     links = [note.get_object() for note in summary["/Annots"]]
     numbers = sorted(_page(reader, link) for link in links)
@@ -92,14 +92,14 @@ def _page(reader, link) -> int:
 def test_scores_reasons_and_hashes_of_the_record_are_in_the_text(record, content):
     text = " ".join(texts(content))
     solid = text.replace(" ", "")
-    for one in record["items"]:
-        report = one["runs"][-1]["report"]
-        assert one["sha256"] in solid
+    for entry in record["items"]:
+        report = entry["runs"][-1]["report"]
+        assert entry["sha256"] in solid
         assert report["reason"].replace(" ", "") in solid
-        for found in [report, *report["faces"]]:
-            if found["score"] is not None:
-                assert f"{found['score']:.2f}" in text
-                assert f"{found['log10_lr']:+.2f}" in text
+        for result in [report, *report["faces"]]:
+            if result["score"] is not None:
+                assert f"{result['score']:.2f}" in text
+                assert f"{result['log10_lr']:+.2f}" in text
     assert "Copied from a phone." in text
     assert "Pupils." in text
 
@@ -245,11 +245,11 @@ def test_in_blind_mode_the_finding_is_withheld_until_there_is_a_decision(runs):
 
 
 def test_progress_rises_to_the_end(record, runs):
-    told = []
-    drawn(record, runs.pictures, progress=lambda stage, share: told.append((share, stage)))
-    assert told == sorted(told, key=lambda one: one[0])
-    assert told[-1][0] == 1.0
-    assert "Item 2 of 4" in [stage for _, stage in told]
+    messages = []
+    drawn(record, runs.pictures, progress=lambda stage, share: messages.append((share, stage)))
+    assert messages == sorted(messages, key=lambda entry: entry[0])
+    assert messages[-1][0] == 1.0
+    assert "Item 2 of 4" in [stage for _, stage in messages]
 
 
 def test_a_file_is_written_whole_and_never_over_another(record, content, runs, tmp_path):

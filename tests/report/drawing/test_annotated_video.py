@@ -23,8 +23,8 @@ UNEVEN = [Fraction(number * number + 7 * number, 90) for number in range(30)]
 
 def examined(path):
     """A clip as it is taken in, and a report as if frames 0, 10 and 20 had been looked at."""
-    found = report({1: [0.2, 0.9, 0.9]}, step_s=0.4)
-    return open_evidence(path, max_bytes=10**8), found
+    report_values = report({1: [0.2, 0.9, 0.9]}, step_s=0.4)
+    return open_evidence(path, max_bytes=10**8), report_values
 
 
 def times(path):
@@ -47,8 +47,8 @@ def target(tmp_path):
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
 def test_the_copy_has_every_frame_at_its_time(tmp_path, target, name):
     source = write_clip(tmp_path / name, numbered(30, (160, 120)), codec="mpeg4" if name == "clip.avi" else "libx264")
-    evidence_file, found = examined(source)
-    write_annotated(evidence_file, found, target, settings=Settings())
+    evidence_file, result = examined(source)
+    write_annotated(evidence_file, result, target, settings=Settings())
     with evidence_file.open() as stream, Video(stream, evidence_file.evidence.format, max_pixels=10**8) as video:
         assert times(target) == [video.time(index) for index in range(video.count)]
     with av.open(str(target)) as container:
@@ -63,9 +63,9 @@ def test_uneven_times_are_kept_exactly(tmp_path, target):
 
 
 def test_of_a_stretch_only_its_frames_are_copied_at_their_own_times(clip, target):
-    evidence_file, found = examined(clip)
+    evidence_file, result = examined(clip)
     write_annotated(
-        evidence_file, msgspec.structs.replace(found, segment=Segment(0.4, 0.8)), target, settings=Settings()
+        evidence_file, msgspec.structs.replace(result, segment=Segment(0.4, 0.8)), target, settings=Settings()
     )
     assert times(target) == [Fraction(index, 25) for index in range(10, 21)]
 
@@ -103,7 +103,7 @@ def test_between_two_sightings_the_box_is_interpolated_and_the_score_is_not():
 
 
 def test_no_box_is_drawn_in_a_long_gap_or_before_a_track_begins():
-    seen = [TrackBox(place, 10 * place, 0.4 * place, (0.0, 0.0, 9.0, 9.0), 0.5) for place in (1, 5, 10)]
+    seen = [TrackBox(position, 10 * position, 0.4 * position, (0.0, 0.0, 9.0, 9.0), 0.5) for position in (1, 5, 10)]
     assert between(seen, 9, 0.36) is None
     assert between(seen, 30, 1.2) is not None  # four frames that were looked at lie apart
     assert between(seen, 70, 2.8) is None
@@ -122,26 +122,26 @@ def room_for(count):
 
 @pytest.mark.parametrize("missing", [1, 10_000])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(clip, target, missing):
-    evidence_file, found = examined(clip)
-    write_annotated(evidence_file, found, target, settings=Settings())
+    evidence_file, result = examined(clip)
+    write_annotated(evidence_file, result, target, settings=Settings())
     size = target.stat().st_size
     target.unlink()
     with room_for(size - missing), pytest.raises(UsageError, match=r"copy\.mp4 cannot be written .*; free some space"):
-        write_annotated(evidence_file, found, target, settings=Settings())
+        write_annotated(evidence_file, result, target, settings=Settings())
     assert list(target.parent.iterdir()) == []
 
 
 def test_cancelling_leaves_nothing(clip, target):
-    told = []
+    shares = []
 
     def cancel():
-        return len(told) > 5
+        return len(shares) > 5
 
     with pytest.raises(Cancelled):
         write_annotated(
-            *examined(clip), target, settings=Settings(), progress=lambda *step: told.append(step), cancel=cancel
+            *examined(clip), target, settings=Settings(), progress=lambda *step: shares.append(step), cancel=cancel
         )
-    assert told[-1] == ("Frame 5 of about 30", 5 / 30)
+    assert shares[-1] == ("Frame 5 of about 30", 5 / 30)
     assert list(target.parent.iterdir()) == []
 
 
@@ -153,10 +153,10 @@ def test_nothing_is_overwritten(clip, target):
 
 
 def test_a_video_that_is_no_longer_what_was_examined_is_not_copied(clip, target):
-    evidence_file, found = examined(clip)
+    evidence_file, result = examined(clip)
     clip.write_bytes(clip.read_bytes() + b"more")
     with pytest.raises(EvidenceError, match="changed"):
-        write_annotated(evidence_file, found, target, settings=Settings())
+        write_annotated(evidence_file, result, target, settings=Settings())
     assert list(target.parent.iterdir()) == []
 
 

@@ -25,7 +25,7 @@ def test_a_strip_runs_from_the_first_to_the_last_look_without_repeats():
 
 def test_each_picture_is_framed_in_the_color_of_its_own_score():
     strip = filmstrip(track([0.01, 0.5, 0.95, None]), THRESHOLDS)
-    frames = [tuple(strip[1, 30 + 75 * place, :3]) for place in range(4)]
+    frames = [tuple(strip[1, 30 + 75 * position, :3]) for position in range(4)]
     kinds = (Outcome.AUTHENTIC, Outcome.INCONCLUSIVE, Outcome.MANIPULATED, Outcome.NOT_APPLICABLE)
     assert frames == [ImageColor.getrgb(COLORS[kind]) for kind in kinds]
     assert strip.dtype == np.uint8
@@ -34,15 +34,15 @@ def test_each_picture_is_framed_in_the_color_of_its_own_score():
 
 def test_every_outcome_has_a_shape_of_its_own():
     strip = filmstrip(track([0.01, 0.5, 0.95, None]), THRESHOLDS)[75:, :, 3] > 0
-    shapes = [strip[15:35, 75 * place + 10 : 75 * place + 26].tobytes() for place in range(4)]
+    shapes = [strip[15:35, 75 * position + 10 : 75 * position + 26].tobytes() for position in range(4)]
     assert len(set(shapes)) == 4
 
 
 def test_the_strip_in_words_names_its_times_and_scores():
-    words = described(track([0.2, None], number=7))
-    assert "track 7" in words
-    assert "0.00 s to 0.50 s" in words
-    assert "0.20, not scored" in words
+    texts = described(track([0.2, None], number=7))
+    assert "track 7" in texts
+    assert "0.00 s to 0.50 s" in texts
+    assert "0.20, not scored" in texts
 
 
 def test_a_frame_is_called_by_the_thresholds():

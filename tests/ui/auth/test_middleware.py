@@ -67,9 +67,9 @@ def ask(layer, path="/", *, kind="http", method="GET", body=b"", query=b"", rece
 
     asyncio.run(layer(scope, receive or whole, send))
     first = sent[0]
-    found = {name.decode(): value.decode() for name, value in first.get("headers", [])}
+    result = {name.decode(): value.decode() for name, value in first.get("headers", [])}
     status = {"websocket.accept": 101, "websocket.close": 403, "lifespan.startup.complete": 200}.get(first["type"])
-    return Answer(status or first["status"], found, b"".join(one.get("body", b"") for one in sent).decode())
+    return Answer(status or first["status"], result, b"".join(message.get("body", b"") for message in sent).decode())
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_the_query_of_the_page_that_was_asked_for_is_kept(keeper):
 
 
 def test_a_connection_ends_at_the_first_word_after_the_door_was_locked(authenticator):
-    heard, told = [], []
+    heard, messages = [], []
 
     async def session(scope, receive, send):
         await send({"type": "websocket.accept"})
@@ -200,21 +200,21 @@ def test_a_connection_ends_at_the_first_word_after_the_door_was_locked(authentic
 
     keeper = AuthMiddleware(session, authenticator)
     token = authenticator.admit(PASSWORD)
-    words = iter(["first", "second", "third"])
+    texts = iter(["first", "second", "third"])
 
     async def receive():
-        word = next(words)
+        word = next(texts)
         if word == "second":
             authenticator.lock({"faceloupe-door-8501": token})
         return {"type": "websocket.receive", "text": word}
 
     async def send(message):
-        told.append(message["type"])
+        messages.append(message["type"])
 
     headers = [(b"cookie", f"faceloupe-door-8501={token}".encode())]
     asyncio.run(keeper({"type": "websocket", "path": "/_stcore/stream", "headers": headers}, receive, send))
     assert heard == ["first", "websocket.disconnect"]
-    assert told == ["websocket.accept", "websocket.send", "websocket.close"]
+    assert messages == ["websocket.accept", "websocket.send", "websocket.close"]
 
 
 @pytest.mark.parametrize(
@@ -236,10 +236,10 @@ def test_servers_on_two_ports_of_a_machine_do_not_take_each_others_cookies_away(
 
 
 def test_a_locked_browser_is_asked_again_and_others_are_not(keeper, authenticator):
-    one, other = give(keeper).cookie, give(keeper).cookie
-    name, _, token = one.partition("=")
+    first, other = give(keeper).cookie, give(keeper).cookie
+    name, _, token = first.partition("=")
     authenticator.lock({name: token, "x": "y"})
-    assert ask(keeper, cookie=one).status == 401
+    assert ask(keeper, cookie=first).status == 401
     assert ask(keeper, cookie=other).status == 200
 
 

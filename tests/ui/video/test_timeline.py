@@ -32,8 +32,8 @@ def test_every_lane_shows_both_thresholds_with_their_words():
     drawn = [(shape.yref, shape.y0) for shape in shapes(figure, "threshold")]
     values = (THRESHOLDS.lower, THRESHOLDS.upper)
     assert sorted(drawn) == sorted((axis, value) for axis in ("y", "y2") for value in values)
-    words = [note.text for note in figure.layout.annotations]
-    assert words.count("≥ 0.87 manipulated") == words.count("≤ 0.05 authentic") == 2
+    texts = [note.text for note in figure.layout.annotations]
+    assert texts.count("≥ 0.87 manipulated") == texts.count("≤ 0.05 authentic") == 2
 
 
 def test_a_point_is_a_scored_frame_and_knows_its_frame_and_track():
