@@ -63,7 +63,7 @@ def dialect(path: Path) -> list[str]:
         match node:
             case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.FunctionDef(name=name):
                 bound.append((name, node.lineno))
-            case ast.MatchAs(name=str(name)):
+            case ast.MatchAs(name=str(name)) | ast.ExceptHandler(name=str(name)):
                 bound.append((name, node.lineno))
     return [f"{path.name}:{line} {name}" for name, line in bound if name in UNCLEAR]
 

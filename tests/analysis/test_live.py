@@ -11,24 +11,15 @@ from faceloupe.analysis.live import KEPT_S, LiveView, stretch_of
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import evidence_from_bytes
+from tests.clock import Clock
 from tests.conftest import GENERATED
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Clock:
-    """A time that tests move."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image, PngImagePlugin
 
-from faceloupe.media.metadata import _PREFIXES
+from faceloupe.media.metadata_blocks import _PREFIXES
 
 pillow_heif.register_heif_opener()
 _TAGS = {name: tag for tag, name in ExifTags.TAGS.items()}

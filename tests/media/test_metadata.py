@@ -11,8 +11,8 @@ from faceloupe.config import Settings
 from faceloupe.media import metadata
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.media.formats import sniff
-from faceloupe.media.metadata import Metadata
 from faceloupe.media.sandbox.statements import read_metadata
+from faceloupe.media.statements import MOST_STATEMENTS, Metadata
 from tests.forensics import files
 
 BOMB = (
@@ -130,7 +130,7 @@ def test_more_statements_than_a_file_needs_are_left_out_and_said_so():
     content = files.saved("PNG")
     many = b"".join(chunk(b"tEXt", b"key%d\0value" % number) for number in range(5000))
     metadata_read = read(content[:33] + many + content[33:])
-    assert len(metadata_read.statements) == metadata.MOST_STATEMENTS
+    assert len(metadata_read.statements) == MOST_STATEMENTS
     assert metadata_read.problems == ("The file states more about itself than is read; the rest was left out.",)
 
 

@@ -8,23 +8,14 @@ import pytest
 from faceloupe.errors import UsageError
 from faceloupe.server.access import RateLimit
 from faceloupe.server.keys import OVERLAP, ApiKeys, Scope
+from tests.clock import Clock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Clock:
-    """A time that tests move."""
-
-    def __init__(self):
-        self.now = START
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

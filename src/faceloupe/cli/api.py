@@ -69,33 +69,14 @@ def add_api(parser: argparse.ArgumentParser) -> None:
     limits = Limits()
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address (default: 127.0.0.1)")
     parser.add_argument("--port", metavar="PORT", type=int, default=8600, help="port (default: 8600; 0: a free one)")
-    parser.add_argument(
-        "--images", metavar="N", type=_count, default=limits.images, help="images at once (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--videos", metavar="N", type=_count, default=limits.videos, help="videos at once (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-upload",
-        metavar="MB",
-        type=_positive,
-        default=limits.upload_bytes / 1e6,
-        help="largest upload (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--max-seconds",
-        metavar="S",
-        type=_positive,
-        default=limits.work_s,
-        help="longest analysis (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--rate",
-        metavar="N",
-        type=_count,
-        default=limits.requests_per_minute,
-        help="requests of one client a minute (default: %(default)s)",
-    )
+    for name, metavar, kind, default, about in (
+        ("--images", "N", _count, limits.images, "images at once"),
+        ("--videos", "N", _count, limits.videos, "videos at once"),
+        ("--max-upload", "MB", _positive, limits.upload_bytes / 1e6, "largest upload"),
+        ("--max-seconds", "S", _positive, limits.work_s, "longest analysis"),
+        ("--rate", "N", _count, limits.requests_per_minute, "requests of one client a minute"),
+    ):
+        parser.add_argument(name, metavar=metavar, type=kind, default=default, help=f"{about} (default: {default:g})")
     keys = parser.add_subparsers(title="commands", metavar="key", dest="about")
     about = "make, list and revoke API keys"
     actions = keys.add_parser("key", help=about, description=f"{about.capitalize()}.").add_subparsers(

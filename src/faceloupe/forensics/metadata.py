@@ -5,7 +5,7 @@ from datetime import datetime
 from faceloupe.forensics.rates import rates_of
 from faceloupe.forensics.results import Fact, Finding, LensResult, Severity, quoted
 from faceloupe.forensics.source import LensSource
-from faceloupe.media.metadata import Statement
+from faceloupe.media.statements import Statement
 
 _MOST_FACTS = 400
 _TAKEN, _CHANGED = "DateTimeOriginal", "DateTime"

@@ -36,7 +36,7 @@ class Lens:
     of: frozenset[str] | None = None
 
 
-LENSES: tuple[Lens, ...] = (
+FILE_LENSES: tuple[Lens, ...] = (
     Lens(
         "provenance",
         "Provenance",
@@ -69,6 +69,10 @@ LENSES: tuple[Lens, ...] = (
         jpeg.look,
         of=frozenset({"JPEG"}),
     ),
+)
+"""Those that read what the file itself states; they run in every analysis, and their findings stand in its report."""
+LENSES: tuple[Lens, ...] = (
+    *FILE_LENSES,
     Lens(
         "thumbnail",
         "Thumbnail",
@@ -118,8 +122,6 @@ ROBUSTNESS = Lens(
     of=IMAGE_FORMATS,
 )
 """Runs on request only: it scores the face once for each change."""
-FILE_LENSES = LENSES[:4]
-"""Those that read what the file itself states; they run in every analysis, and their findings stand in its report."""
 
 
 class LensReport(msgspec.Struct, frozen=True):

@@ -11,9 +11,9 @@ from faceloupe.faces.detector import FaceDetector
 from faceloupe.forensics.trust import TrustList
 from faceloupe.media.credentials import Credentials
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
-from faceloupe.media.metadata import Metadata
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.statements import read_credentials, read_metadata
+from faceloupe.media.statements import Metadata
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.types import Picture
 

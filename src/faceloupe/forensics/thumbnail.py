@@ -69,7 +69,7 @@ def _shrunk(gray: np.ndarray) -> np.ndarray:
 
 
 def _correlation(first: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's, of two pictures of a size; 1 where both are flat, 0 where first is."""
+    """Pearson's, of two pictures of a size; 1 where both are flat, 0 where one is."""
     spreads = first.std(), other.std()
     if min(spreads) < 1.0:  # gray levels
         return 1.0 if max(spreads) < 1.0 else 0.0

@@ -12,11 +12,11 @@ from faceloupe.forensics.provenance import GENERATED
 from faceloupe.forensics.rates import rates_of
 from faceloupe.forensics.results import Fact, Finding, LensResult, Severity, quoted
 from faceloupe.forensics.source import LensSource
-from faceloupe.media.metadata import Statement
+from faceloupe.media.statements import Statement
 
 _RULES = Path(__file__).parent / "data" / "generator-rules.toml"
 CREDENTIALS = "Content Credentials"
-"""Place of the statements that the Content Credentials make; see ``media.metadata.Statement`` for the others."""
+"""Place of the statements that the Content Credentials make; see ``media.statements.Statement`` for the others."""
 _SENTENCES = {  # kind of the rule -> severity, sentence
     "generator": (Severity.WARNING, "The file claims that {name} made it ({place}, {key})."),
     "source": (Severity.WARNING, "The file claims that {name} ({place}, {key})."),
@@ -34,7 +34,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         id: stable, in reports after ``traces.``.
         name: of the program, or what the file claims.
         kind: ``generator``, ``source`` (it states synthetic content), ``editor`` or ``encoder``.
-        places: structures that carry it; see ``media.metadata.Statement``.
+        places: structures that carry it; see ``media.statements.Statement``.
         key: pattern that the whole name of the statement must match, in either case.
         value: pattern that must be in its value.
         source: where the form is documented or written.

@@ -75,8 +75,8 @@ def status_line() -> None:
         model += tr(
             "  ·  :material/verified: weights verified `{weights_sha256}`", weights_sha256=record.weights_sha256[:8]
         )
-    except FaceLoupeError as found:
-        model, problem = tr(":material/error: no verified model, nothing can be scored"), str(found)
+    except FaceLoupeError as failure:
+        model, problem = tr(":material/error: no verified model, nothing can be scored"), str(failure)
     st.caption(
         tr(
             "**FaceLoupe**  ·  {who}  ·  {model}  ·  {stays}",

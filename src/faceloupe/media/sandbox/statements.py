@@ -12,9 +12,9 @@ from faceloupe.media.credentials import Credentials, may_hold
 from faceloupe.media.embedded import EmbeddedItem
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.formats import unreadable
-from faceloupe.media.metadata import Metadata
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
+from faceloupe.media.statements import Metadata
 
 _MOST_RAW = 64 << 20  # bytes of an answer
 T = TypeVar("T")

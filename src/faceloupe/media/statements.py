@@ -1,0 +1,119 @@
+"""What a file states about itself, as it is collected within bounds."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from faceloupe.media.jpeg_structure import JpegStructure
+
+LARGEST_BLOCK = 8 << 20  # bytes of one XMP packet or of one decompressed text
+LONGEST_VALUE = 1 << 20  # characters of one value that are kept; of a longer one, half from each end
+MOST_CHARACTERS = 4 << 20  # of all values of a file
+MOST_STATEMENTS = 4000
+MOST_BLOCKS = 20_000  # segments or chunks that are walked
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One thing that a file says about itself.
+
+    Attributes:
+        structure: the structure that holds it: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``JPEG comment``,
+            ``GIF comment``, ``container``, ``stream`` or ``bitstream``.
+        key: its name there.
+        value: as text; of one longer than ``LONGEST_VALUE``, its start and its end.
+        size: characters of the whole value.
+    """
+
+    structure: str
+    key: str
+    value: str
+    size: int
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What a file states about itself.
+
+    Attributes:
+        statements: in the order of the file.
+        problems: what could not be read, one sentence each.
+        has_position: whether EXIF holds a position (GPS).
+        thumbnail: the JPEG preview in EXIF; empty where there is none.
+        profile: the ICC color profile; empty likewise.
+        jpeg: how the file is built; None where it is not a JPEG.
+    """
+
+    statements: tuple[Statement, ...] = ()
+    problems: tuple[str, ...] = ()
+    has_position: bool = False
+    thumbnail: bytes = b""
+    profile: bytes = b""
+    jpeg: JpegStructure | None = None
+
+
+class Collector:
+    """Statements as they are found, within the bounds.
+
+    Attributes:
+        with_position: whether the position in EXIF (GPS) is listed.
+    """
+
+    def __init__(self, *, with_position: bool) -> None:
+        """Start without statements."""
+        self.statements: list[Statement] = []
+        self.problems: list[str] = []
+        self.with_position, self.has_position = with_position, False
+        self.thumbnail = self.profile = b""
+        self.jpeg: JpegStructure | None = None
+        self._left = MOST_CHARACTERS
+
+    def metadata(self) -> Metadata:
+        """Return what was collected."""
+        return Metadata(
+            tuple(self.statements),
+            tuple(self.problems),
+            self.has_position,
+            self.thumbnail,
+            self.profile,
+            self.jpeg,
+        )
+
+    def add(self, structure: str, key: str, value: str) -> None:
+        """Add a statement; see ``Statement``."""
+        size = len(value)
+        if size > LONGEST_VALUE:
+            value = f"{value[: LONGEST_VALUE // 2]} … {value[-LONGEST_VALUE // 2 :]}"
+        if len(self.statements) >= MOST_STATEMENTS or len(value) > self._left:
+            self.problem("The file states more about itself than is read; the rest was left out.")
+            return
+        self._left -= len(value)
+        self.statements.append(Statement(structure, _clean(key)[:200], _clean(value), size))
+
+    def problem(self, sentence: str) -> None:
+        """Note what could not be read, once."""
+        if sentence not in self.problems:
+            self.problems.append(sentence)
+
+    def guarded(self, what: str, read: Callable[[], None]) -> None:
+        """Run a reader: on a hostile file a library raises anything, and each means that this block is damaged."""
+        try:
+            read()
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - see above
+            self.problem(f"The {what} data is damaged and was not read completely.")
+
+
+def _clean(text: str) -> str:
+    """Text that can be shown: controls, format marks and halves of characters are replaced, line ends kept."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+
+
+def decoded(data: bytes) -> str:
+    """Return bytes as text, in whichever encoding fits first."""
+    data = data.rstrip(b"\0")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

@@ -1,0 +1,17 @@
+"""A clock that tests move."""
+
+from typing import Generic, TypeVar
+
+Time = TypeVar("Time")
+
+
+class Clock(Generic[Time]):
+    """Called as a clock is, it tells the time that a test gave it."""
+
+    def __init__(self, now: Time) -> None:
+        """Start at a time."""
+        self.now = now
+
+    def __call__(self) -> Time:
+        """Return the time."""
+        return self.now
