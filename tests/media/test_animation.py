@@ -14,7 +14,7 @@ from faceloupe.media.sandbox.video import IsolatedVideo
 from tests.clips import numbered, read_number
 
 FORMATS = {"GIF": "GIF", "PNG": "PNG", "WebP": "WEBP", "AVIF": "AVIF"}
-every_format = pytest.mark.parametrize("found", FORMATS)
+every_format = pytest.mark.parametrize("format_name", FORMATS)
 
 
 def animated(format_name: str, count: int = 6, durations: int | list[int] = 100, **options) -> bytes:
