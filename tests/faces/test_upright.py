@@ -125,8 +125,8 @@ def test_a_tilted_face_has_the_box_that_it_has_when_it_stands_upright(analyzer):
     with Image.open(GENERATED) as opened:
         picture = opened.convert("RGB").resize((400, 400))
     tilted = np.asarray(ImageOps.expand(picture, 100, (90, 20, 60)).rotate(30, Image.Resampling.BICUBIC))
-    (level, *_), (found, *_) = (find(one, analyzer.detector) for one in (np.asarray(picture), tilted))
-    assert (found.box.width, found.box.height) == pytest.approx((level.box.width, level.box.height), rel=0.06)
+    (level, *_), (detected, *_) = (find(rgb, analyzer.detector) for rgb in (np.asarray(picture), tilted))
+    assert (detected.box.width, detected.box.height) == pytest.approx((level.box.width, level.box.height), rel=0.06)
 
 
 def test_a_face_on_its_side_is_told_in_pixels_of_the_picture():
@@ -135,10 +135,10 @@ def test_a_face_on_its_side_is_told_in_pixels_of_the_picture():
     picture[0, 0] = 9
     seen = face(0, (100, 300))
     detector = Drawn({"300x400:7": [seen]})
-    (found,) = find(picture, detector)
+    (detected,) = find(picture, detector)
     assert detector.searches == 4
-    assert roll(found) == pytest.approx(90)
-    assert found.box.corners == pytest.approx((400 - 345, 70, 400 - 255, 130))
+    assert roll(detected) == pytest.approx(90)
+    assert detected.box.corners == pytest.approx((400 - 345, 70, 400 - 255, 130))
 
 
 def test_unsure_faces_in_turned_pictures_do_not_count():
@@ -156,7 +156,7 @@ def test_a_heatmap_lies_where_the_face_is():
 
     heatmap = np.zeros((32, 32), np.float32)
     heatmap[:8, 12:20] = 1.0  # the forehead
-    for degrees, place in ((90, (280, 150)), (-90, (120, 150)), (180, (200, 230)), (30, (240, 81))):
+    for degrees, position in ((90, (280, 150)), (-90, (120, 150)), (180, (200, 230)), (30, (240, 81))):
         stood = upright(RGB, face(degrees), FRAME)
         square = Box(
             *(value + shift for value, shift in zip(_middle(stood.box) * 2, (-100, -100, 100, 100), strict=True))
@@ -169,7 +169,7 @@ def test_a_heatmap_lies_where_the_face_is():
         )
         drawn = _turned_back(finding.heatmap, finding.crop_box, finding.turned_deg, 1.0, (300, 400))
         rows, columns = np.nonzero(drawn > 0.5)
-        assert (columns.mean(), rows.mean()) == pytest.approx(place, abs=8)
+        assert (columns.mean(), rows.mean()) == pytest.approx(position, abs=8)
 
 
 def _middle(box: Box) -> tuple[float, float]:
@@ -182,15 +182,17 @@ def test_a_portrait_that_lies_has_the_face_that_it_has_upright(analyzer, path, q
     with Image.open(path) as opened:
         opened.thumbnail((512, 512))
         picture = np.asarray(opened.convert("RGB"))
-    (level, *_), (lying, *_) = (find(one, analyzer.detector) for one in (picture, np.rot90(picture, -quarters).copy()))
+    (level, *_), (lying, *_) = (
+        find(variant, analyzer.detector) for variant in (picture, np.rot90(picture, -quarters).copy())
+    )
     tilt = roll(lying) - roll(level)
     assert (tilt - 90 * quarters + 180) % 360 - 180 == pytest.approx(0, abs=2)
     turned = np.rot90(picture, -quarters).copy()
-    one, other = (
-        upright(rgb, found, Frame.of_size(rgb.shape[1], rgb.shape[0]))
-        for rgb, found in ((picture, level), (turned, lying))
+    first, other = (
+        upright(rgb, detected, Frame.of_size(rgb.shape[1], rgb.shape[0]))
+        for rgb, detected in ((picture, level), (turned, lying))
     )
-    sizes = [(stood.box.width, stood.box.height) for stood in (one, other)]
+    sizes = [(stood.box.width, stood.box.height) for stood in (first, other)]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
 
 
@@ -202,13 +204,13 @@ def test_a_face_in_a_turned_picture_has_no_more_around_it_than_before(analyzer, 
         picture = opened.convert("RGB").resize((400, 400))
     filled = np.asarray(picture.rotate(degrees, Image.Resampling.BICUBIC, expand=expand, fillcolor=(90, 20, 60)))
     itself = PictureItself.of(filled)
-    (level, *_), (found, *_) = (find(one, analyzer.detector) for one in (np.asarray(picture), itself.rgb))
+    (level, *_), (detected, *_) = (find(rgb, analyzer.detector) for rgb in (np.asarray(picture), itself.rgb))
     assert itself.turned_deg == pytest.approx(degrees, abs=1)
-    stood = upright(itself.rgb, found, itself.frame)
+    stood = upright(itself.rgb, detected, itself.frame)
     assert (stood.rgb == (90, 20, 60)).all(-1).mean() < 0.001
     assert (stood.box.width, stood.box.height) == pytest.approx((level.box.width, level.box.height), rel=0.05)
     assert max(level.box.width, level.box.height) <= min(stood.rgb.shape[:2]) <= 400
-    in_file = itself.in_file(found)
+    in_file = itself.in_file(detected)
     assert roll(in_file) == pytest.approx(roll(level) - degrees, abs=3)
     angle, center = (
         np.radians(degrees),

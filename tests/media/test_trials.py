@@ -29,7 +29,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    ("name", "found", "sizes"),
+    ("name", "format_name", "sizes"),
     [
         ("10_camera_stream.mjpeg", "MJPEG", {(960, 540): 10}),
         ("12_iphone_hlg_portrait.mov", "QuickTime", {(960, 540): 100}),
@@ -45,9 +45,9 @@ pytestmark = [
         ("30_control_8s.mp4", "MP4", {(640, 360): 40}),
     ],
 )
-def test_every_frame_of_a_video_is_decoded_in_the_size_that_a_player_shows(name, found, sizes):
+def test_every_frame_of_a_video_is_decoded_in_the_size_that_a_player_shows(name, format_name, sizes):
     evidence_file = open_evidence(TRIALS / name, max_bytes=SETTINGS.max_bytes)
-    assert (evidence_file.evidence.format, evidence_file.evidence.media_type) == (found, "video")
+    assert (evidence_file.evidence.format, evidence_file.evidence.media_type) == (format_name, "video")
     seen: dict[tuple[int, int], int] = {}
     with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=SETTINGS) as video:
         for frame in video.walk(range(video.count), every=False):
@@ -67,15 +67,15 @@ def test_brightness_and_pixel_shape_are_those_that_a_player_shows_and_stand_in_t
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("17_ts_cut_in_packet.ts", "holds H.264 video, but not what its decoding starts from"),
         ("23_encrypted_cenc.mp4", "The video is encrypted"),
     ],
 )
-def test_a_video_that_nothing_can_decode_is_refused_by_its_true_reason(name, words):
+def test_a_video_that_nothing_can_decode_is_refused_by_its_true_reason(name, message):
     evidence_file = open_evidence(TRIALS / name, max_bytes=SETTINGS.max_bytes)
-    with evidence_file.open() as stream, pytest.raises(EvidenceError, match=words):
+    with evidence_file.open() as stream, pytest.raises(EvidenceError, match=message):
         IsolatedVideo(evidence_file, stream, settings=SETTINGS)
 
 
@@ -168,8 +168,8 @@ def test_a_still_in_pq_is_shown_as_the_photograph_that_it_was_made_from():
 )
 def test_an_oddity_that_changes_no_pixel_is_noted(name, note):
     odd, plain = (
-        decode(open_evidence(TRIALS / one, max_bytes=SETTINGS.max_bytes), settings=SETTINGS)
-        for one in (name, "08_motion_photo.jpg")
+        decode(open_evidence(TRIALS / entry, max_bytes=SETTINGS.max_bytes), settings=SETTINGS)
+        for entry in (name, "08_motion_photo.jpg")
     )
     assert np.array_equal(odd.rgb, plain.rgb)
     assert (note in odd.notes, odd.shown) == (True, Shown())
@@ -184,7 +184,7 @@ def test_names_in_archives_and_system_files_are_what_they_are():
     (japanese,) = listed([str(TRIALS / "26_cp932_names.zip")])
     assert japanese.member_name == r"\x8f\xd8\x8b\x92\x8e\xca_.jpg"
     reader = Reader()
-    members = {one.member_name: reader.identify(one).system_file for one in listed([str(TRIALS / "27_macos.zip")])}
+    members = {task.member_name: reader.identify(task).system_file for task in listed([str(TRIALS / "27_macos.zip")])}
     reader.close()
     assert [name for name, system_file in members.items() if system_file] == [
         "__MACOSX/._IMG_1.jpg",

@@ -158,9 +158,9 @@ def test_a_cancelled_job_ends_and_leaves_no_file(api, clip):
     job = api.post("/analyze", clip, "clip.mp4").json()["id"]
     waiting = api.post("/analyze", clip, "clip.mp4").json()["id"]
     assert len(api.files()) == 2
-    for one in (waiting, job):
-        assert requests.delete(f"{api.address}/jobs/{one}", timeout=PATIENCE_S).status_code == 204
-        assert api.get(f"/jobs/{one}").json()["state"] == "cancelled"
+    for queued in (waiting, job):
+        assert requests.delete(f"{api.address}/jobs/{queued}", timeout=PATIENCE_S).status_code == 204
+        assert api.get(f"/jobs/{queued}").json()["state"] == "cancelled"
     assert api.files() == []
     problem(requests.delete(f"{api.address}/jobs/none", timeout=PATIENCE_S), 404)
     problem(api.get("/jobs/none"), 404)
