@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
 from faceloupe.analysis import pipeline
@@ -42,9 +43,9 @@ class Made:
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
 
-    def signed(self, members: Mapping[str, bytes]) -> Members:
-        """The members with the key of the store, and the manifest and signature that its holder can make for them."""
-        key = signing_key(self.store.folder)
+    def signed(self, members: Mapping[str, bytes], key: Ed25519PrivateKey | None = None) -> Members:
+        """The members with a key (that of the store), and the manifest and signature that its holder can make."""
+        key = key or signing_key(self.store.folder)
         members = dict(members) | {format.PUBLIC_KEY: public_pem(key.public_key())}
         listed = sorted(set(members) - set(format.UNLISTED))
         manifest = replace(

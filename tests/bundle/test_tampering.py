@@ -86,14 +86,13 @@ def test_1000_random_changes_under_a_new_checksum_are_found_and_the_member_is_na
         assert name in EITHER or not any(other in texts[0] for other in set(members) - {name, format.MANIFEST})
 
 
-@pytest.mark.parametrize("name", [format.LOG, format.ITEMS])
-def test_100_random_changes_of_log_and_items_by_the_holder_of_the_key_are_found(made, name):
+def test_100_random_changes_of_the_log_by_the_holder_of_the_key_are_found(made):
     chance, members = random.Random(3), made.members
-    before = members[name]
+    log = members[format.LOG]
     for _ in range(100):
-        content = changed(before, chance.randrange(len(before)), chance.randrange(1, 256))
-        texts = problems(zipped(made.signed(members | {name: content}).items()))
-        assert texts, content
+        content = changed(log, chance.randrange(len(log)), chance.randrange(1, 256))
+        texts = problems(zipped(made.signed(members | {format.LOG: content}).items()))
+        assert any(format.LOG in text for text in texts)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999])
@@ -182,8 +181,7 @@ def test_an_unsigned_bundle_is_called_so(made):
 
 def test_another_key_is_told_by_the_one_that_was_published(made):
     other = Ed25519PrivateKey.generate()
-    members = made.signed(made.members | {format.PUBLIC_KEY: public_pem(other.public_key())})
-    forged = zipped((members | {format.SIGNATURE: other.sign(members[format.MANIFEST])}).items())
+    forged = zipped(made.signed(made.members, other).items())
     own = signing_key(made.store.folder).public_key()
     assert problems(forged) == []
     (text,) = problems(forged, key=public_pem(own))
@@ -231,6 +229,10 @@ def replace_decision(case):
     case["items"][1]["decisions"][0]["outcome"] = "manipulated"
 
 
+def rename_item(case):
+    case["items"][0]["name"] = "other.jpg"
+
+
 def drop_note(case):
     case["notes"].clear()
 
@@ -256,6 +258,7 @@ def replace_picture(case):
     "change",
     [
         replace_report,
+        rename_item,
         replace_decision,
         drop_note,
         add_signature,

@@ -83,7 +83,7 @@ class _Consistency:
         self._items_member = format.CASE if manifest.format == "1" else format.ITEMS
         self._hashes = {member.name: member.sha256 for member in manifest.members}
         self._strays = {name for name in self._hashes if name.startswith(("reports/", "pictures/"))}
-        self._filed: set[str] = set()
+        self._filed: dict[str, Entry] = {}  # SHA-256 -> its entry in the log
         self._items: Counter[str] = Counter()
         self._logged_runs: dict[str, str] = {}  # run -> canonical parameters
         self._runs = 0
@@ -95,7 +95,7 @@ class _Consistency:
     def _read(self, entry: Entry) -> None:
         parameters = json.loads(entry.parameters)
         if entry.action == Action.INTAKE:
-            self._filed.add(parameters["sha256"])
+            self._filed[parameters["sha256"]] = entry
         elif entry.action == Action.RUN:
             self._logged_runs[parameters["run"]] = entry.parameters
         elif entry.action in self._logged:
@@ -138,6 +138,11 @@ class _Consistency:
     def _item(self, item: ItemRecord) -> Iterator[str]:
         self._items[item.sha256] += 1
         self._record(item, item.sha256)
+        if (entry := self._filed.get(item.sha256)) is not None:
+            facts = {"name": item.name, "sha256": item.sha256, "size_bytes": item.size_bytes}
+            identity = entry.utc, entry.actor, json.loads(entry.parameters)
+            if identity != (item.added_utc, item.added_by, facts):
+                yield f"The item {item.sha256[:12]} in {self._items_member} is not the one recorded in the log."
         for run in item.runs:
             yield from self._run(item, run)
 
