@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import UsageError, WeightsError
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.models import fetch as fetching
 from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
 from faceloupe.models.listing import listed_models
 from faceloupe.models.record import ModelRecord, read_registry
@@ -71,6 +70,8 @@ def _verify(options: argparse.Namespace, _: Progress | None) -> Answer:
 
 
 def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
+    from faceloupe.models import fetch as fetching  # here: other commands start without requests
+
     folder = weights_folder()
     if options.file is not None:
         if options.ids:
