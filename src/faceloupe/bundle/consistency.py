@@ -186,7 +186,7 @@ class _Consistency:
 
     def _whole(self) -> Iterator[str]:
         """Yield what is missing, or more than it should be, once all was read."""
-        if self._items != Counter(self._filed):
+        if self._items != Counter(self._filed.keys()):
             yield f"The items of {self._items_member} are not those recorded as filed in the log."
         evidence = {format.evidence_name(sha256) for sha256 in self._items} if self._manifest.with_evidence else set()
         present = {name for name in self._hashes if name.startswith("evidence/")}
