@@ -8,7 +8,6 @@ import pytest
 
 from faceloupe.batch.inputs import entries, listed, refuse_missing, shown, with_embedded
 from faceloupe.batch.readers import Reader
-from faceloupe.batch.tasks import Task
 from faceloupe.config import Settings
 from faceloupe.errors import UsageError
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -140,13 +139,12 @@ def test_what_files_hold_besides_their_picture_are_inputs_of_their_own(tmp_path)
     (tmp_path / "two.jpg").write_bytes(first + second)
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         archive.write(tmp_path / "two.jpg", "two.jpg")
-    result = list(with_embedded(listed([str(tmp_path)]), Settings()))
+    tasks = list(with_embedded(listed([str(tmp_path)]), Settings()))
     inner, zipped = f"{tmp_path}/two.jpg", f"{tmp_path}/z.zip!two.jpg"
-    assert [item.shown for item in result] == [inner, f"{inner}!{len(first)}", zipped, f"{zipped}!{len(first)}"]
+    assert [task.shown for task in tasks] == [inner, f"{inner}!{len(first)}", zipped, f"{zipped}!{len(first)}"]
     reader = Reader()
-    for item in (result[1], result[3]):
-        identity = reader.identify(item)
-        taken = reader.take(Task(0, item, identity.sha256, identity.media_type), max_bytes=10**8)
+    for task in (tasks[1], tasks[3]):
+        taken = reader.take(reader.identify(task), max_bytes=10**8)
         assert taken.evidence_file.content == second
         assert taken.evidence_file.evidence.origin.offset == len(first)
     reader.close()

@@ -57,11 +57,11 @@ def test_what_a_file_holds_besides_its_picture_is_examined_on_request(app, tmp_p
     two = tmp_path / "two.jpg"
     two.write_bytes(GENERATED.read_bytes() + PHOTOGRAPH.read_bytes())
     upload(app, two)
-    assert plain(f"a further picture (PNG), {PHOTOGRAPH.stat().st_size:,} bytes") in words(app)
+    assert plain(f"a further picture (PNG), {PHOTOGRAPH.stat().st_size:,} bytes") in page_text(app)
     app.button(key="embedded-0").click().run()
     assert not app.exception
-    assert plain(f"two.jpg!{GENERATED.stat().st_size}") in words(app)
-    assert plain("Taken out of two.jpg") in words(app)
+    assert plain(f"two.jpg!{GENERATED.stat().st_size}") in page_text(app)
+    assert plain("Taken out of two.jpg") in page_text(app)
     assert "embedded-0" not in {button.key for button in app.button}
 
 

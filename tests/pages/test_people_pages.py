@@ -6,7 +6,7 @@ from faceloupe.report.document.html import render_html
 from faceloupe.ui import resources
 from faceloupe.ui.auth.people import People
 from tests.pages.record import ADA, ITEM, SHA256, click, decide, go, press
-from tests.pages.test_pages import words
+from tests.pages.test_pages import page_text
 
 ANN, BOB = "correct horse", "battery staple"  # pragma: allowlist secret
 
@@ -29,13 +29,13 @@ def test_where_people_have_passwords_no_name_is_typed_and_a_wrong_password_names
     People(data_folder).set_password(ADA, ANN)
     at = sign_in(app, ADA, BOB)
     assert "not the password of Ada Example" in at.error[0].value
-    assert "no examiner" in words(at)
+    assert "no examiner" in page_text(at)
     assert not [field for field in at.text_input if field.key == "examiner_input"]
 
 
 def test_a_decision_and_a_signature_state_that_their_names_were_checked_and_so_does_the_report(app, data_folder):
     at = signed_in(app, data_folder)
-    assert "Signed in as" in words(at)
+    assert "Signed in as" in page_text(at)
     at.text_input(key="new_case_name").set_value("Harbor")
     press(at, "Create the case")
     go(at, "image")
@@ -63,6 +63,6 @@ def test_a_decision_and_a_signature_state_that_their_names_were_checked_and_so_d
 
 def test_signing_out_leaves_nobody_at_work(app, data_folder):
     at = click(signed_in(app, data_folder), "sign_out")
-    assert "no examiner" in words(at)
+    assert "no examiner" in page_text(at)
     go(at, "case")
-    assert "Open a case and name the examiner" in words(at)
+    assert "Open a case and name the examiner" in page_text(at)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from faceloupe.batch.executors.warm import WarmEngine
 from faceloupe.batch.inputs import listed
 from faceloupe.batch.readers import Reader
-from faceloupe.batch.tasks import Task, WorkerConfig
+from faceloupe.batch.tasks import WorkerConfig
 from faceloupe.config import weights_folder
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -15,12 +15,8 @@ def test_pictures_are_examined_here_until_a_worker_is_ready_and_the_results_are_
     engine = WarmEngine(WorkerConfig(settings, weights_folder()), analyzer)
     reader = Reader()
     try:
-        inputs = list(listed([str(GENERATED), str(PHOTOGRAPH)]))
-        identities = [reader.identify(item, lambda: None) for item in inputs]
-        tasks = [
-            Task(index, item, identity.sha256, identity.media_type)
-            for index, (item, identity) in enumerate(zip(inputs, identities, strict=True))
-        ]
+        files = enumerate(listed([str(GENERATED), str(PHOTOGRAPH)]))
+        tasks = [replace(reader.identify(file), index=index) for index, file in files]
         for task in tasks:
             engine.submit(task)
         here = dict(engine.results(0.0))
