@@ -75,7 +75,7 @@ def test_the_first_visit_has_no_case_and_no_examiner_and_the_pages_say_where_to_
 def test_a_result_is_filed_to_a_new_case_of_its_name_in_one_step_and_opened_there(app):
     click(go(app, "image"), "sample-photograph")
     app.text_input(key="new_case_examiner").set_value(ADA)
-    text = words(press(app, "File to a new case"))
+    text = page_text(press(app, "File to a new case"))
     (case,) = resources.cases().cases()
     assert (case.name, case.examiner, case.items) == (PHOTOGRAPH.name, ADA, 1)
     assert "**Decision**" in text
