@@ -80,13 +80,8 @@ def test_the_table_of_evidence_gives_the_pages_on_which_the_items_start(record, 
     assert [titles[f"Item {k}: {entry['name']}"] for k, entry in enumerate(record["items"], 1)] == begins
     summary = next(page for page, text in zip(reader.pages, pages, strict=True) if "Summary of the evidence" in text)
     links = [note.get_object() for note in summary["/Annots"]]
-    numbers = sorted(_page(reader, link) for link in links)
+    numbers = sorted(reader.get_destination_page_number(reader.named_destinations[link["/Dest"]]) + 1 for link in links)
     assert numbers == sorted(2 * begins)  # of the number of the item, and of its page
-
-
-def _page(reader, link) -> int:
-    target = link["/Dest"] if "/Dest" in link else link["/A"]["/D"]
-    return next(n for n, page in enumerate(reader.pages, 1) if page.indirect_reference == target[0])
 
 
 def test_scores_reasons_and_hashes_of_the_record_are_in_the_text(record, content):
