@@ -43,7 +43,7 @@ def _sign_in() -> None:
             st.markdown(tr(":material/badge: Signed in as **{examiner}**", examiner=plain(examiner)), width="content")
             st.button(tr("Sign out"), key="sign_out", icon=":material/logout:", on_click=_sign_out)
         return
-    with st.form("sign_in", width=420):
+    with st.form("sign_in_form", width=420):
         name = st.selectbox(tr("Examiner"), _names(), index=None, key="sign_in_name")
         password = st.text_input(tr("Password of this person"), type="password", key="sign_in_password")
         pressed = st.form_submit_button(tr("Sign in"), key="sign_in_go", icon=":material/login:")
