@@ -46,7 +46,7 @@ def create(at, name="Harbor", examiner=ADA, *, blind=False):
 
 
 def decide(at, reason="The edge of the jaw is whole."):
-    at.button_group(key=f"outcome-{SHA256[:12]}-0").set_value(["authentic"])
+    at.button_group(key=f"outcome-{SHA256[:12]}-0").set_value("authentic")
     at.text_area(key=f"reason-{SHA256[:12]}-0").set_value(reason)
     return press(at, "Enter decision")
 
