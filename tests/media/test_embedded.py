@@ -82,19 +82,36 @@ def test_what_lies_behind_a_picture_is_taken_out_byte_for_byte_with_its_own_hash
     assert (video.is_file, unknown.is_file) == (True, False)
 
 
-def test_a_further_picture_of_a_heic_is_taken_out_as_the_main_picture_of_its_file():
+def hidden(content: bytes) -> bytes:
+    """The same HEIC file, its second item marked as hidden, as those of gain maps and bursts mostly are."""
+    entry = content.index(b"infe", content.index(b"infe") + 4) + 4
+    return content[: entry + 3] + b"\x01" + content[entry + 4 :]
+
+
+def auxiliary(content: bytes) -> bytes:
+    """The same HEIC file, its thumbnail declared an auxiliary picture, as gain maps and depth maps are."""
+    return content.replace(b"thmb", b"auxl")
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [({"save_all": True}, bytes), ({"save_all": True}, hidden), ({"thumbnails": [64]}, auxiliary)],
+    ids=["further", "hidden", "auxiliary"],
+)
+def test_a_further_picture_of_a_heic_is_taken_out_as_the_main_picture_of_its_file(options, changed):
     pillow_heif.register_heif_opener()
-    red, green = (Image.new("RGB", size, color) for size, color in (((96, 80), "red"), ((64, 64), "lime")))
+    red, green = (Image.new("RGB", size, color) for size, color in (((96, 96), "red"), ((64, 64), "lime")))
+    appended = {"append_images": [green]} if "save_all" in options else {}
     stream = io.BytesIO()
-    red.save(stream, "HEIF", save_all=True, append_images=[green])
-    holder = evidence_from_bytes(stream.getvalue(), "a.heic", max_bytes=10**7)
+    red.save(stream, "HEIF", **options, **appended)
+    holder = evidence_from_bytes(changed(stream.getvalue()), "a.heic", max_bytes=10**7)
     (item,) = list_embedded(holder, settings=Settings())
     own = taken_out(holder, item, max_bytes=10**7)
     assert len(own.content) == len(holder.content)
     assert own.evidence.sha256 != holder.evidence.sha256
     rgb = decode(own, settings=Settings()).rgb
     assert rgb.shape == (64, 64, 3)
-    assert np.abs(rgb.astype(int) - (0, 255, 0)).max() < 12
+    assert np.abs(rgb.astype(int) - ((0, 255, 0) if appended else (255, 0, 0))).max() < 12
 
 
 @pytest.mark.parametrize(("offset", "size"), [(0, 10**6), (10**6, 1), (-5, 3)])

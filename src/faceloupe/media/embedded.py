@@ -8,7 +8,7 @@ from itertools import islice
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.media.formats import IMAGE_FORMATS, VIDEO_FORMATS, jpeg_extent, sniff
-from faceloupe.media.heif_items import embedded_pictures, main_picture_id
+from faceloupe.media.heif_items import as_main_picture, embedded_pictures
 from faceloupe.types import EmbeddedContent, Origin
 
 _HEAD_SEARCHED = 1 << 17  # bytes of a picture in which its metadata is looked for
@@ -26,13 +26,13 @@ class EmbeddedItem:
     Attributes:
         content: what it is, and where.
         is_file: whether it can be examined as a picture or a video of its own.
-        main_picture_id: of a picture in HEIC or AVIF, which is no file by itself: where the file names its main
-            picture, and the bytes that name this one there; None where the content is copied as it is.
+        edits: of a picture in HEIC or AVIF, which is no file by itself: where bytes of a copy of the file are written
+            over, and with what, to make it the main picture; none where the content is copied as it is.
     """
 
     content: EmbeddedContent
     is_file: bool
-    main_picture_id: tuple[int, bytes] | None = None
+    edits: tuple[tuple[int, bytes], ...] = ()
 
 
 def find(content: bytes, file_format: str) -> tuple[EmbeddedContent, ...]:
@@ -49,8 +49,8 @@ def items(content: bytes, file_format: str) -> tuple[EmbeddedItem, ...]:
     """List the same as ``find``, with how each becomes a file of its own."""
     listed = []
     for item_id, piece in (embedded_pictures(content) if file_format in ("HEIC", "AVIF") else {}).items():
-        main = main_picture_id(content, item_id)
-        listed.append(EmbeddedItem(piece, main is not None, main))
+        edits = as_main_picture(content, item_id)
+        listed.append(EmbeddedItem(piece, bool(edits), edits))
     try:
         end = _picture_end(content, file_format)
     except (struct.error, IndexError):
@@ -74,13 +74,15 @@ def taken_out(evidence_file: EvidenceFile, item: EmbeddedItem, *, max_bytes: int
         EvidenceError: the bytes of the file are not in memory, or the content does not lie within them.
     """
     whole, content, evidence = evidence_file.content, item.content, evidence_file.evidence
-    at, named = item.main_picture_id or (content.offset, b"")
-    if whole is None or not 0 <= at <= at + max(len(named), content.size if not named else 0) <= len(whole):
+    spans = [(at, len(edit)) for at, edit in item.edits] or [(content.offset, content.size)]
+    if whole is None or not all(0 <= at <= at + size <= len(whole) for at, size in spans):
         raise EvidenceError(f"The content at byte {content.offset:,} of {evidence.name} cannot be taken out.")
-    if named:
-        own, method = whole[:at] + named + whole[at + len(named) :], "the whole file, with this as its main picture"
-    else:
-        own, method = whole[at : at + content.size], "exactly these bytes"
+    own, method = whole[content.offset : content.offset + content.size], "exactly these bytes"
+    if item.edits:
+        copy, method = bytearray(whole), "the whole file, with this as its main picture"
+        for at, edit in item.edits:
+            copy[at : at + len(edit)] = edit
+        own = bytes(copy)
     own_file = evidence_from_bytes(own, f"{evidence.name}!{content.offset}", max_bytes=max_bytes)
     origin = Origin(evidence.name, evidence.sha256, content.kind, content.offset, content.size, method)
     return replace(own_file, evidence=replace(own_file.evidence, origin=origin))

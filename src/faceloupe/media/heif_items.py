@@ -70,21 +70,44 @@ def embedded_pictures(content: bytes) -> dict[int, EmbeddedContent]:
     return {} if items is None else dict(sorted(_embedded(items), key=lambda item: item[1].offset))
 
 
-def main_picture_id(content: bytes, item: int) -> tuple[int, bytes] | None:
-    """Return what makes an item the main picture: where the file names that (pitm), and the bytes that name the item.
+Edit = tuple[int, bytes]  # where bytes are written over, and these
+
+
+def as_main_picture(content: bytes, item: int) -> tuple[Edit, ...]:
+    """Return what makes an item the main picture: it is named as that, no longer hidden, and no auxiliary of another.
 
     Args:
-        content: of an AVIF or HEIC file with items.
+        content: of an AVIF or HEIC file.
         item: id.
+
+    Returns:
+        The edits; none where the boxes cannot be read.
     """
-    file = io.BytesIO(content)
-    for kind, start, size in boxes.file_boxes(file, 0, len(content)):
-        if kind == b"meta":
-            for part, at, _ in boxes.file_boxes(file, start + boxes.FULL, start + size):
-                if part == b"pitm":
-                    return at + boxes.FULL, item.to_bytes(4 if content[at] else 2)
-            return None
-    return None
+    file, edits = io.BytesIO(content), list[Edit]()
+    whole = [box for box in boxes.file_boxes(file, 0, len(content)) if box[0] == b"meta"]
+    for _, start, size in whole[:1]:
+        for kind, at, length in boxes.file_boxes(file, start + boxes.FULL, start + size):
+            if kind == b"pitm":
+                edits.append((at + boxes.FULL, item.to_bytes(4 if content[at] else 2)))
+            elif kind == b"iinf":
+                edits += _unhidden(file, content, (at + boxes.FULL + (4 if content[at] else 2), at + length), item)
+            elif kind == b"iref":
+                of_id = 4 if content[at] else 2
+                edits += [
+                    (body - 4, b"skip")
+                    for reference, body, _ in boxes.file_boxes(file, at + boxes.FULL, at + length)
+                    if reference == b"auxl" and int.from_bytes(content[body : body + of_id]) == item
+                ]
+    return tuple(edits)
+
+
+def _unhidden(file: io.BytesIO, content: bytes, within: tuple[int, int], item: int) -> list[Edit]:
+    edits = []
+    for kind, body, _ in boxes.file_boxes(file, *within):
+        of_id = 2 if content[body] < 3 else 4
+        if kind == b"infe" and int.from_bytes(content[body + boxes.FULL : body + boxes.FULL + of_id]) == item:
+            edits.append((body + boxes.FULL - 1, bytes([content[body + boxes.FULL - 1] & ~1])))
+    return edits
 
 
 def _embedded(items: _Items) -> Iterator[tuple[int, EmbeddedContent]]:
