@@ -1,5 +1,6 @@
 """Every address of the HTTP API, over a real socket."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -23,6 +24,7 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.installation import ROOT
 from faceloupe.models.record import read_registry
 from faceloupe.report.schema import ImageReport, VideoReport
+from faceloupe.server import connection
 from faceloupe.server.keys import Scope
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
@@ -303,6 +305,104 @@ def test_a_client_that_hangs_up_while_its_picture_is_analyzed_frees_its_place(ap
         eventually(lambda: api.service.images.live() != [])
     eventually(lambda: api.service.images.live() == [])
     assert api.post("/analyze", FAKE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",  # TLS
+        b"GET /v1/health HTTP/1.1\r\n\r\n",  # names no host
+        b"GET /v1/health HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 1_000_000,
+        b"POST /v1/analyze HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+        b"POST /v1/analyze HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_a_problem_too(api, sent):
+    head, _, body = exchange(api.port, sent).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    if len(sent) < 1000:  # else the client is cut off while it still sends
+        assert json.loads(body)["status"] == 400
+
+
+def exchange(port: int, sent: bytes) -> bytes:
+    """All that the server answers until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as client:
+        answer = b""
+        with contextlib.suppress(OSError):
+            client.sendall(sent)
+            while part := client.recv(65536):
+                answer += part
+        return answer
+
+
+def test_connections_that_never_end_their_headers_do_not_keep_others_out(analyzer, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "_HEAD_S", 1.0)
+    monkeypatch.setattr(connection, "CONNECTIONS", 3)
+    with served(analyzer, tmp_path, requests_per_minute=0) as crowded, contextlib.ExitStack() as stack:
+        for sent in (b"", b"GET /v1/health HTTP/1.1\r\nX: y", b"\r\n"):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", crowded.port)))
+            client.sendall(sent)
+        answer = crowded.get("/health")
+        assert "Too many connections" in problem(answer, 503)
+        assert answer.headers["retry-after"]
+        eventually(lambda: crowded.get("/health").status_code == 200)
+
+
+def send_for_ever(client: socket.socket, sent: bytes) -> None:
+    while True:
+        client.sendall(sent)
+        time.sleep(0.01)
+
+
+def test_an_answer_that_is_not_read_ends_its_connection(analyzer, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "_STUCK_S", 0.5)
+    with served(analyzer, tmp_path, requests_per_minute=0) as api:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(PATIENCE_S)
+            client.connect(("127.0.0.1", api.port))
+            with pytest.raises(ConnectionError):  # its requests are not taken any more either, so that nothing piles up
+                send_for_ever(client, b"GET /v1/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
+        assert api.get("/health").status_code == 200
+
+
+def test_a_body_that_nobody_reads_does_not_hold_the_connection(analyzer, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "_HEAD_S", 0.5)
+    with (
+        served(analyzer, tmp_path, requests_per_minute=0) as api,
+        socket.create_connection(("127.0.0.1", api.port), PATIENCE_S) as client,
+    ):
+        client.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n")
+        assert b" 200 " in client.recv(65536)
+        with pytest.raises(ConnectionError):
+            send_for_ever(client, b"x")
+
+
+def test_uploads_that_wait_do_not_fill_disk_and_memory(analyzer, tmp_path):
+    with served(analyzer, tmp_path, requests_per_minute=0, upload_bytes=len(FAKE), images=1) as api:
+        gate = threading.Event()
+        api.service.images.submit("held", "held", lambda *, progress, cancel: gate.wait(PATIENCE_S), owner="other")
+        answers: list[requests.Response] = []
+        threads = [threading.Thread(target=lambda: answers.append(api.post("/analyze", FAKE))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(api.files()) == 3)
+        answer = api.post("/analyze", FAKE)
+        assert "wait to be analyzed" in problem(answer, 503)
+        assert answer.headers["retry-after"]
+        gate.set()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert api.post("/analyze", FAKE).status_code == 200
+        assert api.service.pending._bytes == 0
+
+
+def test_a_damaged_file_of_keys_opens_nothing_and_its_path_is_not_told(analyzer, tmp_path):
+    with served(analyzer, tmp_path, requests_per_minute=0) as api:
+        (tmp_path / "api-keys.json").write_text("[{]")
+        assert str(tmp_path) not in problem(api.get("/models"), 503)
 
 
 def test_without_keys_no_web_page_reaches_the_server(api):

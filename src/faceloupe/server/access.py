@@ -1,5 +1,6 @@
 """Whose requests are answered: keys, scopes, and how many requests in which time."""
 
+import logging
 import math
 import threading
 import time
@@ -11,9 +12,11 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from faceloupe.errors import UsageError
 from faceloupe.server.keys import ApiKeys, Scope
 from faceloupe.web.hosts import names_this_machine
 
+_LOG = logging.getLogger(__name__)
 _MOST_CLIENTS = 10_000  # whose requests are counted
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="FaceLoupe"'}
 
@@ -73,7 +76,13 @@ class Access:
             HTTPException: it may not pass; says why.
         """
         client = f"address {request.client.host if request.client else ''}"
-        locked = self._needs_key or bool(self._keys.all())
+        try:
+            locked = self._needs_key or bool(self._keys.all())
+        except UsageError as problem:  # its sentence names a file of the server
+            _LOG.error("%s", problem)
+            raise HTTPException(
+                HTTPStatus.SERVICE_UNAVAILABLE, "The API keys cannot be read; see the log of the server."
+            ) from None
         if not locked:
             self._refuse_foreign_pages(request)
         key = None

@@ -258,7 +258,13 @@ class Api:
     async def _received(self, request: Request) -> Upload:
         limits = self._service.limits
         try:
-            return await receive(request, self._service.folder, max_bytes=limits.upload_bytes, max_s=limits.upload_s)
+            return await receive(
+                request,
+                self._service.folder,
+                self._service.pending,
+                max_bytes=limits.upload_bytes,
+                max_s=limits.upload_s,
+            )
         except ClientDisconnect:  # nobody reads the answer
             raise HTTPException(HTTPStatus.BAD_REQUEST, "The upload was broken off.") from None
 

@@ -13,7 +13,7 @@ from faceloupe.web.jobs import QueueFull
 
 _LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_RETRY_S = "5"
+RETRY_S = "5"
 _UNFORESEEN = "An unexpected error occurred; see the log of the server for details."
 _SENTENCES = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address; GET /v1/openapi.json lists the addresses.",
@@ -54,7 +54,7 @@ async def of_http(_: Request, error: Exception) -> Response:
 async def of_faceloupe(_: Request, error: Exception) -> Response:
     """Report an error whose sentence is fit to be shown."""
     if isinstance(error, QueueFull):
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": _RETRY_S})
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": RETRY_S})
     if isinstance(error, WeightsError):
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))

@@ -14,6 +14,7 @@ from faceloupe.config import Settings, data_folder
 from faceloupe.errors import UsageError
 from faceloupe.server.access import Access, RateLimit
 from faceloupe.server.app import Api
+from faceloupe.server.connection import IDLE_S, Connection
 from faceloupe.server.keys import ApiKeys
 from faceloupe.server.limits import Limits
 from faceloupe.server.service import Service
@@ -21,8 +22,7 @@ from faceloupe.system import memory, temp
 from faceloupe.web.hosts import is_loopback
 
 _WAITING = 128  # connections that are not accepted yet
-_CONNECTIONS = 256  # at once; more are answered with 503
-_IDLE_S, _LEAVING_S = 15, 5  # that a connection may be silent; that requests under way are waited for at the end
+_LEAVING_S = 5  # that requests under way are waited for at the end
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -54,7 +54,7 @@ def server(service: Service, keys: ApiKeys, *, needs_key: bool) -> uvicorn.Serve
     access = Access(keys, RateLimit(service.limits.requests_per_minute), needs_key=needs_key)
     config = uvicorn.Config(
         Api(service, access).application(),
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -62,8 +62,7 @@ def server(service: Service, keys: ApiKeys, *, needs_key: bool) -> uvicorn.Serve
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=_IDLE_S,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=_LEAVING_S,
     )
     return uvicorn.Server(config)

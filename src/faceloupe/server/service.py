@@ -16,7 +16,7 @@ from faceloupe.models.listing import ListedModel, listed_models
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.server.limits import Limits
 from faceloupe.server.schema import AnalyzeQuery, CheckedBundle, CheckedFinding, report_text
-from faceloupe.server.uploads import Upload
+from faceloupe.server.uploads import Pending, Upload
 from faceloupe.system import temp
 from faceloupe.types import Cancel, Progress
 from faceloupe.web.jobs import Job, JobQueue
@@ -24,6 +24,7 @@ from faceloupe.web.recent import Recent, analysis_bytes
 
 _REPORTS_BYTES = 256 * 1024 * 1024  # of the pixels of all recent analyses
 _WAITING_IMAGES, _WAITING_IMAGES_EACH = 64, 32
+_PENDING_UPLOADS = 4  # of the largest size that may be under way or wait
 
 
 class Service:
@@ -40,6 +41,7 @@ class Service:
         self.networks, self.limits, self.folder = networks, limits, temp.folder("api")
         self.images = JobQueue(threads=limits.images, capacity=_WAITING_IMAGES, capacity_each=_WAITING_IMAGES_EACH)
         self.videos = JobQueue(threads=limits.videos)
+        self.pending = Pending(_PENDING_UPLOADS * limits.upload_bytes)
         self._clock, self._loading = clock, threading.Lock()
         self._loaded = {networks.settings.model_id: networks}
         self._models: list[ListedModel] | None = None
@@ -53,17 +55,13 @@ class Service:
         """
         try:
             evidence_file = upload.open(self.networks.settings.max_bytes)
-            is_video = evidence_file.evidence.media_type == "video"
-            queue = self.videos if is_video else self.images
+            queue = self.videos if evidence_file.evidence.media_type == "video" else self.images
             work = partial(self._analyze, evidence_file, query, owner)
             job = queue.submit(token_hex(16), evidence_file.evidence.name, work, owner=owner)
         except BaseException:
             upload.remove()
             raise
-        if is_video:
-            job.on_end(upload.remove)
-        else:
-            upload.remove()  # its bytes are in memory
+        job.on_end(upload.remove)
         return job
 
     def job(self, job_id: str, owner: str) -> Job | None:
