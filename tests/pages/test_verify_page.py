@@ -1,11 +1,14 @@
 """The page Verify, driven as a user would."""
 
 import io
+import json
 import zipfile
 from datetime import UTC, datetime
 
 import pytest
 
+from faceloupe.bundle.format import MANIFEST, SIGNATURE
+from faceloupe.bundle.signing import signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.report.document.case import Letterhead
 from faceloupe.ui import bundle_check, resources
@@ -61,9 +64,12 @@ def test_what_is_not_a_bundle_is_one_sentence(app, bundle):
 def test_a_bundle_of_a_newer_format_is_one_sentence(app, bundle):
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(bundle)) as old, zipfile.ZipFile(stream, "w") as new:
-        for member in old.infolist():
-            new.writestr(member, old.read(member).replace(b'"format": "1"', b'"format": "9"'))
-    assert "has the format '9'; this version reads only format '1'" in checked(app, stream.getvalue())
+        members = {member: old.read(member) for member in old.namelist()}
+        members[MANIFEST] = json.dumps(json.loads(members[MANIFEST]) | {"format": "9"}).encode()
+        members[SIGNATURE] = signing_key(resources.cases().folder).sign(members[MANIFEST])
+        for name, content in members.items():
+            new.writestr(name, content)
+    assert "has the format '9'; this version reads" in checked(app, stream.getvalue())
 
 
 def test_the_protocol_names_file_time_key_and_every_check(bundle):
