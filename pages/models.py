@@ -8,32 +8,11 @@ from faceloupe.config import weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.installation import MODEL_CARD
-from faceloupe.models.record import EVALUATION, ModelRecord, read_registry
+from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.ui import charts, panels
 from faceloupe.ui.language import tr
 from faceloupe.ui.models import panels as model_panels
 from faceloupe.ui.models import regression, tables
-
-
-def error_rates(record: ModelRecord) -> None:
-    """The error rates that every report of this model carries."""
-    rates = record.error_rates
-    cells = st.columns(4)
-    for cell, name, value, interval in (
-        (cells[0], tr("Authentic called manipulated"), rates.fpr, rates.interval_95["fpr"]),
-        (cells[1], tr("Manipulated called authentic"), rates.fnr, rates.interval_95["fnr"]),
-    ):
-        cell.metric(name, f"{value:.1%}", border=True)
-        cell.caption(tr("95 % interval {low:.1%} to {high:.1%}", low=interval[0], high=interval[1]))
-    cells[2].metric(tr("Inconclusive"), f"{rates.inconclusive:.1%}", border=True)
-    cells[2].caption(
-        tr("between {lower:.3f} and {upper:.3f}", lower=record.thresholds.lower, upper=record.thresholds.upper)
-    )
-    cells[3].metric(tr("Calibration error (ECE)"), f"{record.calibration.ece:.3f}", border=True)
-    cells[3].caption(
-        tr("Cllr {cllr:.3f} bits; calibrator {id}", cllr=record.calibration.cllr, id=panels.plain(record.calibrator.id))
-    )
-    st.caption(tr("Measured on {measured_on}.", measured_on=panels.plain(rates.measured_on)))
 
 
 def plots(evaluation: dict[str, Any], model: str) -> None:
@@ -109,7 +88,7 @@ try:
         raise WeightsError("There are no model records in the weights folder; restore them from the repository.")
     model_panels.reading_guide()
     chosen = model_panels.choose(registered)
-    error_rates(registered[chosen])
+    model_panels.error_rates(registered[chosen])
     regression.panel(registered[chosen])
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     if is_of(evaluation, registered[chosen]):

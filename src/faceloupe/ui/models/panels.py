@@ -165,3 +165,28 @@ def _actions(record: ModelRecord, folder: Path, active: str) -> None:
 def _submit(record: ModelRecord, folder: Path) -> None:
     work = partial(fetch, record, folder)
     resources.submit(Fetching(record.id), tr("Fetching the weights of {id}", id=record.id), work)
+
+
+def error_rates(record: ModelRecord) -> None:
+    """Show the error rates that every report of this model carries.
+
+    Args:
+        record: of the model.
+    """
+    rates = record.error_rates
+    cells = st.columns(4)
+    for cell, name, value, interval in (
+        (cells[0], tr("Authentic called manipulated"), rates.fpr, rates.interval_95["fpr"]),
+        (cells[1], tr("Manipulated called authentic"), rates.fnr, rates.interval_95["fnr"]),
+    ):
+        cell.metric(name, f"{value:.1%}", border=True)
+        cell.caption(tr("95 % interval {low:.1%} to {high:.1%}", low=interval[0], high=interval[1]))
+    cells[2].metric(tr("Inconclusive"), f"{rates.inconclusive:.1%}", border=True)
+    cells[2].caption(
+        tr("between {lower:.3f} and {upper:.3f}", lower=record.thresholds.lower, upper=record.thresholds.upper)
+    )
+    cells[3].metric(tr("Calibration error (ECE)"), f"{record.calibration.ece:.3f}", border=True)
+    cells[3].caption(
+        tr("Cllr {cllr:.3f} bits; calibrator {id}", cllr=record.calibration.cllr, id=plain(record.calibrator.id))
+    )
+    st.caption(tr("Measured on {measured_on}.", measured_on=plain(rates.measured_on)))
