@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tools.docker import dockerfile
+from tools import space
+from tools.docker import chroot_image, dockerfile
 
 from faceloupe.installation import ROOT
 
@@ -63,6 +64,17 @@ def test_every_file_that_is_copied_exists_and_reaches_the_engine():
             for source in step.rest.split()[:-1]:
                 assert list(ROOT.glob(source)), source
                 assert any(Path(source).is_relative_to(path) for path in let_through), source
+
+
+def test_every_file_that_the_space_copies_is_in_it_and_its_demo_is_switched_on(tmp_path):
+    space.assemble(tmp_path / "space")
+    stages = dockerfile.read(tmp_path / "space" / "Dockerfile")
+    taken = chroot_image.context(tmp_path, tmp_path / "space")
+    for step in (step for stage in stages for step in stage.steps if step.word == "COPY"):
+        if not step.rest.startswith("--from"):
+            for source in step.rest.split()[:-1]:
+                assert list(taken.glob(source)), source
+    assert "FACELOUPE_DEMO=1" in stages[-1].last("ENV").rest
 
 
 def test_both_stages_of_a_base_are_the_same():

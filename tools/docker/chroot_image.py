@@ -1,6 +1,6 @@
 """Carries out the Dockerfile's own text in a Debian root file system, for machines without a container engine.
 
-    python -m tools.docker.chroot_image FOLDER [--target full] [--arg NAME=VALUE]... [--bind PATH]...
+    python -m tools.docker.chroot_image FOLDER [--context FOLDER] [--target full] [--arg NAME=VALUE]... [--bind PATH]...
 
 Needs root, debootstrap and util-linux; everything it makes lies in FOLDER. What differs from an engine: the base is
 Debian's own Python of the same version in place of the official image, and each step's root is a copy, not a layer.
@@ -40,9 +40,9 @@ def sh(*command: object, **options: object) -> subprocess.CompletedProcess:
     return subprocess.run([str(word) for word in command], check=True, text=True, **options)
 
 
-def context(folder: Path) -> Path:
-    """The files that .dockerignore lets through to the engine, copied."""
-    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
+def context(folder: Path, source_root: Path) -> Path:
+    """The files of a folder that its .dockerignore lets through to the engine, copied."""
+    lines = (source_root / ".dockerignore").read_text(encoding="utf-8").split("\n")
     rules = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     assert rules[0] == "*", "a list of what goes in was expected"
     taken = [rule[1:] for rule in rules if rule.startswith("!")]
@@ -50,7 +50,7 @@ def context(folder: Path) -> Path:
     target = folder / "context"
     shutil.rmtree(target, ignore_errors=True)
     for name in taken:
-        source, destination = ROOT / name, target / name
+        source, destination = source_root / name, target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             ignore = shutil.ignore_patterns(*left)
@@ -63,12 +63,12 @@ def context(folder: Path) -> Path:
 class Build:
     """Roots of the stages, and the environment that each has set."""
 
-    def __init__(self, folder: Path, arguments: dict[str, str], binds: list[Path]) -> None:
+    def __init__(self, folder: Path, source_root: Path, arguments: dict[str, str], binds: list[Path]) -> None:
         self.folder, self.arguments, self.binds = folder, arguments, binds
         self.roots: dict[str, Path] = {}
         self.env: dict[str, dict[str, str]] = {}
         self.workdir: dict[str, str] = {}
-        self.context = context(folder)
+        self.context = context(folder, source_root)
 
     def base(self) -> Path:
         """Debian with its Python, made once."""
@@ -219,6 +219,7 @@ def serve(root: Path, plan: dict) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--context", type=Path, default=ROOT, help="with the Dockerfile (default: this repository)")
     parser.add_argument("--target", default="full")
     parser.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE", help="a build argument")
     parser.add_argument("--bind", action="append", default=[], type=Path, help="a folder the package settings name")
@@ -233,8 +234,8 @@ def main() -> int:
         os.environ["FACELOUPE_CHROOT"] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", *again])
     folder.mkdir(parents=True, exist_ok=True)
-    stages = read(ROOT / "Dockerfile")
-    build = Build(folder, dict(assignment.split("=", 1) for assignment in options.arg), options.bind)
+    stages = read(options.context / "Dockerfile")
+    build = Build(folder, options.context, dict(assignment.split("=", 1) for assignment in options.arg), options.bind)
     by_name = {stage.name: stage for stage in stages}
     started = time.monotonic()
     for stage in stages:
