@@ -57,7 +57,8 @@ FILE_LENSES: tuple[Lens, ...] = (
     Lens(
         "metadata",
         "Metadata",
-        "Everything that the file states about itself: EXIF, IPTC, XMP, text, and the tags of a video and its streams.",
+        "Everything that the file states about itself: EXIF, IPTC, XMP, text, and the tags of a video and its streams; "
+        "of a video also its boxes, edit lists, codecs, key frames and times.",
         "Anybody can write metadata, and missing metadata is common, as services remove it.",
         metadata.look,
     ),

@@ -8,19 +8,22 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
+from itertools import islice
 from typing import BinaryIO
 
 import av
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from faceloupe.media import jpeg_structure
+from faceloupe.media import jpeg_structure, video_structure
 from faceloupe.media.boxes import file_boxes
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.media.metadata_blocks import exif, iptc, photoshop, xmp
 from faceloupe.media.statements import LARGEST_BLOCK, MOST_BLOCKS, Collector, Metadata, decoded
 from faceloupe.media.video import DEMUXERS
+from faceloupe.media.video_structure import CodedFrame
 
 _XMP_BOX = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")  # XMP specification, part 3: MPEG-4
 _X264_SEI = bytes.fromhex("DC45E9BDE6D948B7962CD820D923EEEF")  # x264, encoder/set.c: its version string follows
@@ -206,6 +209,7 @@ _READERS: dict[str, Callable[[bytes, Collector], None]] = {
 def _video(file: BinaryIO, file_format: str, collector: Collector) -> None:
     if file_format in ("MP4", "QuickTime"):
         collector.guarded("XMP", lambda: _mp4_xmp(file, collector))
+        collector.guarded("box", lambda: _mp4_structure(file, collector))
     file.seek(0)
     with av.open(
         file,
@@ -222,11 +226,23 @@ def _video(file: BinaryIO, file_format: str, collector: Collector) -> None:
             for key, value in stream.metadata.items():
                 collector.add("stream", f"{number} {key}", value)
         if container.streams.video:
-            packet = next(container.demux(container.streams.video[0]), None)
-            data = b"" if packet is None else bytes(packet)
+            track, data, frames = container.streams.video[0], b"", list[CodedFrame]()
+            for packet in islice(container.demux(track), video_structure.MOST_PACKETS):
+                data = data or bytes(packet)
+                if packet.size:
+                    frames.append(CodedFrame(packet.is_keyframe, packet.pts))
+            for key, value in video_structure.rhythm(frames, track.time_base or Fraction(1)):
+                collector.add("structure", key, value)
             if (at := data.find(_X264_SEI)) >= 0:
                 text = data[at + 16 : at + 1200].partition(b"\0")[0]
                 collector.add("bitstream", "encoder", decoded(text.rstrip(b"\x80")))
+
+
+def _mp4_structure(file: BinaryIO, collector: Collector) -> None:
+    if tree := video_structure.box_tree(file):
+        collector.add("structure", "boxes", tree)
+    for edits in video_structure.edit_lists(file):
+        collector.add("structure", "edit list", edits)
 
 
 def _mp4_xmp(file: BinaryIO, collector: Collector) -> None:

@@ -102,7 +102,9 @@ def xmp(data: bytes, collector: Collector) -> None:
         collector.problem(f"The XMP data is larger than {LARGEST_BLOCK >> 20} MiB and was not read.")
         return
     try:
-        tree = defusedxml.ElementTree.fromstring(data.strip(b"\0 \r\n\t"), forbid_dtd=True)
+        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16: half of its last character may be zero
+        packet = data if wide else data.strip(b"\0 \r\n\t")
+        tree = defusedxml.ElementTree.fromstring(packet, forbid_dtd=True)
     except (DefusedXmlException, ElementTree.ParseError, ValueError, LookupError):
         collector.problem("The XMP data is damaged or contains forbidden markup and was not read.")
         return

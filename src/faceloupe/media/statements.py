@@ -18,7 +18,7 @@ class Statement(msgspec.Struct, frozen=True):
 
     Attributes:
         structure: the structure that holds it: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``JPEG comment``,
-            ``GIF comment``, ``container``, ``stream`` or ``bitstream``.
+            ``GIF comment``, ``container``, ``stream`` or ``bitstream``; or ``structure``: how a video is built.
         key: its name there.
         value: as text; of one longer than ``LONGEST_VALUE``, its start and its end.
         size: characters of the whole value.
