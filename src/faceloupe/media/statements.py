@@ -110,9 +110,9 @@ def _clean(text: str) -> str:
 
 def decoded(data: bytes) -> str:
     """Return bytes as text, in whichever encoding fits first."""
-    data = data.rstrip(b"\0")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
+        return data.decode("utf-16", "replace").rstrip("\0")
+    data = data.rstrip(b"\0")
     try:
         return data.decode()
     except UnicodeDecodeError:
