@@ -16,7 +16,7 @@ from faceloupe.models.loading import load_expert
 from faceloupe.models.record import Fusion, component_of, find_record, members_of, read_registry
 from faceloupe.scoring.classifier import Consulted, FaceScorer
 from faceloupe.scoring.decision import in_scope, which_kind
-from faceloupe.scoring.joint import join
+from faceloupe.scoring.joint import join, join_in_video
 from faceloupe.scoring.single import HeadScorer
 from faceloupe.types import Box, Familiarity, Outcome, PropositionFinding
 from tests.clips import write_clip
@@ -49,6 +49,23 @@ def test_a_fusion_is_the_written_formula():
     joined = np.log((np.exp(held[:, 1]) + np.exp(held[:, 2])) / 2)
     assert join(log_odds, fusion, members) == pytest.approx(0.5 * held[:, 0] + 0.25 * held[:, 1] + 0.75 * joined)
     assert join(log_odds, None, members) == pytest.approx(log_odds.mean(1))
+
+
+def test_in_a_video_what_speaks_against_a_generated_face_does_not_outvote_what_speaks_for_a_swap():
+    fusion = Fusion((0.5, 0.25, 0.0), joint=0.75, limit=3.0)
+    members = [_Speaks(""), _Speaks("generated"), _Speaks("changed")]
+    log_odds = np.array([[-3.0, -9.0, 2.0], [-3.0, -9.0, -2.0], [0.0, 9.0, -2.0]])
+    together = join(log_odds, fusion, members)
+    expected = np.log((np.exp(together) + np.exp(log_odds[:, 2])) / 2)
+    assert join_in_video(log_odds, fusion, members) == pytest.approx(expected)
+    assert (together[0], join_in_video(log_odds, fusion, members)[0]) == (
+        pytest.approx(-1.0, abs=0.3),
+        pytest.approx(1.4, abs=0.2),
+    )
+    assert join_in_video(log_odds, None, members) == pytest.approx(join(log_odds, None, members))
+    assert join_in_video(log_odds[:, :2], Fusion((0.5, 0.25), 0.75, 3.0), members[:2]) == pytest.approx(
+        join(log_odds[:, :2], Fusion((0.5, 0.25), 0.75, 3.0), members[:2])
+    )
 
 
 @pytest.mark.parametrize("fault", [{"weights": (-1.0,)}, {"joint": math.nan}, {"limit": 0.0}, {"frames": 0}])

@@ -43,6 +43,22 @@ def test_the_same_seed_makes_the_same_blend(face):
     assert np.array_equal(first[1], second[1])
 
 
+def test_a_face_is_blended_within_its_picture_at_its_own_resolution(portrait):
+    (found, *_) = FaceDetector(Settings(effort="quick")).detect(portrait)
+    first, again, other = (
+        blending.blend_within(np.random.default_rng(seed), portrait, found.box, tuple(found.landmarks.ravel()))
+        for seed in (3, 3, 4)
+    )
+    changed = np.argwhere((first != portrait).any(axis=2))
+    reach = blending.REGION_MARGIN * max(found.box.width, found.box.height) / 2 + 1
+    middle = (found.box.y0 + found.box.y1) / 2, (found.box.x0 + found.box.x1) / 2
+    assert first.shape == portrait.shape
+    assert len(changed) > 1000
+    assert (np.abs(changed - middle) <= reach).all()
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
 def test_a_donor_in_the_same_pose_is_laid_over_the_face(face):
     mirrored = face.rgb[:, ::-1].copy()
     width = face.rgb.shape[1]

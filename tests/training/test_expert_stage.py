@@ -67,8 +67,10 @@ def made() -> expert_stage.Material:
         )
         shift = np.zeros((len(ROWS), WIDTH))
         shift[ROWS.index("mean 8"), 40 * (picture.entry.source == "swaps") :][:40] = 2.0 * label
-        for treatment in ("as-is", "heavy-1") if picture.entry.split == "train" else ("as-is", "768", "512"):
-            for crop in ("tight", "wide") if roomy else ("tight",):
+        training = picture.entry.split == "train"
+        blended = ("blended/as-is",) if training and picture.entry.source == "phones" else ()
+        for treatment in ("as-is", "heavy-1", *blended) if training else ("as-is", "768", "512"):
+            for crop in ("tight", "wide") if roomy and treatment not in blended else ("tight",):
                 ids.append(picture.id)
                 views.append(f"{crop}/{treatment}")
                 values.append(random.normal(size=(len(ROWS), WIDTH)) + shift)
@@ -107,6 +109,9 @@ def test_a_look_knows_where_it_comes_from(made):
     assert set(looks.kinds[looks.sources == "swaps"]) == {CHANGED}
     assert set(looks.kinds[looks.sources == "prompts"]) == {GENERATED}
     assert set(looks.kinds[looks.labels == 0]) == {PHOTO}
+    blended = looks.treatments == "blended/as-is"
+    assert set(looks.kinds[blended]) == {CHANGED}
+    assert (set(looks.sources[blended]), set(looks.families[blended])) == ({"self_blends"}, {"phones"})
     assert set(looks.families[looks.sources == "nets_rest"]) == {"nets"}
     assert (looks.wide[looks.context < 1.7] == NOT_SEEN).all()
     assert np.isnan(looks.core[(looks.splits == "train") & np.isin(looks.sources, ("photos", "nets"))]).all()
@@ -118,7 +123,8 @@ def test_heads_learn_from_faces_that_they_are_there_for_and_never_from_those_hel
         training = plan.training(looks)
         assert not (looks.splits[training] == "cross").any()
         assert set(looks.kinds[training]) == {PHOTO, plan.kind}
-        assert set(looks.treatments[training]) <= {"as-is", "heavy-1"}
+        assert set(looks.treatments[training]) <= {"as-is", "heavy-1", "blended/as-is"}
+        assert (looks.sources[training] == "self_blends").any() == (plan.kind == CHANGED)
     assert (looks.context[PLANS[0].training(looks)] >= 1.7).all()
     assert (looks.context[PLANS[1].training(looks)] >= 1.7).any()
     assert not (PLANS[0].speaks(looks) & PLANS[1].speaks(looks)).any()
@@ -150,6 +156,8 @@ def test_every_look_is_judged_by_those_who_may(made, fitted, answers):
     assert np.isfinite(judged.core[judged.unseen & ~known]).all()
     assert np.isfinite(judged.core[~judged.unseen]).all()
     assert judged.unseen[kinds == CHANGED].all()
+    assert set(fitted.treatments[judged.index]) == {"as-is"}  # what was blended for training is not judged
+    assert judged.unseen[(families == "phones") & (fitted.splits[judged.index] == "val")].any()
     roomy = fitted.context[judged.index] >= 1.7
     assert np.isnan(judged.heads[~roomy, 0]).all()
     assert np.isnan(judged.heads[roomy, 1]).all()

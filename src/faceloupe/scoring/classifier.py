@@ -120,7 +120,7 @@ class FaceScorer:
         (member,) = (member for member in joint.members if not member.scorer.slow)
         log_odds = np.empty(len(is_slow))
         log_odds[~is_slow], log_odds[is_slow] = member.calibrator.log_odds(quick), slow
-        return float(joint.join(log_odds[None])[0])
+        return float(joint.join_in_video(log_odds[None])[0])
 
     def propositions(self, log_odds: Mapping[str, float]) -> tuple[PropositionFinding, ...]:
         """Return what members with a proposition say of it, by their calibrated natural log-odds.

@@ -14,6 +14,8 @@ from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.single import Reading, Scorer
 from faceloupe.types import Box
 
+CHANGED = "changed"  # the proposition of members that know faces changed in part: swapped, reenacted, composed
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -74,6 +76,10 @@ class JointScorer:
     def join(self, log_odds: FloatArray) -> FloatArray:
         """Logits of N faces from the calibrated natural log-odds of their M members: (N, M) to (N,)."""
         return join(log_odds, self._fusion, self.members)
+
+    def join_in_video(self, log_odds: FloatArray) -> FloatArray:
+        """Logits of N faces in frames of a video, see ``join_in_video``: (N, M) to (N,)."""
+        return join_in_video(log_odds, self._fusion, self.members)
 
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         """See ``Scorer``."""
@@ -153,3 +159,26 @@ def join(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member |
     if parts.shape[1]:
         logits = logits + fusion.joint * (np.logaddexp.reduce(parts, axis=1) - np.log(parts.shape[1]))
     return logits
+
+
+def join_in_video(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> FloatArray:
+    """Join the log-odds of M members for faces in a video, where a face that was filmed is most likely a changed one.
+
+    What speaks against a face generated whole does not speak against a swap in a filmed scene. So the likelihood ratio
+    is the mean of two: of what all members say together, and of what those say that know changed faces.
+
+    Args:
+        log_odds: (N, M).
+        fusion: see ``join``.
+        members: in the order of the columns of ``log_odds``.
+
+    Returns:
+        (N,) float64; ``join`` where no member knows changed faces.
+    """
+    together = join(log_odds, fusion, members)
+    knowing = [member.proposition == CHANGED for member in members]
+    if fusion is None or not any(knowing):
+        return together
+    changed = np.clip(log_odds, -fusion.limit, fusion.limit)[:, knowing].max(axis=1)
+    mean: FloatArray = np.logaddexp(together, changed) - np.log(2.0)
+    return mean

@@ -67,18 +67,29 @@ def region(rgb: np.ndarray, box: Box, landmarks: tuple[float, ...]) -> Region:
         box: of the face, pixels of the picture.
         landmarks: ten numbers, x and y of the five landmarks.
     """
-    height, width = rgb.shape[:2]
-    half = REGION_MARGIN * max(box.width, box.height) / 2
-    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-    x0, y0 = max(0, int(x - half)), max(0, int(y - half))
-    x1, y1 = min(width, int(x + half) + 1), min(height, int(y + half) + 1)
+    x0, y0, x1, y1 = _bounds(rgb, box)
     part = rgb[y0:y1, x0:x1]
     scale = min(1.0, REGION_MAX_PX / max(part.shape[:2]))
     if scale < 1.0:
         part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    corners = [(value - offset) * scale for value, offset in zip(box.corners, (x0, y0, x0, y0), strict=True)]
-    points = (np.array(landmarks).reshape(5, 2) - (x0, y0)) * scale
-    return Region(part, Box(*corners), points)
+    return _placed(part, box, landmarks, (x0, y0), scale)
+
+
+def _bounds(rgb: np.ndarray, box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the region of a face, pixels of the picture."""
+    height, width = rgb.shape[:2]
+    half = REGION_MARGIN * max(box.width, box.height) / 2
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    x0, y0 = max(0, int(x - half)), max(0, int(y - half))
+    return x0, y0, min(width, int(x + half) + 1), min(height, int(y + half) + 1)
+
+
+def _placed(
+    part: np.ndarray, box: Box, landmarks: tuple[float, ...], corner: tuple[int, int], scale: float = 1.0
+) -> Region:
+    """Return a region from its pixels, whose top left corner is at ``corner`` of the picture before scaling."""
+    corners = [(value - offset) * scale for value, offset in zip(box.corners, (*corner, *corner), strict=True)]
+    return Region(part, Box(*corners), (np.array(landmarks).reshape(5, 2) - corner) * scale)
 
 
 def _unit(face: Region) -> float:
@@ -204,3 +215,22 @@ def blend(random: np.random.Generator, face: Region, donor: Region | None = None
     share = mask[..., None]
     blended = inner.astype(np.float32) * share + outer.astype(np.float32) * (1.0 - share)
     return np.clip(np.round(blended), 0, 255).astype(np.uint8), mask
+
+
+def blend_within(random: np.random.Generator, rgb: np.ndarray, box: Box, landmarks: tuple[float, ...]) -> np.ndarray:
+    """Blend a face with a changed copy of itself, at the picture's own resolution.
+
+    Args:
+        random: source of the random choices.
+        rgb: (H, W, 3) uint8 picture.
+        box: of the face, pixels of the picture.
+        landmarks: ten numbers, x and y of the five landmarks.
+
+    Returns:
+        (H, W, 3) uint8: the picture, changed around the face alone.
+    """
+    x0, y0, x1, y1 = _bounds(rgb, box)
+    blended, _ = blend(random, _placed(rgb[y0:y1, x0:x1], box, landmarks, (x0, y0)))
+    whole = rgb.copy()
+    whole[y0:y1, x0:x1] = blended
+    return whole

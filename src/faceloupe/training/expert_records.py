@@ -85,7 +85,7 @@ def evidence(
     judged = np.isin(looks.treatments, treatments)
     known_to_core = np.isin(looks.families, sorted(core_families))
     fresh = np.isfinite(looks.core)
-    swaps = np.isin(looks.families, np.unique(looks.families[looks.kinds == CHANGED]))
+    swaps = np.isin(looks.families, np.unique(looks.families[judged & (looks.kinds == CHANGED)]))
     new_family = judged & ~swaps & (known_to_core | fresh)
     swap_stranger = judged & swaps & fresh
     known_stranger = judged & ~swaps & fresh

@@ -21,7 +21,7 @@ from faceloupe.errors import DatasetError
 from faceloupe.models.contract import InputContract
 from faceloupe.scoring.preprocess import normalize
 from faceloupe.system.files import replacing
-from faceloupe.training import regions, views
+from faceloupe.training import blending, regions, views
 from faceloupe.training.choosing import Caps, bounded
 from faceloupe.training.lines import GrowingTable
 from faceloupe.training.material import Still
@@ -37,13 +37,16 @@ CONTRACT = InputContract(
     size=views.SIDE, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
 )
 
+# Before the name of another treatment: the face is blended with a changed copy of itself first, see ``blending``.
+BLENDED = "blended/"
+
 # (N, S, S, 3) uint8 RGB crops -> (N, L, D) float32 features of each
 Encode = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at a face: a crop of ``views.CROPS`` after a treatment, see ``views.treat``."""
+    """One look at a face: a crop of ``views.CROPS`` after a treatment, see ``views.treat`` and ``BLENDED``."""
 
     crop: str
     treatment: str
@@ -230,7 +233,8 @@ def extract(
         store: the cache that is added to.
         encode: the encoder.
         treatments: split -> its treatments, see ``views.treat``; those of all splits run in the order in which they are
-            first named.
+            first named. Photographs alone are ``BLENDED``, where their landmarks are known, and only the tight crop of
+            them is looked at.
         view_caps: treatment -> bounds of the pictures that are looked at under it, see ``choosing.bounded``; without
             any where it is not named.
         tight_only: sources without a wide view: their pictures were edited in the face alone, or show no more.
@@ -251,7 +255,8 @@ def extract(
 
     def lacking(still: Still, treatment: str) -> list[View]:
         region = located[still.id]
-        crops = [name for name in views.CROPS if name == "tight" or still.entry.source not in tight_only]
+        tight = treatment.startswith(BLENDED) or still.entry.source in tight_only
+        crops = [name for name in views.CROPS if name == "tight" or not tight]
         wanted = [View(name, treatment) for name in crops if views.shows(region.side, region.face_box, name)]
         return [view for view in wanted if (still.id, view.name) not in store]
 
@@ -259,6 +264,8 @@ def extract(
     with ThreadPoolExecutor(1) as reader:
         for treatment in dict.fromkeys(name for some in treatments.values() for name in some):
             chosen = [still for still in stills if treatment in treatments.get(still.entry.split, ())]
+            if treatment.startswith(BLENDED):
+                chosen = [still for still in chosen if not still.entry.label and located[still.id].landmarks]
             if treatment in view_caps:
                 chosen = list(bounded(chosen, view_caps[treatment]).stills)
             tasks = ((still, located[still.id], work, treatment, lacking(still, treatment)) for still in chosen)
@@ -290,7 +297,12 @@ def _looks(still: Still, region: Region, work: Path, treatment: str, lacking: li
     """Return the crops of one treatment, and what they are of."""
     if not lacking:
         return []
-    face = views.Face(regions.pixels(work, region), region.face_box, region.picture_px)
+    pixels = regions.pixels(work, region)
+    if treatment.startswith(BLENDED):
+        random = np.random.default_rng(int(hashlib.sha256(f"blend{still.id}".encode()).hexdigest()[:12], 16))
+        pixels = blending.blend_within(random, pixels, region.face_box, region.landmarks)
+        treatment = treatment.removeprefix(BLENDED)
+    face = views.Face(pixels, region.face_box, region.picture_px)
     treated, framing = views.treat(face, treatment, still.entry.pair or still.id)
     looks = []
     for view in lacking:

@@ -17,6 +17,7 @@ from faceloupe.training.regions import Region
 from faceloupe.training.views import CROPS, SIDE
 
 PHOTO, GENERATED, CHANGED = "photo", "generated", "changed"
+SELF_BLENDS = "self_blends"  # source of the faces that were blended for training
 NOT_SEEN = -1  # in place of a row of the features
 # Of the records' gates. Photographs in color have 4 and more, nearly all of them; gray and toned ones lie below 2.
 MIN_COLOR = 2.0
@@ -28,7 +29,7 @@ class Looks:
 
     Attributes:
         ids: str, of the pictures.
-        treatments: str, see ``views.treat``.
+        treatments: str, see ``views.treat`` and ``features.BLENDED``.
         splits: str, train, val or cross.
         labels: int, 1 = manipulated.
         kinds: str, ``PHOTO``, ``GENERATED`` or ``CHANGED``.
@@ -113,16 +114,17 @@ def gather(
         still, region = by_id[name], located[name]
         entry, box = still.entry, region.box
         assert box is not None
-        kind = PHOTO if not entry.label else CHANGED if entry.source in changed else GENERATED
+        blended = treatment.startswith(features.BLENDED)
+        kind = CHANGED if blended or (entry.label and entry.source in changed) else GENERATED if entry.label else PHOTO
         tight, wide = crops.get("tight", NOT_SEEN), crops.get("wide", NOT_SEEN)
         values.append(
             (
                 name,
                 treatment,
                 entry.split,
-                entry.label,
+                1 if blended else entry.label,
                 kind,
-                _source(still, several),
+                SELF_BLENDS if blended else _source(still, several),
                 families.get(entry.source, entry.source),
                 entry.unit,
                 region.side / max(box.width, box.height),

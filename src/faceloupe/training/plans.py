@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from faceloupe.training import data
+from faceloupe.training.features import BLENDED
 from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
 from faceloupe.training.settings import PARAMS, build, mapping, names_of, read_entry
 
-TRAINED_ON = ("as-is", "heavy-1")  # treatments
+TRAINED_ON = ("as-is", "heavy-1", f"{BLENDED}as-is", f"{BLENDED}heavy-1")  # treatments
 
 
 @dataclass(frozen=True, slots=True)
