@@ -130,7 +130,7 @@ def test_a_frames_score_is_what_a_still_of_it_gets_within_the_change_of_the_box(
     for entry in report_json(analysis)["frames"][::4]:
         view = explain_frame(evidence_file, analysis, entry["index"], analyzer)
         for face in view.faces:
-            here = next(face for face in entry["faces"] if face["id"] == face.id)
+            here = next(scored for scored in entry["faces"] if scored["id"] == face.id)
             assert here["score"] == pytest.approx(face.score, abs=1e-5)
         for result in analyzer.detector.detect(view.rgb):
             near = min(entry["faces"], key=lambda face: abs(face["box"][0] - result.box.x0))

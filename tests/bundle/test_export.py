@@ -64,6 +64,14 @@ def test_an_export_is_logged_with_the_hash_of_its_manifest(made):
     assert (manifest.log_entries, manifest.log_head_sha256) == (before.seq, before.sha256)
 
 
+def test_a_bundle_with_an_item_that_was_filed_again_under_another_name_is_good(store, tmp_path):
+    case_id = filled(store, 2)
+    store.items.file(case_id, upload(b"1", "again.jpg"), actor="Another clerk")
+    export_case(store, case_id, tmp_path / "bundle.zip", actor="Ann")
+    with (tmp_path / "bundle.zip").open("rb") as stream:
+        assert [finding.text for finding in verify(stream).findings if not finding.good] == []
+
+
 def test_the_members_are_what_the_store_has(made):
     members = made.members
     log = [json.loads(line) for line in members[format.LOG].splitlines()]

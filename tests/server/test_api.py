@@ -340,7 +340,7 @@ def test_connections_that_never_end_their_headers_do_not_keep_others_out(analyze
     monkeypatch.setattr(connection, "_HEAD_S", 1.0)
     monkeypatch.setattr(connection, "CONNECTIONS", 3)
     with served(analyzer, tmp_path, requests_per_minute=0) as crowded, contextlib.ExitStack() as stack:
-        for sent in (b"", b"GET /v1/health HTTP/1.1\r\nX: y", b"\r\n"):
+        for sent in (b"", b"GET /v1/health HTTP/1.1\r\nX: y", b"GET"):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", crowded.port)))
             client.sendall(sent)
         answer = crowded.get("/health")

@@ -95,7 +95,7 @@ class _Consistency:
     def _read(self, entry: Entry) -> None:
         parameters = json.loads(entry.parameters)
         if entry.action == Action.INTAKE:
-            self._filed[parameters["sha256"]] = entry
+            self._filed.setdefault(parameters["sha256"], entry)  # filed again, an item keeps its first name
         elif entry.action == Action.RUN:
             self._logged_runs[parameters["run"]] = entry.parameters
         elif entry.action in self._logged:
