@@ -12,6 +12,7 @@ from faceloupe.cases.records import Confidence, ReviewState
 from faceloupe.config import EFFORTS
 from faceloupe.installation import APP, ROOT
 from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.samples import CLIP, SAMPLES
 from faceloupe.types import Outcome
 from faceloupe.ui import language
 
@@ -23,6 +24,7 @@ CHOICES = {  # words of the core that pages show
     *ReviewState,
     *(effort.capitalize() for effort in EFFORTS),
     *SORTS,
+    *(sample.title for sample in (*SAMPLES, CLIP)),
     *("English", "generated", "changed", "authentic faces", "manipulated faces"),
 }
 OTHERS = [code for code in language.LANGUAGES if code != language.ENGLISH]

@@ -103,7 +103,7 @@ def samples() -> None:
         with cell.container(border=True):
             st.image(str(sample.thumbnail), width="stretch", alt=sample.origin)
             pressed = st.button(
-                sample.title, key=f"sample-{sample.path.stem}", help=plain(sample.origin), width="stretch"
+                tr(sample.title), key=f"sample-{sample.path.stem}", help=plain(sample.origin), width="stretch"
             )
         if pressed:
             open_on_its_page(open_evidence(sample.path, max_bytes=resources.settings().max_bytes))

@@ -112,16 +112,16 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
     rates = record.error_rates
     sizes = [entries[name].size_bytes for name in record.members or (record.id,) if name in entries]
     return {
-        "model": record.id,
-        "in use here": "yes" if record.id == active else "",
-        "weights": tr(_STATES[weights_status(record, folder)]),
+        tr("model"): record.id,
+        tr("in use here"): tr("yes") if record.id == active else "",
+        tr("weights"): tr(_STATES[weights_status(record, folder)]),
         tr("SHA-256"): record.weights_sha256[:8],
-        "size": tr("{sum:.1f} MB", sum=sum(sizes) / 1e6) if sizes else tr("not known"),
+        tr("size"): tr("{sum:.1f} MB", sum=sum(sizes) / 1e6) if sizes else tr("not known"),
         tr("FPR"): f"{rates.fpr:.1%}",
         tr("FNR"): f"{rates.fnr:.1%}",
-        "undecided": f"{rates.inconclusive:.0%}",
-        "parameters": f"{record.parameters:,}",
-        "license": record.license.partition(".")[0],
+        tr("undecided"): f"{rates.inconclusive:.0%}",
+        tr("parameters"): f"{record.parameters:,}",
+        tr("license"): record.license.partition(".")[0],
     }
 
 
