@@ -54,7 +54,7 @@ def workflow(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_every_documented_command_does_what_it_says(workflow, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a long password\n")))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a long password\n" * 2)))
     case, done = "", []
 
     def run(*arguments: str) -> str:

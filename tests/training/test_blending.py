@@ -44,14 +44,14 @@ def test_the_same_seed_makes_the_same_blend(face):
 
 
 def test_a_face_is_blended_within_its_picture_at_its_own_resolution(portrait):
-    (found, *_) = FaceDetector(Settings(effort="quick")).detect(portrait)
+    (detected, *_) = FaceDetector(Settings(effort="quick")).detect(portrait)
     first, again, other = (
-        blending.blend_within(np.random.default_rng(seed), portrait, found.box, tuple(found.landmarks.ravel()))
+        blending.blend_within(np.random.default_rng(seed), portrait, detected.box, tuple(detected.landmarks.ravel()))
         for seed in (3, 3, 4)
     )
     changed = np.argwhere((first != portrait).any(axis=2))
-    reach = blending.REGION_MARGIN * max(found.box.width, found.box.height) / 2 + 1
-    middle = (found.box.y0 + found.box.y1) / 2, (found.box.x0 + found.box.x1) / 2
+    reach = blending.REGION_MARGIN * max(detected.box.width, detected.box.height) / 2 + 1
+    middle = (detected.box.y0 + detected.box.y1) / 2, (detected.box.x0 + detected.box.x1) / 2
     assert first.shape == portrait.shape
     assert len(changed) > 1000
     assert (np.abs(changed - middle) <= reach).all()

@@ -95,21 +95,21 @@ def test_the_features_are_those_of_the_view(prepared, tmp_path):
 def test_photographs_alone_are_blended_and_then_treated_as_they_are_without(prepared, tmp_path):
     treatments = {"train": ("heavy-1", "blended/heavy-1"), "val": ("blended/512",)}
     extract(prepared, tmp_path, Encoder(), treatments=treatments)
-    found = features.read(tmp_path)
+    cache = features.read(tmp_path)
     stills, known, work = prepared
     blended = {(still.id, f"tight/{name}") for still in stills for name in treatments.get(still.entry.split, ())[-1:]}
     photographs = {still.id for still in stills if not still.entry.label}
-    views_found = set(zip(found.ids.tolist(), found.views.tolist(), strict=True))
-    assert {of for of in views_found if "blended" in of[1]} == {of for of in blended if of[0] in photographs}
-    place = next(n for n in range(len(found.ids)) if found.views[n] == "tight/blended/heavy-1")
-    still = next(still for still in stills if still.id == found.ids[place])
+    seen = set(zip(cache.ids.tolist(), cache.views.tolist(), strict=True))
+    assert {of for of in seen if "blended" in of[1]} == {of for of in blended if of[0] in photographs}
+    position = next(n for n in range(len(cache.ids)) if cache.views[n] == "tight/blended/heavy-1")
+    still = next(still for still in stills if still.id == cache.ids[position])
     region = known[still.id]
     random = np.random.default_rng(int(hashlib.sha256(f"blend{still.id}".encode()).hexdigest()[:12], 16))
     rgb = blending.blend_within(random, regions.pixels(work, region), region.face_box, region.landmarks)
     treated, framing = views.treat(views.Face(rgb, region.face_box, region.picture_px), "heavy-1", still.id)
     expected = Encoder()(views.crop(treated, "tight", framing).rgb[None])[0].astype(np.float16)
-    np.testing.assert_array_equal(found.values[place], expected)
-    pristine = found.values[(found.ids == still.id) & (found.views == "tight/heavy-1")]
+    np.testing.assert_array_equal(cache.values[position], expected)
+    pristine = cache.values[(cache.ids == still.id) & (cache.views == "tight/heavy-1")]
     assert not np.array_equal(pristine[0], expected)
 
 
