@@ -45,8 +45,7 @@ class Pending:
         with self._lock:
             if self._bytes + count > self._most:
                 detail = "Too many bytes of other uploads wait to be analyzed; try again later."
-                headers = {"Retry-After": RETRY_S, "Connection": "close"}
-                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": RETRY_S})
             self._bytes += count
 
     def release(self, count: int) -> None:
@@ -86,6 +85,9 @@ class Upload:
 async def receive(request: Request, folder: Path, pending: Pending, *, max_bytes: int, max_s: float) -> Upload:
     """Receive the one file of a multipart request.
 
+    A refused request does not close its connection: bytes that are still on their way would make the operating system
+    reset it, and the client would lose the answer. The server drops them for as long as it waits for the next request.
+
     Args:
         request: whose body was not read yet.
         folder: to put it into.
@@ -122,7 +124,7 @@ async def receive(request: Request, folder: Path, pending: Pending, *, max_bytes
         return received
     except TimeoutError:
         detail = f"The upload was not complete after {max_s:g} s."
-        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail, {"Connection": "close"}) from None
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail) from None
     except (MultiPartException, ValueError, AssertionError):  # whatever the parser makes of a hostile body
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"The body cannot be read. {_FORM}") from None
     finally:
@@ -150,7 +152,7 @@ class _Body:
 
 def _too_large(max_bytes: int) -> HTTPException:
     detail = f"The file is larger than the limit of {max_bytes:,} bytes for uploads."
-    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, {"Connection": "close"})
+    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 
 def _name(upload: UploadFile) -> str:
