@@ -47,6 +47,13 @@ def standard_tables(chrominance: bool) -> np.ndarray:
     return tables
 
 
+def in_rows(table: np.ndarray) -> np.ndarray:
+    """Return a table in zigzag order as (8, 8), in the order of rows."""
+    rows = np.empty(64, table.dtype)
+    rows[_zigzag()] = table
+    return rows.reshape(8, 8)
+
+
 def quality(structure: JpegStructure) -> tuple[int, bool] | None:
     """Estimate the quality that a JPEG was saved at, on the scale of the Independent JPEG Group.
 

@@ -26,16 +26,40 @@ class QualityCheck(msgspec.Struct, frozen=True):
     measured_on: str
 
 
+class Separation(msgspec.Struct, frozen=True):
+    """How well a score tells two kinds of files apart.
+
+    Attributes:
+        name: what is told apart.
+        auc: area under the ROC curve, 0..1.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        positives: files that have what is sought.
+        negatives: files that do not.
+        measured_on: the material, in words.
+    """
+
+    name: str
+    auc: float
+    low: float
+    high: float
+    positives: int
+    negatives: int
+    measured_on: str
+
+
 class Measured(msgspec.Struct, frozen=True):
     """All that was measured of the lenses.
 
     Attributes:
         rules: rates by the id of the rule.
         jpeg_quality: see ``QualityCheck``.
+        separations: see ``Separation``.
     """
 
     rules: dict[str, Rates]
     jpeg_quality: QualityCheck
+    separations: tuple[Separation, ...] = ()
 
 
 @cache

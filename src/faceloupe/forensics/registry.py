@@ -8,7 +8,7 @@ import msgspec
 from PIL import Image
 
 from faceloupe.errors import Cancelled, EvidenceError
-from faceloupe.forensics import jpeg, metadata, pixels, provenance, robustness, thumbnail, traces
+from faceloupe.forensics import compression, jpeg, metadata, pixels, provenance, robustness, thumbnail, traces
 from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary, quoted
 from faceloupe.forensics.source import LensSource
 from faceloupe.media.formats import ANIMATED_FORMATS, IMAGE_FORMATS
@@ -82,6 +82,17 @@ LENSES: tuple[Lens, ...] = (
         "Most programs write a new preview or none. A small change of a part is not seen at the size of a preview.",
         thumbnail.look,
         of=IMAGE_FORMATS,
+    ),
+    Lens(
+        "compression",
+        "Compression history",
+        "Whether a JPEG was saved as a JPEG before, at a lower quality, on the same block grid or on another one; and "
+        "where parts change less at some lower quality than at those beside it (JPEG ghost).",
+        "Almost every picture on the web was compressed more than once, so this says nothing against it. Resizing, and "
+        "a last compression stronger than the ones before, remove the traces. The ghost map is a picture to look "
+        "at and never a finding.",
+        compression.look,
+        of=frozenset({"JPEG"}),
     ),
     Lens(
         "error-level",

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.forensics.trust import TrustList
 from faceloupe.media.credentials import Credentials
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
-from faceloupe.media.sandbox.image import decode
+from faceloupe.media.sandbox.image import decode, decode_luma
 from faceloupe.media.sandbox.statements import read_credentials, read_metadata
 from faceloupe.media.statements import Metadata
 from faceloupe.scoring.classifier import FaceScorer
@@ -105,6 +107,15 @@ class LensSource:
             EvidenceError: it cannot be decoded, or is a video.
         """
         return decode(self.evidence_file, settings=self._settings, check=self.check)
+
+    @cached_property
+    def luma(self) -> np.ndarray:
+        """(H, W) uint8, the brightness of a JPEG as its blocks store it.
+
+        Raises:
+            EvidenceError: see ``media.luma.read``.
+        """
+        return decode_luma(self.evidence_file, settings=self._settings, check=self.check)
 
     @cached_property
     def thumbnail(self) -> Picture | None:

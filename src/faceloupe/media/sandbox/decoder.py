@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from faceloupe.errors import EvidenceError, FaceLoupeError
-from faceloupe.media import credentials, embedded, metadata
+from faceloupe.media import credentials, embedded, luma, metadata
 from faceloupe.media.animation import Animation
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.media.frame_source import DecodedFrame, FrameSource, VideoFacts
@@ -74,12 +74,23 @@ def _still(session: socket.socket, request: protocol.Message) -> None:
         "shown": asdict(picture.shown),
     }
     protocol.send(session, {"width": width, "height": height} | described)
+    _send_pixels(session, picture.rgb)
+
+
+def _send_pixels(session: socket.socket, pixels: np.ndarray) -> None:
     answer = protocol.receive(session)
     if answer is not None:
-        with mmap.mmap(answer.descriptors[0], picture.rgb.nbytes, protocol.SHARED) as memory:
-            memory.write(picture.rgb.data)
+        with mmap.mmap(answer.descriptors[0], pixels.nbytes, protocol.SHARED) as memory:
+            memory.write(np.ascontiguousarray(pixels).data)
         os.close(answer.descriptors[0])
         protocol.send(session, {"done": True})
+
+
+def _luma(session: socket.socket, request: protocol.Message) -> None:
+    with open(request.descriptors[0], "rb") as file:
+        pixels = luma.read(file.read(), max_pixels=request.facts["max_pixels"])
+    protocol.send(session, {"width": pixels.shape[1], "height": pixels.shape[0]})
+    _send_pixels(session, pixels)
 
 
 def _video(session: socket.socket, request: protocol.Message) -> None:
@@ -220,6 +231,7 @@ def _embedded(session: socket.socket, request: protocol.Message) -> None:
 
 WORK = {
     "still": _still,
+    "luma": _luma,
     "video": _video,
     "metadata": _metadata,
     "credentials": _credentials,

@@ -1,0 +1,258 @@
+"""Compression history: traces that an earlier JPEG compression left below the last one."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+from faceloupe.errors import EvidenceError
+from faceloupe.forensics.jpeg import in_rows, standard_tables
+from faceloupe.forensics.pixels import drawn
+from faceloupe.forensics.rates import rates_of
+from faceloupe.forensics.results import Fact, Finding, LensResult, PictureScale, Severity
+from faceloupe.forensics.source import LensSource
+
+ALIGNED, SHIFTED = "compression.double-aligned", "compression.double-shifted"
+ALIGNED_LEAST = 0.7
+SHIFTED_LEAST = 8.0
+"""Scores from which on the rules fire; about 1 % of the half of the material that they were set on lies above."""
+FEWEST_BLOCKS = 256  # for the statistics of both rules
+
+_POSITIONS = 15  # coefficients in zigzag order that are looked at, from the mean on
+_MOST_STEP = 64  # largest step of an earlier quantization that is tried
+_MOST_LEVEL = 60  # multiples of a step that are told apart
+_PENALTY = 3.0  # of the choice among the steps, in units of the log likelihood
+_FINE = 2  # bins to a unit of a coefficient that is not quantized
+_LARGEST = 1100  # of a coefficient: 8 times 128, and what rounding adds
+_LEVELS = 2048  # of the first coefficient
+_LEAST_SPREAD = 4  # gray levels in a block that is not flat
+_PERIODS = np.arange(3, 101)  # steps of the mean that are tried on shifted grids
+_GHOST_QUALITIES = range(50, 98, 4)
+_GHOST_SIDE = 16  # pixels of a part of the ghost map
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """What the blocks of a picture say of an earlier compression on the same grid.
+
+    Attributes:
+        score: sum of the log-likelihood ratios of an earlier quantization against none, each divided by the square
+            root of the blocks; about 0 where there was none.
+        quality: of the standard tables that explain the coefficients best, 1..100.
+    """
+
+    score: float
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """What the blocks of a picture say of an earlier compression on another grid.
+
+    Attributes:
+        score: how far the regularity of the best grid stands out of those of the others, in their deviations.
+        x: columns that its blocks are shifted by, 0..7.
+        y: rows likewise.
+    """
+
+    score: float
+    x: int
+    y: int
+
+
+def look(source: LensSource) -> LensResult:
+    """Show traces of an earlier compression in a JPEG.
+
+    Raises:
+        EvidenceError: the file is not a JPEG of one or three components, has no tables, or is damaged.
+    """
+    structure = source.metadata.jpeg
+    if structure is None or not structure.table_of or structure.table_of[0] not in structure.tables:
+        raise EvidenceError("The file has no quantization tables; its compression cannot be looked at.")
+    steps, luma = np.array(structure.tables[structure.table_of[0]]), source.luma
+    ghost = ghost_map(luma, steps)
+    scale = PictureScale(
+        "compression-ghost",
+        "how much less a part changes at some lower quality than at those beside it (JPEG ghost)",
+        "as much as beside it",
+        "not at all: the part was stored at that quality before",
+    )
+    picture = drawn(scale, cv2.resize(ghost, luma.shape[::-1], interpolation=cv2.INTER_NEAREST))
+    blocks = len(_blocks(luma))
+    facts = [Fact("Blocks that are not flat", f"{blocks:,}")]
+    if blocks < FEWEST_BLOCKS:
+        facts.append(Fact("Earlier compression", f"unknown (fewer than {FEWEST_BLOCKS} blocks)"))
+        return LensResult(tuple(facts), pictures=(picture,))
+    same, other = aligned(luma, steps), shifted(luma)
+    facts += [
+        Fact("Earlier compression, same grid", f"score {same.score:.2f} (finding from {ALIGNED_LEAST:g} on)"),
+        Fact("Earlier compression, other grid", f"score {other.score:.1f} (finding from {SHIFTED_LEAST:g} on)"),
+    ]
+    findings = []
+    if same.score >= ALIGNED_LEAST:
+        text = (
+            f"The picture was saved as a JPEG before, at a lower quality (about {same.quality} of 100), and saved "
+            "again without a change of its block grid. Programs and services do this all the time."
+        )
+        findings.append(Finding(ALIGNED, Severity.NOTICE, text, rates_of(ALIGNED)))
+    if other.score >= SHIFTED_LEAST:
+        text = (
+            f"The picture was saved as a JPEG before and cropped or moved since: its former block grid lies {other.x} "
+            f"columns and {other.y} rows off the present one."
+        )
+        findings.append(Finding(SHIFTED, Severity.NOTICE, text, rates_of(SHIFTED)))
+    return LensResult(tuple(facts), tuple(findings), (picture,))
+
+
+def aligned(luma: np.ndarray, steps: np.ndarray) -> Aligned:
+    """Hold the quantized coefficients against what an earlier, coarser quantization would have made of them.
+
+    The coefficients of the same picture four pixels aside are free of the grid; quantized once and twice they say how
+    often each level is to be expected (Lukas and Fridrich 2003, with the calibration of Fridrich et al. 2002).
+
+    Args:
+        luma: (H, W) uint8, at least 16 x 16.
+        steps: (64,) of the last compression, in zigzag order.
+    """
+    here, aside = _blocks(luma), _blocks(luma[4:-4, 4:-4])
+    ratios = np.zeros((_POSITIONS, _MOST_STEP + 1))
+    for position in range(_POSITIONS):
+        ratios[position] = _ratios(_coefficient(here, position), _coefficient(aside, position), int(steps[position]))
+    score = np.maximum(ratios.max(axis=1) - _PENALTY, 0.0).sum() / np.sqrt(max(len(here), 1))
+    tables = np.minimum(standard_tables(False)[:, :_POSITIONS], _MOST_STEP)
+    qualities = ratios[np.arange(_POSITIONS), tables].sum(axis=1)
+    return Aligned(float(score), int(qualities.argmax()) + 1)
+
+
+def shifted(luma: np.ndarray) -> Shifted:
+    """Seek the grid on which the means of blocks are multiples of a step (Bianchi and Piva 2012).
+
+    Args:
+        luma: (H, W) uint8, at least 16 x 16.
+    """
+    sums = cv2.boxFilter(luma, cv2.CV_32S, (8, 8), anchor=(0, 0), normalize=False)[:-7, :-7]
+    square = np.ones((8, 8), np.uint8)
+    spread = cv2.dilate(luma, square, anchor=(0, 0)) - cv2.erode(luma, square, anchor=(0, 0))
+    means = (sums + 4) // 8  # the first coefficient of a block, but for 1024
+    means[spread[:-7, :-7] < _LEAST_SPREAD] = _LEVELS  # flat parts are regular on every grid
+    histograms = np.stack(
+        [np.bincount(means[y::8, x::8].ravel(), minlength=_LEVELS + 1)[:_LEVELS] for y in range(8) for x in range(8)]
+    ).astype(np.float32)
+    waves = histograms @ _waves()
+    sizes = np.maximum(histograms.sum(axis=1, keepdims=True), 1.0)
+    regularity = np.hypot(*np.split(waves, 2, axis=1)) / np.sqrt(sizes)
+    others = regularity[1:]  # all grids but that of the last compression
+    middle = np.median(others, axis=0)
+    deviation = np.median(np.abs(others - middle), axis=0) * 1.48 + 0.3  # 0.3: of a regularity that is none
+    scores = ((others - middle) / deviation).max(axis=1)
+    best = int(scores.argmax())
+    return Shifted(float(scores[best]), *reversed(divmod(best + 1, 8)))
+
+
+def ghost_map(luma: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Draw how much less each part changes at some lower quality than at those beside it (Farid 2009).
+
+    Args:
+        luma: (H, W) uint8.
+        steps: (64,) of the last compression, in zigzag order.
+
+    Returns:
+        (h, w) uint8, one for each square of 16 x 16 pixels; 255 where the part does not change at that quality.
+    """
+    height, width = (side // _GHOST_SIDE * _GHOST_SIDE for side in luma.shape)
+    if not height or not width:
+        return np.zeros((1, 1), np.uint8)
+    coefficients = _all_coefficients(luma[:height, :width])
+    last = int(np.abs(standard_tables(False) - steps).sum(axis=1).argmin()) + 1
+    changes = []
+    for quality in _GHOST_QUALITIES:
+        if quality >= last - 2:
+            break
+        table = np.tile(in_rows(standard_tables(False)[quality - 1]).astype(np.float32), (1, width // 8))
+        change = coefficients / table[None]
+        change -= np.rint(change)
+        change *= table[None]
+        change = cv2.resize(
+            np.square(change, out=change).reshape(height, width),
+            (width // _GHOST_SIDE, height // _GHOST_SIDE),
+            interpolation=cv2.INTER_AREA,
+        )
+        changes.append(change)
+    if len(changes) < 3:
+        return np.zeros((height // _GHOST_SIDE, width // _GHOST_SIDE), np.uint8)
+    stack = np.stack(changes)
+    beside = (stack[:-2] + stack[2:]) / 2
+    dips = 1 - stack[1:-1] / np.maximum(beside, 1.0)
+    dips[beside < 1.0] = 0.0  # flat parts change nowhere
+    levels: np.ndarray = (np.clip(dips.max(axis=0), 0.0, 1.0) * 255).round().astype(np.uint8)
+    return levels
+
+
+@cache
+def _basis() -> np.ndarray:
+    """(8, 8) float32, a row for each frequency of the discrete cosine transform (T.81, A.3.3)."""
+    frequency, at = np.mgrid[:8, :8]
+    basis = np.cos(np.pi * (2 * at + 1) * frequency / 16) / 2
+    basis[0] /= np.sqrt(2)
+    return basis.astype(np.float32)
+
+
+def _blocks(luma: np.ndarray) -> np.ndarray:
+    """(N, 8, 8) float32, zero in the middle of the scale: those that are not flat."""
+    height, width = (side // 8 for side in luma.shape)
+    blocks = luma[: height * 8, : width * 8].reshape(height, 8, width, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+    return blocks[np.ptp(blocks, axis=(1, 2)) >= _LEAST_SPREAD].astype(np.float32) - 128
+
+
+def _coefficient(blocks: np.ndarray, position: int) -> np.ndarray:
+    """One coefficient of all blocks, by its position in zigzag order."""
+    row, column = np.argwhere(in_rows(np.arange(64)) == position)[0]
+    wave = np.outer(_basis()[row], _basis()[column]).ravel()
+    values: np.ndarray = blocks.reshape(-1, 64) @ wave
+    return values
+
+
+def _all_coefficients(luma: np.ndarray) -> np.ndarray:
+    """(H/8, 8, W) float32: the coefficients of each block where its pixels were."""
+    height, width = luma.shape
+    rows = _basis() @ (luma.reshape(height // 8, 8, width).astype(np.float32) - 128)
+    return (rows.reshape(-1, 8) @ _basis().T).reshape(height // 8, 8, width)
+
+
+def _ratios(here: np.ndarray, aside: np.ndarray, step: int) -> np.ndarray:
+    """Return the log-likelihood ratio of each earlier step against none, (steps,): 0 for those up to the last one."""
+    levels = np.clip(np.rint(here / step), -_MOST_LEVEL, _MOST_LEVEL).astype(int) + _MOST_LEVEL
+    counts = np.bincount(levels, minlength=2 * _MOST_LEVEL + 1)
+    bins = np.clip(np.rint((aside + _LARGEST) * _FINE), 0, 2 * _LARGEST * _FINE).astype(int)
+    free = np.bincount(bins, minlength=2 * _LARGEST * _FINE + 1).astype(np.float64)
+    smooth = cv2.GaussianBlur(free[None], (0, 0), max(1.0, step / _FINE))[0]
+    ratios = np.zeros(_MOST_STEP + 1)
+    if step >= _MOST_STEP:
+        return ratios
+    once = _expected(smooth, 1, step)
+    for earlier in range(step + 1, _MOST_STEP + 1):
+        ratios[earlier] = (counts * (_expected(smooth, earlier, step) - once)).sum()
+    return ratios
+
+
+def _expected(smooth: np.ndarray, earlier: int, step: int) -> np.ndarray:
+    """Logarithm of the share of each level after quantization with one step and then with another."""
+    counts = np.bincount(_levels(earlier, step), weights=smooth, minlength=2 * _MOST_LEVEL + 1) + 0.05  # none is 0
+    shares: np.ndarray = np.log(counts / counts.sum())
+    return shares
+
+
+@cache
+def _levels(earlier: int, step: int) -> np.ndarray:
+    """Return the level, from 0 on, that each bin falls into after quantization with one step and then another."""
+    values = np.arange(2 * _LARGEST * _FINE + 1) / _FINE - _LARGEST
+    levels = np.rint(np.rint(values / earlier) * earlier / step)
+    return np.clip(levels, -_MOST_LEVEL, _MOST_LEVEL).astype(np.int16) + _MOST_LEVEL
+
+
+@cache
+def _waves() -> np.ndarray:
+    """(levels, 2 periods) float32: a cosine and a sine of each period over the values of the first coefficient."""
+    phases = 2 * np.pi * np.arange(_LEVELS)[:, None] / _PERIODS
+    return np.concatenate([np.cos(phases), np.sin(phases)], axis=1).astype(np.float32)

@@ -1,0 +1,35 @@
+"""The brightness of a JPEG as its blocks store it: before its orientation, its colors or its profile are applied."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from faceloupe.errors import EvidenceError
+
+_MODES = ("L", "RGB")  # of one component, and of three
+
+
+def read(content: bytes, *, max_pixels: int) -> np.ndarray:
+    """Decode the first component of a JPEG alone.
+
+    Args:
+        content: of the whole file.
+        max_pixels: largest width times height.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        EvidenceError: the file has another number of components than one or three, too many pixels, or is damaged.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+            if image.width * image.height > max_pixels:
+                raise EvidenceError(f"The picture has {image.width} x {image.height} pixels, more than are decoded.")
+            if image.mode not in _MODES:
+                raise EvidenceError(f"Its colors are stored as {image.mode}; only gray and YCbCr are looked at.")
+            image.draft("L", image.size)
+            return np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, ValueError):
+        raise EvidenceError("The JPEG data is damaged or incomplete; its blocks were not read.") from None

@@ -1,0 +1,68 @@
+"""Pictures without traces of a compression on a grid of blocks: those of the material, made smaller."""
+
+import csv
+import random
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+import pillow_heif
+from PIL import Image
+
+pillow_heif.register_heif_opener()
+_PHOTOGRAPHS = ("C.jpg", "IMG_0003.jpg", "P1000827.jpg", "sample1.heic", "sample1.avif")
+_FRAMES = 4  # of a clip
+_SCALE = 0.7
+_STILLS, _SEED = 60, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A picture to make examples from.
+
+    Attributes:
+        name: of its file.
+        rgb: (H, W, 3) uint8.
+        small: whether it is a crop of a face of about 200 pixels.
+    """
+
+    name: str
+    rgb: np.ndarray = field(repr=False)
+    small: bool = False
+
+    @property
+    def to_set(self) -> bool:
+        """Whether thresholds are set on it; rates are measured on the others. All of a clip are of one kind."""
+        return zlib.crc32(self.name.encode()) % 2 == 0
+
+
+def material(data: Path) -> list[Material]:
+    """Generated portraits, photographs, frames of clips that are not manipulated, and crops of faces.
+
+    Args:
+        data: folder of the training material.
+    """
+    large = sorted((data / "samples").glob("*.jpg")) + [data / "formats" / name for name in _PHOTOGRAPHS]
+    pictures = [Material(path.name, _smaller(Image.open(path).convert("RGB"))) for path in large]
+    with (data / "videos.csv").open(encoding="utf-8") as file:
+        clips = [row for row in csv.DictReader(file) if row["label"] != "fake"]
+    for clip in clips:
+        wanted = {int(clip["frames"]) * part // (_FRAMES + 1) for part in range(1, _FRAMES + 1)}
+        with av.open(data / clip["path"]) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number in wanted:
+                    pictures.append(Material(clip["path"], _smaller(frame.to_image())))
+                if number >= max(wanted):
+                    break
+    with (data / "stills.csv").open(encoding="utf-8") as file:
+        rows = random.Random(_SEED).sample(list(csv.DictReader(file)), _STILLS)
+    return pictures + [
+        Material(row["path"], _smaller(Image.open(data / row["path"]).convert("RGB")), small=True) for row in rows
+    ]
+
+
+def _smaller(image: Image.Image) -> np.ndarray:
+    size = round(image.width * _SCALE), round(image.height * _SCALE)
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
