@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from faceloupe.forensics.results import Rates
 from faceloupe.media import jpeg_structure, luma
 from tools.lens_material import Material
 
-_SEED = 3
 _QUALITIES = range(50, 100, 5)
 _MOST_PIXELS = 10**8
 _HISTORIES = (
@@ -39,22 +38,23 @@ class History:
     shifted: tuple[float, float, float]
 
 
-def histories(pictures: Iterable[Material]) -> Iterator[History]:
-    """Save pictures once and twice, and score the files.
+def history(picture: Material) -> History | None:
+    """Save a picture once and twice, and score the files; None where it has too few blocks.
+
+    What chance decides depends on the picture alone, so that several can be measured at once.
 
     Args:
-        pictures: without traces of an earlier compression; those of too few blocks are left out.
+        picture: without traces of an earlier compression.
     """
-    draw = random.Random(_SEED)
-    for picture in pictures:
-        earlier, later = sorted(draw.sample(_QUALITIES, 2))
-        sampling, (y, x) = draw.choice((0, 2)), divmod(draw.randrange(1, 64), 8)
-        before = np.asarray(Image.open(io.BytesIO(_saved(picture.rgb, earlier, sampling))))
-        height, width = before[y:, x:].shape[:2]
-        if (height // 8) * (width // 8) >= compression.FEWEST_BLOCKS:
-            files = (picture.rgb[y:, x:], before, before[y:, x:])
-            scores = [_scores(_saved(rgb, later, sampling)) for rgb in files]
-            yield History(picture, *zip(*scores, strict=True))
+    draw = random.Random(f"{picture.name} {picture.rgb.sum()}")
+    earlier, later = sorted(draw.sample(_QUALITIES, 2))
+    sampling, (y, x) = draw.choice((0, 2)), divmod(draw.randrange(1, 64), 8)
+    before = np.asarray(Image.open(io.BytesIO(_saved(picture.rgb, earlier, sampling))))
+    height, width = before[y:, x:].shape[:2]
+    if (height // 8) * (width // 8) < compression.FEWEST_BLOCKS:
+        return None
+    files = (picture.rgb[y:, x:], before, before[y:, x:])
+    return History(picture, *zip(*(_scores(_saved(rgb, later, sampling)) for rgb in files), strict=True))
 
 
 def compressed_twice(rows: Sequence[History]) -> tuple[dict[str, Rates], tuple[Separation, ...]]:

@@ -10,6 +10,7 @@ import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -114,7 +115,9 @@ def carriers(contents: list[bytes]) -> dict[str, int]:
 
 def measure_edits(data: Path, known: Measured) -> Measured:
     """Rates of the rules of compression; those of all other rules are kept."""
-    doubles, separations = lens_edits.compressed_twice(list(lens_edits.histories(material(data))))
+    with ProcessPoolExecutor() as pool:
+        rows = [row for row in pool.map(lens_edits.history, material(data)) if row is not None]
+    doubles, separations = lens_edits.compressed_twice(rows)
     return msgspec.structs.replace(known, rules=known.rules | doubles, separations=separations)
 
 

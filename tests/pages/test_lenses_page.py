@@ -28,7 +28,21 @@ def test_each_lens_says_what_it_shows_and_does_not_with_its_pictures(app):
     text = shown(looked(app, GENERATED.read_bytes(), "a.jpg")).replace("\\", "")
     assert all(f"Shows: {lens.shows}  \nDoes not show: {lens.does_not_show}" in text for lens in LENSES)
     assert "**Provenance** none" in text
-    assert len(app.get("image")) == 6  # three lenses with a picture, each beside the original
+    assert len(app.get("image")) == 8  # four lenses with a picture, each beside the original
+
+
+def test_pictures_are_laid_over_the_picture_and_enlarged_alike_with_the_values_of_the_part(app):
+    looked(app, GENERATED.read_bytes(), "a.jpg")
+    whole = [caption.value for caption in app.caption if caption.value.startswith("In the part that is seen")]
+    assert len(whole) == 3  # the spectrum has no places of the picture
+    app.slider(key="lens-zoom").set_value(4.0).run()
+    app.segmented_control(key="lens-mode").set_value("Overlay").run()
+    assert not app.exception
+    part = [caption.value for caption in app.caption if caption.value.startswith("In the part that is seen")]
+    assert len(app.get("image")) == 5  # three alone, and the spectrum beside the picture
+    for before, after in zip(whole, part, strict=True):
+        assert before.split(";")[1] == after.split(";")[1]
+        assert before.split(";")[0] != after.split(";")[0]
 
 
 def test_a_signed_file_shows_the_state_of_its_credentials_and_the_rates_of_the_rule(app):

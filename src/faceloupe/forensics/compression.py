@@ -8,9 +8,8 @@ import numpy as np
 
 from faceloupe.errors import EvidenceError
 from faceloupe.forensics.jpeg import in_rows, standard_tables
-from faceloupe.forensics.pixels import drawn
 from faceloupe.forensics.rates import rates_of
-from faceloupe.forensics.results import Fact, Finding, LensResult, PictureScale, Severity
+from faceloupe.forensics.results import Fact, Finding, LensPicture, LensResult, PictureScale, Severity
 from faceloupe.forensics.source import LensSource
 
 ALIGNED, SHIFTED = "compression.double-aligned", "compression.double-shifted"
@@ -74,11 +73,11 @@ def look(source: LensSource) -> LensResult:
     ghost = ghost_map(luma, steps)
     scale = PictureScale(
         "compression-ghost",
-        "how much less a part changes at some lower quality than at those beside it (JPEG ghost)",
+        "how much less a part changes at some lower quality than at those beside it (JPEG ghost), as stored",
         "as much as beside it",
         "not at all: the part was stored at that quality before",
     )
-    picture = drawn(scale, cv2.resize(ghost, luma.shape[::-1], interpolation=cv2.INTER_NEAREST))
+    picture = LensPicture(scale, cv2.resize(ghost, luma.shape[::-1], interpolation=cv2.INTER_NEAREST))
     blocks = len(_blocks(luma))
     facts = [Fact("Blocks that are not flat", f"{blocks:,}")]
     if blocks < FEWEST_BLOCKS:
@@ -170,15 +169,9 @@ def ghost_map(luma: np.ndarray, steps: np.ndarray) -> np.ndarray:
         if quality >= last - 2:
             break
         table = np.tile(in_rows(standard_tables(False)[quality - 1]).astype(np.float32), (1, width // 8))
-        change = coefficients / table[None]
-        change -= np.rint(change)
-        change *= table[None]
-        change = cv2.resize(
-            np.square(change, out=change).reshape(height, width),
-            (width // _GHOST_SIDE, height // _GHOST_SIDE),
-            interpolation=cv2.INTER_AREA,
-        )
-        changes.append(change)
+        squares = _changes(coefficients, table).reshape(height, width)
+        size = width // _GHOST_SIDE, height // _GHOST_SIDE
+        changes.append(cv2.resize(squares, size, interpolation=cv2.INTER_AREA))
     if len(changes) < 3:
         return np.zeros((height // _GHOST_SIDE, width // _GHOST_SIDE), np.uint8)
     stack = np.stack(changes)
@@ -195,14 +188,16 @@ def _basis() -> np.ndarray:
     frequency, at = np.mgrid[:8, :8]
     basis = np.cos(np.pi * (2 * at + 1) * frequency / 16) / 2
     basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    rows: np.ndarray = basis.astype(np.float32)
+    return rows
 
 
 def _blocks(luma: np.ndarray) -> np.ndarray:
     """(N, 8, 8) float32, zero in the middle of the scale: those that are not flat."""
     height, width = (side // 8 for side in luma.shape)
     blocks = luma[: height * 8, : width * 8].reshape(height, 8, width, 8).swapaxes(1, 2).reshape(-1, 8, 8)
-    return blocks[np.ptp(blocks, axis=(1, 2)) >= _LEAST_SPREAD].astype(np.float32) - 128
+    centered: np.ndarray = blocks[np.ptp(blocks, axis=(1, 2)) >= _LEAST_SPREAD].astype(np.float32) - 128
+    return centered
 
 
 def _coefficient(blocks: np.ndarray, position: int) -> np.ndarray:
@@ -217,7 +212,17 @@ def _all_coefficients(luma: np.ndarray) -> np.ndarray:
     """(H/8, 8, W) float32: the coefficients of each block where its pixels were."""
     height, width = luma.shape
     rows = _basis() @ (luma.reshape(height // 8, 8, width).astype(np.float32) - 128)
-    return (rows.reshape(-1, 8) @ _basis().T).reshape(height // 8, 8, width)
+    coefficients: np.ndarray = (rows.reshape(-1, 8) @ _basis().T).reshape(height // 8, 8, width)
+    return coefficients
+
+
+def _changes(coefficients: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Squares of how much each coefficient changes when it is rounded to multiples of its step."""
+    changes: np.ndarray = coefficients / table
+    changes -= np.rint(changes)
+    changes *= table
+    np.square(changes, out=changes)
+    return changes
 
 
 def _ratios(here: np.ndarray, aside: np.ndarray, step: int) -> np.ndarray:
@@ -248,7 +253,8 @@ def _levels(earlier: int, step: int) -> np.ndarray:
     """Return the level, from 0 on, that each bin falls into after quantization with one step and then another."""
     values = np.arange(2 * _LARGEST * _FINE + 1) / _FINE - _LARGEST
     levels = np.rint(np.rint(values / earlier) * earlier / step)
-    return np.clip(levels, -_MOST_LEVEL, _MOST_LEVEL).astype(np.int16) + _MOST_LEVEL
+    from_zero: np.ndarray = (np.clip(levels, -_MOST_LEVEL, _MOST_LEVEL) + _MOST_LEVEL).astype(np.int16)
+    return from_zero
 
 
 @cache

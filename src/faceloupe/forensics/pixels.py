@@ -30,7 +30,7 @@ def look_error_level(source: LensSource) -> LensResult:
     caption = f"largest difference of a channel after saving at quality {ERROR_QUALITY}"
     scale = PictureScale("error-level", caption, "0 gray levels", f"{ERROR_MOST} gray levels or more")
     facts = (Fact("Mean difference", f"{difference.mean():.2f} gray levels"),)
-    return LensResult(facts, pictures=(drawn(scale, cv2.convertScaleAbs(difference, alpha=255 / ERROR_MOST)),))
+    return LensResult(facts, pictures=(LensPicture(scale, cv2.convertScaleAbs(difference, alpha=255 / ERROR_MOST)),))
 
 
 def look_spectrum(source: LensSource) -> LensResult:
@@ -53,7 +53,7 @@ def look_spectrum(source: LensSource) -> LensResult:
         f"10^{SPECTRUM_DECADES:.0f} or more",
     )
     levels = np.minimum(np.log10(np.maximum(magnitude, 1.0)) / SPECTRUM_DECADES, 1.0) * 255
-    spectrum = drawn(scale, levels.round().astype(np.uint8))
+    spectrum = LensPicture(scale, levels.round().astype(np.uint8))
     return LensResult((Fact("Transformed", f"{side} x {side} pixels"),), pictures=(spectrum,))
 
 
@@ -69,9 +69,4 @@ def look_noise(source: LensSource) -> LensResult:
         "noise", "difference from the median of 3 x 3", "0 gray levels", f"{NOISE_MOST} gray levels or more"
     )
     facts = (Fact("Mean residual", f"{residual.mean():.2f} gray levels"),)
-    return LensResult(facts, pictures=(drawn(scale, cv2.convertScaleAbs(residual, alpha=255 / NOISE_MOST)),))
-
-
-def drawn(scale: PictureScale, levels: np.ndarray) -> LensPicture:
-    """Draw (H, W) uint8 levels, 255 the end of the scale, in the colors of viridis, which brighten without a break."""
-    return LensPicture(scale, cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB))
+    return LensResult(facts, pictures=(LensPicture(scale, cv2.convertScaleAbs(residual, alpha=255 / NOISE_MOST)),))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import cv2
 import msgspec
 import numpy as np
 
@@ -83,11 +84,16 @@ class LensPicture:
 
     Attributes:
         scale: what it shows.
-        rgb: (H, W, 3) uint8.
+        levels: (H, W) uint8: 0 and 255 are the ends of its scale.
     """
 
     scale: PictureScale
-    rgb: np.ndarray = field(repr=False, compare=False)
+    levels: np.ndarray = field(repr=False, compare=False)
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """(H, W, 3) uint8, in the colors of viridis, which brighten without a break."""
+        return cv2.cvtColor(cv2.applyColorMap(self.levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
 class LensSummary(msgspec.Struct, frozen=True):

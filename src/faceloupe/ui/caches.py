@@ -11,6 +11,7 @@ from faceloupe.batch.results import BatchResults
 from faceloupe.batch.store import Batch
 from faceloupe.cases.audit_log import Head
 from faceloupe.forensics.registry import LensReport
+from faceloupe.forensics.results import LensPicture
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
@@ -100,13 +101,13 @@ class LensView:
         evidence: identity of the file.
         report: without pixels.
         original: (H, W, 3) uint8, the picture, made smaller where it is large; None for a video.
-        pictures: (H, W, 3) uint8, those of the lenses by name, likewise.
+        pictures: those of the lenses by name, likewise.
     """
 
     evidence: Evidence
     report: LensReport
     original: np.ndarray | None
-    pictures: dict[str, np.ndarray]
+    pictures: dict[str, LensPicture]
 
 
 class LensStore(Recent[LensKey, LensView]):
@@ -173,7 +174,8 @@ def _examined_size(examined: _Examined) -> int:
 
 
 def _lens_view_size(view: LensView) -> int:
-    return sum(array.nbytes for array in (view.original, *view.pictures.values()) if array is not None)
+    original = 0 if view.original is None else view.original.nbytes
+    return original + sum(picture.levels.nbytes for picture in view.pictures.values())
 
 
 def _frame_size(view: FrameExplanation) -> int:

@@ -1,13 +1,16 @@
 """The lenses in the browser: how a file gets under them, and what they found."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 import streamlit as st
 
-from faceloupe.forensics.results import Fact, Finding, LensSummary, PictureScale, Severity
+from faceloupe.forensics.results import Fact, Finding, LensPicture, LensSummary, Severity
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
+from faceloupe.report.drawing.comparison import Window
 from faceloupe.report.schema import FileFact, Report
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.caches import LensKey
@@ -23,6 +26,21 @@ _MARKS = {
     Severity.WARNING: later(":orange[:material/warning:] warning"),
 }
 _PROBE = "lens_robustness"
+_MODES = ("Side by side", "Overlay")
+_OVERLAID = 0.5  # weight of the picture of the lens
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the pictures of the lenses are shown.
+
+    Attributes:
+        mode: one of ``_MODES``.
+        window: the part that is seen, of all alike.
+    """
+
+    mode: str
+    window: Window
 
 
 def choose() -> EvidenceFile | None:
@@ -146,11 +164,22 @@ def show(key: LensKey) -> None:
             generator=plain(report.generator or tr("none claimed")),
         )
     )
+    seen = _seen() if view.pictures else Seen(_MODES[0], Window())
     for lens in report.lenses:
-        _lens(lens, view.original, view.pictures)
+        _lens(lens, view.original, view.pictures, seen)
 
 
-def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, np.ndarray]) -> None:
+def _seen() -> Seen:
+    """Ask how all pictures are shown."""
+    mode = st.segmented_control("View", _MODES, default=_MODES[0], required=True, key="lens-mode")
+    with st.container(horizontal=True):
+        zoom = st.slider("Zoom", 1.0, 16.0, 1.0, 0.5, key="lens-zoom")
+        x = st.slider("Left to right", 0.0, 1.0, 0.5, 0.01, key="lens-x", disabled=zoom == 1.0)
+        y = st.slider("Top to bottom", 0.0, 1.0, 0.5, 0.01, key="lens-y", disabled=zoom == 1.0)
+    return Seen(mode, Window(zoom, x, y))
+
+
+def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, LensPicture], seen: Seen) -> None:
     with st.container(border=True, key=f"lens-{lens.id}"):
         st.markdown(f"**{lens.title}**")
         st.caption(
@@ -167,7 +196,7 @@ def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, np
         if not lens.findings and not lens.pictures and not lens.problem:
             st.markdown(tr("No findings."))
         for scale in lens.pictures:
-            _picture(scale, original, pictures[scale.name])
+            _picture(pictures[scale.name], original, seen)
         if lens.facts:
             with st.expander(tr("Facts ({count})", count=len(lens.facts))):
                 st.markdown(_table(lens.facts))
@@ -200,22 +229,27 @@ def _finding(finding: Finding) -> None:
     )
 
 
-def _picture(scale: PictureScale, original: np.ndarray | None, picture: np.ndarray) -> None:
-    left, right = st.columns(2)
-    if original is not None:
-        left.image(original, width="stretch", caption=tr("the picture"), alt=tr("The picture"))
-    right.image(
-        picture,
-        width="stretch",
-        caption=plain(
-            tr(
-                "{caption}. Darkest color: {low}; brightest color: {high}, in every file.",
-                caption=scale.caption,
-                low=scale.low,
-                high=scale.high,
-            )
-        ),
-        alt=plain(scale.caption),
+def _picture(picture: LensPicture, original: np.ndarray | None, seen: Seen) -> None:
+    scale, levels = picture.scale, picture.levels
+    caption = plain(f"{scale.caption}. Darkest color: {scale.low}; brightest color: {scale.high}, in every file.")
+    if original is None or original.shape[:2] != levels.shape:  # a spectrum shows no places of the picture
+        left, right = st.columns(2)
+        if original is not None:
+            left.image(original, width="stretch", caption="the picture", alt="The picture")
+        right.image(picture.rgb, width="stretch", caption=caption, alt=plain(scale.caption))
+        return
+    under, part = seen.window.enlarged(original), seen.window.enlarged(picture.rgb)
+    if seen.mode == _MODES[1]:
+        mixed = cv2.addWeighted(under, 1 - _OVERLAID, part, _OVERLAID, 0)
+        st.image(mixed, width="stretch", caption=f"over the picture: {caption}", alt=plain(scale.caption))
+    else:
+        left, right = st.columns(2)
+        left.image(under, width="stretch", caption="the picture", alt="The picture")
+        right.image(part, width="stretch", caption=caption, alt=plain(scale.caption))
+    values = seen.window.cut(levels) / 255
+    st.caption(
+        f"In the part that is seen: mean {values.mean():.1%} of the scale, deviation {values.std():.1%}, largest "
+        f"{values.max():.1%}; in the whole picture: mean {levels.mean() / 255:.1%}."
     )
 
 

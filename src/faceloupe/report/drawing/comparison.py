@@ -28,6 +28,23 @@ class Window:
     x: float = 0.5
     y: float = 0.5
 
+    def cut(self, values: np.ndarray) -> np.ndarray:
+        """Return the part of a picture (H, W) or (H, W, 3) as it is."""
+        height, width = values.shape[:2]
+        tall, wide = max(1, round(height / self.zoom)), max(1, round(width / self.zoom))
+        top, left = round((height - tall) * self.y), round((width - wide) * self.x)
+        return values[top : top + tall, left : left + wide]
+
+    def enlarged(self, values: np.ndarray) -> np.ndarray:
+        """Return the part enlarged without smoothing, so that its pixels are seen."""
+        part = self.cut(values)
+        tall, wide = part.shape[:2]
+        scale = _SHOWN_SIDE / max(tall, wide)
+        if scale <= 1.0:
+            return part
+        size = max(1, round(wide * scale)), max(1, round(tall * scale))
+        return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_NEAREST))
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -52,23 +69,11 @@ class Pair:
 
     def through(self, window: Window) -> "Pair":
         """Return the same part of both, enlarged without smoothing, so that their pixels are seen."""
-        return Pair(_part(self.first, window), _part(self.second, window), self.resized)
+        return Pair(window.enlarged(self.first), window.enlarged(self.second), self.resized)
 
     def difference(self) -> np.ndarray:
         """Return the greatest difference of the three channels in each pixel: (H, W) uint8, levels of 255."""
         return np.asarray(cv2.absdiff(self.first, self.second).max(axis=2))
-
-
-def _part(rgb: np.ndarray, window: Window) -> np.ndarray:
-    height, width = rgb.shape[:2]
-    tall, wide = max(1, round(height / window.zoom)), max(1, round(width / window.zoom))
-    top, left = round((height - tall) * window.y), round((width - wide) * window.x)
-    part = rgb[top : top + tall, left : left + wide]
-    scale = _SHOWN_SIDE / max(tall, wide)
-    if scale <= 1.0:
-        return part
-    size = max(1, round(wide * scale)), max(1, round(tall * scale))
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_NEAREST))
 
 
 def difference_picture(difference: np.ndarray) -> np.ndarray:

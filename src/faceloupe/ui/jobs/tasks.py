@@ -23,6 +23,7 @@ from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.forensics.registry import LENSES, ROBUSTNESS
 from faceloupe.forensics.registry import examine as examine_with_lenses
+from faceloupe.forensics.results import LensPicture
 from faceloupe.forensics.source import FaceModel, LensSource
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.formats import VIDEO_FORMATS
@@ -115,17 +116,19 @@ def look_through_lenses(
         lenses = (*LENSES, ROBUSTNESS) if model else LENSES
         analysis = examine_with_lenses(source, progress=progress, cancel=cancel, lenses=lenses)
         original = _shown(source.picture.rgb) if analysis.pictures else None
-        pictures = {picture.scale.name: _shown(picture.rgb) for picture in analysis.pictures}
+        pictures = {
+            picture.scale.name: LensPicture(picture.scale, _shown(picture.levels)) for picture in analysis.pictures
+        }
         store.put(key, LensView(evidence, analysis.report, original, pictures))
     return key
 
 
-def _shown(rgb: np.ndarray) -> np.ndarray:
+def _shown(values: np.ndarray) -> np.ndarray:
     """Make a large picture smaller."""
-    height, width = rgb.shape[:2]
+    height, width = values.shape[:2]
     scale = _LENS_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return rgb if scale >= 1 else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return values if scale >= 1 else cv2.resize(values, size, interpolation=cv2.INTER_AREA)
 
 
 def examine(
