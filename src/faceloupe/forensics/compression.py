@@ -64,11 +64,13 @@ def look(source: LensSource) -> LensResult:
     """Show traces of an earlier compression in a JPEG.
 
     Raises:
-        EvidenceError: the file is not a JPEG of one or three components, has no tables, or is damaged.
+        EvidenceError: the file is not a JPEG, has no tables, or is damaged.
     """
     structure = source.metadata.jpeg
     if structure is None or not structure.table_of or structure.table_of[0] not in structure.tables:
         raise EvidenceError("The file has no quantization tables; its compression cannot be looked at.")
+    if len(structure.sampling) not in (1, 3):
+        return LensResult((Fact("Earlier compression", f"unknown ({len(structure.sampling)} components)"),))
     steps, luma = np.array(structure.tables[structure.table_of[0]]), source.luma
     ghost = ghost_map(luma, steps)
     scale = PictureScale(
