@@ -15,7 +15,7 @@ pillow_heif.register_heif_opener()
 _PHOTOGRAPHS = ("C.jpg", "IMG_0003.jpg", "P1000827.jpg", "sample1.heic", "sample1.avif")
 _FRAMES = 2  # of a clip, at most: those that are coded on their own
 _SCALE = 0.7
-_STILLS, _SEED = 40, 7
+_STILLS, _SEED = 300, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,10 @@ def material(data: Path) -> list[Material]:
             frames = [frame.to_image() for frame in container.decode(video=0)]
         pictures += [Material(clip["path"], _smaller(frame)) for frame in frames[:: -(-len(frames) // _FRAMES)]]
     with (data / "stills.csv").open(encoding="utf-8") as file:
-        rows = random.Random(_SEED).sample(list(csv.DictReader(file)), _STILLS)
+        train = [row for row in csv.DictReader(file) if row["split"] == "train"]
     return pictures + [
-        Material(row["path"], _smaller(Image.open(data / row["path"]).convert("RGB")), small=True) for row in rows
+        Material(row["path"], _smaller(Image.open(data / row["path"]).convert("RGB")), small=True)
+        for row in random.Random(_SEED).sample(train, _STILLS)
     ]
 
 

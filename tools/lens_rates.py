@@ -2,6 +2,7 @@
 
 python -m tools.lens_rates --data ../shared/data
 python -m tools.lens_rates --data ../shared/data --only edits    measures that part again and keeps the rest
+python -m tools.lens_rates --data ../shared/data --cameras FOLDER    counts findings on photographs of cameras, too
 """
 
 import argparse
@@ -51,6 +52,10 @@ _THUMBNAILS = 300
 _THUMBNAILS_ON = (
     f"{_THUMBNAILS} stills of the training material, each with the thumbnail of another one, and each with its own, "
     "160 pixels wide, quality 40 to 90"
+)
+_CAMERAS = (
+    "https://github.com/ianare/exif-samples: exif-org, hdr and mobile without the one that a program saved, and the "
+    "Reconyx"
 )
 _SIGNED = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 _ON = "{} files that the tests write; {:,} files of a format that can carry the marker"
@@ -160,7 +165,8 @@ def measure_statements(data: Path, known: Measured) -> Measured:
     rules[thumbnail.DIFFERS] = Rates(
         sum(fired[thumbnail.DIFFERS]), _THUMBNAILS, sum(false_thumbnails), _THUMBNAILS, _THUMBNAILS_ON
     )
-    return Measured(known.rules | rules, qualities(without[:_RECOMPRESSED]), known.separations)
+    checked = qualities(without[:_RECOMPRESSED])
+    return msgspec.structs.replace(known, rules=known.rules | rules, jpeg_quality=checked)
 
 
 def fire_thumbnails(pictures: list[bytes], fired: dict[str, list[bool]]) -> list[bool]:
@@ -224,6 +230,13 @@ def page(result: Measured) -> str:
     check = result.jpeg_quality
     lines += [
         "",
+        f"Files without a marker: {_STILLS:,} stills of the training material, real and generated, and "
+        f"{len(PHOTOGRAPHS)} photographs and pictures of public collections. Counted are those of a format that can "
+        "carry the marker. 435 of the stills were saved again when they were collected, which removes metadata. Videos "
+        "and PNG files were not measured.",
+    ]
+    lines += [
+        "",
         "## How well scores tell files apart",
         "",
         "Area under the ROC curve: 0.5 is chance, 1 without an error. Intervals are those of a bootstrap over the "
@@ -238,12 +251,14 @@ def page(result: Measured) -> str:
         "",
         *(f"Material: {material}." for material in dict.fromkeys(row.measured_on for row in result.separations)),
     ]
+    if cameras := result.cameras:
+        lines += [
+            "",
+            f"Of {cameras.pictures} photographs that cameras and telephones wrote ({_CAMERAS}), the rule of the same "
+            f"grid fires on {cameras.aligned} and that of another grid on {cameras.shifted}. Their history is not "
+            "known for certain: some cameras enlarge or compress a picture more than once themselves.",
+        ]
     lines += [
-        "",
-        f"Files without a marker: {_STILLS:,} stills of the training material, real and generated, and "
-        f"{len(PHOTOGRAPHS)} photographs and pictures of public collections. Counted are those of a format that can "
-        "carry the marker. 435 of the stills were saved again when they were collected, which removes metadata. Videos "
-        "and PNG files were not measured.",
         "",
         "## Quality of JPEG pictures",
         "",
@@ -273,9 +288,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training material")
     parser.add_argument("--only", choices=PARTS, help="part that is measured (default: all)")
+    parser.add_argument("--cameras", type=Path, help="folder of JPEG photographs as cameras wrote them")
     options = parser.parse_args()
     outcome = measured()
     for part in [options.only] if options.only else PARTS:
         outcome = PARTS[part](options.data, outcome)
+    if options.cameras:
+        outcome = msgspec.structs.replace(outcome, cameras=lens_edits.of_cameras(options.cameras))
     RATES.write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n")
     PAGE.write_text(page(outcome), encoding="utf-8")

@@ -47,9 +47,9 @@ def test_an_earlier_compression_on_the_same_grid_is_found_with_its_quality(pictu
 
 def test_an_earlier_compression_on_another_grid_is_found_with_its_place(picture):
     content = saved(again(picture, 60)[3:, 6:], 90)
-    assert compression.SHIFTED in rules(content)
-    found = compression.shifted(luma.read(content, max_pixels=10**6))
-    assert (found.x, found.y) == (2, 5)  # the next block begins behind what is left of the first
+    assert rules(content) == {compression.SHIFTED}
+    grid = compression.shifted(luma.read(content, max_pixels=10**6))
+    assert (grid.x, grid.y) == (2, 5)  # the next block begins behind what is left of the first
 
 
 def test_the_ghost_of_a_pasted_part_is_bright_where_it_lies(picture):
@@ -58,9 +58,21 @@ def test_the_ghost_of_a_pasted_part_is_bright_where_it_lies(picture):
     content = saved(edited, 95)
     steps = np.array(jpeg_structure.read(content).tables[0])
     ghost = compression.ghost_map(luma.read(content, max_pixels=10**6), steps).astype(float)
-    inside = np.zeros(ghost.shape, bool)
-    inside[10:20, 10:20] = True
+    inside = np.zeros(picture.shape[:2], bool)
+    inside[160:320, 160:320] = True
     assert ghost[inside].mean() > 3 * ghost[~inside].mean()
+
+
+def test_the_ghost_is_turned_as_the_picture_is(picture):
+    edited = picture.copy()
+    edited[32:160, 32:160] = again(picture, 66)[32:160, 32:160]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    stream = io.BytesIO()
+    Image.fromarray(edited[:400]).save(stream, "JPEG", quality=95, exif=exif.tobytes())
+    (shown,) = compression.look(source(stream.getvalue())).pictures
+    assert shown.levels.shape == (500, 400)
+    assert shown.levels[32:160, 240:368].mean() > 3 * shown.levels[:, :200].mean()
 
 
 def test_coefficients_are_those_of_the_cosine_transform_of_scipy():

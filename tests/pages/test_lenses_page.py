@@ -33,12 +33,12 @@ def test_each_lens_says_what_it_shows_and_does_not_with_its_pictures(app):
 
 def test_pictures_are_laid_over_the_picture_and_enlarged_alike_with_the_values_of_the_part(app):
     looked(app, GENERATED.read_bytes(), "a.jpg")
-    whole = [caption.value for caption in app.caption if caption.value.startswith("In the part that is seen")]
-    assert len(whole) == 3  # the spectrum has no places of the picture
+    whole = [caption.value for caption in app.caption if caption.value.startswith("In this part")]
+    assert len(whole) == 3  # not of the spectrum, which has no places
     app.slider(key="lens-zoom").set_value(4.0).run()
     app.segmented_control(key="lens-mode").set_value("Overlay").run()
     assert not app.exception
-    part = [caption.value for caption in app.caption if caption.value.startswith("In the part that is seen")]
+    part = [caption.value for caption in app.caption if caption.value.startswith("In this part")]
     assert len(app.get("image")) == 5  # three alone, and the spectrum beside the picture
     for before, after in zip(whole, part, strict=True):
         assert before.split(";")[1] == after.split(";")[1]

@@ -11,11 +11,12 @@ from faceloupe.forensics.jpeg import in_rows, standard_tables
 from faceloupe.forensics.rates import rates_of
 from faceloupe.forensics.results import Fact, Finding, LensPicture, LensResult, PictureScale, Severity
 from faceloupe.forensics.source import LensSource
+from faceloupe.media.image import turned
 
 ALIGNED, SHIFTED = "compression.double-aligned", "compression.double-shifted"
-ALIGNED_LEAST = 0.7
-SHIFTED_LEAST = 8.0
-"""Scores from which on the rules fire; about 1 % of the half of the material that they were set on lies above."""
+ALIGNED_LEAST = 3.0
+SHIFTED_LEAST = 6.5
+"""Scores from which on the rules fire: about 1 % of the pictures saved once lies above, of those they were set on."""
 FEWEST_BLOCKS = 256  # for the statistics of both rules
 
 _POSITIONS = 15  # coefficients in zigzag order that are looked at, from the mean on
@@ -38,11 +39,11 @@ class Aligned:
     Attributes:
         score: sum of the log-likelihood ratios of an earlier quantization against none, each divided by the square
             root of the blocks; about 0 where there was none.
-        quality: of the standard tables that explain the coefficients best, 1..100.
+        quality: of the standard tables that explain the coefficients best, 1..100; None where no lower quality does.
     """
 
     score: float
-    quality: int
+    quality: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,14 @@ def look(source: LensSource) -> LensResult:
     if len(structure.sampling) not in (1, 3):
         return LensResult((Fact("Earlier compression", f"unknown ({len(structure.sampling)} components)"),))
     steps, luma = np.array(structure.tables[structure.table_of[0]]), source.luma
-    ghost = ghost_map(luma, steps)
     scale = PictureScale(
         "compression-ghost",
-        "how much less a part changes at some lower quality than at those beside it (JPEG ghost), as stored",
+        "how much less a part changes at some lower quality than at those beside it (JPEG ghost)",
         "as much as beside it",
         "not at all: the part was stored at that quality before",
     )
-    picture = LensPicture(scale, cv2.resize(ghost, luma.shape[::-1], interpolation=cv2.INTER_NEAREST))
+    ghost = turned(ghost_map(luma, steps), source.picture.shown.orientation)
+    picture = LensPicture(scale, ghost)
     blocks = len(_blocks(luma))
     facts = [Fact("Blocks that are not flat", f"{blocks:,}")]
     if blocks < FEWEST_BLOCKS:
@@ -90,20 +91,28 @@ def look(source: LensSource) -> LensResult:
         Fact("Earlier compression, same grid", f"score {same.score:.2f} (finding from {ALIGNED_LEAST:g} on)"),
         Fact("Earlier compression, other grid", f"score {other.score:.1f} (finding from {SHIFTED_LEAST:g} on)"),
     ]
-    findings = []
-    if same.score >= ALIGNED_LEAST:
+    rule = fired(same.score, other.score)
+    if rule is None:
+        return LensResult(tuple(facts), pictures=(picture,))
+    if rule == ALIGNED:
+        quality = "" if same.quality is None else f" at a lower quality (about {same.quality} of 100)"
         text = (
-            f"The picture was saved as a JPEG before, at a lower quality (about {same.quality} of 100), and saved "
-            "again without a change of its block grid. Programs and services do this all the time."
+            f"The picture was saved as a JPEG before{quality}, and saved again without a change of its block grid. "
+            "Programs and services do this all the time."
         )
-        findings.append(Finding(ALIGNED, Severity.NOTICE, text, rates_of(ALIGNED)))
-    if other.score >= SHIFTED_LEAST:
+    else:
         text = (
-            f"The picture was saved as a JPEG before and cropped or moved since: its former block grid lies {other.x} "
-            f"columns and {other.y} rows off the present one."
+            "The picture was saved as a JPEG before and cropped or moved since: its former block grid lies "
+            f"{other.x} columns and {other.y} rows off the present one."
         )
-        findings.append(Finding(SHIFTED, Severity.NOTICE, text, rates_of(SHIFTED)))
-    return LensResult(tuple(facts), tuple(findings), (picture,))
+    return LensResult(tuple(facts), (Finding(rule, Severity.NOTICE, text, rates_of(rule)),), (picture,))
+
+
+def fired(aligned_score: float, shifted_score: float) -> str | None:
+    """Return the rule that fires, if any: that of another grid only where that of the same grid does not."""
+    if aligned_score >= ALIGNED_LEAST:
+        return ALIGNED
+    return SHIFTED if shifted_score >= SHIFTED_LEAST else None
 
 
 def aligned(luma: np.ndarray, steps: np.ndarray) -> Aligned:
@@ -123,7 +132,8 @@ def aligned(luma: np.ndarray, steps: np.ndarray) -> Aligned:
     score = np.maximum(ratios.max(axis=1) - _PENALTY, 0.0).sum() / np.sqrt(max(len(here), 1))
     tables = np.minimum(standard_tables(False)[:, :_POSITIONS], _MOST_STEP)
     qualities = ratios[np.arange(_POSITIONS), tables].sum(axis=1)
-    return Aligned(float(score), int(qualities.argmax()) + 1)
+    best = int(qualities.argmax())
+    return Aligned(float(score), best + 1 if qualities[best] > 0 else None)
 
 
 def shifted(luma: np.ndarray) -> Shifted:
@@ -159,29 +169,27 @@ def ghost_map(luma: np.ndarray, steps: np.ndarray) -> np.ndarray:
         steps: (64,) of the last compression, in zigzag order.
 
     Returns:
-        (h, w) uint8, one for each square of 16 x 16 pixels; 255 where the part does not change at that quality.
+        (H, W) uint8, the same in each square of 16 x 16 pixels; 255 where it does not change at that quality.
     """
     height, width = (side // _GHOST_SIDE * _GHOST_SIDE for side in luma.shape)
-    if not height or not width:
-        return np.zeros((1, 1), np.uint8)
-    coefficients = _all_coefficients(luma[:height, :width])
+    size = width // _GHOST_SIDE, height // _GHOST_SIDE
     last = int(np.abs(standard_tables(False) - steps).sum(axis=1).argmin()) + 1
+    lower = [quality for quality in _GHOST_QUALITIES if quality < last - 2]
+    if not height or not width or len(lower) < 3:
+        return np.zeros(luma.shape, np.uint8)
+    coefficients = _all_coefficients(luma[:height, :width])
     changes = []
-    for quality in _GHOST_QUALITIES:
-        if quality >= last - 2:
-            break
+    for quality in lower:
         table = np.tile(in_rows(standard_tables(False)[quality - 1]).astype(np.float32), (1, width // 8))
         squares = _changes(coefficients, table).reshape(height, width)
-        size = width // _GHOST_SIDE, height // _GHOST_SIDE
         changes.append(cv2.resize(squares, size, interpolation=cv2.INTER_AREA))
-    if len(changes) < 3:
-        return np.zeros((height // _GHOST_SIDE, width // _GHOST_SIDE), np.uint8)
     stack = np.stack(changes)
     beside = (stack[:-2] + stack[2:]) / 2
     dips = 1 - stack[1:-1] / np.maximum(beside, 1.0)
     dips[beside < 1.0] = 0.0  # flat parts change nowhere
-    levels: np.ndarray = (np.clip(dips.max(axis=0), 0.0, 1.0) * 255).round().astype(np.uint8)
-    return levels
+    levels = (np.clip(dips.max(axis=0), 0.0, 1.0) * 255).round().astype(np.uint8)
+    enlarged = levels.repeat(_GHOST_SIDE, axis=0).repeat(_GHOST_SIDE, axis=1)
+    return np.pad(enlarged, ((0, luma.shape[0] - height), (0, luma.shape[1] - width)))
 
 
 @cache

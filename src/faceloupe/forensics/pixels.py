@@ -53,7 +53,7 @@ def look_spectrum(source: LensSource) -> LensResult:
         f"10^{SPECTRUM_DECADES:.0f} or more",
     )
     levels = np.minimum(np.log10(np.maximum(magnitude, 1.0)) / SPECTRUM_DECADES, 1.0) * 255
-    spectrum = LensPicture(scale, levels.round().astype(np.uint8))
+    spectrum = LensPicture(scale, levels.round().astype(np.uint8), of_places=False)
     return LensResult((Fact("Transformed", f"{side} x {side} pixels"),), pictures=(spectrum,))
 
 

@@ -48,6 +48,20 @@ class Separation(msgspec.Struct, frozen=True):
     measured_on: str
 
 
+class CameraCheck(msgspec.Struct, frozen=True):
+    """How often the rules of compression fire on photographs as cameras wrote them.
+
+    Attributes:
+        pictures: how many were looked at.
+        aligned: on how many the rule of the same grid fired.
+        shifted: likewise that of another grid.
+    """
+
+    pictures: int
+    aligned: int
+    shifted: int
+
+
 class Measured(msgspec.Struct, frozen=True):
     """All that was measured of the lenses.
 
@@ -55,11 +69,13 @@ class Measured(msgspec.Struct, frozen=True):
         rules: rates by the id of the rule.
         jpeg_quality: see ``QualityCheck``.
         separations: see ``Separation``.
+        cameras: see ``CameraCheck``; None where it was not measured.
     """
 
     rules: dict[str, Rates]
     jpeg_quality: QualityCheck
     separations: tuple[Separation, ...] = ()
+    cameras: CameraCheck | None = None
 
 
 @cache

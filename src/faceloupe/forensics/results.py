@@ -85,10 +85,12 @@ class LensPicture:
     Attributes:
         scale: what it shows.
         levels: (H, W) uint8: 0 and 255 are the ends of its scale.
+        of_places: whether each value belongs to the place of the picture that it lies on; a spectrum has no places.
     """
 
     scale: PictureScale
     levels: np.ndarray = field(repr=False, compare=False)
+    of_places: bool = True
 
     @property
     def rgb(self) -> np.ndarray:

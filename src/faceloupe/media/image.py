@@ -335,6 +335,19 @@ def _orientation(image: Image.Image) -> int | None:
         return None
 
 
+def turned(values: np.ndarray, orientation: str | None) -> np.ndarray:
+    """Turn values that lie as the pixels are stored, (H, W) uint8, as the picture was turned.
+
+    Args:
+        values: of each pixel, or of squares of pixels.
+        orientation: see ``Shown``.
+    """
+    for transpose, name in _TURNS.values():
+        if name == orientation:
+            return np.asarray(Image.fromarray(values).transpose(transpose))
+    return values
+
+
 def _open(content: bytes, format_name: str) -> Image.Image:
     return _guarded(format_name, lambda: Image.open(io.BytesIO(content), formats=_PILLOW_NAMES[format_name]))
 

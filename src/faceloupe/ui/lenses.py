@@ -1,7 +1,7 @@
 """The lenses in the browser: how a file gets under them, and what they found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import cv2
@@ -26,21 +26,21 @@ _MARKS = {
     Severity.WARNING: later(":orange[:material/warning:] warning"),
 }
 _PROBE = "lens_robustness"
-_MODES = ("Side by side", "Overlay")
-_OVERLAID = 0.5  # weight of the picture of the lens
+_MODES = (later("Side by side"), later("Overlay"))
+_OVERLAY_WEIGHT = 0.5  # of the picture of the lens
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """How the pictures of the lenses are shown.
+class View:
+    """How the pictures of the lenses are shown, all alike.
 
     Attributes:
         mode: one of ``_MODES``.
-        window: the part that is seen, of all alike.
+        window: the part that is shown.
     """
 
-    mode: str
-    window: Window
+    mode: str = _MODES[0]
+    window: Window = field(default_factory=Window)
 
 
 def choose() -> EvidenceFile | None:
@@ -164,22 +164,21 @@ def show(key: LensKey) -> None:
             generator=plain(report.generator or tr("none claimed")),
         )
     )
-    seen = _seen() if view.pictures else Seen(_MODES[0], Window())
+    shown_as = _ask_view() if view.pictures else View()
     for lens in report.lenses:
-        _lens(lens, view.original, view.pictures, seen)
+        _lens(lens, view.original, view.pictures, shown_as)
 
 
-def _seen() -> Seen:
-    """Ask how all pictures are shown."""
-    mode = st.segmented_control("View", _MODES, default=_MODES[0], required=True, key="lens-mode")
+def _ask_view() -> View:
+    mode = st.segmented_control(tr("View"), _MODES, default=_MODES[0], format_func=tr, required=True, key="lens-mode")
     with st.container(horizontal=True):
-        zoom = st.slider("Zoom", 1.0, 16.0, 1.0, 0.5, key="lens-zoom")
-        x = st.slider("Left to right", 0.0, 1.0, 0.5, 0.01, key="lens-x", disabled=zoom == 1.0)
-        y = st.slider("Top to bottom", 0.0, 1.0, 0.5, 0.01, key="lens-y", disabled=zoom == 1.0)
-    return Seen(mode, Window(zoom, x, y))
+        zoom = st.slider(tr("Zoom"), 1.0, 16.0, 1.0, 0.5, key="lens-zoom")
+        x = st.slider(tr("Left to right"), 0.0, 1.0, 0.5, 0.01, key="lens-x", disabled=zoom == 1.0)
+        y = st.slider(tr("Top to bottom"), 0.0, 1.0, 0.5, 0.01, key="lens-y", disabled=zoom == 1.0)
+    return View(mode, Window(zoom, x, y))
 
 
-def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, LensPicture], seen: Seen) -> None:
+def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, LensPicture], view: View) -> None:
     with st.container(border=True, key=f"lens-{lens.id}"):
         st.markdown(f"**{lens.title}**")
         st.caption(
@@ -196,7 +195,7 @@ def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, Le
         if not lens.findings and not lens.pictures and not lens.problem:
             st.markdown(tr("No findings."))
         for scale in lens.pictures:
-            _picture(pictures[scale.name], original, seen)
+            _picture(pictures[scale.name], original, view)
         if lens.facts:
             with st.expander(tr("Facts ({count})", count=len(lens.facts))):
                 st.markdown(_table(lens.facts))
@@ -229,28 +228,38 @@ def _finding(finding: Finding) -> None:
     )
 
 
-def _picture(picture: LensPicture, original: np.ndarray | None, seen: Seen) -> None:
+def _picture(picture: LensPicture, original: np.ndarray | None, view: View) -> None:
     scale, levels = picture.scale, picture.levels
-    caption = plain(f"{scale.caption}. Darkest color: {scale.low}; brightest color: {scale.high}, in every file.")
-    if original is None or original.shape[:2] != levels.shape:  # a spectrum shows no places of the picture
-        left, right = st.columns(2)
-        if original is not None:
-            left.image(original, width="stretch", caption="the picture", alt="The picture")
-        right.image(picture.rgb, width="stretch", caption=caption, alt=plain(scale.caption))
-        return
-    under, part = seen.window.enlarged(original), seen.window.enlarged(picture.rgb)
-    if seen.mode == _MODES[1]:
-        mixed = cv2.addWeighted(under, 1 - _OVERLAID, part, _OVERLAID, 0)
-        st.image(mixed, width="stretch", caption=f"over the picture: {caption}", alt=plain(scale.caption))
+    caption = plain(
+        tr(
+            "{caption}. Darkest color: {low}; brightest color: {high}, in every file.",
+            caption=scale.caption,
+            low=scale.low,
+            high=scale.high,
+        )
+    )
+    window = view.window if picture.of_places else Window()
+    part = window.enlarged(picture.rgb)
+    if original is not None and picture.of_places and view.mode == _MODES[1]:
+        over = cv2.addWeighted(window.enlarged(original), 1 - _OVERLAY_WEIGHT, part, _OVERLAY_WEIGHT, 0)
+        st.image(over, width="stretch", caption=caption, alt=plain(scale.caption))
     else:
         left, right = st.columns(2)
-        left.image(under, width="stretch", caption="the picture", alt="The picture")
+        if original is not None:
+            left.image(window.enlarged(original), width="stretch", caption=tr("the picture"), alt=tr("The picture"))
         right.image(part, width="stretch", caption=caption, alt=plain(scale.caption))
-    values = seen.window.cut(levels) / 255
-    st.caption(
-        f"In the part that is seen: mean {values.mean():.1%} of the scale, deviation {values.std():.1%}, largest "
-        f"{values.max():.1%}; in the whole picture: mean {levels.mean() / 255:.1%}."
-    )
+    if picture.of_places:
+        values = window.cut(levels) / 255
+        st.caption(
+            tr(
+                "In this part: mean {mean:.1%} of the scale, standard deviation {deviation:.1%}, largest {largest:.1%};"
+                " in the whole picture: mean {whole:.1%}.",
+                mean=values.mean(),
+                deviation=values.std(),
+                largest=values.max(),
+                whole=levels.mean() / 255,
+            )
+        )
 
 
 def _table(facts: Sequence[Fact | FileFact]) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
 from faceloupe.forensics.registry import LENSES, ROBUSTNESS
 from faceloupe.forensics.registry import examine as examine_with_lenses
-from faceloupe.forensics.results import LensPicture
 from faceloupe.forensics.source import FaceModel, LensSource
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.formats import VIDEO_FORMATS
@@ -117,7 +116,7 @@ def look_through_lenses(
         analysis = examine_with_lenses(source, progress=progress, cancel=cancel, lenses=lenses)
         original = _shown(source.picture.rgb) if analysis.pictures else None
         pictures = {
-            picture.scale.name: LensPicture(picture.scale, _shown(picture.levels)) for picture in analysis.pictures
+            picture.scale.name: replace(picture, levels=_shown(picture.levels)) for picture in analysis.pictures
         }
         store.put(key, LensView(evidence, analysis.report, original, pictures))
     return key
