@@ -11,8 +11,8 @@ st.header(tr("Compare"))
 st.markdown(
     tr(
         "Two items, or two runs of one, at the same zoom: both findings, the facts that differ, and the "
-        "pictures side by side, in turn, or as their difference. Whether two faces are of one person is "
-        "not examined."
+        "pictures side by side, in turn, or as their difference; and one face against all others of a "
+        "case, by score and quality. Whether two faces are of one person is not examined."
     )
 )
 try:
@@ -27,5 +27,6 @@ try:
     elif sides := compare.choose():
         compare.findings(sides)
         compare.pictures(sides)
+        compare.faces_alike(sides[0])
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -48,6 +48,19 @@ def test_a_result_and_its_item_in_the_case_are_the_same(app):
     assert "largest 0; 0.0% of the pixels differ" in page_text(app).replace("\\", "")
 
 
+def test_a_face_is_ranked_against_the_other_faces_of_the_case(app):
+    create(app)
+    for stem in (PHOTOGRAPH.stem, GENERATED.stem):
+        go(examined(app, stem), "image").button(key="file").click().run()
+    go(app, "compare").toggle(key="compare-faces").set_value(True).run()
+    assert not app.exception
+    (table,) = [element.value for element in app.dataframe]
+    chosen = app.selectbox(key="compare-first").value
+    assert set(table["Item"]) == {PHOTOGRAPH.name, GENERATED.name} - {chosen.name}
+    assert list(table["Distance"]) == sorted(table["Distance"])
+    assert "Whom a face shows plays no part" in words(app)
+
+
 def test_what_a_blind_case_withholds_is_not_offered(app):
     examined(app, PHOTOGRAPH.stem)
     assert any(SHA256[:8] in title for title in go(app, "compare").selectbox(key="compare-first").options)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import streamlit as st
 
 from faceloupe.analysis.pipeline import Preview, previews
-from faceloupe.cases.records import Item
+from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.comparison import compared_facts
 from faceloupe.report.drawing.comparison import DIFFERENCE_MAX, Pair, Window, blinking, difference_picture
+from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.report.face_ranking import NamedFace, ranked
 from faceloupe.report.finding import finding_of
-from faceloupe.report.schema import Report
+from faceloupe.report.schema import Face, Report
 from faceloupe.ui import recent, resources
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
@@ -20,6 +22,7 @@ from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import outcome_mark, plain
 
 _LISTED = 200  # items of the open case
+_RANKED = 50  # faces that are shown
 _SIDES = ("First", "Second")
 _MODES = (later("Side by side"), later("Blink"), later("Difference"))
 
@@ -121,6 +124,68 @@ def findings(sides: tuple[Side, Side]) -> None:
     if same := [fact for fact in facts if fact.same]:
         with st.expander(tr("The {count} that are the same", count=len(same))):
             st.markdown("\n".join(f"- {plain(fact.name)}: {plain(fact.first)}" for fact in same))
+
+
+def faces_alike(side: Side) -> None:
+    """Offer to list the faces of the open case that are most like a face of this side in score and quality."""
+    case = open_case.case()
+    own = [NamedFace(side.title, side.report.evidence.sha256, face) for face in _scored(side.report)]
+    if case is None or not own or not st.toggle(tr("A face against all others of the case"), key="compare-faces"):
+        return
+    chosen = st.selectbox(
+        tr("Face of {title}", title=plain(side.title)), own, format_func=_face_title, key="compare-face"
+    )
+    rows = ranked(chosen, _faces_of_case(case))
+    st.caption(
+        tr(
+            "By score and quality alone: distance is the root of the summed squares of the differences of the scores' "
+            "odds, of the sizes and of the sharpness, each in factors of two. Whom a face shows plays no part."
+        )
+    )
+    if not rows:
+        st.markdown(tr("No other face of the case has a score."))
+        return
+    st.dataframe(
+        {
+            tr("Item"): [row.other.title for row in rows[:_RANKED]],
+            tr("Face"): [row.other.face.id for row in rows[:_RANKED]],
+            tr("Distance"): [round(row.distance, 2) for row in rows[:_RANKED]],
+            tr("Score"): [row.other.face.score for row in rows[:_RANKED]],
+            tr("Outcome"): [tr(outcome_words(row.other.face.outcome)) for row in rows[:_RANKED]],
+            tr("Size, px"): [round(row.other.face.size_px) for row in rows[:_RANKED]],
+            tr("Sharpness"): [round(row.other.face.sharpness) for row in rows[:_RANKED]],
+        },
+        hide_index=True,
+        key="compare-ranked",
+    )
+    if len(rows) > _RANKED:
+        st.caption(tr("The nearest {shown} of {count:,} faces with a score.", shown=_RANKED, count=len(rows)))
+
+
+def _scored(report: Report) -> list[Face]:
+    return [face for face in report.faces if face.score is not None]
+
+
+def _face_title(named: NamedFace) -> str:
+    return tr(
+        "Face {id}, score {score:.2f}, {size_px:.0f} px",
+        id=named.face.id,
+        score=named.face.score,
+        size_px=named.face.size_px,
+    )
+
+
+def _faces_of_case(case: Case) -> list[NamedFace]:
+    """Return the faces of the newest run of each listed item whose result may be seen, and is now taken to be seen."""
+    store, examiner = resources.cases(), open_case.examiner()
+    page = store.items.page(case.id, viewer=examiner, limit=_LISTED)
+    names = {item.sha256: item.name for item in page.items if item.outcome is not None and not item.hidden}
+    allowed = store.reviews.view_scores(case.id, list(names), examiner=examiner)
+    return [
+        NamedFace(names[sha256], sha256, face)
+        for sha256 in allowed
+        for face in store.runs.report(store.runs.of_item(case.id, sha256)[-1].id).faces
+    ]
 
 
 def pictures(sides: tuple[Side, Side]) -> None:
