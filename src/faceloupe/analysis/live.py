@@ -71,12 +71,13 @@ class LiveView:
         """Start with no frame.
 
         Args:
-            networks: quick ones; faces are looked for with a detector for near faces.
+            networks: quick ones; near faces are looked for, and followed between full searches.
             clock: seconds, steady.
         """
         settings = replace(networks.settings, smallest_sought_px=_SMALLEST_PX, max_bytes=MOST_BYTES)
         self._networks = Networks(FaceDetector(settings), networks.scorer, settings)
         self._clock, self._tracker = clock, Tracker()
+        self._follower, self._shape = self._networks.detector.follower(), (0, 0, 0)
         self._logits: defaultdict[int, deque[tuple[float, float]]] = defaultdict(deque)
         self._frames: deque[tuple[float, LiveFrame]] = deque()
 
@@ -96,7 +97,9 @@ class LiveView:
             raise EvidenceError("A frame of the camera is not a JPEG; reload the page.")
         rgb = decode(evidence_file, settings=self._networks.settings).rgb
         scorer = self._networks.scorer
-        detected = self._networks.detector.detect(rgb)
+        if rgb.shape != self._shape:  # another camera, or the screen
+            self._shape, self._follower = rgb.shape, self._networks.detector.follower()
+        detected = self._follower.detect(rgb)
         ids = self._tracker.add(rgb, detected, 0)
         candidates = [candidate(face, rgb, scorer) for face in detected]
         fit = [number for number, cut in enumerate(candidates) if not cut.quality.problem]

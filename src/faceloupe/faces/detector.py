@@ -74,21 +74,21 @@ class FaceDetector:
         Raises:
             ValueError: ``frames`` and ``fresh`` differ in length.
         """
-        followed: list[list[DetectedFace]] = []
-        age = _INTERVAL  # frames since the last full search
-        for rgb, cut in zip(frames, fresh, strict=True):
-            known = [face for face in followed[-1] if face.confidence >= SURE] if followed else []
-            faces: list[DetectedFace] = []
-            full = cut or age >= (_INTERVAL if known else _INTERVAL_UNSEEN)
-            if not full:
-                faces = self._faces(rgb, self._cascade_from(self._smallest_between(rgb, known)))
-                full = sum(face.confidence >= SURE for face in faces) < len(known)
-            if full:
-                search = self._cascade_from(self._finest_level(rgb.shape[1], rgb.shape[0]))
-                faces, age = self._faces(rgb, search, self._cascade_from(_SMALLEST_CLOSE_UP)), 0
-            followed.append(faces)
-            age += 1
-        return followed
+        follower = self.follower()
+        return [follower.detect(rgb, fresh=cut) for rgb, cut in zip(frames, fresh, strict=True)]
+
+    def follower(self) -> "Follower":
+        """Return what does the same for frames that come one by one."""
+        return Follower(self)
+
+    def search_fully(self, rgb: np.ndarray) -> list[DetectedFace]:
+        """Find the faces of a frame from ``smallest_followed`` on."""
+        search = self._cascade_from(self._finest_level(rgb.shape[1], rgb.shape[0]))
+        return self._faces(rgb, search, self._cascade_from(_SMALLEST_CLOSE_UP))
+
+    def search_between(self, rgb: np.ndarray, known: Sequence[DetectedFace]) -> list[DetectedFace]:
+        """Find the faces of a frame that are about as large as the known ones, and large ones."""
+        return self._faces(rgb, self._cascade_from(self._smallest_between(rgb, known)))
 
     def smallest_followed(self, width: int, height: int) -> float:
         """Faces from this size upward are looked for in the frames of a clip of that size, pixels of the frame."""
@@ -165,3 +165,30 @@ class FaceDetector:
             )
             for box, confidence, landmarks in search(seen)
         ]
+
+
+class Follower:
+    """Finds the faces of frames that come one by one, see ``FaceDetector.follow``. One thread at a time may call it."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+        self._known: list[DetectedFace] = []  # in the frame before, for sure
+        self._age = _INTERVAL  # frames since the last full search
+
+    def detect(self, rgb: np.ndarray, *, fresh: bool = False) -> list[DetectedFace]:
+        """Find the faces of the next frame.
+
+        Args:
+            rgb: (H, W, 3) uint8, RGB, of the size of the frame before.
+            fresh: whether a cut lies between the two.
+        """
+        faces: list[DetectedFace] = []
+        full = fresh or self._age >= (_INTERVAL if self._known else _INTERVAL_UNSEEN)
+        if not full:
+            faces = self._detector.search_between(rgb, self._known)
+            full = sum(face.confidence >= SURE for face in faces) < len(self._known)
+        if full:
+            faces, self._age = self._detector.search_fully(rgb), 0
+        self._known = [face for face in faces if face.confidence >= SURE]
+        self._age += 1
+        return faces
