@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,29 +10,41 @@ import pytest
 from faceloupe.cli import main
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import WeightsError
-from faceloupe.evaluation import onnx_export
+from faceloupe.evaluation import edge_export
 from faceloupe.models.record import find_record, read_registry
 from tests.cli.test_main import run
 from tests.conftest import GENERATED, PHOTOGRAPH
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="see requirements-export.txt")
-pytest.importorskip("onnxscript", reason="see requirements-export.txt")
 pytestmark = pytest.mark.slow
 
 RECORD = find_record(weights_folder(), QUICK_MODEL)
+NEEDED = {  # the two formats want environments of their own
+    "onnx": (("onnxruntime", "onnxscript"), "requirements-export.txt"),
+    "tflite": (("litert_torch", "ai_edge_quantizer", "ai_edge_litert"), "requirements-litert.txt"),
+}
+
+
+@pytest.fixture(scope="module", params=list(NEEDED))
+def kind(request):
+    """Each format whose libraries are installed."""
+    modules, requirements = NEEDED[request.param]
+    if any(find_spec(module) is None for module in modules):
+        pytest.skip(f"see {requirements}")
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(kind, tmp_path_factory):
     """Both precisions, exported by the command line."""
     folder = tmp_path_factory.mktemp("edge")
-    for name, options in (("float32.onnx", []), ("int8.onnx", ["--int8"])):
-        assert main.main(["models", "export", QUICK_MODEL, "--onnx", str(folder / name), *options]) == 0
+    for name, options in (("float32", []), ("int8", ["--int8"])):
+        target = folder / f"{name}.{kind}"
+        assert main.main(["models", "export", QUICK_MODEL, f"--{kind}", str(target), *options]) == 0
     return folder
 
 
-def test_float32_gives_the_logits_of_the_original(exported, analyzer, portrait):
-    values, scorer = onnx_export.read_exported(exported / "float32.onnx", RECORD)
+def test_float32_gives_the_logits_of_the_original(exported, kind, analyzer, portrait):
+    values, scorer = edge_export.read_exported(exported / f"float32.{kind}", RECORD)
     assert values["parity"]["largest_logit_difference"] < 1e-4
     assert values["parity"]["other_outcomes"] == 0
     (face,) = analyzer.detector.detect(portrait)
@@ -41,10 +54,10 @@ def test_float32_gives_the_logits_of_the_original(exported, analyzer, portrait):
         np.testing.assert_allclose(result, expected, atol=1e-4)
 
 
-def test_int8_is_a_quarter_of_the_size_and_says_how_far_it_is_off(exported, analyzer, portrait):
-    small, large = ((exported / name).stat().st_size for name in ("int8.onnx", "float32.onnx"))
+def test_int8_is_a_quarter_of_the_size_and_says_how_far_it_is_off(exported, kind, analyzer, portrait):
+    small, large = ((exported / name).stat().st_size for name in (f"int8.{kind}", f"float32.{kind}"))
     assert small < 0.33 * large
-    values, scorer = onnx_export.read_exported(exported / "int8.onnx", RECORD)
+    values, scorer = edge_export.read_exported(exported / f"int8.{kind}", RECORD)
     (face,) = analyzer.detector.detect(portrait)
     views = analyzer.scorer.view(portrait, face.box)
     apart = abs(float(scorer.logits([views])[0] - analyzer.scorer.logits([views])[0]))
@@ -63,11 +76,11 @@ def test_an_export_never_carries_the_rates_of_the_original(exported):
         assert f"{RECORD.error_rates.fpr}" not in (exported / f"{name}.json").read_text()
 
 
-def test_error_rates_are_measured_on_the_exported_network(capsys, tmp_path):
+def test_error_rates_are_measured_on_the_exported_network(kind, capsys, tmp_path):
     for name, path in (("real", PHOTOGRAPH), ("fake", GENERATED)):
         (tmp_path / "labeled" / name).mkdir(parents=True)
         shutil.copy(path, tmp_path / "labeled" / name)
-    arguments = [QUICK_MODEL, "--onnx", tmp_path / "x.onnx", "--int8", "--validate", tmp_path / "labeled"]
+    arguments = [QUICK_MODEL, f"--{kind}", tmp_path / f"x.{kind}", "--int8", "--validate", tmp_path / "labeled"]
     code, out, err = run(capsys, "models", "export", *arguments)
     assert (code, err) == (0, "")
     values = json.loads((tmp_path / "x.json").read_text())
@@ -76,27 +89,27 @@ def test_error_rates_are_measured_on_the_exported_network(capsys, tmp_path):
     assert "Errors     its own" in out
 
 
-def test_what_is_not_what_its_record_says_is_refused(exported, tmp_path):
+def test_what_is_not_what_its_record_says_is_refused(exported, kind, tmp_path):
     for path in exported.iterdir():
         shutil.copy(path, tmp_path)
-    with (tmp_path / "int8.onnx").open("ab") as stream:
+    with (tmp_path / f"int8.{kind}").open("ab") as stream:
         stream.write(b"x")
     (tmp_path / "float32.json").write_text("{")
-    for name in ("int8.onnx", "float32.onnx", "none.onnx"):
+    for name in ("int8", "float32", "none"):
         with pytest.raises(WeightsError):
-            onnx_export.read_exported(tmp_path / name, RECORD)
+            edge_export.read_exported(tmp_path / f"{name}.{kind}", RECORD)
 
 
-def test_a_bad_request_is_one_sentence(capsys, exported, tmp_path):
+def test_a_bad_request_is_one_sentence(capsys, exported, kind, tmp_path):
     ensemble = next(record for record in read_registry(weights_folder()).values() if record.members)
     (tmp_path / "empty").mkdir()
     for arguments in (
-        ["none-such", "--onnx", tmp_path / "a.onnx"],
-        [ensemble.id, "--onnx", tmp_path / "a.onnx"],
-        [QUICK_MODEL, "--onnx", tmp_path / "a.bin"],
-        [QUICK_MODEL, "--onnx", exported / "int8.onnx"],
-        [QUICK_MODEL, "--onnx", tmp_path / "a.onnx", "--pictures", tmp_path / "empty"],
-        [QUICK_MODEL, "--onnx", weights_folder() / "a.onnx"],  # its record would be taken for a model's
+        ["none-such", f"--{kind}", tmp_path / f"a.{kind}"],
+        [ensemble.id, f"--{kind}", tmp_path / f"a.{kind}"],
+        [QUICK_MODEL, f"--{kind}", tmp_path / "a.bin"],
+        [QUICK_MODEL, f"--{kind}", exported / f"int8.{kind}"],
+        [QUICK_MODEL, f"--{kind}", tmp_path / f"a.{kind}", "--pictures", tmp_path / "empty"],
+        [QUICK_MODEL, f"--{kind}", weights_folder() / f"a.{kind}"],  # its record would be taken for a model's
         [QUICK_MODEL],
     ):
         code, out, err = run(capsys, "models", "export", *arguments)

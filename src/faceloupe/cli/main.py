@@ -318,10 +318,12 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
         type=Path,
         help="install this file instead of downloading; its content identifies the model",
     )
-    about = "export a network as ONNX, with its own record"
+    about = "export a network as ONNX or LiteRT, with its own record"
     export = actions.add_parser("export", help=about, description=f"{about.capitalize()}.")
     export.add_argument("id", metavar="ID", help="id of a model")
-    export.add_argument("--onnx", metavar="OUT.onnx", type=Path, required=True, help="file to write")
+    target = export.add_mutually_exclusive_group(required=True)
+    target.add_argument("--onnx", metavar="OUT.onnx", type=Path, help="file to write (requirements-export.txt)")
+    target.add_argument("--tflite", metavar="OUT.tflite", type=Path, help="file to write (requirements-litert.txt)")
     export.add_argument("--int8", action="store_true", help="quantize the weights to 8 bits")
     export.add_argument(
         "--pictures",

@@ -87,21 +87,22 @@ def _fetch(options: argparse.Namespace, progress: Progress | None) -> Answer:
 
 
 def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
-    from faceloupe.evaluation import onnx_export  # here: other commands start without it
+    from faceloupe.evaluation import edge_export  # here: other commands start without it
 
     folder = weights_folder()
     (record,) = _named([options.id], read_registry(folder))
-    values = onnx_export.export(
+    target = options.onnx or options.tflite
+    values = edge_export.export(
         record,
         folder,
-        options.onnx,
+        target,
         settings=Settings.from_environment(),
         int8=options.int8,
         pictures=options.pictures,
         labeled=options.labeled,
         progress=progress,
     )
-    made, parity = values["onnx"], values["parity"]
+    made, parity = values.get("onnx") or values["litert"], values["parity"]
     lines = [
         f"Wrote      {printable_name(made['file'])}, {made['size_bytes']:,} bytes, {made['precision']}, and its record",
         f"SHA-256    {made['sha256']}",

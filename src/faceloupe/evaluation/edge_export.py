@@ -1,4 +1,4 @@
-"""Edge export: a network as ONNX, in float32 or INT8, checked against the original, with a record of its own beside it.
+"""Edge export: a network as ONNX or LiteRT, checked against the original, with a record of its own beside it.
 
 The exported file is another model: it inherits no error rate. Its record says how far its logits are from the
 original's, and holds error rates only where they were measured on it.
@@ -7,13 +7,10 @@ original's, and holds error rates only where they were measured on it.
 import contextlib
 import hashlib
 import json
-import logging
-import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +19,9 @@ from faceloupe.analysis.pipeline import Networks
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError, WeightsError
 from faceloupe.evaluation import labeled_folder
+from faceloupe.evaluation.edge_format import INPUT, OUTPUT, Format, Runner
+from faceloupe.evaluation.litert_format import LiteRt
+from faceloupe.evaluation.onnx_format import Onnx
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.media.sandbox.image import decode
 from faceloupe.models.contract import InputContract
@@ -33,27 +33,21 @@ from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
 from faceloupe.types import Box, Progress
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-SUFFIX = ".onnx"
-INPUT, OUTPUT = "faces", "logits"
-_OPSET = 18  # the oldest that torch's exporter writes without a conversion
+_FORMATS: tuple[Format, ...] = (Onnx(), LiteRt())
 _MOST_FACES = 256  # for parity
-_EXTRA = "install the requirements of the export: pip install --requirement requirements-export.txt"
 
 
 class ExportedScorer:
     """An exported network in the place of the original: the same views, the same calibration, without heatmaps."""
 
-    def __init__(self, record: ModelRecord, content: bytes) -> None:
-        """Load an exported network.
+    def __init__(self, record: ModelRecord, run: Runner) -> None:
+        """Put an exported network in the place of the original.
 
-        Raises:
-            WeightsError: the content is not a network that can be run.
+        Args:
+            record: of the original.
+            run: the exported network, loaded.
         """
-        self.record = record
-        self._session = _session(content)
+        self.record, self._run = record, run
 
     def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
         """Cut a face out of an (H, W, 3) uint8 RGB picture."""
@@ -61,7 +55,7 @@ class ExportedScorer:
 
     def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
         """Raw logits of N faces, the mean over their views: (N,) float64."""
-        return np.array([run(self._session, face.crops, self.record.input).mean() for face in faces])
+        return np.array([_logits(self._run, face.crops, self.record.input).mean() for face in faces])
 
     def probability(self, logit: float) -> float:
         """Calibrated P(manipulated) by the original's calibrator, 0..1."""
@@ -103,7 +97,7 @@ def export(
     Args:
         record: of a single network.
         folder: of the model registry.
-        target: ends in ``.onnx``; nothing is overwritten.
+        target: its suffix, ``.onnx`` or ``.tflite``, says the format; nothing is overwritten.
         settings: of the analyses that measure parity and error rates.
         int8: quantize the weights to 8 bits.
         pictures: folder of pictures with faces, for parity; the bundled samples where None.
@@ -120,15 +114,14 @@ def export(
     say = progress or (lambda stage, share: None)
     if record.members:
         raise UsageError(f"{record.id} is an ensemble; export its members ({', '.join(record.members)}) one by one.")
-    if target.suffix != SUFFIX:
-        raise UsageError(f"{printable_name(target.name)} must end in {SUFFIX}.")
+    file_format = _format_of(target)
     if target.parent.resolve() == folder.resolve():
         raise UsageError(
             f"{target.parent} contains the model records, where exports do not belong; choose another folder."
         )
     names = target.name, target.with_suffix(".json").name
     refuse_taken(names, target.parent)
-    _require()
+    file_format.require()
     say("Loading", 0.0)
     settings = replace(settings, model=record.id, device="cpu")
     networks = Networks.load(settings, folder=folder)
@@ -136,14 +129,12 @@ def export(
     say("Exporting", 0.1)
     network = load_network(record, folder)
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs lack it
-    content = _float32(network, record.input)
-    if int8:
-        say("Quantizing", 0.2)
-        content = _int8(content)
+    content = file_format.convert(network, record.input, int8=int8)
     say("Comparing", 0.3)
-    exported = ExportedScorer(record, content)
-    values = _described(record, content, names[0], int8)
-    values["parity"] = asdict(_parity(network, content, record, faces, described))
+    run = file_format.runner(content)
+    exported = ExportedScorer(record, run)
+    values = _described(record, content, names[0], file_format, int8=int8)
+    values["parity"] = asdict(_parity(network, run, record, faces, described))
     if labeled is not None:
         for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", networks.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
@@ -167,45 +158,33 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], Expo
 
     Raises:
         WeightsError: one is missing, damaged, or of something else.
+        UsageError: it is of neither format, or the libraries for it are not installed.
     """
     try:
         values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         content = path.read_bytes()
-        fits = (values["onnx"]["sha256"], values["of"]["record_sha256"])
+        file_format = _format_of(path)
+        fits = (values[file_format.name]["sha256"], values["of"]["record_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise WeightsError(
             f"{printable_name(path.name)} or its record is missing or damaged; export it again."
         ) from problem
     if fits != (hashlib.sha256(content).hexdigest(), record.sha256):
         raise WeightsError(f"{printable_name(path.name)} does not match its record; export it again.")
-    return values, ExportedScorer(record, content)
+    return values, ExportedScorer(record, file_format.runner(content))
 
 
-def run(session: "onnxruntime.InferenceSession", crops: np.ndarray, contract: InputContract) -> np.ndarray:
+def _format_of(path: Path) -> Format:
+    for file_format in _FORMATS:
+        if path.suffix == file_format.suffix:
+            return file_format
+    suffixes = " or ".join(file_format.suffix for file_format in _FORMATS)
+    raise UsageError(f"{printable_name(path.name)} must end in {suffixes}.")
+
+
+def _logits(run: Runner, crops: np.ndarray, contract: InputContract) -> np.ndarray:
     """Logits of (V, S, S, 3) uint8 RGB views: (V,) float64."""
-    (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(normalize(crops, contract))})
-    values: np.ndarray = logits.astype(np.float64).ravel()
-    return values
-
-
-def _require() -> None:
-    try:
-        import onnx  # noqa: F401 - here: whether the extra is installed is the question
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as problem:
-        raise UsageError(f"{problem.name} is not installed; {_EXTRA}.") from problem
-
-
-def _session(content: bytes) -> "onnxruntime.InferenceSession":
-    _require()
-    import onnxruntime  # here: comes with an extra
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
-
-    try:
-        return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as problem:
-        raise WeightsError("The ONNX file contains no network that can be run; export it again.") from problem
+    return run(np.ascontiguousarray(normalize(crops, contract))).astype(np.float64).ravel()
 
 
 def _faces(pictures: Path | None, networks: Networks) -> tuple[list[FaceViews], str]:
@@ -229,74 +208,16 @@ def _faces(pictures: Path | None, networks: Networks) -> tuple[list[FaceViews], 
     return views[:_MOST_FACES], f"{len(views[:_MOST_FACES])} faces of {used} pictures: {source}"
 
 
-def _float32(network: torch.nn.Module, contract: InputContract) -> bytes:
-    given = torch.zeros(2, 3, contract.size, contract.size)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.redirect_stdout(None):
-        warnings.simplefilter("ignore")  # the exporter warns of its own parts
-        path = Path(folder, "network.onnx")
-        torch.onnx.export(
-            network,
-            (given,),
-            path,
-            dynamo=True,
-            opset_version=_OPSET,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: torch.export.Dim("n", min=1, max=1024)},),
-            external_data=False,
-            verbose=False,
-        )
-        return path.read_bytes()
-
-
-def _int8(content: bytes) -> bytes:
-    """Weights of convolutions and of the classifier in 8 bits, one symmetric scale for each output channel.
-
-    Activations stay in float32: in 8 bits too, a MobileNetV3's logits came out wrong by up to 5, calibrated or not.
-    """
-    import onnx  # here: comes with an extra
-    from onnx import helper, numpy_helper
-
-    model = onnx.load_from_string(content)
-    users = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
-    for node in users:
-        if node.op_type == "Gemm" and not any(
-            attribute.name == "transB" and attribute.i == 1 for attribute in node.attribute
-        ):
-            raise WeightsError("The exported classifier has a layout that cannot be quantized; export it in float32.")
-    names = {node.input[1] for node in users}
-    made, added = [], []
-    for tensor in list(model.graph.initializer):
-        if tensor.name not in names:
-            continue
-        weights = numpy_helper.to_array(tensor)
-        reach = np.abs(weights.reshape(len(weights), -1)).max(1)
-        scale = np.where(reach > 0.0, reach / 127.0, 1.0).astype(np.float32)
-        rounded = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1))).astype(np.int8)
-        name = tensor.name
-        model.graph.initializer.remove(tensor)
-        added += [numpy_helper.from_array(rounded, f"{name}.int8"), numpy_helper.from_array(scale, f"{name}.scale")]
-        made.append(helper.make_node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], [name], axis=0))
-    model.graph.initializer.extend(added)
-    nodes = [*made, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    quantized: bytes = model.SerializeToString()
-    return quantized
-
-
 def _parity(
-    network: torch.nn.Module, content: bytes, record: ModelRecord, faces: Sequence[FaceViews], described: str
+    network: torch.nn.Module, run: Runner, record: ModelRecord, faces: Sequence[FaceViews], described: str
 ) -> Parity:
-    session, apart, other = _session(content), [], 0
+    apart, other = [], 0
     lower, upper = record.thresholds.lower, record.thresholds.upper
     for face in faces:
         with torch.inference_mode():
             given = torch.from_numpy(np.ascontiguousarray(normalize(face.crops, record.input)))
             expected = network(given).double().numpy().ravel()
-        exported = run(session, face.crops, record.input)
+        exported = _logits(run, face.crops, record.input)
         apart.append(np.abs(exported - expected))
         sides = [
             (score <= lower, score >= upper)
@@ -307,26 +228,28 @@ def _parity(
     return Parity(len(faces), float(gaps.max()), float(gaps.mean()), other, described)
 
 
-def _described(record: ModelRecord, content: bytes, name: str, int8: bool) -> dict[str, Any]:
-    import onnxruntime  # here: comes with an extra
-
-    size = record.input.size
+def _described(record: ModelRecord, content: bytes, name: str, file_format: Format, *, int8: bool) -> dict[str, Any]:
+    size, peculiar = record.input.size, file_format.described()
+    batch = peculiar.pop("batch")
     return {
-        "id": f"{record.id}-onnx-{'int8' if int8 else 'float32'}",
+        "id": f"{record.id}-{file_format.name}-{'int8' if int8 else 'float32'}",
         "of": {"id": record.id, "weights_sha256": record.weights_sha256, "record_sha256": record.sha256},
-        "onnx": {
+        file_format.name: {
             "file": name,
             "sha256": hashlib.sha256(content).hexdigest(),
             "size_bytes": len(content),
-            "opset": _OPSET,
             "precision": "int8 weights, float32 activations" if int8 else "float32",
-            "input": {"name": INPUT, "shape": ["n", 3, size, size], "type": "float32, normalized as the contract says"},
+            "input": {
+                "name": INPUT,
+                "shape": [batch, 3, size, size],
+                "type": "float32, normalized as the contract says",
+            },
             "output": {
                 "name": OUTPUT,
-                "shape": ["n", 1],
+                "shape": [batch, 1],
                 "type": "raw logit of one view; a face's is the mean of its views",
             },
-            "made_with": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__},
+            **peculiar,
         },
         "input": asdict(record.input),
         "calibrator": asdict(record.calibrator),

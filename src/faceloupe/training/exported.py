@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from faceloupe.config import QUICK_MODEL
-from faceloupe.evaluation import onnx_export
+from faceloupe.evaluation import edge_export
 from faceloupe.evaluation.measures import Decisions, measure
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import find_record
@@ -23,7 +23,7 @@ def measure_exported(
     rows are favored by that alike, and are to be compared with each other, not with the cross-fitted rates of the card.
 
     Args:
-        path: of the ONNX file; its record lies beside it.
+        path: of the exported file; its record lies beside it.
         registry: folder of the original's record and weights.
         root: folder of the material.
         items: prepared items of the material.
@@ -36,7 +36,7 @@ def measure_exported(
         WeightsError: the file, its record or the original are not what they should be.
     """
     record = find_record(registry, model)
-    values, exported = onnx_export.read_exported(path, record)
+    values, exported = edge_export.read_exported(path, record)
     original = NetworkScorer(load_network(record, registry), record.input)
     chosen = [item for item in items if item.split == "val" and item.has_face]
     scored = score_all({"error_rates": exported, "error_rates_of_the_original": original}, root, chosen)
@@ -49,5 +49,5 @@ def measure_exported(
             "calibrator, which were fitted to the same faces; before the quality gates",
         }
     with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(onnx_export.to_json(values), encoding="utf-8")
+        temporary.write_text(edge_export.to_json(values), encoding="utf-8")
     return values

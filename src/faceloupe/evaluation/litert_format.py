@@ -1,0 +1,73 @@
+"""Networks as LiteRT (``.tflite``), for phones; the libraries want an environment of their own."""
+
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from faceloupe.errors import UsageError, WeightsError
+from faceloupe.evaluation.edge_format import Runner
+from faceloupe.models.contract import InputContract
+
+_EXTRA = "make an environment of its own: pip install --requirement requirements-litert.txt"
+
+
+class LiteRt:
+    """See ``edge_format.Format``; a file takes one view at a time, as a phone has one face at a time."""
+
+    name, suffix = "litert", ".tflite"
+
+    def require(self) -> None:
+        """Refuse where the libraries are not installed."""
+        try:
+            import ai_edge_litert  # noqa: F401 - here: whether they are installed is the question
+            import ai_edge_quantizer  # noqa: F401
+            import litert_torch  # noqa: F401
+        except ImportError as problem:
+            raise UsageError(f"{problem.name} is not installed; {_EXTRA}.") from problem
+
+    def convert(self, network: torch.nn.Module, contract: InputContract, *, int8: bool) -> bytes:
+        """Return the network as a file; in 8 bits the weights alone, for the reason that ``onnx_format`` states."""
+        import litert_torch  # here: comes with an environment of its own
+        from ai_edge_quantizer import quantizer, recipe
+
+        given = (torch.zeros(1, 3, contract.size, contract.size),)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "network.tflite")
+            litert_torch.convert(network, given).export(str(path))
+            content = path.read_bytes()
+        if not int8:
+            return content
+        made = quantizer.Quantizer(content, recipe.weight_only_wi8_afp32()).quantize()
+        return bytes(made.quantized_model)
+
+    def runner(self, content: bytes) -> Runner:
+        """Load a file."""
+        self.require()
+        from ai_edge_litert.interpreter import Interpreter  # here: comes with an environment of its own
+
+        try:
+            interpreter = Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
+            (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+        except (RuntimeError, ValueError) as problem:
+            raise WeightsError("The LiteRT file contains no network that can be run; export it again.") from problem
+
+        def run(views: np.ndarray) -> np.ndarray:
+            logits = []
+            for view in views:
+                interpreter.set_tensor(given["index"], view[np.newaxis])
+                interpreter.invoke()
+                logits.append(interpreter.get_tensor(answer["index"]))
+            return np.concatenate(logits)
+
+        return run
+
+    def described(self) -> dict[str, Any]:
+        """Return what the record says of the file format."""
+        parts = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
+        versions = {part: metadata.version(part) for part in parts}
+        return {"batch": 1, "made_with": {"torch": torch.__version__} | versions}
