@@ -58,7 +58,7 @@ def test_a_face_is_ranked_against_the_other_faces_of_the_case(app):
     chosen = app.selectbox(key="compare-first").value
     assert set(table["Item"]) == {PHOTOGRAPH.name, GENERATED.name} - {chosen.name}
     assert list(table["Distance"]) == sorted(table["Distance"])
-    assert "Whom a face shows plays no part" in words(app)
+    assert "Whom a face shows plays no part" in page_text(app)
 
 
 def test_what_a_blind_case_withholds_is_not_offered(app):
