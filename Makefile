@@ -17,6 +17,7 @@ STAMP := .venv/.installed
 TRAINING := .venv/.training
 BROWSER := .venv/.browser
 DOCS := build/docs-venv
+FUZZ := build/fuzz-venv
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -73,6 +74,14 @@ $(TRAINING): requirements-training.txt $(STAMP)
 fuzz: setup ## throw hostile files at intake and decoders: IMAGES=, VIDEOS=, SEED=
 	$(BIN)/python -m tools.fuzz --images $(IMAGES) --videos $(VIDEOS) --seed $(SEED) --analyze 100
 
+fuzzapi: setup $(FUZZ)/.installed ## send the HTTP API 10,000 requests, good and bad ones: SEED=
+	$(BIN)/python -m tools.fuzz_api --seed $(SEED) --schemathesis $(FUZZ)/bin/schemathesis
+
+$(FUZZ)/.installed: requirements-fuzz.txt
+	test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-fuzz.txt
+	touch $@
+
 evade: setup ## count the verdicts that change when a picture is stored, sent or turned otherwise: DATA=, EFFORT=, PICTURES=
 	$(BIN)/python -m tools.evade --data $(DATA) --snapshots $(SNAPSHOTS) --effort $(EFFORT) --pictures $(PICTURES)
 
@@ -110,4 +119,4 @@ walk: $(BROWSER) ## walk a case and a batch through a browser, from their files 
 	$(BIN)/python -m tools.walks.case_walk
 	$(BIN)/python -m tools.walks.batch_walk
 
-.PHONY: docs space help lock setup fuzz evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk
+.PHONY: docs space help lock setup fuzz fuzzapi evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk
