@@ -27,6 +27,6 @@ try:
     elif sides := compare.choose():
         compare.findings(sides)
         compare.pictures(sides)
-        compare.faces_alike(sides[0])
+        compare.face_ranking(sides[0])
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -68,7 +68,7 @@ def served(folder: Path) -> Iterator[str]:
 def expect(holds: bool, what: str) -> None:
     """Stop where the API does not do what it should."""
     if not holds:
-        raise SystemExit(f"not so: {what}")
+        raise SystemExit(f"failed: {what}")
     print(f"good  {what}", flush=True)
 
 
@@ -118,11 +118,11 @@ def broken(address: str, requests: int, seed: int) -> Counter[int]:
                 while part := client.recv(65536):
                     answer += part
             except TimeoutError:
-                raise SystemExit(f"not so: body {number} of seed {seed} was answered within {PATIENCE_S} s") from None
+                raise SystemExit(f"failed: body {number} of seed {seed} was not answered within {PATIENCE_S} s") from None
             except ConnectionError:
                 pass  # refused before the client had sent everything
-        found = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
-        statuses[int(found[1]) if found else 0] += 1
+        status = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
+        statuses[int(status[1]) if status else 0] += 1
     expect(max(statuses) < 500, f"{statuses.total()} broken bodies: {dict(sorted(statuses.items()))}")
     return statuses
 

@@ -12,7 +12,7 @@ from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.comparison import compared_facts
 from faceloupe.report.drawing.comparison import DIFFERENCE_MAX, Pair, Window, blinking, difference_picture
 from faceloupe.report.drawing.overlays import outcome_words
-from faceloupe.report.face_ranking import NamedFace, ranked
+from faceloupe.report.face_ranking import NamedFace, rank_faces
 from faceloupe.report.finding import finding_of
 from faceloupe.report.schema import Face, Report
 from faceloupe.ui import recent, resources
@@ -126,7 +126,7 @@ def findings(sides: tuple[Side, Side]) -> None:
             st.markdown("\n".join(f"- {plain(fact.name)}: {plain(fact.first)}" for fact in same))
 
 
-def faces_alike(side: Side) -> None:
+def face_ranking(side: Side) -> None:
     """Offer to list the faces of the open case that are most like a face of this side in score and quality."""
     case = open_case.case()
     own = [NamedFace(side.title, side.report.evidence.sha256, face) for face in _scored(side.report)]
@@ -135,11 +135,11 @@ def faces_alike(side: Side) -> None:
     chosen = st.selectbox(
         tr("Face of {title}", title=plain(side.title)), own, format_func=_face_title, key="compare-face"
     )
-    rows = ranked(chosen, _faces_of_case(case))
+    rows = rank_faces(chosen, _faces_of_case(case))
     st.caption(
         tr(
-            "By score and quality alone: distance is the root of the summed squares of the differences of the scores' "
-            "odds, of the sizes and of the sharpness, each in factors of two. Whom a face shows plays no part."
+            "Ordered by score and quality alone. The distance is the root of the summed squares of three differences, "
+            "each in factors of two: of the odds of the scores, the sizes and the sharpness. Identity is not examined."
         )
     )
     if not rows:
