@@ -1,20 +1,16 @@
 """API keys: random secrets of which only the hashes are kept, in one file of the data folder."""
 
 import hashlib
-import os
 import secrets
-import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
 
-from faceloupe.config import private_folder
 from faceloupe.errors import UsageError
-from faceloupe.system.files import replacing
+from faceloupe.system.record_file import RecordFile
 
 OVERLAP = timedelta(hours=24)  # that a key still works after another one took its place
 _FILE = "api-keys.json"
@@ -68,8 +64,8 @@ class ApiKeys:
             folder: the data folder.
             clock: the present time, with its time zone.
         """
-        self._path, self._clock, self._lock = folder / _FILE, clock, threading.Lock()
-        self._read: tuple[tuple[int, int, int] | None, tuple[ApiKey, ...]] = (None, ())
+        self._file = RecordFile(folder / _FILE, msgspec.json.Decoder(tuple[ApiKey, ...]), title="API keys")
+        self._clock = clock
 
     def all(self) -> tuple[ApiKey, ...]:
         """Return every key that was made, the oldest first.
@@ -77,19 +73,7 @@ class ApiKeys:
         Raises:
             UsageError: the file cannot be read or is damaged.
         """
-        with self._lock:
-            try:
-                status = self._path.stat()
-                state = status.st_ino, status.st_size, status.st_mtime_ns
-                if state != self._read[0]:
-                    self._read = state, msgspec.json.decode(self._path.read_bytes(), type=tuple[ApiKey, ...])
-            except FileNotFoundError:
-                self._read = None, ()
-            except (OSError, msgspec.MsgspecError) as problem:
-                raise UsageError(
-                    f"The API keys in {self._path} cannot be read ({problem}); restore the file."
-                ) from None
-            return self._read[1]
+        return self._file.read()
 
     def valid(self) -> tuple[ApiKey, ...]:
         """Return the keys that work now."""
@@ -121,8 +105,8 @@ class ApiKeys:
             raise UsageError("Name the key: whose it is, or what it is for.")
         if days is not None and not 0 < days <= 36_500:
             raise UsageError(f"A key works for more than 0 and at most 36,500 days, not {days:g}.")
-        with self._changing():
-            now, keys = self._clock(), list(self.all())
+        with self._file.change() as keys:
+            now = self._clock()
             old = None if replaces is None else self._valid(replaces, keys)
             chosen = tuple(dict.fromkeys(scopes)) or (tuple(Scope) if old is None else old.scopes)
             key_id, ends = secrets.token_hex(4), None if days is None else now + timedelta(days=days)
@@ -132,7 +116,7 @@ class ApiKeys:
             if old is not None:
                 last = now + OVERLAP if old.ends is None else min(old.ends, now + OVERLAP)
                 keys[keys.index(old)] = msgspec.structs.replace(old, ends=last)
-            self._write([*keys, key])
+            keys.append(key)
         return key, secret
 
     def revoke(self, key_id: str) -> ApiKey:
@@ -141,12 +125,10 @@ class ApiKeys:
         Raises:
             UsageError: there is no such key that still works.
         """
-        with self._changing():
-            keys = list(self.all())
+        with self._file.change() as keys:
             old = self._valid(key_id, keys)
             revoked = msgspec.structs.replace(old, revoked=self._clock())
             keys[keys.index(old)] = revoked
-            self._write(keys)
         return revoked
 
     def _valid(self, key_id: str, keys: list[ApiKey]) -> ApiKey:
@@ -154,19 +136,3 @@ class ApiKeys:
             if key.id == key_id and key.state(self._clock()) == "valid":
                 return key
         raise UsageError(f"There is no valid key {key_id}; `faceloupe api key list` lists them.")
-
-    def _changing(self) -> FileLock:
-        try:
-            private_folder(self._path.parent)
-        except OSError as problem:
-            raise UsageError(f"The folder {self._path.parent} cannot be made ({problem.strerror}).") from problem
-        return FileLock(f"{self._path}.lock")
-
-    def _write(self, keys: Iterable[ApiKey]) -> None:
-        content = msgspec.json.format(msgspec.json.encode(tuple(keys)))
-        try:
-            with replacing(self._path) as temporary:
-                os.chmod(temporary, 0o600)
-                temporary.write_bytes(content)
-        except OSError as problem:
-            raise UsageError(f"{self._path} cannot be written ({problem.strerror}); check the folder.") from problem

@@ -1,18 +1,15 @@
 """Examiners with a password of their own, where more than one uses the server; kept in one file of the data folder."""
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
 
 from faceloupe.cases.records import name_of, person_key
-from faceloupe.config import private_folder
 from faceloupe.errors import UsageError
-from faceloupe.system.files import replacing
+from faceloupe.system.record_file import RecordFile
 from faceloupe.ui.auth.password import PasswordHash, RateLimiter, SessionTokens
 
 _FILE = "people.json"
@@ -40,7 +37,8 @@ class People:
             folder: the data folder.
             clock: seconds, steady.
         """
-        self._path, self._clock = folder / _FILE, clock
+        self._file = RecordFile(folder / _FILE, msgspec.json.Decoder(tuple[Person, ...]), title="people")
+        self._clock = clock
         self._lock = threading.Lock()
         self._limiters: dict[str, RateLimiter] = {}  # hash of a password -> its limiter
 
@@ -50,13 +48,7 @@ class People:
         Raises:
             UsageError: the file cannot be read or is damaged.
         """
-        try:
-            people = msgspec.json.decode(self._path.read_bytes(), type=tuple[Person, ...])
-        except FileNotFoundError:
-            return ()
-        except (OSError, msgspec.MsgspecError) as problem:
-            raise UsageError(f"The people in {self._path} cannot be read ({problem}); restore the file.") from None
-        return tuple(sorted(people, key=lambda person: person_key(person.name)))
+        return tuple(sorted(self._file.read(), key=lambda person: person_key(person.name)))
 
     def set_password(self, name: str, password: str) -> Person:
         """Give a person a password, in place of the earlier one if there was any.
@@ -65,8 +57,8 @@ class People:
             UsageError: no name is given, the password is too short or too long, or the file cannot be written.
         """
         person = Person(name=name_of(name, "person"), password_hash=str(PasswordHash.of(password)))
-        with self._changing():
-            self._write([*self._others(person.name), person])
+        with self._file.change() as people:
+            people[:] = [*_others(people, person.name), person]
         return person
 
     def remove(self, name: str) -> None:
@@ -75,11 +67,11 @@ class People:
         Raises:
             UsageError: there is no such person, or the file cannot be written.
         """
-        with self._changing():
-            others = self._others(name)
-            if len(others) == len(self.all()):
+        with self._file.change() as people:
+            others = _others(people, name)
+            if len(others) == len(people):
                 raise UsageError(f"There is no person {name}; `faceloupe people list` lists them.")
-            self._write(others)
+            people[:] = others
 
     def check(self, name: str, password: str) -> str:
         """Return the person's name as it is kept, where the password is that person's.
@@ -99,24 +91,9 @@ class People:
             raise UsageError(f"That is not the password of {person.name}.")
         return person.name
 
-    def _others(self, name: str) -> list[Person]:
-        return [person for person in self.all() if person_key(person.name) != person_key(name)]
 
-    def _changing(self) -> FileLock:
-        try:
-            private_folder(self._path.parent)
-        except OSError as problem:
-            raise UsageError(f"The folder {self._path.parent} cannot be made ({problem.strerror}).") from problem
-        return FileLock(f"{self._path}.lock")
-
-    def _write(self, people: Iterable[Person]) -> None:
-        content = msgspec.json.format(msgspec.json.encode(tuple(people)))
-        try:
-            with replacing(self._path) as temporary:
-                os.chmod(temporary, 0o600)
-                temporary.write_bytes(content)
-        except OSError as problem:
-            raise UsageError(f"{self._path} cannot be written ({problem.strerror}); check the folder.") from problem
+def _others(people: Sequence[Person], name: str) -> list[Person]:
+    return [person for person in people if person_key(person.name) != person_key(name)]
 
 
 class SignIns:
