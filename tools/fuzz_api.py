@@ -118,7 +118,7 @@ def broken(address: str, requests: int, seed: int) -> Counter[int]:
                 while part := client.recv(65536):
                     answer += part
             except TimeoutError:
-                raise SystemExit(f"failed: body {number} of seed {seed} was not answered within {PATIENCE_S} s") from None
+                raise SystemExit(f"failed: body {number} of seed {seed} got no answer within {PATIENCE_S} s") from None
             except ConnectionError:
                 pass  # refused before the client had sent everything
         status = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
