@@ -2,20 +2,25 @@
 
 import json
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
 
+from faceloupe.analysis.pipeline import analyze
 from faceloupe.cli import main
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import WeightsError
 from faceloupe.evaluation import edge_export
+from faceloupe.media.evidence_file import open_evidence
+from faceloupe.models.loading import load_network
 from faceloupe.models.record import find_record, read_registry
 from tests.cli.test_main import run
 from tests.conftest import GENERATED, PHOTOGRAPH
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # litert_torch converts for a minute and more
 
 RECORD = find_record(weights_folder(), QUICK_MODEL)
 NEEDED = {  # the two formats want environments of their own
@@ -41,6 +46,19 @@ def exported(kind, tmp_path_factory):
         target = folder / f"{name}.{kind}"
         assert main.main(["models", "export", QUICK_MODEL, f"--{kind}", str(target), *options]) == 0
     return folder
+
+
+def test_a_network_that_takes_the_place_of_the_original_is_analyzed_with_like_it(analyzer, settings):
+    network = load_network(RECORD, weights_folder())
+
+    def run(views):
+        with torch.inference_mode():
+            return network(torch.from_numpy(views)).numpy()
+
+    replaced = replace(analyzer, scorer=analyzer.scorer.with_scorer(edge_export.ExportedScorer(RECORD.input, run)))
+    evidence_file = open_evidence(GENERATED, max_bytes=settings.max_bytes)
+    own, other = (analyze(evidence_file, networks, explain=False).faces for networks in (analyzer, replaced))
+    assert [face.raw_logit for face in own] == pytest.approx([face.raw_logit for face in other], abs=1e-4)
 
 
 def test_float32_gives_the_logits_of_the_original(exported, kind, analyzer, portrait):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,37 +29,34 @@ from faceloupe.models.loading import load_network
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.write import publish, refuse_taken
 from faceloupe.samples import SAMPLES
-from faceloupe.scoring.classifier import FaceScorer
-from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
-from faceloupe.types import Box, Progress
+from faceloupe.scoring.preprocess import FaceViews, normalize
+from faceloupe.scoring.single import Reading, SingleScorer
+from faceloupe.types import Progress
 
 _FORMATS: tuple[Format, ...] = (Onnx(), LiteRt())
 _MOST_FACES = 256  # for parity
 
 
-class ExportedScorer:
-    """An exported network in the place of the original: the same views, the same calibration, without heatmaps."""
+class ExportedScorer(SingleScorer):
+    """An exported network in the place of the original: the same views and calibration, without heatmaps."""
 
-    def __init__(self, record: ModelRecord, run: Runner) -> None:
-        """Put an exported network in the place of the original.
+    def __init__(self, contract: InputContract, run: Runner) -> None:
+        """Take a loaded network.
 
         Args:
-            record: of the original.
-            run: the exported network, loaded.
+            contract: of the original.
+            run: runs the exported network.
         """
-        self.record, self._run = record, run
+        super().__init__(contract)
+        self._run = run
 
-    def view(self, rgb: np.ndarray, box: Box) -> FaceViews:
-        """Cut a face out of an (H, W, 3) uint8 RGB picture."""
-        return view_face(rgb, box, self.record.input)
+    def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
+        """See ``Scorer``."""
+        return [Reading(float(_logits(self._run, face.crops, self._contract).mean())) for face in faces]
 
-    def logits(self, faces: Sequence[FaceViews]) -> np.ndarray:
-        """Raw logits of N faces, the mean over their views: (N,) float64."""
-        return np.array([_logits(self._run, face.crops, self.record.input).mean() for face in faces])
-
-    def probability(self, logit: float) -> float:
-        """Calibrated P(manipulated) by the original's calibrator, 0..1."""
-        return float(self.record.calibrator.probability(logit))
+    def explained(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
+        """Refuse: the gradients that a heatmap needs are not exported."""
+        raise NotImplementedError("an exported network draws no heatmap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +129,13 @@ def export(
     content = file_format.convert(network, record.input, int8=int8)
     say("Comparing", 0.3)
     run = file_format.runner(content)
-    exported = ExportedScorer(record, run)
     values = _described(record, content, names[0], file_format, int8=int8)
     values["parity"] = asdict(_parity(network, run, record, faces, described))
     if labeled is not None:
+        exported = networks.scorer.with_scorer(ExportedScorer(record.input, run))
         for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", networks.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
-            # An exported scorer answers the calls that measuring a folder makes.
-            result = labeled_folder.validate(labeled, replace(networks, scorer=cast(FaceScorer, scorer)))
+            result = labeled_folder.validate(labeled, replace(networks, scorer=scorer))
             values[name] = result.as_dict() | {
                 "measured_on": "a folder of labeled pictures, through the whole pipeline"
             }
@@ -171,7 +167,7 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], Expo
         ) from problem
     if fits != (hashlib.sha256(content).hexdigest(), record.sha256):
         raise WeightsError(f"{printable_name(path.name)} does not match its record; export it again.")
-    return values, ExportedScorer(record, file_format.runner(content))
+    return values, ExportedScorer(record.input, file_format.runner(content))
 
 
 def _format_of(path: Path) -> Format:

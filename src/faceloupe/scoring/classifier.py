@@ -1,5 +1,6 @@
 """A model of the registry in memory: its record with its network or networks, for stills and for videos."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,9 +73,18 @@ class FaceScorer:
             Member(part.id, _single(part, folder, device), part.calibrator, part.proposition)
             for part in (self.members or (record,))
         ]
-        self.scorer: Scorer = JointScorer(members, record.fusion) if record.members else members[0].scorer
-        self.view, self.readings, self.logits = self.scorer.view, self.scorer.readings, self.scorer.logits
-        self.explained = self.scorer.explained
+        self._use(JointScorer(members, record.fusion) if record.members else members[0].scorer)
+
+    def _use(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.view, self.readings = scorer.view, scorer.readings
+        self.logits, self.explained = scorer.logits, scorer.explained
+
+    def with_scorer(self, scorer: Scorer) -> "FaceScorer":
+        """Return the same model, of a single network, with another scorer in the place of that network."""
+        changed = copy.copy(self)
+        changed._use(scorer)
+        return changed
 
     @classmethod
     def load(cls, folder: Path, model_id: str, device: str = "cpu") -> "FaceScorer":

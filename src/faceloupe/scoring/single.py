@@ -67,7 +67,7 @@ class Scorer(Protocol):
         """Return what the model says of one face, and its (S, S) heatmap in the frame of its widest view."""
 
 
-class _SingleScorer(ABC):
+class SingleScorer(ABC):
     """What scorers of one network share; the logit of a face is the mean over its views."""
 
     slow = False  # see ``Scorer``
@@ -95,7 +95,7 @@ class _SingleScorer(ABC):
         return inputs.to(self._device, memory_format=torch.channels_last)
 
 
-class NetworkScorer(_SingleScorer):
+class NetworkScorer(SingleScorer):
     """One convolutional network.
 
     Thread-safe: Grad-CAM hangs hooks on the shared network, so every pass holds the lock.
@@ -123,7 +123,7 @@ class NetworkScorer(_SingleScorer):
         return Reading(float(logits.mean())), merge(maps, face.squares)
 
 
-class HeadScorer(_SingleScorer):
+class HeadScorer(SingleScorer):
     """A head of the expert on the shared encoder. Thread-safe."""
 
     slow = True
