@@ -135,3 +135,15 @@ def test_a_flat_or_border_face_can_be_described():
         observation = appearance(np.zeros((*SIZE, 3), np.uint8), face_at(*at))
         assert np.isfinite(observation.face).all()
         assert observation.colors.sum(1) == pytest.approx([1.0, 1.0])
+
+
+def test_a_tracker_that_forgets_continues_its_tracks_and_never_gives_an_id_twice():
+    tracker, ids = Tracker(), []
+    for number in range(30):
+        people = {"ann": (100.0 + 5 * number, 200.0)} if number < 10 or number > 20 else {"bob": (500.0, 200.0)}
+        rgb, faces = scene(people, number)
+        ids += tracker.add(rgb, faces, 0)
+        tracker.forget()
+        assert all(len(track.faces) == len(track.frames) == len(track.observations) == 1 for track in tracker.tracks)
+    assert ids == [1] * 10 + [2] * 11 + [3] * 9
+    assert [track.id for track in tracker.tracks] == [3]

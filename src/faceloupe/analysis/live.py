@@ -101,13 +101,15 @@ class LiveView:
             self._shape, self._follower = rgb.shape, self._networks.detector.follower()
         detected = self._follower.detect(rgb)
         ids = self._tracker.add(rgb, detected, 0)
+        self._tracker.forget()
         candidates = [candidate(face, rgb, scorer) for face in detected]
         fit = [number for number, cut in enumerate(candidates) if not cut.quality.problem]
         logits = scorer.logits([candidates[number].views for number in fit]) if fit else ()
         for number, logit in zip(fit, logits, strict=True):
             self._logits[ids[number]].append((began, float(logit)))
+        self._forget_before(began - WINDOW_S)
         faces = tuple(
-            LiveFace(track, face.box, self._score(track, began), cut.quality.problem or "")
+            LiveFace(track, face.box, self._score(track), cut.quality.problem or "")
             for track, face, cut in zip(ids, detected, candidates, strict=True)
         )
         height, width = rgb.shape[:2]
@@ -129,13 +131,17 @@ class LiveView:
         """Return the frames of the last ``KEPT_S``."""
         return tuple(frame for _, frame in self._frames)
 
-    def _score(self, track: int, now: float) -> float | None:
-        logits = self._logits[track]
-        while logits and logits[0][0] < now - WINDOW_S:
-            logits.popleft()
-        if not logits:
+    def _forget_before(self, time_s: float) -> None:
+        for track, logits in list(self._logits.items()):
+            while logits and logits[0][0] < time_s:
+                logits.popleft()
+            if not logits:
+                del self._logits[track]
+
+    def _score(self, track: int) -> float | None:
+        if track not in self._logits:
             return None
-        return self._networks.scorer.probability(statistics.mean(logit for _, logit in logits))
+        return self._networks.scorer.probability(statistics.mean(logit for _, logit in self._logits[track]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Networks as LiteRT (``.tflite``), for phones; the libraries want an environment of their own."""
 
+import contextlib
+import io
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -41,7 +43,8 @@ class LiteRt:
             content = path.read_bytes()
         if not int8:
             return content
-        made = quantizer.Quantizer(content, recipe.weight_only_wi8_afp32()).quantize()
+        with contextlib.redirect_stderr(io.StringIO()):  # it draws progress bars, on a terminal or not
+            made = quantizer.Quantizer(content, recipe.weight_only_wi8_afp32()).quantize()
         return bytes(made.quantized_model)
 
     def runner(self, content: bytes) -> Runner:

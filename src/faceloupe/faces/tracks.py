@@ -97,12 +97,12 @@ class Tracker:
     """Puts the faces of successive frames to tracks, by place, size and appearance together (Kuhn 1955 for the choice).
 
     Attributes:
-        tracks: all so far, in order of their ids.
+        tracks: all so far that were not forgotten, in order of their ids.
     """
 
     def __init__(self) -> None:
         self.tracks: list[Track] = []
-        self._position = -1
+        self._position, self._last_id = -1, 0
 
     def add(self, rgb: np.ndarray, faces: Sequence[DetectedFace], shot: int) -> list[int]:
         """Take in the next frame.
@@ -136,13 +136,25 @@ class Tracker:
                 owners[int(column)] = open_tracks[row]
         for number, (face, observation) in enumerate(zip(faces, observations, strict=True)):
             if number not in owners:
-                owners[number] = Track(len(self.tracks) + 1, shot)
+                self._last_id += 1
+                owners[number] = Track(self._last_id, shot)
                 self.tracks.append(owners[number])
             track = owners[number]
             track.frames.append(self._position)
             track.faces.append(face)
             track.observations.append(observation)
         return [owners[number].id for number in range(len(faces))]
+
+    def forget(self) -> None:
+        """Drop all that is not needed to continue: tracks that have ended, and all but the last face of the others.
+
+        A view without an end would fill the memory else.
+        """
+        self.tracks = [
+            Track(track.id, track.shot, track.frames[-1:], track.faces[-1:], track.observations[-1:])
+            for track in self.tracks
+            if self._position - track.frames[-1] <= _LONGEST_GAP
+        ]
 
     def _fit(self, track: Track, face: DetectedFace, observation: Appearance) -> float:
         """How well a face of this frame continues a track: 0 (it cannot) .. 1."""

@@ -7,14 +7,15 @@ const views = new WeakMap()
 export default function ({ data, parentElement, setStateValue }) {
   let view = views.get(parentElement)
   if (!view) {
-    view = build(parentElement)
+    view = build(parentElement, data.texts)
     views.set(parentElement, view)
   }
+  view.texts = data.texts
   view.send = (frame) => setStateValue("frame", frame)
   answered(view, data)
 }
 
-function build(parent) {
+function build(parent, texts) {
   const make = (name, style, text = "") => {
     const element = document.createElement(name)
     element.style.cssText = style
@@ -23,11 +24,11 @@ function build(parent) {
     return element
   }
   const button = "margin: 0 8px 8px 0; padding: 6px 14px; font: inherit; cursor: pointer"
-  const view = { seq: 0, answeredSeq: 0, sentAt: 0, faces: [], strip: [], delays: [], data: {} }
-  const camera = make("button", button, "Start the camera")
-  const screen = make("button", button, "Share a screen")
-  const stop = make("button", button, "Stop")
-  view.words = make("div", "font: 14px sans-serif; min-height: 20px; color: var(--st-text-color)")
+  const view = { seq: 0, answeredSeq: 0, sentAt: 0, faces: [], strip: [], delays: [], data: {}, texts }
+  const camera = make("button", button, texts.start)
+  const screen = make("button", button, texts.share)
+  const stop = make("button", button, texts.stop)
+  view.words = make("div", "min-height: 24px; color: var(--st-text-color)")
   view.words.setAttribute("role", "status")
   view.shown = make("canvas", "display: block; max-width: 100%; background: #222")
   view.chart = make("canvas", "display: block; max-width: 100%; margin-top: 6px")
@@ -35,21 +36,21 @@ function build(parent) {
   view.shown.height = 480
   view.chart.width = SIDE
   view.chart.height = 90
-  view.shown.setAttribute("aria-label", "Live view with framed faces")
-  view.chart.setAttribute("aria-label", "Scores of the last minute")
+  view.shown.setAttribute("aria-label", texts.view)
+  view.chart.setAttribute("aria-label", texts.strip)
   view.video = document.createElement("video")
   view.video.muted = view.video.playsInline = true
   view.sent = document.createElement("canvas")
   const devices = window.isSecureContext ? navigator.mediaDevices : undefined
   if (!devices) {
     camera.disabled = screen.disabled = stop.disabled = true
-    say(view, "The camera needs a secure page: open the app by localhost on this machine, or over HTTPS.")
+    say(view, texts.insecure)
     return view
   }
   camera.onclick = () => start(view, () => devices.getUserMedia({ video: { width: 640, height: 480 }, audio: false }))
   screen.onclick = () => start(view, () => devices.getDisplayMedia({ video: true, audio: false }))
   stop.onclick = () => end(view)
-  say(view, "The camera is off.")
+  say(view, view.texts.off)
   return view
 }
 
@@ -66,8 +67,8 @@ async function start(view, open) {
   } catch (problem) {
     const none = problem.name === "NotFoundError" || problem.name === "OverconstrainedError"
     const denied = problem.name === "NotAllowedError"
-    const cause = none ? "there is none" : denied ? "the browser does not allow it" : problem.name
-    say(view, `The camera cannot be opened: ${cause}.`)
+    const cause = none ? view.texts.missing : denied ? view.texts.denied : problem.name
+    say(view, fill(view.texts.failed, { cause }))
     return
   }
   view.data = {}
@@ -81,7 +82,7 @@ function end(view) {
   clearInterval(view.timer)
   for (const track of view.stream ? view.stream.getTracks() : []) track.stop()
   view.stream = undefined
-  say(view, "The camera is off.")
+  say(view, view.texts.off)
 }
 
 function tick(view) {
@@ -113,16 +114,20 @@ function answered(view, data) {
   view.strip = view.strip.filter((point) => now - point.at < STRIP_S * 1000)
   for (const face of data.faces) if (face.score !== null) view.strip.push({ at: now, id: face.id, score: face.score })
   const delay = [...view.delays].sort((a, b) => a - b)[view.delays.length >> 1]
-  const rate = data.rate ? `${data.rate.toFixed(1)} frames/s` : "frame rate not known yet"
-  const found = data.faces.length ? data.faces.map(describe).join("; ") : "no face"
-  say(view, data.problem || `${rate}, delay ${delay} ms at the median. ${found}.`)
+  const speed = fill(data.rate ? view.texts.speed : view.texts.delay, { rate: data.rate?.toFixed(1), delay })
+  const faces = data.faces.map((face) => describe(view.texts, face)).join("; ") || view.texts.nobody
+  say(view, data.problem || `${speed}. ${faces}.`)
   if (data.seq === view.seq) draw(view, view.sent, view.sent.width, view.sent.height)
   strip(view)
 }
 
-function describe(face) {
-  const score = face.score === null ? face.problem || "not scored" : `score ${face.score.toFixed(2)}`
-  return `Face ${face.id}: ${score}`
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name])
+}
+
+function describe(texts, { id, score, problem }) {
+  if (score === null) return fill(texts.unscored, { id, problem: problem || texts.problem })
+  return fill(texts.face, { id, score: score.toFixed(2) })
 }
 
 function color(view, score) {
@@ -170,7 +175,7 @@ function strip(view) {
   }
   pen.fillStyle = "#333"
   pen.font = "11px sans-serif"
-  pen.fillText("score 1", 4, 12)
-  pen.fillText("score 0, one minute ago", 4, height - 4)
-  pen.fillText("now", width - 26, height - 4)
+  pen.fillText(view.texts.top, 4, 12)
+  pen.fillText(view.texts.bottom, 4, height - 4)
+  pen.fillText(view.texts.now, width - 4 - pen.measureText(view.texts.now).width, height - 4)
 }

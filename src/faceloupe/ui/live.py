@@ -39,18 +39,47 @@ def view() -> LiveView:
 @st.fragment
 def camera() -> None:
     """Show the camera, and answer each of its frames; it sends the next one when the last was answered."""
-    _component(
-        key=_KEY,
-        data=st.session_state[state.LIVE_ANSWER] or {"seq": 0, "faces": [], "window_s": WINDOW_S},
-        on_frame_change=_take,
-        height=_HEIGHT,
+    answer = st.session_state[state.LIVE_ANSWER] or {"seq": 0, "faces": []}
+    _component(key=_KEY, data=answer | {"texts": _texts()}, on_frame_change=_take, height=_HEIGHT)
+    st.caption(
+        tr(
+            "A face has a number as long as it is in view; its score is that of its frames of the last {seconds:g} s. "
+            "Frames and points are vermilion at or above the upper threshold, green at or below the lower one, orange "
+            "between them and gray without a score; the dashed lines of the strip are the thresholds.",
+            seconds=WINDOW_S,
+        )
     )
+
+
+def _texts() -> dict[str, str]:
+    """Return what the component shows; it fills in what stands in braces."""
+    return {
+        "start": tr("Start the camera"),
+        "share": tr("Share a screen"),
+        "stop": tr("Stop"),
+        "off": tr("The camera is off."),
+        "insecure": tr("The camera needs a secure page: open the app by localhost on this machine, or over HTTPS."),
+        "failed": tr("The camera cannot be opened: {cause}."),
+        "missing": tr("there is none"),
+        "denied": tr("the browser does not allow it"),
+        "speed": tr("{rate} frames/s, delay {delay} ms at the median"),
+        "delay": tr("frame rate not known yet, delay {delay} ms at the median"),
+        "face": tr("Face {id}: score {score}"),
+        "unscored": tr("Face {id}: {problem}"),
+        "problem": tr("not scored"),
+        "nobody": tr("no face"),
+        "view": tr("Live view with framed faces"),
+        "strip": tr("Scores of the last minute"),
+        "top": tr("score 1"),
+        "bottom": tr("score 0, one minute ago"),
+        "now": tr("now"),
+    }
 
 
 def _take() -> None:
     """Score the frame that came, as a callback."""
     sent = st.session_state[_KEY].frame
-    answer: dict[str, Any] = {"seq": _sequence(sent), "faces": [], "window_s": WINDOW_S, "problem": ""}
+    answer: dict[str, Any] = {"seq": _sequence(sent), "faces": [], "problem": ""}
     try:
         frame = view().look(_content(sent), _taken(sent))
         thresholds = resources.networks(Settings(effort="quick")).scorer.record.thresholds
