@@ -23,6 +23,7 @@ from faceloupe.ui.panels import outcome_mark, plain
 
 _LISTED = 200  # items of the open case
 _RANKED = 50  # faces that are shown
+_HASH_LINE = 32  # characters of a SHA-256 on a line
 _SIDES = ("First", "Second")
 _MODES = (later("Side by side"), later("Blink"), later("Difference"))
 
@@ -118,12 +119,19 @@ def findings(sides: tuple[Side, Side]) -> None:
     facts = compared_facts(*(side.report for side in sides))
     differing = [fact for fact in facts if not fact.same]
     st.markdown(tr("**Facts**: {count} of {count2} differ", count=len(differing), count2=len(facts)))
-    rows = [f"| {plain(fact.name)} | {plain(fact.first)} | {plain(fact.second)} |" for fact in differing]
+    rows = [f"| {plain(fact.name)} | {_wrapped(fact.first)} | {_wrapped(fact.second)} |" for fact in differing]
     if rows:
         st.markdown(tr("| | First | Second |\n|---|---|---|\n") + "\n".join(rows))
     if same := [fact for fact in facts if fact.same]:
         with st.expander(tr("The {count} that are the same", count=len(same))):
             st.markdown("\n".join(f"- {plain(fact.name)}: {plain(fact.first)}" for fact in same))
+
+
+def _wrapped(value: str) -> str:
+    """Return a value for a table; a long hash gets a space in its middle, where the line may end."""
+    if len(value) == 2 * _HASH_LINE and " " not in value:
+        value = f"{value[:_HASH_LINE]} {value[_HASH_LINE:]}"
+    return plain(value)
 
 
 def face_ranking(side: Side) -> None:

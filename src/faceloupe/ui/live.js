@@ -1,6 +1,6 @@
 // The camera or screen of this browser. One frame is under way at a time: the next is taken when the last was answered,
 // so that a slow machine drops frames and never lags. No WebRTC connection is made; frames go where the page came from.
-const SIDE = 640, QUALITY = 0.9, TICK_MS = 15, LOST_MS = 5000, STRIP_S = 60
+const SIDE = 640, QUALITY = 0.9, TICK_MS = 15, LOST_MS = 5000, STRIP_S = 60, LEFT = 60, BOTTOM = 18
 const COLORS = { high: "#D55E00", low: "#009E73", middle: "#E69F00", none: "#8A8A8A" }
 const views = new WeakMap()
 
@@ -35,7 +35,7 @@ function build(parent, texts) {
   view.shown.width = SIDE
   view.shown.height = 480
   view.chart.width = SIDE
-  view.chart.height = 90
+  view.chart.height = 108
   view.shown.setAttribute("aria-label", texts.view)
   view.chart.setAttribute("aria-label", texts.strip)
   view.video = document.createElement("video")
@@ -156,26 +156,30 @@ function draw(view, picture, width, height) {
 function strip(view) {
   const { width, height } = view.chart
   const pen = view.chart.getContext("2d")
-  const place = (score) => height - 4 - score * (height - 8)
+  const lowest = height - BOTTOM
+  const level = (score) => lowest - 4 - score * (lowest - 8)
   pen.fillStyle = "#F4F4F4"
   pen.fillRect(0, 0, width, height)
   pen.strokeStyle = "#999"
   pen.setLineDash([4, 4])
   for (const threshold of [view.data.lower, view.data.upper]) {
     pen.beginPath()
-    pen.moveTo(0, place(threshold))
-    pen.lineTo(width, place(threshold))
+    pen.moveTo(LEFT, level(threshold))
+    pen.lineTo(width, level(threshold))
     pen.stroke()
   }
   pen.setLineDash([])
   const now = Date.now()
   for (const point of view.strip) {
     pen.fillStyle = color(view, point.score)
-    pen.fillRect(width - ((now - point.at) / (STRIP_S * 1000)) * width - 2, place(point.score) - 2, 4, 4)
+    const share = 1 - (now - point.at) / (STRIP_S * 1000)
+    pen.fillRect(LEFT + share * (width - LEFT) - 4, level(point.score) - 2, 4, 4)
   }
+  const { top, bottom, past, now: present } = view.texts
   pen.fillStyle = "#333"
-  pen.font = "11px sans-serif"
-  pen.fillText(view.texts.top, 4, 12)
-  pen.fillText(view.texts.bottom, 4, height - 4)
-  pen.fillText(view.texts.now, width - 4 - pen.measureText(view.texts.now).width, height - 4)
+  pen.font = "12px sans-serif"
+  pen.fillText(top, 4, 12)
+  pen.fillText(bottom, 4, lowest)
+  pen.fillText(past, LEFT, height - 4)
+  pen.fillText(present, width - 4 - pen.measureText(present).width, height - 4)
 }

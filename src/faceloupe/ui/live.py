@@ -19,7 +19,6 @@ from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 _KEY = "live_camera"
-_HEIGHT = 640  # pixels
 # The frames and the answers are data of the component and never part of its code.
 _component = st.components.v2.component("faceloupe_live", js=Path(__file__).with_name("live.js").read_text("utf-8"))
 
@@ -40,7 +39,7 @@ def view() -> LiveView:
 def camera() -> None:
     """Show the camera, and answer each of its frames; it sends the next one when the last was answered."""
     answer = st.session_state[state.LIVE_ANSWER] or {"seq": 0, "faces": []}
-    _component(key=_KEY, data=answer | {"texts": _texts()}, on_frame_change=_take, height=_HEIGHT)
+    _component(key=_KEY, data=answer | {"texts": _texts()}, on_frame_change=_take)
     st.caption(
         tr(
             "A face has a number as long as it is in view; its score is that of its frames of the last {seconds:g} s. "
@@ -71,7 +70,8 @@ def _texts() -> dict[str, str]:
         "view": tr("Live view with framed faces"),
         "strip": tr("Scores of the last minute"),
         "top": tr("score 1"),
-        "bottom": tr("score 0, one minute ago"),
+        "bottom": tr("score 0"),
+        "past": tr("one minute ago"),
         "now": tr("now"),
     }
 
