@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -41,6 +43,14 @@ def test_a_portrait_has_one_face_with_its_landmarks_inside(detector, path):
     assert left_eye[0] < nose[0] < right_eye[0]
     assert left_eye[1] < nose[1] < left_mouth[1]
     assert left_mouth[0] < right_mouth[0]
+
+
+def test_threads_that_search_at_once_find_what_each_finds_alone(detector):
+    pictures = [rgb(GENERATED), rgb(PHOTOGRAPH), np.asarray(twelve())]
+    alone = [[face.box.corners for face in detector.detect(picture)] for picture in pictures]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(detector.detect, pictures * 4))
+    assert [[face.box.corners for face in faces] for faces in together] == alone * 4
 
 
 def test_all_faces_are_found_not_the_largest_alone(detector):

@@ -1,7 +1,7 @@
 """The face finder: MTCNN behind one adapter."""
 
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -32,12 +32,11 @@ _Search = Callable[[np.ndarray], list[Candidate]]
 class FaceDetector:
     """Finds every face of a picture (Zhang et al. 2016, "Joint face detection and alignment using MTCNN").
 
-    Thread-safe: one lock around the networks, which keep no state between calls.
+    Thread-safe: the networks keep no state.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
         thresholds = (*_EARLY_THRESHOLDS, settings.detection_confidence)
         device = torch.device(settings.device)
         self._cascade = Cascade(*load_networks(device), thresholds=thresholds, device=device)
@@ -121,11 +120,7 @@ class FaceDetector:
     def _cascade_from(self, smallest_px: float) -> _Search:
         """Return a search for faces of at least that size, pixels of the picture that is searched."""
 
-        def search(seen: np.ndarray) -> list[Candidate]:
-            with self._lock:
-                return self._cascade.search(seen, smallest_px)
-
-        return search
+        return partial(self._cascade.search, smallest_px=smallest_px)
 
     def _faces(self, rgb: np.ndarray, search: _Search, close_up_search: _Search | None = None) -> list[DetectedFace]:
         """Return the faces of a picture; where none is certain, search it again as a close-up."""

@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
 
 
 class Cascade:
-    """The three networks of an MTCNN. It keeps no state between calls, but the networks' owner must lock them."""
+    """The three networks of an MTCNN. Thread-safe: they run without gradients or hooks, and nothing keeps a state."""
 
     def __init__(
         self,
