@@ -119,7 +119,6 @@ class FaceDetector:
 
     def _cascade_from(self, smallest_px: float) -> _Search:
         """Return a search for faces of at least that size, pixels of the picture that is searched."""
-
         return partial(self._cascade.search, smallest_px=smallest_px)
 
     def _faces(self, rgb: np.ndarray, search: _Search, close_up_search: _Search | None = None) -> list[DetectedFace]:
