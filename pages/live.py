@@ -28,6 +28,7 @@ try:
     else:
         live.view()
         live.camera()
+        live.legend()
         live.keep_button()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

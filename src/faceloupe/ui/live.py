@@ -40,6 +40,10 @@ def camera() -> None:
     """Show the camera, and answer each of its frames; it sends the next one when the last was answered."""
     answer = st.session_state[state.LIVE_ANSWER] or {"seq": 0, "faces": []}
     _component(key=_KEY, data=answer | {"texts": _texts()}, on_frame_change=_take)
+
+
+def legend() -> None:
+    """Explain numbers and colors; outside the fragment, which is run for each frame."""
     st.caption(
         tr(
             "A face has a number as long as it is in view; its score is that of its frames of the last {seconds:g} s. "
