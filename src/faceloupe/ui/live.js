@@ -95,7 +95,7 @@ function tick(view) {
   const scale = Math.min(1, SIDE / Math.max(width, height))
   view.sent.width = Math.round(width * scale)
   view.sent.height = Math.round(height * scale)
-  view.sent.getContext("2d").drawImage(view.video, 0, 0, view.sent.width, view.sent.height)
+  view.sent.getContext("2d", { willReadFrequently: true }).drawImage(view.video, 0, 0, view.sent.width, view.sent.height)
   const jpeg = view.sent.toDataURL("image/jpeg", QUALITY).split(",")[1]
   view.seq += 1
   view.sentAt = now
@@ -119,6 +119,7 @@ function answered(view, data) {
   say(view, data.problem || `${speed}. ${faces}.`)
   if (data.seq === view.seq) draw(view, view.sent, view.sent.width, view.sent.height)
   strip(view)
+  setTimeout(() => tick(view)) // at once: the timer alone would lose half a tick a frame
 }
 
 function fill(text, values) {
