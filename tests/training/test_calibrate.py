@@ -5,9 +5,9 @@ import pytest
 
 from faceloupe.errors import DatasetError
 from faceloupe.models.contract import KINDS
-from faceloupe.training import calibrate
-from faceloupe.training.calibrate import CrossFit, choose_thresholds, compare_calibrators, fit_calibrator
+from faceloupe.training import calibrate, fitting
 from faceloupe.training.data import Item
+from faceloupe.training.fitting import CrossFit, choose_thresholds, compare_calibrators, fit_calibrator
 from faceloupe.training.scoring import ScoredFaces
 from tests.evaluation.test_metrics import gaussian
 
@@ -99,8 +99,8 @@ def test_cross_fitting_keeps_units_whole(monkeypatch):
     labels, logits = gaussian(200, 3.0)
     units = np.array([f"s/{number // 4}" for number in range(400)])
     seen = []
-    fit = calibrate.Fit.to
-    monkeypatch.setattr(calibrate.Fit, "to", staticmethod(lambda *a: (seen.append(set(a[2])), fit(*a))[1]))
+    fit = fitting.Fit.to
+    monkeypatch.setattr(fitting.Fit, "to", staticmethod(lambda *a: (seen.append(set(a[2])), fit(*a))[1]))
     CrossFit("platt", faces_of(labels, logits, [str(number // 4) for number in range(400)]))
     assert len(seen) == 5
     for fitted_on in seen:

@@ -21,7 +21,7 @@ from faceloupe.models.record import find_record, read_registry
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.joint import JointScorer, Member
 from faceloupe.scoring.single import NetworkScorer
-from faceloupe.training import augment, calibrate, card, data, evaluate, register
+from faceloupe.training import augment, calibrate, card, data, evaluate, fitting, register
 from faceloupe.training import train as training
 from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.faults import Fault
@@ -284,10 +284,10 @@ def test_the_committed_record_is_what_the_committed_weights_measure(shared_data)
     validation = [item for item in faces if item.has_face]
     scorer = FaceScorer(record, weights_folder())
     scored = score_all({"": scorer}, shared_data, validation)[""]
-    decisions = calibrate.CrossFit(record.calibrator.kind, scored).decide(scored)
+    decisions = fitting.CrossFit(record.calibrator.kind, scored).decide(scored)
     assert decisions.called_fake[scored.labels == 0].mean() == pytest.approx(record.error_rates.fpr, abs=1e-3)
     assert decisions.called_real[scored.labels == 1].mean() == pytest.approx(record.error_rates.fnr, abs=1e-3)
     for row in record.validation:
-        mask = calibrate.source_sets(scored)[row.source]
+        mask = fitting.source_sets(scored)[row.source]
         if row.auc is not None:
             assert roc_auc_score(scored.labels[mask], scored.logits[mask]) == pytest.approx(row.auc, abs=1e-3)

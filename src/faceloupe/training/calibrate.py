@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from scipy.optimize import minimize
-from sklearn.isotonic import IsotonicRegression
 from torch import nn
 
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import metrics
-from faceloupe.evaluation.measures import Decisions, Measures, measure, probabilities
+from faceloupe.evaluation.measures import Decisions, Measures, measure
 from faceloupe.faces.quality import sharpness
-from faceloupe.models.contract import KINDS, Calibrator, InputContract, QualityGates
+from faceloupe.models.contract import Calibrator, InputContract, QualityGates
 from faceloupe.models.networks import build
 from faceloupe.models.record import (
     ENSEMBLE,
@@ -27,24 +25,20 @@ from faceloupe.models.record import (
     ErrorRates,
     ModelRecord,
     SourceResult,
-    Thresholds,
     ensemble_hash,
     write_record,
 )
 from faceloupe.scoring.joint import JointScorer, Member
 from faceloupe.scoring.single import NetworkScorer, Scorer
 from faceloupe.training.data import Item, read_rgb
-from faceloupe.training.scoring import GENERATED, ScoredFaces, score_all
+from faceloupe.training.fitting import FOLDS, CrossFit, Fit, Members, compare_calibrators, pooled_logits, source_sets
+from faceloupe.training.scoring import ScoredFaces, score_all
 from faceloupe.training.settings import TrainingSettings
 
-MAX_ERROR = 0.03  # of the faces on either side of the band, how many may belong to the other side
-FOLDS = 5  # of the cross-fitting; a unit is never split
 MIN_SIZE_PX = 48.0
 MIN_CONFIDENCE = 0.9
 SHARPNESS_QUANTILE = 0.005  # of the validation faces: below it, next to nothing was measured
 PEAK_QUANTILE = 0.75  # of the heatmaps' peaks over manipulated faces: the upper end of the color scale
-_FLAT = 1e-6  # least slope of a calibrator
-_NOISE = 1e-5  # logits that are closer are the same: what lies behind differs between batches and machines
 PEAKS = 200  # heatmaps that are looked at for it
 NEAR_CHANCE_AUC = 0.7  # a source below it is named among the limits
 MAX_ENSEMBLE_PARAMETERS = 6_000_000
@@ -58,172 +52,6 @@ MANIPULATIONS = (
     "reenacted as in FaceForensics++; faces or parts of them blended in from elsewhere"
 )
 UNTESTED = "Not tested on drawings, masks, make-up, beauty filters, or pictures of screens and prints."
-
-
-def fit_calibrator(
-    kind: str, labels: np.ndarray, logits: np.ndarray, described: str = "", *, weights: np.ndarray | None = None
-) -> Calibrator:
-    """Fit a calibrator of one kind by cross-entropy (isotonic: least squares) at even prior odds.
-
-    Args:
-        kind: one of ``models.contract.KINDS``.
-        labels: (N,) 1 = manipulated, 0 = authentic.
-        logits: (N,) raw logits.
-        described: which faces these are.
-        weights: (N,) of the faces, > 0; all alike by default. Not for ``isotonic``.
-    """
-    if kind == "isotonic":
-        return _isotonic(labels, logits, described)
-    once = np.ones(len(labels)) if weights is None else weights
-    scale = max(float(np.std(logits)), 1e-9)
-
-    def cost(values: np.ndarray) -> float:
-        return float(
-            metrics.log_loss(labels, values[0] * logits / scale + (values[1] if kind == "platt" else 0.0), once)
-        )
-
-    best = minimize(cost, x0=(scale, 0.0), method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-10}).x
-    slope, intercept = float(best[0]) / scale, float(best[1]) if kind == "platt" else 0.0
-    if slope < _FLAT:  # scores that tell nothing, or the opposite
-        slope, intercept = _FLAT, 0.0
-    return Calibrator(f"{kind}-{slope:.4f}{intercept:+.4f}", kind, slope, intercept, (), described)
-
-
-def _isotonic(labels: np.ndarray, logits: np.ndarray, described: str) -> Calibrator:
-    """Isotonic regression, its probabilities held off 0 and 1 by what as many faces can tell (Laplace's rule)."""
-    fake = labels == 1
-    weights = np.where(fake, 0.5 / fake.sum(), 0.5 / (~fake).sum())
-    margin = 1.0 / (min(fake.sum(), (~fake).sum()) + 2.0)
-    if np.ptp(logits) < _NOISE:  # a network that has one answer to all
-        logits = np.full_like(logits, logits[0])
-    fitted = IsotonicRegression(y_min=margin, y_max=1.0 - margin).fit(logits, fake.astype(float), weights)
-    places, shares = fitted.X_thresholds_.astype(float), fitted.y_thresholds_
-    keep = np.r_[True, np.diff(places) > 1e-9]
-    knots = tuple(zip(places[keep].tolist(), np.log(shares / (1.0 - shares))[keep].tolist(), strict=True))
-    if len(knots) == 1:  # all logits alike
-        knots += ((knots[0][0] + 1.0, knots[0][1]),)
-    digest = hashlib.sha256(repr(knots).encode()).hexdigest()[:8]
-    return Calibrator(f"isotonic-{len(knots)}-{digest}", "isotonic", 1.0, 0.0, knots, described)
-
-
-def choose_thresholds(
-    labels: np.ndarray, scores: np.ndarray, max_error: float = MAX_ERROR, weights: np.ndarray | None = None
-) -> Thresholds:
-    """Return the narrowest band between the thresholds that keeps the error on either side of it within ``max_error``.
-
-    Above the band the error is the share of authentic faces, below it that of manipulated ones, both classes given the
-    same total weight. The upper threshold is never below 0.5 and the lower never above it: no verdict goes against the
-    score.
-
-    Args:
-        labels: (N,) 1 = manipulated, 0 = authentic.
-        scores: (N,) calibrated P(manipulated), 0..1.
-        max_error: largest share of wrong verdicts on either side, 0..1.
-        weights: (N,) of the faces within their class, > 0; all alike by default.
-    """
-    fake = labels == 1
-    weights = np.ones(len(labels)) if weights is None else weights
-    upper = _lowest_bar((scores[fake], weights[fake]), (scores[~fake], weights[~fake]), max_error)
-    below = 1.0 - scores
-    lower = 1.0 - _lowest_bar((below[~fake], weights[~fake]), (below[fake], weights[fake]), max_error)
-    return Thresholds(float(min(max(lower, 0.0), 0.5 - 1e-6)), float(max(min(upper, 1.0), 0.5 + 1e-6)))
-
-
-_Weighted = tuple[np.ndarray, np.ndarray]  # scores of the faces of a class, and their weights
-
-
-def _lowest_bar(right: _Weighted, wrong: _Weighted, max_error: float) -> float:
-    """Return the lowest score from which upward at most ``max_error`` of the weight is of the wrong class.
-
-    Where there is none, the result lies above all scores.
-    """
-    bars = np.unique(np.r_[right[0], wrong[0]])
-    of_right, of_wrong = _share_from(*right, bars), _share_from(*wrong, bars)
-    allowed = of_wrong <= max_error * (of_right + of_wrong)
-    return float(bars[allowed][0]) if allowed.any() else float(np.nextafter(bars[-1], 2.0))
-
-
-def _share_from(scores: np.ndarray, weights: np.ndarray, bars: np.ndarray) -> np.ndarray:
-    """Share of the weight of a class that lies at each bar or above."""
-    order = np.argsort(scores, kind="stable")
-    below = np.concatenate([[0.0], np.cumsum(weights[order])])
-    share_below: np.ndarray = below[np.searchsorted(scores[order], bars, side="left")] / below[-1]
-    return 1.0 - share_below
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """What is fitted on validation faces: how a logit becomes a score, and where the thresholds stand."""
-
-    calibrator: Calibrator
-    thresholds: Thresholds
-
-    @classmethod
-    def to(cls, kind: str, labels: np.ndarray, logits: np.ndarray, described: str = "") -> "Fit":
-        """Fit a calibrator and thresholds to (N,) labels and logits."""
-        calibrator = fit_calibrator(kind, labels, logits, described)
-        return cls(calibrator, choose_thresholds(labels, calibrator.probability(logits)))
-
-
-Members = Sequence[tuple[str, ScoredFaces]]  # of an ensemble: kind of calibrator, and raw logits of the same faces
-
-
-class CrossFit:
-    """Fits on all folds but one, each to judge that one: errors are not counted on the faces that set the bar.
-
-    Made from the clean faces; the same faces under a degradation are judged by the fits of their own folds. For an
-    ensemble, the calibrators of its members are fitted anew within every fold, too.
-    """
-
-    def __init__(self, kind: str, faces: ScoredFaces, members: Members = (), folds: int = FOLDS) -> None:
-        units = faces.units
-        names = np.unique(units)
-        fold_of = dict(zip(names, np.random.default_rng(0).permutation(len(names)) % folds, strict=True))
-        self._fold = np.array([fold_of[unit] for unit in units])
-        self._fits: list[tuple[list[Calibrator], Fit]] = []
-        for number in range(folds):
-            training = self._fold != number
-            own = [fit_calibrator(of, member.labels[training], member.logits[training]) for of, member in members]
-            logits = _pooled(own, faces, members)
-            self._fits.append((own, Fit.to(kind, faces.labels[training], logits[training])))
-
-    def decide(self, faces: ScoredFaces, members: Members = ()) -> Decisions:
-        """Decisions on the faces this was made from, in their order, whatever became of their pictures."""
-        count = len(faces.labels)
-        log_odds, upper, lower = np.empty(count), np.empty(count), np.empty(count)
-        for number, (own, fit) in enumerate(self._fits):
-            inside = self._fold == number
-            log_odds[inside] = fit.calibrator.log_odds(_pooled(own, faces, members)[inside])
-            upper[inside], lower[inside] = fit.thresholds.upper, fit.thresholds.lower
-        scores = probabilities(log_odds)
-        return Decisions(faces.labels, log_odds, scores >= upper, scores <= lower, faces.units, faces.logits)
-
-
-def _pooled(calibrators: Sequence[Calibrator], faces: ScoredFaces, members: Members) -> np.ndarray:
-    """Logits of the faces; an ensemble's are the mean log-odds of its members under their calibrators."""
-    if not members:
-        return faces.logits
-    pairs = zip(calibrators, members, strict=True)
-    mean: np.ndarray = np.mean([calibrator.log_odds(scored.logits) for calibrator, (_, scored) in pairs], axis=0)
-    return mean
-
-
-def compare_calibrators(faces: ScoredFaces, members: Members = ()) -> dict[str, tuple[float, float]]:
-    """Return the expected calibration error and Cllr of every kind, on held-out folds."""
-    once = np.ones(len(faces.labels))
-    table = {}
-    for kind in KINDS:
-        log_odds = CrossFit(kind, faces, members).decide(faces, members).log_odds
-        ece = float(metrics.calibration_error(faces.labels, probabilities(log_odds), once))
-        table[kind] = ece, float(metrics.cllr(faces.labels, log_odds, once))
-    return table
-
-
-def source_sets(faces: ScoredFaces) -> dict[str, np.ndarray]:
-    """Row name -> (N,) mask, for tables by source."""
-    sets = {"all": np.ones(len(faces.items), bool), "generated faces against photos": faces.mask(GENERATED)}
-    sets |= {source: faces.mask((source,)) for source in faces.sources}
-    return {name: mask for name, mask in sets.items() if mask.any()}
 
 
 def _rows(faces: ScoredFaces, decisions: Decisions) -> tuple[SourceResult, ...]:
@@ -444,7 +272,7 @@ def _ensemble(
     if parameters > MAX_ENSEMBLE_PARAMETERS:
         raise DatasetError(f"The ensemble has {parameters:,} parameters; at most {MAX_ENSEMBLE_PARAMETERS:,} may be.")
     first = members[0][1]
-    faces = replace(first, logits=_pooled([calibrator for _, calibrator in networks], first, members))
+    faces = replace(first, logits=pooled_logits([calibrator for _, calibrator in networks], first, members))
     return _record(
         JointScorer([Member(record.id, *pair) for record, pair in zip(records, networks, strict=True)]),
         root,

@@ -21,9 +21,9 @@ from faceloupe.scoring.single import NetworkScorer, Scorer
 from faceloupe.system.files import replacing
 from faceloupe.training import clips as clip_faces
 from faceloupe.training import heatmaps, peers
-from faceloupe.training.calibrate import CrossFit, Members, source_sets
 from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.data import Item, read_rgb
+from faceloupe.training.fitting import CrossFit, Members, source_sets
 from faceloupe.training.scoring import Degrade, ScoredFaces, score_all
 
 SIZES = (0, 80, 112, 160, 10_000)  # bounds of the rows by face size, pixels of the stored picture

@@ -16,7 +16,8 @@ from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure, probabilities
 from faceloupe.models.contract import Calibrator, QualityGates
 from faceloupe.models.record import CalibrationQuality, ErrorRates, Fusion, ModelRecord, SourceResult, Thresholds
-from faceloupe.training.calibrate import choose_thresholds, fit_calibrator, source_result
+from faceloupe.training.calibrate import source_result
+from faceloupe.training.fitting import choose_thresholds, fit_calibrator
 from faceloupe.training.heads import balance
 
 LIMIT = 8.0  # natural log-odds of a member, beyond which it may not outvote the others

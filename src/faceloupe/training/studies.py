@@ -13,9 +13,9 @@ from faceloupe.evaluation.measures import Decisions, measure
 from faceloupe.models.networks import build
 from faceloupe.scoring.single import NetworkScorer
 from faceloupe.system.files import replacing
-from faceloupe.training.calibrate import CrossFit, Fit
 from faceloupe.training.data import Item
 from faceloupe.training.faults import Fault
+from faceloupe.training.fitting import CrossFit, Fit
 from faceloupe.training.scoring import auc_by_source, score_all
 from faceloupe.training.settings import TrainingSettings
 from faceloupe.training.train import fingerprint, train
