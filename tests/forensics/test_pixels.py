@@ -67,3 +67,14 @@ def test_pixels_that_cannot_be_decoded_leave_the_other_lenses():
     problems = {lens.id: lens.problem for lens in examine(source(content[:2000])).report.lenses}
     assert problems["traces"] == "" or "PNG" in problems["traces"]
     assert all("damaged" in problems[name] for name in ("error-level", "spectrum", "noise"))
+
+
+def test_up_sampling_leaves_points_that_the_blocks_of_a_jpeg_do_not():
+    gray = np.random.default_rng(5).uniform(80, 180, (128, 128)).astype(np.float32)
+    gains = np.array([[0.9, 1.1], [1.1, 1.2]], np.float32)  # of the pixels that a transposed convolution makes of one
+    doubled = np.kron(np.kron(gray[:64, :64], gains), gains)
+    stream = io.BytesIO()
+    smooth = np.kron(gray[:64, :64], np.ones((4, 4), np.float32))
+    Image.fromarray(smooth.astype(np.uint8)).save(stream, "JPEG", quality=50)
+    assert pixels.up_sampling_score(doubled) > 2
+    assert pixels.up_sampling_score(np.asarray(Image.open(stream))) < 0.5

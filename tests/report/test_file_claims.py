@@ -1,12 +1,16 @@
 """Claims about what reports say of the file itself, beside what the model found."""
 
 import io
+from dataclasses import replace
 
 import msgspec
 import pytest
 from pypdf import PdfReader
 
 from faceloupe.analysis.pipeline import analyze
+from faceloupe.config import Settings
+from faceloupe.forensics.registry import read_file
+from faceloupe.forensics.source import LensSource
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.report.build import build
 from faceloupe.report.case_schema import CaseRecord
@@ -99,6 +103,23 @@ def test_documents_show_what_the_file_says_and_never_run_it(analyzer):
         stream = io.BytesIO()
         write_pdf(record, pictures.__getitem__, stream, letterhead=Letterhead("Institute"), language=language)
         assert heading in " ".join(" ".join(page.extract_text().split()) for page in PdfReader(stream).pages)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("folder", ["formats", "samples"])
+def test_the_pdf_states_what_every_public_file_says_about_itself(folder, shared_data, of_marked):
+    paths = sorted((shared_data / folder).iterdir())
+    pictures: Pictures = {}
+    items = []
+    for path in paths:  # the pixels of one picture, and what each file states
+        file = evidence_from_bytes(path.read_bytes(), path.name, max_bytes=1 << 28)
+        analysis = replace(of_marked, lenses=read_file(LensSource(file, settings=Settings())))
+        items.append(item([run(analysis, pictures)], sha256=file.evidence.sha256, name=path.name))
+    stream = io.BytesIO()
+    record = CaseRecord.from_values(case(items))
+    write_pdf(record, pictures.__getitem__, stream, letterhead=Letterhead("Institute"), language="en")
+    text = " ".join(" ".join(page.extract_text().split()) for page in PdfReader(stream).pages)
+    assert text.count("What the file says about itself") == len(paths)
 
 
 def test_a_report_of_an_older_release_has_no_such_section(runs):

@@ -1,7 +1,8 @@
 from tools import lens_rates
 
-from faceloupe.forensics import traces
+from faceloupe.forensics import clone, traces
 from faceloupe.forensics.rates import measured
+from faceloupe.forensics.registry import LENSES
 
 
 def test_the_page_is_what_was_measured():
@@ -20,3 +21,19 @@ def test_files_saved_twice_are_told_apart_on_both_grids():
     areas = {row.name: row.auc for row in measured().separations if row.name.endswith(": all")}
     assert len(areas) == 2
     assert min(areas.values()) >= 0.9
+
+
+def test_the_rule_of_copied_parts_rarely_fires_without_one_and_no_other_way_tells_them_better():
+    rates = measured().rules[clone.COPIED]
+    assert rates.false_positives <= 0.05 * rates.negatives
+    (rule,) = (row.auc for row in measured().separations if "copied" in row.name)
+    others = [area for row in measured().trials if row.sought == "a copied part" for area in row.areas.values()]
+    assert len(others) == 2
+    assert rule > max(others)
+
+
+def test_each_lens_takes_less_than_three_seconds_of_processor_time_on_twelve_megapixels():
+    times = measured().times
+    assert {lens.title for lens in LENSES} <= {row.title for row in times}
+    assert max(row.cpu_s for row in times) < 3
+    assert sum(row.cpu_s for row in times) < 10

@@ -62,6 +62,34 @@ class CameraCheck(msgspec.Struct, frozen=True):
     shifted: int
 
 
+class LensTime(msgspec.Struct, frozen=True):
+    """What a lens takes on a picture of 12 megapixels.
+
+    Attributes:
+        title: of the lens, or of what is read for all of them.
+        cpu_s: seconds of processor time in the process that looks.
+        wall_s: seconds until it was done.
+    """
+
+    title: str
+    cpu_s: float
+    wall_s: float
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A way that was tried and not adopted.
+
+    Attributes:
+        sought: what it seeks.
+        way: how, in words.
+        areas: area under the ROC curve by what was told apart, 0..1.
+    """
+
+    sought: str
+    way: str
+    areas: dict[str, float]
+
+
 class Measured(msgspec.Struct, frozen=True):
     """All that was measured of the lenses.
 
@@ -70,12 +98,16 @@ class Measured(msgspec.Struct, frozen=True):
         jpeg_quality: see ``QualityCheck``.
         separations: see ``Separation``.
         cameras: see ``CameraCheck``; None where it was not measured.
+        times: see ``LensTime``.
+        trials: see ``Trial``.
     """
 
     rules: dict[str, Rates]
     jpeg_quality: QualityCheck
     separations: tuple[Separation, ...] = ()
     cameras: CameraCheck | None = None
+    times: tuple[LensTime, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
 
 @cache

@@ -8,7 +8,7 @@ import msgspec
 from PIL import Image
 
 from faceloupe.errors import Cancelled, EvidenceError
-from faceloupe.forensics import compression, jpeg, metadata, pixels, provenance, robustness, thumbnail, traces
+from faceloupe.forensics import clone, compression, jpeg, metadata, pixels, provenance, robustness, thumbnail, traces
 from faceloupe.forensics.results import Finding, LensPicture, LensResult, LensSummary, quoted
 from faceloupe.forensics.source import LensSource
 from faceloupe.media.formats import ANIMATED_FORMATS, IMAGE_FORMATS
@@ -106,8 +106,10 @@ LENSES: tuple[Lens, ...] = (
     Lens(
         "spectrum",
         "Spectrum",
-        "The frequencies in the middle of the picture; regular points away from the center can come from resampling.",
-        "Screens, fabrics and JPEG blocks make regular points too. It is a picture to look at and never a finding.",
+        "The frequencies in the middle of the picture; regular points away from the center can come from resampling, "
+        "those at 1/4 and 1/2 of the sampling rate from the up-sampling of a generator.",
+        "Screens, fabrics and JPEG blocks make regular points too, and making a picture smaller removes those of a "
+        "generator. It is a picture to look at and never a finding.",
         pixels.look_spectrum,
         of=IMAGE_FORMATS,
     ),
@@ -118,6 +120,15 @@ LENSES: tuple[Lens, ...] = (
         "Focus, texture and the noise reduction of cameras change it as well. It is a picture to look at and never a "
         "finding.",
         pixels.look_noise,
+        of=IMAGE_FORMATS,
+    ),
+    Lens(
+        "clone",
+        "Clone",
+        "Whether a part of the picture lies in it twice: copied from one place to another, also turned or scaled.",
+        "A part without detail, such as sky, skin or a blurred background, is not found. Patterns, letters and other "
+        "things that are alike are found as well.",
+        clone.look,
         of=IMAGE_FORMATS,
     ),
 )

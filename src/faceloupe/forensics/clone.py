@@ -1,0 +1,175 @@
+"""Clone: parts of a picture that were copied within it, by keypoints that are alike."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from faceloupe.forensics.rates import rates_of
+from faceloupe.forensics.results import Fact, Finding, LensPicture, LensResult, PictureScale, Severity
+from faceloupe.forensics.source import LensSource
+
+COPIED = "clone.copied"
+LEAST_SCORE = 0.6
+"""Score from which on the rule fires, set on one half of the material."""
+_FEWEST_PAIRS = 6
+_LEAST_SHARE = 0.01  # of the picture: the edges of a part of 3 % are not counted, nor what is flat in it
+_SIDES = (900, 1400)  # pixels of the longer side that is searched, least and most
+_MOST_ENLARGED = 3.0
+_MOST_KEYPOINTS = 6000
+_LEAST_CONTRAST = 0.008  # of a keypoint: smooth parts have some too
+_FARTHEST = 0.45  # distance of the descriptors of a pair, each of length 1
+_RATIO = 0.75  # of the distance to the best and to the next keypoint (Lowe 2004)
+_LEAST_MOVED = 0.04  # of the longer side: nearer keypoints lie on one thing
+_TOLERANCE = 3.0  # pixels between a keypoint and where its pair says that it should lie
+_CANDIDATES = 3  # movements that are looked at
+_SCALES = (0.5, 2.0)
+_WINDOW = 9  # pixels of the local correlation
+_LEAST_CORRELATION = 0.9
+_LEAST_DEVIATION = 1.0  # gray levels in a window that is not flat
+_ROWS = 1000  # keypoints that are compared with all others at once
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A part that lies in a picture twice.
+
+    Attributes:
+        pairs: keypoints that agree on how the part was moved.
+        share: of the picture that both places take together, 0..1.
+        columns: how far it was moved to the right, in pixels of the picture.
+        rows: how far it was moved down, likewise.
+        correlation: (H, W) uint8, of each place with the one that it was copied from or to: 0 is 0.9 or less, 255 is 1.
+    """
+
+    pairs: int
+    share: float
+    columns: int
+    rows: int
+    correlation: np.ndarray = field(repr=False, compare=False)
+
+    @property
+    def score(self) -> float:
+        """Pairs times share: repeated patterns have many pairs on little area, or few on much."""
+        return self.pairs * self.share
+
+
+def look(source: LensSource) -> LensResult:
+    """Seek a part that was copied within the picture.
+
+    Raises:
+        EvidenceError: the picture cannot be decoded.
+    """
+    copy = find(cv2.cvtColor(source.picture.rgb, cv2.COLOR_RGB2GRAY))
+    if copy is None:
+        return LensResult((Fact("Part that lies in the picture twice", "none"),))
+    scale = PictureScale(
+        "clone", "correlation of each place with the one that it was copied from or to", "0.9 or less", "1"
+    )
+    facts = (
+        Fact("Part that lies in the picture twice", f"{copy.share:.1%} of it, both places together"),
+        Fact("Moved by", f"{copy.columns} columns, {copy.rows} rows"),
+        Fact("Keypoints that agree", f"{copy.pairs}; score {copy.score:.2f} (finding from {LEAST_SCORE:g} on)"),
+    )
+    picture = LensPicture(scale, copy.correlation)
+    if copy.score < LEAST_SCORE:
+        return LensResult(facts, pictures=(picture,))
+    text = (
+        f"A part of the picture lies in it twice, {abs(copy.columns)} columns and {abs(copy.rows)} rows apart: it was "
+        "copied, or the picture shows two things that are alike, such as a pattern or printed letters."
+    )
+    return LensResult(facts, (Finding(COPIED, Severity.NOTICE, text, rates_of(COPIED)),), (picture,))
+
+
+def find(gray: np.ndarray) -> Copy | None:
+    """Seek the largest part that lies in a picture twice.
+
+    Keypoints (Lowe 2004) that are alike vote for a movement (Amerini et al. 2011); it counts where the picture and the
+    moved picture are equal.
+
+    Args:
+        gray: (H, W) uint8.
+
+    Returns:
+        The part; None where no movement has enough keypoints and area.
+    """
+    longer = max(gray.shape)
+    factor = min(max(_SIDES[0] / longer, 1.0), _MOST_ENLARGED, _SIDES[1] / longer)
+    size = max(1, round(gray.shape[1] * factor)), max(1, round(gray.shape[0] * factor))
+    searched = cv2.resize(gray, size, interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA)
+    start, end = _pairs(searched)
+    best: Copy | None = None
+    for _ in range(_CANDIDATES):
+        if len(start) < _FEWEST_PAIRS:
+            break
+        cv2.setRNGSeed(0)  # the same picture has the same result
+        movement, inliers = cv2.estimateAffinePartial2D(
+            start, end, method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE, maxIters=3000, confidence=0.999
+        )
+        if movement is None or inliers.sum() < _FEWEST_PAIRS:
+            break
+        agree = inliers.ravel().astype(bool)
+        if _SCALES[0] <= np.hypot(movement[0, 0], movement[1, 0]) <= _SCALES[1]:
+            correlation = _correlation(searched, movement)
+            share = float((correlation > 0).mean())
+            if share >= _LEAST_SHARE and (best is None or share > best.share):
+                columns, rows = np.median(end[agree] - start[agree], axis=0) / factor
+                whole = cv2.resize(correlation, gray.shape[::-1], interpolation=cv2.INTER_NEAREST)
+                best = Copy(int(agree.sum()), share, round(columns), round(rows), whole)
+        start, end = start[~agree], end[~agree]
+    return best
+
+
+def _pairs(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) and (N, 2) float32: x and y of keypoints that are alike, and do not lie on one thing."""
+    detector = cv2.SIFT.create(nfeatures=_MOST_KEYPOINTS, contrastThreshold=_LEAST_CONTRAST)
+    keypoints, descriptors = detector.detectAndCompute(gray, None)
+    if len(keypoints) < _FEWEST_PAIRS:
+        return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
+    points = np.array([keypoint.pt for keypoint in keypoints], np.float32)
+    roots = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6))  # Arandjelovic 2012
+    start, end = [], []
+    for first in range(0, len(points), _ROWS):
+        rows = slice(first, first + _ROWS)
+        similarity = roots[rows] @ roots.T
+        moved = np.abs(points[rows, None] - points[None]).max(axis=2)
+        similarity[moved < _LEAST_MOVED * max(gray.shape)] = -1.0
+        nearest = np.argpartition(-similarity, 1, axis=1)[:, :2]
+        two = np.take_along_axis(similarity, nearest, axis=1)
+        distances = np.sqrt(np.maximum(2 - 2 * np.sort(two, axis=1)[:, ::-1], 1e-9))
+        alike = (distances[:, 0] < _FARTHEST) & (distances[:, 0] < _RATIO * distances[:, 1])
+        partners = nearest[np.arange(len(nearest)), two.argmax(axis=1)]
+        start.append(points[rows][alike])
+        end.append(points[partners[alike]])
+    ahead, behind = np.concatenate(start), np.concatenate(end)
+    swapped = ahead @ (1, 1e-3) > behind @ (1, 1e-3)  # each pair in the same direction
+    ahead[swapped], behind[swapped] = behind[swapped], ahead[swapped].copy()
+    return ahead, behind
+
+
+def _correlation(gray: np.ndarray, movement: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: where a picture and the moved picture are equal, at both places; 0 elsewhere."""
+    height, width = gray.shape
+    values = gray.astype(np.float32)
+    both = np.zeros(gray.shape, np.float32)
+    for matrix in (movement, cv2.invertAffineTransform(movement)):
+        moved = cv2.warpAffine(values, matrix, (width, height), flags=cv2.INTER_CUBIC, borderValue=-1000.0)
+        both = np.maximum(both, _local_correlation(values, moved))
+    levels: np.ndarray = np.clip((both - _LEAST_CORRELATION) / (1 - _LEAST_CORRELATION) * 255, 0, 255).astype(np.uint8)
+    opened = cv2.morphologyEx((levels > 0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((_WINDOW, _WINDOW), np.uint8))
+    levels[opened == 0] = 0
+    return levels
+
+
+def _local_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Local correlation (H, W) of two pictures; 0 where either is flat."""
+    window = (_WINDOW, _WINDOW)
+    means = [cv2.blur(values, window) for values in (first, second)]
+    variances = [
+        np.maximum(cv2.blur(values * values, window) - mean * mean, 0)
+        for values, mean in zip((first, second), means, strict=True)
+    ]
+    covariance = cv2.blur(first * second, window) - means[0] * means[1]
+    correlation: np.ndarray = covariance / np.maximum(np.sqrt(variances[0] * variances[1]), 1e-3)
+    correlation[np.minimum(*variances) < _LEAST_DEVIATION**2] = 0.0
+    return correlation
