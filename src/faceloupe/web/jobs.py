@@ -275,7 +275,9 @@ class JobQueue:
                 self._served[job.owner] = self._turns
                 self._turns += 1
             job.execute()
-            memory.trim()
             with self._changed:
                 self._running.remove(job)
                 self._changed.notify_all()
+                idle = not self._running and not self._order()
+            if idle:  # while others run, they would stop for it, and fetch the memory again
+                memory.trim()
