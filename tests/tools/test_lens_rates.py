@@ -33,7 +33,7 @@ def test_the_rule_of_copied_parts_rarely_fires_without_one_and_no_other_way_tell
 
 
 def test_each_lens_takes_less_than_three_seconds_of_processor_time_on_twelve_megapixels():
-    times = measured().times
-    assert {lens.title for lens in LENSES} <= {row.title for row in times}
-    assert max(row.cpu_s for row in times) < 3
-    assert sum(row.cpu_s for row in times) < 10
+    times = {row.title: row.cpu_s for row in measured().times}
+    ordinary = [times[lens.title] for lens in LENSES]  # not that of robustness, which runs on request
+    assert max(ordinary) < 3
+    assert sum(ordinary) < 10

@@ -128,17 +128,19 @@ def _pairs(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
     points = np.array([keypoint.pt for keypoint in keypoints], np.float32)
     roots = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6))  # Arandjelovic 2012
+    nearest = _LEAST_MOVED * max(gray.shape)
     start, end = [], []
     for first in range(0, len(points), _ROWS):
         rows = slice(first, first + _ROWS)
         similarity = roots[rows] @ roots.T
-        moved = np.abs(points[rows, None] - points[None]).max(axis=2)
-        similarity[moved < _LEAST_MOVED * max(gray.shape)] = -1.0
-        nearest = np.argpartition(-similarity, 1, axis=1)[:, :2]
-        two = np.take_along_axis(similarity, nearest, axis=1)
-        distances = np.sqrt(np.maximum(2 - 2 * np.sort(two, axis=1)[:, ::-1], 1e-9))
-        alike = (distances[:, 0] < _FARTHEST) & (distances[:, 0] < _RATIO * distances[:, 1])
-        partners = nearest[np.arange(len(nearest)), two.argmax(axis=1)]
+        x, y = (np.abs(points[rows, None, axis] - points[None, :, axis]) < nearest for axis in (0, 1))
+        similarity[x & y] = -1.0
+        every, partners = np.arange(len(similarity)), similarity.argmax(axis=1)
+        best = similarity[every, partners]
+        similarity[every, partners] = -1.0
+        pair = best, similarity.max(axis=1)
+        distance, next_distance = (np.sqrt(np.maximum(2 - 2 * values, 1e-9)) for values in pair)
+        alike = (distance < _FARTHEST) & (distance < _RATIO * next_distance)
         start.append(points[rows][alike])
         end.append(points[partners[alike]])
     ahead, behind = np.concatenate(start), np.concatenate(end)
