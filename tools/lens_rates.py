@@ -351,8 +351,8 @@ def page(result: Measured) -> str:
         "",
         "## Time",
         "",
-        f"A JPEG of {_LARGE[0]:,} x {_LARGE[1]:,} pixels, on two cores that did other work as well: seconds of "
-        "processor time of the lens, and until it was done.",
+        f"A JPEG of {_LARGE[0]:,} x {_LARGE[1]:,} pixels, by one thread (OMP_NUM_THREADS=1) on two cores that did "
+        "other work as well: seconds of processor time of the lens, and until it was done.",
         "",
         "| lens | processor | elapsed |",
         "|---|---|---|",
