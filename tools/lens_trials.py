@@ -41,7 +41,7 @@ def spectrum_scores(gray: np.ndarray) -> tuple[float, ...]:
     radius = np.hypot(frequency[:, None], frequency)
     away = radius > 0.12
     away[:: len(points) // 8], away[:, :: len(points) // 8] = False, False
-    quarter, half = (points[place, 0] + points[0, place] for place in (len(points) // 4, len(points) // 2))
+    quarter, half = (points[index, 0] + points[0, index] for index in (len(points) // 4, len(points) // 2))
     spectrum = pixels.residual_spectrum(gray)
     bands = [spectrum[(radius >= low) & (radius < high)].mean() for low, high in ((0.15, 0.25), (0.4, 0.5))]
     return (

@@ -5,7 +5,6 @@ import io
 import cv2
 import numpy as np
 from PIL import Image
-from scipy.ndimage import median_filter
 
 from faceloupe.forensics.results import Fact, LensPicture, LensResult, PictureScale
 from faceloupe.forensics.source import LensSource
@@ -78,8 +77,8 @@ def up_sampling_score(gray: np.ndarray) -> float:
     """
     prominence = stand_out(residual_spectrum(gray))
 
-    def on_axes(*places: int) -> float:
-        return float(np.mean([prominence[place, 0] + prominence[0, place] for place in places])) / 2
+    def on_axes(*indices: int) -> float:
+        return float(np.mean([prominence[index, 0] + prominence[0, index] for index in indices])) / 2
 
     return on_axes(_TILE // 4) + on_axes(_TILE // 2) - on_axes(_TILE // 8, 3 * _TILE // 8)
 
@@ -100,6 +99,8 @@ def residual_spectrum(gray: np.ndarray) -> np.ndarray:
 
 def stand_out(spectrum: np.ndarray) -> np.ndarray:
     """How far each value of a spectrum (H, W) lies above the median of those around it."""
+    from scipy.ndimage import median_filter  # heavy, and not needed by the lenses of every analysis
+
     above: np.ndarray = spectrum - median_filter(spectrum, size=_AROUND, mode="wrap")
     return above
 
