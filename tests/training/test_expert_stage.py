@@ -13,7 +13,7 @@ from faceloupe.errors import DatasetError
 from faceloupe.models.encoder import ROWS, WIDTH
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.training import core_logits, cross_fitting, expert_card, expert_records, expert_stage, plans, register
-from faceloupe.training.expert_tables import Verdicts, by_source
+from faceloupe.training.expert_tables import Verdicts, by_condition, by_source
 from faceloupe.training.features import Features
 from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import CHANGED, GENERATED, NOT_SEEN, PHOTO, gather
@@ -183,6 +183,29 @@ def test_the_share_of_a_class_in_cllr_and_the_auc_of_a_source_are_what_they_say(
     assert rows["a", "authentic"].cost == pytest.approx(math.log2(1.0 + math.exp(-1.0)), abs=1e-3)
 
 
+def test_faces_are_counted_by_pose_and_size_and_those_of_unknown_pose_by_size_alone():
+    nothing = np.zeros(4, bool)
+    verdicts = Verdicts(np.array([0, 1, 0, 1]), np.array(list("abab")), np.zeros(4), nothing, nothing)
+    rows = by_condition(
+        verdicts,
+        yaw_deg=np.array([3.0, -40.0, math.nan, 15.0]),
+        roll_deg=np.array([-20.0, 0.0, math.nan, 40.0]),
+        face_px=np.array([50.0, 60.0, 150.0, 900.0]),
+    )
+    assert [(row.view, row.label, row.faces) for row in rows] == [
+        ("turned to a side by 0 to 10°", "authentic", 1),
+        ("turned to a side by 10 to 20°", "manipulated", 1),
+        ("turned to a side by 35° and more", "manipulated", 1),
+        ("tilted by 0 to 5°", "manipulated", 1),
+        ("tilted by 12 to 30°", "authentic", 1),
+        ("tilted by 30° and more", "manipulated", 1),
+        ("face of 0 to 60 px", "authentic", 1),
+        ("face of 60 to 100 px", "manipulated", 1),
+        ("face of 100 to 200 px", "authentic", 1),
+        ("face of 200 px and more", "manipulated", 1),
+    ]
+
+
 @pytest.fixture(scope="module")
 def stage(made, tmp_path_factory):
     """Folder of what the stage wrote, and its records; heatmaps are not drawn, as there are no pictures."""
@@ -213,6 +236,11 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     with (folder / expert_card.HELD_OUT).open(newline="") as stream:
         held_out = list(csv.DictReader(stream))
     assert sum(int(row["faces"]) for row in held_out if row["source"] == "all" and row["view"] == "as is") == 27
+    with (folder / expert_card.CONDITIONS).open(newline="") as stream:
+        sizes = [row for row in csv.DictReader(stream) if row["view"].startswith("face of")]
+    with (folder / expert_card.LEFT_OUT).open(newline="") as stream:
+        left_out = sum(int(row["faces"]) for row in csv.DictReader(stream) if row["source"] == "all")
+    assert sum(int(row["faces"]) for row in sizes) == left_out
     card = (folder / expert_card.CARD).read_text()
     assert "faceloupe-standard-9" in card
     assert "| swaps | as is | manipulated | 20 |" in card

@@ -13,6 +13,7 @@ from faceloupe.training.card import table
 CARD = "card.md"
 # Beside the card, made by the stage `heads`; columns as in ``expert_tables.SourceRow``.
 LEFT_OUT, TIERS_FILE, HELD_OUT = "left-out.csv", "tiers.csv", "held-out.csv"
+CONDITIONS = "conditions.csv"
 
 
 def write(records: Sequence[ModelRecord], docs: Path) -> Path:
@@ -65,6 +66,10 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             "## As it is, and degraded twice",
             "The same validation faces: as they are; the picture shrunk to 768 px, then JPEG 60; to 512 px, JPEG 40.",
             _table(docs / TIERS_FILE),
+            "## By pose and size of the face",
+            "Faces of sources left out, as they are; pose is estimated from five landmarks, where the face finder gave "
+            "them. What is turned or small is not spread evenly over the sources.",
+            _table(docs / CONDITIONS),
             "## Held out for good",
             "Nothing here was trained on, tuned on or calibrated on.",
             _table(docs / HELD_OUT),

@@ -12,6 +12,7 @@ import torch
 
 from faceloupe.config import QUICK_MODEL
 from faceloupe.evaluation import metrics
+from faceloupe.faces.upright import roll, yaw
 from faceloupe.models.contract import InputContract
 from faceloupe.models.encoder import WIDTH, Encoder
 from faceloupe.models.expert import Head
@@ -33,7 +34,7 @@ from faceloupe.training import (
 )
 from faceloupe.training.core_logits import fresh_to_the_core
 from faceloupe.training.cross_fitting import Answers
-from faceloupe.training.expert_card import HELD_OUT, LEFT_OUT, TIERS_FILE
+from faceloupe.training.expert_card import CONDITIONS, HELD_OUT, LEFT_OUT, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
 from faceloupe.training.expert_tables import SourceRow, Verdicts
 from faceloupe.training.features import Features
@@ -41,6 +42,7 @@ from faceloupe.training.looks import CHANGED, MIN_COLOR, PHOTO, Looks
 from faceloupe.training.material import Still
 from faceloupe.training.plans import ExpertSettings, HeadPlan
 from faceloupe.training.regions import Region
+from faceloupe.types import DetectedFace
 
 _COMPONENT, _COMPONENT_PARAMETERS = "clip-vit-b16", 85_799_424
 _COMPONENT_LICENSE = "MIT (OpenAI)"
@@ -139,10 +141,11 @@ def make(
         report(f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided")
     component = workshop.component
     (partial / COMPONENTS / f"{component.id}.json").write_text(component.to_json(), encoding="utf-8")
-    decisions = _Said(core, records, fusions[0])
-    left_out, in_tiers = decisions.of_left_out(seen, settings.plans, answers, prepared.core_families)
+    decisions = _Judge(core, records, fusions[0])
+    left_out, in_tiers, conditions = decisions.of_left_out(seen, settings.plans, answers, prepared)
     expert_tables.write(left_out, docs / LEFT_OUT)
     expert_tables.write(in_tiers, docs / TIERS_FILE)
+    expert_tables.write(conditions, docs / CONDITIONS)
     expert_tables.write(
         decisions.of_held_out(held_out, settings.plans, answers, prepared.cache.values), docs / HELD_OUT
     )
@@ -326,8 +329,16 @@ class _Workshop:
         return max(round(float(np.quantile(peaks, PEAK_QUANTILE)), 3), 0.01) if peaks else 1.0
 
 
+def _pose(region: Region) -> tuple[float, float]:
+    """Yaw and roll of the face of a region, degrees; nan where no landmarks are known."""
+    if not region.landmarks:
+        return math.nan, math.nan
+    face = DetectedFace(region.face_box, np.array(region.landmarks).reshape(5, 2), region.confidence)
+    return yaw(face), roll(face)
+
+
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Judge:
     """What a fusion says, for the tables."""
 
     core: ModelRecord
@@ -341,20 +352,25 @@ class _Said:
         return Verdicts.at(seen.labels[judged.index], seen.sources[judged.index], joined, self.fusion.thresholds)
 
     def of_left_out(
-        self, seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], core_families: frozenset[str]
-    ) -> tuple[list[SourceRow], list[SourceRow]]:
-        """Rows by source of what the error rates count, and rows by tier of the faces that have all tiers."""
+        self, seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], prepared: Material
+    ) -> tuple[list[SourceRow], list[SourceRow], list[SourceRow]]:
+        """Rows of what the error rates count: by source; by tier, of the faces that have all tiers; by condition."""
+        core_families = prepared.core_families
         judged = expert_records.evidence(seen, plans, answers, core_families).counted()
         judged = judged.where(seen.scored[judged.index])
-        left_out = expert_tables.by_source(self._verdicts(seen, judged), expert_tables.VIEW_NAMES[CLEAN])
+        clean = self._verdicts(seen, judged)
+        left_out = expert_tables.by_source(clean, expert_tables.VIEW_NAMES[CLEAN])
+        pose = np.array([_pose(prepared.regions[name]) for name in seen.ids[judged.index]])
+        conditions = expert_tables.by_condition(clean, pose[:, 0], pose[:, 1], seen.face_px[judged.index])
         made = [tier for tier in TIERS if (seen.treatments == tier).any()]
         by_tier = [set(seen.ids[seen.treatments == tier].tolist()) for tier in made]
         common = np.isin(seen.ids, sorted(set.intersection(*by_tier)))
         verdicts = []
         for tier in made:
             judged = expert_records.evidence(seen, plans, answers, core_families, (tier,)).counted()
-            verdicts.append((tier, self._verdicts(seen, judged.where((common & seen.scored)[judged.index]))))
-        return left_out, expert_tables.tiers(verdicts)
+            judged = judged.where((common & seen.scored)[judged.index])
+            verdicts.append((expert_tables.VIEW_NAMES[tier], self._verdicts(seen, judged)))
+        return left_out, expert_tables.in_all(verdicts), conditions
 
     def of_held_out(
         self, held_out: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], values: np.ndarray

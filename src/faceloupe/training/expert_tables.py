@@ -1,8 +1,9 @@
-"""Tables of what the fusion says of faces by source: of sources left out, under degradation, and held out for good."""
+"""Tables of what the fusion says of faces: by source, of sources left out and held out for good; degraded; by pose."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +115,38 @@ def write(rows: Iterable[SourceRow], path: Path) -> None:
     temporary.replace(path)
 
 
-def tiers(verdicts: Sequence[tuple[str, Verdicts]]) -> list[SourceRow]:
-    """Return the rows of all of a class under each degradation.
+def in_all(verdicts: Iterable[tuple[str, Verdicts]]) -> list[SourceRow]:
+    """Return the rows of all of a class for each view.
 
     Args:
-        verdicts: treatment, and the answers to the same faces under it.
+        verdicts: the view in words, and the answers to it.
     """
-    rows = [row for view, verdict in verdicts for row in by_source(verdict, VIEW_NAMES[view])]
+    rows = [row for view, verdict in verdicts for row in by_source(verdict, view)]
     return [row for row in rows if row.source == "all"]
+
+
+# Bounds in degrees or pixels; the last of each ends the scale.
+_TURNED, _TILTED, _SIZES = (0, 10, 20, 35, 90), (0, 5, 12, 30, 180), (0, 60, 100, 200, 100_000)
+
+
+def by_condition(verdicts: Verdicts, yaw_deg: np.ndarray, roll_deg: np.ndarray, face_px: np.ndarray) -> list[SourceRow]:
+    """Return the rows of all of a class by pose and size.
+
+    Args:
+        verdicts: the answers to N faces.
+        yaw_deg: (N,) float64, see ``faces.upright``; nan where no landmarks are known.
+        roll_deg: (N,) float64, likewise.
+        face_px: (N,) float64, longer side of the face box, pixels.
+    """
+    parts = []
+    for name, unit, values, bounds in (
+        ("turned to a side by", "°", np.abs(yaw_deg), _TURNED),
+        ("tilted by", "°", np.abs(roll_deg), _TILTED),
+        ("face of", " px", face_px, _SIZES),
+    ):
+        for low, high in pairwise(bounds):
+            inside = (values >= low) & (values < high)
+            words = f"{low} to {high}{unit}" if high != bounds[-1] else f"{low}{unit} and more"
+            if inside.any():
+                parts.append((f"{name} {words}", verdicts.where(inside)))
+    return in_all(parts)
