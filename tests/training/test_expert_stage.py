@@ -24,7 +24,7 @@ from faceloupe.types import Box
 
 SETTINGS = HeadSettings(rows=("class 9", "mean 8"), width=12, examples=100, decay=1e-2)
 PLANS = (
-    HeadPlan("generated", "wide", GENERATED, (1.7, math.inf), (1.7, math.inf), SETTINGS),
+    HeadPlan("generated", "widest", GENERATED, (1.7, math.inf), (1.7, math.inf), SETTINGS),
     HeadPlan("generated-close", "tight", GENERATED, (0.0, 1.7), settings=SETTINGS),
     HeadPlan("changed", "tight", CHANGED, settings=SETTINGS),
 )
@@ -70,7 +70,7 @@ def made() -> expert_stage.Material:
         training = picture.entry.split == "train"
         blended = ("blended/as-is",) if training and picture.entry.source == "phones" else ()
         for treatment in ("as-is", "heavy-1", *blended) if training else ("as-is", "768", "512"):
-            for crop in ("tight", "wide") if roomy and treatment not in blended else ("tight",):
+            for crop in ("tight", "widest") if roomy and treatment not in blended else ("tight",):
                 ids.append(picture.id)
                 views.append(f"{crop}/{treatment}")
                 values.append(random.normal(size=(len(ROWS), WIDTH)) + shift)
@@ -90,7 +90,13 @@ def made() -> expert_stage.Material:
     }
     looks = gather(stills, regions, cache, core, changed=EXPERT.changed, families=EXPERT.families)
     return expert_stage.Material(
-        looks, cache, {still.id: still for still in stills}, regions, weights_folder(), frozenset({"photos", "nets"})
+        looks,
+        cache,
+        {still.id: still for still in stills},
+        regions,
+        {},
+        weights_folder(),
+        frozenset({"photos", "nets"}),
     )
 
 
@@ -113,7 +119,7 @@ def test_a_look_knows_where_it_comes_from(made):
     assert set(looks.kinds[blended]) == {CHANGED}
     assert (set(looks.sources[blended]), set(looks.families[blended])) == ({"self_blends"}, {"phones"})
     assert set(looks.families[looks.sources == "nets_rest"]) == {"nets"}
-    assert (looks.wide[looks.context < 1.7] == NOT_SEEN).all()
+    assert (looks.widest[looks.context < 1.7] == NOT_SEEN).all()
     assert np.isnan(looks.core[(looks.splits == "train") & np.isin(looks.sources, ("photos", "nets"))]).all()
 
 
@@ -296,11 +302,11 @@ def test_the_expert_is_installed_beside_its_core_and_replaces_the_former(stage, 
 
 def test_the_plans_are_typed():
     result = plans.parse_expert(
-        {"version": 3, "heads": {"wide": {"crop": "wide", "kind": GENERATED, "context": [1.7, 0]}}, "changed": ["a"]}
+        {"version": 3, "heads": {"wide": {"crop": "widest", "kind": GENERATED, "context": [1.7, 0]}}, "changed": ["a"]}
     )
     assert result.plans[0].context == (1.7, math.inf)
     assert (result.version, result.changed) == (3, ("a",))
     with pytest.raises(DatasetError, match="no setting named depth"):
         plans.parse_expert({"version": 3, "depth": 1})
     with pytest.raises(DatasetError, match=r"expert\.heads\.wide"):
-        plans.parse_expert({"version": 3, "heads": {"wide": {"crop": "wide", "kind": GENERATED, "width": 3}}})
+        plans.parse_expert({"version": 3, "heads": {"wide": {"crop": "widest", "kind": GENERATED, "width": 3}}})

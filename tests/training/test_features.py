@@ -38,15 +38,18 @@ class Encoder:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Stills, regions and the folder of the latter."""
+    """Stills, regions of each kind, and the folder of the latter."""
     folder = tmp_path_factory.mktemp("features")
     sources = large.make(folder)
     sources.still("train", "real", "roomy.png", large.picture(90, (130, 130)), source="roomy")
     sources.still("train", "fake", "local.png", large.picture(91, (130, 130)), source="local")
     sources.write()
     stills = gather.gather(sources.data, sources.snapshots, workers=1).stills
-    regions.make(stills, sources.data, sources.snapshots, folder, find=middle, workers=0)
-    return stills, regions.read(folder), folder
+    located = {}
+    for kind in (regions.FACE, regions.SURROUNDINGS):
+        regions.make(stills, sources.data, sources.snapshots, folder, find=middle, workers=0, kind=kind)
+        located[kind] = regions.read(folder, kind)
+    return stills, located, folder
 
 
 def extract(prepared, folder, encode, **more) -> None:
@@ -67,7 +70,7 @@ def test_every_view_is_computed_once_and_reads_back(prepared, tmp_path):
     stills = prepared[0]
     expected = [(still.id, f"tight/{name}") for still in stills for name in TREATMENTS[still.entry.split]]
     roomy = next(still.id for still in stills if still.entry.source == "roomy")
-    expected += [(roomy, "wide/as-is"), (roomy, "wide/heavy-1")]
+    expected.append((roomy, "widest/as-is"))
     assert sorted(zip(stored.ids, stored.views, strict=True)) == sorted(expected)
     assert stored.values.shape == (len(expected), *SHAPE)
     assert isinstance(stored.values, np.memmap)
@@ -81,10 +84,11 @@ def test_the_features_are_those_of_the_view(prepared, tmp_path):
     stored = features.read(tmp_path)
     stills, known, work = prepared
     for still in stills:
-        region = known[still.id]
-        face = views.Face(regions.pixels(work, region), region.box, region.picture_px)
         for position in np.flatnonzero(stored.ids == still.id):
             crop, treatment = stored.views[position].split("/")
+            kind = features.REGIONS[crop]
+            region = known[kind][still.id]
+            face = views.Face(regions.pixels(work, region, kind), region.box, region.picture_px)
             treated, framing = views.treat(face, treatment, still.entry.pair or still.id)
             cropped = views.crop(treated, crop, framing)
             np.testing.assert_array_equal(stored.values[position], Encoder()(cropped.rgb[None])[0].astype(np.float16))
@@ -103,7 +107,7 @@ def test_photographs_alone_are_blended_and_then_treated_as_they_are_without(prep
     assert {of for of in seen if "blended" in of[1]} == {of for of in blended if of[0] in photographs}
     position = next(n for n in range(len(cache.ids)) if cache.views[n] == "tight/blended/heavy-1")
     still = next(still for still in stills if still.id == cache.ids[position])
-    region = known[still.id]
+    region = known[regions.FACE][still.id]
     random = np.random.default_rng(int(hashlib.sha256(f"blend{still.id}".encode()).hexdigest()[:12], 16))
     rgb = blending.blend_within(random, regions.pixels(work, region), region.face_box, region.landmarks)
     treated, framing = views.treat(views.Face(rgb, region.face_box, region.picture_px), "heavy-1", still.id)

@@ -67,8 +67,8 @@ def make(sources: large.Material, stills, work: Path, find=middle, **more):
 
 def result(work: Path) -> dict[str, bytes]:
     """Everything that later stages read."""
-    stored = sorted((work / regions.FOLDER).glob("*.png"))
-    return {path.name: path.read_bytes() for path in [work / regions.TABLE, *stored]}
+    stored = sorted((work / regions.FACE.folder).glob("*.png"))
+    return {path.name: path.read_bytes() for path in [work / regions.FACE.table, *stored]}
 
 
 def test_the_region_is_2_6_times_the_box_and_keeps_box_and_landmarks_in_place():
@@ -102,6 +102,17 @@ def test_a_face_that_is_too_small_has_no_region():
         assert regions.cut_out(rgb, face, "a")[0].reason == reason
 
 
+def test_surroundings_are_the_largest_square_of_the_picture_where_that_shows_more_than_the_face():
+    rgb = np.random.default_rng(0).integers(0, 256, (170, 300, 3), np.uint8)
+    face = DetectedFace(Box(20.0, 40.0, 100.0, 140.0), 0.97, POINTS + np.array([40, 60]))
+    region, pixels = regions.cut_out(rgb, face, "a", regions.SURROUNDINGS)
+    np.testing.assert_array_equal(pixels, rgb[:, :170])
+    assert (region.side, region.box.corners, region.has_surroundings) == (170, face.box.corners, True)
+    region, pixels = regions.cut_out(rgb[1:], face, "a", regions.SURROUNDINGS)
+    assert (region.reason, pixels.size) == (regions.FACE_ALONE, 0)
+    assert [regions.cut_out(rgb[lost:], face, "a")[0].has_surroundings for lost in (0, 1)] == [True, False]
+
+
 def test_only_a_face_that_the_finder_is_sure_of_counts():
     faces = [DetectedFace(Box(0.0, 0.0, size, size), sure, POINTS) for size, sure in ((90, 0.89), (60, 0.9), (50, 1.0))]
     assert regions.main_face(faces).box.width == 60
@@ -133,7 +144,7 @@ def test_a_run_killed_at_any_picture_goes_on_to_the_same_result(sources, stills,
     make(sources, stills, tmp_path / "unbroken")
     with pytest.raises(KeyboardInterrupt):
         make(sources, stills, tmp_path / "work", Counting(killed_at))
-    assert not (tmp_path / "work" / regions.TABLE).exists()
+    assert not (tmp_path / "work" / regions.FACE.table).exists()
     rest = Counting()
     make(sources, stills, tmp_path / "work", rest)
     assert result(tmp_path / "work") == result(tmp_path / "unbroken")
@@ -144,7 +155,7 @@ def test_a_table_cut_at_any_byte_is_completed(sources, stills, tmp_path):
     work = tmp_path / "work"
     make(sources, stills, work)
     whole = result(work)
-    log = work / regions.FOLDER / "log.csv"
+    log = work / regions.FACE.folder / "log.csv"
     content = log.read_bytes()
     for cut in (0, 1, 40, content.index(b"\n"), content.index(b"\n") + 1, len(content) // 2, len(content) - 1):
         log.write_bytes(content[:cut])
@@ -157,7 +168,7 @@ def test_a_table_cut_at_any_byte_is_completed(sources, stills, tmp_path):
 
 def test_a_finished_run_does_nothing_again_but_what_was_removed(sources, stills, tmp_path):
     made = make(sources, stills, tmp_path / "work")
-    (tmp_path / "work" / regions.FOLDER / f"{made[5].id}.png").unlink()
+    (tmp_path / "work" / regions.FACE.folder / f"{made[5].id}.png").unlink()
     again = Counting()
     make(sources, stills, tmp_path / "work", again)
     assert again.seen == 1
@@ -165,7 +176,7 @@ def test_a_finished_run_does_nothing_again_but_what_was_removed(sources, stills,
 
 def test_other_parameters_make_every_region_anew(sources, stills, tmp_path, monkeypatch):
     make(sources, stills, tmp_path / "work")
-    monkeypatch.setattr(regions, "MARGIN", 1.0)
+    monkeypatch.setattr(regions, "SMALLEST_FACE_PX", 20)
     again = Counting()
     changed = make(sources, stills, tmp_path / "work", again)
     assert again.seen == 11
@@ -239,7 +250,7 @@ def test_missing_or_damaged_regions_are_refused(sources, stills, tmp_path):
     with pytest.raises(DatasetError, match="run `regions` first"):
         regions.read(tmp_path)
     region = make(sources, stills, tmp_path / "work")[0]
-    path = tmp_path / "work" / regions.FOLDER / f"{region.id}.png"
+    path = tmp_path / "work" / regions.FACE.folder / f"{region.id}.png"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(DatasetError, match="missing or damaged"):
         regions.pixels(tmp_path / "work", region)

@@ -127,7 +127,7 @@ def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer) -> Candid
         scorer: the loaded model; its record holds the gates.
     """
     views = scorer.view(rgb, face.box)
-    return Candidate(face, views, assess(face, views.widest[1], scorer.record.gates), views.widest[0])
+    return Candidate(face, views, assess(face, views.measured, scorer.record.gates), views.widest[0])
 
 
 def upright_candidate(face: DetectedFace, picture: PictureItself, scorer: FaceScorer) -> Candidate:
@@ -143,11 +143,11 @@ def upright_candidate(face: DetectedFace, picture: PictureItself, scorer: FaceSc
     """
     stood = upright(picture.rgb, face, picture.frame)
     views = scorer.view(stood.rgb, stood.box)
-    square, crop = views.widest
+    square, _ = views.widest
     in_file = picture.in_file(face)
     crop_box = stood.in_picture(square, picture.inverse)
     turned_deg = signed(stood.turned_deg + picture.turned_deg)
-    return Candidate(in_file, views, assess(in_file, crop, scorer.record.gates), crop_box, turned_deg)
+    return Candidate(in_file, views, assess(in_file, views.measured, scorer.record.gates), crop_box, turned_deg)
 
 
 Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a face that the gates kept back

@@ -244,7 +244,7 @@ def _score(batch: _Detected, followed: _Followed, networks: Networks, whole: int
     for owner, sample, pending_face in pending:
         logit = None if pending_face.quality.problem else float(next(logits))
         score = None if logit is None else scorer.probability(logit)
-        thumb = _thumb(pending_face.views.widest[1])
+        thumb = _thumb(pending_face.views.measured)
         followed.observations[owner].append(
             FaceObservation(sample.index, sample.time_s, pending_face.face, pending_face.quality, logit, score, thumb)
         )

@@ -154,7 +154,7 @@ def look(source: LensSource) -> LensResult:
     fit = [
         (number, stood)
         for number, stood, face in faces
-        if not assess(face, scorer.view(stood.rgb, stood.box).widest[1], scorer.record.gates).problem
+        if not assess(face, scorer.view(stood.rgb, stood.box).measured, scorer.record.gates).problem
     ]
     if not fit:
         raise EvidenceError("No face of the picture can be scored, so nothing can be compared.")

@@ -74,8 +74,13 @@ class FaceViews:
 
     @property
     def widest(self) -> tuple[Box, np.ndarray]:
-        """Square and (S, S, 3) pixels of the widest view: the one that is shown, and measured for sharpness."""
+        """Square and (S, S, 3) pixels of the widest view: the one that is shown."""
         return self.squares[-1], self.crops[-1]
+
+    @property
+    def measured(self) -> np.ndarray:
+        """(S, S, 3) pixels that the quality of the face is measured on: the face itself, as the core sees it."""
+        return (self.members[0] if self.members else self).crops[-1]
 
 
 def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:

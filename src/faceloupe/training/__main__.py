@@ -101,11 +101,14 @@ def _regions(options: argparse.Namespace) -> None:
             print(f"{done} of {of} pictures", flush=True)
 
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
-    crops = settings.read_material().crops
-    places = (options.data, options.snapshots, options.work)
-    made = regions.make(stills, *places, crops=crops, workers=options.workers, report=report)
-    for reason, count in sorted(Counter(region.reason for region in made).items()):
-        print(f"{reason or 'faces stored'}: {count:,}")
+    chosen = settings.read_material()
+    for kind in (regions.FACE, regions.SURROUNDINGS):
+        places = (options.data, options.snapshots, options.work)
+        made = regions.make(stills, *places, crops=chosen.crops, workers=options.workers, report=report, kind=kind)
+        for reason, count in sorted(Counter(region.reason for region in made).items()):
+            print(f"{reason or f'{kind.folder} stored'}: {count:,}")
+        roomy = {region.id for region in made if region.has_surroundings}
+        stills = [still for still in stills if still.id in roomy and still.entry.source not in chosen.tight_only]
 
 
 def _encoder(options: argparse.Namespace) -> None:
@@ -127,7 +130,7 @@ def _features(options: argparse.Namespace) -> None:
     with features.FeatureStore(options.work / FEATURES, shape, sha256) as store:
         features.extract(
             stills,
-            regions.read(options.work),
+            {kind: regions.read(options.work, kind) for kind in (regions.FACE, regions.SURROUNDINGS)},
             options.work,
             store,
             encode,

@@ -65,7 +65,9 @@ class Material:
     Attributes:
         looks: of all splits.
         cache: that they point into.
-        stills, regions: by id.
+        stills: by id.
+        regions: of the kind ``FACE``, by id.
+        surroundings: of the kind ``SURROUNDINGS``, by id.
         work: folder of the regions.
         core_families: families that the core was trained on.
     """
@@ -74,6 +76,7 @@ class Material:
     cache: Features
     stills: Mapping[str, Still]
     regions: Mapping[str, Region]
+    surroundings: Mapping[str, Region]
     work: Path
     core_families: frozenset[str]
 
@@ -88,7 +91,8 @@ def read(work: Path, stills: Sequence[Still], model: str, settings: ExpertSettin
     seen, cache = looks.read(stills, work, model=model, changed=settings.changed, families=families)
     trained = {still.entry.source for still in stills if not fresh_to_the_core(still)}
     known = frozenset(families.get(source, source) for source in trained)
-    return Material(seen, cache, {still.id: still for still in stills}, regions.read(work), work, known)
+    located = [regions.read(work, kind) for kind in (regions.FACE, regions.SURROUNDINGS)]
+    return Material(seen, cache, {still.id: still for still in stills}, *located, work, known)
 
 
 def make(
@@ -322,9 +326,9 @@ class _Workshop:
         """Upper end of the heatmaps' color scale: what the peaks over manipulated faces rarely exceed."""
         peaks = []
         for name in names:
-            region = self.material.regions[name]
-            assert region.box is not None
-            seen = scorer.view(regions.pixels(self.material.work, region), region.box)
+            kind = regions.SURROUNDINGS if name in self.material.surroundings else regions.FACE
+            region = (self.material.surroundings if kind is regions.SURROUNDINGS else self.material.regions)[name]
+            seen = scorer.view(regions.pixels(self.material.work, region, kind), region.face_box)
             peaks.append(float(scorer.explained(seen)[1].max()))
         return max(round(float(np.quantile(peaks, PEAK_QUANTILE)), 3), 0.01) if peaks else 1.0
 

@@ -25,7 +25,7 @@ from faceloupe.training import blending, regions, views
 from faceloupe.training.choosing import Caps, bounded
 from faceloupe.training.lines import GrowingTable
 from faceloupe.training.material import Still
-from faceloupe.training.regions import Region
+from faceloupe.training.regions import FACE, SURROUNDINGS, Kind, Region
 
 VALUES, TABLE, MADE_BY = "features.bin", "features.csv", "features.json"
 COLUMNS = ("id", "view", "face_px", "ratio")
@@ -37,6 +37,7 @@ CONTRACT = InputContract(
     size=views.SIDE, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
 )
 
+REGIONS = {"tight": FACE, "widest": SURROUNDINGS}  # crop -> the region that it is cut out of
 # Before the name of another treatment: the face is blended with a changed copy of itself first, see ``blending``.
 BLENDED = "blended/"
 
@@ -213,7 +214,7 @@ def read(folder: Path) -> Features:
 
 def extract(
     stills: Iterable[Still],
-    located: Mapping[str, Region],
+    located: Mapping[Kind, Mapping[str, Region]],
     work: Path,
     store: FeatureStore,
     encode: Encode,
@@ -228,13 +229,13 @@ def extract(
 
     Args:
         stills: the material.
-        located: its regions by id, see ``regions.read``; pictures without one are passed over.
+        located: its regions of each kind by id, see ``regions.read``; pictures without a face are passed over.
         work: folder that ``regions.make`` wrote to.
         store: the cache that is added to.
         encode: the encoder.
         treatments: split -> its treatments, see ``views.treat``; those of all splits run in the order in which they are
-            first named. Photographs alone are ``BLENDED``, where their landmarks are known, and only the tight crop of
-            them is looked at.
+            first named. Photographs alone are ``BLENDED``, where their landmarks are known. Of what is treated by
+            chance, only the tight crop is looked at: a head for the widest learned worse with such views than without.
         view_caps: treatment -> bounds of the pictures that are looked at under it, see ``choosing.bounded``; without
             any where it is not named.
         tight_only: sources without a wide view: their pictures were edited in the face alone, or show no more.
@@ -244,7 +245,8 @@ def extract(
     Raises:
         DatasetError: a treatment is unknown, or a region is missing or damaged.
     """
-    stills = [still for still in stills if still.id in located]
+    faces = located[FACE]
+    stills = [still for still in stills if still.id in faces]
     tight_only = frozenset(tight_only)
     waiting: list[tuple[tuple[str, str, float, float], np.ndarray]] = []
 
@@ -253,22 +255,21 @@ def extract(
             store.add([of for of, _ in waiting], encode(np.stack([rgb for _, rgb in waiting])))
             waiting.clear()
 
-    def lacking(still: Still, treatment: str) -> list[View]:
-        region = located[still.id]
-        tight = treatment.startswith(BLENDED) or still.entry.source in tight_only
-        crops = [name for name in views.CROPS if name == "tight" or not tight]
-        wanted = [View(name, treatment) for name in crops if views.shows(region.side, region.face_box, name)]
-        return [view for view in wanted if (still.id, view.name) not in store]
+    def lacking(still: Still, treatment: str) -> list[tuple[View, Region]]:
+        tight = treatment not in views.TIERS or still.entry.source in tight_only
+        crops = [name for name in REGIONS if name == "tight" or not tight]
+        wanted = [(View(name, treatment), located[REGIONS[name]].get(still.id)) for name in crops]
+        return [(view, region) for view, region in wanted if region and (still.id, view.name) not in store]
 
     view_caps = view_caps or {}
     with ThreadPoolExecutor(1) as reader:
         for treatment in dict.fromkeys(name for some in treatments.values() for name in some):
             chosen = [still for still in stills if treatment in treatments.get(still.entry.split, ())]
             if treatment.startswith(BLENDED):
-                chosen = [still for still in chosen if not still.entry.label and located[still.id].landmarks]
+                chosen = [still for still in chosen if not still.entry.label and faces[still.id].landmarks]
             if treatment in view_caps:
                 chosen = list(bounded(chosen, view_caps[treatment]).stills)
-            tasks = ((still, located[still.id], work, treatment, lacking(still, treatment)) for still in chosen)
+            tasks = ((still, work, treatment, lacking(still, treatment)) for still in chosen)
             for number, looks in enumerate(_ahead(reader, tasks), 1):
                 waiting += looks
                 if len(waiting) >= batch:
@@ -281,7 +282,7 @@ _Look = tuple[tuple[str, str, float, float], np.ndarray]  # what a crop is of, s
 
 
 def _ahead(
-    reader: ThreadPoolExecutor, tasks: Iterable[tuple[Still, Region, Path, str, list[View]]]
+    reader: ThreadPoolExecutor, tasks: Iterable[tuple[Still, Path, str, list[tuple[View, Region]]]]
 ) -> Iterator[list[_Look]]:
     """Yield the crops of each task in order, some of them cut ahead of their turn."""
     pending: deque[Future[list[_Look]]] = deque()
@@ -293,19 +294,16 @@ def _ahead(
         yield pending.popleft().result()
 
 
-def _looks(still: Still, region: Region, work: Path, treatment: str, lacking: list[View]) -> list[_Look]:
+def _looks(still: Still, work: Path, treatment: str, lacking: list[tuple[View, Region]]) -> list[_Look]:
     """Return the crops of one treatment, and what they are of."""
-    if not lacking:
-        return []
-    pixels = regions.pixels(work, region)
-    if treatment.startswith(BLENDED):
-        random = np.random.default_rng(int(hashlib.sha256(f"blend{still.id}".encode()).hexdigest()[:12], 16))
-        pixels = blending.blend_within(random, pixels, region.face_box, region.landmarks)
-        treatment = treatment.removeprefix(BLENDED)
-    face = views.Face(pixels, region.face_box, region.picture_px)
-    treated, framing = views.treat(face, treatment, still.entry.pair or still.id)
     looks = []
-    for view in lacking:
+    for view, region in lacking:
+        pixels = regions.pixels(work, region, REGIONS[view.crop])
+        if treatment.startswith(BLENDED):
+            random = np.random.default_rng(int(hashlib.sha256(f"blend{still.id}".encode()).hexdigest()[:12], 16))
+            pixels = blending.blend_within(random, pixels, region.face_box, region.landmarks)
+        face = views.Face(pixels, region.face_box, region.picture_px)
+        treated, framing = views.treat(face, treatment.removeprefix(BLENDED), still.entry.pair or still.id)
         cropped = views.crop(treated, view.crop, framing)
         looks.append(((still.id, view.name, cropped.face_px, cropped.ratio), cropped.rgb))
     return looks

@@ -36,9 +36,9 @@ class Looks:
         sources: str, the collection, with its method where it holds several.
         families: str, shared by collections that come from one place or one generator: they are left out together.
         units: str, the independent unit: person, video or picture.
-        context: float, shorter side of the picture in longer sides of the face box, up to ``regions.MARGIN``.
+        context: float, shorter side of the picture in longer sides of the face box, up to the margin of ``FACE``.
         face_px: float, longer side of the face box as the crop was cut, pixels.
-        tight, wide: int, rows of the features; ``NOT_SEEN`` where that crop was not looked at.
+        tight, widest: int, rows of the features; ``NOT_SEEN`` where that crop was not looked at.
         core: float, the core's raw logit; nan where it was trained on the picture, or was not asked.
         scored: bool, whether the gates of the expert let the picture be scored, see ``gray_pictures``.
     """
@@ -54,7 +54,7 @@ class Looks:
     context: np.ndarray
     face_px: np.ndarray
     tight: np.ndarray
-    wide: np.ndarray
+    widest: np.ndarray
     core: np.ndarray
     scored: np.ndarray
 
@@ -116,7 +116,7 @@ def gather(
         assert box is not None
         blended = treatment.startswith(features.BLENDED)
         kind = CHANGED if blended or (entry.label and entry.source in changed) else GENERATED if entry.label else PHOTO
-        tight, wide = crops.get("tight", NOT_SEEN), crops.get("wide", NOT_SEEN)
+        tight, widest = crops.get("tight", NOT_SEEN), crops.get("widest", NOT_SEEN)
         values.append(
             (
                 name,
@@ -128,9 +128,9 @@ def gather(
                 families.get(entry.source, entry.source),
                 entry.unit,
                 region.side / max(box.width, box.height),
-                cache.face_px[max(tight, wide)],
+                cache.face_px[widest if tight == NOT_SEEN else tight],
                 tight,
-                wide,
+                widest,
                 core.get((name, treatment), np.nan),
                 name not in gray,
             )

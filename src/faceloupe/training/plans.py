@@ -39,7 +39,7 @@ class HeadPlan:
 
     def rows(self, looks: Looks) -> np.ndarray:
         """(N,) int rows of the features that the head reads of each look; ``NOT_SEEN`` where it has no such view."""
-        return looks.wide if self.crop == "wide" else looks.tight
+        return looks.widest if self.crop == "widest" else looks.tight
 
     def speaks(self, looks: Looks) -> np.ndarray:
         """(N,) bool: looks that the head has an answer to."""

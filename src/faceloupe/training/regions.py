@@ -1,7 +1,8 @@
 """The face of every picture of the large material, and the part of the picture around it, stored once.
 
-Everything that is done to a face later - crops, degradations, augmentation - starts from this region, which is 2.6
-times as wide as the face: room for the widest crop, turned and moved.
+Everything that is done to a face later - crops, degradations, augmentation - starts from one of two regions. ``FACE``
+is 2.6 times as wide as the face: room for a tight crop, turned and moved. ``SURROUNDINGS`` is the largest square of the
+picture around the face, where that shows more than the face.
 """
 
 import csv
@@ -24,16 +25,36 @@ from faceloupe.training.material import Still
 from faceloupe.training.snapshots import Read, Snapshots, read_picture
 from faceloupe.types import Box, DetectedFace
 
-MARGIN = 2.6  # side of the region, in longer sides of the face box
 LONGEST_PX = 800  # larger regions are shrunk to this; the encoder sees 224 px of them
 SMALLEST_FACE_PX = 36  # shorter side of the box: below this nothing is left to tell
-FOLDER, TABLE, _LOG = "regions", "regions.csv", "log.csv"
+_LOG = "log.csv"
 _CHUNK = 16  # pictures a worker process takes at a time: what a killed run loses
 _CORNERS = ("x0", "y0", "x1", "y1")
 _POINTS = tuple(f"{point}_{axis}" for point in ("eye1", "eye2", "nose", "mouth1", "mouth2") for axis in "xy")
 COLUMNS = ("id", "reason", "side", "scale", "width", "height", "confidence", *_CORNERS, *_POINTS)
 _LOG_COLUMNS = (*COLUMNS, "made_by")
-NO_FACE, SMALL_FACE = "no face was found", "the face is too small"
+NO_FACE, SMALL_FACE, FACE_ALONE = "no face was found", "the face is too small", "there is little but the face"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of region.
+
+    Attributes:
+        folder, table: names of the folder of its pictures and of its table, in the folder of intermediate results.
+        margin: side of the region in longer sides of the face box; less where the picture ends.
+        least: likewise, below which there is no region.
+    """
+
+    folder: str
+    table: str
+    margin: float
+    least: float = 0.0
+
+
+WHOLE_PICTURE = 100.0  # margin that no picture has: the square is as large as the picture allows
+FACE = Kind("regions", "regions.csv", 2.6)
+SURROUNDINGS = Kind("surroundings", "surroundings.csv", WHOLE_PICTURE, 1.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +95,11 @@ class Region:
         return self.box
 
     @property
+    def has_surroundings(self) -> bool:
+        """Whether the picture shows more than the face: then it has a region of ``SURROUNDINGS``, too."""
+        return self.box is not None and self.side >= SURROUNDINGS.least * max(self.box.width, self.box.height)
+
+    @property
     def picture_px(self) -> float:
         """The longer side of the whole picture, in pixels of the region."""
         return max(self.width, self.height) * self.scale
@@ -98,22 +124,25 @@ def main_face(faces: Iterable[DetectedFace]) -> DetectedFace | None:
     return next((face for face in faces if face.confidence >= SURE), None)
 
 
-def cut_out(rgb: np.ndarray, face: DetectedFace | None, name: str) -> tuple[Region, np.ndarray]:
+def cut_out(rgb: np.ndarray, face: DetectedFace | None, name: str, kind: Kind = FACE) -> tuple[Region, np.ndarray]:
     """Cut the region of a face.
 
     Args:
         rgb: (H, W, 3) uint8 RGB, the whole picture.
         face: None where the picture itself is a tight crop of a face.
         name: id of the picture.
+        kind: of the region.
 
     Returns:
-        The region and its (S, S, 3) uint8 RGB pixels, S up to ``LONGEST_PX``; empty pixels where the face is too small.
+        The region and its (S, S, 3) uint8 RGB pixels, S up to ``LONGEST_PX``; empty pixels where there is none.
     """
     height, width = rgb.shape[:2]
     box = face.box.clipped(width, height) if face else Box(0.0, 0.0, float(width), float(height))
-    if min(box.width, box.height) < SMALLEST_FACE_PX:
-        return Region(name, SMALL_FACE, width=width, height=height), np.empty((0, 0, 3), np.uint8)
-    x0, y0, x1, y1 = (int(value) for value in crop_square(box, width, height, MARGIN).corners)
+    small = min(box.width, box.height) < SMALLEST_FACE_PX
+    x0, y0, x1, y1 = (int(value) for value in crop_square(box, width, height, kind.margin).corners)
+    if small or x1 - x0 < kind.least * max(box.width, box.height):
+        reason = SMALL_FACE if small else FACE_ALONE
+        return Region(name, reason, width=width, height=height), np.empty((0, 0, 3), np.uint8)
     pixels = rgb[y0:y1, x0:x1]
     scale = min(1.0, LONGEST_PX / (x1 - x0))
     if scale < 1.0:
@@ -165,6 +194,7 @@ class _Task:
     target: Path
     crops: frozenset[str]
     find: _Find
+    kind: Kind
 
     def __call__(self, stills: list[Still]) -> list[Region]:
         with Snapshots(self.snapshots) as snapshots:
@@ -177,17 +207,17 @@ class _Task:
         face = main_face(self.find(picture.rgb))
         if face is None and still.entry.source not in self.crops:
             return Region(still.id, NO_FACE, width=still.width, height=still.height)
-        region, pixels = cut_out(picture.rgb, face, still.id)
+        region, pixels = cut_out(picture.rgb, face, still.id, self.kind)
         if not region.reason:
             _store(pixels, self.target / f"{still.id}.png")
         return region
 
 
-def made_by(crops: Iterable[str]) -> str:
-    """Names the parameters that decide a region; what was made under others is made anew."""
+def made_by(crops: Iterable[str], kind: Kind = FACE) -> str:
+    """Names the parameters that decide a region of a kind; what was made under others is made anew."""
     settings = Settings()
     finder = settings.detection_long_side, settings.smallest_sought_px, settings.detection_confidence
-    return "/".join(map(str, (MARGIN, LONGEST_PX, SMALLEST_FACE_PX, SURE, *finder, "+".join(sorted(crops)))))
+    return "/".join(map(str, (kind.margin, LONGEST_PX, SMALLEST_FACE_PX, SURE, *finder, "+".join(sorted(crops)))))
 
 
 def make(
@@ -200,11 +230,12 @@ def make(
     workers: int | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
     find: _Find = _find,
+    kind: Kind = FACE,
 ) -> list[Region]:
-    """Find the face of every picture and store its region as PNG under ``work/regions``.
+    """Find the face of every picture and store its region as PNG in the folder of the kind.
 
-    What an earlier run stored is kept, even where that run was killed. The table ``work/regions.csv`` is written at the
-    end, in the order of the pictures.
+    What an earlier run stored is kept, even where that run was killed. The table of the kind is written at the end, in
+    the order of the pictures.
 
     Args:
         stills: the material.
@@ -216,6 +247,7 @@ def make(
         workers: processes; None for one on each core, 0 for none but this one.
         report: called with the number of pictures done, and of all.
         find: faces of an (H, W, 3) uint8 RGB picture, from the largest to the smallest.
+        kind: of the regions.
 
     Returns:
         One region for each picture, in order; where there is none, with the reason.
@@ -223,17 +255,17 @@ def make(
     Raises:
         DatasetError: a file of ``stills.csv`` is missing or unreadable.
     """
-    stills, target = list(stills), work / FOLDER
+    stills, target = list(stills), work / kind.folder
     target.mkdir(parents=True, exist_ok=True)
     crops = frozenset(crops)
-    mark = made_by(crops)
+    mark = made_by(crops, kind)
     log = GrowingTable(target / _LOG, _LOG_COLUMNS)
     try:
         known = {row["id"]: _region(row) for row in log.rows if row["made_by"] == mark}
         known = {name: region for name, region in known.items() if _stands(region, target)}
         left = [still for still in stills if still.id not in known]
         chunks = [left[start : start + _CHUNK] for start in range(0, len(left), _CHUNK)]
-        task = _Task(folder, snapshots, target, crops, find)
+        task = _Task(folder, snapshots, target, crops, find, kind)
         done = len(stills) - len(left)
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             for made in map(task, chunks) if workers == 0 else pool.map(task, chunks):
@@ -244,14 +276,14 @@ def make(
     finally:
         log.close()
     regions = [known[still.id] for still in stills]
-    _write(regions, work / TABLE)
+    _write(regions, work / kind.table)
     return regions
 
 
 def _stands(region: Region, target: Path) -> bool:
     """Whether a region of an earlier run can be kept: a picture that was missing then may be there now."""
     if region.reason:
-        return region.reason in (NO_FACE, SMALL_FACE)
+        return region.reason in (NO_FACE, SMALL_FACE, FACE_ALONE)
     return (target / f"{region.id}.png").is_file()
 
 
@@ -262,13 +294,13 @@ def _write(regions: Iterable[Region], path: Path) -> None:
         writer.writerows(_row(region) for region in regions)
 
 
-def read(work: Path) -> dict[str, Region]:
-    """Return the regions that ``make`` stored, by id; pictures without one are left out.
+def read(work: Path, kind: Kind = FACE) -> dict[str, Region]:
+    """Return the regions of a kind that ``make`` stored, by id; pictures without one are left out.
 
     Raises:
         DatasetError: the table is missing.
     """
-    path = work / TABLE
+    path = work / kind.table
     if not path.is_file():
         raise DatasetError(f"{path} is not there: run `regions` first.")
     with path.open(newline="", encoding="utf-8") as stream:
@@ -276,13 +308,13 @@ def read(work: Path) -> dict[str, Region]:
     return {region.id: region for region in located if not region.reason}
 
 
-def pixels(work: Path, region: Region) -> np.ndarray:
-    """Return the (S, S, 3) uint8 RGB pixels of a region.
+def pixels(work: Path, region: Region, kind: Kind = FACE) -> np.ndarray:
+    """Return the (S, S, 3) uint8 RGB pixels of a region of a kind.
 
     Raises:
         DatasetError: the file is missing or damaged.
     """
-    path = work / FOLDER / f"{region.id}.png"
+    path = work / kind.folder / f"{region.id}.png"
     decoded = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if decoded is None or decoded.shape[:2] != (region.side, region.side):
         raise DatasetError(f"{path} is missing or damaged: remove it, and run `regions` again.")

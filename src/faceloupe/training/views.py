@@ -1,7 +1,7 @@
 """What the encoder sees of a face: two crops, of the picture as it is, degraded in fixed tiers, or by chance.
 
-Generated faces are told by head and shoulders, edited ones by the face alone. Degradations are applied to the region
-around the face before it is cut, at the picture's own resolution, as they befall pictures on their way.
+Generated faces are told by all that is around them, edited ones by the face alone. Degradations are applied to the
+region around the face before it is cut, at the picture's own resolution, as they befall pictures on their way.
 
 Every random choice is drawn into a ``Recipe`` first and then applied, so that a pristine picture and what was made from
 it can be given the very same treatment: what then differs between the two is the manipulation.
@@ -18,11 +18,12 @@ from PIL import Image
 
 from faceloupe.errors import DatasetError
 from faceloupe.scoring.preprocess import crop_square, cut
+from faceloupe.training.regions import WHOLE_PICTURE
 from faceloupe.types import Box
 
 SIDE = 224  # pixels, of the encoder's input
-CROPS = MappingProxyType({"tight": 1.3, "wide": 2.4})  # side of the crop, in longer sides of the face box
-_WIDE_FROM = 1.7  # a wide crop that had to shrink below this would show little more than the tight one
+# Side of the crop in longer sides of the face box; the widest is as large as the picture allows.
+CROPS = MappingProxyType({"tight": 1.3, "widest": WHOLE_PICTURE})
 _RESAMPLING = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 _RESAMPLING_SHARES = (0.5, 0.2, 0.2, 0.1)
 _SHARPENING_SIGMA = 1.2
@@ -78,17 +79,6 @@ class Crop:
     rgb: np.ndarray
     face_px: float
     ratio: float
-
-
-def shows(side: int, box: Box, crop: str) -> bool:
-    """Whether a face has the surroundings that a crop is there for; the tight one shows any.
-
-    Args:
-        side: the shorter side of what is there around the face, pixels.
-        box: of the face, in the same pixels.
-        crop: of ``CROPS``.
-    """
-    return crop != "wide" or side >= _WIDE_FROM * max(box.width, box.height)
 
 
 def crop(face: Face, name: str, framing: Framing = AS_FRAMED) -> Crop:
