@@ -62,8 +62,9 @@ def made() -> expert_stage.Material:
     regions, ids, views, values = {}, [], [], []
     for picture in stills:
         label, _, roomy = SOURCES[picture.entry.source]
+        landmarks = (40.0, 50.0, 80.0, 50.0, 60.0, 70.0, 45.0, 90.0, 75.0, 90.0) if roomy else ()
         regions[picture.id] = Region(
-            picture.id, "", 200 if roomy else 120, 1.0, 300, 300, 1.0, Box(10.0, 10.0, 110.0, 110.0)
+            picture.id, "", 200 if roomy else 120, 1.0, 300, 300, 1.0, Box(10.0, 10.0, 110.0, 110.0), landmarks
         )
         shift = np.zeros((len(ROWS), WIDTH))
         shift[ROWS.index("mean 8"), 40 * (picture.entry.source == "swaps") :][:40] = 2.0 * label
@@ -243,7 +244,10 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
         held_out = list(csv.DictReader(stream))
     assert sum(int(row["faces"]) for row in held_out if row["source"] == "all" and row["view"] == "as is") == 27
     with (folder / expert_card.CONDITIONS).open(newline="") as stream:
-        sizes = [row for row in csv.DictReader(stream) if row["view"].startswith("face of")]
+        conditions = list(csv.DictReader(stream))
+    sizes = [row for row in conditions if row["view"].startswith("face of")]
+    ahead = {row["label"]: int(row["faces"]) for row in conditions if row["view"] == "turned to a side by 0 to 10°"}
+    assert 0 < ahead["authentic"] < sum(int(row["faces"]) for row in sizes if row["label"] == "authentic")
     with (folder / expert_card.LEFT_OUT).open(newline="") as stream:
         left_out = sum(int(row["faces"]) for row in csv.DictReader(stream) if row["source"] == "all")
     assert sum(int(row["faces"]) for row in sizes) == left_out

@@ -337,7 +337,7 @@ def _pose(region: Region) -> tuple[float, float]:
     """Yaw and roll of the face of a region, degrees; nan where no landmarks are known."""
     if not region.landmarks:
         return math.nan, math.nan
-    face = DetectedFace(region.face_box, np.array(region.landmarks).reshape(5, 2), region.confidence)
+    face = DetectedFace(region.face_box, region.confidence, np.array(region.landmarks).reshape(5, 2))
     return yaw(face), roll(face)
 
 
