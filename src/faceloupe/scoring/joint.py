@@ -164,8 +164,9 @@ def join(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member |
 def join_in_video(log_odds: FloatArray, fusion: Fusion | None, members: Sequence[Member | ModelRecord]) -> FloatArray:
     """Join the log-odds of M members for faces in a video, where a face that was filmed is most likely a changed one.
 
-    What speaks against a face generated whole does not speak against a swap in a filmed scene. So the likelihood ratio
-    is the mean of two: of what all members say together, and of what those say that know changed faces.
+    What speaks against a face generated whole does not speak against a swap in a filmed scene: such evidence counts as
+    none. The likelihood ratio is the mean of two: of what all members say together then, and of what those say that
+    know changed faces.
 
     Args:
         log_odds: (N, M).
@@ -175,10 +176,11 @@ def join_in_video(log_odds: FloatArray, fusion: Fusion | None, members: Sequence
     Returns:
         (N,) float64; ``join`` where no member knows changed faces.
     """
-    together = join(log_odds, fusion, members)
-    knowing = [member.proposition == CHANGED for member in members]
-    if fusion is None or not any(knowing):
-        return together
+    knowing = np.array([member.proposition == CHANGED for member in members])
+    if fusion is None or not knowing.any():
+        return join(log_odds, fusion, members)
+    of_generated = np.array([bool(member.proposition) for member in members]) & ~knowing
+    together = join(np.where(of_generated, np.maximum(log_odds, 0.0), log_odds), fusion, members)
     changed = np.clip(log_odds, -fusion.limit, fusion.limit)[:, knowing].max(axis=1)
     mean: FloatArray = np.logaddexp(together, changed) - np.log(2.0)
     return mean

@@ -80,7 +80,8 @@ class FaceViews:
     @property
     def measured(self) -> np.ndarray:
         """(S, S, 3) pixels that the quality of the face is measured on: the face itself, as the core sees it."""
-        return (self.members[0] if self.members else self).crops[-1]
+        pixels: np.ndarray = (self.members[0] if self.members else self).crops[-1]
+        return pixels
 
 
 def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:

@@ -91,8 +91,8 @@ def read(work: Path, stills: Sequence[Still], model: str, settings: ExpertSettin
     seen, cache = looks.read(stills, work, model=model, changed=settings.changed, families=families)
     trained = {still.entry.source for still in stills if not fresh_to_the_core(still)}
     known = frozenset(families.get(source, source) for source in trained)
-    located = [regions.read(work, kind) for kind in (regions.FACE, regions.SURROUNDINGS)]
-    return Material(seen, cache, {still.id: still for still in stills}, *located, work, known)
+    faces, surroundings = (regions.read(work, kind) for kind in (regions.FACE, regions.SURROUNDINGS))
+    return Material(seen, cache, {still.id: still for still in stills}, faces, surroundings, work, known)
 
 
 def make(
