@@ -108,8 +108,8 @@ def _weights(fusion: ModelRecord) -> str:
     return (
         f"Weights: {listed}, and {fusion.fusion.joint:.2f} of the joined propositions; log-odds of a member are held "
         f"within {fusion.fusion.limit:g}. In a video, heads look at up to {fusion.fusion.frames} frames of each face, "
-        "evidence against a generated face counts as none, and the likelihood ratio of a frame is the mean of two: of all "
-        "members together, and of the head for changed faces. "
+        "evidence against a generated face counts as none, and the likelihood ratio of a frame is the mean of two: of "
+        "all members together, and of the head for changed faces. "
         f"A face further than {fusion.scope_limit:.3f} from all known ones gets no verdict."
     )
 
