@@ -1,12 +1,14 @@
 """Lists of records in a private file, changed by several threads and processes."""
 
-import multiprocessing
 import stat
+import subprocess
+import sys
 
 import msgspec
 import pytest
 
 from faceloupe.errors import UsageError
+from faceloupe.installation import ROOT
 from faceloupe.system.record_file import RecordFile
 
 COUNT = 20
@@ -28,12 +30,12 @@ def path(tmp_path):
 
 
 def test_processes_that_change_it_at_once_lose_nothing_of_each_other(path):
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=add, args=(path, first)) for first in (0, 100)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    command = "import sys; from pathlib import Path; from tests.system import test_record_file as records\n"
+    command += "records.add(Path(sys.argv[1]), int(sys.argv[2]))"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", command, str(path), first], cwd=ROOT) for first in ("0", "100")
+    ]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
     assert sorted(record_file(path).read()) == [*range(COUNT), *range(100, 100 + COUNT)]
 
 

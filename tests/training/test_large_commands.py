@@ -48,7 +48,7 @@ def test_the_stages_run_from_the_lists_to_the_features(sources, tmp_path, capsys
     sheets = {path.name for path in (tmp_path / "work" / "sheets").glob("*.jpg")}
     assert sheets == {f"anna-{split}-real.jpg" for split in ("train", "val", "cross")}
     assert run("regions", "--workers", "1") == 0
-    assert "faces stored: 11" in capsys.readouterr().out
+    assert "regions stored: 11" in capsys.readouterr().out
     monkeypatch.setattr(features, "load_encoder", stand_in)
     assert run("features", places=()) == 0
     assert "16 views" in capsys.readouterr().out

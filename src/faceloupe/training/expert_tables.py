@@ -146,7 +146,7 @@ def by_condition(verdicts: Verdicts, yaw_deg: np.ndarray, roll_deg: np.ndarray, 
     ):
         for low, high in pairwise(bounds):
             inside = (values >= low) & (values < high)
-            words = f"{low} to {high}{unit}" if high != bounds[-1] else f"{low}{unit} and more"
+            span = f"{low} to {high}{unit}" if high != bounds[-1] else f"{low}{unit} and more"
             if inside.any():
-                parts.append((f"{name} {words}", verdicts.where(inside)))
+                parts.append((f"{name} {span}", verdicts.where(inside)))
     return in_all(parts)
