@@ -39,7 +39,7 @@ def show(key: AnalysisKey) -> None:
         with left:
             panels.source_picture(analysis, chosen)
         with right:
-            panels.face_rows(analysis)
+            panels.face_rows(analysis, chosen)
         if chosen:
             with left if len(explained) > 1 else right:  # below the picture, where a click on a face is followed
                 panels.closer_look(chosen, report.model.explanation_max)

@@ -56,6 +56,7 @@ def test_a_case_lives_its_whole_life_on_the_command_line(capsys, tmp_path, case)
     assert [line.split()[1:] for line in out.splitlines()] == [["manipulated", GENERATED.name], ["error", odd.name]]
 
     view = ("--reason", "Seen", "--confidence", "medium", "--examiner", "Ann")
+    unchecked = "The name {} was not checked: the command line takes names as they are typed.\n"
     for arguments in (
         ("note", case, "Looks <b>odd</b>", "--author", "Ann", "--item", sha256[:8]),
         ("note", case, "First look", "--author", "Ann"),
@@ -67,6 +68,7 @@ def test_a_case_lives_its_whole_life_on_the_command_line(capsys, tmp_path, case)
         head = CaseStore(data_folder()).log.head
         before = head(case)
         messages = f"Recorded; the log of case {case} has {before.seq + 1} entries, head {{}}\n"
+        messages += unchecked.format("Bob" if "--reviewer" in arguments else "Ann")
         code, out, err = run(capsys, "case", *arguments)
         assert (code, out, err) == (0, messages.format(head(case).sha256), "")
         assert head(case) != before
@@ -74,6 +76,7 @@ def test_a_case_lives_its_whole_life_on_the_command_line(capsys, tmp_path, case)
     code, out, err = run(capsys, "case", "show", case, "--examiner", "Ann")
     assert (code, err) == (0, "")
     assert "First look" in out
+    assert "Names     not checked, as they were typed" in out
     (line,) = (line for line in out.splitlines() if line.startswith(sha256[:12]))
     assert line.split()[1::2] == ["manipulated", "manipulated", GENERATED.name]
     code, out, err = run(capsys, "case", "show", case, "--json", "--examiner", "Ann")

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faceloupe.models.record import FUSION
 from faceloupe.report.document.locales import LANGUAGES, texts_in
 from faceloupe.report.finding import StepKind, finding_of, next_steps, strength_text
 from faceloupe.report.numerals import decimal
@@ -61,6 +62,24 @@ def test_an_open_score_says_what_a_verdict_needs():
     thresholds = report.model.thresholds
     text = finding_of(report).sentence
     assert f"at least {thresholds.upper:.2f} or at most {thresholds.lower:.2f}; this score is 0.50" in text
+
+
+def test_an_open_video_of_the_default_model_says_that_it_hardly_ever_reaches_the_lower_threshold(runs):
+    reports = [Report.from_json(msgspec.json.encode(runs.named[name]["report"])) for name in ("clip", "generated")]
+    reports = [
+        msgspec.structs.replace(
+            report,
+            outcome=Outcome.INCONCLUSIVE,
+            score=0.5,
+            model=msgspec.structs.replace(report.model, architecture=FUSION),
+        )
+        for report in reports
+    ]
+    for language in LANGUAGES:
+        texts, (video, image) = texts_in(language), (finding_of(report, language) for report in reports)
+        assert texts["finding_video"] in video.sentence
+        assert texts["rates_video"] in video.error_rates
+        assert texts["finding_video"] not in image.sentence
 
 
 def test_a_verdict_that_something_else_forbids_does_not_promise_that_the_score_decides():

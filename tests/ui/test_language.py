@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from faceloupe.batch.results import SORTS
 from faceloupe.cases.records import Confidence, ReviewState
 from faceloupe.config import EFFORTS
+from faceloupe.forensics.registry import LENSES, ROBUSTNESS
 from faceloupe.installation import APP, ROOT
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.samples import CLIP, SAMPLES
@@ -25,6 +26,7 @@ CHOICES = {  # words of the core that pages show
     *(effort.capitalize() for effort in EFFORTS),
     *SORTS,
     *(sample.title for sample in (*SAMPLES, CLIP)),
+    *(text for lens in (*LENSES, ROBUSTNESS) for text in (lens.title, lens.shows, lens.does_not_show)),
     *("English", "generated", "changed", "authentic faces", "manipulated faces"),
 }
 OTHERS = [code for code in language.LANGUAGES if code != language.ENGLISH]

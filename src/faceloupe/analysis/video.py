@@ -29,6 +29,7 @@ from faceloupe.scoring.decision import (
     in_company,
     in_scope,
     of_person,
+    of_score,
     of_track,
     of_video,
     which_kind,
@@ -408,6 +409,22 @@ class FrameExplanation:
     faces: tuple[FaceFinding, ...]
 
 
+def _as_in_video(face: FaceFinding, observation: FaceObservation, record: ModelRecord) -> FaceFinding:
+    """Return the finding on a face of a frame with the score of that frame in its video, which is joined otherwise."""
+    if record.fusion is None or face.score is None or observation.score is None:
+        return face
+    outcome, reason = of_score(observation.score, record.thresholds)
+    return replace(
+        face,
+        outcome=outcome,
+        reason=reason,
+        score=observation.score,
+        raw_logit=observation.raw_logit,
+        log10_lr=log10_likelihood_ratio(observation.score, record.log10_lr_bounds),
+        propositions=(),
+    )
+
+
 def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, networks: Networks) -> FrameExplanation:
     """Decode one of the frames that were analyzed again, and explain each of its faces.
 
@@ -432,5 +449,6 @@ def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, n
             if observation.frame == index:
                 cut_out = replace(candidate(observation.face, rgb, networks.scorer), quality=observation.quality)
                 done = None if cut_out.quality.problem else networks.scorer.explained(cut_out.views)
-                faces.append(finding(track.id, cut_out, done, networks.scorer))
+                face = finding(track.id, cut_out, done, networks.scorer)
+                faces.append(_as_in_video(face, observation, networks.scorer.record))
     return FrameExplanation(index, time_s, rgb, tuple(faces))

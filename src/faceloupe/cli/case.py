@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceloupe.cases.audit_log import STORE
-from faceloupe.cases.records import Case, Confidence, Item
+from faceloupe.cases.records import Case, Confidence, Decision, Item, SignOff
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.cli import bundle
@@ -171,6 +171,7 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
         f"Opened    {case.created_utc}",
         f"Blind     {'yes' if case.blind else 'no'}",
         f"Items     {len(items):,}",
+        f"Names     {_names(store, case.id, items)}",
     ]
     lines += [
         f"Note      {printable_name(' '.join(note.text.split()))} ({note.author})"
@@ -192,6 +193,16 @@ def _description(store: CaseStore, case: Case, items: Sequence[Item]) -> list[st
     return lines
 
 
+def _names(store: CaseStore, case_id: str, items: Sequence[Item]) -> str:
+    """Return whether the people who decided and signed had shown who they are, as pages and reports state it."""
+    made: list[Decision | SignOff] = [*store.reviews.sign_offs(case_id)]
+    for item in items:
+        if item.decision or item.signed_off:
+            made += [*store.reviews.decisions(case_id, item.sha256), *store.reviews.sign_offs(case_id, item.sha256)]
+    checked = bool(made) and all(statement.name_checked for statement in made)
+    return "of decisions and signatures checked by passwords" if checked else "not checked, as they were typed"
+
+
 def _opener(path: Path, max_bytes: int) -> OpenFile:
     return lambda step: open_evidence(path, max_bytes=max_bytes, step=step)
 
@@ -200,15 +211,18 @@ def _item_opener(holder: EvidenceFile, item: EmbeddedItem, max_bytes: int) -> Op
     return lambda _: taken_out(holder, item, max_bytes=max_bytes)
 
 
-def _recorded(store: CaseStore, case_id: str) -> str:
+def _recorded(store: CaseStore, case_id: str, name: str) -> str:
     head = store.log.head(case_id)
-    return f"Recorded; the log of case {case_id} has {head.seq:,} entries, head {head.sha256}"
+    return (
+        f"Recorded; the log of case {case_id} has {head.seq:,} entries, head {head.sha256}\n"
+        f"The name {printable_name(name)} was not checked: the command line takes names as they are typed."
+    )
 
 
 def _note(options: argparse.Namespace, console: Console) -> int:
     store = _store()
     store.reviews.add_note(options.case, options.text, author=options.author, sha256=options.item)
-    console.emit(_recorded(store, options.case))
+    console.emit(_recorded(store, options.case, options.author))
     return 0
 
 
@@ -222,7 +236,7 @@ def _decide(options: argparse.Namespace, console: Console) -> int:
         confidence=options.confidence,
         examiner=options.examiner,
     )
-    console.emit(_recorded(store, options.case))
+    console.emit(_recorded(store, options.case, options.examiner))
     return 0
 
 
@@ -231,7 +245,7 @@ def _sign_off(options: argparse.Namespace, console: Console) -> int:
     store.reviews.sign_off(
         options.case, reviewer=options.reviewer, sha256=options.item, open_reason=options.open_reason
     )
-    console.emit(_recorded(store, options.case))
+    console.emit(_recorded(store, options.case, options.reviewer))
     return 0
 
 

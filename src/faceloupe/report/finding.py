@@ -78,6 +78,10 @@ def between_thresholds(report: Report) -> bool:
     return report.score is not None and thresholds.lower < report.score < thresholds.upper
 
 
+def _is_fusion(report: Report) -> bool:
+    return report.model.architecture == FUSION
+
+
 def _headline(report: Report, strength: str, texts: Mapping[str, str]) -> str:
     if report.outcome is not Outcome.INCONCLUSIVE:
         key = "finding_headline"
@@ -106,7 +110,8 @@ def _sentence(report: Report, score: float, log10_lr: float, strength: str, text
         shown, lower, upper = (
             localized(text, language) for text in format_distinct(score, thresholds.lower, thresholds.upper)
         )
-        return f"{sentence} {texts['finding_needs'].format(score=shown, lower=lower, upper=upper)}"
+        sentence = f"{sentence} {texts['finding_needs'].format(score=shown, lower=lower, upper=upper)}"
+        return f"{sentence} {texts['finding_video']}" if report.is_video and _is_fusion(report) else sentence
     return f"{sentence} {texts['finding_withheld']}"
 
 
@@ -140,7 +145,7 @@ def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
         )
     }
     counts = {"n_real": decimal(rates.n_real, 0, language), "n_fake": decimal(rates.n_fake, 0, language)}
-    unseen = report.model.architecture == FUSION  # its rates are cross-fitted over sources; those of a core are not
+    unseen = _is_fusion(report)  # its rates are cross-fitted over sources; those of a core are not
     parts = [texts["rates_unseen" if unseen else "rates_known"].format(**values, **counts)]
     scored = sum(face.score is not None for face in report.faces)
     if report.is_video:

@@ -19,7 +19,7 @@ from faceloupe.ui import recent, resources
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.language import later, tr
-from faceloupe.ui.panels import outcome_mark, plain
+from faceloupe.ui.panels import outcome_mark, plain, sentence
 
 _LISTED = 200  # items of the open case
 _RANKED = 50  # faces that are shown
@@ -115,7 +115,7 @@ def findings(sides: tuple[Side, Side]) -> None:
         with cell.container(border=True):
             finding = finding_of(side.report)
             st.markdown(f"**{plain(side.title)}**  \n{outcome_mark(side.report.outcome)}")
-            st.markdown(plain(finding.text if side.report.score is not None else side.report.reason))
+            st.markdown(plain(finding.text) if side.report.score is not None else sentence(side.report.reason))
     facts = compared_facts(*(side.report for side in sides))
     differing = [fact for fact in facts if not fact.same]
     st.markdown(tr("**Facts**: {count} of {count2} differ", count=len(differing), count2=len(facts)))

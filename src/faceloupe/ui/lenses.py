@@ -10,9 +10,10 @@ import streamlit as st
 
 from faceloupe.forensics.results import Fact, Finding, LensPicture, LensSummary, Severity
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
+from faceloupe.report.document.locales import texts_in
 from faceloupe.report.drawing.comparison import Window
 from faceloupe.report.schema import FileFact, Report
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
 from faceloupe.ui.jobs import session, tasks
@@ -118,7 +119,7 @@ def file_claims(report: Report) -> None:
             tr(
                 "What the file says about itself: Content Credentials {state}, generator {generator}. This never"
                 " changes the score.",
-                state=plain(origin.state),
+                state=plain(texts_in(language.current()).get(f"credentials_{origin.state}", origin.state)),
                 generator=plain(origin.generator or tr("none claimed")),
             ),
             width="content",
@@ -128,8 +129,8 @@ def file_claims(report: Report) -> None:
         st.markdown(f"{tr(_MARKS[Severity(claim.severity)])}: {plain(claim.text)}")
     with st.expander(tr("What was read of the file itself")):
         for lens in report.lenses:
-            st.markdown(f"**{plain(lens.title)}**")
-            st.caption(tr("Does not show: {does_not_show}", does_not_show=plain(lens.does_not_show)))
+            st.markdown(f"**{plain(tr(lens.title))}**")
+            st.caption(tr("Does not show: {does_not_show}", does_not_show=plain(tr(lens.does_not_show))))
             if lens.problem:
                 st.caption(tr("Not complete: {problem}", problem=plain(lens.problem)))
             if lens.facts:
@@ -180,12 +181,12 @@ def _ask_view() -> View:
 
 def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, LensPicture], view: View) -> None:
     with st.container(border=True, key=f"lens-{lens.id}"):
-        st.markdown(f"**{lens.title}**")
+        st.markdown(f"**{plain(tr(lens.title))}**")
         st.caption(
             tr(
                 "Shows: {shows}  \nDoes not show: {does_not_show}",
-                shows=plain(lens.shows),
-                does_not_show=plain(lens.does_not_show),
+                shows=plain(tr(lens.shows)),
+                does_not_show=plain(tr(lens.does_not_show)),
             )
         )
         if lens.problem:

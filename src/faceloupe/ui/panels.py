@@ -11,6 +11,7 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
+from faceloupe.report.reasons import reason_in
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.types import FaceFinding, Outcome
 from faceloupe.ui import demo, glossary, language, resources, state
@@ -188,20 +189,25 @@ def _ratio_help(report: Report) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a reason of a report as a sentence, fit for markdown."""
-    return plain(_capital(text).rstrip(".") + ".")
+    """Return a reason of a report as a sentence in the language of this session, fit for markdown."""
+    return plain(_capital(reason_in(text, language.current())).rstrip(".") + ".")
 
 
-def face_rows(analysis: ReportedAnalysis) -> None:
-    """One row a face, the one that decided first; what was not scored is folded away."""
-    maximum, decisive = analysis.report.model.explanation_max, analysis.report.decisive_id
+def face_rows(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> None:
+    """One row a face, the one that decided first; what was not scored is folded away.
+
+    Args:
+        analysis: of an image.
+        chosen: the face that is shown closer already; None for none.
+    """
+    decisive = analysis.report.decisive_id
     pairs = list(zip(analysis.faces, analysis.report.image_faces, strict=True))
     scored = [pair for pair in pairs if pair[0].score is not None]
     scored.sort(key=lambda pair: (pair[0].id != decisive, -(pair[0].score or 0.0)))
     unscored = [pair for pair in pairs if pair[0].score is None]
     with st.container(height=_ROWS_HEIGHT if len(scored) > _ROWS_UNFOLDED else "content", border=False):
         for face, entry in scored:
-            _face_row(face, entry, maximum)
+            _face_row(analysis, face, entry, chosen, decides=len(scored) > 1 and face.id == decisive)
     if unscored:
         spots = (
             tr("1 spot that was not scored")
@@ -212,28 +218,42 @@ def face_rows(analysis: ReportedAnalysis) -> None:
             tr("{spots}: too small, too blurred or not sure to be a face", spots=spots), expanded=not scored
         ):
             for face, entry in unscored:
-                _face_row(face, entry, maximum)
+                _face_row(analysis, face, entry, chosen)
 
 
-def _face_row(face: FaceFinding, entry: ImageFace, maximum: float) -> None:
+def _face_row(
+    analysis: ReportedAnalysis,
+    face: FaceFinding,
+    entry: ImageFace,
+    chosen: FaceFinding | None,
+    *,
+    decides: bool = False,
+) -> None:
+    maximum, canvas = analysis.report.model.explanation_max, analysis.canvas
     with st.container(border=True, key=f"row-{face.id}"):
         pictures, description = st.columns([1.2, 1.0], vertical_alignment="center")
         with pictures:
-            if face.crop is None:
+            if face.heatmap is None or canvas is None:
                 st.caption(tr("not scored"))
             else:
-                crop, heatmap = st.columns(2, gap="small")
-                crop.image(face.crop, caption=tr("crop, as scored"), alt=tr("Face {id}, as it was scored", id=face.id))
+                alone, heatmap = st.columns(2, gap="small")
+                alone.image(
+                    overlays.surroundings(canvas, face, maximum, 0.0),
+                    caption=tr("face and surroundings"),
+                    alt=tr("Face {id} and its surroundings", id=face.id),
+                )
                 heatmap.image(
-                    overlays.face_overlay(face, maximum, 0.7),
+                    overlays.surroundings(canvas, face, maximum, 0.7),
                     caption=tr("heatmap, 0 to {maximum:.2f}+", maximum=maximum),
                     alt=tr("Heatmap of face {id}", id=face.id),
                 )
         with description:
             st.markdown(tr("**Face {id}**  {outcome_mark}", id=face.id, outcome_mark=outcome_mark(face.outcome)))
+            if decides:
+                st.markdown(tr(":material/arrow_forward: This face decides the outcome of the picture."))
             st.caption(_face_facts(entry))
-            if face.heatmap is not None:
-                st.button(tr("Analyze closer"), key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
+            if face.heatmap is not None and face is not chosen:
+                st.button(tr("Show closer"), key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
 
 
 def _choose(face_id: int) -> None:
@@ -342,9 +362,9 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     )
     st.caption(
         tr(
-            "Heatmap of what raised the score. The scale is the same for every picture, so a weak heatmap "
-            "looks weak; this face peaks at {peak:.2f}, the scale ends at {maximum:.2f}. It shows where the "
-            "model looked, not where a manipulation is.",
+            "The square that was scored, with a heatmap of what raised the score. The scale is the same for "
+            "every picture, so a weak heatmap looks weak; this face peaks at {peak:.2f}, the scale ends at "
+            "{maximum:.2f}. It shows where the model looked, not where a manipulation is.",
             peak=peak,
             maximum=maximum,
         ),

@@ -9,6 +9,7 @@ from faceloupe.report.case_schema import ItemRecord
 from faceloupe.report.document.blocks import Cell, Style, Text, Verdict
 from faceloupe.report.document.locales import texts_in
 from faceloupe.report.numerals import decimal, localized
+from faceloupe.report.reasons import reason_in
 from faceloupe.report.schema import Face, ScoreThresholds
 from faceloupe.types import Outcome, format_distinct
 
@@ -34,6 +35,12 @@ def code(text: object) -> Text:
 def quoted(text: object) -> Text:
     """Return a sentence of the record."""
     return Text(shown(text), Style.RECORD)
+
+
+def reason_cell(texts: Texts, reason: str) -> Text:
+    """Return a reason in the language of the texts; one that has no translation, as the record states it."""
+    translated = reason_in(reason, texts["language"])
+    return quoted(reason) if translated == reason else Text(shown(translated))
 
 
 def number(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> str:

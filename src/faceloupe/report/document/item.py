@@ -25,6 +25,7 @@ from faceloupe.report.document.format import (
     moment,
     number,
     quoted,
+    reason_cell,
     score_and_thresholds,
     shown,
     shown_lines,
@@ -118,7 +119,9 @@ def _card(report: Report, texts: Texts) -> Card:
         ratio = texts["lr_verbal"].format(value=number(texts, report.log10_lr, signed=True), words=shown(verbal))
         rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts), *error_rates(model, texts)]
     rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(moment(texts, report.created_utc)))]
-    return Card(verdict(report.outcome, texts), quoted(report.reason), _ruler(report, texts), Facts(tuple(rows)))
+    return Card(
+        verdict(report.outcome, texts), reason_cell(texts, report.reason), _ruler(report, texts), Facts(tuple(rows))
+    )
 
 
 def statements(

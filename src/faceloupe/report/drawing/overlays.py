@@ -23,6 +23,8 @@ SHAPES: dict[Outcome, str] = {
     Outcome.NOT_APPLICABLE: "○",
     Outcome.ERROR: "✕",
 }
+SURROUNDINGS, SURROUNDINGS_PX = 2.4, 260  # side of the square around a face: in boxes, and as it is drawn
+_BEYOND = 128  # gray level where the picture ends
 _WORDS = {Outcome.NOT_APPLICABLE: "not applicable"}
 
 
@@ -106,6 +108,40 @@ def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
 
 def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: float, opacity: float) -> np.ndarray:
     """Lay every face's heatmap over the source picture, with numbered boxes: (h, w, 3) uint8, see ``boxes``."""
+    heated = blend(canvas.rgb, _heatmap_over(canvas, faces), maximum, opacity)
+    return _draw_boxes(heated, canvas.scale, faces, None)
+
+
+def surroundings(canvas: Canvas, face: FaceFinding, maximum: float, opacity: float) -> np.ndarray:
+    """Cut a face out of the source picture with what lies around it, and lay its heatmap over it.
+
+    What a model scores can be the whole picture: this tells the faces of a group apart.
+
+    Args:
+        canvas: of the picture that the face was found in.
+        face: the finding.
+        maximum: upper end of the scale, from the model record.
+        opacity: of the heatmap, 0..1; 0 for the face alone.
+
+    Returns:
+        (S, S, 3) uint8, with gray where the picture ends.
+    """
+    x0, y0, x1, y1 = (value * canvas.scale for value in face.box.corners)
+    side = max(1, round(SURROUNDINGS * max(x1 - x0, y1 - y0)))
+    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
+    height, width = canvas.rgb.shape[:2]
+    inside = slice(max(top, 0), min(top + side, height)), slice(max(left, 0), min(left + side, width))
+    part = canvas.rgb[inside]
+    if opacity and face.heatmap is not None:
+        part = blend(part, _heatmap_over(canvas, (face,))[inside], maximum, opacity)
+    square = np.full((side, side, 3), _BEYOND, np.uint8)
+    square[inside[0].start - top : inside[0].stop - top, inside[1].start - left : inside[1].stop - left] = part
+    interpolation = cv2.INTER_AREA if side > SURROUNDINGS_PX else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (SURROUNDINGS_PX, SURROUNDINGS_PX), interpolation=interpolation))
+
+
+def _heatmap_over(canvas: Canvas, faces: tuple[FaceFinding, ...]) -> np.ndarray:
+    """Return the heatmaps of faces as they lie in the picture: (h, w) float32, logits per cell."""
     drawn, scale = canvas.rgb, canvas.scale
     heatmap: np.ndarray = np.zeros(drawn.shape[:2], np.float32)
     for face in faces:
@@ -121,7 +157,7 @@ def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: floa
             heatmap[y0:y1, x0:x1] = np.maximum(
                 heatmap[y0:y1, x0:x1], local[: heatmap.shape[0] - y0, : heatmap.shape[1] - x0]
             )
-    return _draw_boxes(blend(drawn, heatmap, maximum, opacity), scale, faces, None)
+    return heatmap
 
 
 def _turned_back(

@@ -12,8 +12,9 @@ from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
+from faceloupe.report.reasons import reason_in
 from faceloupe.types import Outcome, Step
-from faceloupe.ui import resources, state
+from faceloupe.ui import language, resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.jobs import tasks
@@ -53,10 +54,13 @@ def table(batch: Batch, results: BatchResults) -> pd.DataFrame:
         selection_mode="multi-row",
         column_config={
             "": st.column_config.ImageColumn(width="small"),
-            "path": st.column_config.TextColumn(width="medium"),
-            "score": st.column_config.NumberColumn(format="%.2f"),
+            "path": st.column_config.TextColumn(tr("path"), width="medium"),
+            "outcome": st.column_config.TextColumn(tr("outcome")),
+            "score": st.column_config.NumberColumn(tr("score"), format="%.2f"),
             "log10 LR": st.column_config.NumberColumn(format="%+.2f"),
-            "reason": st.column_config.TextColumn(width="large"),
+            "faces, tracks": st.column_config.NumberColumn(tr("faces, tracks")),
+            "alike": st.column_config.TextColumn(tr("alike")),
+            "reason": st.column_config.TextColumn(tr("reason"), width="large"),
         },
     )
     _pages(page, last, len(rows))
@@ -84,7 +88,7 @@ def _styled(batch: Batch, rows: pd.DataFrame) -> "pd.io.formats.style.Styler":
             "log10 LR": rows["log10_lr"],
             "faces, tracks": rows["faces"].astype("Int64"),
             "alike": (kind + alike.map(printable_name)).where(alike != "", ""),
-            "reason": rows["reason"].map(printable_name),
+            "reason": rows["reason"].map(lambda reason: printable_name(reason_in(reason, language.current()))),
         }
     )
     return drawn.style.map(lambda shown: tint.get(shown, ""), subset=["outcome"])

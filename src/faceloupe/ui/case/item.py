@@ -104,7 +104,7 @@ def _evidence(item: Item) -> None:
 
 def _pictures(digests: Mapping[str, str]) -> None:
     fetch = resources.cases().runs.picture
-    small = [name for name in digests if name.endswith(("-crop.png", "-heatmap.png"))]  # of single faces
+    small = [name for name in digests if name.endswith(("-face.png", "-crop.png", "-heatmap.png"))]  # of single faces
     strips = [name for name in digests if name.endswith("-filmstrip.png")]
     with st.expander(tr("Pictures of the run"), expanded=bool(digests)):
         if not digests:

@@ -186,7 +186,8 @@ def _thumbnail(case: Case, item: Item) -> bytes | None:
     """Return the first face of the newest run, which is small; None where no face was explained."""
     store = resources.cases()
     pictures = store.runs.of_item(case.id, item.sha256)[-1].pictures
-    name = next((name for name in pictures if name.endswith("-crop.png")), None)
+    names = (name for ending in ("-face.png", "-crop.png") for name in pictures if name.endswith(ending))
+    name = next(names, None)  # runs of earlier versions have no picture of the surroundings
     return None if name is None else store.runs.picture(pictures[name])
 
 

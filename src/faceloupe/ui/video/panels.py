@@ -13,12 +13,14 @@ from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
+from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.report.reasons import reason_in
 from faceloupe.report.schema import PersonShots, Report, ScoreThresholds
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
 from faceloupe.report.timeline import analyzed_span
 from faceloupe.types import FaceFinding, TrackFinding
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
@@ -181,7 +183,7 @@ def _face(face: FaceFinding, maximum: float) -> None:
             detection_confidence=face.detection_confidence,
         )
         if face.score is None or face.crop is None:
-            st.caption(plain(f"{face.reason[:1].upper()}{face.reason[1:]}. {facts}."))
+            st.caption(f"{sentence(face.reason)} {plain(facts)}.")
             return
         crop, heatmap = st.columns(2, gap="small")
         crop.image(
@@ -228,12 +230,32 @@ def people_panel(analysis: ReportedAnalysis) -> None:
         ):
             for track in unscored:
                 _strip(track, report.model.thresholds)
-    number = st.column_config.NumberColumn
+    _track_table(report)
+
+
+def _track_table(report: Report) -> None:
+    columns = track_columns(report)
+    columns["outcome"] = [
+        f"{overlays.SHAPES[track.outcome]} {tr(outcome_words(track.outcome))}" for track in report.tracks
+    ]
+    columns["reason"] = [reason_in(track.reason, language.current()) for track in report.tracks]
+    column, number = st.column_config.Column, st.column_config.NumberColumn
     st.dataframe(
-        track_columns(report),
+        columns,
         hide_index=True,
-        column_config={name: number(format="%.2f") for name in ("score", "first seen, s", "last seen, s")}
-        | {"log10 LR": number(format="%+.2f"), "effective frames": number(format="%.1f")},
+        column_config={
+            "track": column(tr("track")),
+            "person": column(tr("person")),
+            "outcome": column(tr("outcome")),
+            "score": number(tr("score"), format="%.2f"),
+            "95 % interval": column(tr("95 % interval")),
+            "log10 LR": number(format="%+.2f"),
+            "effective frames": number(tr("effective frames"), format="%.1f"),
+            "first seen, s": number(tr("first seen, s"), format="%.2f"),
+            "last seen, s": number(tr("last seen, s"), format="%.2f"),
+            "scored / found": column(tr("scored / found")),
+            "reason": column(tr("reason")),
+        },
         placeholder="-",
         alt=tr("All tracks with outcome, score, interval, likelihood ratio and times"),
     )

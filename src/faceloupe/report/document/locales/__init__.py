@@ -1,7 +1,7 @@
 """The fixed texts of documents, by language: one TOML file each in this folder; a new file is a new language.
 
-Reasons, notes on decoding and the lines on scope stand in the record itself and are shown as they are there, in
-English: a translation would no longer be what the record says. The two propositions are always the same and have one.
+Notes on decoding, what was read in a file and the lines on scope stand in the record itself and are shown as they are
+there, in English. The two propositions and the reasons (see ``report.reasons``) have translations.
 """
 
 import tomllib

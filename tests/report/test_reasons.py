@@ -1,0 +1,128 @@
+"""Claims about reasons in other languages: each that scoring gives is translated whole, with the same numbers."""
+
+import re
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from faceloupe.faces.quality import assess, low_confidence_reason
+from faceloupe.models.contract import QualityGates
+from faceloupe.models.record import Thresholds
+from faceloupe.report.document.locales import LANGUAGES
+from faceloupe.report.reasons import reason_in
+from faceloupe.scoring.decision import in_company, of_face, of_image, of_score, of_track, of_video, which_kind, withheld
+from faceloupe.types import Box, DetectedFace, Familiarity, Outcome, PropositionFinding
+from tests.scoring.test_decision import STRICT, THRESHOLDS, finding, judged, pooled, track
+
+OTHERS = [language for language in LANGUAGES if language != "en"]
+ENGLISH = re.compile(r"\b(the|of|is|are|scored|faces?|shots?|tracks?|needed|at|or|lies|below|only|could|from|and)\b")
+
+
+def problems() -> list[str]:
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    gray = noise[..., :1].repeat(3, axis=2)
+    flat = np.zeros((64, 64, 3), np.uint8)
+    gates = QualityGates(min_size_px=40, min_sharpness=10, min_confidence=0.9, min_color=2.0)
+    cases = [(80, 0.5, noise), (20, 1.0, noise), (80, 1.0, flat), (80, 1.0, gray)]
+    named = [
+        assess(DetectedFace(Box(0, 0, size, size), confidence, np.zeros((5, 2))), crop, gates).problem
+        for size, confidence, crop in cases
+    ]
+    return [*named, low_confidence_reason([0.9]), low_confidence_reason([0.9, 0.91])]
+
+
+def unscored(number: int, problem: str):
+    return replace(finding(number, None), reason=f"not applicable: {problem}")
+
+
+def unscored_track(number: int, problem: str, frames: int = 30):
+    return replace(track(number, None, frames=frames), reason=f"not applicable: {problem}")
+
+
+def of_images() -> list[str]:
+    kinds = [
+        which_kind(
+            Outcome.MANIPULATED,
+            [PropositionFinding("generated", "a", first), PropositionFinding("changed", "b", second)],
+        )
+        for first, second in ((1.2, -0.3), (-0.3, 1.2), (0.9, 0.8), (0.8, 0.9))
+    ]
+    unlike = of_face(0.9, THRESHOLDS, Familiarity(0.7, "a collection"), 0.5)[1]
+    reasons = [*(of_score(score, THRESHOLDS)[1] for score in (0.1, 0.5, 0.9)), unlike]
+    reasons += [of_score(0.9, THRESHOLDS)[1] + kind for kind in kinds]
+    small = problems()[1]
+    groups = [
+        [],
+        *([unscored(1, problem)] for problem in problems()),
+        [unscored(1, small), unscored(2, small)],
+        [unscored(1, small), finding(2, 0.1)],
+        [finding(1, 0.1), finding(2, 0.9)],
+        [finding(1, 0.5), unscored(2, small)],
+        [finding(1, 0.5), unscored(2, small), unscored(3, small)],
+        [replace(finding(1, 0.9), reason=reasons[-1]), finding(2, 0.5), unscored(3, small)],
+    ]
+    return [*reasons, *(of_image(faces, smallest_px=20)[1] for faces in groups)]
+
+
+def of_videos() -> list[str]:
+    tracks = [
+        of_track(pooled(0.9), None, THRESHOLDS, enough=3)[1],
+        of_track(pooled(0.9, frames=1), None, THRESHOLDS, enough=3)[1],
+        of_track(pooled(0.9, frames=2), None, THRESHOLDS, enough=3)[1],
+        of_track(pooled(0.1), pooled(0.9, 0.75), THRESHOLDS, enough=3)[1],
+        of_track(pooled(0.1), pooled(0.8, 0.6), THRESHOLDS, enough=3)[1],
+        of_track(pooled(0.5), pooled(0.8, 0.6), THRESHOLDS, enough=3)[1],
+    ]
+    shots, contradicted = judged([0.85, 0.1, 0.1, 0.1, 0.1], 0.2, 0.1, frames=10)
+    unsure = replace(shots[0], pooled=replace(shots[0].pooled, low=0.8), score=0.85)
+    people = [contradicted.reason, in_company(unsure, contradicted, STRICT, scored=5).reason]
+    people += [judged(*case)[1].reason for case in (([0.9, 0.95, 0.9, 0.5], 0.88, 0.86), ([0.1, 0.15, 0.1], 0.1, 0.1))]
+    people.append(judged([0.9] * 9, 0.9, 0.9)[1].reason)  # more shots than are named
+    small = problems()[1]
+    videos = [
+        [],
+        *([unscored_track(1, problem)] for problem in problems()),
+        [unscored_track(1, small), unscored_track(2, small)],
+        [unscored_track(1, small), track(2, 0.1)],
+        [track(1, 0.1)],
+        [track(1, 0.5), unscored_track(2, small, frames=2)],
+        [track(1, 0.5), unscored_track(2, small, 2), unscored_track(3, small, 2)],
+        [replace(track(1, 0.9), reason=people[-1]), track(2, 0.9)],
+    ]
+    whole = [
+        of_video(tracks_of, smallest_px=40, frames=10, unread=unread)[1]
+        for tracks_of, unread in product(videos, (0, 2, 22))
+    ]
+    return [*tracks, *people, *whole]
+
+
+REASONS = sorted({*of_images(), *of_videos()})
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_reason_is_translated_whole_with_its_numbers(language):
+    assert len(REASONS) > 50
+    for reason in REASONS:
+        translated = reason_in(reason, language)
+        assert not ENGLISH.search(translated.replace("a collection", "")), (reason, translated)
+        assert "{" not in translated
+        digits, shown = (
+            sorted(re.findall(r"\d+(?:[.,]\d+)?", text.replace(",", "."))) for text in (reason, translated)
+        )
+        assert shown == digits, (reason, translated)
+
+
+def test_a_reason_reads_as_german_and_french_write_it():
+    reason = of_score(0.5, Thresholds(0.05, 0.87))[1]
+    assert reason_in(reason, "de") == "nicht entscheidbar: der Wert 0,50 liegt zwischen den Schwellen 0,05 und 0,87"
+    assert reason_in(reason, "fr") == "non concluant : le score 0,50 se situe entre les seuils 0,05 et 0,87"
+
+
+def test_what_no_template_fits_stays_as_the_record_states_it():
+    for text in ("", "The JPEG data is damaged.", "inconclusive"):
+        assert reason_in(text, "de") == text
+    held = withheld(finding(1, 0.9), unshown="its profile cannot be read").reason
+    assert reason_in(held, "de").endswith("denn: its profile cannot be read")
+    assert reason_in(held, "en") == held
