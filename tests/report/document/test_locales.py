@@ -69,6 +69,7 @@ def test_every_text_is_used():
         "confidence_",
         "credentials_",
         "disagrees_",
+        "reason_",
     }  # the rest of the key is put together
     for key in texts_in("en"):
         named = re.search(rf"""["'.]{key}\b""", sources)
