@@ -1,5 +1,6 @@
 """Batches that are kept, and their tables read back."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -13,6 +14,7 @@ from faceloupe.batch.api import inputs, run_batch
 from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.batch.results import BatchResults, Sources, csv_without
 from faceloupe.batch.store import BatchStore
+from faceloupe.batch.table import cell
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.types import Outcome
@@ -203,3 +205,14 @@ def test_a_file_that_changed_or_went_is_not_passed_off_as_the_one_of_the_row(exa
         sources.take("text.jpg", "0" * 64, "image", max_bytes=LIMIT)
     with pytest.raises(UsageError, match="is missing or cannot be read"):
         sources.take("gone.jpg", "0" * 64, "image", max_bytes=LIMIT)
+
+
+def test_the_file_behind_a_row_may_be_what_another_file_holds_besides_its_picture(batch_store):
+    first, second = GENERATED.read_bytes(), PHOTOGRAPH.read_bytes()
+    batch = batch_store.add("", uploads=uploads(("=two.jpg", first + second)), embedded=True)
+    rows = cell("=two.jpg"), cell(f"=two.jpg!{len(first)}")
+    sources = Sources(batch.order(), rows)
+    for row, content in zip(rows, (first + second, second), strict=True):
+        sha256 = hashlib.sha256(content).hexdigest()
+        with sources.take(row, sha256, "image", max_bytes=10**8).open() as stream:
+            assert stream.read() == content

@@ -43,6 +43,13 @@ def clip(tmp_path_factory) -> bytes:
     return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames).read_bytes()
 
 
+def jpeg(content: bytes) -> bytes:
+    """A picture as JPEG."""
+    target = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").save(target, "JPEG", quality=95)
+    return target.getvalue()
+
+
 def problem(answer: requests.Response, status: int) -> str:
     """The sentence of a problem, whose form is checked."""
     assert answer.status_code == status, answer.text
@@ -132,6 +139,19 @@ def test_reports_and_pictures_of_an_upload_are_found_by_its_hash(api):
     problem(api.get(f"/reports/{FAKE_SHA256}/pictures/other.png"), 404)
     problem(api.get(f"/reports/{FAKE_SHA256}/pictures/..%2f..%2fetc%2fpasswd"), 404)
     problem(api.get(f"/reports/{'0' * 64}"), 404)
+
+
+def test_what_a_file_holds_besides_its_picture_is_analyzed_on_request(api, clip):
+    photograph = PHOTOGRAPH.read_bytes()
+    both = jpeg(FAKE) + jpeg(photograph)
+    (content,) = api.post("/analyze", both, "both.jpg").json()["evidence"]["embedded"]
+    own = api.post("/analyze?embedded=1", both, "both.jpg").json()
+    assert own["evidence"]["sha256"] == hashlib.sha256(jpeg(photograph)).hexdigest()
+    assert own["evidence"]["size_bytes"] == content["size"]
+    assert own["score"] == api.post("/analyze", jpeg(photograph), "own.jpg").json()["score"]
+    assert "1 content" in problem(api.post("/analyze?embedded=2", both, "both.jpg"), 422)
+    problem(api.post("/analyze?embedded=0", both, "both.jpg"), 422)
+    assert api.post("/analyze?embedded=1", jpeg(FAKE) + clip, "motion.jpg").status_code == 202  # a video: a job
 
 
 def test_a_video_is_a_job_that_brings_its_report(api, clip):

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from faceloupe.batch.api import BatchSpec, inputs
+from faceloupe.batch.inputs import with_embedded
 from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import cell, line
 from faceloupe.batch.tasks import Task
+from faceloupe.config import Settings
 from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.spreadsheet import ENCODING
@@ -135,11 +137,18 @@ class Sources:
     def _tasks(self) -> dict[str, Task]:
         behind: dict[str, Task] = {}
         for task in inputs(self._order):
-            if (path := cell(task.shown)) in self._paths:
-                behind.setdefault(path, task)
-                if len(behind) == len(self._paths):
-                    break
+            for file in self._with_embedded(task):
+                if (path := cell(file.shown)) in self._paths:
+                    behind.setdefault(path, file)
+            if len(behind) == len(self._paths):
+                break
         return behind
+
+    def _with_embedded(self, task: Task) -> Iterable[Task]:
+        """Yield a file, and what it holds besides its picture where that is asked for."""
+        within = f"{cell(task.shown)}!"
+        asked = self._order.embedded and any(path.startswith(within) for path in self._paths)
+        return with_embedded([task], Settings()) if asked else [task]
 
     def take(self, path: str, sha256: str, media_type: str, *, max_bytes: int) -> EvidenceFile:
         """Take in the file behind a row.

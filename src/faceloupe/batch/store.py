@@ -39,6 +39,7 @@ class Batch:
         folder: where it lies.
         effort: that is made, see ``Settings``; empty where that was not kept, as in batches of version 0.4.0.
         model: that scores in its place, likewise.
+        embedded: whether what a file holds besides its picture has a row of its own.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Batch:
     folder: Path
     effort: str = ""
     model: str = ""
+    embedded: bool = False
 
     @property
     def table(self) -> Path:
@@ -83,6 +85,7 @@ class Batch:
             reports=self.folder / _REPORTS,
             thumbnails=self.folder / _THUMBNAILS,
             relative_to=(self.folder / _UPLOADS, *([Path(self.root)] if self.root else [])),
+            embedded=self.embedded,
         )
 
 
@@ -105,6 +108,7 @@ class BatchStore:
         paths: Iterable[Path] = (),
         root: Path | None = None,
         uploads: Iterable[tuple[str, BinaryIO]] = (),
+        embedded: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Batch:
         """Make a batch; nothing is examined yet.
@@ -115,6 +119,7 @@ class BatchStore:
             paths: files, folders and ZIPs that are read where they lie.
             root: folder that these are offered from; its name is left out of theirs.
             uploads: names and contents of files, of which copies are kept with the batch.
+            embedded: see ``Batch``.
             now: returns the current time.
 
         Raises:
@@ -131,7 +136,16 @@ class BatchStore:
                 raise UsageError("A batch needs files: upload some or name a folder.")
             created = made.isoformat(timespec="seconds")
             scoring = {"effort": settings.effort, "model": settings.model} if settings else {}
-            batch = Batch(batch_id, printable_name(name), created, tuple(all_paths), str(root or ""), folder, **scoring)
+            batch = Batch(
+                batch_id,
+                printable_name(name),
+                created,
+                tuple(all_paths),
+                str(root or ""),
+                folder,
+                **scoring,
+                embedded=embedded,
+            )
             text = json.dumps({key: value for key, value in asdict(batch).items() if key != "folder"}, indent=1)
             publish_file(lambda path: path.write_text(text, encoding="utf-8"), folder / _RECORD)
         except OSError as problem:
@@ -161,7 +175,7 @@ class BatchStore:
             values = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
             own = (values["name"], values["created_utc"], tuple(values["paths"]), values["root"])
             effort, model = str(values.get("effort", "")), str(values.get("model", ""))
-            return Batch(batch_id, *own, folder, effort, model)
+            return Batch(batch_id, *own, folder, effort, model, values.get("embedded") is True)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -72,14 +72,10 @@ def _analyze(options: argparse.Namespace) -> int:
 
 def _embedded(evidence_file: EvidenceFile, number: int, settings: Settings) -> EvidenceFile:
     """Return the content of that number, from 1, as a file of its own."""
-    from faceloupe.media.embedded import taken_out  # here: other commands start without it
-    from faceloupe.media.sandbox.statements import list_embedded
+    from faceloupe.media.sandbox.statements import open_embedded  # here: other commands start without it
 
     try:
-        items = list_embedded(evidence_file, settings=settings)
-        if not 1 <= number <= len(items):
-            raise UsageError(f"{evidence_file.evidence.name} holds {len(items)} contents besides its picture.")
-        return taken_out(evidence_file, items[number - 1], max_bytes=settings.max_bytes)
+        return open_embedded(evidence_file, number, settings=settings)
     except EvidenceError as problem:
         raise UsageError(str(problem)) from problem
 

@@ -1,10 +1,10 @@
 """What the HTTP API answers and is asked, as types; ``/v1/openapi.json`` is made from them."""
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from faceloupe.report.schema import Report, Share, json_text
 
@@ -19,11 +19,14 @@ class AnalyzeQuery(Struct, frozen=True, forbid_unknown_fields=True):
         effort: how much is computed for a score; that of the server where it is not given.
         raw: add the logit and the probability before calibration to the report, as the field ``raw``.
         explain: make heatmaps, which ``/v1/reports/{sha256}/pictures`` then lists.
+        embedded: analyze, in the place of the picture, a content that the file holds besides it: its number, from 1, in
+            the order of ``evidence.embedded`` in the report on the file.
     """
 
     effort: Effort | None = None
     raw: bool = False
     explain: bool = False
+    embedded: Annotated[int, Meta(ge=1)] | None = None
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from faceloupe.bundle.verify import verify
 from faceloupe.config import DEFAULT_EFFORT, weights_folder
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.sandbox.statements import open_embedded
 from faceloupe.models.listing import ListedModel, listed_models
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.server.limits import Limits
@@ -51,10 +52,14 @@ class Service:
         """Queue the analysis of an upload, which is removed when it is over; the result is the text of the report.
 
         Raises:
-            QueueFull: too many jobs wait already; the upload is removed.
+            FaceLoupeError: the content besides the picture that is asked for cannot be opened; the upload is removed.
+            QueueFull: too many jobs wait already; likewise.
         """
+        settings = self.networks.settings
         try:
-            evidence_file = upload.open(self.networks.settings.max_bytes)
+            evidence_file = upload.open(settings.max_bytes)
+            if query.embedded is not None:
+                evidence_file = open_embedded(evidence_file, query.embedded, settings=settings)
             queue = self.videos if evidence_file.evidence.media_type == "video" else self.images
             work = partial(self._analyze, evidence_file, query, owner)
             job = queue.submit(token_hex(16), evidence_file.evidence.name, work, owner=owner)

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from faceloupe.config import Settings
-from faceloupe.errors import EvidenceError
+from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.credentials import Credentials, may_hold
-from faceloupe.media.embedded import EmbeddedItem
-from faceloupe.media.evidence_file import EvidenceFile
+from faceloupe.media.embedded import EmbeddedItem, taken_out
+from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.media.formats import unreadable
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
@@ -88,6 +88,25 @@ def list_embedded(
     if evidence_file.evidence.media_type == "video":
         return ()
     return _ask(evidence_file, {"kind": "embedded"}, [], tuple[EmbeddedItem, ...], settings=settings, check=check)
+
+
+def open_embedded(evidence_file: EvidenceFile, number: int, *, settings: Settings) -> EvidenceFile:
+    """Open what a picture file holds besides its picture as a file of its own.
+
+    Args:
+        evidence_file: the file.
+        number: of the content, from 1, in the order of its report.
+        settings: with the limits.
+
+    Raises:
+        EvidenceError: see ``read_metadata``; or the content cannot be taken out.
+        UsageError: there is no content of that number.
+    """
+    items = list_embedded(evidence_file, settings=settings)
+    if not 1 <= number <= len(items):
+        contents = "1 content" if len(items) == 1 else f"{len(items)} contents"
+        raise UsageError(f"{printable_name(evidence_file.evidence.name)} holds {contents} besides its picture.")
+    return taken_out(evidence_file, items[number - 1], max_bytes=settings.max_bytes)
 
 
 def _ask(

@@ -50,13 +50,24 @@ def _files() -> None:
                 ),
                 key="batch_path",
             )
+        embedded = st.checkbox(
+            tr("Also examine what a file holds besides its picture"),
+            help=tr("The video of a motion photo, a second picture behind the first one: each gets a row of its own."),
+            key="batch_embedded",
+        )
         if st.form_submit_button(tr("Examine"), key="batch_go"):
-            start_uploads([*uploads, *below], path or "")
+            start_uploads([*uploads, *below], path or "", embedded=embedded)
             st.rerun()
 
 
-def start_uploads(uploads: list[UploadedFile], path: str = "") -> None:
-    """Make a batch of uploads, and of a path below the evidence folder; what forbids it becomes the page's notice."""
+def start_uploads(uploads: list[UploadedFile], path: str = "", *, embedded: bool = False) -> None:
+    """Make a batch of uploads, and of a path below the evidence folder; what forbids it becomes the page's notice.
+
+    Args:
+        uploads: files.
+        path: below the evidence folder; empty for none.
+        embedded: whether what a file holds besides its picture has a row of its own.
+    """
     try:
         root, paths = evidence_folder(), []
         if root is not None and path.strip():
@@ -73,7 +84,12 @@ def start_uploads(uploads: list[UploadedFile], path: str = "") -> None:
         )
         contents = ((upload.name, upload) for upload in uploads)
         batch = resources.batch_store().add(
-            name, settings=resources.settings(), paths=paths, root=root if paths else None, uploads=contents
+            name,
+            settings=resources.settings(),
+            paths=paths,
+            root=root if paths else None,
+            uploads=contents,
+            embedded=embedded,
         )
         go_on(batch)
         show(batch.id)
