@@ -1,12 +1,11 @@
 """Models: what scores, how well it was measured to do so, and the model card."""
 
-from typing import Any
-
 import streamlit as st
 
 from faceloupe.config import weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
-from faceloupe.evaluation.published import is_of, read_evaluation
+from faceloupe.evaluation.measures import of_model
+from faceloupe.evaluation.published import Evaluation, is_of, read_evaluation
 from faceloupe.installation import MODEL_CARD
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.ui import charts, panels
@@ -15,13 +14,13 @@ from faceloupe.ui.models import panels as model_panels
 from faceloupe.ui.models import regression, tables
 
 
-def plots(evaluation: dict[str, Any], model: str) -> None:
+def plots(evaluation: Evaluation, model: str) -> None:
     """Curves of all models, and the Tippett plot and the confusion matrix of this one."""
-    own = {row["id"]: evaluation["curves"][row["id"]] for row in evaluation["models"] if row["parameters"]}
+    own = {entry.id: evaluation.curves[entry.id] for entry in evaluation.models if entry.parameters}
     pairs = (
         (
             "ROC",
-            charts.roc_chart(evaluation["curves"]),
+            charts.roc_chart(evaluation.curves),
             tr("Error rates at every threshold: higher is better, further right is worse."),
         ),
         (tr("Reliability"), charts.reliability_chart(own), tr("Well-calibrated scores lie on the diagonal.")),
@@ -39,7 +38,7 @@ def plots(evaluation: dict[str, Any], model: str) -> None:
             st.caption(caption)
 
 
-def measured(evaluation: dict[str, Any], model: str) -> None:
+def measured(evaluation: Evaluation, model: str) -> None:
     """All tables of the evaluation."""
     names = (
         tr("Plots"),
@@ -50,34 +49,33 @@ def measured(evaluation: dict[str, Any], model: str) -> None:
         tr("Heatmaps"),
         tr("Card"),
     )
-    of_model = {name: [row for row in rows if row["model"] == model] for name, rows in evaluation["tables"].items()}
+    rows = evaluation.tables
     drawn, source, size, condition, left_out, heatmaps, card = st.tabs(names)
     with drawn:
         plots(evaluation, model)
     with source:
         model_panels.source_names()
-    source.dataframe(tables.full(of_model["sources"], "source"), hide_index=True)
-    source.dataframe(tables.across(evaluation["tables"]["sources"], "auc", tr("AUC by source")), hide_index=True)
-    source.dataframe(tables.across(evaluation["tables"]["clips"], "auc", tr("AUC per clip")), hide_index=True)
-    size.dataframe(tables.full(of_model["sizes"], tr("face in the stored picture")), hide_index=True)
+    source.dataframe(tables.full(of_model(rows.sources, model), "source"), hide_index=True)
+    source.dataframe(tables.across(rows.sources, "auc", tr("AUC by source")), hide_index=True)
+    source.dataframe(tables.across(rows.clips, "auc", tr("AUC per clip")), hide_index=True)
+    size.dataframe(tables.full(of_model(rows.sizes, model), tr("face in the stored picture")), hide_index=True)
     with condition:
-        rows = evaluation["tables"]["conditions"]
-        st.plotly_chart(charts.conditions_chart(rows), config=panels.NO_BAR, key="chart-conditions")
-        st.dataframe(tables.full(of_model["conditions"], "condition"), hide_index=True)
+        st.plotly_chart(charts.conditions_chart(rows.conditions), config=panels.NO_BAR, key="chart-conditions")
+        st.dataframe(tables.full(of_model(rows.conditions, model), "condition"), hide_index=True)
     with left_out:
-        study = evaluation["studies"]["left_out"]
+        study = evaluation.studies.left_out
         if study:
             st.caption(
                 tr(
                     "Short runs of {count:,} pictures, each trained without the sources it is tested on.",
-                    count=study["pictures"],
+                    count=study.pictures,
                 )
             )
-            st.dataframe(tables.full(study["rows"], "source", first="source"), hide_index=True)
+            st.dataframe(tables.full([(row.source, row) for row in study.rows], "source"), hide_index=True)
     heatmaps.caption(
         tr("Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part.")
     )
-    heatmaps.dataframe(evaluation["tables"]["heatmaps"], hide_index=True)
+    heatmaps.dataframe(rows.heatmaps, hide_index=True)
     card.markdown(MODEL_CARD.read_text(encoding="utf-8").partition("## Figures")[0])
 
 

@@ -62,9 +62,9 @@ def test_a_network_that_takes_the_place_of_the_original_is_analyzed_with_like_it
 
 
 def test_float32_gives_the_logits_of_the_original(exported, kind, analyzer, portrait):
-    values, scorer = edge_export.read_exported(exported / f"float32.{kind}", RECORD)
-    assert values["parity"]["largest_logit_difference"] < 1e-4
-    assert values["parity"]["other_outcomes"] == 0
+    exported_record, scorer = edge_export.read_exported(exported / f"float32.{kind}", RECORD)
+    assert exported_record.parity.largest_logit_difference < 1e-4
+    assert exported_record.parity.other_outcomes == 0
     (face,) = analyzer.detector.detect(portrait)
     views = analyzer.scorer.view(portrait, face.box)
     for count in (1, 3):  # any number of faces at once
@@ -75,11 +75,11 @@ def test_float32_gives_the_logits_of_the_original(exported, kind, analyzer, port
 def test_int8_is_a_quarter_of_the_size_and_says_how_far_it_is_off(exported, kind, analyzer, portrait):
     small, large = ((exported / name).stat().st_size for name in (f"int8.{kind}", f"float32.{kind}"))
     assert small < 0.33 * large
-    values, scorer = edge_export.read_exported(exported / f"int8.{kind}", RECORD)
+    exported_record, scorer = edge_export.read_exported(exported / f"int8.{kind}", RECORD)
     (face,) = analyzer.detector.detect(portrait)
     views = analyzer.scorer.view(portrait, face.box)
     apart = abs(float(scorer.logits([views])[0] - analyzer.scorer.logits([views])[0]))
-    assert 0.0 < apart <= values["parity"]["largest_logit_difference"] + 1e-6 < 1.0
+    assert 0.0 < apart <= exported_record.parity.largest_logit_difference + 1e-6 < 1.0
 
 
 def test_an_export_never_carries_the_rates_of_the_original(exported):

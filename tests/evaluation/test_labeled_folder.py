@@ -44,10 +44,9 @@ def test_every_file_is_accounted_for(validation):
         "cat.png",
         "broken.jpg",
     }
-    facts = validation.as_dict()
-    assert facts["unscored"]["real"] == {"not_applicable": 1, "error": 1}
+    assert validation.summary.unscored["real"] == labeled_folder.Unscored(not_applicable=1, error=1)
     assert (validation.measures.n_real, validation.measures.n_fake) == (2, 2)
-    assert facts["units"] == 3  # two pictures of one person's folder are one observation
+    assert validation.summary.units == 3  # two pictures of one person's folder are one observation
 
 
 def test_the_rates_follow_from_the_outcomes(validation):

@@ -51,10 +51,10 @@ def test_while_a_blind_case_is_open_there_are_no_scores(app):
 
 def test_a_frame_is_answered_with_its_faces_in_shares_of_the_picture(session):
     answer = session({"seq": 7, "jpeg": base64.b64encode(jpeg(60)).decode(), "taken_ms": 1_760_000_000_000})
-    (face,) = answer["faces"]
-    assert (answer["seq"], answer["problem"], face["id"]) == (7, "", 1)
-    assert all(0.0 < share < 1.0 for share in face["box"])
-    assert face["score"] > 0.5
+    (face,) = answer.faces
+    assert (answer.seq, answer.problem, face.id) == (7, "", 1)
+    assert all(0.0 < share < 1.0 for share in face.box)
+    assert face.score > 0.5
 
 
 @pytest.mark.parametrize(
@@ -73,5 +73,5 @@ def test_a_frame_is_answered_with_its_faces_in_shares_of_the_picture(session):
 )
 def test_whatever_else_a_browser_sends_is_one_sentence(session, frame):
     answer = session(frame)
-    assert answer["faces"] == []
-    assert answer["problem"].endswith(".")
+    assert answer.faces == []
+    assert answer.problem.endswith(".")

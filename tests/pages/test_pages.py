@@ -199,7 +199,7 @@ def test_the_models_page_shows_every_table_of_the_evaluation(app):
     rates = records[QUICK_MODEL].error_rates
     assert {metric.value for metric in app.metric} >= {f"{rates.fpr:.1%}", f"{rates.fnr:.1%}"}
     assert len(app.tabs) == 7
-    sources = {row["part"] for row in evaluation["tables"]["sources"]}
+    sources = {row.part for row in evaluation.tables.sources}
     shown = [set(frame.value["source"]) for frame in app.dataframe if "source" in frame.value]
     assert sources in shown
     other = next(name for name in records if name != QUICK_MODEL)

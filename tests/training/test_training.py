@@ -1,7 +1,6 @@
 """The training pipeline on pictures made here: small, but run end to end."""
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError, WeightsError
+from faceloupe.evaluation import published
+from faceloupe.evaluation.measures import of_model
 from faceloupe.models.contract import Calibrator, InputContract
 from faceloupe.models.networks import ARCHITECTURES, build
 from faceloupe.models.record import find_record, read_registry
@@ -217,13 +219,13 @@ def test_the_stages_from_training_to_the_registry(material, items, trunk, tmp_pa
     )
     evaluation = evaluate.evaluate(registry, material, items, tmp_path)
     again = evaluate.evaluate(registry, material, items, tmp_path)
-    assert json.dumps(again) == json.dumps(evaluation)
-    conditions = [row for row in evaluation["tables"]["conditions"] if row["model"] == records[0].id]
-    assert [row["part"] for row in conditions] == list(CONDITIONS)
+    assert again == evaluation
+    conditions = of_model(evaluation.tables.conditions, records[0].id)
+    assert [part for part, _ in conditions] == list(CONDITIONS)
     for record in records:
-        (row,) = (r for r in evaluation["tables"]["sources"] if (r["model"], r["part"]) == (record.id, "all"))
-        assert row["fpr"]["value"] == pytest.approx(record.error_rates.fpr, abs=1e-4)
-        assert row["cllr"]["value"] == pytest.approx(record.calibration.cllr, abs=1e-4)
+        row = dict(of_model(evaluation.tables.sources, record.id))["all"]
+        assert row.fpr.value == pytest.approx(record.error_rates.fpr, abs=1e-4)
+        assert row.cllr.value == pytest.approx(record.calibration.cllr, abs=1e-4)
     path = tmp_path / "docs" / "model-card.md"
     card.write(evaluation, records, path)
     assert all(record.id in path.read_text(encoding="utf-8") for record in records)
@@ -231,11 +233,12 @@ def test_the_stages_from_training_to_the_registry(material, items, trunk, tmp_pa
     measured, weights = tmp_path / "evaluation.json", tmp_path / "weights"
     with pytest.raises(WeightsError, match="is missing"):
         list(register.register(registry, measured, weights))
-    models = [model | {"record_sha256": "of another calibration"} for model in evaluation["models"]]
-    measured.write_text(json.dumps(evaluation | {"models": models}), encoding="utf-8")
+    models = [structs.replace(model, record_sha256="of another calibration") for model in evaluation.models]
+    published.write(structs.replace(evaluation, models=models), measured)
     with pytest.raises(DatasetError, match="evaluate first"):
         list(register.register(registry, measured, weights))
-    measured.write_text(json.dumps(evaluation), encoding="utf-8")
+    published.write(evaluation, measured)
+    assert published.read_evaluation(measured) == evaluation
     (weights).mkdir()
     (weights / "old.json").write_text("{}")
     list(register.register(registry, measured, weights))

@@ -52,7 +52,6 @@ class LiveFrame:
         taken: when the camera showed it, by the clock of the browser.
         width: pixels.
         height: pixels.
-        spent_s: seconds until it was scored.
     """
 
     content: bytes = field(repr=False)
@@ -61,7 +60,6 @@ class LiveFrame:
     width: int
     height: int
     faces: tuple[LiveFace, ...]
-    spent_s: float
 
 
 class LiveView:
@@ -114,7 +112,7 @@ class LiveView:
         )
         height, width = rgb.shape[:2]
         sha256 = evidence_file.evidence.sha256
-        frame = LiveFrame(content, sha256, taken, width, height, faces, self._clock() - began)
+        frame = LiveFrame(content, sha256, taken, width, height, faces)
         self._frames.append((began, frame))
         while self._frames[0][0] < began - KEPT_S:
             self._frames.popleft()

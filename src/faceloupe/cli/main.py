@@ -94,7 +94,6 @@ def _refuse_for_images(options: argparse.Namespace, evidence: Evidence) -> None:
 def _validate(options: argparse.Namespace) -> int:
     from faceloupe.analysis import pipeline  # here: other commands start without it
     from faceloupe.evaluation import labeled_folder
-    from faceloupe.report.schema import json_text
     from faceloupe.report.write import refuse_taken
 
     if options.cases == (options.folder is not None):
@@ -109,7 +108,7 @@ def _validate(options: argparse.Namespace) -> int:
     validation = labeled_folder.validate(options.folder, networks, progress=progress)
     if progress:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    _emit(json_text(validation.as_dict()) if options.json else labeled_folder.table(validation))
+    _emit(validation.to_json() if options.json else labeled_folder.table(validation))
     if options.out is not None:
         labeled_folder.write(validation, options.out)
     return 0

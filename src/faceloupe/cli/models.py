@@ -92,7 +92,7 @@ def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
     folder = weights_folder()
     (record,) = _named([options.id], read_registry(folder))
     target = options.onnx or options.tflite
-    values = edge_export.export(
+    exported = edge_export.export(
         record,
         folder,
         target,
@@ -102,21 +102,23 @@ def _export(options: argparse.Namespace, progress: Progress | None) -> Answer:
         labeled=options.labeled,
         progress=progress,
     )
-    made, parity = values.get("onnx") or values["litert"], values["parity"]
+    made, parity = exported.file, exported.parity
     lines = [
-        f"Wrote      {printable_name(made['file'])}, {made['size_bytes']:,} bytes, {made['precision']}, and its record",
-        f"SHA-256    {made['sha256']}",
-        f"Parity     largest logit difference {parity['largest_logit_difference']:.2g}, mean "
-        f"{parity['mean_logit_difference']:.2g}; different outcome for {parity['other_outcomes']} of "
-        f"{parity['faces']} faces",
-        f"           on {parity['measured_on']}",
+        f"Wrote      {printable_name(made.file)}, {made.size_bytes:,} bytes, {made.precision}, and its record",
+        f"SHA-256    {made.sha256}",
+        f"Parity     largest logit difference {parity.largest_logit_difference:.2g}, mean "
+        f"{parity.mean_logit_difference:.2g}; different outcome for {parity.other_outcomes} of {parity.faces} faces",
+        f"           on {parity.measured_on}",
     ]
-    for key, whose in (("error_rates", "its own"), ("error_rates_of_the_original", "of the original")):
-        if values.get(key):
-            rates = values[key]["measures"]
-            shares = ", ".join(f"{name} {_share(rates[name]['value'])}" for name in ("fpr", "fnr", "coverage"))
-            lines.append(f"Errors     {whose}: {shares}, {rates['n_real']} authentic and {rates['n_fake']} manipulated")
-    if not values["error_rates"]:
+    for rates, whose in (
+        (exported.error_rates, "its own"),
+        (exported.error_rates_of_the_original, "of the original"),
+    ):
+        if rates:
+            measures = rates.measures
+            shares = ", ".join(f"{name} {_share(getattr(measures, name).value)}" for name in ("fpr", "fnr", "coverage"))
+            lines.append(f"Errors     {whose}: {shares}, {measures.n_real} authentic and {measures.n_fake} manipulated")
+    if not exported.error_rates:
         lines.append(
             "Errors     not measured: the error rates of the original do not apply; measure them with --validate DIR"
         )

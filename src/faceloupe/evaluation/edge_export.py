@@ -6,14 +6,14 @@ original's, and holds error rates only where they were measured on it.
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import UNSET, Struct, UnsetType
 
 from faceloupe.analysis.pipeline import Networks
 from faceloupe.config import Settings
@@ -21,12 +21,14 @@ from faceloupe.errors import EvidenceError, UsageError, WeightsError
 from faceloupe.evaluation import labeled_folder
 from faceloupe.evaluation.edge_format import INPUT, OUTPUT, Format, Runner
 from faceloupe.evaluation.litert_format import LiteRt
+from faceloupe.evaluation.measures import Measures
 from faceloupe.evaluation.onnx_format import Onnx
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.media.sandbox.image import decode
-from faceloupe.models.contract import InputContract
+from faceloupe.models.contract import Calibrator, InputContract
 from faceloupe.models.loading import load_network
-from faceloupe.models.record import ModelRecord
+from faceloupe.models.record import ModelRecord, Thresholds
+from faceloupe.report.schema import json_text
 from faceloupe.report.write import publish, refuse_taken
 from faceloupe.samples import SAMPLES
 from faceloupe.scoring.preprocess import FaceViews, normalize
@@ -78,6 +80,93 @@ class Parity:
     measured_on: str
 
 
+class Original(Struct, frozen=True):
+    """The model that was exported."""
+
+    id: str
+    weights_sha256: str
+    record_sha256: str
+
+
+class Port(Struct, frozen=True):
+    """Input or output of an exported network.
+
+    Attributes:
+        shape: lengths of its axes; ``n`` for any length.
+        type: of its numbers, and what they are.
+    """
+
+    name: str
+    shape: list[int | str]
+    type: str
+
+
+class ExportedFile(Struct, frozen=True):
+    """The exported file; ``opset`` is of ONNX alone."""
+
+    file: str
+    sha256: str
+    size_bytes: int
+    precision: str
+    input: Port
+    output: Port
+    made_with: dict[str, str]
+    opset: int | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Error rates of an exported network or of its original.
+
+    Attributes:
+        measured_on: which pictures, and how.
+    """
+
+    measures: Measures
+    measured_on: str
+
+
+@dataclass(frozen=True)
+class FolderRates(Rates, labeled_folder.Summary):
+    """Error rates on a labeled folder."""
+
+
+class ExportedRecord(Struct, frozen=True, kw_only=True):
+    """What lies beside an exported network.
+
+    Attributes:
+        of: the original.
+        onnx, litert: the file, in one of the two formats.
+        input, calibrator, thresholds: of the original.
+        error_rates: of the exported network; None where they were not measured.
+    """
+
+    id: str
+    of: Original
+    onnx: ExportedFile | UnsetType = UNSET
+    litert: ExportedFile | UnsetType = UNSET
+    input: InputContract
+    calibrator: Calibrator
+    thresholds: Thresholds
+    thresholds_from: str
+    license: str
+    limits: tuple[str, ...]
+    error_rates: Rates | None
+    parity: Parity
+    error_rates_of_the_original: Rates | UnsetType = UNSET
+
+    @property
+    def file(self) -> ExportedFile:
+        """The exported file."""
+        file = self.onnx or self.litert
+        assert file
+        return file
+
+    def to_json(self) -> str:
+        """Return the record as it is written."""
+        return json_text(msgspec.to_builtins(self)) + "\n"
+
+
 def export(
     record: ModelRecord,
     folder: Path,
@@ -88,7 +177,7 @@ def export(
     pictures: Path | None = None,
     labeled: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> ExportedRecord:
     """Write ``target`` and, beside it, its record (the same name with ``.json``).
 
     Args:
@@ -102,7 +191,7 @@ def export(
         progress: called with the stage and the share done, 0..1.
 
     Returns:
-        The record, as plain JSON values.
+        The record.
 
     Raises:
         UsageError: an ensemble, a bad target or folder, or the libraries for it are not installed.
@@ -129,45 +218,39 @@ def export(
     content = file_format.convert(network, record.input, int8=int8)
     say("Comparing", 0.3)
     run = file_format.runner(content)
-    values = _described(record, content, names[0], file_format, int8=int8)
-    values["parity"] = asdict(_parity(network, run, record, faces, described))
+    parity = _parity(network, run, record, faces, described)
+    exported_record = _described(record, content, names[0], file_format, parity, int8=int8)
     if labeled is not None:
         exported = networks.scorer.with_scorer(ExportedScorer(record.input, run))
         for name, scorer in (("error_rates", exported), ("error_rates_of_the_original", networks.scorer)):
             say("Measuring error rates", 0.4 if scorer is exported else 0.7)
-            result = labeled_folder.validate(labeled, replace(networks, scorer=scorer))
-            values[name] = result.as_dict() | {
-                "measured_on": "a folder of labeled pictures, through the whole pipeline"
-            }
-    publish({names[0]: content, names[1]: to_json(values).encode()}, target.parent)
+            summary = labeled_folder.validate(labeled, replace(networks, scorer=scorer)).summary
+            rates = FolderRates(**vars(summary), measured_on="a folder of labeled pictures, through the whole pipeline")
+            exported_record = msgspec.structs.replace(exported_record, **{name: rates})
+    publish({names[0]: content, names[1]: exported_record.to_json().encode()}, target.parent)
     say("Exported", 1.0)
-    return values
+    return exported_record
 
 
-def to_json(values: dict[str, Any]) -> str:
-    """Return the record as it is written."""
-    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def read_exported(path: Path, record: ModelRecord) -> tuple[dict[str, Any], ExportedScorer]:
+def read_exported(path: Path, record: ModelRecord) -> tuple[ExportedRecord, ExportedScorer]:
     """Return an exported network and its record, each checked against the other and against the original's record.
 
     Raises:
         WeightsError: one is missing, damaged, or of something else.
         UsageError: it is of neither format, or the libraries for it are not installed.
     """
+    file_format = _format_of(path)
     try:
-        values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        exported_record = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=ExportedRecord)
         content = path.read_bytes()
-        file_format = _format_of(path)
-        fits = (values[file_format.name]["sha256"], values["of"]["record_sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, msgspec.DecodeError, RecursionError) as problem:
         raise WeightsError(
             f"{printable_name(path.name)} or its record is missing or damaged; export it again."
         ) from problem
-    if fits != (hashlib.sha256(content).hexdigest(), record.sha256):
+    expected = hashlib.sha256(content).hexdigest(), record.sha256
+    if (exported_record.file.sha256, exported_record.of.record_sha256) != expected:
         raise WeightsError(f"{printable_name(path.name)} does not match its record; export it again.")
-    return values, ExportedScorer(record.input, file_format.runner(content))
+    return exported_record, ExportedScorer(record.input, file_format.runner(content))
 
 
 def _format_of(path: Path) -> Format:
@@ -224,34 +307,31 @@ def _parity(
     return Parity(len(faces), float(gaps.max()), float(gaps.mean()), other, described)
 
 
-def _described(record: ModelRecord, content: bytes, name: str, file_format: Format, *, int8: bool) -> dict[str, Any]:
+def _described(
+    record: ModelRecord, content: bytes, name: str, file_format: Format, parity: Parity, *, int8: bool
+) -> ExportedRecord:
     size, peculiar = record.input.size, file_format.described()
-    batch = peculiar.pop("batch")
-    return {
-        "id": f"{record.id}-{file_format.name}-{'int8' if int8 else 'float32'}",
-        "of": {"id": record.id, "weights_sha256": record.weights_sha256, "record_sha256": record.sha256},
-        file_format.name: {
-            "file": name,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "size_bytes": len(content),
-            "precision": "int8 weights, float32 activations" if int8 else "float32",
-            "input": {
-                "name": INPUT,
-                "shape": [batch, 3, size, size],
-                "type": "float32, normalized as the contract says",
-            },
-            "output": {
-                "name": OUTPUT,
-                "shape": [batch, 1],
-                "type": "raw logit of one view; a face's is the mean of its views",
-            },
-            **peculiar,
-        },
-        "input": asdict(record.input),
-        "calibrator": asdict(record.calibrator),
-        "thresholds": asdict(record.thresholds),
-        "thresholds_from": "the original; they were not fitted to this network",
-        "license": record.license,
-        "limits": list(record.limits),
-        "error_rates": None,
-    }
+    file = ExportedFile(
+        name,
+        hashlib.sha256(content).hexdigest(),
+        len(content),
+        "int8 weights, float32 activations" if int8 else "float32",
+        Port(INPUT, [peculiar.batch, 3, size, size], "float32, normalized as the contract says"),
+        Port(OUTPUT, [peculiar.batch, 1], "raw logit of one view; a face's is the mean of its views"),
+        peculiar.made_with,
+        peculiar.opset,
+    )
+    return ExportedRecord(
+        id=f"{record.id}-{file_format.name}-{'int8' if int8 else 'float32'}",
+        of=Original(record.id, record.weights_sha256, record.sha256),
+        onnx=file if file_format.name == "onnx" else UNSET,
+        litert=file if file_format.name == "litert" else UNSET,
+        input=record.input,
+        calibrator=record.calibrator,
+        thresholds=record.thresholds,
+        thresholds_from="the original; they were not fitted to this network",
+        license=record.license,
+        limits=record.limits,
+        error_rates=None,
+        parity=parity,
+    )

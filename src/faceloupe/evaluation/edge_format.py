@@ -1,10 +1,12 @@
 """What a file format for exported networks can do; ``onnx_format`` and ``litert_format`` are the two."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import Struct
 
 from faceloupe.models.contract import InputContract
 
@@ -12,6 +14,20 @@ INPUT, OUTPUT = "faces", "logits"
 
 Runner = Callable[[np.ndarray], np.ndarray]
 """(V, 3, S, S) float32, normalized as the contract says, to (V, 1) float32 logits."""
+
+
+class Peculiar(Struct, frozen=True, omit_defaults=True):
+    """What is peculiar to a file format.
+
+    Attributes:
+        made_with: version of each library.
+        batch: views that a file takes at once; ``n`` for any number.
+        opset: of ONNX.
+    """
+
+    made_with: dict[str, str]
+    batch: int | str
+    opset: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Format(Protocol):
@@ -52,5 +68,5 @@ class Format(Protocol):
             WeightsError: the content is not a network that can be run.
         """
 
-    def described(self) -> dict[str, Any]:
-        """Return what the record says of the file format: ``batch``, ``made_with`` and what is peculiar to it."""
+    def described(self) -> Peculiar:
+        """Return what the record says of the file format."""

@@ -1,13 +1,13 @@
 """A user's own labeled folder, run through the same pipeline: their own error rates."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 
 from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import Settings
@@ -15,6 +15,8 @@ from faceloupe.errors import Cancelled, UsageError
 from faceloupe.evaluation import plots
 from faceloupe.evaluation.measures import NAMES, Decisions, Measures, curves_of, measure
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
+from faceloupe.models.record import Thresholds
+from faceloupe.report.schema import json_text
 from faceloupe.report.spreadsheet import ENCODING, to_csv
 from faceloupe.report.write import publish
 from faceloupe.types import Cancel, Outcome, Progress
@@ -49,6 +51,39 @@ class Judged:
         return self.path.as_posix() if len(self.path.parts) == 2 else self.path.parent.as_posix()
 
 
+class Unscored(Struct, frozen=True):
+    """How many files of a label were not scored, by outcome."""
+
+    not_applicable: int
+    error: int
+
+
+class ScoringModel(Struct, frozen=True):
+    """The model that scored."""
+
+    id: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``validation.json`` states.
+
+    Attributes:
+        files: in the folder.
+        units: independent ones among the scored files.
+        unscored: by the name of the subfolder.
+    """
+
+    effort: str | None
+    model: ScoringModel
+    thresholds: Thresholds
+    files: int
+    units: int
+    unscored: dict[str, Unscored]
+    measures: Measures
+
+
 @dataclass(frozen=True, slots=True)
 class Validation:
     """The error rates of a model on a labeled folder.
@@ -57,7 +92,7 @@ class Validation:
         effort: that was made; None where the model was named for itself.
         model_id: of the record that scored.
         weights_sha256: of its weights.
-        thresholds: lower and upper.
+        thresholds: of the record.
         files: every file, in order.
         measures: of the files that were scored.
     """
@@ -65,7 +100,7 @@ class Validation:
     effort: str | None
     model_id: str
     weights_sha256: str
-    thresholds: tuple[float, float]
+    thresholds: Thresholds
     files: tuple[Judged, ...]
     measures: Measures
 
@@ -74,24 +109,28 @@ class Validation:
         """The files that have a score."""
         return tuple(file for file in self.files if file.score is not None)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        unscored = {
-            name: {
-                outcome.value: sum(file.label == label and file.outcome is outcome for file in self.files)
-                for outcome in (Outcome.NOT_APPLICABLE, Outcome.ERROR)
-            }
-            for name, label in FOLDERS.items()
+    @property
+    def summary(self) -> Summary:
+        """What is stated of it."""
+        outcomes = {
+            name: [file.outcome for file in self.files if file.label == label] for name, label in FOLDERS.items()
         }
-        return {
-            "effort": self.effort,
-            "model": {"id": self.model_id, "weights_sha256": self.weights_sha256},
-            "thresholds": dict(zip(("lower", "upper"), self.thresholds, strict=True)),
-            "files": len(self.files),
-            "units": len({file.unit for file in self.scored}),
-            "unscored": unscored,
-            "measures": self.measures.as_dict(),
-        }
+        return Summary(
+            self.effort,
+            ScoringModel(self.model_id, self.weights_sha256),
+            self.thresholds,
+            len(self.files),
+            len({file.unit for file in self.scored}),
+            {
+                name: Unscored(of_label.count(Outcome.NOT_APPLICABLE), of_label.count(Outcome.ERROR))
+                for name, of_label in outcomes.items()
+            },
+            self.measures,
+        )
+
+    def to_json(self) -> str:
+        """Return the text of ``validation.json``."""
+        return json_text(msgspec.to_builtins(self.summary))
 
 
 def _listed(folder: Path) -> list[tuple[Path, int]]:
@@ -191,12 +230,11 @@ def _measured(files: Sequence[Judged], networks: Networks) -> Validation:
                 f"No file in {name} could be scored, so there are no error rates; see the reasons of the files."
             )
     record = networks.scorer.record
-    thresholds = record.thresholds
     return Validation(
         networks.settings.stated_effort,
         record.id,
         record.weights_sha256,
-        (thresholds.lower, thresholds.upper),
+        record.thresholds,
         tuple(files),
         measure(_decisions(scored)),
     )
@@ -217,16 +255,16 @@ def _decisions(scored: Sequence[Judged]) -> Decisions:
 
 def table(validation: Validation) -> str:
     """Return the result as a table to read."""
-    measures, facts = validation.measures, validation.as_dict()
+    measures, summary = validation.measures, validation.summary
     lines = [
         f"Effort     {validation.effort or 'none (a model was named)'}",
         f"Model      {validation.model_id} (weights {validation.weights_sha256[:8]}, verified)",
-        f"Files      {facts['files']}: {measures.n_real} authentic and {measures.n_fake} manipulated were scored, "
-        f"{facts['units']} independent units",
+        f"Files      {summary.files}: {measures.n_real} authentic and {measures.n_fake} manipulated were scored, "
+        f"{summary.units} independent units",
     ]
-    for name, counts in facts["unscored"].items():
-        if any(counts.values()):
-            lines.append(f"Unscored   in {name}: {counts['not_applicable']} not applicable, {counts['error']} errors")
+    for name, counts in summary.unscored.items():
+        if counts.not_applicable or counts.error:
+            lines.append(f"Unscored   in {name}: {counts.not_applicable} not applicable, {counts.error} errors")
     lines += ["", f"{'Measure':<30}  {'value':>6}  95 % interval"]
     for key, name in NAMES.items():
         estimate, name = getattr(measures, key), name[:1].upper() + name[1:]
@@ -262,6 +300,6 @@ def write(validation: Validation, folder: Path) -> list[Path]:
         plots.roc(curves),
         plots.reliability(curves),
         plots.tippett(curves),
-        (json.dumps(validation.as_dict(), indent=2) + "\n").encode(),
+        f"{validation.to_json()}\n".encode(),
     )
     return publish(dict(zip(WRITTEN, contents, strict=True)), folder)

@@ -5,13 +5,12 @@ import io
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from faceloupe.errors import UsageError, WeightsError
-from faceloupe.evaluation.edge_format import Runner
+from faceloupe.evaluation.edge_format import Peculiar, Runner
 from faceloupe.models.contract import InputContract
 
 _EXTRA = "make an environment of its own: pip install --requirement requirements-litert.txt"
@@ -69,8 +68,8 @@ class LiteRt:
 
         return run
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> Peculiar:
         """Return what the record says of the file format."""
         parts = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
         versions = {part: metadata.version(part) for part in parts}
-        return {"batch": 1, "made_with": {"torch": torch.__version__} | versions}
+        return Peculiar({"torch": torch.__version__} | versions, 1)

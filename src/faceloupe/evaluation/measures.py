@@ -1,14 +1,16 @@
 """One row of every table: what a model's decisions on labeled faces amount to, each number with its interval."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from faceloupe.evaluation import metrics
 from faceloupe.models.record import Thresholds
 
+Row = TypeVar("Row")
 FEW_UNITS = 5  # with fewer people, videos or pictures than this, a bootstrap tells nothing
 
 
@@ -93,9 +95,61 @@ class Measures:
     ece: Estimate
     cllr: Estimate
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the measures as a report states them."""
-        return asdict(self)
+    def as_row(self, kind: Callable[..., Row], **names: object) -> Row:
+        """Return the measures as a row of a table: ``kind`` has their fields and those of ``names``."""
+        return kind(**names, **{column.name: getattr(self, column.name) for column in fields(Measures)})
+
+
+@dataclass(frozen=True)
+class AucRow:
+    """The AUC of a model on a part of the faces, with the numbers of authentic and manipulated ones."""
+
+    model: str
+    part: str
+    n_real: int
+    n_fake: int
+    auc: Estimate
+
+
+@dataclass(frozen=True)
+class MeasuredRow(Measures, AucRow):
+    """All measures of a model on a part of the faces."""
+
+
+def of_model(rows: Sequence[MeasuredRow], model: str) -> list[tuple[str, Measures]]:
+    """Return the rows of one model, each with the name of its part."""
+    return [(row.part, row) for row in rows if row.model == model]
+
+
+class ReliabilityPoint(Struct, frozen=True):
+    """A bin of a reliability diagram: promised and found share of manipulated faces, and the share of the weight."""
+
+    promised: float
+    found: float
+    weight: float
+
+
+class Tippett(Struct, frozen=True):
+    """The curves of a Tippett plot, see ``tippett_points``."""
+
+    authentic: list[tuple[float, float]]
+    manipulated: list[tuple[float, float]]
+
+
+class Curves(Struct, frozen=True):
+    """What the figures of a model are drawn from.
+
+    Attributes:
+        roc: see ``roc_points``.
+        reliability: rising in the promised share.
+        tippett: of either class.
+        confusion: of authentic and of manipulated faces, how many were called authentic, inconclusive and manipulated.
+    """
+
+    roc: list[tuple[float, float]]
+    reliability: list[ReliabilityPoint]
+    tippett: Tippett
+    confusion: list[list[int]]
 
 
 def measure(decisions: Decisions, *, resamples: int = 1000, seed: int = 0) -> Measures:
@@ -156,11 +210,11 @@ def roc_points(labels: np.ndarray, ranks: np.ndarray, count: int = 200) -> list[
     return [(0.0, 0.0), *zip(rates[0].tolist(), rates[1].tolist(), strict=True)]
 
 
-def reliability_points(labels: np.ndarray, log_odds: np.ndarray) -> list[dict[str, float]]:
-    """Reliability diagram: promised and found share of manipulated faces, and the share of the weight, of each bin."""
+def reliability_points(labels: np.ndarray, log_odds: np.ndarray) -> list[ReliabilityPoint]:
+    """Reliability diagram: the bins that hold any face."""
     weight, promised, observed = metrics.reliability(labels, probabilities(log_odds), np.ones(len(labels)))
     return [
-        {"promised": float(p / w), "found": float(f / w), "weight": float(w)}
+        ReliabilityPoint(float(p / w), float(f / w), float(w))
         for w, p, f in zip(weight, promised, observed, strict=True)
         if w > 0
     ]
@@ -174,25 +228,17 @@ def tippett_points(values: Sequence[float] | np.ndarray, count: int = 120) -> li
     return list(zip(ranked[keep].tolist(), shares[keep].tolist(), strict=True))
 
 
-def curves_of(decisions: Decisions) -> dict[str, Any]:
-    """Return what the figures are drawn from, as plain JSON values.
-
-    Returns:
-        ``roc``, ``reliability`` and ``tippett`` (by class), see their functions; ``confusion``: for authentic and
-        manipulated faces, how many were called authentic, inconclusive and manipulated.
-    """
+def curves_of(decisions: Decisions) -> Curves:
+    """Return what the figures are drawn from."""
     labels, log_odds = decisions.labels, decisions.log_odds
     ratios = log_odds / np.log(10.0)
     called = np.where(decisions.called_fake, 2, np.where(decisions.called_real, 0, 1))
-    return {
-        "roc": roc_points(labels, decisions.ranks),
-        "reliability": reliability_points(labels, log_odds),
-        "tippett": {
-            "authentic": tippett_points(ratios[labels == 0]),
-            "manipulated": tippett_points(ratios[labels == 1]),
-        },
-        "confusion": [[int(((labels == label) & (called == call)).sum()) for call in range(3)] for label in (0, 1)],
-    }
+    return Curves(
+        roc_points(labels, decisions.ranks),
+        reliability_points(labels, log_odds),
+        Tippett(*(tippett_points(ratios[labels == label]) for label in (0, 1))),
+        [[int(((labels == label) & (called == call)).sum()) for call in range(3)] for label in (0, 1)],
+    )
 
 
 # Shown name of each measure, in the order of every table.
@@ -209,23 +255,23 @@ NAMES = {
 }
 
 
-def shown(estimate: dict[str, float | None]) -> str:
+def shown(estimate: Estimate) -> str:
     """Return an estimate as text: the number, and its interval where there is one."""
-    if estimate["value"] is None:
+    if estimate.value is None:
         return "-"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f} (too few for an interval)"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+    if estimate.low is None:
+        return f"{estimate.value:.3f} (too few for an interval)"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
-def across(rows: list[dict[str, Any]], measure: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def across(rows: Sequence[AucRow], measure: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """One measure of several models: their ids, and a row (its part, a text each) wherever any of them has a number.
 
     Args:
-        rows: with ``model``, ``part`` and measures, all models having the same parts.
-        measure: name of the measure.
+        rows: all models having the same parts.
+        measure: name of the measure, which the rows have.
     """
-    estimates = {(row["model"], row["part"]): row[measure] for row in rows}
-    models, parts = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "part"))
-    shown_parts = [part for part in parts if any(estimates[model, part]["value"] is not None for model in models)]
+    estimates: dict[tuple[str, str], Estimate] = {(row.model, row.part): getattr(row, measure) for row in rows}
+    models, parts = list(dict.fromkeys(row.model for row in rows)), list(dict.fromkeys(row.part for row in rows))
+    shown_parts = [part for part in parts if any(estimates[model, part].value is not None for model in models)]
     return models, [(part, [shown(estimates[model, part]) for model in models]) for part in shown_parts]

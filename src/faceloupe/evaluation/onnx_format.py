@@ -6,13 +6,12 @@ import tempfile
 import warnings
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from faceloupe.errors import UsageError, WeightsError
-from faceloupe.evaluation.edge_format import INPUT, OUTPUT, Runner
+from faceloupe.evaluation.edge_format import INPUT, OUTPUT, Peculiar, Runner
 from faceloupe.models.contract import InputContract
 
 _OPSET = 18  # the oldest that torch's exporter writes without a conversion
@@ -56,13 +55,10 @@ class Onnx:
 
         return run
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> Peculiar:
         """Return what the record says of the file format."""
-        return {
-            "opset": _OPSET,
-            "batch": "n",
-            "made_with": {"torch": torch.__version__, "onnxruntime": metadata.version("onnxruntime")},
-        }
+        versions = {"torch": torch.__version__, "onnxruntime": metadata.version("onnxruntime")}
+        return Peculiar(versions, "n", opset=_OPSET)
 
 
 def _float32(network: torch.nn.Module, contract: InputContract) -> bytes:

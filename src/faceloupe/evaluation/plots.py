@@ -4,14 +4,14 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from faceloupe.evaluation.measures import Curves
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")  # Okabe and Ito
 _SIZE, _DPI = (5.2, 4.0), 110
-_GUIDE: dict[str, Any] = {"color": "#888888", "linewidth": 0.8, "linestyle": ":"}
-
-Curves = dict[str, dict[str, Any]]  # model -> roc, reliability, tippett; see ``measures``
+_GUIDE: Any = {"color": "#888888", "linewidth": 0.8, "linestyle": ":"}  # arguments of matplotlib
 
 
 def _figure(x: str, y: str, draw: Callable[["Axes"], None]) -> bytes:
@@ -32,41 +32,41 @@ def _figure(x: str, y: str, draw: Callable[["Axes"], None]) -> bytes:
     return stream.getvalue()
 
 
-def roc(curves: Curves) -> bytes:
+def roc(curves: dict[str, Curves]) -> bytes:
     """ROC curve of each model."""
 
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
-            axes.plot(*zip(*curve["roc"], strict=True), color=color, label=model, linewidth=1.5)
+            axes.plot(*zip(*curve.roc, strict=True), color=color, label=model, linewidth=1.5)
         axes.plot([0, 1], [0, 1], **_GUIDE)
 
     return _figure("authentic faces above the threshold", "manipulated faces above the threshold", draw)
 
 
-def reliability(curves: Curves) -> bytes:
+def reliability(curves: dict[str, Curves]) -> bytes:
     """Reliability diagram of each model; the larger a point, the more faces."""
 
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
-            points = curve["reliability"]
-            promised, observed = [p["promised"] for p in points], [p["found"] for p in points]
+            points = curve.reliability
+            promised, observed = [point.promised for point in points], [point.found for point in points]
             axes.plot(promised, observed, color=color, linewidth=0.8)
-            axes.scatter(
-                promised, observed, [12 + 500 * p["weight"] for p in points], color=color, alpha=0.7, label=model
-            )
+            sizes = [12 + 500 * point.weight for point in points]
+            axes.scatter(promised, observed, sizes, color=color, alpha=0.7, label=model)
         axes.plot([0, 1], [0, 1], **_GUIDE)
 
     return _figure("score: predicted share of manipulated faces", "observed share, at even prior odds", draw)
 
 
-def tippett(curves: Curves) -> bytes:
+def tippett(curves: dict[str, Curves]) -> bytes:
     """Tippett plot: how many faces of either class reach at least a likelihood ratio."""
 
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
-            for label, style in (("manipulated", "-"), ("authentic", "--")):
-                points = zip(*curve["tippett"][label], strict=True)
-                axes.step(*points, color=color, linestyle=style, where="pre", label=f"{model}, {label}")
+            both = ("manipulated", "-", curve.tippett.manipulated), ("authentic", "--", curve.tippett.authentic)
+            for label, style, points in both:
+                values, shares = zip(*points, strict=True)
+                axes.step(values, shares, color=color, linestyle=style, where="pre", label=f"{model}, {label}")
         axes.axvline(0.0, **_GUIDE)
 
     return _figure("log10 LR", "share of faces with at least this ratio", draw)

@@ -8,7 +8,6 @@
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -16,8 +15,8 @@ from pathlib import Path
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError
+from faceloupe.evaluation.published import write
 from faceloupe.models.record import EVALUATION, find_record, members_of, read_registry
-from faceloupe.system.files import replacing
 from faceloupe.training import encoder_file, register, tracking
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
@@ -222,14 +221,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     evaluation = evaluate.evaluate(
         registry, options.data, items, options.work, peer_folder=options.peers, report=report
     )
-    with replacing(options.work / EVALUATION) as temporary:
-        temporary.write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
+    write(evaluation, options.work / EVALUATION)
     records = read_registry(registry)
-    card.write(
-        evaluation, [records[entry["id"]] for entry in evaluation["models"] if entry["id"] in records], options.card
-    )
-    if evaluation["studies"]["faults"]:
-        card.write_robustness(evaluation["studies"]["faults"], options.card.with_name("robustness.md"))
+    card.write(evaluation, [records[model.id] for model in evaluation.models if model.id in records], options.card)
+    if evaluation.studies.faults:
+        card.write_robustness(evaluation.studies.faults, options.card.with_name("robustness.md"))
     print(f"wrote {options.work / EVALUATION} and {options.card}")
 
 
@@ -254,20 +250,19 @@ def _study(options: argparse.Namespace) -> None:
     recipe = settings.read_recipe(options.recipe)
     items = data.read_index(options.work / FACES)
     runs = options.work / options.name
-    study = {"left_out": studies.left_out, "faults": studies.faults}[options.name]
-    result = study(recipe, options.data, items, options.trunk, runs)
-    studies.write(result, options.work / f"{options.name}.json")
+    study = studies.left_out if options.name == "left_out" else studies.faults
+    write(study(recipe, options.data, items, options.trunk, runs), options.work / f"{options.name}.json")
 
 
 def _exported(options: argparse.Namespace) -> None:
     from faceloupe.training import data, exported  # here: other stages start without torch
 
     items = data.read_index(options.work / FACES)
-    values = exported.measure_exported(options.onnx, options.registry, options.data, items, options.model)
-    for name in ("error_rates", "error_rates_of_the_original"):
-        rates = values[name]["measures"]
-        shares = ", ".join(f"{key} {rates[key]['value']:.4f}" for key in ("auc", "fpr", "fnr", "coverage", "cllr"))
-        print(f"{name}: {shares}")
+    for name, rates in exported.measure_exported(
+        options.onnx, options.registry, options.data, items, options.model
+    ).items():
+        shares = [f"{key} {getattr(rates, key).value:.4f}" for key in ("auc", "fpr", "fnr", "coverage", "cllr")]
+        print(f"{name}: {', '.join(shares)}")
 
 
 def _pooling(options: argparse.Namespace) -> None:

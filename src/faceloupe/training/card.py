@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from faceloupe.evaluation import plots
-from faceloupe.evaluation.measures import NAMES, across, shown
+from faceloupe.evaluation.measures import NAMES, AucRow, Curves, Measures, across, of_model, shown
+from faceloupe.evaluation.published import Evaluation, FaultRow, LeftOutRow, Study
 from faceloupe.models.record import ModelRecord
 
 
@@ -19,17 +19,21 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def _full(rows: Iterable[dict[str, Any]], head: str, part: str = "part") -> str:
-    """All measures, with intervals."""
-    body = [(row[part], f"{row['n_real']} / {row['n_fake']}", *(shown(row[key]) for key in NAMES)) for row in rows]
+def _counts(row: Measures | AucRow) -> str:
+    return f"{row.n_real} / {row.n_fake}"
+
+
+def _full(rows: Iterable[tuple[str, Measures]], head: str) -> str:
+    """All measures, with intervals, of named parts."""
+    body = [(part, _counts(row), *(shown(getattr(row, key)) for key in NAMES)) for part, row in rows]
     return table((head, "authentic / manipulated", *NAMES.values()), body)
 
 
-def _across(rows: list[dict[str, Any]], measure: str, head: str) -> str:
+def _across(rows: Sequence[AucRow], measure: str, head: str) -> str:
     """One measure of all models, a column each."""
     if not rows:
         return "Not measured."
-    counts = {row["part"]: f"{row['n_real']} / {row['n_fake']}" for row in rows}
+    counts = {row.part: _counts(row) for row in rows}
     models, body = across(rows, measure)
     return table((head, "authentic / manipulated", *models), [(part, counts[part], *cells) for part, cells in body])
 
@@ -50,10 +54,10 @@ def _identity(record: ModelRecord) -> tuple[str, ...]:
     )
 
 
-def _confusion(evaluation: dict[str, Any], model: str) -> str:
-    rows = evaluation["curves"][model]["confusion"]
+def _confusion(curves: Curves) -> str:
     heads = ("", "called authentic", "inconclusive", "called manipulated")
-    return table(heads, [(name, *map(str, row)) for name, row in zip(("authentic", "manipulated"), rows, strict=True)])
+    rows = zip(("authentic", "manipulated"), curves.confusion, strict=True)
+    return table(heads, [(name, *map(str, row)) for name, row in rows])
 
 
 def _calibrators(records: Sequence[ModelRecord]) -> str:
@@ -65,33 +69,24 @@ def _calibrators(records: Sequence[ModelRecord]) -> str:
     return table(("model", "calibrator", "ECE", "Cllr", ""), body)
 
 
-def _left_out(study: dict[str, Any] | None) -> str:
+def _left_out(study: Study[LeftOutRow] | None) -> str:
     if study is None:
         return "Not measured."
-    aucs = [row["auc"]["value"] for row in study["rows"] if row["auc"]["value"] is not None]
-    photos = [row["fpr"]["value"] for row in study["rows"] if row["fpr"]["value"] is not None]
-    body = [
-        (f"{row['source']} ({row['fold']})", f"{row['n_real']} / {row['n_fake']}", *(shown(row[key]) for key in NAMES))
-        for row in study["rows"]
-    ]
-    heads = ("source (fold)", "authentic / manipulated", *NAMES.values())
+    aucs = [row.auc.value for row in study.rows if row.auc.value is not None]
+    photos = [row.fpr.value for row in study.rows if row.fpr.value is not None]
     return (
-        f"Short runs of {study['pictures']:,} pictures each, at {study['sizes'][-1]} px. A fold leaves out all sources "
+        f"Short runs of {study.pictures:,} pictures each, at {study.sizes[-1]} px. A fold leaves out all sources "
         "of its letter, and both splits of them are judged, at thresholds fitted on the sources that were kept. Mean "
         f"AUC over the sources with both classes: {sum(aucs) / len(aucs):.3f}. Worst share of authentic faces called "
-        f"manipulated: {max(photos):.3f}.\n\n{table(heads, body)}"
+        f"manipulated: {max(photos):.3f}.\n\n"
+        + _full(((f"{row.source} ({row.fold})", row) for row in study.rows), "source (fold)")
     )
 
 
-def _heatmaps(evaluation: dict[str, Any]) -> str:
+def _heatmaps(evaluation: Evaluation) -> str:
     body = [
-        (
-            row["model"],
-            row["part"],
-            f"{row['faces']} ({row['blank']})",
-            *(_number(row[key]) for key in ("mass", "area", "gain")),
-        )
-        for row in evaluation["tables"]["heatmaps"]
+        (row.model, row.part, f"{row.faces} ({row.blank})", *map(_number, (row.mass, row.area, row.gain)))
+        for row in evaluation.tables.heatmaps
     ]
     heads = (
         "model",
@@ -104,22 +99,23 @@ def _heatmaps(evaluation: dict[str, Any]) -> str:
     return table(heads, body)
 
 
-def _clips(evaluation: dict[str, Any], default: str) -> str:
+def _clips(evaluation: Evaluation, default: str) -> str:
     body = [
-        (row["source"], row["clip"], row["method"], str(row["frames"]), f"{row['log_odds']:+.2f}")
-        for row in evaluation["clips"]
-        if row["model"] == default
+        (row.source, row.clip, row.method, str(row.frames), f"{row.log_odds:+.2f}")
+        for row in evaluation.clips
+        if row.model == default
     ]
     return table(("source", "clip", "method", "frames", "mean log-odds"), body)
 
 
-def _draw(evaluation: dict[str, Any], own: set[str], folder: Path) -> list[Path]:
+def _draw(evaluation: Evaluation, own: set[str], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    curves = evaluation["curves"]
+    curves = evaluation.curves
     calibrated = {model: curve for model, curve in curves.items() if model in own}  # a peer was never meant to be
     ladder: dict[str, dict[str, float]] = {}
-    for row in evaluation["tables"]["conditions"]:
-        ladder.setdefault(row["model"], {})[row["part"]] = row["auc"]["value"]
+    for row in evaluation.tables.conditions:
+        if row.auc.value is not None:
+            ladder.setdefault(row.model, {})[row.part] = row.auc.value
     pictures = {
         "roc": plots.roc(curves),
         "reliability": plots.reliability(calibrated),
@@ -131,14 +127,13 @@ def _draw(evaluation: dict[str, Any], own: set[str], folder: Path) -> list[Path]
     return [folder / f"{name}.png" for name in pictures]
 
 
-def write(evaluation: dict[str, Any], records: Sequence[ModelRecord], path: Path) -> None:
+def write(evaluation: Evaluation, records: Sequence[ModelRecord], path: Path) -> None:
     """Write the card, and its figures into a folder of its name beside it."""
-    default = next((record for record in records if record.id == evaluation["default"]), records[0])
+    default = next((record for record in records if record.id == evaluation.default), records[0])
     folder = path.with_suffix("")
     drawn = _draw(evaluation, {record.id for record in records}, folder)
     figures = "\n".join(f"![{figure.stem}]({folder.name}/{figure.name})" for figure in drawn)
-    tables = evaluation["tables"]
-    of_default = {name: [row for row in rows if row["model"] == default.id] for name, rows in tables.items()}
+    tables = evaluation.tables
     limits = "\n".join(f"- {limit}" for limit in default.limits)
     heads = (
         "model",
@@ -183,48 +178,48 @@ detector confidence {default.gates.min_confidence:.2f} upward; the tables are be
 
 ## Validation faces, {default.id}
 
-{_full(of_default["sources"], "source")}
+{_full(of_model(tables.sources, default.id), "source")}
 
-{_confusion(evaluation, default.id)}
+{_confusion(evaluation.curves[default.id])}
 
 ## All models, AUC by source
 
-{_across(tables["sources"], "auc", "source")}
+{_across(tables.sources, "auc", "source")}
 
-{_across(tables["people"], "auc", "set")}
+{_across(tables.people, "auc", "set")}
 
 ## All models, calibration
 
-{_across(tables["sources"], "ece", "ECE by source")}
+{_across(tables.sources, "ece", "ECE by source")}
 
-{_across(tables["sources"], "cllr", "Cllr by source")}
+{_across(tables.sources, "cllr", "Cllr by source")}
 
 {_calibrators(records)}
 
 ## By size of the face, {default.id}
 
-{_full(of_default["sizes"], "face in the stored picture")}
+{_full(of_model(tables.sizes, default.id), "face in the stored picture")}
 
 ## After what may befall a picture
 
-{_across(tables["conditions"], "auc", "AUC")}
+{_across(tables.conditions, "auc", "AUC")}
 
-{_across(tables["conditions"], "fpr", "authentic called manipulated")}
+{_across(tables.conditions, "fpr", "authentic called manipulated")}
 
-{_across(tables["conditions"], "coverage", "coverage")}
+{_across(tables.conditions, "coverage", "coverage")}
 
 ## Clips
 
 Mean log-odds over at most 16 evenly spaced frames of the largest face. `ffpp_c23` is of people whose other material was
 not trained on; `ffpp_c23_other` and the controls were never trained, tuned or calibrated on. So few clips say little.
 
-{_across(tables["clips"], "auc", "AUC per clip")}
+{_across(tables.clips, "auc", "AUC per clip")}
 
 {_clips(evaluation, default.id)}
 
 ## Sources left out of training
 
-{_left_out(evaluation["studies"]["left_out"])}
+{_left_out(evaluation.studies.left_out)}
 
 ## Does the heatmap point at the manipulation?
 
@@ -242,15 +237,15 @@ knowledge reaches), and against a network of random weights.
     )
 
 
-def write_robustness(study: dict[str, Any], path: Path) -> None:
+def write_robustness(study: Study[FaultRow], path: Path) -> None:
     """Write what every fault of training did, from the study of them."""
     measured = ("auc", "mean_auc", "ece", "cllr", "calibrated_ece", "calibrated_cllr")
-    body = [(row["fault"], *(_number(row[key]) for key in measured)) for row in study["rows"]]
+    body = [(row.fault, *(_number(getattr(row, key)) for key in measured)) for row in study.rows]
     heads = ("fault", "AUC, all faces", "mean AUC by source", "ECE", "Cllr", "ECE calibrated", "Cllr calibrated")
     path.write_text(
         f"""# What a faulty training does to a detector
 
-Written by `python -m faceloupe.training faults`. One short run of {study["pictures"]:,} pictures for each fault, all
+Written by `python -m faceloupe.training faults`. One short run of {study.pictures:,} pictures for each fault, all
 else alike; measured on the validation faces, before and after a Platt calibration on held-out folds. A run under a
 fault says so in its `run.json` and is refused by the calibrate stage: it can never be registered.
 

@@ -1,18 +1,26 @@
 """Every table of the model card, for the models of a registry and a peer behind the same faces."""
 
 import csv
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import astuple, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from faceloupe.config import QUICK_MODEL
-from faceloupe.evaluation.measures import Decisions, Measures, curves_of, measure
+from faceloupe.evaluation.measures import AucRow, Curves, Decisions, MeasuredRow, curves_of, measure
+from faceloupe.evaluation.published import (
+    ClipRow,
+    Evaluation,
+    HeatmapRow,
+    ModelIdentity,
+    Studies,
+    Tables,
+    read_evaluation,
+)
 from faceloupe.models.networks import build
 from faceloupe.models.record import EVALUATION, ModelRecord, members_of, read_registry
 from faceloupe.scoring.classifier import FaceScorer
@@ -79,18 +87,14 @@ class _Field:
         return self.records[name].calibrator.kind if name in self.records else "platt"
 
 
-def _row(model: str, part: str, measures: Measures) -> dict[str, Any]:
-    return {"model": model, "part": part} | {key: _rounded(value) for key, value in measures.as_dict().items()}
+def _row(model: str, part: str, decisions: Decisions) -> MeasuredRow:
+    return measure(decisions).as_row(MeasuredRow, model=model, part=part)
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 4)
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
-    return value
+def _rounded(evaluation: Evaluation) -> Evaluation:
+    """Return an evaluation with the digits that are printed; studies keep theirs."""
+    values = msgspec.json.Decoder(float_hook=lambda text: round(float(text), 4)).decode(msgspec.json.encode(evaluation))
+    return msgspec.structs.replace(msgspec.convert(values, Evaluation), studies=evaluation.studies)
 
 
 def _size_sets(faces: ScoredFaces) -> dict[str, np.ndarray]:
@@ -116,18 +120,17 @@ def _people(faces: ScoredFaces) -> ScoredFaces:
     return ScoredFaces(items, np.array([item.label for item in items]), np.array(logits))
 
 
-def _by_clip(faces: list[clip_faces.ClipFace], log_odds: np.ndarray) -> list[dict[str, Any]]:
+def _by_clip(model: str, faces: list[clip_faces.ClipFace], log_odds: np.ndarray) -> list[ClipRow]:
     """Mean log-odds of each clip, over its frames."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    frames: dict[tuple[str, str], list[tuple[clip_faces.ClipFace, float]]] = {}
     for face, value in zip(faces, log_odds, strict=True):
-        key = face.item.source, face.clip
-        rows.setdefault(key, {"split": face.split, "source": face.item.source, "clip": face.clip})
-        rows[key] |= {"method": face.method, "label": face.item.label, "group": face.item.group}
-        rows[key].setdefault("values", []).append(float(value))
-    for row in rows.values():
-        row["frames"] = len(row["values"])
-        row["log_odds"] = float(np.mean(row.pop("values")))
-    return list(rows.values())
+        frames.setdefault((face.item.source, face.clip), []).append((face, float(value)))
+    rows = []
+    for (source, clip), pairs in frames.items():
+        face, values = pairs[-1][0], [value for _, value in pairs]
+        about = face.method, face.item.label, face.item.group
+        rows.append(ClipRow(model, face.split, source, clip, *about, len(values), float(np.mean(values))))
+    return rows
 
 
 def evaluate(
@@ -138,7 +141,7 @@ def evaluate(
     *,
     peer_folder: Path | None = None,
     report: Report = lambda text: None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Measure every model of a registry.
 
     Args:
@@ -150,12 +153,12 @@ def evaluate(
         report: told what is under way.
 
     Returns:
-        Tables and curves as plain JSON values, rounded to the digits that are printed.
+        Tables and curves, rounded to the digits that are printed.
     """
     field = _Field(registry, peer_folder)
     validation = [item for item in items if item.split == "val" and item.has_face]
-    tables: dict[str, Any] = {"conditions": [], "sources": [], "sizes": [], "people": [], "clips": []}
-    curves: dict[str, Any] = {}
+    tables = Tables([], [], [], [], [], [])
+    curves: dict[str, Curves] = {}
     folds: dict[str, CrossFit] = {}
     for condition, degrade in CONDITIONS.items():
         report(f"condition: {condition}")
@@ -168,92 +171,72 @@ def evaluate(
         decisions = {name: folds[name].decide(faces, field.members_of(name, scored)) for name, faces in scored.items()}
         for name, faces in scored.items():
             if name in field.records or name == BEST_PEER:
-                tables["conditions"].append(_row(name, condition, measure(decisions[name])))
+                tables.conditions.append(_row(name, condition, decisions[name]))
             if degrade is None:
-                for table, sets in (("sources", source_sets(faces)), ("sizes", _size_sets(faces))):
-                    tables[table] += [
-                        _row(name, part, measure(decisions[name].where(mask))) for part, mask in sets.items()
-                    ]
+                for table, sets in ((tables.sources, source_sets(faces)), (tables.sizes, _size_sets(faces))):
+                    table += [_row(name, part, decisions[name].where(mask)) for part, mask in sets.items()]
                 curves[name] = curves_of(decisions[name])
                 if faces.mask((_SOURCE_OF_SWAPS,)).any():
-                    tables["people"].append(_people_row(name, faces))
+                    tables.people.append(_people_row(name, faces))
         if degrade is None:
             _write_predictions(work / "predictions.csv", scored, decisions)
     report("clips")
-    tables["clips"], clip_rows = _clips(field, folds, work)
+    table, clip_rows = _clips(field, work)
+    tables.clips.extend(table)
     report("heatmaps")
     blended = heatmaps.blended_faces(root, items)
-    tables["heatmaps"] = [
-        row
-        for name, scorer in _explained(field, registry)
-        for row in _heatmap_rows(name, scorer, field.records.get(name), blended)
+    for name, scorer in _explained(field, registry):
+        tables.heatmaps.extend(_heatmap_rows(name, scorer, field.records.get(name), blended))
+    own = [
+        ModelIdentity(record.id, record.architecture, record.parameters, record.weights_sha256, record.sha256)
+        for record in field.records.values()
     ]
-    return {
-        "models": [_identity(record) for record in field.records.values()]
-        + [{"id": name, "architecture": "MesoNet", "parameters": None} for name in field.peers],
-        "default": QUICK_MODEL,
-        "tables": _rounded(tables),
-        "clips": _rounded(clip_rows),
-        "curves": _rounded(curves),
-        "studies": {name: _study(name, work, registry) for name in ("left_out", "faults")},
-    }
+    peer_models = [ModelIdentity(name, "MesoNet", None) for name in field.peers]
+    return _rounded(Evaluation([*own, *peer_models], QUICK_MODEL, tables, clip_rows, curves, _studies(work, registry)))
 
 
-def _identity(record: ModelRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "architecture": record.architecture,
-        "parameters": record.parameters,
-        "weights_sha256": record.weights_sha256,
-        "record_sha256": record.sha256,
-    }
+def _studies(work: Path, registry: Path) -> Studies:
+    """Return the studies that were run here, or else those that were measured with this registry."""
+    measured = registry / EVALUATION
+    known = read_evaluation(measured).studies if measured.is_file() else Studies(None, None)
+    for study in msgspec.structs.fields(Studies):
+        if (path := work / f"{study.name}.json").is_file():
+            run = msgspec.json.decode(path.read_bytes(), type=study.type)
+            known = msgspec.structs.replace(known, **{study.name: run})
+    return known
 
 
-def _study(name: str, work: Path, registry: Path) -> Any:
-    """Return a study that was run here, or else the one that was measured with this registry."""
-    for path, inside in ((work / f"{name}.json", False), (registry / EVALUATION, True)):
-        if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return content["studies"][name] if inside else content
-    return None
-
-
-def _people_row(name: str, faces: ScoredFaces) -> dict[str, Any]:
+def _people_row(name: str, faces: ScoredFaces) -> AucRow:
     people = _people(faces.of((_SOURCE_OF_SWAPS,)))
     called = people.logits > 0, people.logits < 0
     decisions = Decisions(people.labels, people.logits, *called, people.units, people.logits)
     measures = measure(decisions)
-    return {
-        "model": name,
-        "part": f"{_SOURCE_OF_SWAPS}, a person",
-        "n_real": measures.n_real,
-        "n_fake": measures.n_fake,
-        "auc": _rounded(measures.as_dict()["auc"]),
-    }
+    return AucRow(name, f"{_SOURCE_OF_SWAPS}, a person", measures.n_real, measures.n_fake, measures.auc)
 
 
-def _clips(field: _Field, folds: dict[str, CrossFit], work: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _clips(field: _Field, work: Path) -> tuple[list[MeasuredRow], list[ClipRow]]:
     if not (work / clip_faces.INDEX).is_file():
         return [], []
     faces = clip_faces.read_clips(work / clip_faces.INDEX)
     scored = field.score(work, [face.item for face in faces])
-    table, listed = [], []
+    table: list[MeasuredRow] = []
+    listed: list[ClipRow] = []
     for name, clip in scored.items():
         record = field.records.get(name)
         log_odds = record.calibrator.log_odds(clip.logits) if record else clip.logits
-        rows = _by_clip(faces, np.asarray(log_odds))
-        for source in sorted({row["source"] for row in rows}):
-            mine = [row for row in rows if row["source"] == source]
-            labels = np.array([row["label"] for row in mine])
-            values = np.array([row["log_odds"] for row in mine])
-            units = np.array([row["group"] or row["clip"] for row in mine])
+        rows = _by_clip(name, faces, np.asarray(log_odds))
+        for source in sorted({row.source for row in rows}):
+            mine = [row for row in rows if row.source == source]
+            labels = np.array([row.label for row in mine])
+            values = np.array([row.log_odds for row in mine])
+            units = np.array([row.group or row.clip for row in mine])
             called = np.zeros(len(mine), bool), np.zeros(len(mine), bool)
             if record:
                 decided = Decisions.at(labels, values, record.thresholds, units)
                 called = decided.called_fake, decided.called_real
-            table.append(_row(name, source, measure(Decisions(labels, values, *called, units, values))))
+            table.append(_row(name, source, Decisions(labels, values, *called, units, values)))
         if record:
-            listed += [{"model": name} | row for row in rows]
+            listed += rows
     return table, listed
 
 
@@ -269,14 +252,14 @@ def _explained(field: _Field, registry: Path) -> Iterator[tuple[str, Scorer]]:
 
 def _heatmap_rows(
     name: str, scorer: Scorer, record: ModelRecord | None, blended: list[heatmaps.BlendedFace]
-) -> list[dict[str, Any]]:
+) -> list[HeatmapRow]:
     threshold = 0.0
     if record:  # the logit that stands for a score of .5
         logits = np.linspace(-30.0, 30.0, 60_001)
         above = int(np.searchsorted(record.calibrator.log_odds(logits), 0.0))
         threshold = float(logits[min(above, len(logits) - 1)])
     rows = heatmaps.localize(scorer, blended, threshold)
-    return [{"model": name, "part": part} | _rounded(asdict(measured)) for part, measured in rows.items()]
+    return [HeatmapRow(name, part, *astuple(measured)) for part, measured in rows.items()]
 
 
 def _write_predictions(path: Path, scored: dict[str, ScoredFaces], decisions: dict[str, Decisions]) -> None:

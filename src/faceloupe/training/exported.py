@@ -1,11 +1,12 @@
 """The error rates of an exported network, on the validation faces of the material; they go into its own record."""
 
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from faceloupe.config import QUICK_MODEL
 from faceloupe.evaluation import edge_export
-from faceloupe.evaluation.measures import Decisions, measure
+from faceloupe.evaluation.measures import Decisions, Measures, measure
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import find_record
 from faceloupe.scoring.single import NetworkScorer
@@ -16,7 +17,7 @@ from faceloupe.training.scoring import score_all
 
 def measure_exported(
     path: Path, registry: Path, root: Path, items: list[Item], model: str = QUICK_MODEL
-) -> dict[str, Any]:
+) -> dict[str, Measures]:
     """Measure an exported network beside the original, and write both into its record.
 
     The thresholds and the calibrator are those of the original's record, which were fitted to faces of this split: both
@@ -30,24 +31,27 @@ def measure_exported(
         model: id of the original.
 
     Returns:
-        The record, as plain JSON values.
+        The measures, by their name in the record: ``error_rates``, and ``error_rates_of_the_original``.
 
     Raises:
         WeightsError: the file, its record or the original are not what they should be.
     """
     record = find_record(registry, model)
-    values, exported = edge_export.read_exported(path, record)
+    exported_record, exported = edge_export.read_exported(path, record)
     original = NetworkScorer(load_network(record, registry), record.input)
     chosen = [item for item in items if item.split == "val" and item.has_face]
     scored = score_all({"error_rates": exported, "error_rates_of_the_original": original}, root, chosen)
-    for name, faces in scored.items():
-        log_odds = record.calibrator.log_odds(faces.logits)
-        measured = measure(Decisions.at(faces.labels, log_odds, record.thresholds, faces.units))
-        values[name] = {
-            "measures": measured.as_dict(),
-            "measured_on": f"{len(chosen):,} single faces (validation split), at the original's thresholds and "
-            "calibrator, which were fitted to the same faces; before the quality gates",
-        }
+    measured = {
+        name: measure(
+            Decisions.at(faces.labels, record.calibrator.log_odds(faces.logits), record.thresholds, faces.units)
+        )
+        for name, faces in scored.items()
+    }
+    described = (
+        f"{len(chosen):,} single faces (validation split), at the original's thresholds and calibrator, which were "
+        "fitted to the same faces; before the quality gates"
+    )
+    rates = {name: edge_export.Rates(measures, described) for name, measures in measured.items()}
     with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(edge_export.to_json(values), encoding="utf-8")
-    return values
+        temporary.write_text(msgspec.structs.replace(exported_record, **rates).to_json(), encoding="utf-8")
+    return measured

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from faceloupe.evaluation.published import Localization
 from faceloupe.scoring.single import Scorer
 from faceloupe.training import blending
 from faceloupe.training.data import Item, read_rgb
@@ -13,25 +14,6 @@ from faceloupe.training.data import Item, read_rgb
 _COUNT = 160  # blended faces
 _SMALL = 0.15  # of the frame
 _CHANGED = 0.1  # of the mask: less is not seen as changed
-
-
-@dataclass(frozen=True, slots=True)
-class Localization:
-    """How well heatmaps point at what was changed.
-
-    Attributes:
-        faces: blended faces behind the numbers.
-        blank: faces whose map was 0 everywhere, not counted among them.
-        mass: mean share of a map's mass inside the mask, 0..1.
-        area: mean share of the mask in the frame, 0..1: what a map without knowledge reaches.
-        gain: mean, over the faces, of mass divided by area; 1 is chance.
-    """
-
-    faces: int
-    blank: int
-    mass: float
-    area: float
-    gain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +73,5 @@ def localize(scorer: Scorer, faces: list[BlendedFace], threshold: float = 0.0) -
 def _summary(areas: np.ndarray, masses: np.ndarray) -> Localization:
     drawn = np.isfinite(masses)
     area, mass = areas[drawn], masses[drawn]
-    means = [float(values.mean()) if len(values) else float("nan") for values in (mass, area, mass / area)]
+    means = [float(values.mean()) if len(values) else None for values in (mass, area, mass / area)]
     return Localization(int(drawn.sum()), int((~drawn).sum()), *means)

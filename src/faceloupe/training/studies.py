@@ -3,16 +3,15 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file
 
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure
+from faceloupe.evaluation.published import FaultRow, LeftOutRow, Row, Study
 from faceloupe.models.networks import build
 from faceloupe.scoring.single import NetworkScorer
-from faceloupe.system.files import replacing
 from faceloupe.training.data import Item
 from faceloupe.training.faults import Fault
 from faceloupe.training.fitting import CrossFit, Fit
@@ -54,7 +53,7 @@ def _scorer(settings: TrainingSettings, weights: Path) -> NetworkScorer:
     return NetworkScorer(network.eval().requires_grad_(False), settings.contract)
 
 
-def left_out(settings: TrainingSettings, root: Path, items: list[Item], trunk: Path, work: Path) -> dict[str, Any]:
+def left_out(settings: TrainingSettings, root: Path, items: list[Item], trunk: Path, work: Path) -> Study[LeftOutRow]:
     """Train once for every fold of ``FOLDS`` and judge all faces, of both splits, of the sources it never saw.
 
     Calibration and thresholds come from the validation faces of the sources that were kept.
@@ -76,13 +75,13 @@ def left_out(settings: TrainingSettings, root: Path, items: list[Item], trunk: P
             scored = judged.of((source,))
             log_odds = np.asarray(fit.calibrator.log_odds(scored.logits))
             measures = measure(Decisions.at(scored.labels, log_odds, fit.thresholds, scored.units))
-            rows.append({"source": source, "fold": fold, "kept_auc": auc_by_source(faces)} | measures.as_dict())
+            rows.append(measures.as_row(LeftOutRow, source=source, fold=fold, kept_auc=auc_by_source(faces)))
     return _study(settings, rows)
 
 
-def _study(settings: TrainingSettings, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _study(settings: TrainingSettings, rows: list[Row]) -> Study[Row]:
     sizes = sorted({stage.size for stage in settings.stages})
-    return {"pictures": sum(stage.images for stage in settings.stages), "sizes": sizes, "rows": rows}
+    return Study(sum(stage.images for stage in settings.stages), sizes, rows)
 
 
 def faults(
@@ -91,7 +90,7 @@ def faults(
     items: list[Item],
     trunk: Path,
     work: Path,
-) -> dict[str, Any]:
+) -> Study[FaultRow]:
     """Train under no fault and under every one of ``FAULTS``, and measure what each does to AUC and calibration.
 
     Returns:
@@ -107,22 +106,16 @@ def faults(
         calibrated = CrossFit("platt", faces).decide(faces)
         by_source = auc_by_source(faces)
         rows.append(
-            {
-                "fault": text,
-                "auc": float(metrics.auc(faces.labels, faces.logits, once)),
-                "mean_auc": float(np.mean(list(by_source.values()))),
-                "ece": float(metrics.calibration_error(faces.labels, 1 / (1 + np.exp(-faces.logits)), once)),
-                "cllr": float(metrics.cllr(faces.labels, faces.logits, once)),
-                "calibrated_ece": float(
+            FaultRow(
+                text,
+                auc=float(metrics.auc(faces.labels, faces.logits, once)),
+                mean_auc=float(np.mean(list(by_source.values()))),
+                ece=float(metrics.calibration_error(faces.labels, 1 / (1 + np.exp(-faces.logits)), once)),
+                cllr=float(metrics.cllr(faces.labels, faces.logits, once)),
+                calibrated_ece=float(
                     metrics.calibration_error(faces.labels, 1 / (1 + np.exp(-calibrated.log_odds)), once)
                 ),
-                "calibrated_cllr": float(metrics.cllr(faces.labels, calibrated.log_odds, once)),
-            }
+                calibrated_cllr=float(metrics.cllr(faces.labels, calibrated.log_odds, once)),
+            )
         )
     return _study(settings, rows)
-
-
-def write(study: dict[str, Any], path: Path) -> None:
-    """Keep a study as JSON, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")

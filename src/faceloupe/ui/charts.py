@@ -3,12 +3,12 @@
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from faceloupe.evaluation.measures import Curves, MeasuredRow
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
 from faceloupe.types import FaceFinding, Outcome, format_distinct
@@ -88,58 +88,60 @@ def _diagonal(figure: go.Figure) -> go.Figure:
     return figure
 
 
-def roc_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
+def roc_chart(curves: dict[str, Curves]) -> go.Figure:
     """ROC curve of each model."""
     figure = _lines(tr("share of authentic faces called manipulated"), tr("share of manipulated faces found"))
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
-        x, y = zip(*curve["roc"], strict=True)
+        x, y = zip(*curve.roc, strict=True)
         figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines", line={"color": color}))
     return _diagonal(figure)
 
 
-def reliability_chart(curves: dict[str, dict[str, Any]]) -> go.Figure:
+def reliability_chart(curves: dict[str, Curves]) -> go.Figure:
     """Reliability diagram of each model; the larger a point, the more faces."""
     figure = _lines(tr("score: predicted share of manipulated faces"), tr("observed share"))
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
-        points = curve["reliability"]
-        sizes = [5 + 40 * point["weight"] ** 0.5 for point in points]
-        x, y = [point["promised"] for point in points], [point["found"] for point in points]
+        points = curve.reliability
+        sizes = [5 + 40 * point.weight**0.5 for point in points]
+        x, y = [point.promised for point in points], [point.found for point in points]
         marker = {"size": sizes, "color": color, "opacity": 0.75}
         figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines+markers", marker=marker, line={"width": 1}))
     return _diagonal(figure)
 
 
-def tippett_chart(curve: dict[str, Any]) -> go.Figure:
+def tippett_chart(curve: Curves) -> go.Figure:
     """Tippett plot of one model: how many faces of either class reach at least a likelihood ratio."""
     figure = _lines(tr("log10 LR"), tr("faces with at least this ratio"))
-    for label, kind in (("manipulated", Outcome.MANIPULATED), ("authentic", Outcome.AUTHENTIC)):
-        x, y = zip(*curve["tippett"][label], strict=True)
-        line = {"color": COLORS[kind], "shape": "vh", "dash": "solid" if label == "manipulated" else "dash"}
+    for label, kind, dash, points in (
+        ("manipulated", Outcome.MANIPULATED, "solid", curve.tippett.manipulated),
+        ("authentic", Outcome.AUTHENTIC, "dash", curve.tippett.authentic),
+    ):
+        x, y = zip(*points, strict=True)
+        line = {"color": COLORS[kind], "shape": "vh", "dash": dash}
         figure.add_trace(go.Scatter(x=x, y=y, name=tr(f"{label} faces"), mode="lines", line=line))
     figure.add_shape(type="line", x0=0, y0=0, x1=0, y1=1, line=_GUIDE)
     return figure
 
 
-def conditions_chart(rows: list[dict[str, Any]]) -> go.Figure:
+def conditions_chart(rows: Sequence[MeasuredRow]) -> go.Figure:
     """AUC of each model after each degradation, with its interval."""
     figure = _lines(tr("AUC over all validation faces"), "", height=420)
-    models = list(dict.fromkeys(row["model"] for row in rows))
+    models = list(dict.fromkeys(row.model for row in rows))
     for model, color in zip(models, _MODEL_COLORS, strict=False):
-        mine = [row for row in rows if row["model"] == model]
-        values = [row["auc"]["value"] for row in mine]
-        above = [(row["auc"]["high"] or value) - value for row, value in zip(mine, values, strict=True)]
-        below = [value - (row["auc"]["low"] or value) for row, value in zip(mine, values, strict=True)]
+        mine = [(row.part, row.auc, row.auc.value) for row in rows if row.model == model and row.auc.value is not None]
+        above = [(auc.high or value) - value for _, auc, value in mine]
+        below = [value - (auc.low or value) for _, auc, value in mine]
         error = {"type": "data", "array": above, "arrayminus": below, "thickness": 1, "width": 3}
-        names = [row["part"] for row in mine]
+        names, values = [part for part, _, _ in mine], [value for _, _, value in mine]
         marker = {"color": color, "size": 8}
         figure.add_trace(go.Scatter(x=values, y=names, name=model, mode="markers", marker=marker, error_x=error))
     figure.update_yaxes(autorange="reversed")
     return figure
 
 
-def confusion_chart(curve: dict[str, Any]) -> go.Figure:
+def confusion_chart(curve: Curves) -> go.Figure:
     """Confusion matrix: what authentic and manipulated faces were called, in shares of their class, with counts."""
-    counts = curve["confusion"]
+    counts = curve.confusion
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
     text = [
         [f"{count}<br>{share:.0%}" for count, share in zip(*pair, strict=True)]

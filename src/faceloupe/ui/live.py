@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import streamlit as st
+from msgspec import UNSET, Struct, UnsetType
 
-from faceloupe.analysis.live import KEPT_S, MOST_BYTES, WINDOW_S, LiveFrame, LiveView, stretch_of
+from faceloupe.analysis.live import KEPT_S, MOST_BYTES, WINDOW_S, LiveFace, LiveFrame, LiveView, stretch_of
 from faceloupe.cases.records import Case
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
@@ -21,6 +23,26 @@ from faceloupe.ui.panels import plain
 _KEY = "live_camera"
 # The frames and the answers are data of the component and never part of its code.
 _component = st.components.v2.component("faceloupe_live", js=Path(__file__).with_name("live.js").read_text("utf-8"))
+
+
+class _Face(Struct, frozen=True):
+    """A face as the component shows it; its box in shares of the frame, 0..1."""
+
+    id: int
+    box: tuple[float, float, float, float]
+    score: float | None
+    problem: str
+
+
+class _Answer(Struct):
+    """What the component is told of a frame; without thresholds where it has a problem."""
+
+    seq: int = 0
+    faces: list[_Face] = []
+    problem: str = ""
+    rate: float | None = None
+    lower: float | UnsetType = UNSET
+    upper: float | UnsetType = UNSET
 
 
 def view() -> LiveView:
@@ -38,7 +60,7 @@ def view() -> LiveView:
 @st.fragment
 def camera() -> None:
     """Show the camera, and answer each of its frames; it sends the next one when the last was answered."""
-    answer = st.session_state[state.LIVE_ANSWER] or {"seq": 0, "faces": []}
+    answer = msgspec.to_builtins(st.session_state[state.LIVE_ANSWER] or _Answer())
     _component(key=_KEY, data=answer | {"texts": _texts()}, on_frame_change=_take)
 
 
@@ -83,22 +105,21 @@ def _texts() -> dict[str, str]:
 def _take() -> None:
     """Score the frame that came, as a callback."""
     sent = st.session_state[_KEY].frame
-    answer: dict[str, Any] = {"seq": _sequence(sent), "faces": [], "problem": ""}
+    answer = _Answer(_sequence(sent))
     try:
         frame = view().look(_content(sent), _taken(sent))
         thresholds = resources.networks(Settings(effort="quick")).scorer.record.thresholds
-        answer |= {"faces": [_face(frame, number) for number in range(len(frame.faces))], "rate": view().rate}
-        answer |= {"lower": thresholds.lower, "upper": thresholds.upper, "spent_s": frame.spent_s}
+        answer.faces = [_face(frame, face) for face in frame.faces]
+        answer.rate, answer.lower, answer.upper = view().rate, thresholds.lower, thresholds.upper
     except FaceLoupeError as problem:
-        answer["problem"] = str(problem)
+        answer.problem = str(problem)
     st.session_state[state.LIVE_ANSWER] = answer
 
 
-def _face(frame: LiveFrame, number: int) -> dict[str, Any]:
-    face = frame.faces[number]
+def _face(frame: LiveFrame, face: LiveFace) -> _Face:
     x0, y0, x1, y1 = face.box.corners
-    shares = [x0 / frame.width, y0 / frame.height, x1 / frame.width, y1 / frame.height]
-    return {"id": face.id, "box": shares, "score": face.score, "problem": face.problem}
+    shares = x0 / frame.width, y0 / frame.height, x1 / frame.width, y1 / frame.height
+    return _Face(face.id, shares, face.score, face.problem)
 
 
 def _sequence(sent: Any) -> int:

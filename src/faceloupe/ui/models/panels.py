@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from faceloupe.config import weights_folder
+from faceloupe.evaluation.published import Evaluation
 from faceloupe.models.fetch import fetch
 from faceloupe.models.record import ModelRecord
 from faceloupe.models.registry import ReleaseEntry, read_entries, weights_status
@@ -55,24 +55,23 @@ def reading_guide() -> None:
         )
 
 
-def best_and_worst(evaluation: dict[str, Any], model: str) -> None:
+def best_and_worst(evaluation: Evaluation, model: str) -> None:
     """State on which source the model tells faces apart best and worst."""
-    rows = [
-        row
-        for row in evaluation["tables"]["sources"]
-        if row["model"] == model and row["part"] in _SOURCES and row["auc"]["value"] is not None
-    ]
-    if not rows:
+    aucs = {
+        row.part: row.auc.value
+        for row in evaluation.tables.sources
+        if row.model == model and row.part in _SOURCES and row.auc.value is not None
+    }
+    if not aucs:
         return
-    rows.sort(key=lambda row: row["auc"]["value"])
-    worst, best = rows[0], rows[-1]
+    worst, best = min(aucs, key=aucs.__getitem__), max(aucs, key=aucs.__getitem__)
     st.markdown(
         tr(
             "Best known source: {best} (AUC {best_auc:.2f}). Worst: {worst} (AUC {worst_auc:.2f}).",
-            best=tr(_SOURCES[best["part"]]),
-            best_auc=best["auc"]["value"],
-            worst=tr(_SOURCES[worst["part"]]),
-            worst_auc=worst["auc"]["value"],
+            best=tr(_SOURCES[best]),
+            best_auc=aucs[best],
+            worst=tr(_SOURCES[worst]),
+            worst_auc=aucs[worst],
         )
     )
 
