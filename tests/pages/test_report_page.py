@@ -88,6 +88,21 @@ def test_the_bundle_of_a_large_case_is_written_to_the_disk(filed, monkeypatch, d
     assert [export["file"] for export in exports(case_id)] == [path.name]
 
 
+def test_the_report_of_a_large_case_is_written_to_the_disk_and_logged(filed, monkeypatch, data_folder):
+    monkeypatch.setattr(export, "MOST_DRAWN", 0)
+    assert "written as a PDF" in page_text(go(filed, "report"))
+    click(filed, "write_report")
+    (job,) = (job for job in resources.jobs().live() if job.key[0] == "report")
+    ended(job)
+    assert "The report was written to" in page_text(filed.run())
+    (path,) = (data_folder / "exports").glob("*.pdf")
+    assert path.read_bytes().startswith(b"%PDF")
+    case_id = filed.session_state[state.CASE]
+    logged = {export["file"]: export["file_sha256"] for export in exports(case_id)}
+    assert logged == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert "Download this report" in {button.proto.label for button in filed.get("download_button")}
+
+
 def test_a_bundle_with_the_evidence_is_written_to_the_disk(filed, data_folder):
     assert "This bundle contains no evidence" in page_text(go(filed, "report"))
     click(filed, "write_bundle")

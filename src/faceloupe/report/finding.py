@@ -133,7 +133,8 @@ def _rests_on(report: Report, texts: Mapping[str, str]) -> str:
     return texts[key].format(id=face.id, count=scored, size=decimal(face.size_px, 0, language))
 
 
-def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
+def model_rates(report: Report, texts: Mapping[str, str]) -> str:
+    """Return the error rates of the model of a report as a sentence, whatever it was used on."""
     rates, language = report.model.error_rates, texts["language"]
     (fpr_low, fpr_high), (fnr_low, fnr_high) = rates.interval_95.fpr, rates.interval_95.fnr
     values = {
@@ -146,7 +147,11 @@ def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
     }
     counts = {"n_real": decimal(rates.n_real, 0, language), "n_fake": decimal(rates.n_fake, 0, language)}
     unseen = _is_fusion(report)  # its rates are cross-fitted over sources; those of a core are not
-    parts = [texts["rates_unseen" if unseen else "rates_known"].format(**values, **counts)]
+    return texts["rates_unseen" if unseen else "rates_known"].format(**values, **counts)
+
+
+def _error_rates(report: Report, texts: Mapping[str, str]) -> str:
+    rates, language, parts = report.model.error_rates, texts["language"], [model_rates(report, texts)]
     scored = sum(face.score is not None for face in report.faces)
     if report.is_video:
         parts.append(texts["rates_video"])

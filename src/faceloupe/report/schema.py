@@ -6,7 +6,7 @@ otherwise. Fields that came after version 0.4.0 have a default, so that reports 
 
 import json
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -626,8 +626,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
         text: str | None = self.__dict__.get(_TEXT)
         if text is None:
             return ()
-        form = ImageReport if self.video is None else VideoReport
-        return tuple(dict.fromkeys(_unknown(json.loads(text), inspect.type_info(form), "")))
+        return tuple(dict.fromkeys(_unknown(json.loads(text), _form(is_video=self.video is not None), "")))
 
     @property
     def decisive(self) -> Face | None:
@@ -712,6 +711,12 @@ def _added(report: Report) -> dict[str, Any]:
             settings.from_s, settings.to_s, duration_s=report.evidence.duration_s, last_s=last_s
         )
     return {"decisive_id": decisive_id(report.faces, report.score, report.outcome), "segment": segment}
+
+
+@cache
+def _form(*, is_video: bool) -> inspect.Type:
+    """Return the type of a report, which takes milliseconds to put together."""
+    return inspect.type_info(VideoReport if is_video else ImageReport)
 
 
 def _unknown(value: object, form: inspect.Type, path: str) -> Iterator[str]:

@@ -113,14 +113,31 @@ class CaseDocument:
         Raises:
             EvidenceError: a picture is not the one that the record names.
         """
+        yield from self.opening_blocks()
+        yield from self.item_blocks(0, self.items)
+        yield from self.closing_blocks(most_entries=most_entries)
+
+    def opening_blocks(self) -> Iterator[Block]:
+        """Return what comes before the first item."""
         case, texts = self._case, self.texts
         yield from opening.blocks(case, self._exhibits, texts)
         yield Heading(2, texts["appendix"], "appendix", new_page=True)
         yield Paragraph(Text(f"{texts['contents_note']} {texts['language_note']}", Style.FAINT))
         yield from _summary(self._exhibits, texts)
         yield from _reading(self._exhibits, texts)
-        for exhibit in self._exhibits:
-            yield from case_item.blocks(exhibit, self._picture, texts)
+
+    def item_blocks(self, first: int, end: int) -> Iterator[Block]:
+        """Return the items from ``first`` up to ``end``, which is left out; both count from 0.
+
+        Raises:
+            EvidenceError: a picture is not the one that the record names.
+        """
+        for exhibit in self._exhibits[first:end]:
+            yield from case_item.blocks(exhibit, self._picture, self.texts)
+
+    def closing_blocks(self, *, most_entries: int | None) -> Iterator[Block]:
+        """Return what comes after the last item; see ``blocks``."""
+        case, texts = self._case, self.texts
         yield Heading(2, texts["case_view"], "case-view", new_page=bool(self._exhibits))
         yield Paragraph(Text(opening.names_text(case, self._exhibits, texts), Style.FAINT))
         decisions = [decision.utc for item in case.items for decision in item.decisions]

@@ -84,13 +84,18 @@ def finding(
         images: pictures of the run.
         texts: in the language of the document.
     """
-    strip, crop, heatmap = (images.get(f"{stem}-{kind}.png") for kind in ("filmstrip", "crop", "heatmap"))
+    strip, near, crop, heatmap = (images.get(f"{stem}-{kind}.png") for kind in ("filmstrip", "face", "crop", "heatmap"))
+    face_text, heat_text = ("face", "seen_heatmap") if near is not None else ("crop", "face_heatmap")
     figure = None if strip is None else Figure(fitted(strip, texts["alt_strip"].format(what=title)), texts["strip"])
     pictures: tuple[Picture, ...] = ()
-    if crop is not None and heatmap is not None:
-        contents = {texts["alt_crop"].format(what=title): crop, texts["alt_face_heatmap"].format(what=title): heatmap}
+    alone = near or crop  # runs of earlier versions, and videos, have no picture of the surroundings
+    if alone is not None and heatmap is not None:
+        contents = {
+            texts[f"alt_{face_text}"].format(what=title): alone,
+            texts[f"alt_{heat_text}"].format(what=title): heatmap,
+        }
         pictures = side_by_side(contents, _FACE_MM)
         rows = (*rows, (texts["peak"], Text(texts["peak_value"].format(value=number(texts, face.heatmap_peak, 3)))))
     if figure or pictures:
-        captions = (texts["caption_crop"], texts["caption_face_heatmap"])
+        captions = (texts[f"caption_{face_text}"], texts[f"caption_{heat_text}"])
         yield Finding(title, figure, pictures, captions[: len(pictures)], Facts(rows))

@@ -69,8 +69,11 @@ def drawing(content: bytes, alt: str) -> Picture:
 
 def _opened(content: bytes) -> Image.Image:
     """Return the picture, on white."""
-    image = Image.open(io.BytesIO(content)).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image = Image.open(io.BytesIO(content))
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    with_alpha = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), with_alpha).convert("RGB")
 
 
 def _printed(image: Image.Image, alt: str, scale: float) -> Picture:

@@ -19,7 +19,7 @@ from faceloupe.report.document.blocks import (
 )
 from faceloupe.report.document.exhibits import Exhibit
 from faceloupe.report.document.format import Texts, code, moment, number, shown, shown_lines, verdict, verdict_or_words
-from faceloupe.report.finding import finding_of
+from faceloupe.report.finding import finding_of, model_rates
 from faceloupe.types import Outcome
 
 _MOST_LISTED = 8  # items whose findings fit on the first two pages; of more, those are counted that the appendix lists
@@ -124,8 +124,9 @@ def _conclusion(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
 def _limits(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterator[str]:
     yield texts["reading_score"]
     reports = [item.report for item in items if item.report is not None and item.report.score is not None]
-    rates = dict.fromkeys(finding_of(report, texts["language"]).error_rates for report in reports)
-    yield from list(rates)[:1]  # groups and videos add to it at the item
+    yield from dict.fromkeys(model_rates(report, texts) for report in reports)
+    if any(report.is_video for report in reports):
+        yield texts["rates_video"]
     yield texts["limits_more"]
     yield names_text(case, items, texts)
     yield texts["log_verified" if case.log.verified else "log_broken"]

@@ -7,20 +7,23 @@ alone, so that none of them is ever markup, and it is drawn in a private folder 
 
 import json
 import re
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
+from subprocess import Popen
 from typing import Any, BinaryIO
 
-from faceloupe.errors import UsageError
 from faceloupe.report.case_schema import CaseRecord
+from faceloupe.report.document import joined as joining
+from faceloupe.report.document import typeset as typesetting
 from faceloupe.report.document.blocks import Block, Heading, Picture, Table, Verdict
 from faceloupe.report.document.case import CaseDocument, Letterhead
+from faceloupe.report.document.format import number as number_text
 from faceloupe.report.document.images import Fetch
 from faceloupe.report.drawing.overlays import COLORS, SHAPES
 from faceloupe.report.write import publish_file
@@ -28,6 +31,9 @@ from faceloupe.system import temp
 from faceloupe.types import Progress
 
 MOST_ENTRIES = 200  # of the log; the rest is counted
+ITEMS_A_PART = 50  # a report of more items is drawn in parts
+_PDF = "part.pdf"
+_STANDARDS: tuple[typesetting.Standard, ...] = ("a-3a", "ua-1")
 _SANS = ("DejaVu Sans", "Noto Sans CJK SC")
 _SERIF = ("DejaVu Serif", *_SANS)
 _MADE = 0.6  # share of the work that is done when all pictures are made
@@ -63,57 +69,144 @@ def write_pdf(
         EvidenceError: a picture is not the one that the record names.
     """
     document = CaseDocument(case, picture, letterhead, language)
-    blocks = document.blocks(most_entries=MOST_ENTRIES if with_log else 0)
-    if progress:
-        blocks = _reported(blocks, document.items, progress)
     with tempfile.TemporaryDirectory(prefix=temp.prefix("pdf")) as folder:
-        content = _drawn(document, blocks, letterhead, Path(folder), progress)
-    if isinstance(target, Path):
-        publish_file(lambda path: path.write_bytes(content), target)
-    else:
-        target.write(content)
+        drawing = _Drawing(document, letterhead, MOST_ENTRIES if with_log else 0, progress or _ignored)
+        path = drawing.whole(Path(folder)) if document.items <= ITEMS_A_PART else drawing.in_parts(Path(folder))
+        if isinstance(target, Path):
+            publish_file(lambda temporary: shutil.copyfile(path, temporary), target)
+        else:
+            with path.open("rb") as content:
+                shutil.copyfileobj(content, target)
 
 
-def _drawn(
-    document: CaseDocument, blocks: Iterable[Block], letterhead: Letterhead, folder: Path, progress: Progress | None
-) -> bytes:
-    """Lay the data and the pictures of a report into an empty folder, and have it drawn there.
+def _ignored(_stage: str, _share: float) -> None:
+    pass
 
-    Raises:
-        UsageError: it cannot be drawn.
+
+class _Drawing:
+    """A report on its way from blocks to a file.
+
+    A long one is drawn in parts, each by a process of its own, and these are joined: to lay out all of it at once takes
+    some 2 MB of memory a page. How many pages there are is not known while the parts are drawn, so only the first page
+    states it.
     """
-    import typst  # here: a large library, which only this function needs
 
-    created = _created(document.created_utc)
-    data = _Data(folder)
-    values = {
-        "title": f"{document.texts['title']}: {document.case_name}",
-        "subject": f"{document.texts['case_id']}: {document.case_id}",
-        "created": {name: getattr(created, name) for name in ("year", "month", "day", "hour", "minute", "second")},
-        "created_line": document.texts["created_line"].format(when=document.created),
-        "texts": {key: document.texts[key] for key in ("page", "page_of", "log_line")},
-        "logo": letterhead.logo_png is not None,
-        "blocks": [data.plain(block) for block in blocks],
-    }
-    for name in ("organization", "case_name", "case_id", "head", "language", "address_lines"):
-        values[name] = data.plain(getattr(document, name))
-    text = json.dumps(values | {"fonts": _SANS, "serif": _SERIF}, ensure_ascii=False)
-    (folder / "data.json").write_text(text, encoding="utf-8")
-    if letterhead.logo_png is not None:
-        (folder / "logo.png").write_bytes(letterhead.logo_png)
-    template = folder / "case.typ"
-    template.write_bytes((files("faceloupe.report.document") / "case.typ").read_bytes())
-    if progress:
-        progress("Laying out pages", _MADE)
-    try:
-        content: bytes = typst.compile(
-            template, root=folder, font_paths=_fonts(), pdf_standards=["a-3a", "ua-1"], timestamp=created
-        )
-    except typst.TypstError as problem:
-        raise UsageError(f"The PDF cannot be drawn ({problem}).") from None
-    if progress:
-        progress("Laying out pages", 1.0)
-    return content
+    def __init__(self, document: CaseDocument, letterhead: Letterhead, most_entries: int, progress: Progress) -> None:
+        self._document, self._letterhead = document, letterhead
+        self._most_entries, self._progress = most_entries, progress
+        self._created = _created(document.created_utc)
+
+    def whole(self, folder: Path) -> Path:
+        """Draw all of it at once; the file of the PDF.
+
+        Raises:
+            UsageError: it cannot be drawn.
+        """
+        blocks = self._document.blocks(most_entries=self._most_entries)
+        values = self._laid_out(_reported(blocks, self._document.items, self._progress), folder)
+        _write_data(folder, values)
+        self._progress("Laying out pages", _MADE)
+        path = folder / _PDF
+        path.write_bytes(typesetting.typeset(folder, self._created, _STANDARDS))
+        self._progress("Laying out pages", 1.0)
+        return path
+
+    def in_parts(self, folder: Path) -> Path:
+        """Draw it in parts and join them; the file of the PDF.
+
+        While a part is drawn, the next one is laid out. The pages before the items are drawn twice: at first for their
+        number, and at last with the pages on which the items start.
+
+        Raises:
+            UsageError: it cannot be drawn.
+        """
+        document, total = self._document, self._document.items
+        groups = [(begin, min(begin + ITEMS_A_PART, total)) for begin in range(0, total, ITEMS_A_PART)]
+        parts = [(f"items-{begin}", document.item_blocks(begin, end)) for begin, end in groups]
+        parts.append(("closing", document.closing_blocks(most_entries=self._most_entries)))
+        opening = folder / "opening"
+        front = self._laid_out(document.opening_blocks(), opening)
+        typesetting.finish(self._started(opening, front, 1))
+        page, starts, paths = 1 + joining.places(opening / _PDF)[0], dict[str, int](), [opening / _PDF]
+        running: Popen[bytes] | None = None
+        try:
+            for number, (name, blocks) in enumerate(parts):
+                self._progress(f"Part {number + 1} of {len(parts)}", number / (len(parts) + 1))
+                values = self._laid_out(blocks, folder / name)
+                if running is not None:
+                    typesetting.finish(running)
+                    page = _counted(paths[-1], page, starts)
+                running = self._started(folder / name, values, page)
+                paths.append(folder / name / _PDF)
+            if running is not None:
+                typesetting.finish(running)
+        finally:
+            if running is not None and running.poll() is None:
+                running.kill()
+                running.communicate()
+        pages = _counted(paths[-1], page, starts) - 1
+        self._progress("Joining parts", len(parts) / (len(parts) + 1))
+        count = number_text(document.texts, pages, 0)
+        typesetting.finish(self._started(opening, front, 1, starts, document.texts["pages_in_all"].format(count=count)))
+        joining.in_own_process(paths, folder / _PDF)
+        self._progress("Joining parts", 1.0)
+        return folder / _PDF
+
+    def _started(
+        self,
+        folder: Path,
+        values: dict[str, Any],
+        first_page: int,
+        pages: Mapping[str, int] | None = None,
+        total: str = "",
+    ) -> "Popen[bytes]":
+        """Start to draw a part, from its first page on.
+
+        Args:
+            folder: it is laid out in.
+            values: of its template.
+            first_page: number of its first page.
+            pages: those on which named places of other parts lie.
+            total: the number of all pages, in words.
+        """
+        _write_data(folder, values | {"part": {"first_page": first_page, "pages": pages or {}, "total": total}})
+        # Only the first part has the heading of level 1 that PDF/UA-1 asks for, and it marks the whole.
+        standards = _STANDARDS if first_page == 1 else _STANDARDS[:1]
+        return typesetting.start(folder, self._created, standards, folder / _PDF)
+
+    def _laid_out(self, blocks: Iterable[Block], folder: Path) -> dict[str, Any]:
+        """Lay template and pictures of blocks into a folder; the values of the template."""
+        folder.mkdir(exist_ok=True)
+        document, letterhead, created, data = self._document, self._letterhead, self._created, _Data(folder)
+        values = {
+            "title": f"{document.texts['title']}: {document.case_name}",
+            "subject": f"{document.texts['case_id']}: {document.case_id}",
+            "created": {name: getattr(created, name) for name in ("year", "month", "day", "hour", "minute", "second")},
+            "created_line": document.texts["created_line"].format(when=document.created),
+            "texts": {key: document.texts[key] for key in ("page", "page_of", "log_line")},
+            "logo": letterhead.logo_png is not None,
+            "blocks": [data.plain(block) for block in blocks],
+            "fonts": _SANS,
+            "serif": _SERIF,
+        }
+        for name in ("organization", "case_name", "case_id", "head", "language", "address_lines"):
+            values[name] = data.plain(getattr(document, name))
+        if letterhead.logo_png is not None:
+            (folder / "logo.png").write_bytes(letterhead.logo_png)
+        template = files("faceloupe.report.document") / typesetting.TEMPLATE
+        (folder / typesetting.TEMPLATE).write_bytes(template.read_bytes())
+        return values
+
+
+def _counted(path: Path, first_page: int, starts: dict[str, int]) -> int:
+    """Note the pages of the named places of a part; the number of the page after it."""
+    count, named = joining.places(path)
+    starts.update({name: first_page + page for name, page in named.items()})
+    return first_page + count
+
+
+def _write_data(folder: Path, values: dict[str, Any]) -> None:
+    (folder / "data.json").write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
 
 
 class _Data:
@@ -163,39 +256,11 @@ def _has(letter: str) -> bool:
 
 
 @cache
-def _fonts() -> Any:
-    """Return the fonts that are used and no other, so that those of the machine never change a report.
-
-    DejaVu comes with matplotlib.
-    """
-    import typst  # here: see ``_drawn``
-
-    return typst.Fonts(
-        include_system_fonts=False, include_embedded_fonts=False, font_paths=[path.parent for path in _font_files()]
-    )
-
-
-@cache
-def _font_files() -> list[Path]:
-    folder = _package("matplotlib") / "mpl-data" / "fonts" / "ttf"
-    names = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono")
-    return [*(folder / f"{name}.ttf" for name in names), _package("noto_cjk_sans_otc") / "NotoSansCJK-Regular.ttc"]
-
-
-def _package(name: str) -> Path:
-    """Return the folder of an installed package, which is not imported for it."""
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise UsageError(f"The fonts of {name} are missing; install the extra `report`.")
-    return Path(spec.origin).parent
-
-
-@cache
 def _characters() -> frozenset[int]:
     """Return the characters that can be drawn."""
     from fontTools.ttLib import TTCollection, TTFont  # here: only a PDF needs them
 
-    sans, cjk = _font_files()[0], _font_files()[-1]
+    sans, cjk = typesetting.font_files()[0], typesetting.font_files()[-1]
     return frozenset(TTFont(sans).getBestCmap()) | frozenset(TTCollection(cjk).fonts[0].getBestCmap())
 
 

@@ -24,6 +24,7 @@ from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State, Work
 
+MOST_PRINTED = 500  # items of a case that is written as a PDF: tried, see docs/batch-and-cases.md
 _HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
 _MOST_DOWNLOADED = 256 * 1024 * 1024  # bytes of a bundle that are read at once
 _FRAME = """<!DOCTYPE html><html lang="en"><head><title>Preview of the report</title><style>
@@ -123,51 +124,63 @@ def large(case: Case, letterhead: Letterhead) -> None:
     """Show a case that is too large to draw; its bundle is written to the disk of the server, piece by piece."""
     st.markdown(
         tr(
-            "The case has {items:,} items. A document is created for up to {drawn} items; a bundle "
-            "contains the data of all of them. It is written to the data folder; up to {most} MB"
-            " can be downloaded from there.",
+            "The case has {items:,} items. A report is shown here for up to {drawn} items and written as a PDF for "
+            "up to {printed}; a bundle contains the data of all items. Both are written to the data folder; up to "
+            "{most} MB can be downloaded from there.",
             items=case.items,
             drawn=MOST_DRAWN,
+            printed=MOST_PRINTED,
             most=_MOST_DOWNLOADED >> 20,
         )
     )
+    if case.items <= MOST_PRINTED:
+        _report_on_disk(case, letterhead)
     _on_disk(case, letterhead, with_evidence=st.checkbox(tr("with the evidence"), key="bundle_evidence"))
+
+
+def _report_on_disk(case: Case, letterhead: Letterhead) -> None:
+    examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
+    with_log = st.session_state[state.WITH_LOG]
+    identity = case.id, examiner, letterhead, language
+    export = partial(tasks.write_report, resources.cases(), *identity, with_log=with_log)
+    key = ("report", case.id, person_key(examiner), letterhead, language, with_log)
+    _written_by_job("report", tr("Write the PDF"), key, tr("Report of {name}", name=case.name), export)
 
 
 def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None:
     examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
     key = ("bundle", case.id, person_key(examiner), with_evidence)
+    identity = case.id, examiner, letterhead, language
+    export = partial(tasks.write_bundle, resources.cases(), *identity, with_evidence=with_evidence)
+    _written_by_job("bundle", tr("Write the bundle"), key, tr("Bundle of {name}", name=case.name), export)
+
+
+def _written_by_job(kind: str, label: str, key: Hashable, title: str, export: Work) -> None:
+    """Offer to write a file to the disk of the server; show its progress, and the file."""
     job = resources.jobs().get(key)
     if job is not None and job.live:
         job_line(job)
         return
-    identity = case.id, examiner, letterhead, language
-    export = partial(tasks.write_bundle, resources.cases(), *identity, with_evidence=with_evidence)
-    st.button(
-        tr("Write the bundle"),
-        key="write_bundle",
-        icon=":material/folder_zip:",
-        on_click=_submit,
-        args=(key, tr("Bundle of {name}", name=case.name), export),
-    )
+    icon = ":material/folder_zip:" if kind == "bundle" else ":material/picture_as_pdf:"
+    st.button(label, key=f"write_{kind}", icon=icon, on_click=_submit, args=(key, title, export))
     if job is not None and job.state is State.DONE:
-        _written(cast(tasks.WrittenBundle, job.result))
+        _written(kind, cast(tasks.WrittenFile, job.result))
     elif job is not None and job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
 
 
-def _written(bundle: tasks.WrittenBundle) -> None:
-    """Show where a bundle was written, and offer it where it is small enough to pass through memory."""
-    st.info(plain(bundle.sentence), icon=":material/check:")
-    if bundle.path.exists() and bundle.path.stat().st_size <= _MOST_DOWNLOADED:
+def _written(kind: str, file: tasks.WrittenFile) -> None:
+    """Show where a file was written, and offer it where it is small enough to pass through memory."""
+    st.info(plain(file.sentence), icon=":material/check:")
+    if file.path.exists() and file.path.stat().st_size <= _MOST_DOWNLOADED:
         st.download_button(
-            tr("Download this bundle"),
-            data=bundle.path.read_bytes,
-            file_name=bundle.path.name,
-            mime="application/zip",
+            tr("Download this bundle") if kind == "bundle" else tr("Download this report"),
+            data=file.path.read_bytes,
+            file_name=file.path.name,
+            mime="application/zip" if kind == "bundle" else "application/pdf",
             icon=":material/download:",
             on_click="ignore",
-            key="download_written",
+            key=f"download_written_{kind}",
         )
 
 

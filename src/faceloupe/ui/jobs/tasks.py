@@ -17,6 +17,7 @@ from faceloupe.batch.executors.local import cores
 from faceloupe.batch.executors.warm import WarmEngine
 from faceloupe.batch.store import Batch
 from faceloupe.bundle.export import export_case
+from faceloupe.cases.case_record import case_record
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
@@ -28,6 +29,7 @@ from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, ope
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
+from faceloupe.report.document.pdf import write_pdf
 from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.report.schema import Report
 from faceloupe.types import Cancel, Outcome, Progress
@@ -196,8 +198,8 @@ def annotate(
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenBundle:
-    """A bundle on the disk of the server: where it lies, and that in one sentence."""
+class WrittenFile:
+    """A bundle or a report on the disk of the server: where it lies, and that in one sentence."""
 
     path: Path
     sentence: str
@@ -213,7 +215,7 @@ def write_bundle(
     with_evidence: bool,
     progress: Progress,
     cancel: Cancel,
-) -> WrittenBundle:
+) -> WrittenFile:
     """Write the bundle of a case into the data folder.
 
     Args:
@@ -251,7 +253,58 @@ def write_bundle(
         with_evidence=with_evidence,
     )
     sentence = f"The bundle was written to {path}; the SHA-256 of its manifest is {exported.manifest_sha256}."
-    return WrittenBundle(path, sentence)
+    return WrittenFile(path, sentence)
+
+
+def write_report(
+    store: CaseStore,
+    case_id: str,
+    examiner: str,
+    letterhead: Letterhead,
+    language: str,
+    *,
+    with_log: bool,
+    progress: Progress,
+    cancel: Cancel,
+) -> WrittenFile:
+    """Write the report of a case into the data folder, as a PDF; the log tells of it.
+
+    Args:
+        store: holds the case.
+        case_id: of the case.
+        examiner: for whom it is written.
+        letterhead: of the report.
+        language: of the report.
+        with_log: whether the first entries of the log are printed.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked between steps; True stops the work.
+
+    Raises:
+        Cancelled: there is no file then.
+        FaceLoupeError: it cannot be made, or not be logged.
+    """
+
+    def report_progress(stage: str, share: float) -> None:
+        if cancel():
+            raise Cancelled("The report was cancelled.")
+        progress(stage, share)
+
+    path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.pdf"
+    store.reviews.view_all(case_id, examiner=examiner)
+    record = case_record(store, case_id, viewer=examiner)
+    write_pdf(
+        record,
+        store.runs.picture,
+        path,
+        letterhead=letterhead,
+        language=language,
+        with_log=with_log,
+        progress=report_progress,
+    )
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    store.log.record_export(case_id, actor=examiner, parameters={"file": path.name, "file_sha256": sha256})
+    return WrittenFile(path, f"The report was written to {path}; its SHA-256 is {sha256}.")
 
 
 def file_unseen(
