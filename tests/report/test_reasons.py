@@ -120,6 +120,10 @@ def test_a_reason_reads_as_german_and_french_write_it():
     assert reason_in(reason, "fr") == "non concluant : le score 0,50 se situe entre les seuils 0,05 et 0,87"
 
 
+def test_what_error_rates_were_measured_on_is_translated():
+    assert reason_in("33,295 single faces, see the limits", "de") == "33.295 einzelnen Gesichtern, siehe Grenzen"
+
+
 def test_what_no_template_fits_stays_as_the_record_states_it():
     for text in ("", "The JPEG data is damaged.", "inconclusive"):
         assert reason_in(text, "de") == text

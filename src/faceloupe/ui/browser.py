@@ -37,7 +37,15 @@ export default function ({ data }) {
   window.faceloupePage = data.page
   // Streamlit's menu has headings between the items of its list, which a screen reader takes for a broken one.
   const items = '[data-testid="stSidebarNavItems"], [data-testid="stSidebarNavItems"] li'
-  document.querySelectorAll(items).forEach((element) => element.setAttribute("role", "presentation"))
+  const mend = () =>
+    document
+      .querySelectorAll(items)
+      .forEach((element) => element.role === "presentation" || element.setAttribute("role", "presentation"))
+  mend()
+  if (!window.faceloupeMenu) {  // Streamlit draws its menu anew now and then
+    window.faceloupeMenu = new MutationObserver(mend)
+    window.faceloupeMenu.observe(document.body, { childList: true, subtree: true })
+  }
 }
 """,
 )

@@ -210,8 +210,10 @@ def pictures(sides: tuple[Side, Side]) -> None:
     )
     with st.container(horizontal=True):
         zoom = st.slider(tr("Zoom"), 1.0, 16.0, 1.0, 0.5, key="compare-zoom")
-        x = st.slider(tr("Left to right"), 0.0, 1.0, 0.5, 0.01, key="compare-x", disabled=zoom == 1.0)
-        y = st.slider(tr("Top to bottom"), 0.0, 1.0, 0.5, 0.01, key="compare-y", disabled=zoom == 1.0)
+        x = y = 0.5
+        if zoom > 1.0:
+            x = st.slider(tr("Left to right"), 0.0, 1.0, 0.5, 0.01, key="compare-x")
+            y = st.slider(tr("Top to bottom"), 0.0, 1.0, 0.5, 0.01, key="compare-y")
     whole = Pair.of(first[frame].rgb, second[frame].rgb)
     pair = whole.through(Window(zoom, x, y))
     if whole.resized:

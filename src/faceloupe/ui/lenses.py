@@ -174,8 +174,10 @@ def _ask_view() -> View:
     mode = st.segmented_control(tr("View"), _MODES, default=_MODES[0], format_func=tr, required=True, key="lens-mode")
     with st.container(horizontal=True):
         zoom = st.slider(tr("Zoom"), 1.0, 16.0, 1.0, 0.5, key="lens-zoom")
-        x = st.slider(tr("Left to right"), 0.0, 1.0, 0.5, 0.01, key="lens-x", disabled=zoom == 1.0)
-        y = st.slider(tr("Top to bottom"), 0.0, 1.0, 0.5, 0.01, key="lens-y", disabled=zoom == 1.0)
+        x = y = 0.5
+        if zoom > 1.0:
+            x = st.slider(tr("Left to right"), 0.0, 1.0, 0.5, 0.01, key="lens-x")
+            y = st.slider(tr("Top to bottom"), 0.0, 1.0, 0.5, 0.01, key="lens-y")
     return View(mode, Window(zoom, x, y))
 
 

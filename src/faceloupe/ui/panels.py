@@ -142,7 +142,10 @@ def verdict_card(report: Report) -> None:
                 )
             st.caption(
                 plain(finding.error_rates),
-                help=tr("Measured on {measured_on}.", measured_on=plain(model.error_rates.measured_on)),
+                help=tr(
+                    "Measured on {measured_on}.",
+                    measured_on=plain(reason_in(model.error_rates.measured_on, language.current())),
+                ),
             )
             st.caption(
                 tr(

@@ -9,7 +9,7 @@ import msgspec
 from faceloupe.report.case_schema import LogEntry, LogRecord
 from faceloupe.report.document.blocks import Block, Bullets, Cell, Facts, Heading, Lines, Paragraph, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit, grouped, items_text
-from faceloupe.report.document.format import Texts, code, flat, number, quoted, runs_of, shown
+from faceloupe.report.document.format import Texts, code, flat, number, quoted, reason_cell, runs_of, shown
 from faceloupe.report.numerals import percent
 from faceloupe.report.schema import ModelInfo, Report, Tool
 
@@ -83,7 +83,7 @@ def error_rates(model: ModelInfo, texts: Texts) -> Iterator[tuple[str, Cell]]:
         rate, low, high = (percent(value, texts["language"]) for value in (share, *interval))
         yield texts[name], Text(texts["rate"].format(rate=rate, low=low, high=high, count=number(texts, count, 0)))
     yield texts["between"], Text(percent(rates.inconclusive, texts["language"]))
-    yield texts["measured_on"], quoted(rates.measured_on)
+    yield texts["measured_on"], reason_cell(texts, rates.measured_on)
 
 
 def _settings(reports: Sequence[tuple[int, Report]], texts: Texts) -> Table:
