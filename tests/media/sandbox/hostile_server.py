@@ -1,8 +1,10 @@
 """The server of decoders with one that is taken over by its file: it does what the bytes behind the picture tell it."""
 
+import json
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from pathlib import Path
@@ -26,6 +28,23 @@ def _spread(session: socket.socket) -> None:
     time.sleep(600)
 
 
+def packed(message: dict[str, object], raw: bytes = b"") -> bytes:
+    """A message, put together here from the description of the format."""
+    text = json.dumps(message).encode()
+    return struct.pack("!II", len(text), len(raw)) + text + raw
+
+
+STILL = {
+    "type": "Still",
+    "width": 1,
+    "height": 1,
+    "notes": [],
+    "shown": {},
+    "unshown": "",
+    "damage": "",
+    "coarse": "",
+    "embedded": [],
+}
 TRICKS = {
     "crash": lambda _: os.kill(os.getpid(), signal.SIGSEGV),
     "abort": lambda _: os.abort(),
@@ -43,27 +62,30 @@ TRICKS = {
     "signal": lambda _: os.kill(os.getppid(), 0),
     "noise": lambda session: session.sendall(os.urandom(4096)),
     "flood": lambda session: session.sendall(b"\x7f\xff\xff\xff" * 2),
-    "nesting": lambda session: protocol.send(session, {}, b"") or session.sendall(b"\0\1\0\0\0\0\0\0" + b"[" * 65536),
-    "infinity": lambda session: protocol.send(session, {"width": float("inf"), "height": 1, "notes": []}),
-    "bool": lambda session: protocol.send(session, {"width": True, "height": 1, "notes": []}),
-    "vast": lambda session: protocol.send(session, {"width": 10**8, "height": 10**8, "notes": []}),
-    "control": lambda session: protocol.send(session, {"width": 1, "height": 1, "notes": ["\x1b[2J"]}),
-    "novel": lambda session: protocol.send(session, {"failed": "x" * 10_000}),
+    "nesting": lambda session: session.sendall(b"\0\1\0\0\0\0\0\0" + b"[" * 65536),
+    "infinity": lambda session: session.sendall(packed(STILL | {"width": float("inf")})),
+    "bool": lambda session: session.sendall(packed(STILL | {"width": True})),
+    "vast": lambda session: session.sendall(packed(STILL | {"width": 10**8, "height": 10**8})),
+    "control": lambda session: session.sendall(packed(STILL | {"notes": ["\x1b[2J"]})),
+    "embedded": lambda session: session.sendall(packed(STILL | {"embedded": [{"kind": "", "offset": 0, "size": 0}]})),
+    "unknown": lambda session: session.sendall(packed(STILL | {"more": 1})),
+    "other": lambda session: session.sendall(packed({"type": "End", "damaged": 0})),
+    "novel": lambda session: session.sendall(packed({"type": "Failed", "sentence": "x" * 10_000, "trace": ""})),
 }
 
 
-def _still(session: socket.socket, request: protocol.Message) -> None:
-    content = os.pread(request.descriptors[0], 2**20, 0)
+def _still(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    content = os.pread(message.descriptors[0], 2**20, 0)
     if MARK not in content:
-        decoder._still(session, request)
+        decoder._still(session, request, message)
         return
     trick = TRICKS[content.rpartition(MARK)[2].decode()]
     try:
         trick(session)
     except OSError as problem:
-        protocol.send(session, {"failed": f"refused: {problem.errno}", "trace": ""})
+        protocol.send(session, protocol.Failed(f"refused: {problem.errno}", ""))
     else:
-        protocol.send(session, {"failed": "done", "trace": ""})
+        protocol.send(session, protocol.Failed("done", ""))
 
 
 LUMA = bytes(LUMA_SHAPE[0] * LUMA_SHAPE[1])
@@ -84,10 +106,10 @@ FACTS = {
     "notes": [],
     "shown": {"orientation": None, "color": None, "transfer": None, "pixel_aspect": None},
     "unshown": "",
-    "time_base": 1,
-    "ticks_per": 1,
 }
 DESCRIBED = {  # what is wrong with the description of a video -> facts that differ, and the times
+    "turned": ({"rotation": 271}, TIMES),
+    "no width": ({"width": 0}, TIMES),
     "odd times": ({}, TIMES[:-1]),
     "no times": ({"frame_count": 0}, b""),
     "times that fall": ({}, TIMES[::-1]),
@@ -97,40 +119,42 @@ DESCRIBED = {  # what is wrong with the description of a video -> facts that dif
     "long ago": ({"start_s": -1e300}, TIMES),
     "no number": ({"start_s": float("nan")}, TIMES),
     "vast video": ({"width": 2**16, "height": 2**16}, TIMES),
+    "no time base": ({}, TIMES),
     "no rate": ({"frame_rate": [1, 0]}, TIMES),
-    "no time base": ({"ticks_per": 0}, TIMES),
     "markup": ({"codec": "\x1b[2J"}, TIMES),
     "list": ({"audio": {"0": "aac"}}, TIMES),
 }
-SIZE = {"width": 64, "height": 48}
+FRAME = {"type": "Frame", "index": 1, "slot": None, "width": 64, "height": 48, "damaged": 0}
 WALKED = {  # what is wrong with the first message about frame 1 -> its message
-    "short luma": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA[:-1]),
-    "odd losses": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA + b"x"),
-    "lost beyond": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA + (9).to_bytes(8, "little")),
-    "beyond": (SIZE | {"frame": 4, "wanted": False, "damaged": 0}, LUMA),
-    "before": (SIZE | {"frame": -1, "wanted": False, "damaged": 0}, LUMA),
-    "not wanted": (SIZE | {"frame": 2, "wanted": True, "slot": 0, "damaged": 0}, LUMA),
-    "no slot": (SIZE | {"frame": 1, "wanted": True, "slot": 2, "damaged": 0}, LUMA),
-    "bool slot": (SIZE | {"frame": 1, "wanted": True, "slot": True, "damaged": 0}, LUMA),
-    "no damage": (SIZE | {"frame": 1, "wanted": False}, LUMA),
-    "again": (SIZE | {"frame": 1, "wanted": False, "damaged": 0}, LUMA),
-    "vast frame": ({"frame": 1, "wanted": True, "slot": 0, "damaged": 0, "width": 2**16, "height": 2**16}, LUMA),
-    "no size": ({"frame": 1, "wanted": False, "damaged": 0}, LUMA),
-    "no end": ({}, b""),
+    "short luma": (FRAME, LUMA[:-1]),
+    "odd losses": (FRAME, LUMA + b"x"),
+    "lost beyond": (FRAME, LUMA + (9).to_bytes(8, "little")),
+    "beyond": (FRAME | {"index": 4}, LUMA),
+    "before": (FRAME | {"index": -1}, LUMA),
+    "not wanted": (FRAME | {"index": 2, "slot": 0}, LUMA),
+    "no slot": (FRAME | {"slot": 2}, LUMA),
+    "bool slot": (FRAME | {"slot": True}, LUMA),
+    "no damage": (FRAME | {"damaged": None}, LUMA),
+    "again": (FRAME, LUMA),
+    "vast frame": (FRAME | {"slot": 0, "width": 2**16, "height": 2**16}, LUMA),
+    "no size": (FRAME | {"width": 0}, LUMA),
+    "no end": ({"type": "Asked"}, b""),
+    "untyped": ({}, b""),
 }
 
 
-def _video(session: socket.socket, request: protocol.Message) -> None:
-    content = os.pread(request.descriptors[0], 2**20, 0)
+def _video(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    content = os.pread(message.descriptors[0], 2**20, 0)
     if MARK not in content:
-        decoder._video(session, request)
+        decoder._video(session, request, message)
         return
     trick = content.rpartition(MARK)[2].decode()
     facts, times = DESCRIBED.get(trick, ({}, TIMES))
-    protocol.send(session, FACTS | facts, times)
+    time_base = [1, 0] if trick == "no time base" else [1, 1]
+    session.sendall(packed({"type": "Described", "facts": FACTS | facts, "time_base": time_base}, times))
     protocol.receive(session, most_raw=2**10)
     for _ in range(2):
-        protocol.send(session, *WALKED[trick])
+        session.sendall(packed(*WALKED[trick]))
     time.sleep(600)
 
 

@@ -3,15 +3,27 @@
 import json
 import socket
 import struct
+from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from faceloupe.media.sandbox.protocol import Message, ProtocolError, Reader, receive, send
+from faceloupe.media.frame_source import VideoFacts
+from faceloupe.media.sandbox.protocol import AnyAnswer, Described, Message, ProtocolError, Reader, Still, receive, send
+from faceloupe.types import Shown
 from tests.properties import JSON, repeatable
 
 MOST_RAW = 4096
+
+
+class Values(msgspec.Struct):
+    """A message with any values."""
+
+    values: dict[str, object]
+
+
 FACTS = st.dictionaries(st.text(), JSON, max_size=4)
 RAW = st.binary(max_size=MOST_RAW)
 
@@ -42,12 +54,12 @@ def packed(facts: dict[str, object], raw: bytes) -> bytes:
 def test_messages_arrive_as_they_were_sent_and_in_order(by_reader, messages):
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        for facts, raw in messages:
-            send(theirs, facts, raw)
+        for values, raw in messages:
+            send(theirs, Values(values), raw)
         theirs.shutdown(socket.SHUT_WR)
         sent = b"".join(iter(lambda: ours.recv(1 << 16), b""))
-    assert sent == b"".join(packed(facts, raw) for facts, raw in messages)
-    assert [(message.facts, message.raw) for message in received(sent, by_reader=by_reader)] == messages
+    expected = [({"values": values}, raw) for values, raw in messages]
+    assert [(message.values, message.raw) for message in received(sent, by_reader=by_reader)] == expected
 
 
 @pytest.mark.parametrize("by_reader", [False, True])
@@ -68,7 +80,7 @@ def test_any_bytes_are_messages_or_are_refused(by_reader, content):
         messages = received(content, by_reader=by_reader)
     except ProtocolError:
         return
-    assert all(type(message.facts) is dict and len(message.raw) <= MOST_RAW for message in messages)
+    assert all(len(message.raw) <= MOST_RAW for message in messages)
 
 
 @pytest.mark.parametrize("by_reader", [False, True])
@@ -80,34 +92,51 @@ def test_lengths_over_the_limits_are_refused_before_their_bytes_come(by_reader, 
         received(struct.pack("!II", of_text, of_raw), by_reader=by_reader)
 
 
-@repeatable
-@given(value=JSON, least=st.integers(-100, 100), span=st.integers(0, 1000))
-def test_a_number_is_a_whole_one_within_its_limits_or_is_refused(value, least, span):
-    message, most = Message({"n": value}), least + span
-    if type(value) is int and least <= value <= most:
-        assert message.number("n", least=least, most=most) == value
-    else:
-        with pytest.raises(ProtocolError):
-            message.number("n", least=least, most=most)
+STILL = Still(1, 1, (), Shown(), "", "", "", ())
+
+
+def changed(**values: object) -> Message:
+    """The answer about a still with other values."""
+    return Message(msgspec.to_builtins(STILL) | values)
 
 
 @repeatable
-@given(value=JSON | st.floats(), most=st.floats(0, 1e9))
-def test_seconds_are_finite_and_within_their_limit_or_are_refused(value, most):
-    message = Message({"s": value})
-    if type(value) in (int, float) and -most <= value <= most:
-        assert message.seconds("s", most=most) == float(value)
+@given(value=JSON | st.integers(-(2**33), 2**33))
+def test_a_size_is_a_positive_whole_number_of_31_bits_or_is_refused(value):
+    if type(value) is int and 1 <= value < 2**31:
+        assert changed(width=value).as_a(AnyAnswer).width == value
     else:
         with pytest.raises(ProtocolError):
-            message.seconds("s", most=most)
+            changed(width=value).as_a(AnyAnswer)
 
 
 @repeatable
 @given(value=JSON | st.text(max_size=3000))
 def test_a_text_is_printable_and_of_limited_length_or_is_refused(value):
-    message = Message({"t": value})
-    if type(value) is str and len(value) <= 2000 and value.isprintable():
-        assert message.text("t") == value
-    else:
-        with pytest.raises(ProtocolError):
-            message.text("t")
+    printable = type(value) is str and len(value) <= 2000 and value.isprintable()
+    for message, may_be in ((changed(notes=[value]), printable), (changed(shown={"color": value}), value is None)):
+        if printable or may_be:
+            message.as_a(AnyAnswer)
+        else:
+            with pytest.raises(ProtocolError):
+                message.as_a(AnyAnswer)
+
+
+@repeatable
+@given(value=JSON, name=st.sampled_from([*STILL.__struct_fields__, "type", "another"]))
+def test_any_values_are_the_answer_that_they_claim_to_be_or_are_refused(value, name):
+    try:
+        answer = changed(**{name: value}).as_a(AnyAnswer)
+    except ProtocolError:
+        return
+    assert msgspec.convert(msgspec.to_builtins(answer), Still) == answer
+
+
+@repeatable
+@given(st.builds(Fraction, st.integers(1, 2**62), st.integers(1, 2**62)))
+def test_a_frame_rate_arrives_exactly(rate):
+    facts = VideoFacts("MP4", "h264", "yuv420p", 64, 48, 0, None, rate, 4, False, (), 0.0, ())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send(theirs, Described(facts, (1, 1)))
+        assert Reader(ours).receive(1.0, most_raw=0).as_a(AnyAnswer).facts == facts

@@ -161,6 +161,7 @@ SENTENCES = {
     "greed": "more memory than a decoder may use",
     "hoard": "more memory than a decoder may use",
     **dict.fromkeys(("noise", "flood", "nesting", "infinity", "bool", "vast", "control", "novel"), "invalid data"),
+    **dict.fromkeys(("embedded", "unknown", "other"), "invalid data"),
 }
 
 

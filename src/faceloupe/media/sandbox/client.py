@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Self, TypeVar
+
+from msgspec import Struct, structs
 
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
@@ -28,6 +30,7 @@ _CRASHED = "The file crashed its decoder ({}) and cannot be analyzed; treat it w
 _BUSY = "Decoding the file was stopped at the limit of {:.0f} s; get another copy or raise max_decoder_s."
 _GREEDY = "The file needs more memory than a decoder may use ({} MiB); get another copy or raise max_decoder_bytes."
 _LOST = "The decoding process ended unexpectedly, not because of this file; analyze it again."
+T = TypeVar("T", bound=protocol.Answer)
 _NONSENSE = "The decoder returned invalid data for this file; treat it with care and get another copy."
 
 
@@ -69,7 +72,7 @@ class _Server:
     def _forked(self) -> tuple[socket.socket, socket.socket]:
         (session, far), (child_control, far_control) = socket.socketpair(), socket.socketpair()
         with far, far_control:
-            protocol.send(self._control, {}, descriptors=[far.fileno(), far_control.fileno()])
+            protocol.send(self._control, protocol.Done(), descriptors=[far.fileno(), far_control.fileno()])
         return session, child_control
 
     def forget(self) -> None:
@@ -136,23 +139,25 @@ class Worker:
 
     def __init__(
         self,
-        request: dict[str, Any],
+        request: protocol.Request,
         evidence: int,
         *,
         settings: Settings,
         sha256: str,
         check: Callable[[], None] = lambda: None,
         more: Sequence[int] = (),
+        raw: bytes = b"",
     ) -> None:
         """Start a decoder and send it its request.
 
         Args:
-            request: see ``child.run``.
+            request: the limits are filled in here.
             evidence: descriptor of the file; it stays the caller's.
             settings: with the limits.
             sha256: of the file, for the log.
             check: called while it is waited for; what it raises ends the work.
             more: descriptors of what goes with the file, such as a manifest beside it; they stay the caller's.
+            raw: sent with the request.
         """
         self._check, self._sha256, self._memory = check, sha256, settings.max_decoder_bytes
         self._allowed = settings.max_decoder_s + _S_PER_MIB * os.fstat(evidence).st_size / 2**20
@@ -162,7 +167,8 @@ class Worker:
         except OSError as problem:
             raise EvidenceError(_LOST) from problem
         self._reader = protocol.Reader(self._session)
-        self.send(request | {"memory": self._memory, "max_pixels": settings.max_pixels}, descriptors=[evidence, *more])
+        request = structs.replace(request, memory=self._memory, max_pixels=settings.max_pixels)
+        self.send(request, raw, descriptors=[evidence, *more])
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +187,7 @@ class Worker:
         """Allow for more time, as something was delivered."""
         self._allowed += seconds
 
-    def send(self, facts: dict[str, Any], raw: bytes = b"", descriptors: list[int] | None = None) -> None:
+    def send(self, order: Struct, raw: bytes = b"", descriptors: list[int] | None = None) -> None:
         """Send a message.
 
         Raises:
@@ -189,13 +195,17 @@ class Worker:
         """
         try:
             self._session.settimeout(_END_S)
-            protocol.send(self._session, facts, raw, descriptors)
+            protocol.send(self._session, order, raw, descriptors)
         except OSError:
             while True:  # until its last words, or its end
-                self.receive(_MOST_LEFT)
+                self.receive(protocol.Answer, _MOST_LEFT)
 
-    def receive(self, most_raw: int = 0) -> protocol.Message:
-        """Return the next message; wait as long as the time allowed.
+    def receive(self, kind: type[T], most_raw: int = 0) -> tuple[T, bytes]:
+        """Return the next answer and the raw bytes behind it; wait as long as the time allowed.
+
+        Args:
+            kind: of the answer that is due.
+            most_raw: raw bytes that are taken.
 
         Raises:
             EvidenceError: none came, or the decoder says what is wrong with the file.
@@ -208,14 +218,17 @@ class Worker:
             self._waited += time.monotonic() - began
             if message is None:
                 raise self._ended()
-            if "failed" in message.facts:
-                self._log(message.text("trace"))
-                raise EvidenceError(self._sentence(message))
+            answer: protocol.Answer = message.as_a(protocol.AnyAnswer)
+            if isinstance(answer, protocol.Failed):
+                self._log(answer.trace)
+                raise EvidenceError(self._sentence(answer))
+            if not isinstance(answer, kind):
+                raise protocol.ProtocolError(f"{type(answer).__name__} instead of {kind.__name__}")
         except protocol.ProtocolError as problem:
             raise self.protocol_error(problem) from None
         except OSError:
             raise self._ended() from None
-        return message
+        return answer, message.raw
 
     def _awaited(self, began: float, most_raw: int) -> protocol.Message | None:
         while True:
@@ -235,11 +248,10 @@ class Worker:
         """End a decoder that answers what it never should; the error to raise."""
         return self._given_up(_NONSENSE, f"invalid data: {problem}")
 
-    def _sentence(self, failed: protocol.Message) -> str:
-        cause = failed.facts.get("cause")
-        if cause == "memory":
+    def _sentence(self, failed: protocol.Failed) -> str:
+        if failed.cause == "memory":
             return _GREEDY.format(self._memory >> 20)
-        return _CRASHED.format("an unexpected error") if cause == "unforeseen" else failed.text("failed")
+        return _CRASHED.format("an unexpected error") if failed.cause == "unforeseen" else failed.sentence
 
     def _given_up(self, sentence: str, cause: str) -> EvidenceError:
         self._log(cause)

@@ -4,8 +4,6 @@ import mmap
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
 import cv2
 import msgspec
@@ -15,7 +13,7 @@ from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media import credentials, embedded, luma, metadata
 from faceloupe.media.animation import Animation
 from faceloupe.media.formats import VIDEO_FORMATS
-from faceloupe.media.frame_source import DecodedFrame, FrameSource, VideoFacts
+from faceloupe.media.frame_source import DecodedFrame, FrameSource
 from faceloupe.media.image import decode_content
 from faceloupe.media.sandbox import confinement, protocol
 from faceloupe.media.video import Video
@@ -23,6 +21,7 @@ from faceloupe.system.logging import trace
 
 LOOK_AHEAD = 8  # decoded frames that are held until the other side has done with them
 SLOTS = 3  # pictures in the shared memory: two of wanted frames, and the last for one that is asked for
+_MOST_ANCHORS = 1 << 20  # bytes of the certificates that come with a request for Content Credentials
 _ROOM, _LEAST_ROOM = 4, 1920 * 1080  # a slot has room for so many times the first frame's pixels, as sizes may change
 
 
@@ -43,37 +42,30 @@ def run(session: socket.socket, bounds: confinement.Bounds) -> None:
     Every sentence for the user is sent, with a trace that quotes nothing of the file, not even an error's own words.
     """
     confinement.confine(bounds)
-    request = protocol.receive(session)
-    if request is None:
+    message = protocol.receive(session, most_raw=_MOST_ANCHORS)
+    if message is None:
         return
-    confinement.limit_memory(bounds.mapped + request.facts["memory"])
+    request: protocol.Request = message.as_a(protocol.Request)
+    confinement.limit_memory(bounds.mapped + request.memory)
     try:
-        WORK[request.facts["kind"]](session, request)
+        WORK[request.kind](session, request, message)
     except FaceLoupeError as problem:
-        protocol.send(session, {"failed": str(problem), "trace": trace(problem)})
+        protocol.send(session, protocol.Failed(str(problem), trace(problem)))
     except MemoryError as problem:
-        protocol.send(session, {"failed": "", "cause": "memory", "trace": trace(problem)})
+        protocol.send(session, protocol.Failed("", trace(problem), "memory"))
     except OSError:  # the other side has gone
         return
     except Exception as problem:  # noqa: BLE001 - a trace is worth more than a silent end
-        protocol.send(session, {"failed": "", "cause": "unforeseen", "trace": trace(problem)})
+        protocol.send(session, protocol.Failed("", trace(problem), "unforeseen"))
 
 
-def _still(session: socket.socket, request: protocol.Message) -> None:
-    facts = request.facts
-    with open(request.descriptors[0], "rb") as file:
+def _still(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    with open(message.descriptors[0], "rb") as file:
         content = file.read()
-    picture = decode_content(content, facts["format"], max_pixels=facts["max_pixels"])
+    picture = decode_content(content, request.format, max_pixels=request.max_pixels)
     height, width = picture.rgb.shape[:2]
-    described = {
-        "notes": picture.notes,
-        "unshown": picture.unshown,
-        "damage": picture.damage,
-        "coarse": picture.coarse,
-        "embedded": [[piece.kind, piece.offset, piece.size] for piece in picture.embedded],
-        "shown": asdict(picture.shown),
-    }
-    protocol.send(session, {"width": width, "height": height} | described)
+    unsure = picture.unshown, picture.damage, picture.coarse
+    protocol.send(session, protocol.Still(width, height, picture.notes, picture.shown, *unsure, picture.embedded))
     _send_pixels(session, picture.rgb)
 
 
@@ -83,44 +75,35 @@ def _send_pixels(session: socket.socket, pixels: np.ndarray) -> None:
         with mmap.mmap(answer.descriptors[0], pixels.nbytes, protocol.SHARED) as memory:
             memory.write(np.ascontiguousarray(pixels).data)
         os.close(answer.descriptors[0])
-        protocol.send(session, {"done": True})
+        protocol.send(session, protocol.Done())
 
 
-def _luma(session: socket.socket, request: protocol.Message) -> None:
-    with open(request.descriptors[0], "rb") as file:
-        pixels = luma.read(file.read(), max_pixels=request.facts["max_pixels"])
-    protocol.send(session, {"width": pixels.shape[1], "height": pixels.shape[0]})
+def _luma(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    with open(message.descriptors[0], "rb") as file:
+        pixels = luma.read(file.read(), max_pixels=request.max_pixels)
+    protocol.send(session, protocol.Size(pixels.shape[1], pixels.shape[0]))
     _send_pixels(session, pixels)
 
 
-def _video(session: socket.socket, request: protocol.Message) -> None:
-    facts = request.facts
-    decoder = Video if facts["format"] in (*VIDEO_FORMATS, "HEIC") else Animation
+def _video(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    decoder = Video if request.format in (*VIDEO_FORMATS, "HEIC") else Animation
     with (
-        open(request.descriptors[0], "rb") as file,
-        decoder(file, facts["format"], max_pixels=facts["max_pixels"]) as video,
+        open(message.descriptors[0], "rb") as file,
+        decoder(file, request.format, max_pixels=request.max_pixels) as video,
     ):
         index = video.index
-        time_base = {"time_base": index.time_base.numerator, "ticks_per": index.time_base.denominator}
-        protocol.send(session, _described(video.facts) | time_base, index.ticks.astype("<i8").tobytes())
+        time_base = index.time_base.numerator, index.time_base.denominator
+        protocol.send(session, protocol.Described(video.facts, time_base), index.ticks.astype("<i8").tobytes())
         slots: list[np.ndarray] = []
-        while (message := protocol.receive(session, most_raw=8 * len(index.ticks))) is not None:
-            if message.descriptors:
+        while (coming := protocol.receive(session, most_raw=8 * len(index.ticks))) is not None:
+            if coming.descriptors:
                 # Not mapped at once: most of the room is never used.
-                shared = mmap.mmap(message.descriptors[0], 0, mmap.MAP_SHARED)
+                shared = mmap.mmap(coming.descriptors[0], 0, mmap.MAP_SHARED)
                 slots = list(np.frombuffer(shared, np.uint8).reshape(SLOTS, -1))
-            if "every" in message.facts:  # anything else comes late from a walk that has ended
-                wanted = np.frombuffer(message.raw, "<i8").tolist()
-                _Walk(session, video, slots).go(wanted, message.facts["every"], message.facts["keys"])
-
-
-def _described(facts: VideoFacts) -> dict[str, Any]:
-    rate = facts.frame_rate
-    described = {name: getattr(facts, name) for name in VideoFacts.__slots__}
-    return described | {
-        "frame_rate": [rate.numerator, rate.denominator] if rate else [],
-        "shown": asdict(facts.shown),
-    }
+            order: protocol.Order = coming.as_a(protocol.Order)
+            if isinstance(order, protocol.Walk):  # anything else comes late from a walk that has ended
+                wanted = np.frombuffer(coming.raw, "<i8").tolist()
+                _Walk(session, video, slots).go(wanted, order.every, order.keys_only)
 
 
 class _Stopped(Exception):
@@ -138,7 +121,7 @@ class _Walk:
 
     def go(self, wanted: list[int], every: bool, keys_only: bool) -> None:
         """Send a message for each frame, and one at the end."""
-        end: dict[str, Any] = {"end": True}
+        broken = ""
         try:
             for number, decoded_frame in enumerate(self._video.walk(wanted, every=every, keys_only=keys_only)):
                 slot = None
@@ -148,25 +131,19 @@ class _Walk:
                     self._fill(slot, decoded_frame)
                 self._held[number] = decoded_frame, slot
                 width, height = self._delivered_size(decoded_frame)
+                damaged = self._video.damaged_packets
                 self._tell(
-                    {
-                        "frame": decoded_frame.index,
-                        "wanted": decoded_frame.wanted,
-                        "slot": slot,
-                        "width": width,
-                        "height": height,
-                    },
-                    decoded_frame.luma.tobytes(),
+                    protocol.Frame(decoded_frame.index, slot, width, height, damaged), decoded_frame.luma.tobytes()
                 )
                 self._attend(while_=lambda: len(self._held) >= LOOK_AHEAD)
             self._attend(while_=lambda: bool(self._held))  # their pixels may still be asked for
         except _Stopped:
             pass
         except EvidenceError as problem:
-            end["broken"] = str(problem)
+            broken = str(problem)
         finally:
             self._video.close()
-        self._tell(end)
+        self._tell(protocol.End(self._video.damaged_packets, broken))
 
     def _delivered_size(self, decoded_frame: DecodedFrame) -> tuple[int, int]:
         """Return the size of the frame, or a smaller one of the same shape that a slot has room for."""
@@ -183,50 +160,49 @@ class _Walk:
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         self._slots[slot][: rgb.size] = rgb.reshape(-1)
 
-    def _tell(self, facts: dict[str, Any], luma: bytes = b"") -> None:
-        """Send a message, and with it what could not be decoded since the last one."""
+    def _tell(self, answer: protocol.OfWalk, luma: bytes = b"") -> None:
+        """Send an answer, and with it what could not be decoded since the last one."""
         lost = self._video.unreadable[self._lost :]
         self._lost += len(lost)
-        facts["damaged"] = self._video.damaged_packets
-        protocol.send(self._session, facts, luma + np.array(lost, "<i8").tobytes())
+        protocol.send(self._session, answer, luma + np.array(lost, "<i8").tobytes())
 
     def _attend(self, while_: Callable[[], bool]) -> None:
         """Answer what the other side has sent, and wait for more as long as the condition holds."""
         while while_() or protocol.waits(self._session, 0):
             message = protocol.receive(self._session)
-            if message is None or "stop" in message.facts:
-                raise _Stopped
-            if "release" in message.facts:
-                for number in [held for held in self._held if held <= message.facts["release"]]:
+            order: protocol.Order | None = message.as_a(protocol.Order) if message else None
+            if isinstance(order, protocol.Release):
+                for number in [held for held in self._held if held <= order.number]:
                     _, slot = self._held.pop(number)
                     if slot is not None:
                         self._free.append(slot)
-            else:
-                self._fill(SLOTS - 1, self._held[message.facts["rgb"]][0])
-                protocol.send(self._session, {"rgb": True})
+            elif isinstance(order, protocol.Ask):
+                self._fill(SLOTS - 1, self._held[order.number][0])
+                protocol.send(self._session, protocol.Asked())
+            else:  # stop, or the other side has gone
+                raise _Stopped
 
 
-def _metadata(session: socket.socket, request: protocol.Message) -> None:
-    facts = request.facts
-    with open(request.descriptors[0], "rb") as file:
-        answer = metadata.read(file, facts["format"], with_position=facts["with_position"])
-    protocol.send(session, {}, msgspec.json.encode(answer))
+def _metadata(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    with open(message.descriptors[0], "rb") as file:
+        answer = metadata.read(file, request.format, with_position=request.with_position)
+    protocol.send(session, protocol.Done(), msgspec.json.encode(answer))
 
 
-def _credentials(session: socket.socket, request: protocol.Message) -> None:
-    facts, sidecar = request.facts, b""
-    if request.descriptors[1:]:
-        with open(request.descriptors[1], "rb") as file:
+def _credentials(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    sidecar = b""
+    if message.descriptors[1:]:
+        with open(message.descriptors[1], "rb") as file:
             sidecar = file.read()
-    with open(request.descriptors[0], "rb") as file:
-        answer = credentials.read(file, facts["format"], anchors=facts["anchors"], sidecar=sidecar)
-    protocol.send(session, {}, msgspec.json.encode(answer))
+    with open(message.descriptors[0], "rb") as file:
+        answer = credentials.read(file, request.format, anchors=message.raw.decode(), sidecar=sidecar)
+    protocol.send(session, protocol.Done(), msgspec.json.encode(answer))
 
 
-def _embedded(session: socket.socket, request: protocol.Message) -> None:
-    with open(request.descriptors[0], "rb") as file:
-        answer = embedded.items(file.read(), request.facts["format"])
-    protocol.send(session, {}, msgspec.json.encode(answer))
+def _embedded(session: socket.socket, request: protocol.Request, message: protocol.Message) -> None:
+    with open(message.descriptors[0], "rb") as file:
+        answer = embedded.items(file.read(), request.format)
+    protocol.send(session, protocol.Done(), msgspec.json.encode(answer))
 
 
 WORK = {

@@ -15,6 +15,7 @@ from faceloupe.media.sandbox.client import Worker
 from faceloupe.types import Picture
 
 T = TypeVar("T")
+_LARGEST_FILE = 2**40  # bytes
 
 
 class Decode(Protocol):
@@ -67,7 +68,7 @@ def _decoded(
     content, format_name = decodable(evidence_file, max_bytes=settings.max_bytes)
     evidence = protocol.filled(content)
     try:
-        request = {"kind": kind, "format": format_name}
+        request = protocol.Request(kind, format_name)
         with Worker(request, evidence, settings=settings, sha256=evidence_file.evidence.sha256, check=check) as worker:
             return received(worker, settings.max_pixels)
     finally:
@@ -75,44 +76,35 @@ def _decoded(
 
 
 def _luma(worker: Worker, max_pixels: int) -> np.ndarray:
-    try:
-        height, width = _size(worker.receive(), max_pixels)
-    except protocol.ProtocolError as problem:
-        raise worker.protocol_error(problem) from None
-    return _pixels(worker, height * width).reshape(height, width)
-
-
-def _size(promised: protocol.Message, max_pixels: int) -> tuple[int, int]:
-    """Height and width of the promised pixels.
-
-    Raises:
-        ProtocolError: they are missing, or too large.
-    """
-    width, height = (promised.number(side, least=1, most=max_pixels) for side in ("width", "height"))
-    if width * height > max_pixels:
-        raise protocol.ProtocolError("too many pixels")
-    return height, width
+    promised, _ = worker.receive(protocol.Size)
+    return _pixels(worker, promised, max_pixels, 1).reshape(promised.height, promised.width)
 
 
 def _picture(worker: Worker, max_pixels: int) -> Picture:
-    try:
-        promised = worker.receive()
-        height, width = _size(promised, max_pixels)
-        notes, shown = promised.texts("notes"), promised.shown()
-        unshown, damage, coarse = (promised.text(name) for name in ("unshown", "damage", "coarse"))
-        embedded = promised.embedded()
-    except protocol.ProtocolError as problem:
-        raise worker.protocol_error(problem) from None
-    rgb = _pixels(worker, 3 * width * height).reshape(height, width, 3)
-    return Picture(rgb, notes, shown, unshown=unshown, damage=damage, coarse=coarse, embedded=embedded)
+    promised, _ = worker.receive(protocol.Still)
+    for piece in promised.embedded:
+        if not (0 <= piece.offset <= _LARGEST_FILE and 1 <= piece.size <= _LARGEST_FILE):
+            raise worker.protocol_error(protocol.ProtocolError("content that no file has room for"))
+    rgb = _pixels(worker, promised, max_pixels, 3).reshape(promised.height, promised.width, 3)
+    return Picture(
+        rgb,
+        promised.notes,
+        promised.shown,
+        unshown=promised.unshown,
+        damage=promised.damage,
+        coarse=promised.coarse,
+        embedded=promised.embedded,
+    )
 
 
-def _pixels(worker: Worker, size: int) -> np.ndarray:
-    """(size,) uint8, as the decoder writes them to memory that both share."""
-    shared = protocol.memory(size)
+def _pixels(worker: Worker, promised: protocol.Size, max_pixels: int, channels: int) -> np.ndarray:
+    """(height * width * channels,) uint8, as the decoder writes them to memory that both share."""
+    if promised.width * promised.height > max_pixels:
+        raise worker.protocol_error(protocol.ProtocolError("too many pixels"))
+    shared = protocol.memory(promised.width * promised.height * channels)
     try:
-        worker.send({}, descriptors=[shared])
-        worker.receive()
+        worker.send(protocol.Done(), descriptors=[shared])
+        worker.receive(protocol.Done)
         if protocol.freeze(shared):  # nobody can change it from here on, so that it need not be copied
             pixels = np.frombuffer(mmap.mmap(shared, 0, protocol.SHARED, mmap.PROT_READ), np.uint8)
         else:

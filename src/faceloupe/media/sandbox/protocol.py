@@ -4,7 +4,6 @@ Nothing here trusts the other side: a decoder that was taken over by its file ma
 """
 
 import fcntl
-import json
 import mmap
 import os
 import select
@@ -12,20 +11,160 @@ import socket
 import struct
 import tempfile
 import time
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import UnionType
+from typing import Annotated, Literal, TypeVar
 
+import msgspec
+from msgspec import Meta, Struct
+
+from faceloupe.media.frame_source import VideoFacts
 from faceloupe.types import EmbeddedContent, Shown
 
 _HEAD = struct.Struct("!II")  # lengths of the JSON and of the raw bytes
 _MOST_JSON, _MOST_DESCRIPTORS = 1 << 20, 2
 _CHUNK = 1 << 18
 SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # mapping page by page, at first touch, is slow
-_LONGEST_TEXT, _LARGEST_FILE = 2000, 2**40
+_LONGEST_TEXT = 2000
+T = TypeVar("T")
 
 
 class ProtocolError(Exception):
     """The other side sent what it never should."""
+
+
+Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+_Terms = tuple[Annotated[int, Meta(ge=1, le=2**63 - 1)], Annotated[int, Meta(ge=1, le=2**63 - 1)]]
+
+
+class Request(Struct, frozen=True):
+    """What a decoder is asked to do.
+
+    Attributes:
+        kind: see ``decoder.WORK``.
+        format: of the file.
+        with_position: whether the position in EXIF (GPS) is listed with the metadata.
+        max_pixels: largest width times height that is decoded.
+        memory: bytes that the decoder may use.
+    """
+
+    kind: str
+    format: str
+    with_position: bool = False
+    max_pixels: int = 0
+    memory: int = 0
+
+
+class Walk(Struct, frozen=True, tag=True):
+    """Begin a walk over the frames whose indices the raw bytes hold; see ``media.video.Video.walk``."""
+
+    every: bool
+    keys_only: bool
+
+
+class Release(Struct, frozen=True, tag=True):
+    """Let go of the delivered frames up to this number."""
+
+    number: int
+
+
+class Ask(Struct, frozen=True, tag=True):
+    """Write the pixels of a delivered frame to the last slot."""
+
+    number: int
+
+
+class Stop(Struct, frozen=True, tag=True):
+    """End the walk."""
+
+
+class Answer(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """What a decoder answers; there may be raw bytes behind it."""
+
+
+class Done(Answer, frozen=True):
+    """What was asked for lies in the shared memory or in the raw bytes."""
+
+
+class Failed(Answer, frozen=True):
+    """The decoder gives up.
+
+    Attributes:
+        sentence: for the user; empty where the cause says more.
+        trace: of the error, which quotes nothing of the file.
+    """
+
+    sentence: str
+    trace: str
+    cause: Literal["", "memory", "unforeseen"] = ""
+
+
+class Size(Answer, frozen=True):
+    """The size of the picture, whose pixels follow."""
+
+    width: Positive
+    height: Positive
+
+
+class Still(Size, frozen=True):
+    """What is known of a picture, see ``types.Picture``."""
+
+    notes: tuple[str, ...]
+    shown: Shown
+    unshown: str
+    damage: str
+    coarse: str
+    embedded: tuple[EmbeddedContent, ...]
+
+
+class Described(Answer, frozen=True):
+    """What is known of a video; the raw bytes hold the ticks of its frames.
+
+    Attributes:
+        time_base: numerator and denominator of a tick, seconds.
+    """
+
+    facts: VideoFacts
+    time_base: tuple[Positive, Positive]
+
+
+class OfWalk(Answer, frozen=True):
+    """An answer during a walk."""
+
+
+class Frame(OfWalk, frozen=True):
+    """A frame; the raw bytes hold its thumbnail and the indices of lost frames.
+
+    Attributes:
+        index: in the video.
+        slot: of the shared memory that holds its pixels; None where it was not wanted.
+        width, height: of these pixels.
+        damaged: how often a packet was refused in this walk.
+    """
+
+    index: Whole
+    slot: Whole | None
+    width: Positive
+    height: Positive
+    damaged: Whole
+
+
+class End(OfWalk, frozen=True):
+    """The end of a walk; the raw bytes hold the indices of lost frames.
+
+    Attributes:
+        broken: why it ended early; empty where it did not.
+    """
+
+    damaged: Whole
+    broken: str = ""
+
+
+class Asked(OfWalk, frozen=True):
+    """The pixels that were asked for lie in the last slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,110 +172,59 @@ class Message:
     """One message.
 
     Attributes:
-        facts: what the JSON holds.
+        values: what the JSON holds.
         raw: the bytes behind it.
         descriptors: of files; they belong to the receiver.
     """
 
-    facts: dict[str, Any]
+    values: object
     raw: bytes = b""
     descriptors: list[int] = field(default_factory=list)
 
-    def number(self, name: str, *, most: int, least: int = 0) -> int:
-        """Return a whole number from ``least`` to ``most``.
+    def as_a(self, kind: type[T] | UnionType) -> T:
+        """Return the values as one of the messages above, whose texts are printable and of limited length.
 
         Raises:
-            ProtocolError: there is none.
+            ProtocolError: they are not.
         """
-        return _number(self.facts.get(name), least, most)
-
-    def numbers(self, name: str, *, most: int) -> list[int]:
-        """Whole numbers from 0 to ``most``.
-
-        Raises:
-            ProtocolError: there are none.
-        """
-        values = self.facts.get(name)
-        if type(values) is not list:
-            raise ProtocolError(f"{name} is not a list")
-        return [_number(value, 0, most) for value in values]
-
-    def seconds(self, name: str, *, most: float) -> float:
-        """Return a number from ``-most`` to ``most``.
-
-        Raises:
-            ProtocolError: there is none.
-        """
-        value = self.facts.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= most:  # nor is NaN
-            raise ProtocolError(f"expected a number within {most}")
-        return float(value)
-
-    def text(self, name: str) -> str:
-        """Return a printable text within the length limit.
-
-        Raises:
-            ProtocolError: there is none.
-        """
-        return _text(self.facts.get(name))
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Printable texts within the length limit.
-
-        Raises:
-            ProtocolError: there are none.
-        """
-        values = self.facts.get(name)
-        if type(values) is not list:
-            raise ProtocolError(f"{name} is not a list")
-        return tuple(_text(value) for value in values)
-
-    def embedded(self) -> tuple[EmbeddedContent, ...]:
-        """Return what else a file holds besides its picture.
-
-        Raises:
-            ProtocolError: it is not stated.
-        """
-        rows = self.facts.get("embedded")
-        if type(rows) is not list or not all(type(row) is list and len(row) == 3 for row in rows):
-            raise ProtocolError("not the content behind a picture")
-        return tuple(
-            EmbeddedContent(_text(kind), _number(offset, 0, _LARGEST_FILE), _number(size, 1, _LARGEST_FILE))
-            for kind, offset, size in rows
-        )
-
-    def shown(self) -> Shown:
-        """Return what was done to show the file as a viewer would.
-
-        Raises:
-            ProtocolError: it is not stated.
-        """
-        values = self.facts.get("shown")
-        names = {field.name for field in fields(Shown)}
-        if type(values) is not dict or values.keys() != names:
-            raise ProtocolError("expected the fields of shown")
-        return Shown(**{name: None if value is None else _text(value) for name, value in values.items()})
+        if not all(len(text) <= _LONGEST_TEXT and text.isprintable() for text in _texts(self.values)):
+            raise ProtocolError("expected printable text")
+        try:
+            message: T = msgspec.convert(self.values, kind, dec_hook=_from_terms)
+        except msgspec.ValidationError as problem:
+            raise ProtocolError(str(problem)) from None
+        return message
 
 
-def _number(value: object, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise ProtocolError(f"expected a whole number from {least} to {most}")
-    return value
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
-def _text(value: object) -> str:
-    if type(value) is not str or len(value) > _LONGEST_TEXT or not value.isprintable():
-        raise ProtocolError("expected printable text")
-    return value
+def _from_terms(kind: type, terms: object) -> Fraction:
+    return Fraction(*msgspec.convert(terms, _Terms))
 
 
-def send(channel: socket.socket, facts: dict[str, Any], raw: bytes = b"", descriptors: list[int] | None = None) -> None:
+def _terms(value: object) -> tuple[int, int]:
+    if not isinstance(value, Fraction):
+        raise NotImplementedError(f"{type(value).__name__} is not a part of a message")
+    return value.numerator, value.denominator
+
+
+Order = Walk | Release | Ask | Stop
+AnyAnswer = Done | Failed | Size | Still | Described | Frame | End | Asked
+
+
+def send(channel: socket.socket, message: Struct, raw: bytes = b"", descriptors: list[int] | None = None) -> None:
     """Send a message.
 
     Raises:
         OSError: nobody takes it.
     """
-    text = json.dumps(facts).encode()
+    text = msgspec.json.encode(message, enc_hook=_terms)
     head = _HEAD.pack(len(text), len(raw)) + text
     sent = socket.send_fds(channel, [head], descriptors) if descriptors else 0
     if rest := head[sent:] + raw:
@@ -159,7 +247,7 @@ def receive(channel: socket.socket, *, most_raw: int = 0) -> Message | None:
         return None
     try:
         of_text, of_raw = _lengths(head + _exactly(channel, _HEAD.size - len(head)), most_raw)
-        return Message(_facts(_exactly(channel, of_text)), _exactly(channel, of_raw), descriptors)
+        return Message(_values(_exactly(channel, of_text)), _exactly(channel, of_raw), descriptors)
     except BaseException:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -207,7 +295,7 @@ class Reader:
         text, end = _HEAD.size + of_text, _HEAD.size + of_text + of_raw
         if len(self._buffer) < end:
             return None
-        message = Message(_facts(self._buffer[_HEAD.size : text]), bytes(self._buffer[text:end]))
+        message = Message(_values(self._buffer[_HEAD.size : text]), bytes(self._buffer[text:end]))
         del self._buffer[:end]
         return message
 
@@ -219,14 +307,11 @@ def _lengths(head: bytes | bytearray, most_raw: int) -> tuple[int, int]:
     return of_text, of_raw
 
 
-def _facts(text: bytes | bytearray) -> dict[str, Any]:
+def _values(text: bytes | bytearray) -> object:
     try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError) as problem:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as problem:
         raise ProtocolError("not valid JSON") from problem
-    if type(facts) is not dict:
-        raise ProtocolError("not a JSON object")
-    return facts
 
 
 def waits(channel: socket.socket, seconds: float | None) -> bool:

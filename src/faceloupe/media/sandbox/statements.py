@@ -1,8 +1,8 @@
 """Reading, in a process of its own, what a file says about itself."""
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -35,8 +35,7 @@ def read_metadata(
     Raises:
         EvidenceError: the file is not a picture or a video; or its reader crashed, hung, or needed too much memory.
     """
-    request = {"kind": "metadata", "with_position": with_position}
-    return _ask(evidence_file, request, [], Metadata, settings=settings, check=check)
+    return _ask(evidence_file, "metadata", Metadata, with_position=with_position, settings=settings, check=check)
 
 
 def read_credentials(
@@ -64,9 +63,8 @@ def read_credentials(
         return Credentials("none")
     content = protocol.filled(sidecar) if sidecar else None
     try:
-        request = {"kind": "credentials", "anchors": anchors}
-        sidecars = [] if content is None else [content]
-        return _ask(evidence_file, request, sidecars, Credentials, settings=settings, check=check)
+        sidecars, raw = [] if content is None else [content], anchors.encode()
+        return _ask(evidence_file, "credentials", Credentials, more=sidecars, raw=raw, settings=settings, check=check)
     finally:
         if content is not None:
             os.close(content)
@@ -87,7 +85,7 @@ def list_embedded(
     """
     if evidence_file.evidence.media_type == "video":
         return ()
-    return _ask(evidence_file, {"kind": "embedded"}, [], tuple[EmbeddedItem, ...], settings=settings, check=check)
+    return _ask(evidence_file, "embedded", tuple[EmbeddedItem, ...], settings=settings, check=check)
 
 
 def open_embedded(evidence_file: EvidenceFile, number: int, *, settings: Settings) -> EvidenceFile:
@@ -111,12 +109,14 @@ def open_embedded(evidence_file: EvidenceFile, number: int, *, settings: Setting
 
 def _ask(
     evidence_file: EvidenceFile,
-    request: dict[str, Any],
-    descriptors: list[int],
+    kind: str,
     answer: type[T],
     *,
     settings: Settings,
     check: Check,
+    with_position: bool = False,
+    more: Sequence[int] = (),
+    raw: bytes = b"",
 ) -> T:
     _refuse_unreadable(evidence_file)
     evidence = evidence_file.evidence
@@ -124,16 +124,17 @@ def _ask(
         content = None if evidence_file.content is None else protocol.filled(evidence_file.content)
         try:
             with Worker(
-                request | {"format": evidence.format},
+                protocol.Request(kind, evidence.format or "", with_position),
                 stream.fileno() if content is None else content,
                 settings=settings,
                 sha256=evidence.sha256,
                 check=check,
-                more=descriptors,
+                more=more,
+                raw=raw,
             ) as worker:
-                message = worker.receive(_MOST_RAW)
+                _, content_of_answer = worker.receive(protocol.Done, _MOST_RAW)
                 try:
-                    return msgspec.json.decode(message.raw, type=answer)
+                    return msgspec.json.decode(content_of_answer, type=answer)
                 except msgspec.MsgspecError as problem:
                     raise worker.protocol_error(protocol.ProtocolError(str(problem))) from None
         finally:
