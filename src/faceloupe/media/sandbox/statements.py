@@ -135,8 +135,8 @@ def _ask(
                 _, content_of_answer = worker.receive(protocol.Done, _MOST_RAW)
                 try:
                     return msgspec.json.decode(content_of_answer, type=answer)
-                except msgspec.MsgspecError as problem:
-                    raise worker.protocol_error(protocol.ProtocolError(str(problem))) from None
+                except msgspec.MsgspecError:  # see ``Message.as_a``
+                    raise worker.protocol_error(protocol.ProtocolError("not the values of the answer")) from None
         finally:
             if content is not None:
                 os.close(content)
