@@ -42,12 +42,12 @@ def results(batch: Batch) -> None:
     table.actions(batch, visible, selected, withheld)
 
 
-st.header(tr("Batch"))
-try:
+def batches() -> None:
+    """Show the form and a batch, or the batches that there are."""
     blind = filing.blind_case()
     if blind is not None:
         filing.blind_uploads(blind)
-        st.stop()
+        return
     batch = input.shown()
     input.form(folded=batch is not None)
     if batch is not None:
@@ -64,5 +64,10 @@ try:
             )
         )
         batch_panels.batch_list()
+
+
+st.header(tr("Batch"))
+try:
+    batches()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

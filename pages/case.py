@@ -8,13 +8,14 @@ from faceloupe.ui.case import item, open_case, review
 from faceloupe.ui.case import panels as case_panels
 from faceloupe.ui.language import tr
 
-st.header(tr("Case"))
-try:
+
+def desk() -> None:
+    """Show the open case: an item beside its decision form, or the list of its evidence."""
     case = open_case.case()
     if case is None or not open_case.examiner():
         st.markdown(tr("Open a case and name the examiner on the page Cases; both are shown at the top of every page."))
         st.page_link("../pages/cases.py", label=tr("Go to the cases"), icon=":material/folder_open:")
-        st.stop()
+        return
     case_panels.header(case)
     chosen = st.session_state[state.CASE_ITEM]
     if chosen:
@@ -31,5 +32,10 @@ try:
         review.last_entry()
     review.of_case(case)
     case_panels.log_table(case)
+
+
+st.header(tr("Case"))
+try:
+    desk()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

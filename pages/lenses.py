@@ -8,16 +8,9 @@ from faceloupe.ui.case import filing
 from faceloupe.ui.image import input as image_input
 from faceloupe.ui.language import tr
 
-st.header(tr("Lenses"))
-st.markdown(
-    tr(
-        "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a "
-        "score, and no model is used unless the robustness of its score is probed. The file is hashed "
-        "before anything reads it, and {file_stays}.",
-        file_stays=demo.file_stays(),
-    )
-)
-try:
+
+def examine() -> None:
+    """Choose a file, wait for its lenses, and show what they found."""
     blind = filing.blind_case()
     if blind is not None:
         st.info(
@@ -27,7 +20,7 @@ try:
             ),
             icon=":material/visibility_off:",
         )
-        st.stop()
+        return
     chosen = lenses.choose()
     if chosen is not None:
         lenses.start(chosen)
@@ -38,5 +31,18 @@ try:
         image_input.wait(job)
     elif st.session_state[state.LENS_RESULT] is not None:
         lenses.show(st.session_state[state.LENS_RESULT])
+
+
+st.header(tr("Lenses"))
+st.markdown(
+    tr(
+        "What a file says about itself, and pictures of its pixels to look at. Nothing here changes a "
+        "score, and no model is used unless the robustness of its score is probed. The file is hashed "
+        "before anything reads it, and {file_stays}.",
+        file_stays=demo.file_stays(),
+    )
+)
+try:
+    examine()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

@@ -8,8 +8,9 @@ from faceloupe.ui import panels
 from faceloupe.ui.case import open_case, report
 from faceloupe.ui.language import tr
 
-st.header(tr("Report"))
-try:
+
+def document() -> None:
+    """Show the report of the open case, and its files."""
     case = open_case.case()
     if case is None or not open_case.examiner():
         st.markdown(
@@ -19,7 +20,7 @@ try:
             )
         )
         st.page_link("../pages/cases.py", label=tr("Go to the cases"), icon=":material/folder_open:")
-        st.stop()
+        return
     letterhead = report.letterhead()
     if case.items > MOST_DRAWN:
         report.large(case, letterhead)
@@ -27,5 +28,10 @@ try:
         html = report.document(case, letterhead)
         report.downloads(case, letterhead, html)
         report.preview(html)
+
+
+st.header(tr("Report"))
+try:
+    document()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

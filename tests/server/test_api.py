@@ -131,7 +131,7 @@ def test_reports_and_pictures_of_an_upload_are_found_by_its_hash(api):
     report = api.post("/analyze?explain=true", FAKE, "a.jpg").json()
     assert api.get(f"/reports/{FAKE_SHA256}").json() == report
     names = api.get(f"/reports/{FAKE_SHA256}/pictures").json()["pictures"]
-    assert names == ["boxes.png", "heatmap.png", "face-1-crop.png", "face-1-heatmap.png", "face-1-face.png"]
+    assert names == ["boxes.png", "heatmap.png", "face-1-face.png", "face-1-crop.png", "face-1-heatmap.png"]
     for name in names:
         answer = api.get(f"/reports/{FAKE_SHA256}/pictures/{name}")
         assert answer.headers["content-type"] == "image/png"

@@ -62,11 +62,11 @@ def pictures_of(analysis: Analysis) -> dict[str, bytes]:
     for face in sorted(faces, key=lambda face: decisive is None or face.id != decisive.id):  # first what decided
         if face.heatmap is not None and face.crop is not None:
             stem = f"{'face' if isinstance(face, FaceFinding) else 'track'}-{face.id}"
+            if isinstance(face, FaceFinding) and analysis.canvas is not None:
+                pictures[f"{stem}-face.png"] = overlays.surroundings(analysis.canvas, face, maximum, 0.0)
             pictures[f"{stem}-crop.png"] = face.crop
             overlay = overlays.face_overlay(face, maximum, OPACITY)
             pictures[f"{stem}-heatmap.png"] = overlays.with_scale(overlay, maximum, OPACITY)
-            if isinstance(face, FaceFinding) and analysis.canvas is not None:
-                pictures[f"{stem}-face.png"] = overlays.surroundings(analysis.canvas, face, maximum, 0.0)
     for track in analysis.tracks:
         pictures[f"track-{track.id}-filmstrip.png"] = filmstrip(track, analysis.record.thresholds)
     return {name: _png(picture) for name, picture in pictures.items()}

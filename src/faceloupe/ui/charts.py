@@ -66,7 +66,7 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
     )
     figure.update_xaxes(range=[-0.01, 1.01], visible=False, fixedrange=True)
     figure.update_yaxes(range=[-0.8, 1.9], visible=False, fixedrange=True)
-    figure.update_layout(height=112, margin={"l": 8, "r": 8, "t": 2, "b": 2}, showlegend=False, dragmode=False)
+    figure.update_layout(height=112, margin={"l": 20, "r": 20, "t": 2, "b": 2}, showlegend=False, dragmode=False)
     return figure
 
 

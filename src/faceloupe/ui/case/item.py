@@ -126,10 +126,17 @@ def _pictures(digests: Mapping[str, str]) -> None:
 
 
 def _caption(name: str) -> str:
-    """Return the name of a picture of a run in words: face-1-crop.png becomes "Face 1: crop"."""
+    """Return the name of a picture of a run in words: face-1-crop.png becomes "Face 1: as scored"."""
     whole = {"boxes.png": tr("Faces found, framed"), "heatmap.png": tr("Heatmaps over the picture")}
     if name in whole:
         return whole[name]
     kind, _, rest = name.removesuffix(".png").partition("-")
     number, _, what = rest.partition("-")
-    return f"{kind.capitalize()} {number}: {what}" if what else plain(name)
+    whats = {
+        "face": tr("with its surroundings"),
+        "crop": tr("as scored"),
+        "heatmap": tr("heatmap"),
+        "filmstrip": tr("filmstrip"),
+    }
+    of_what = tr("Face {number}", number=number) if kind == "face" else tr("Track {number}", number=number)
+    return f"{of_what}: {whats[what]}" if what in whats else plain(name)
