@@ -15,7 +15,7 @@ from faceloupe.cli import main
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import Cancelled
 from faceloupe.evaluation.published import read_evaluation
-from faceloupe.installation import APP
+from faceloupe.installation import APP, ROOT
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.ui import resources, state
@@ -252,3 +252,9 @@ def test_several_files_or_a_zip_become_a_batch(app, zipped):
     batch = resources.batch_store().get(app.session_state[state.BATCH])
     ended(resources.batches().get(batch.id))
     assert len(resources.tables().get(batch).rows) == 2
+
+
+def test_no_page_stops_the_script_as_what_the_browser_remembers_is_sent_at_its_end():
+    pages = sorted((ROOT / "pages").glob("*.py"))
+    assert pages
+    assert [page.name for page in pages if "st.stop(" in page.read_text(encoding="utf-8")] == []
