@@ -9,10 +9,9 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.ui import browser, resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import NONE, plain, short
+from faceloupe.ui.panels import plain, short
 
 _MOST = 25  # rows; the search finds the rest
-_WIDTHS = (4, 2, 2, 1, 1.2, 1.8)
 
 
 def examiner_field() -> None:
@@ -67,6 +66,24 @@ def _sign_out() -> None:
     st.session_state[state.SIGN_IN] = ""
 
 
+def _row(case: Case) -> None:
+    """Show a case in a line, which breaks into a card where the window is narrow: each fact tells what it is."""
+    examiner = tr("Examiner {name}", name=plain(short(case.examiner, 24))) if case.examiner else tr("no examiner")
+    items = tr("1 item") if case.items == 1 else tr("{count:,} items", count=case.items)
+    mode = tr("blind") if case.blind else tr("not blind")
+    opened = tr("opened {date}", date=case.created_utc[:10])
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        st.button(
+            plain(short(case.name, 60)),
+            key=f"open-{case.id}",
+            type="tertiary",
+            width=260,
+            on_click=open_case.switch_to,
+            args=(case.id,),
+        )
+        st.markdown(f"`{case.id}`  ·  {examiner}  ·  {items}  ·  {mode}  ·  {opened}", width="content")
+
+
 def cases_table(cases: tuple[Case, ...]) -> None:
     """Show the cases, the newest first; a click on a name opens one."""
     search = st.text_input(tr("Search by name"), key="case_search", icon=":material/search:", width=420)
@@ -74,29 +91,8 @@ def cases_table(cases: tuple[Case, ...]) -> None:
     if not matches:
         st.caption(tr("No case matches this name."))
         return
-    for cell, head in zip(
-        st.columns(_WIDTHS), (tr("Name"), tr("Id"), tr("Examiner"), tr("Items"), tr("Mode"), tr("Opened")), strict=True
-    ):
-        cell.caption(head)
     for case in matches[:_MOST]:
-        name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
-        name.button(
-            plain(short(case.name, 60)),
-            key=f"open-{case.id}",
-            type="tertiary",
-            on_click=open_case.switch_to,
-            args=(case.id,),
-        )
-        mode = tr("blind") if case.blind else tr("not blind")
-        facts = (
-            f"`{case.id}`",
-            plain(short(case.examiner, 24)) or NONE,
-            f"{case.items:,}",
-            mode,
-            case.created_utc[:10],
-        )
-        for cell, fact in zip(cells, facts, strict=True):
-            cell.markdown(fact)
+        _row(case)
     if len(matches) > _MOST:
         st.caption(
             tr("{most} of {count:,} cases are shown; use the search to find others.", most=_MOST, count=len(matches))

@@ -11,21 +11,12 @@ from faceloupe.cases.records import Case, Item, ReviewState, stamp, utc_now
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import NONE, outcome_mark, plain, short
 
 _ROWS, _ENTRIES = 20, 200  # items a page, newest entries of the log that are shown
 _CHECKED_AT_ONCE = 2000  # entries: a log that short is checked in a tenth of a second
-_WIDTHS = (0.6, 3, 1.6, 0.9, 2, 0.8, 2)
-_HEADS = (
-    "",
-    later("Name"),
-    later("SHA-256"),
-    later("Type"),
-    later("Outcome"),
-    later("Score"),
-    later("Decision"),
-)
+_WIDTHS = (0.6, 2.6, 1.6, 0.9, 1.8, 1.2, 2.3)
 _THUMB = 44  # pixels
 
 
@@ -103,8 +94,6 @@ def evidence_table(case: Case) -> None:
         return
     seen = [item.sha256 for item in page.items if item.outcome]
     store.reviews.view_scores(case.id, seen, examiner=examiner)  # before they are shown
-    for cell, head in zip(st.columns(_WIDTHS), _HEADS, strict=True):
-        cell.caption(tr(head))
     for item in page.items:
         _row(case, item)
     if page.total > _ROWS:
@@ -158,7 +147,9 @@ def show_item(sha256: str | None) -> None:
 
 
 def _row(case: Case, item: Item) -> None:
-    thumb, name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
+    """Show an item in a line, which becomes a card where the window is narrow: each fact tells what it is."""
+    with st.container(border=True):
+        thumb, name, *cells = st.columns(_WIDTHS, vertical_alignment="center")
     picture = None if item.outcome is None else _thumbnail(case, item)
     if picture is not None:
         thumb.image(picture, width=_THUMB, alt=tr("Face in {name}", name=item.name))
@@ -170,12 +161,16 @@ def _row(case: Case, item: Item) -> None:
         args=(item.sha256,),
     )
     outcome = tr("not analyzed") if item.outcome is None else outcome_mark(Outcome(item.outcome))
-    decision = NONE if item.decision is None else outcome_mark(Outcome(item.decision))
+    decision = (
+        tr("not decided")
+        if item.decision is None
+        else tr("decided: {outcome}", outcome=outcome_mark(Outcome(item.decision)))
+    )
     facts = (
         f"`{item.sha256[:12]}`",
         tr("image") if item.format and item.media_type == "image" else tr("video") if item.format else tr("neither"),
         tr("hidden until you decide") if item.hidden else outcome,
-        NONE if item.score is None else f"{item.score:.2f}",
+        tr("no score") if item.score is None else tr("score {score:.2f}", score=item.score),
         decision + (tr(", signed") if item.signed_off else ""),
     )
     for cell, fact in zip(cells, facts, strict=True):
