@@ -77,7 +77,6 @@ def _row(case: Case) -> None:
             plain(short(case.name, 60)),
             key=f"open-{case.id}",
             type="tertiary",
-            width=260,
             on_click=open_case.switch_to,
             args=(case.id,),
         )
