@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from faceloupe.cases import audit_log
@@ -231,7 +232,8 @@ def test_the_hash_is_that_of_the_documented_text(store, case):
 def test_entries_survive_the_way_through_json(store, case):
     busy(store, case)
     entries = store.log.entries(case.id)
-    again = [Entry.from_dict(case.id, values) for values in json.loads(json.dumps([e.as_dict() for e in entries]))]
+    texts = [msgspec.json.encode(entry.stated()) for entry in entries]
+    again = [Entry.of(case.id, json.loads(text)) for text in texts]
     assert tuple(again) == entries
     head = Head(case.id, len(entries), entries[-1].sha256)
     assert check(again, ExpectedHeads(head)).ok

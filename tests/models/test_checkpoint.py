@@ -8,6 +8,7 @@ import struct
 import sys
 import zipfile
 from collections import OrderedDict
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -454,7 +455,7 @@ def test_a_bomb_stays_small(tmp_path, name):
     inspection = inspect_checkpoint(written(tmp_path, content))
     assert inspection.complete is complete
     assert inspection.verdict == "loading it would only rebuild plain values"
-    assert len(json.dumps(inspection.as_dict())) < 100_000
+    assert len(json.dumps(asdict(inspection))) < 100_000
 
 
 def test_many_names_are_cut_short(tmp_path):
@@ -463,7 +464,7 @@ def test_many_names_are_cut_short(tmp_path):
     assert (inspection.call_count, inspection.global_count) == (1000, 1000)
     assert (len(inspection.calls), len(inspection.globals)) == (200, 200)
     assert inspection.verdict.endswith(" and 990 more: do not load it")
-    assert len(json.dumps(inspection.as_dict())) < 1_000_000
+    assert len(json.dumps(asdict(inspection))) < 1_000_000
 
 
 def test_control_characters_are_printed_harmlessly(tmp_path, marker):
@@ -476,7 +477,7 @@ def test_control_characters_are_printed_harmlessly(tmp_path, marker):
     }
     path = tmp_path / "a\x1bb\n.pkl"
     path.write_bytes(pickle.dumps(value) + b"\x80\x04\x8c\x03a\x1bm\x8c\x01\n\x93)R.")
-    text = json.dumps(inspect_checkpoint(path).as_dict(), ensure_ascii=False)
+    text = json.dumps(asdict(inspect_checkpoint(path)), ensure_ascii=False)
     assert not set(text) & set("\x1b\u202e\n\ud800")
     assert "a\ufffd[31m" in text
 
@@ -497,4 +498,4 @@ def test_a_damaged_file_never_ends_in_anything_else_than_a_sentence(tmp_path, ma
             else:
                 content[position] = dice.randrange(256)
         with contextlib.suppress(WeightsError):
-            json.dumps(inspect_checkpoint(written(tmp_path, bytes(content))).as_dict(), allow_nan=False)
+            json.dumps(asdict(inspect_checkpoint(written(tmp_path, bytes(content)))), allow_nan=False)

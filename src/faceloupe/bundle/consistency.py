@@ -48,9 +48,9 @@ def _entries(archive: Archive, manifest: Manifest) -> Iterator[Entry]:
     for number, line in enumerate(archive.lines(format.LOG), 1):
         values = format.parsed(line, f"Line {number} of {format.LOG}")
         try:
-            entry = Entry.from_dict(manifest.case_id, values)
-            same = f"{canonical(entry.as_dict())}\n".encode() == line
-        except (KeyError, TypeError, ValueError, RecursionError):
+            entry = Entry.of(manifest.case_id, values)
+            same = f"{canonical(msgspec.to_builtins(entry.stated()))}\n".encode() == line
+        except (msgspec.ValidationError, TypeError, ValueError, RecursionError):
             same = False
         if not same:
             raise BundleError(f"Line {number} of {format.LOG} is not a valid entry of a log.")

@@ -17,6 +17,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+from msgspec import structs
+
+from faceloupe.report.case_schema import LogEntry
+
 STORE = "store"  # chain of what belongs to no case
 START = "0" * 64  # what the first entry of a chain follows
 _ENTRIES = "SELECT chain, seq, utc, actor, action, parameters, previous_sha256, sha256 FROM log WHERE chain = ?"
@@ -67,30 +72,31 @@ class Entry:
     sha256: str
 
     @classmethod
-    def from_dict(cls, chain: str, values: Mapping[str, Any]) -> "Entry":
-        """Read an entry from the form that ``as_dict`` writes.
+    def of(cls, chain: str, values: object) -> "Entry":
+        """Read an entry from the JSON values of what ``stated`` gives.
 
         Raises:
-            KeyError, TypeError, ValueError: these are not the values of an entry.
+            msgspec.ValidationError: these are not the values of an entry.
+            TypeError, ValueError: its parameters have no canonical form.
         """
-        names = ("seq", "utc", "actor", "action", "previous_sha256", "sha256")
-        return cls(chain=chain, parameters=canonical(values["parameters"]), **{name: values[name] for name in names})
+        stated = msgspec.convert(values, LogEntry)
+        return cls(**structs.asdict(stated) | {"chain": chain, "parameters": canonical(stated.parameters)})
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values, without the chain. Parameters that are no JSON any more come as the text they are."""
+    def stated(self) -> LogEntry:
+        """Return what records state. Parameters that are not JSON any more come as the text they are."""
         try:
             parameters = json.loads(self.parameters)
         except (ValueError, RecursionError):
             parameters = self.parameters
-        return {
-            "seq": self.seq,
-            "utc": self.utc,
-            "actor": self.actor,
-            "action": self.action,
-            "parameters": parameters,
-            "previous_sha256": self.previous_sha256,
-            "sha256": self.sha256,
-        }
+        return LogEntry(
+            seq=self.seq,
+            utc=self.utc,
+            actor=self.actor,
+            action=self.action,
+            parameters=parameters,
+            previous_sha256=self.previous_sha256,
+            sha256=self.sha256,
+        )
 
     def digest(self) -> str:
         """SHA-256 of the content.
@@ -98,7 +104,7 @@ class Entry:
         Raises:
             ValueError, TypeError, RecursionError: the content is not that of any entry.
         """
-        content = self.as_dict() | {"chain": self.chain}
+        content = structs.asdict(self.stated()) | {"chain": self.chain}
         del content["sha256"]
         return hashlib.sha256(canonical(content).encode()).hexdigest()
 

@@ -92,9 +92,7 @@ def open_case_record(store: CaseStore, case_id: str, *, viewer: str | None = Non
         )
         person = None if viewer is None else person_key(viewer)
         items = (_item(connection, item, person) for item in queries.all_items(connection, case_id, person))
-        yield StreamedRecord(
-            frame, items, lambda: (LogEntry(**entry.as_dict()) for entry in audit_log.entries(connection, case_id))
-        )
+        yield StreamedRecord(frame, items, lambda: (entry.stated() for entry in audit_log.entries(connection, case_id)))
 
 
 def case_record(store: CaseStore, case_id: str, *, viewer: str | None = None) -> CaseRecord:

@@ -131,7 +131,7 @@ def _share(value: float | None) -> str:
 
 def _inspect(options: argparse.Namespace, _: Progress | None) -> Answer:
     inspection = inspect_checkpoint(options.file)
-    return Answer(json_text(inspection.as_dict()) if options.json else "\n".join(_description(inspection)))
+    return Answer(json_text(asdict(inspection)) if options.json else "\n".join(_description(inspection)))
 
 
 def _description(inspection: Inspection) -> list[str]:

@@ -7,7 +7,7 @@ describes what it holds.
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -106,10 +106,6 @@ class Inspection:
     complete: bool
     safe: bool | None
     verdict: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
-        return asdict(self)
 
 
 def inspect_checkpoint(path: Path) -> Inspection:

@@ -19,6 +19,8 @@ from faceloupe.server.uploads import FIELD
 
 JSON = "application/json"
 REPORT = "report"  # an answer that is the report of an image or of a video
+# OpenAPI and JSON Schema are JSON by nature: their keys are paths, statuses and names of types.
+Json = dict[str, Any]
 _BINARY = {"type": "string", "format": "binary"}
 
 
@@ -60,7 +62,7 @@ class Operation:
     refusals: Sequence[HTTPStatus] = ()
 
 
-def document(operations: Iterable[Operation]) -> dict[str, Any]:
+def document(operations: Iterable[Operation]) -> Json:
     """Return the description of the operations."""
     operations = tuple(operations)
     forms: set[type] = {ImageReport, VideoReport, RawScores, Problem}
@@ -78,7 +80,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         if "description" in component:
             component["description"] = inspect.cleandoc(component["description"])
 
-    def content(answer: Answer) -> dict[str, Any]:
+    def content(answer: Answer) -> Json:
         if answer.content is None:
             return {}
         if answer.content == REPORT:
@@ -88,9 +90,9 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         schema = of_type[answer.content]
         return {"content": {JSON: {"schema": {"type": "array", "items": schema} if answer.many else schema}}}
 
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, Json] = {}
     for operation in operations:
-        described: dict[str, Any] = {
+        described: Json = {
             "operationId": operation.handler.__name__,
             "summary": operation.summary,
             "parameters": [*_in_path(operation.path), *_in_query(operation.query)],
@@ -139,12 +141,12 @@ def _refusals(operation: Operation) -> list[HTTPStatus]:
     return sorted(statuses | set(operation.refusals))
 
 
-def _in_path(path: str) -> list[dict[str, Any]]:
+def _in_path(path: str) -> list[Json]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
-def _in_query(query: type[Struct]) -> list[dict[str, Any]]:
+def _in_query(query: type[Struct]) -> list[Json]:
     hints = get_type_hints(query)
     return [
         {"name": item.encode_name, "in": "query", "schema": msgspec.json.schema(hints[item.name])}

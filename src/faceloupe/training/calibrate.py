@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -239,8 +238,8 @@ def calibrate(
     return records
 
 
-def _load(run: Path, settings: TrainingSettings) -> tuple[nn.Module, dict[str, Any]]:
-    """Return a trained network, held against its ``run.json``: these weights, this recipe, no fault."""
+def _load(run: Path, settings: TrainingSettings) -> tuple[nn.Module, object]:
+    """Return a trained network and its ``run.json``, held against it: these weights, this recipe, no fault."""
     weights = run / "weights.safetensors"
     if not weights.is_file():
         raise DatasetError(f"There are no trained weights at {weights}: run the train stage of {run.name} first.")

@@ -204,10 +204,10 @@ def log_table(case: Case) -> None:
     """Show the log, the newest entries first."""
     store = resources.cases()
     with st.expander(tr("Log")):
-        rows = [entry.as_dict() for entry in store.log.newest(case.id, _ENTRIES)]
-        columns = {name: [row[name] for row in rows] for name in ("seq", "utc", "actor", "action")}
-        columns["parameters"] = [json.dumps(row["parameters"]) for row in rows]  # escapes what could turn the text
-        columns["sha256"] = [row["sha256"][:8] for row in rows]
+        entries = [entry.stated() for entry in store.log.newest(case.id, _ENTRIES)]
+        columns = {name: [getattr(entry, name) for entry in entries] for name in ("seq", "utc", "actor", "action")}
+        columns["parameters"] = [json.dumps(entry.parameters) for entry in entries]  # escapes what could turn the text
+        columns["sha256"] = [entry.sha256[:8] for entry in entries]
         st.dataframe(columns, hide_index=True, alt=tr("Log of the case, newest entry first"))
         count = store.log.head(case.id).seq
         if count > _ENTRIES:
