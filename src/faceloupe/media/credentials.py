@@ -136,7 +136,10 @@ def may_hold(content: bytes | mmap.mmap) -> bool:
     return content.find(b"c2pa") >= 0 or content.find(b"provenance") >= 0
 
 
-def _credentials(store: dict[str, Any]) -> Credentials:
+_Json = dict[str, Any]  # of the C2PA library, in a form of its own that any file may lack parts of
+
+
+def _credentials(store: _Json) -> Credentials:
     manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
     results = store.get("validation_results", {}).get("activeManifest", {})
     codes = tuple(dict.fromkeys(_text(failure.get("code")) for failure in results.get("failure", [])))[:_MOST]
@@ -162,7 +165,7 @@ def _state(verdict: object, codes: set[str]) -> str:
     return "trusted" if verdict == "Trusted" and not codes else "untrusted"
 
 
-def _actions(manifest: dict[str, Any]) -> Iterator[Action]:
+def _actions(manifest: _Json) -> Iterator[Action]:
     for assertion in manifest.get("assertions") or []:
         if str(assertion.get("label")).startswith("c2pa.actions"):
             for action in (assertion.get("data") or {}).get("actions") or []:

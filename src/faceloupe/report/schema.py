@@ -597,7 +597,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
             raise ReportError(f"This is not a report of schema version {SCHEMA_VERSION}: {problem}.") from problem
         report = cls(**{name: getattr(decoded, name) for name in cls.__struct_fields__})
         if header.decisive_id is UNSET:
-            report = msgspec.structs.replace(report, **_added(report))
+            report = _completed(report)
         report.__dict__[_TEXT] = encoded.decode()
         return report
 
@@ -613,7 +613,7 @@ class Report(Struct, frozen=True, kw_only=True, dict=True):
         return json_text(self.to_builtins())
 
     def to_builtins(self) -> dict[str, Any]:
-        """Return the values of the known fields, as they stand in the text."""
+        """Return the values of the known fields as JSON, as they stand in the text."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         if self.video is None:
             for name in _OF_VIDEOS:
@@ -702,15 +702,16 @@ def decisive_id(faces: tuple[Face, ...], score: float | None, outcome: Outcome) 
     return max(candidates, key=lambda face: face.outcome == outcome).id if candidates else None
 
 
-def _added(report: Report) -> dict[str, Any]:
-    """Return the fields that reports of version 0.4.0 do not state, from those that they do."""
+def _completed(report: Report) -> Report:
+    """Return a report with the fields that those of version 0.4.0 do not state, from those that they do."""
     segment, settings = None, report.settings
     if report.frames:
         last_s = report.frames[-1].time_s
         segment = Segment.asked_for(
             settings.from_s, settings.to_s, duration_s=report.evidence.duration_s, last_s=last_s
         )
-    return {"decisive_id": decisive_id(report.faces, report.score, report.outcome), "segment": segment}
+    decided = decisive_id(report.faces, report.score, report.outcome)
+    return msgspec.structs.replace(report, decisive_id=decided, segment=segment)
 
 
 @cache

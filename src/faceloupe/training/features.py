@@ -110,7 +110,7 @@ class FeatureStore:
                 raise DatasetError(f"{folder} holds features, but not {MADE_BY}: move the folder away.")
             with replacing(description_path) as temporary:
                 temporary.write_text(json.dumps(description) + "\n", encoding="utf-8")
-        elif _told(description_path) != description:
+        elif _described(description_path) != description:
             raise DatasetError(
                 f"{folder} holds features of another encoder: move the folder away, or give its encoder."
             )
@@ -162,7 +162,7 @@ class FeatureStore:
         self._known |= {(name, view) for name, view, *_ in rows}
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _described(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return values
@@ -197,7 +197,7 @@ def read(folder: Path) -> Features:
     Raises:
         DatasetError: there is none, it holds nothing, or it is damaged.
     """
-    description = _told(folder / MADE_BY)
+    description = _described(folder / MADE_BY)
     shape = tuple(description["shape"])
     record = int(np.prod(shape)) * np.dtype(np.float16).itemsize
     content = (folder / TABLE).read_text(encoding="utf-8") if (folder / TABLE).is_file() else ""

@@ -12,7 +12,7 @@ from faceloupe.training import data
 from faceloupe.training.features import BLENDED
 from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
-from faceloupe.training.settings import PARAMS, build, mapping, names_of, read_entry
+from faceloupe.training.settings import PARAMS, Values, build, mapping, names_of, read_entry
 
 TRAINED_ON = ("as-is", "heavy-1", f"{BLENDED}as-is", f"{BLENDED}heavy-1")  # treatments
 
@@ -105,7 +105,7 @@ def parse_expert(values: Any) -> ExpertSettings:
 def _plan(name: str, values: Any, path: str) -> HeadPlan:
     """Read the plan of a head: ``context`` and ``learns_from`` are pairs of bounds, an upper bound of 0 is none."""
     values = dict(mapping(values, path))
-    parts: dict[str, Any] = {"name": name}
+    parts: Values = {"name": name}
     for key in ("context", "learns_from"):
         if key in values:
             low, high = values.pop(key)

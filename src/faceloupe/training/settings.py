@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 PARAMS = Path("params.yaml")
+Values = dict[str, Any]  # of the parameter file, before they are typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def build(kind: type[T], values: Any, path: str) -> T:
         raise DatasetError(f"{path}: {problem}.") from problem
 
 
-def parse(values: dict[str, Any], draws: dict[str, Any], path: str) -> TrainingSettings:
+def _recipe(values: Values, draws: Values, path: str) -> TrainingSettings:
     """Type one recipe.
 
     Args:
@@ -125,7 +126,7 @@ def parse(values: dict[str, Any], draws: dict[str, Any], path: str) -> TrainingS
     if name not in draws:
         raise DatasetError(f"{path} draws from {name!r}; known are {', '.join(draws)}.")
     stages = [dict(zip(("size", "images"), pair)) for pair in values.pop("stages", ())]
-    parts: dict[str, Any] = {
+    parts: Values = {
         "draws": tuple(build(Draw, draw, f"draws.{name}") for draw in draws[name]),
         "stages": tuple(build(Stage, stage, f"{path}.stages") for stage in stages),
     }
@@ -189,7 +190,7 @@ def parse_material(values: Any) -> MaterialSettings:
     if unknown := set(treatments) - set(SPLITS):
         raise DatasetError(f"{path}.treatments has no split named {', '.join(sorted(map(str, unknown)))}.")
     view_caps = mapping(values.get("view_caps", {}), f"{path}.view_caps")
-    parts: dict[str, Any] = {
+    parts: Values = {
         "caps": _caps(values.get("caps", {}), f"{path}.caps"),
         "view_caps": {name: _caps(caps, f"{path}.view_caps.{name}") for name, caps in view_caps.items()},
         "treatments": {split: names_of(some, f"{path}.treatments.{split}") for split, some in treatments.items()},
@@ -199,7 +200,7 @@ def parse_material(values: Any) -> MaterialSettings:
     return build(MaterialSettings, values | parts, path)
 
 
-def mapping(values: Any, path: str) -> dict[str, Any]:
+def mapping(values: Any, path: str) -> Values:
     """Return the values of ``path`` if they are a mapping.
 
     Raises:
@@ -247,7 +248,7 @@ def read_entry(path: Path, name: str) -> Any:
     return mapping(params, str(path)).get(name, {})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Values:
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {"recipes": params["recipes"], "draws": params["draws"], "registered": params["registered"]}
@@ -275,4 +276,4 @@ def read_recipe(name: str, path: Path = PARAMS) -> TrainingSettings:
     recipes, draws = params["recipes"], params["draws"]
     if name not in recipes:
         raise DatasetError(f"{path} holds no recipe {name!r}; known are {', '.join(recipes)}.")
-    return parse(recipes[name], draws, f"recipes.{name}")
+    return _recipe(recipes[name], draws, f"recipes.{name}")
