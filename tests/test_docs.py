@@ -60,7 +60,14 @@ def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
     fusion = find_record(weights_folder())
     folder = ROOT / "docs" / "expert"
     records = [fusion, *members_of(fusion, weights_folder())]
-    for name in (expert_card.LEFT_OUT, expert_card.TIERS_FILE, expert_card.CONDITIONS, expert_card.HELD_OUT):
+    tables = (
+        expert_card.LEFT_OUT,
+        expert_card.TIERS_FILE,
+        expert_card.CONDITIONS,
+        expert_card.CLIPS,
+        expert_card.HELD_OUT,
+    )
+    for name in tables:
         (tmp_path / name).symlink_to(folder / name)
     expert_card.write(records, tmp_path)
     assert (tmp_path / "card.md").read_text(encoding="utf-8") == (folder / "card.md").read_text(encoding="utf-8")

@@ -24,8 +24,22 @@ def test_one_frame_keeps_its_score_and_gets_the_typical_interval():
     assert (pooled.effective_n, pooled.frames) == (1.0, 1)
 
 
-def test_frames_are_averaged_never_summed():
+def test_frames_are_averaged_where_the_model_does_not_say_how_they_add_up():
     assert logit(pool(*frames(*[0.8] * 200)).score) == pytest.approx(0.8)
+
+
+def test_what_the_model_says_of_several_looks_holds_for_score_interval_and_segment():
+    def over_frames(mean: float, looks: float) -> float:
+        return mean + 1.0 if looks > 5 else mean
+
+    few, many = frames(*[0.8] * 5, spacing=60.0), frames(*[0.8] * 12, spacing=60.0)
+    assert pool(*few, over_frames) == pool(*few)
+    plain, added = pool(*many), pool(*many, over_frames)
+    for name in ("score", "low", "high"):
+        assert logit(getattr(added, name)) == pytest.approx(logit(getattr(plain, name)) + 1.0)
+    segment = strongest_segment(*many, over_frames)
+    assert segment.frames > 5
+    assert logit(segment.score) == pytest.approx(1.8)
 
 
 def test_a_hundred_frames_of_one_moment_are_one_look_and_frames_far_apart_count_each():

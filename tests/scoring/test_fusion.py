@@ -66,6 +66,39 @@ def test_in_a_video_what_speaks_against_a_generated_face_does_not_speak_against_
     )
 
 
+@pytest.mark.parametrize("correlation", [0.25, 0.5])
+def test_looks_at_a_filmed_face_count_as_the_design_effect_says(correlation):
+    """Held against drawn numbers: the likelihood ratio of looks that share a part of their variance."""
+    fusion, apart, looks = Fusion((1.0,), 0.0, 8.0, frames=8, correlation=correlation), 2.0, 5
+    covariance = apart * (correlation + (1 - correlation) * np.eye(looks))  # one look: log LR = its value
+    drawn = np.random.default_rng(2).multivariate_normal(np.ones(looks), covariance, 200)
+    inverse = np.linalg.inv(covariance)
+    half = np.full(looks, apart / 2)  # classes at +apart/2 and -apart/2: one look of value v has log LR v
+    expected = 2.0 * drawn @ inverse @ half
+    measured = [fusion.over_frames(float(mean), looks) for mean in drawn.mean(1) if mean > 0]
+    np.testing.assert_allclose(measured, expected[drawn.mean(1) > 0], rtol=1e-9)
+
+
+def test_of_a_filmed_face_weak_evidence_counts_as_none_and_evidence_for_authenticity_is_not_added_up():
+    fusion = Fusion((1.0,), 0.0, 8.0, frames=8, correlation=0.5, bias=0.5)
+    assert fusion.over_frames(-2.0, 8.0) == -2.0
+    assert fusion.over_frames(0.4, 8.0) == 0.0
+    assert fusion.over_frames(1.5, 1.0) == 1.0
+    assert fusion.over_frames(1.5, 100.0) == fusion.over_frames(1.5, 8.0) == pytest.approx(8 / 4.5)
+    means = np.linspace(-3, 3, 50)
+    assert (np.diff([fusion.over_frames(float(mean), 4.0) for mean in means]) >= 0).all()
+
+
+def test_a_fusion_that_averages_frames_has_the_record_it_had_before_they_were_added_up():
+    record = find_record(weights_folder())
+    averages = replace(record, fusion=replace(record.fusion, correlation=1.0, bias=0.0))
+    assert "correlation" not in averages.to_json()
+    assert averages.over_frames(1.3, 8.0) == 1.3
+    adds_up = replace(record, fusion=replace(record.fusion, correlation=0.5, bias=0.5))
+    assert adds_up.as_dict()["fusion"]["correlation"] == 0.5
+    assert adds_up.sha256 != averages.sha256
+
+
 @pytest.mark.parametrize("fault", [{"weights": (-1.0,)}, {"joint": math.nan}, {"limit": 0.0}, {"frames": 0}])
 def test_a_fusion_of_odd_numbers_is_refused(fault):
     with pytest.raises(ValueError, match="fusion"):

@@ -47,7 +47,8 @@ def still(source: str, number: int, split: str) -> Still:
     label, repository, _ = SOURCES[source]
     blob = f"{len(source)}{number:03d}{sum(map(ord, source)):05d}".ljust(40, "0")
     path = f"{source}/{split}/{number}.jpg"
-    return Still(Entry(split, source, label, "", "", "", repository, blob, path), 100, 100, "", "0", "0")
+    person = f"{split} {number % 2}" if source == "swaps" else ""
+    return Still(Entry(split, source, label, "", person, "", repository, blob, path), 100, 100, "", "0", "0")
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +252,9 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     with (folder / expert_card.LEFT_OUT).open(newline="") as stream:
         left_out = sum(int(row["faces"]) for row in csv.DictReader(stream) if row["source"] == "all")
     assert sum(int(row["faces"]) for row in sizes) == left_out
+    with (folder / expert_card.CLIPS).open(newline="") as stream:
+        clips = {(row["source"], row["view"]): int(row["faces"]) for row in csv.DictReader(stream)}
+    assert clips["swaps", "other people known"] == 2  # two more people have four frames each
     card = (folder / expert_card.CARD).read_text()
     assert "faceloupe-standard-9" in card
     assert "| swaps | as is | manipulated | 20 |" in card

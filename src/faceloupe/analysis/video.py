@@ -304,7 +304,8 @@ def _finding(
         why = problem or max(observations, key=lambda observation: observation.face.size_px).quality.problem
         return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"{UNSCORED}{why}")
     times, log_odds, weights = series(scored, record.calibrator)
-    whole, segment = pool(times, log_odds, weights), strongest_segment(times, log_odds, weights)
+    whole = pool(times, log_odds, weights, record.over_frames)
+    segment = strongest_segment(times, log_odds, weights, record.over_frames)
     outcome, reason, decided = of_track(whole, segment, record.thresholds, enough=_enough(followed))
     familiarity = consulted.familiarity if consulted else None
     outcome, reason = in_scope(outcome, reason, familiarity, record.scope_limit)
@@ -355,7 +356,7 @@ def _person(person: Person, findings: Sequence[TrackFinding], scorer: FaceScorer
 
 def _pooled_over(tracks: Sequence[TrackFinding], record: ModelRecord) -> Pooled:
     observations = sorted((item for track in tracks for item in track.scored), key=lambda item: item.time_s)
-    return pool(*series(observations, record.calibrator))
+    return pool(*series(observations, record.calibrator), record.over_frames)
 
 
 def _in_company(

@@ -139,12 +139,16 @@ class Fusion:
         joint: weight of the joined log-odds, >= 0.
         limit: members' log-odds are held within plus and minus this before they are weighed, > 0.
         frames: of each face in a video that members with an encoder look at; the others look at all.
+        correlation: of the log-odds of two looks at one filmed face, 0..1, see ``over_frames``.
+        bias: by which the log-odds of filmed faces are too high on average, natural units, >= 0.
     """
 
     weights: tuple[float, ...]
     joint: float
     limit: float
     frames: int = 8
+    correlation: float = 1.0
+    bias: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges of the fields.
@@ -156,6 +160,25 @@ class Fusion:
         sound = all(math.isfinite(value) and value >= 0.0 for value in numbers) and 0.0 < self.limit < math.inf
         if not (sound and type(self.frames) is int and self.frames > 0):
             raise ValueError(f"weights of a fusion are >= 0, its limit and its frames > 0, got {self}")
+        if not (0.0 <= self.correlation <= 1.0 and 0.0 <= self.bias < math.inf):
+            raise ValueError(f"a correlation lies in 0..1, a bias is >= 0, got {self.correlation} and {self.bias}")
+
+    def over_frames(self, mean: float, looks: float) -> float:
+        """Return the log-odds that several looks at one filmed face come to together.
+
+        Looks share what the model gets wrong about this face, so n of them count as n / (1 + (n - 1) * correlation)
+        (design effect, Kish 1965), and no more looks count than the members with an encoder took. Evidence up to the
+        bias counts as none. Evidence against a manipulation is not added up: one that the model cannot see looks
+        authentic in every frame.
+
+        Args:
+            mean: of the calibrated natural log-odds of the looks.
+            looks: how many independent ones they are worth, 1 or more.
+        """
+        if mean <= 0.0:
+            return mean
+        counted = min(looks, float(self.frames))
+        return max(mean - self.bias, 0.0) * counted / (1.0 + (counted - 1.0) * self.correlation)
 
 
 @dataclass(frozen=True)  # no slots: the hash is kept, as every report holds it
@@ -253,7 +276,13 @@ class ModelRecord:
         values = asdict(self)
         if not self.gates.min_color:  # likewise of a later version
             del values["gates"]["min_color"]
+        if self.fusion and (self.fusion.correlation, self.fusion.bias) == (1.0, 0.0):  # likewise
+            del values["fusion"]["correlation"], values["fusion"]["bias"]
         return {name: value for name, value in values.items() if value or name not in _LATER}
+
+    def over_frames(self, mean: float, looks: float) -> float:
+        """Return the log-odds of a filmed face, see ``Fusion.over_frames``; the mean where there is no fusion."""
+        return self.fusion.over_frames(mean, looks) if self.fusion else mean
 
     def to_json(self) -> str:
         """Return the record as it is written to its file."""

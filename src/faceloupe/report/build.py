@@ -181,6 +181,8 @@ def _settings(analysis: Analysis) -> SettingsInfo:
         gates=Gates(**record.as_dict()["gates"]),
         frame_memory_s=aggregation.MEMORY_S if analysis.video else UNSET,
         typical_spread=aggregation.TYPICAL_SPREAD if analysis.video else UNSET,
+        frame_correlation=record.fusion.correlation if analysis.video and record.fusion else UNSET,
+        frame_bias=record.fusion.bias if analysis.video and record.fusion else UNSET,
         track_confidence=TRACK_CONFIDENCE if analysis.video else UNSET,
     )
 

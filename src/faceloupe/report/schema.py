@@ -439,7 +439,8 @@ class SettingsInfo(Struct, frozen=True, kw_only=True):
         effort: None where a model was named for itself, and in reports of version 0.4.0.
         crop_margins: sides of the crops of a face, divided by the longer side of its box.
         input_size: side of the network's input, pixels.
-        frame_memory_s: of the aggregation over frames, see ``scoring.aggregation``; of videos only, as the next two.
+        frame_memory_s: of the aggregation over frames, see ``scoring.aggregation``; of videos only, as the next four.
+        frame_correlation: see ``models.record.Fusion``, also of the next; absent where frames are averaged alone.
         track_confidence: of the face detector, for faces that continue a track.
     """
 
@@ -462,6 +463,8 @@ class SettingsInfo(Struct, frozen=True, kw_only=True):
     gates: Gates
     frame_memory_s: Number | UnsetType = UNSET
     typical_spread: Number | UnsetType = UNSET
+    frame_correlation: Number | UnsetType = UNSET
+    frame_bias: Number | UnsetType = UNSET
     track_confidence: Number | UnsetType = UNSET
 
 

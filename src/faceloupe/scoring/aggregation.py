@@ -1,10 +1,11 @@
 """From the frames of a face track to one likelihood ratio with an interval.
 
 Neighboring frames are not independent: ten frames of one second are one look at a face, not ten. So log-likelihood
-ratios are averaged, never summed, and the interval counts looks, not frames.
+ratios are averaged, and the interval counts looks, not frames. What the looks come to together, the model says: it
+knows how much they share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -125,22 +126,33 @@ def _center(log_odds: np.ndarray, weights: np.ndarray, spread: float) -> float:
     return center
 
 
-def pool(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled:
+# From the mean log-odds of a face and the number of independent looks to the log-odds of these together; rising.
+OverFrames = Callable[[float, float], float]
+
+
+def _mean(mean: float, _looks: float) -> float:
+    return mean
+
+
+def pool(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray, over_frames: OverFrames = _mean) -> Pooled:
     """Return what all scored frames of a track say.
 
     Args:
         times: (N,) seconds, rising, N >= 1.
         log_odds: (N,) calibrated natural log-odds of the frames.
         weights: (N,) > 0, see ``weight``.
+        over_frames: see ``ModelRecord.over_frames``.
     """
     spread, size = _spread(times, log_odds), effective_size(times, weights)
     center = _center(log_odds, weights, spread)
     reach = _normal_quantile((1.0 + _LEVEL) / 2.0) * spread / float(np.sqrt(size))
-    return _pooled(center, reach, size, times)
+    return _pooled(center, reach, size, times, over_frames)
 
 
-def _pooled(center: float, reach: float, size: float, times: np.ndarray) -> Pooled:
-    low, score, high = (float(1.0 / (1.0 + np.exp(-value))) for value in (center - reach, center, center + reach))
+def _pooled(center: float, reach: float, size: float, times: np.ndarray, over_frames: OverFrames) -> Pooled:
+    low, score, high = (
+        float(1.0 / (1.0 + np.exp(-over_frames(mean, size)))) for mean in (center - reach, center, center + reach)
+    )
     return Pooled(score, low, high, float(size), float(times[0]), float(times[-1]), len(times))
 
 
@@ -158,7 +170,9 @@ def lower_end(pooled: Pooled, comparisons: int) -> float:
     return float(1.0 / (1.0 + np.exp(-(center - wider * (center - low)))))
 
 
-def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray) -> Pooled | None:
+def strongest_segment(
+    times: np.ndarray, log_odds: np.ndarray, weights: np.ndarray, over_frames: OverFrames = _mean
+) -> Pooled | None:
     """Return the segment of a track that speaks loudest for manipulation: the one whose interval starts highest.
 
     A short manipulated segment drowns in the mean over a long pristine one. Windows of four frames, six, nine and so on
@@ -169,6 +183,7 @@ def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
         times: (N,) seconds, rising.
         log_odds: (N,) calibrated natural log-odds.
         weights: (N,) weights of the frames, > 0.
+        over_frames: see ``ModelRecord.over_frames``.
 
     Returns:
         None where the track is too short to have segments.
@@ -196,4 +211,4 @@ def strongest_segment(times: np.ndarray, log_odds: np.ndarray, weights: np.ndarr
         reach = margin / float(np.sqrt(size[at]))
         windows_by_length.append((float(low[at]), float(center[at]), reach, size[at], slice(at, at + length)))
     _, middle, reach, looks, part = max(windows_by_length, key=lambda window: window[0])
-    return _pooled(middle, reach, looks, times[part])
+    return _pooled(middle, reach, looks, times[part], over_frames)

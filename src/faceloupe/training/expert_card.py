@@ -13,7 +13,7 @@ from faceloupe.training.card import table
 CARD = "card.md"
 # Beside the card, made by the stage `heads`; columns as in ``expert_tables.SourceRow``.
 LEFT_OUT, TIERS_FILE, HELD_OUT = "left-out.csv", "tiers.csv", "held-out.csv"
-CONDITIONS = "conditions.csv"
+CONDITIONS, CLIPS = "conditions.csv", "clips.csv"
 
 
 def write(records: Sequence[ModelRecord], docs: Path) -> Path:
@@ -70,6 +70,11 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             "Faces of sources left out, as they are; pose is estimated from five landmarks, where the face finder gave "
             "them. What is turned or small is not spread evenly over the sources.",
             _table(docs / CONDITIONS),
+            "## Swaps, frames of a person judged together",
+            "Collections of changed faces and their originals: the frames of a person are judged together, as those of "
+            "a video are. The heads saw other people of the collection, or nothing of its family. What the table calls "
+            "faces are people; the core is not asked.",
+            _table(docs / CLIPS),
             "## Held out for good",
             "Nothing here was trained on, tuned on or calibrated on.",
             _table(docs / HELD_OUT),
@@ -109,7 +114,9 @@ def _weights(fusion: ModelRecord) -> str:
         f"Weights: {listed}, and {fusion.fusion.joint:.2f} of the joined propositions; log-odds of a member are held "
         f"within {fusion.fusion.limit:g}. In a video, heads look at up to {fusion.fusion.frames} frames of each face, "
         "evidence against a generated face counts as none, and the likelihood ratio of a frame is the mean of two: of "
-        "all members together, and of the head for changed faces. "
+        "all members together, and of the head for changed faces. The log-odds of a face in a video are the mean of "
+        f"its frames, less {fusion.fusion.bias:g}, times the number of looks that these are worth, any two being "
+        f"correlated by {fusion.fusion.correlation:g}; evidence against a manipulation is not added up. "
         f"A face further than {fusion.scope_limit:.3f} from all known ones gets no verdict."
     )
 

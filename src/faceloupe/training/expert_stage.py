@@ -18,7 +18,7 @@ from faceloupe.models.encoder import WIDTH, Encoder
 from faceloupe.models.expert import Head
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import COMPONENTS, ComponentRecord, Fusion, ModelRecord, find_record, write_record
-from faceloupe.scoring.joint import JointScorer, Member, join
+from faceloupe.scoring.joint import JointScorer, Member, join, join_in_video
 from faceloupe.scoring.single import HeadScorer, NetworkScorer, Scorer
 from faceloupe.training import (
     cross_fitting,
@@ -34,7 +34,7 @@ from faceloupe.training import (
 )
 from faceloupe.training.core_logits import fresh_to_the_core
 from faceloupe.training.cross_fitting import Answers
-from faceloupe.training.expert_card import CONDITIONS, HELD_OUT, LEFT_OUT, TIERS_FILE
+from faceloupe.training.expert_card import CLIPS, CONDITIONS, HELD_OUT, LEFT_OUT, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
 from faceloupe.training.expert_tables import SourceRow, Verdicts
 from faceloupe.training.features import Features
@@ -56,6 +56,7 @@ SCOPE_QUANTILE = 0.99  # of the faces of families left out: the others get no ve
 PEAKS = 16  # heatmaps that are looked at for the upper end of their color scale
 PEAK_QUANTILE = 0.75
 TIERS = (CLEAN, "768", "512")
+FRAMES_OF_CLIP = 6  # of one person, from which on they are judged together as those of a clip are
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ def make(
     expert_tables.write(left_out, docs / LEFT_OUT)
     expert_tables.write(in_tiers, docs / TIERS_FILE)
     expert_tables.write(conditions, docs / CONDITIONS)
+    expert_tables.write(decisions.of_clips(seen, settings.plans, answers), docs / CLIPS)
     expert_tables.write(
         decisions.of_held_out(held_out, settings.plans, answers, prepared.cache.values), docs / HELD_OUT
     )
@@ -375,6 +377,41 @@ class _Judge:
             judged = judged.where((common & seen.scored)[judged.index])
             verdicts.append((expert_tables.VIEW_NAMES[tier], self._verdicts(seen, judged)))
         return left_out, expert_tables.in_all(verdicts), conditions
+
+    def of_clips(self, seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers]) -> list[SourceRow]:
+        """Rows of changed faces and their originals, where there are frames enough of a person, judged together.
+
+        Judged twice: by heads that saw other people of the collection, and by heads that saw nothing of its family. The
+        core is not asked.
+        """
+        clean = (seen.treatments == CLEAN) & seen.scored
+        swaps = np.isin(seen.families, np.unique(seen.families[clean & (seen.kinds == CHANGED)]))
+        index = np.flatnonzero(clean & swaps)
+        speaks = np.stack([plan.speaks(seen) for plan in plans], axis=1)
+        rows = []
+        for view, logits in (
+            ("other people known", [answer.strangers for answer in answers]),
+            ("collection unknown", [answer.unseen for answer in answers]),
+        ):
+            heads_of_looks = np.where(speaks, np.stack(logits, axis=1), np.nan)[index]
+            judged = Evidence(index, np.ones(len(index), bool), np.full(len(index), np.nan), heads_of_looks)
+            log_odds = expert_records.member_log_odds(self.core, self.heads, judged)
+            of_frames = np.asarray(
+                self.fusion.calibrator.log_odds(join_in_video(log_odds, self.fusion.fusion, (self.core, *self.heads)))
+            )
+            clips = expert_tables.by_clip(seen.families[index], seen.units[index], seen.labels[index], of_frames)
+            enough = [clip for clip in clips if len(clip.log_odds) >= FRAMES_OF_CLIP]
+            if not enough:
+                continue
+            together = [self.fusion.over_frames(float(clip.log_odds.mean()), len(clip.log_odds)) for clip in enough]
+            verdicts = Verdicts.at(
+                np.array([clip.label for clip in enough]),
+                np.array([clip.family for clip in enough]),
+                np.array(together),
+                self.fusion.thresholds,
+            )
+            rows += expert_tables.by_source(verdicts, view)
+        return rows
 
     def of_held_out(
         self, held_out: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], values: np.ndarray

@@ -1,6 +1,7 @@
 """Tables of what the fusion says of faces: by source, of sources left out and held out for good; degraded; by pose."""
 
 import csv
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -99,6 +100,28 @@ def by_source(verdicts: Verdicts, view: str) -> list[SourceRow]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The frames of one person: of a clip, or of several where the collection does not say which.
+
+    Attributes:
+        family: of the collection.
+        label: 1 = manipulated.
+        log_odds: (N,) float64, calibrated natural log-odds of the frames.
+    """
+
+    family: str
+    label: int
+    log_odds: np.ndarray
+
+
+def by_clip(families: np.ndarray, units: np.ndarray, labels: np.ndarray, log_odds: np.ndarray) -> list[Clip]:
+    """Sort N frames by family, person and label."""
+    keys = np.rec.fromarrays([families, units, labels])
+    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    return [Clip(str(families[row]), int(labels[row]), log_odds[number == clip]) for clip, row in enumerate(first)]
+
+
 COLUMNS = tuple(part.name for part in fields(SourceRow))
 
 
@@ -125,8 +148,7 @@ def in_all(verdicts: Iterable[tuple[str, Verdicts]]) -> list[SourceRow]:
     return [row for row in rows if row.source == "all"]
 
 
-# Bounds in degrees or pixels; the last of each ends the scale.
-_TURNED, _TILTED, _SIZES = (0, 10, 20, 35, 90), (0, 5, 12, 30, 180), (0, 60, 100, 200, 100_000)
+_TURNED, _TILTED, _SIZES = (0, 10, 20, 35), (0, 5, 12, 30), (0, 60, 100, 200)  # where each span begins
 
 
 def by_condition(verdicts: Verdicts, yaw_deg: np.ndarray, roll_deg: np.ndarray, face_px: np.ndarray) -> list[SourceRow]:
@@ -144,9 +166,9 @@ def by_condition(verdicts: Verdicts, yaw_deg: np.ndarray, roll_deg: np.ndarray, 
         ("tilted by", "°", np.abs(roll_deg), _TILTED),
         ("face of", " px", face_px, _SIZES),
     ):
-        for low, high in pairwise(bounds):
+        for low, high in pairwise((*bounds, math.inf)):
             inside = (values >= low) & (values < high)
-            span = f"{low} to {high}{unit}" if high != bounds[-1] else f"{low}{unit} and more"
+            span = f"{low} to {high:g}{unit}" if high < math.inf else f"{low}{unit} and more"
             if inside.any():
                 parts.append((f"{name} {span}", verdicts.where(inside)))
     return in_all(parts)
