@@ -163,6 +163,11 @@ class Fusion:
         if not (0.0 <= self.correlation <= 1.0 and 0.0 <= self.bias < math.inf):
             raise ValueError(f"a correlation lies in 0..1, a bias is >= 0, got {self.correlation} and {self.bias}")
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether looks at a filmed face add up; fusions made before that average them."""
+        return (self.correlation, self.bias) != (1.0, 0.0)
+
     def over_frames(self, mean: float, looks: float) -> float:
         """Return the log-odds that several looks at one filmed face come to together.
 
@@ -276,7 +281,7 @@ class ModelRecord:
         values = asdict(self)
         if not self.gates.min_color:  # likewise of a later version
             del values["gates"]["min_color"]
-        if self.fusion and (self.fusion.correlation, self.fusion.bias) == (1.0, 0.0):  # likewise
+        if self.fusion and not self.fusion.adds_up:  # likewise
             del values["fusion"]["correlation"], values["fusion"]["bias"]
         return {name: value for name, value in values.items() if value or name not in _LATER}
 

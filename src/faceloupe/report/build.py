@@ -206,7 +206,7 @@ def build(analysis: Analysis) -> Report:
     """Build the report of an analysis."""
     decisive, record, video = analysis.decisive, analysis.record, analysis.video
     log10_lr, origin = analysis.log10_lr, analysis.evidence.origin
-    scope = video_scope(video, analysis.tracks) if video else _image_scope(analysis.faces)
+    scope = video_scope(video, analysis.tracks, record.fusion) if video else _image_scope(analysis.faces)
     report = Report(
         schema_version=SCHEMA_VERSION,
         created_utc=analysis.ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -7,6 +7,7 @@ import msgspec
 
 from faceloupe.analysis.results import VideoAnalysis
 from faceloupe.faces.upright import roll, yaw
+from faceloupe.models.record import Fusion
 from faceloupe.report.schema import (
     BoxCorners,
     FaceInFrame,
@@ -117,8 +118,14 @@ def people_of(video: VideoAnalysis) -> tuple[PersonInfo, ...]:
     return tuple(people)
 
 
-def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> list[str]:
-    """Return what the report of a video does not say."""
+def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding], fusion: Fusion | None) -> list[str]:
+    """Return what the report of a video does not say.
+
+    Args:
+        video: the analysis.
+        tracks: that were found.
+        fusion: of the model; None where it has none.
+    """
     where, unseen = "", "the time between them"
     if video.segment:
         where, unseen = (
@@ -130,6 +137,11 @@ def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding]) -> list[st
         "The interval of a track's score covers the choice of its frames and not the errors of the model; "
         "the error rates and the bounds of the likelihood ratio are those of single faces.",
     ]
+    if fusion and fusion.adds_up:
+        lines.append(
+            f"Up to {fusion.frames} independent looks at a face add up, so that the score of a track can lie above "
+            "those of its frames. Looks that speak against a manipulation do not: videos are rarely called authentic."
+        )
     if any(len(person.tracks) > 1 for person in video.people):
         lines.append(
             "Tracks were linked to one person by similar appearance (layout and colors of face and shoulders); this "
