@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,6 @@ from faceloupe.errors import DatasetError
 from faceloupe.models.encoder import ROWS, WIDTH
 from faceloupe.system.files import replacing
 
-FOLDS = 6  # of sources; one is left out at a time
 _STEPS = 120  # of L-BFGS; the loss is convex and flat long before
 _LEAST_SPREAD = 1e-2  # of a feature, so that one that never varies is not blown up
 _FEW = 8  # faces of a source, below which its mean is not penalized
@@ -42,7 +41,9 @@ class HeadSettings:
             sources apart is not to be used.
         width: dimensions that the standardized features are projected to.
         examples: faces that the projection is found on.
-        seed: of the projection and of the choice of known faces.
+        bags: heads that are averaged, each fitted on another choice of families; 1 for one head on all of them.
+        share: of the families of a class that each of them is fitted on, 0..1.
+        seed: of the projection, of the choice of families and of known faces.
     """
 
     rows: tuple[str, ...] = ROWS
@@ -50,6 +51,8 @@ class HeadSettings:
     scatter: float = 0.0
     width: int = 1024
     examples: int = 6000
+    bags: int = 1
+    share: float = 1.0
     seed: int = 20261129
 
 
@@ -186,6 +189,38 @@ def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings:
     return Fitted(linear.detach(), bias.detach())
 
 
+def bagged(
+    inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, families: np.ndarray, settings: HeadSettings
+) -> Fitted:
+    """Fit the mean of several linear heads, each on some families of both classes alone (bagging, Breiman 1996).
+
+    What hangs on the choice of families averages out.
+
+    Args:
+        inputs: (N, K) float32 of a projection.
+        labels: (N,) int, 1 = manipulated.
+        sources: (N,) str.
+        families: (N,) str, of the sources.
+        settings: of the fits.
+
+    Raises:
+        DatasetError: a class is missing.
+    """
+    if settings.bags == 1:
+        return fit(inputs, labels, sources, settings)
+    random, fits = np.random.default_rng(settings.seed), []
+    for _ in range(settings.bags):
+        keep = np.zeros(len(labels), bool)
+        for label in (0, 1):
+            of_class = labels == label
+            drawn = random.permutation(np.unique(families[of_class]))
+            keep |= of_class & np.isin(families, drawn[: max(1, round(settings.share * len(drawn)))])
+        fits.append(fit(inputs[torch.from_numpy(keep)], labels[keep], sources[keep], settings))
+    return Fitted(
+        torch.stack([head.weights for head in fits]).mean(0), torch.stack([head.bias for head in fits]).mean(0)
+    )
+
+
 def _centers(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray) -> torch.Tensor:
     """Mean of each source of a class, less the mean of these means."""
     parts = []
@@ -199,33 +234,12 @@ def _centers(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray) -> t
     return torch.cat(parts)
 
 
-def fold_of(sources: Sequence[str] | np.ndarray, folds: int = FOLDS) -> np.ndarray:
+def fold_of(sources: Sequence[str] | np.ndarray, folds: int) -> np.ndarray:
     """(N,) fold of each face, by the name of its source: the same on every machine and for every choice of faces."""
     numbers = {
         name: int(hashlib.sha256(f"fold{name}".encode()).hexdigest()[:12], 16) % folds for name in np.unique(sources)
     }
     return np.array([numbers[name] for name in sources])
-
-
-def left_out(
-    inputs: torch.Tensor, faces: Faces, training: np.ndarray, settings: HeadSettings
-) -> Iterator[tuple[np.ndarray, Fitted]]:
-    """Fit on the sources of all folds but one, for each fold.
-
-    Args:
-        inputs: (N, K) of a projection, of all faces.
-        faces: all faces.
-        training: (N,) bool, the faces that may be trained on.
-        settings: of each fit.
-
-    Yields:
-        (N,) bool, the faces of the sources left out, and the head that never saw them.
-    """
-    folds = fold_of(faces.sources)
-    for number in np.unique(folds):
-        outside = folds == number
-        inside = training & ~outside
-        yield outside, fit(inputs[torch.from_numpy(inside)], faces.labels[inside], faces.sources[inside], settings)
 
 
 def scope(faces: Faces, count: int, seed: int) -> tuple[dict[str, torch.Tensor], list[str]]:
