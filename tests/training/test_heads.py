@@ -1,7 +1,6 @@
 """Fitting of heads and fusions, on features whose truth is known."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,37 +48,6 @@ def test_a_head_is_written_with_its_scope_and_tells_where_a_face_lies(faces, tmp
     (result,) = head.familiarity(torch.from_numpy(faces.features[:1].astype(np.float32)))
     assert result.nearest in sources
     assert json.loads(json.dumps(sources)) == sorted(sources)
-
-
-def test_bagged_heads_are_the_mean_of_heads_on_drawn_families(faces, monkeypatch):
-    """Families of one class alone, as those of photographs and generators are: half of each class is drawn."""
-    inputs = Projection.of(faces.features, SETTINGS).of_faces(faces.features)
-    families = np.char.add(np.char.add("f", faces.labels.astype(str)), faces.sources)
-    fit, fits = heads.fit, []
-
-    def watched(inputs, labels, sources, settings):
-        fits.append((fit(inputs, labels, sources, settings), set(zip(labels.tolist(), sources, strict=True))))
-        return fits[-1][0]
-
-    monkeypatch.setattr(heads, "fit", watched)
-    bagged = heads.bagged(
-        inputs, faces.labels, faces.sources, families, replace(SETTINGS, bags=4, share=0.5, scatter=0.1)
-    )
-    per_class = len(np.unique(families)) / 2
-    assert len({frozenset(drawn) for _, drawn in fits}) > 1
-    for _, drawn in fits:
-        assert [sum(label == each for each, _ in drawn) for label in (0, 1)] == [round(per_class / 2)] * 2
-    mean = np.mean([head(inputs) for head, _ in fits], axis=0)
-    assert bagged(inputs) == pytest.approx(mean, abs=1e-4)
-
-
-def test_a_bag_of_all_families_is_the_head_itself(faces):
-    inputs = Projection.of(faces.features, SETTINGS).of_faces(faces.features)
-    alone = heads.fit(inputs, faces.labels, faces.sources, SETTINGS)
-    settings = replace(SETTINGS, bags=3)
-    bagged = heads.bagged(inputs, faces.labels, faces.sources, faces.sources, settings)
-    torch.testing.assert_close(bagged.weights, alone.weights)
-    torch.testing.assert_close(bagged.bias, alone.bias)
 
 
 def test_sources_of_a_class_weigh_by_the_root_of_their_number():

@@ -69,12 +69,8 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
     inputs = _inputs(plan, projection, looks, values)
 
     def fitted(training: np.ndarray) -> Fitted:
-        return heads.bagged(
-            inputs[torch.from_numpy(training)],
-            looks.labels[training],
-            looks.sources[training],
-            looks.families[training],
-            plan.settings,
+        return heads.fit(
+            inputs[torch.from_numpy(training)], looks.labels[training], looks.sources[training], plan.settings
         )
 
     answers: dict[str, np.ndarray] = {}

@@ -41,9 +41,7 @@ class HeadSettings:
             sources apart is not to be used.
         width: dimensions that the standardized features are projected to.
         examples: faces that the projection is found on.
-        bags: heads that are averaged, each fitted on another choice of families; 1 for one head on all of them.
-        share: of the families of a class that each of them is fitted on, 0..1.
-        seed: of the projection, of the choice of families and of known faces.
+        seed: of the projection and of the choice of known faces.
     """
 
     rows: tuple[str, ...] = ROWS
@@ -51,8 +49,6 @@ class HeadSettings:
     scatter: float = 0.0
     width: int = 1024
     examples: int = 6000
-    bags: int = 1
-    share: float = 1.0
     seed: int = 20261129
 
 
@@ -187,38 +183,6 @@ def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings:
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch does not type it
     return Fitted(linear.detach(), bias.detach())
-
-
-def bagged(
-    inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, families: np.ndarray, settings: HeadSettings
-) -> Fitted:
-    """Fit the mean of several linear heads, each on some families of both classes alone (bagging, Breiman 1996).
-
-    What hangs on the choice of families averages out.
-
-    Args:
-        inputs: (N, K) float32 of a projection.
-        labels: (N,) int, 1 = manipulated.
-        sources: (N,) str.
-        families: (N,) str, of the sources.
-        settings: of the fits.
-
-    Raises:
-        DatasetError: a class is missing.
-    """
-    if settings.bags == 1:
-        return fit(inputs, labels, sources, settings)
-    random, fits = np.random.default_rng(settings.seed), []
-    for _ in range(settings.bags):
-        keep = np.zeros(len(labels), bool)
-        for label in (0, 1):
-            of_class = labels == label
-            drawn = random.permutation(np.unique(families[of_class]))
-            keep |= of_class & np.isin(families, drawn[: max(1, round(settings.share * len(drawn)))])
-        fits.append(fit(inputs[torch.from_numpy(keep)], labels[keep], sources[keep], settings))
-    return Fitted(
-        torch.stack([head.weights for head in fits]).mean(0), torch.stack([head.bias for head in fits]).mean(0)
-    )
 
 
 def _centers(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray) -> torch.Tensor:
