@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 
 from faceloupe.evaluation import metrics
 from faceloupe.models.record import Thresholds
@@ -125,7 +125,7 @@ class ReliabilityPoint(Struct, frozen=True):
     """A bin of a reliability diagram: promised and found share of manipulated faces, and the share of the weight."""
 
     promised: float
-    found: float
+    observed: float = field(name="found")
     weight: float
 
 

@@ -49,7 +49,7 @@ def reliability(curves: dict[str, Curves]) -> bytes:
     def draw(axes: "Axes") -> None:
         for (model, curve), color in zip(curves.items(), _COLORS, strict=False):
             points = curve.reliability
-            promised, observed = [point.promised for point in points], [point.found for point in points]
+            promised, observed = [point.promised for point in points], [point.observed for point in points]
             axes.plot(promised, observed, color=color, linewidth=0.8)
             sizes = [12 + 500 * point.weight for point in points]
             axes.scatter(promised, observed, sizes, color=color, alpha=0.7, label=model)

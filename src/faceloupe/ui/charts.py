@@ -103,7 +103,7 @@ def reliability_chart(curves: dict[str, Curves]) -> go.Figure:
     for (model, curve), color in zip(curves.items(), _MODEL_COLORS, strict=False):
         points = curve.reliability
         sizes = [5 + 40 * point.weight**0.5 for point in points]
-        x, y = [point.promised for point in points], [point.found for point in points]
+        x, y = [point.promised for point in points], [point.observed for point in points]
         marker = {"size": sizes, "color": color, "opacity": 0.75}
         figure.add_trace(go.Scatter(x=x, y=y, name=model, mode="lines+markers", marker=marker, line={"width": 1}))
     return _diagonal(figure)

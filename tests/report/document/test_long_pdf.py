@@ -42,11 +42,11 @@ def structure(content: bytes) -> list[str]:
 
 
 def test_it_has_the_same_words_and_structure_as_a_report_drawn_at_once(both):
-    def words(content):
+    def contents(content):
         return [" ".join(word for word in page.split("Page ")[0].split()) for page in texts(content)]
 
-    assert [page.split()[8:] for page in words(both.in_parts)[1:]] == [
-        page.split()[8:] for page in words(both.at_once)[1:]
+    assert [page.split()[8:] for page in contents(both.in_parts)[1:]] == [
+        page.split()[8:] for page in contents(both.at_once)[1:]
     ]
     assert sorted(structure(both.in_parts)[1:]) == sorted([*structure(both.at_once)[1:], "1 /P"])  # the number of pages
 

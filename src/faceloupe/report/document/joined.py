@@ -26,7 +26,7 @@ def places(path: Path) -> tuple[int, dict[str, int]]:
     """Return the number of pages of a part, and the page of each named place in it, from 0."""
     with Pdf.open(path) as pdf:
         numbers = {page.obj.objgen: number for number, page in enumerate(pdf.pages)}
-        named = {str(name): numbers[place[0].objgen] for name, place in _pairs(pdf.Root.Names.Dests.Names)}
+        named = {str(name): numbers[target[0].objgen] for name, target in _pairs(pdf.Root.Names.Dests.Names)}
         return len(numbers), named
 
 
