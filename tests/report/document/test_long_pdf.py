@@ -42,12 +42,14 @@ def structure(content: bytes) -> list[str]:
 
 
 def test_it_has_the_same_words_and_structure_as_a_report_drawn_at_once(both):
-    def contents(content):
-        return [" ".join(word for word in page.split("Page ")[0].split()) for page in texts(content)]
+    def bodies(content):
+        """Words without heads and feet: pages can break elsewhere, as a report in parts says how many it has."""
+        return " ".join(
+            page.partition(" of Pictures ")[2].rpartition(" created 20")[0] for page in texts(content)
+        ).split()
 
-    assert [page.split()[8:] for page in contents(both.in_parts)[1:]] == [
-        page.split()[8:] for page in contents(both.at_once)[1:]
-    ]
+    number = f"This report has {len(texts(both.at_once))} pages."
+    assert " ".join(bodies(both.in_parts)).replace(f"{number} ", "") == " ".join(bodies(both.at_once))
     assert sorted(structure(both.in_parts)[1:]) == sorted([*structure(both.at_once)[1:], "1 /P"])  # the number of pages
 
 
