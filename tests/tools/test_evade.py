@@ -44,6 +44,7 @@ def test_a_picture_that_is_stored_otherwise_is_shown_as_it_was(name, picture):
         ("mirror", ImageOps.mirror),
         ("turn 90", partial(Image.Image.transpose, method=Image.Transpose.ROTATE_270)),
         ("border", partial(ImageOps.crop, border=25)),
+        ("pasted", _middle),
         ("double", partial(Image.Image.resize, size=(256, 256), resample=Image.Resampling.BOX)),
         ("squeezed", partial(Image.Image.resize, size=(256, 256), resample=Image.Resampling.BICUBIC)),
         ("tilt 30", lambda picture: _middle(picture.rotate(-30, Image.Resampling.BICUBIC))),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
+from tests.conftest import PHOTOGRAPH
 from tests.media import icc
 from tests.media.stored import gamma, hlg, png, pq
 
@@ -69,6 +70,15 @@ def _screenshot(picture: Image.Image) -> bytes:
     return encoded(screen)
 
 
+def _pasted(picture: Image.Image) -> bytes:
+    """The picture in the middle of a photograph twice as wide and high, which shows no face."""
+    with Image.open(PHOTOGRAPH) as photograph:
+        below = photograph.convert("RGB").crop((0, photograph.height // 2, photograph.width, photograph.height))
+    scene = ImageOps.fit(below, (2 * picture.width, 2 * picture.height), Image.Resampling.LANCZOS)
+    scene.paste(picture, (picture.width // 2, picture.height // 2))
+    return encoded(scene)
+
+
 def _messengers(picture: Image.Image) -> bytes:
     """Sent three times: shrunk and compressed anew by each service."""
     for longest, quality in ((1600, 80), (1280, 70), (960, 75)):
@@ -92,6 +102,7 @@ TRANSFORMATIONS = (
         lambda picture: encoded(ImageOps.expand(picture, max(picture.size) // 10, (255, 255, 255))),
     ),
     Transformation("screenshot", "shown on a drawn screen of 1080 x 1920 px, PNG", _screenshot),
+    Transformation("pasted", "in the middle of a photograph of twice its size", _pasted),
     Transformation("messengers", "shrunk to 1600, 1280 and 960 px, JPEG 80, 70, 75, 75", _messengers),
     Transformation("tilt 5", "turned by 5 degrees", lambda picture: encoded(_tilted(picture, 5))),
     Transformation("tilt 30", "turned by 30 degrees", lambda picture: encoded(_tilted(picture, 30))),
