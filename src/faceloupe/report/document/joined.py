@@ -5,6 +5,7 @@ that leads from pages to it, the identifiers of table cells, the bookmarks, and 
 """
 
 import re
+import string
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from faceloupe.errors import UsageError
 LINK = "part:"  # begins the address of a link to a named place that can lie in another part
 _AT_ONCE = 4  # parts that are joined before all is written and read again, so that little is held in memory twice
 _CELL = re.compile(rb"\(U(?=\d+x\d+y\d+\))")  # identifiers of cells, which start anew in each part
-_LETTERS = b"ABCDEFGHIJKLMNOPQRSTVWXYZabcdefghijklmnopqrstuvwxyz"
+_LETTERS = (string.ascii_uppercase + string.ascii_lowercase).replace("U", "").encode()
 _PAGES = re.compile(rb"(<xmpTPg:NPages>)\d+(</xmpTPg:NPages>)")
 
 
