@@ -1,8 +1,8 @@
 """Benchmarks: ``python -m benchmarks.still``. Each figure is a ratio against a named rival
 of the same run.
 
-The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``bench_video.py``. A large case has
-no rival: what ``bench_cases.py`` prints last are seconds and memory.
+The rival of ``analyze`` on a still is ``rival_script.py``; those of video stand in ``video.py``. A large case has
+no rival: what ``cases.py`` prints last are seconds and memory.
 Videos that are named on the command line are measured as well.
 """
 
@@ -64,7 +64,7 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         photo = Path(folder, "photo.jpg")
         photo.write_bytes(one_megapixel())
-        command = [sys.executable, str(SCRIPT), str(photo), str(weights)]
+        command = [sys.executable, "-m", "benchmarks.rival_script", str(photo), str(weights)]
         _ratio(
             "analyze, warm, 1 megapixel, one face with heatmap, against the script run for that picture",
             warm,

@@ -360,7 +360,7 @@ def page(result: Measured) -> str:
         f"| together, without {ROBUSTNESS.title} | {sum(row.cpu_s for row in ordinary):.2f} s "
         f"| {sum(row.wall_s for row in ordinary):.1f} s |",
         "",
-        f"{ROBUSTNESS.title} runs on request only: it seeks the faces, and scores one of them nine times.",
+        f"{ROBUSTNESS.title} runs on request only: it seeks the faces, and scores one of them nine times, two at once.",
     ]
     lines += [
         "",

@@ -27,18 +27,11 @@ def marked(at: Box) -> np.ndarray:
 @pytest.mark.parametrize("variant", robustness.VARIANTS, ids=lambda variant: variant.id)
 def test_the_box_stays_on_its_face_through_every_change(variant):
     box = Box(300.0, 120.0, 380.0, 220.0)
-    rgb, moved = variant.change(*robustness.surroundings(marked(box), box))
+    rgb, moved = variant.change(marked(box), box)
     rows, columns = np.nonzero(rgb.mean(axis=2) > 140)
     middle = (columns.mean() + 0.5, rows.mean() + 0.5)
     assert middle == pytest.approx(((moved.x0 + moved.x1) / 2, (moved.y0 + moved.y1) / 2), abs=1.5)
     assert len(rows) == pytest.approx(moved.width * moved.height, rel=0.04)
-
-
-def test_the_part_that_is_changed_keeps_the_grid_of_jpeg_blocks():
-    box = Box(301.0, 123.0, 380.0, 220.0)
-    _, moved = robustness.surroundings(marked(box), box)
-    assert (box.x0 - moved.x0) % 16 == 0
-    assert (box.y0 - moved.y0) % 16 == 0
 
 
 def test_the_face_as_it_is_has_the_ratio_of_the_analysis_and_every_change_is_listed(face_model, analyzer):

@@ -417,6 +417,21 @@ def test_uploads_that_wait_do_not_fill_disk_and_memory(analyzer, tmp_path):
         assert api.service.pending._bytes == 0
 
 
+def test_what_is_opened_within_a_file_waits_for_its_turn(analyzer, tmp_path):
+    both = jpeg(FAKE) + jpeg(PHOTOGRAPH.read_bytes())
+    with served(analyzer, tmp_path, requests_per_minute=0, images=1) as api:
+        gate, answers = threading.Event(), []
+        api.service.images.submit("held", "held", lambda *, progress, cancel: gate.wait(PATIENCE_S), owner="other")
+        thread = threading.Thread(target=lambda: answers.append(api.post("/analyze?embedded=1", both)))
+        thread.start()
+        eventually(lambda: len(api.service.images.live()) == 2)
+        gate.set()
+        thread.join(PATIENCE_S)
+        assert answers[0].status_code == 200
+        assert problem(api.post("/analyze?embedded=2", both), 422)
+        eventually(lambda: not api.files())
+
+
 def test_a_damaged_file_of_keys_opens_nothing_and_its_path_is_not_told(analyzer, tmp_path):
     with served(analyzer, tmp_path, requests_per_minute=0) as api:
         (tmp_path / "api-keys.json").write_text("[{]")

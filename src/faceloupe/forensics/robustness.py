@@ -1,8 +1,11 @@
 """Robustness probe: how far the likelihood ratio of a face moves when its picture is changed a little."""
 
 import io
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -17,12 +20,13 @@ from faceloupe.forensics.source import LensSource
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import of_score
-from faceloupe.scoring.preprocess import crop_square
+from faceloupe.scoring.preprocess import FaceViews, crop_square
 from faceloupe.types import Box, Outcome
 
-_AROUND = 2.6  # side of the part that is changed, in longer sides of the face box: more than any model sees
-_GRID = 16  # pixels of a JPEG block with halved colors; the part keeps the grid of its picture
 _CROPPED = 2.0  # longer sides of the face box
+_MOST_PIXELS = 4_000_000  # of a picture that is changed: what messengers leave of it, and what two copies may take
+_AT_ONCE = 2
+_CHECKED_S = 0.1  # between two looks whether the work was cancelled
 
 Change = Callable[[np.ndarray, Box], tuple[np.ndarray, Box]]
 """From (H, W, 3) uint8 RGB and the box of a face in it to the changed picture and the box there."""
@@ -94,22 +98,6 @@ VARIANTS: tuple[Variant, ...] = (
 )
 
 
-def surroundings(rgb: np.ndarray, box: Box) -> tuple[np.ndarray, Box]:
-    """Cut out the part of a picture around a face that a model can see, on the grid of JPEG blocks.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-        box: of the face, pixels of ``rgb``.
-
-    Returns:
-        The part, and the box of the face in it.
-    """
-    height, width = rgb.shape[:2]
-    square = crop_square(box, width, height, _AROUND)
-    x0, y0 = (int(value) // _GRID * _GRID for value in (square.x0, square.y0))
-    return _part(rgb, box, Box(float(x0), float(y0), square.x1, square.y1))
-
-
 def _part(rgb: np.ndarray, box: Box, part: Box) -> tuple[np.ndarray, Box]:
     x0, y0, x1, y1 = (int(value) for value in part.corners)
     moved = Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0)
@@ -129,9 +117,9 @@ class Scored:
     outcome: Outcome
 
     @classmethod
-    def of(cls, rgb: np.ndarray, box: Box, scorer: FaceScorer) -> "Scored":
-        """Score a face in an (H, W, 3) uint8 RGB picture."""
-        score = scorer.probability(float(scorer.logits([scorer.view(rgb, box)])[0]))
+    def of(cls, views: FaceViews, scorer: FaceScorer) -> "Scored":
+        """Score a face."""
+        score = scorer.probability(float(scorer.logits([views])[0]))
         ratio = log10_likelihood_ratio(score, scorer.record.log10_lr_bounds)
         return cls(ratio, of_score(score, scorer.record.thresholds)[0])
 
@@ -151,21 +139,22 @@ def look(source: LensSource) -> LensResult:
         (number, upright(picture.rgb, face, picture.frame), face)
         for number, face in enumerate(find(picture.rgb, model.detector), 1)
     ]
-    fit = [
-        (number, stood)
-        for number, stood, face in faces
-        if not assess(face, scorer.view(stood.rgb, stood.box).measured, scorer.record.gates).problem
-    ]
+    seen = [(number, stood, scorer.view(stood.rgb, stood.box), face) for number, stood, face in faces]
+    fit = [face for face in seen if not assess(face[3], face[2].measured, scorer.record.gates).problem]
     if not fit:
         raise EvidenceError("No face of the picture can be scored, so nothing can be compared.")
-    scored = [(Scored.of(stood.rgb, stood.box, scorer), number, stood) for number, stood in fit]
-    before, number, stood = max(scored, key=lambda entry: entry[0].log10_lr)
-    after = _changed(stood, scorer, source)
+    states = _at_once([partial(Scored.of, views, scorer) for _, _, views, _ in fit], source.check)
+    best = max(range(len(fit)), key=lambda index: states[index].log10_lr)
+    before, (number, stood, _, _) = states[best], fit[best]
+    rgb, box = _on_its_way(stood)
+    changes = [partial(_rescored, variant.change, rgb, box, scorer) for variant in VARIANTS]
+    after = dict(zip((variant.title for variant in VARIANTS), _at_once(changes, source.check), strict=True))
     ratios = [state.log10_lr for state in (before, *after.values())]
     same = sum(state.outcome is before.outcome for state in after.values())
     facts = [
         Fact("Face", f"face {number} of {len(faces)}, the one with the highest score, by {scorer.record.id}"),
         Fact("As it is", f"log10 LR {before.log10_lr:+.2f}, {before.outcome}"),
+        Fact("Changed", f"the picture of {rgb.shape[1]} x {rgb.shape[0]} px"),
         *(
             Fact(title.capitalize(), f"log10 LR {state.log10_lr:+.2f}, {state.outcome}")
             for title, state in after.items()
@@ -176,10 +165,23 @@ def look(source: LensSource) -> LensResult:
     return LensResult(tuple(facts))
 
 
-def _changed(stood: Upright, scorer: FaceScorer, source: LensSource) -> dict[str, Scored]:
-    part, box = surroundings(stood.rgb, stood.box)
-    states = {}
-    for variant in VARIANTS:
-        source.check()
-        states[variant.title] = Scored.of(*variant.change(part, box), scorer)
-    return states
+def _on_its_way(stood: Upright) -> tuple[np.ndarray, Box]:
+    """Return the picture that is changed, whole, as models see up to the largest square around a face; and the box."""
+    shrink = math.sqrt(_MOST_PIXELS / (stood.rgb.shape[0] * stood.rgb.shape[1]))
+    return _resized(shrink, cv2.INTER_AREA)(stood.rgb, stood.box) if shrink < 1 else (stood.rgb, stood.box)
+
+
+def _rescored(change: Change, rgb: np.ndarray, box: Box, scorer: FaceScorer) -> Scored:
+    return Scored.of(scorer.view(*change(rgb, box)), scorer)
+
+
+def _at_once(tasks: Sequence[Callable[[], Scored]], check: Callable[[], None]) -> list[Scored]:
+    """Do the tasks, ``_AT_ONCE`` of them at a time; ``check`` may raise to give the rest up."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            states = [pool.submit(task) for task in tasks]
+            while wait(states, timeout=_CHECKED_S).not_done:
+                check()
+            return [state.result() for state in states]
+        finally:
+            pool.shutdown(cancel_futures=True)

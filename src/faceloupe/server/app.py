@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPMethod, HTTPStatus
+from typing import cast
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,7 +15,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from faceloupe import __version__
-from faceloupe.media.evidence_file import printable_name
+from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.models.listing import ListedModel
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.write import pictures_of
@@ -185,7 +186,11 @@ class Api:
     async def analyze(self, request: Request, query: AnalyzeQuery, owner: str) -> Response:
         """``POST /v1/analyze``."""
         upload = await self._received(request)
-        job = await run_in_threadpool(self._service.submit, upload, query, owner)
+        evidence_file = None
+        if query.embedded is not None:
+            opening = await run_in_threadpool(self._service.open_embedded, upload, query.embedded, owner)
+            evidence_file = cast(EvidenceFile, await _ended(opening, request))
+        job = await run_in_threadpool(self._service.submit, upload, query, owner, evidence_file=evidence_file)
         if self._service.job(str(job.key), owner) is job:  # a video
             location = {"Location": f"/v1/jobs/{job.key}"}
             return Response(msgspec.json.encode(_info(job)), ACCEPTED, location, JSON)

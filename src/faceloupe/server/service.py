@@ -1,8 +1,9 @@
 """What the HTTP API does: one pipeline, two queues, and recent reports, shared by all requests."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -20,7 +21,7 @@ from faceloupe.server.schema import AnalyzeQuery, CheckedBundle, CheckedFinding,
 from faceloupe.server.uploads import Pending, Upload
 from faceloupe.system import temp
 from faceloupe.types import Cancel, Progress
-from faceloupe.web.jobs import Job, JobQueue
+from faceloupe.web.jobs import Job, JobQueue, State, Work
 from faceloupe.web.recent import Recent, analysis_bytes
 
 _REPORTS_BYTES = 256 * 1024 * 1024  # of the pixels of all recent analyses
@@ -48,24 +49,47 @@ class Service:
         self._models: list[ListedModel] | None = None
         self._recent: Recent[tuple[str, str], ReportedAnalysis] = Recent(analysis_bytes, _REPORTS_BYTES)
 
-    def submit(self, upload: Upload, query: AnalyzeQuery, owner: str) -> Job:
-        """Queue the analysis of an upload, which is removed when it is over; the result is the text of the report.
+    def open_embedded(self, upload: Upload, number: int, owner: str) -> Job:
+        """Queue the opening of what an upload holds besides its picture; the result is an ``EvidenceFile``.
+
+        It is a job of its own, as the file has to be parsed: no client can have more of that done than of other work.
+
+        Args:
+            upload: removed where the job does not end well.
+            number: of the content, from 1.
+            owner: who asked for it.
 
         Raises:
-            FaceLoupeError: the content besides the picture that is asked for cannot be opened; the upload is removed.
-            QueueFull: too many jobs wait already; likewise.
+            QueueFull: too many jobs wait already; the upload is removed.
         """
         settings = self.networks.settings
-        try:
-            evidence_file = upload.open(settings.max_bytes)
-            if query.embedded is not None:
-                evidence_file = open_embedded(evidence_file, query.embedded, settings=settings)
-            queue = self.videos if evidence_file.evidence.media_type == "video" else self.images
-            work = partial(self._analyze, evidence_file, query, owner)
-            job = queue.submit(token_hex(16), evidence_file.evidence.name, work, owner=owner)
-        except BaseException:
-            upload.remove()
-            raise
+
+        def work(*, progress: Progress, cancel: Cancel) -> EvidenceFile:
+            return open_embedded(upload.open(settings.max_bytes), number, settings=settings)
+
+        job = self._queued(self.images, upload, upload.name, work, owner)
+        job.on_end(lambda: None if job.state is State.DONE else upload.remove())
+        return job
+
+    def submit(
+        self, upload: Upload, query: AnalyzeQuery, owner: str, *, evidence_file: EvidenceFile | None = None
+    ) -> Job:
+        """Queue the analysis of an upload, which is removed when it is over; the result is the text of the report.
+
+        Args:
+            upload: the file.
+            query: how it is analyzed.
+            owner: who asked for it.
+            evidence_file: what is analyzed, where it is something that was opened within the upload.
+
+        Raises:
+            EvidenceError: the upload cannot be read; it is removed.
+            QueueFull: too many jobs wait already; likewise.
+        """
+        with _removed_on_error(upload):
+            opened = evidence_file or upload.open(self.networks.settings.max_bytes)
+        queue = self.videos if opened.evidence.media_type == "video" else self.images
+        job = self._queued(queue, upload, opened.evidence.name, partial(self._analyze, opened, query, owner), owner)
         job.on_end(upload.remove)
         return job
 
@@ -80,11 +104,7 @@ class Service:
         Raises:
             QueueFull: too many jobs wait already; the upload is removed.
         """
-        try:
-            job = self.images.submit(token_hex(16), upload.name, partial(self._check, upload), owner=owner)
-        except BaseException:
-            upload.remove()
-            raise
+        job = self._queued(self.images, upload, upload.name, partial(self._check, upload), owner)
         job.on_end(upload.remove)
         return job
 
@@ -103,6 +123,10 @@ class Service:
         """Cancel everything."""
         self.images.close()
         self.videos.close()
+
+    def _queued(self, queue: JobQueue, upload: Upload, title: str, work: Work, owner: str) -> Job:
+        with _removed_on_error(upload):
+            return queue.submit(token_hex(16), title, work, owner=owner)
 
     def _for(self, query: AnalyzeQuery) -> Networks:
         own = self.networks.settings
@@ -137,6 +161,15 @@ class Service:
             verification = verify(stream, step=step)
         findings = tuple(CheckedFinding(finding.good, finding.text) for finding in verification.findings)
         return CheckedBundle(verification.good, verification.fingerprint, findings)
+
+
+@contextlib.contextmanager
+def _removed_on_error(upload: Upload) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        upload.remove()
+        raise
 
 
 class _Watch:
