@@ -26,6 +26,7 @@ COPY --from=build /app/src src
 COPY .streamlit .streamlit
 COPY pages pages
 COPY docs/model-card.md docs/model-card.md
+COPY docs/expert/held-out.csv docs/expert/left-out.csv docs/expert/
 COPY LICENSE CHANGELOG.md ./
 COPY weights/*.json weights/
 # owner/repository@tag whose release holds the weights; the release workflow fills it in.

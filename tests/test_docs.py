@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, Settings, weights_folder
+from faceloupe.evaluation import source_rows
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.installation import ROOT
 from faceloupe.models.record import EVALUATION, ModelRecord, find_record, members_of, read_registry
@@ -61,11 +62,11 @@ def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
     folder = ROOT / "docs" / "expert"
     records = [fusion, *members_of(fusion, weights_folder())]
     tables = (
-        expert_card.LEFT_OUT,
+        source_rows.LEFT_OUT,
         expert_card.TIERS_FILE,
         expert_card.CONDITIONS,
         expert_card.CLIPS,
-        expert_card.HELD_OUT,
+        source_rows.HELD_OUT,
     )
     for name in tables:
         (tmp_path / name).symlink_to(folder / name)

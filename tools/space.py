@@ -35,7 +35,8 @@ SWITCH = """
 ENV FACELOUPE_DEMO=1 FACELOUPE_DATA=/tmp/faceloupe
 """
 PARTS = (  # what the Dockerfile copies
-    *(".dockerignore", ".streamlit", "CHANGELOG.md", "LICENSE", "docs/model-card.md"),
+    *(".dockerignore", ".streamlit", "CHANGELOG.md", "LICENSE"),
+    *("docs/model-card.md", "docs/expert/held-out.csv", "docs/expert/left-out.csv"),
     *("pages", "pyproject.toml", "requirements.txt", "src", "weights"),
 )
 

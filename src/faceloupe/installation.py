@@ -11,6 +11,7 @@ ROOT = _WHEEL_DATA if _WHEEL_DATA.is_dir() else _PACKAGE.parents[1]
 WEIGHTS = ROOT / "weights"
 APP = ROOT / "src" / "app.py"
 MODEL_CARD = ROOT / "docs" / "model-card.md"
+EXPERT_TABLES = ROOT / "docs" / "expert"
 
 
 def git_checkout() -> Path | None:

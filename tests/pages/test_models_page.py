@@ -6,8 +6,9 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from faceloupe.config import QUICK_MODEL, weights_folder
-from faceloupe.installation import APP, ROOT
+from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
+from faceloupe.evaluation.source_rows import AS_IS, HELD_OUT, read_rows
+from faceloupe.installation import APP, EXPERT_TABLES, ROOT
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.ui import resources
 from faceloupe.ui.models.regression import Comparing
@@ -116,3 +117,18 @@ def test_decided_items_are_scored_again_and_flips_are_listed(tmp_path, monkeypat
     assert not at.exception
     assert any("1 decided items compared, 1 with another outcome" in element.value for element in at.markdown)
     resources.cases.clear()
+
+
+def test_the_default_model_is_shown_with_its_errors_by_source_the_most_wrong_first(folder):
+    at = page()
+    at.selectbox(key="model").select(DEFAULT_MODEL).run()
+    assert not at.exception
+    photographs, manipulated, *_ = (frame.value for frame in at.dataframe[1:])
+    rows = {(row.label, row.source): row for row in read_rows(EXPERT_TABLES / HELD_OUT) if row.view == AS_IS}
+    assert len(photographs) + len(manipulated) == len(rows)
+    assert photographs["source"][0] == manipulated["source"][0] == "all sources"
+    wrong = [rows["manipulated", name].wrong / rows["manipulated", name].faces for name in manipulated["source"][1:]]
+    assert wrong == sorted(wrong, reverse=True)
+    assert wrong[0] > 0
+    every = rows["authentic", "all"]
+    assert photographs["called manipulated"][0].startswith(f"{every.manipulated / every.faces:.1%} (")

@@ -10,6 +10,7 @@ import pytest
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError
+from faceloupe.evaluation import source_rows
 from faceloupe.models.encoder import ROWS, WIDTH
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.training import core_logits, cross_fitting, expert_card, expert_records, expert_stage, plans, register
@@ -241,7 +242,7 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     assert fusion.scope_limit > 0.0
     wide = stored["faceloupe-generated-9"]
     assert (wide.least_context, wide.most_context, wide.proposition) == (1.7, 0.0, "generated")
-    with (folder / expert_card.HELD_OUT).open(newline="") as stream:
+    with (folder / source_rows.HELD_OUT).open(newline="") as stream:
         held_out = list(csv.DictReader(stream))
     assert sum(int(row["faces"]) for row in held_out if row["source"] == "all" and row["view"] == "as is") == 27
     with (folder / expert_card.CONDITIONS).open(newline="") as stream:
@@ -249,7 +250,7 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     sizes = [row for row in conditions if row["view"].startswith("face of")]
     ahead = {row["label"]: int(row["faces"]) for row in conditions if row["view"] == "turned to a side by 0 to 10°"}
     assert 0 < ahead["authentic"] < sum(int(row["faces"]) for row in sizes if row["label"] == "authentic")
-    with (folder / expert_card.LEFT_OUT).open(newline="") as stream:
+    with (folder / source_rows.LEFT_OUT).open(newline="") as stream:
         left_out = sum(int(row["faces"]) for row in csv.DictReader(stream) if row["source"] == "all")
     assert sum(int(row["faces"]) for row in sizes) == left_out
     with (folder / expert_card.CLIPS).open(newline="") as stream:

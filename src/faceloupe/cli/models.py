@@ -10,7 +10,7 @@ from faceloupe.media.evidence_file import printable_name
 from faceloupe.models.checkpoint import Inspection, inspect_checkpoint
 from faceloupe.models.listing import listed_models
 from faceloupe.models.record import ModelRecord, read_registry
-from faceloupe.models.registry import components_of, read_verified
+from faceloupe.models.registry import check_weights, components_of
 from faceloupe.report.columns import columns
 from faceloupe.report.schema import json_text
 from faceloupe.types import Progress
@@ -59,7 +59,7 @@ def _verify(options: argparse.Namespace, _: Progress | None) -> Answer:
     for record in _named(options.ids or registry, registry):
         try:
             for part in components_of(record, folder):
-                read_verified(part, folder)
+                check_weights(part, folder)
             lines.append(f"{printable_name(record.id)}: verified, SHA-256 {record.weights_sha256}")
         except WeightsError as problem:
             lines.append(f"{printable_name(record.id)}: not verified")

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -396,8 +396,7 @@ def read_record(path: Path) -> ModelRecord:
         WeightsError: it is missing or damaged.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        return ModelRecord.from_dict(json.loads(text, parse_constant=_refuse_constant))
+        return _record_of(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WeightsError(
             f"The model record {path.name} is missing from the weights folder, so nothing can be scored; "
@@ -407,6 +406,11 @@ def read_record(path: Path) -> ModelRecord:
         raise WeightsError(
             f"The model record {path.name} is damaged, so nothing can be scored; restore it from the repository."
         ) from problem
+
+
+@lru_cache(maxsize=32)  # records name one another, so that each would be parsed and hashed for every model in a list
+def _record_of(text: str) -> ModelRecord:
+    return ModelRecord.from_dict(json.loads(text, parse_constant=_refuse_constant))
 
 
 def _refuse_constant(name: str) -> float:

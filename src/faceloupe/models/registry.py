@@ -4,9 +4,11 @@
 (the record does), so that a file can move without any hash changing that a report carries.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -127,20 +129,41 @@ def read_verified(record: Part, folder: Path) -> bytes:
         WeightsError: the file is missing or unreadable, or its SHA-256 is not the record's.
     """
     path = weights_path(record, folder)
-    try:
+    with _explained(path):
         content = path.read_bytes()
+    _refuse_other(record, path, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def check_weights(record: Part, folder: Path) -> None:
+    """Check a weights file against the record, without holding it in memory.
+
+    Raises:
+        WeightsError: see ``read_verified``.
+    """
+    path = weights_path(record, folder)
+    with _explained(path), path.open("rb") as stream:
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    _refuse_other(record, path, actual)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as problem:
         missing = isinstance(problem, FileNotFoundError)
         state = "are missing" if missing else f"cannot be read ({problem.strerror})"
         remedy = _REMEDY.format(_FETCH if missing else "")
         raise WeightsError(f"The weights {path.name} {state}, {remedy}") from None
-    actual = hashlib.sha256(content).hexdigest()
+
+
+def _refuse_other(record: Part, path: Path, actual: str) -> None:
     if actual != record.weights_sha256:
         raise WeightsError(
             f"The weights {path.name} are not the verified weights (SHA-256 {actual[:8]}..., "
             f"expected {record.weights_sha256[:8]}...), {_REMEDY.format(_FETCH)}"
         )
-    return content
 
 
 def weights_status(record: Part, folder: Path, verified: set[str] | None = None) -> str:
@@ -156,7 +179,7 @@ def weights_status(record: Part, folder: Path, verified: set[str] | None = None)
         for part in components_of(record, folder):
             path = weights_path(part, folder)
             if part.weights_sha256 not in verified:
-                read_verified(part, folder)
+                check_weights(part, folder)
                 verified.add(part.weights_sha256)
     except WeightsError:
         if not path.exists():

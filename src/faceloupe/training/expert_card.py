@@ -1,19 +1,17 @@
 """The card of the fusion and its members: written from their records and from what was counted on held-out material."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from faceloupe.errors import DatasetError
 from faceloupe.evaluation.metrics import wilson_interval
+from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, read_rows
 from faceloupe.models.record import ModelRecord
 from faceloupe.system.files import replacing
 from faceloupe.training.card import table
 
 CARD = "card.md"
-# Beside the card, made by the stage `heads`; columns as in ``expert_tables.SourceRow``.
-LEFT_OUT, TIERS_FILE, HELD_OUT = "left-out.csv", "tiers.csv", "held-out.csv"
-CONDITIONS, CLIPS = "conditions.csv", "clips.csv"
+# Beside the card, made by the stage `heads`, rows as in ``source_rows``.
+TIERS_FILE, CONDITIONS, CLIPS = "tiers.csv", "conditions.csv", "clips.csv"
 
 
 def write(records: Sequence[ModelRecord], docs: Path) -> Path:
@@ -27,7 +25,7 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
         Path of the card.
 
     Raises:
-        DatasetError: a table is missing or lacks a column.
+        WeightsError: a table is missing or damaged.
     """
     fusion = records[0]
     text = "\n\n".join(
@@ -133,27 +131,20 @@ def _table(path: Path, *, by_errors: bool = False) -> str:
         path: of the CSV with the results.
         by_errors: whether the rows are ordered by class, then by the share of wrong calls; else as they stand.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = [(row, int(row["faces"])) for row in csv.DictReader(stream)]
-        if by_errors:
-            rows.sort(key=lambda pair: (pair[0]["label"], -int(pair[0][_WRONG[pair[0]["label"]]]) / pair[1]))
-        body = [
-            (
-                row["source"],
-                row["view"],
-                row["label"],
-                row["faces"],
-                _share(int(row["manipulated"]), faces),
-                _share(int(row["authentic"]), faces),
-                row["auc"] or "-",
-                row["cost"],
-            )
-            for row, faces in rows
-        ]
-    except (OSError, KeyError, ValueError) as problem:
-        raise DatasetError(f"{path} does not hold a table by source: {problem}.") from problem
+    rows = read_rows(path)
+    if by_errors:
+        rows.sort(key=lambda row: (row.label, -row.wrong / row.faces))
+    body = [
+        (
+            row.source,
+            row.view,
+            row.label,
+            str(row.faces),
+            _share(row.manipulated, row.faces),
+            _share(row.authentic, row.faces),
+            "-" if row.auc is None else str(row.auc),
+            str(row.cost),
+        )
+        for row in rows
+    ]
     return table(("source", "as", "truth", "faces", "called manipulated", "called authentic", "AUC", "cost"), body)
-
-
-_WRONG = {"authentic": "manipulated", "manipulated": "authentic"}  # truth -> the wrong call

@@ -12,6 +12,7 @@ import torch
 
 from faceloupe.config import QUICK_MODEL
 from faceloupe.evaluation import metrics
+from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, write_rows
 from faceloupe.faces.upright import roll, yaw
 from faceloupe.models.contract import InputContract
 from faceloupe.models.encoder import WIDTH, Encoder
@@ -34,9 +35,9 @@ from faceloupe.training import (
 )
 from faceloupe.training.core_logits import fresh_to_the_core
 from faceloupe.training.cross_fitting import Answers
-from faceloupe.training.expert_card import CLIPS, CONDITIONS, HELD_OUT, LEFT_OUT, TIERS_FILE
+from faceloupe.training.expert_card import CLIPS, CONDITIONS, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
-from faceloupe.training.expert_tables import SourceRow, Verdicts
+from faceloupe.training.expert_tables import Verdicts
 from faceloupe.training.features import Features
 from faceloupe.training.looks import CHANGED, MIN_COLOR, PHOTO, Looks
 from faceloupe.training.material import Still
@@ -148,13 +149,11 @@ def make(
     (partial / COMPONENTS / f"{component.id}.json").write_text(component.to_json(), encoding="utf-8")
     decisions = _Judge(core, records, fusions[0])
     left_out, in_tiers, conditions = decisions.of_left_out(seen, settings.plans, answers, prepared)
-    expert_tables.write(left_out, docs / LEFT_OUT)
-    expert_tables.write(in_tiers, docs / TIERS_FILE)
-    expert_tables.write(conditions, docs / CONDITIONS)
-    expert_tables.write(decisions.of_clips(seen, settings.plans, answers), docs / CLIPS)
-    expert_tables.write(
-        decisions.of_held_out(held_out, settings.plans, answers, prepared.cache.values), docs / HELD_OUT
-    )
+    write_rows(left_out, docs / LEFT_OUT)
+    write_rows(in_tiers, docs / TIERS_FILE)
+    write_rows(conditions, docs / CONDITIONS)
+    write_rows(decisions.of_clips(seen, settings.plans, answers), docs / CLIPS)
+    write_rows(decisions.of_held_out(held_out, settings.plans, answers, prepared.cache.values), docs / HELD_OUT)
     expert_card.write([fusions[0], core, *records], docs)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)

@@ -1,21 +1,20 @@
 """Tables of what the fusion says of faces: by source, of sources left out and held out for good; degraded; by pose."""
 
-import csv
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import probabilities
+from faceloupe.evaluation.source_rows import AS_IS, SourceRow
 from faceloupe.models.record import Thresholds
 from faceloupe.training.heads import balance
 
 _NAMES = {0: "authentic", 1: "manipulated"}
-VIEW_NAMES = {"as-is": "as is", "768": "768 px, JPEG 60", "512": "512 px, JPEG 40"}
+VIEW_NAMES = {"as-is": AS_IS, "768": "768 px, JPEG 60", "512": "512 px, JPEG 40"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +43,6 @@ class Verdicts:
     def where(self, keep: np.ndarray) -> "Verdicts":
         """Return the looks that a (N,) bool mask keeps."""
         return Verdicts(*(getattr(self, part.name)[keep] for part in fields(self)))
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """What was said of the faces of one source and class.
-
-    Attributes:
-        source: the collection; ``all`` for all of a class.
-        label: authentic or manipulated.
-        view: what was done to the picture, in words.
-        faces: how many.
-        manipulated, authentic: how many were called so.
-        auc: against all faces of the other class of the same view, their sources weighing alike; None where there are
-            none. For ``all`` both sides weigh by source.
-        cost: mean of log2(1 + 1 / LR of the truth), bits: the class's half of Cllr; 1 says nothing, 0 is perfect.
-    """
-
-    source: str
-    label: str
-    view: str
-    faces: int
-    manipulated: int
-    authentic: int
-    auc: float | None
-    cost: float
 
 
 def by_source(verdicts: Verdicts, view: str) -> list[SourceRow]:
@@ -120,22 +94,6 @@ def by_clip(families: np.ndarray, units: np.ndarray, labels: np.ndarray, log_odd
     keys = np.rec.fromarrays([families, units, labels])
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
     return [Clip(str(families[row]), int(labels[row]), log_odds[number == clip]) for clip, row in enumerate(first)]
-
-
-COLUMNS = tuple(part.name for part in fields(SourceRow))
-
-
-def write(rows: Iterable[SourceRow], path: Path) -> None:
-    """Write rows as CSV, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in rows:
-            values = [getattr(row, name) for name in COLUMNS]
-            writer.writerow(["" if value is None else value for value in values])
-    temporary.replace(path)
 
 
 def in_all(verdicts: Iterable[tuple[str, Verdicts]]) -> list[SourceRow]:

@@ -9,7 +9,7 @@ from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.models.record import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, ensemble_hash, read_registry
-from faceloupe.models.registry import Part, ReleaseEntry, components_of, read_entries, read_verified, write_entries
+from faceloupe.models.registry import Part, ReleaseEntry, check_weights, components_of, read_entries, write_entries
 from faceloupe.system.files import replacing
 from faceloupe.training import tracking
 
@@ -39,7 +39,7 @@ def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | No
         if not is_of(measured, record):
             raise DatasetError(f"{evaluation} does not hold the measures of {name} as it is now; evaluate first.")
         if not record.members:
-            read_verified(record, candidates)
+            check_weights(record, candidates)
     if folder.resolve() == weights_folder().resolve() and QUICK_MODEL not in records:
         raise DatasetError(
             f"The app's quick model {QUICK_MODEL} (config.py) is not among {', '.join(records)}; name one of them."
@@ -105,7 +105,7 @@ def install_expert(expert: Path, folder: Path) -> Iterator[str]:
     for name, record in records.items():
         if record.weights_file:
             _copy(expert / record.weights_file, folder)
-            read_verified(record, folder)
+            check_weights(record, folder)
             entries[name] = ReleaseEntry.of(record, folder, CARD)
         _copy(expert / f"{name}.json", folder)
         yield f"registered {name}"

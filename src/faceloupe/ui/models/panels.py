@@ -7,13 +7,17 @@ from pathlib import Path
 import streamlit as st
 
 from faceloupe.config import weights_folder
+from faceloupe.errors import WeightsError
 from faceloupe.evaluation.published import Evaluation
+from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows
+from faceloupe.installation import EXPERT_TABLES
 from faceloupe.models.fetch import fetch
 from faceloupe.models.record import ModelRecord
-from faceloupe.models.registry import ReleaseEntry, read_entries, weights_status
+from faceloupe.models.registry import ReleaseEntry, components_of, read_entries, weights_status
 from faceloupe.ui import resources
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import later, tr
+from faceloupe.ui.models import tables
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State
 
@@ -81,6 +85,37 @@ def source_names() -> None:
     st.caption("  ·  ".join(f"{plain(name)}: {tr(text)}" for name, text in _SOURCES.items()))
 
 
+def by_source() -> None:
+    """Show what the default model says of the faces of each source, photographs first.
+
+    Raises:
+        WeightsError: a table is missing or damaged.
+    """
+    held_out, left_out = st.tabs([tr("Held-out sources"), tr("Sources left out of training")])
+    with held_out:
+        st.caption(
+            tr(
+                "Not used for training, calibration or thresholds; some of these results were seen while the version "
+                "was chosen. Shares with 95 % intervals, the most wrong sources first."
+            )
+        )
+        _of_sources(read_rows(EXPERT_TABLES / HELD_OUT))
+    with left_out:
+        st.caption(
+            tr(
+                "Each source was judged by networks that were trained without it; the thresholds were set on these "
+                "faces. Shares with 95 % intervals, the most wrong sources first."
+            )
+        )
+        _of_sources(read_rows(EXPERT_TABLES / LEFT_OUT))
+
+
+def _of_sources(rows: list[SourceRow]) -> None:
+    for label, title in (("authentic", tr("Photographs")), ("manipulated", tr("Generated and changed faces"))):
+        st.markdown(f"**{title}**")
+        st.dataframe(tables.of_sources(rows, label), hide_index=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Fetching:
     """Key of a job that fetches the weights of a model."""
@@ -96,24 +131,28 @@ def choose(records: dict[str, ModelRecord]) -> str:
     """
     active, folder = resources.settings().model_id, weights_folder()
     entries = read_entries(folder)
-    rows = [_row(record, entries, folder, active) for record in records.values()]
+    verified: set[str] = set()  # the expert's models share a large file
+    listed = sorted(records.values(), key=lambda record: record.id != active)  # the one in use comes first
+    rows = [_row(record, entries, folder, active, verified) for record in listed]
     st.dataframe(rows, hide_index=True, width="stretch")
     st.caption(
         tr("FPR: authentic faces called manipulated. FNR: manipulated faces called authentic. Validation faces.")
     )
-    ids = list(records)
-    chosen = st.selectbox(tr("Look at"), ids, index=ids.index(active) if active in ids else 0, key="model")
-    _actions(records[chosen], folder, active)
+    ids = [record.id for record in listed]
+    chosen = st.selectbox(tr("Look at"), ids, key="model")
+    _actions(records[chosen], folder, active, weights_status(records[chosen], folder, verified))
     return chosen
 
 
-def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, active: str) -> dict[str, str]:
+def _row(
+    record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, active: str, verified: set[str]
+) -> dict[str, str]:
     rates = record.error_rates
-    sizes = [entries[name].size_bytes for name in record.members or (record.id,) if name in entries]
+    sizes = _sizes(record, entries, folder)
     return {
         tr("model"): record.id,
         tr("in use here"): tr("yes") if record.id == active else "",
-        tr("weights"): tr(_STATES[weights_status(record, folder)]),
+        tr("weights"): tr(_STATES[weights_status(record, folder, verified)]),
         tr("SHA-256"): record.weights_sha256[:8],
         tr("size"): tr("{sum:.1f} MB", sum=sum(sizes) / 1e6) if sizes else tr("not known"),
         tr("FPR"): f"{rates.fpr:.1%}",
@@ -124,10 +163,17 @@ def _row(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path, ac
     }
 
 
-def _actions(record: ModelRecord, folder: Path, active: str) -> None:
+def _sizes(record: ModelRecord, entries: dict[str, ReleaseEntry], folder: Path) -> list[int]:
+    try:
+        return [entries[part.id].size_bytes for part in components_of(record, folder) if part.id in entries]
+    except WeightsError:
+        return []
+
+
+def _actions(record: ModelRecord, folder: Path, active: str, status: str) -> None:
     """Show the actions on a model: score with it, or fetch it where its weights are missing or damaged."""
     st.caption(plain(tr("License: {license}.", license=record.license)))
-    if weights_status(record, folder) == "verified":
+    if status == "verified":
         if record.id == active:
             st.caption(tr("This model is in use. Earlier results keep the model that they name."))
         elif st.button(tr("Use this model"), key="choose-model", icon=":material/done:"):

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from faceloupe.evaluation import measures
 from faceloupe.evaluation.measures import AucRow, Measures
+from faceloupe.evaluation.metrics import wilson_interval
+from faceloupe.evaluation.source_rows import AS_IS, SourceRow
+from faceloupe.ui.language import tr
 
 
 def full(rows: Sequence[tuple[str, Measures]], head: str) -> dict[str, list[str]]:
@@ -20,3 +23,22 @@ def across(rows: Sequence[AucRow], measure: str, head: str) -> dict[str, list[st
     models, body = measures.across(rows, measure)
     columns = {head: [part for part, _ in body]}
     return columns | {model: [cells[number] for _, cells in body] for number, model in enumerate(models)}
+
+
+def of_sources(rows: Sequence[SourceRow], label: str) -> dict[str, list[str]]:
+    """Count what was said of the faces of each source of a class, as columns: all, then the most wrong ones."""
+    mine = [row for row in rows if row.label == label and row.view == AS_IS]
+    mine.sort(key=lambda row: (row.source != "all", -row.wrong / row.faces, row.source))
+    return {
+        tr("source"): [tr("all sources") if row.source == "all" else row.source for row in mine],
+        tr("faces"): [f"{row.faces:,}" for row in mine],
+        tr("called manipulated"): [_share(row.manipulated, row.faces) for row in mine],
+        tr("called authentic"): [_share(row.authentic, row.faces) for row in mine],
+        tr("inconclusive"): [_share(row.faces - row.manipulated - row.authentic, row.faces) for row in mine],
+        "AUC": ["" if row.auc is None else f"{row.auc:.3f}" for row in mine],
+    }
+
+
+def _share(count: int, of: int) -> str:
+    low, high = wilson_interval(count, of)
+    return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
