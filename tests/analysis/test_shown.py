@@ -9,9 +9,10 @@ from PIL import Image
 
 from faceloupe.analysis.image import _turns
 from faceloupe.analysis.pipeline import analyze
+from faceloupe.findings import FaceFinding
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.scoring.decision import of_image, withheld
-from faceloupe.types import Box, FaceFinding, FaceQuality, Outcome
+from faceloupe.types import Box, FaceQuality, Outcome
 from tests.conftest import GENERATED
 from tests.media import icc
 from tests.media.stored import gamma, png, pq

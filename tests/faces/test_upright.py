@@ -151,8 +151,9 @@ def test_unsure_faces_in_turned_pictures_do_not_count():
 
 
 def test_a_heatmap_lies_where_the_face_is():
+    from faceloupe.findings import FaceFinding
     from faceloupe.report.drawing.overlays import _turned_back
-    from faceloupe.types import FaceFinding, FaceQuality, Outcome
+    from faceloupe.types import FaceQuality, Outcome
 
     heatmap = np.zeros((32, 32), np.float32)
     heatmap[:8, 12:20] = 1.0  # the forehead

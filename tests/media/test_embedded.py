@@ -11,11 +11,11 @@ from PIL import Image
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.media.embedded import EmbeddedItem, find, taken_out
+from faceloupe.media.evidence import EmbeddedContent
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.media.formats import sniff
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.statements import list_embedded
-from faceloupe.types import EmbeddedContent
 from tests.clips import numbered, write_clip
 
 PICTURE = Image.fromarray(numbered(1)[0])

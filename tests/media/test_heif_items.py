@@ -9,9 +9,9 @@ from PIL import Image
 
 from faceloupe.config import Settings
 from faceloupe.media.embedded import find
+from faceloupe.media.evidence import EmbeddedContent
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.media.sandbox.image import decode
-from faceloupe.types import EmbeddedContent
 from tests.clips import numbered
 
 APPLE_GAIN_MAP = "urn:com:apple:photo:2020:aux:hdrgainmap"

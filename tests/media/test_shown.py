@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from faceloupe.errors import EvidenceError
 from faceloupe.installation import ROOT
 from faceloupe.media import boxes, color, evidence_file, image, jpeg
-from faceloupe.types import Shown
+from faceloupe.media.evidence import Shown
 from tests.conftest import GENERATED
 from tests.media import icc
 from tests.media.stored import gamma, hlg, png, pq

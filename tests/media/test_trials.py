@@ -14,11 +14,12 @@ from faceloupe.batch.readers import Reader
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.installation import ROOT
+from faceloupe.media.evidence import Shown
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.image import decodable
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
-from faceloupe.types import Outcome, Shown
+from faceloupe.types import Outcome
 
 TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or ROOT.parent / "shared" / "data") / "trials"
 SETTINGS = Settings()

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from faceloupe.faces.quality import assess, low_confidence_reason
+from faceloupe.findings import Familiarity, PropositionFinding
 from faceloupe.models.contract import QualityGates
 from faceloupe.models.record import Thresholds
 from faceloupe.report.document.locales import LANGUAGES
 from faceloupe.report.reasons import reason_in
 from faceloupe.scoring.decision import in_company, of_face, of_image, of_score, of_track, of_video, which_kind, withheld
-from faceloupe.types import Box, DetectedFace, Familiarity, Outcome, PropositionFinding
+from faceloupe.types import Box, DetectedFace, Outcome
 from tests.scoring.test_decision import STRICT, THRESHOLDS, finding, judged, pooled, track
 
 OTHERS = [language for language in LANGUAGES if language != "en"]

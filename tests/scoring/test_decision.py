@@ -4,18 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from faceloupe.findings import FaceFinding, FaceObservation, Pooled, TrackFinding
 from faceloupe.models.record import Thresholds
 from faceloupe.scoring.decision import in_company, of_image, of_person, of_score, of_track, of_video
-from faceloupe.types import (
-    Box,
-    DetectedFace,
-    FaceFinding,
-    FaceObservation,
-    FaceQuality,
-    Outcome,
-    Pooled,
-    TrackFinding,
-)
+from faceloupe.types import Box, DetectedFace, FaceQuality, Outcome
 
 THRESHOLDS = Thresholds(0.3, 0.7)
 

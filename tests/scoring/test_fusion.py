@@ -11,6 +11,7 @@ import torch
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, weights_folder
 from faceloupe.errors import EvidenceError, WeightsError
+from faceloupe.findings import Familiarity, PropositionFinding
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.loading import load_expert
 from faceloupe.models.record import Fusion, component_of, find_record, members_of, read_registry
@@ -18,7 +19,7 @@ from faceloupe.scoring.classifier import Consulted, FaceScorer
 from faceloupe.scoring.decision import in_scope, which_kind
 from faceloupe.scoring.joint import join, join_in_video
 from faceloupe.scoring.single import HeadScorer
-from faceloupe.types import Box, Familiarity, Outcome, PropositionFinding
+from faceloupe.types import Box, Outcome
 from tests.clips import write_clip
 from tests.conftest import GENERATED, PHOTOGRAPH
 from tests.report_json import report_json

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
+from faceloupe.findings import FaceObservation, TrackFinding
 from faceloupe.report.schema import (
     Bounds,
     CalibratorInfo,
@@ -24,7 +25,7 @@ from faceloupe.report.schema import (
     Tool,
     VideoFacts,
 )
-from faceloupe.types import Box, DetectedFace, FaceObservation, FaceQuality, Outcome, TrackFinding
+from faceloupe.types import Box, DetectedFace, FaceQuality, Outcome
 
 THRESHOLDS = ScoreThresholds(lower=0.05, upper=0.87)
 _SHA256 = "0" * 64

@@ -7,10 +7,11 @@ from faceloupe.analysis.pipeline import FrameExplanation
 from faceloupe.analysis.results import Analysis, Timing
 from faceloupe.config import Settings, weights_folder
 from faceloupe.errors import EvidenceError
+from faceloupe.findings import TrackFinding
 from faceloupe.media.evidence_file import evidence_from_bytes, open_evidence
 from faceloupe.models.record import find_record
 from faceloupe.report.build import ReportedAnalysis
-from faceloupe.types import Outcome, TrackFinding
+from faceloupe.types import Outcome
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, FrameStore
 from faceloupe.ui.jobs import tasks
 from tests.ui.reports import report, track

@@ -8,11 +8,12 @@ from faceloupe.analysis.results import Analysis, Canvas, Timing
 from faceloupe.config import Settings
 from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.upright import find
+from faceloupe.findings import FaceFinding
+from faceloupe.media.evidence import Picture
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.image import Decode, decode
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import of_image, withheld
-from faceloupe.types import FaceFinding, Picture
 
 
 def examine(

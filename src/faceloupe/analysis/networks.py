@@ -14,13 +14,14 @@ from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.quality import assess
 from faceloupe.faces.upright import roll, signed, upright, yaw
+from faceloupe.findings import FaceFinding
 from faceloupe.media.sandbox.client import start
 from faceloupe.scoring.calibration import log10_likelihood_ratio
 from faceloupe.scoring.classifier import FaceScorer
 from faceloupe.scoring.decision import UNSCORED, of_face, which_kind
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.single import Reading
-from faceloupe.types import Box, Cancel, DetectedFace, FaceFinding, FaceQuality, Outcome, Progress
+from faceloupe.types import Box, Cancel, DetectedFace, FaceQuality, Outcome, Progress
 
 
 @dataclass(frozen=True, slots=True)

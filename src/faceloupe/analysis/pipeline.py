@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from faceloupe.analysis import image, video
+from faceloupe.analysis.frame import FrameExplanation, explain_frame
 from faceloupe.analysis.networks import Networks, RunContext
 from faceloupe.analysis.preview import Preview, previews
 from faceloupe.analysis.results import Analysis, Timing
-from faceloupe.analysis.video import FrameExplanation, explain_frame
 from faceloupe.config import Sampling
 from faceloupe.errors import EvidenceError
 from faceloupe.forensics.registry import read_file

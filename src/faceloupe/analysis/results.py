@@ -9,21 +9,13 @@ import numpy as np
 
 from faceloupe.config import Settings
 from faceloupe.faces.tracks import Person
+from faceloupe.findings import FaceFinding, PersonFinding, TrackFinding
 from faceloupe.forensics.registry import LensReport
+from faceloupe.media.evidence import AS_STORED, EmbeddedContent, Evidence, Shown
 from faceloupe.media.frame_source import VideoFacts
 from faceloupe.media.sampling import Cut
 from faceloupe.models.record import ComponentRecord, ModelRecord
-from faceloupe.types import (
-    AS_STORED,
-    EmbeddedContent,
-    Evidence,
-    FaceFinding,
-    Outcome,
-    PersonFinding,
-    Segment,
-    Shown,
-    TrackFinding,
-)
+from faceloupe.types import Outcome, Segment
 
 DISPLAY_SIDE = 1600  # drawings larger than this on the longer side are shrunk: a drawing is not evidence
 

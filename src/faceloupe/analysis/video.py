@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from faceloupe.analysis.networks import Candidate, Networks, RunContext, candidate, finding
+from faceloupe.analysis.networks import Candidate, Networks, RunContext, candidate
 from faceloupe.analysis.prefetch import ahead
 from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.quality import low_confidence_reason
 from faceloupe.faces.tracks import Person, Track, Tracker, link
+from faceloupe.findings import FaceObservation, PersonFinding, Pooled, TrackFinding
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
 from faceloupe.media.sandbox.video import IsolatedVideo
@@ -29,23 +30,13 @@ from faceloupe.scoring.decision import (
     in_company,
     in_scope,
     of_person,
-    of_score,
     of_track,
     of_video,
     which_kind,
     withheld,
 )
 from faceloupe.scoring.preprocess import FaceViews
-from faceloupe.types import (
-    DetectedFace,
-    FaceFinding,
-    FaceObservation,
-    Outcome,
-    PersonFinding,
-    Pooled,
-    Segment,
-    TrackFinding,
-)
+from faceloupe.types import DetectedFace, Outcome, Segment
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
 _BATCHES_AHEAD = 1  # decoded while those before are examined
@@ -391,65 +382,3 @@ def _explained(
             track = replace(track, crop=crop, heatmap=heatmap, crop_box=square)
         explained.append(track)
     return explained
-
-
-@dataclass(frozen=True, slots=True)
-class FrameExplanation:
-    """One frame of an examined video, explained.
-
-    Attributes:
-        index: in order of display, from 0.
-        time_s: seconds since the first frame.
-        rgb: (H, W, 3) uint8, upright.
-        faces: those found in it; the id of each is that of its track, its outcome that of this frame alone.
-    """
-
-    index: int
-    time_s: float
-    rgb: np.ndarray = field(repr=False)
-    faces: tuple[FaceFinding, ...]
-
-
-def _as_in_video(face: FaceFinding, observation: FaceObservation, record: ModelRecord) -> FaceFinding:
-    """Return the finding on a face of a frame with the score of that frame in its video, which is joined otherwise."""
-    if record.fusion is None or face.score is None or observation.score is None:
-        return face
-    outcome, reason = of_score(observation.score, record.thresholds)
-    return replace(
-        face,
-        outcome=outcome,
-        reason=reason,
-        score=observation.score,
-        raw_logit=observation.raw_logit,
-        log10_lr=log10_likelihood_ratio(observation.score, record.log10_lr_bounds),
-        propositions=(),
-    )
-
-
-def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, networks: Networks) -> FrameExplanation:
-    """Decode one of the frames that were analyzed again, and explain each of its faces.
-
-    Args:
-        evidence_file: the very file that was examined.
-        analysis: of it.
-        index: of a frame in the report's ``frames``.
-        networks: the networks that the analysis was made with.
-
-    Raises:
-        EvidenceError: the file changed since, or the frame cannot be decoded any more.
-    """
-    with evidence_file.open() as stream, IsolatedVideo(evidence_file, stream, settings=networks.settings) as video:
-        decoded_frame = next(iter(video.walk([index], every=False)), None)
-        if decoded_frame is None:
-            raise EvidenceError(f"Frame {index} cannot be decoded.")
-        rgb, time_s = decoded_frame.rgb(), float(decoded_frame.time)
-        evidence_file.refuse_changed(stream)
-    faces = []
-    for track in analysis.tracks:
-        for observation in track.observations:
-            if observation.frame == index:
-                cut_out = replace(candidate(observation.face, rgb, networks.scorer), quality=observation.quality)
-                done = None if cut_out.quality.problem else networks.scorer.explained(cut_out.views)
-                face = finding(track.id, cut_out, done, networks.scorer)
-                faces.append(_as_in_video(face, observation, networks.scorer.record))
-    return FrameExplanation(index, time_s, rgb, tuple(faces))

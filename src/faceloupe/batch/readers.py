@@ -13,9 +13,9 @@ from faceloupe.batch.tasks import Task
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.media.embedded import EmbeddedItem, taken_out
+from faceloupe.media.evidence import Picture
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence, printable_name
 from faceloupe.media.formats import HEAD_BYTES, media_type, sniff
-from faceloupe.types import Picture
 
 _CHUNK = 1024 * 1024
 MOST_SENT = 64 * 1024 * 1024  # bytes of a file that are sent to another machine; larger ones must be seen from there

@@ -10,8 +10,9 @@ from faceloupe.cases.records import Item, Run
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.media.evidence import Origin
 from faceloupe.media.evidence_file import EvidenceFile
-from faceloupe.types import Cancel, Origin, Progress, Step
+from faceloupe.types import Cancel, Progress, Step
 
 if TYPE_CHECKING:
     from faceloupe.analysis.pipeline import Networks

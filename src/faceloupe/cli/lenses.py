@@ -11,8 +11,8 @@ from faceloupe import __version__
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.media.evidence import Evidence
 from faceloupe.media.evidence_file import open_evidence
-from faceloupe.types import Evidence
 
 if TYPE_CHECKING:
     from faceloupe.forensics.registry import LensReport

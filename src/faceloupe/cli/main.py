@@ -21,9 +21,10 @@ from faceloupe.cli import people as people_command
 from faceloupe.cli.console import Console
 from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings, data_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError, UsageError
+from faceloupe.media.evidence import Evidence
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.system.logging import keep_log
-from faceloupe.types import Evidence, Outcome
+from faceloupe.types import Outcome
 
 _LOG = logging.getLogger(__name__)
 _EXTRAS = {  # module -> extra of the package that installs it

@@ -12,12 +12,12 @@ from faceloupe.errors import EvidenceError
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.forensics.trust import TrustList
 from faceloupe.media.credentials import Credentials
+from faceloupe.media.evidence import Picture
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.media.sandbox.image import decode, decode_luma
 from faceloupe.media.sandbox.statements import read_credentials, read_metadata
 from faceloupe.media.statements import Metadata
 from faceloupe.scoring.classifier import FaceScorer
-from faceloupe.types import Picture
 
 _LARGEST_SIDECAR = 64 << 20  # bytes
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from faceloupe.errors import EvidenceError
+from faceloupe.media.evidence import EmbeddedContent, Origin
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.media.formats import IMAGE_FORMATS, VIDEO_FORMATS, jpeg_extent, sniff
 from faceloupe.media.heif_items import as_main_picture, embedded_pictures
-from faceloupe.types import EmbeddedContent, Origin
 
 _HEAD_SEARCHED = 1 << 17  # bytes of a picture in which its metadata is looked for
 _PROBED = 1 << 12  # bytes that tell the format of what lies there

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.media.evidence import Evidence
 from faceloupe.media.formats import HEAD_BYTES, VIDEO_FORMATS, media_type, sniff
-from faceloupe.types import Evidence, Step
+from faceloupe.types import Step
 
 _CHUNK = 1024 * 1024
 _UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: controls, format marks, surrogates, line separators

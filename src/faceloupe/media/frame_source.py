@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 
 from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.media.evidence import AS_STORED, Shown
 from faceloupe.media.frame_index import FrameIndex
-from faceloupe.types import AS_STORED, Shown
 
 LUMA_SHAPE = (36, 64)
 DAMAGED = "The {} data is damaged, incomplete or of an unsupported variant; get a complete copy."

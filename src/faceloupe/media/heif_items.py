@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from faceloupe.media import boxes
-from faceloupe.types import EmbeddedContent
+from faceloupe.media.evidence import EmbeddedContent
 
 _CODINGS = {b"hvc1": "HEVC", b"av01": "AV1", b"jpeg": "JPEG", b"avc1": "AVC", b"vvc1": "VVC", b"j2k1": "JPEG 2000"}
 _DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}  # made of other items

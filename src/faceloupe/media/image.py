@@ -13,9 +13,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from faceloupe.errors import EvidenceError
 from faceloupe.media import boxes, embedded, jpeg, profiles
+from faceloupe.media.evidence import Picture, Shown
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.formats import unreadable
-from faceloupe.types import Picture, Shown
 
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # Pillow's guard only warns at first; ours, in decode(), refuses, and comes before load()

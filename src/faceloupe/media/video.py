@@ -20,9 +20,9 @@ from av.video.stream import VideoStream
 from faceloupe.errors import EvidenceError
 from faceloupe.media.boxes import file_boxes
 from faceloupe.media.color import Encoding, from_cicp
+from faceloupe.media.evidence import Shown
 from faceloupe.media.frame_source import DAMAGED, LUMA_SHAPE, DecodedFrame, FrameSource, VideoFacts, guarded
 from faceloupe.media.packet_scan import Scan, index_by_number, packets_of, scan_packets
-from faceloupe.types import Shown
 
 KEYS_APART_S = Fraction(1, 2)  # of those that a quick look gives
 DEMUXERS = {

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from faceloupe.errors import WeightsError
+from faceloupe.findings import Familiarity
 from faceloupe.models.encoder import ROWS, WIDTH
-from faceloupe.types import Familiarity
 
 ARCHITECTURE = "clip_vit_b16_head"
 NEIGHBORS = 5  # known faces whose mean distance says how familiar a face is

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from faceloupe import __version__
 from faceloupe.analysis.results import Analysis, Canvas
 from faceloupe.faces.quality import TRACK_CONFIDENCE
+from faceloupe.findings import FaceFinding, TrackFinding
 from faceloupe.forensics.registry import LensReport
 from faceloupe.forensics.results import LensSummary
 from faceloupe.installation import git_checkout
@@ -51,7 +52,6 @@ from faceloupe.report.schema import (
 )
 from faceloupe.scoring import aggregation
 from faceloupe.scoring.verbal import verbal_equivalent
-from faceloupe.types import FaceFinding, TrackFinding
 
 _LIBRARIES = {
     "torch": "torch",

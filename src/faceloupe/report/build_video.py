@@ -7,6 +7,7 @@ import msgspec
 
 from faceloupe.analysis.results import VideoAnalysis
 from faceloupe.faces.upright import roll, yaw
+from faceloupe.findings import FaceObservation, Pooled, TrackFinding
 from faceloupe.models.record import Fusion
 from faceloupe.report.schema import (
     BoxCorners,
@@ -19,7 +20,7 @@ from faceloupe.report.schema import (
     ShownFrame,
     Track,
 )
-from faceloupe.types import Box, FaceObservation, Pooled, TrackFinding
+from faceloupe.types import Box
 
 
 def rounded_box(box: Box) -> BoxCorners:

@@ -10,13 +10,13 @@ from PIL import Image
 
 from faceloupe.analysis.results import Analysis
 from faceloupe.errors import UsageError
+from faceloupe.findings import FaceFinding, TrackFinding
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import filmstrip
 from faceloupe.report.schema import Report
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv
 from faceloupe.system.files import creating
-from faceloupe.types import FaceFinding, TrackFinding
 
 OPACITY = 0.7  # of the heatmaps in the written pictures
 

@@ -10,8 +10,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from faceloupe.findings import FaceObservation, Pooled
 from faceloupe.models.contract import Calibrator
-from faceloupe.types import FaceObservation, Pooled
 
 MEMORY_S = 0.5  # frames this far apart in time keep 1/e of their correlation; measured on validation clips
 TYPICAL_SPREAD = 0.5  # standard deviation of the log-odds of one face within a clip, measured likewise

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceloupe.findings import Familiarity, PropositionFinding
 from faceloupe.models.contract import FloatArray
 from faceloupe.models.expert import ARCHITECTURE as HEAD
 from faceloupe.models.loading import load_expert, load_network
@@ -16,7 +17,6 @@ from faceloupe.models.registry import components_of
 from faceloupe.scoring.joint import JointScorer, Member
 from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.scoring.single import HeadScorer, NetworkScorer, Scorer
-from faceloupe.types import Familiarity, PropositionFinding
 
 
 def _single(record: ModelRecord, folder: Path, device: str) -> Scorer:

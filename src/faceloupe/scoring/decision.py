@@ -4,17 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from faceloupe.findings import FaceFinding, Familiarity, PersonFinding, Pooled, PropositionFinding, TrackFinding
 from faceloupe.scoring.aggregation import lower_end
-from faceloupe.types import (
-    FaceFinding,
-    Familiarity,
-    Outcome,
-    PersonFinding,
-    Pooled,
-    PropositionFinding,
-    TrackFinding,
-    format_distinct,
-)
+from faceloupe.types import Outcome, format_distinct
 
 NO_SIGN = "no sign of manipulation of the kinds this model knows"
 UNSCORED = "not applicable: "  # begins the reason where nothing was scored

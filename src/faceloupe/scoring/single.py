@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from faceloupe.errors import EvidenceError
+from faceloupe.findings import Familiarity
 from faceloupe.models.contract import FloatArray, InputContract
 from faceloupe.models.encoder import BLOCKS, Encoder, features_of
 from faceloupe.models.expert import Head
 from faceloupe.scoring.gradcam import explain, merge
 from faceloupe.scoring.preprocess import FaceViews, normalize, view_face
-from faceloupe.types import Box, Familiarity
+from faceloupe.types import Box
 
 _BATCH = 4  # faces in one pass of the network: more do not fit into a core's cache, and take longer each
 _EXPLAINED_BLOCK = 8  # of the encoder: its patch tokens still know their place, and the heads read what follows

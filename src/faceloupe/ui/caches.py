@@ -12,10 +12,10 @@ from faceloupe.batch.store import Batch
 from faceloupe.cases.audit_log import Head
 from faceloupe.forensics.registry import LensReport
 from faceloupe.forensics.results import LensPicture
+from faceloupe.media.evidence import Evidence
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.document.case import Letterhead
-from faceloupe.types import Evidence
 from faceloupe.web.recent import Recent, analysis_bytes
 
 _MIB = 1024 * 1024

@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from faceloupe.evaluation.measures import Curves, MeasuredRow
+from faceloupe.findings import FaceFinding
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
-from faceloupe.types import FaceFinding, Outcome, format_distinct
+from faceloupe.types import Outcome, format_distinct
 from faceloupe.ui.language import tr
 
 _MOST_SIDE, _PICTURE_WIDTH, _LEAST_TARGET = 1600, 560, 16  # pixels: sent to the browser, as shown, and to click on

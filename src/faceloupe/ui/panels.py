@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
+from faceloupe.findings import FaceFinding
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
@@ -13,7 +14,7 @@ from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
 from faceloupe.report.reasons import reason_in
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
-from faceloupe.types import FaceFinding, Outcome
+from faceloupe.types import Outcome
 from faceloupe.ui import demo, glossary, language, resources, state
 from faceloupe.ui.case import open_case
 from faceloupe.ui.charts import framed_picture, score_ruler

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from faceloupe.media.evidence import Shown
 from faceloupe.media.frame_source import VideoFacts
 from faceloupe.media.sandbox.protocol import AnyAnswer, Described, Message, ProtocolError, Reader, Still, receive, send
-from faceloupe.types import Shown
 from tests.properties import JSON, repeatable
 
 MOST_RAW = 4096

@@ -11,10 +11,12 @@ from faceloupe.batch.readers import TOO_MUCH_MEMORY, OpenedTask, Reader
 from faceloupe.batch.tasks import Result, Task, WorkerConfig, failed
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
+from faceloupe.findings import TrackFinding
+from faceloupe.media.evidence import Picture
 from faceloupe.media.sandbox.client import start
 from faceloupe.system import memory
 from faceloupe.system.logging import keep_log
-from faceloupe.types import Outcome, Picture, TrackFinding
+from faceloupe.types import Outcome
 
 if TYPE_CHECKING:
     from faceloupe.analysis.pipeline import Networks

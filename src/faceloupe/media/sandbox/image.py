@@ -8,11 +8,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from faceloupe.config import Settings
+from faceloupe.media.evidence import Picture
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.image import decodable
 from faceloupe.media.sandbox import protocol
 from faceloupe.media.sandbox.client import Worker
-from faceloupe.types import Picture
 
 T = TypeVar("T")
 _LARGEST_FILE = 2**40  # bytes

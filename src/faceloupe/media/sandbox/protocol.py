@@ -20,8 +20,8 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from faceloupe.media.evidence import EmbeddedContent, Shown
 from faceloupe.media.frame_source import VideoFacts
-from faceloupe.types import EmbeddedContent, Shown
 
 _HEAD = struct.Struct("!II")  # lengths of the JSON and of the raw bytes
 _MOST_JSON, _MOST_DESCRIPTORS = 1 << 20, 2

@@ -5,10 +5,10 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from faceloupe.findings import FaceObservation, TrackFinding
 from faceloupe.report.drawing import glyphs
 from faceloupe.report.drawing.overlays import COLORS
 from faceloupe.scoring.decision import ScoreBounds, of_frame
-from faceloupe.types import FaceObservation, TrackFinding
 
 _MOST = 14  # pictures in a strip
 _SIDE, _BORDER, _GAP, _WORDS = 64, 4, 3, 36  # pixels; the last is the room for two lines of words

@@ -5,7 +5,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceloupe.analysis.results import Canvas
-from faceloupe.types import Box, FaceFinding, Outcome, TrackFinding
+from faceloupe.findings import FaceFinding, TrackFinding
+from faceloupe.types import Box, Outcome
 
 # Okabe and Ito (2008): told apart by color-blind eyes.
 COLORS: dict[Outcome, str] = {

@@ -10,6 +10,7 @@ from faceloupe.analysis.pipeline import FrameExplanation, explain_frame
 from faceloupe.analysis.results import Canvas
 from faceloupe.config import is_demo
 from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.findings import FaceFinding, TrackFinding
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
@@ -19,7 +20,6 @@ from faceloupe.report.schema import PersonShots, Report, ScoreThresholds
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
 from faceloupe.report.timeline import analyzed_span
-from faceloupe.types import FaceFinding, TrackFinding
 from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
