@@ -29,6 +29,7 @@ COPY docs/model-card.md docs/model-card.md
 COPY docs/expert/held-out.csv docs/expert/left-out.csv docs/expert/
 COPY LICENSE CHANGELOG.md ./
 COPY weights/*.json weights/
+COPY weights/components weights/components
 # owner/repository@tag whose release holds the weights; the release workflow fills it in.
 ARG RELEASES=
 # The root file system may be read-only: what is kept lies in /data, what is not in /tmp.

@@ -66,6 +66,19 @@ def test_every_file_that_is_copied_exists_and_reaches_the_engine():
                 assert any(Path(source).is_relative_to(path) for path in let_through), source
 
 
+@pytest.mark.parametrize("folder", ["weights", "pages", "docs/expert"])
+def test_every_file_of_the_checkout_that_the_app_reads_is_in_the_image(folder):
+    copied: set[Path] = set()
+    for step in FULL:
+        if step.word == "COPY" and not step.rest.startswith("--"):
+            for source in (path for pattern in step.rest.split()[:-1] for path in ROOT.glob(pattern)):
+                copied |= set(source.rglob("*")) if source.is_dir() else {source}
+    listed = subprocess.run(["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True)
+    read = {name for name in listed.stdout.split() if folder != "docs/expert" or name.endswith("-out.csv")}
+    assert read
+    assert {name for name in read if ROOT / name not in copied} == set()
+
+
 def test_every_file_that_the_space_copies_is_in_it_and_its_demo_is_switched_on(tmp_path):
     space.assemble(tmp_path / "space")
     stages = dockerfile.read(tmp_path / "space" / "Dockerfile")
