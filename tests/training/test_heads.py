@@ -1,6 +1,7 @@
 """Fitting of heads and fusions, on features whose truth is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,10 +28,13 @@ def faces() -> Faces:
     return Faces(features, labels, sources, np.arange(180).astype(str))
 
 
-def test_a_fitted_head_is_the_same_map_when_it_is_loaded(faces):
-    projection = Projection.of(faces.features, SETTINGS)
+@pytest.mark.parametrize("width", [24, 0], ids=["in fewer dimensions", "in all of them"])
+def test_a_fitted_head_is_the_same_map_when_it_is_loaded(faces, width):
+    settings = replace(SETTINGS, width=width)
+    projection = Projection.of(faces.features, settings)
     inputs = projection.of_faces(faces.features)
-    fitted = heads.fit(inputs, faces.labels, faces.sources, SETTINGS)
+    assert inputs.shape == (180, width or 2 * WIDTH)
+    fitted = heads.fit(inputs, faces.labels, faces.sources, settings)
     head = Head(fitted.tensors(projection))
     loaded = head(torch.from_numpy(faces.features.astype(np.float32))).double().numpy()
     assert loaded == pytest.approx(fitted(inputs), abs=1e-3)
@@ -77,10 +81,20 @@ def test_the_thresholds_keep_both_promises_on_sources_left_out():
     faces, log_odds = judged(loud=2.0)
     scores = fusing.probabilities(log_odds)
     thresholds = fusing.thresholds_for(scores, faces)
-    for source in np.unique(faces.sources[faces.labels == 0]):
-        assert (scores[faces.sources == source] >= thresholds.upper).mean() <= fusing.MAX_ALARMS
+    photos = faces.labels == 0
+    alarms = [scores[photos & (faces.sources == f"photo{number}")] >= thresholds.upper for number in range(0, 8, 2)]
+    hits, counts = np.array([part.sum() for part in alarms]), np.array([len(part) for part in alarms])
+    assert fusing.estimated_shares(hits, counts).max() <= fusing.MAX_ALARMS
     quiet, plain = judged()
     assert thresholds.upper > fusing.thresholds_for(fusing.probabilities(plain), quiet).upper
+
+
+def test_the_share_of_a_small_source_is_drawn_towards_the_others_and_that_of_a_large_one_stays():
+    hits, counts = np.array([2, 60, *[2, 1, 3, 2, 0] * 8]), np.array([10, 600, *[200] * 40])
+    small, large, *others = fusing.estimated_shares(hits, counts)
+    assert np.mean(others) < small < 2 / 10
+    assert large == pytest.approx(60 / 600, abs=0.02)
+    assert not fusing.estimated_shares(np.zeros(3, int), np.array([5, 50, 500])).any()
 
 
 def test_faces_that_the_gates_keep_back_set_no_bar():

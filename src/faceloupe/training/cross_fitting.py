@@ -94,7 +94,7 @@ def _inputs(plan: HeadPlan, projection: Projection, looks: Looks, values: np.nda
     """(N, K) float32 projected features; nan where there is no view."""
     rows = plan.rows(looks)
     seen = np.flatnonzero(rows != NOT_SEEN)
-    inputs = torch.full((len(looks), projection.basis.shape[1]), math.nan)
+    inputs = torch.full((len(looks), projection.width), math.nan)
     inputs[torch.from_numpy(seen)] = projection.of_faces(_Indexed(values, rows[seen]))
     return inputs
 

@@ -39,8 +39,8 @@ class HeadSettings:
         decay: weight of the squared weights in the loss.
         scatter: weight of the squared distances between the mean logits of sources of one class: what only tells
             sources apart is not to be used.
-        width: dimensions that the standardized features are projected to.
-        examples: faces that the projection is found on.
+        width: dimensions that the standardized features are projected to; 0 keeps all of them.
+        examples: faces that the projection, or else the scale of the features, is found on.
         seed: of the projection and of the choice of known faces.
     """
 
@@ -93,18 +93,23 @@ def balance(labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Standardized features in fewer dimensions, so that a head is fitted in seconds; an unsupervised map.
+    """Standardized features, in fewer dimensions where that is asked for; an unsupervised map.
 
     Attributes:
         rows: (R,) int64 of the features.
         mean, scale: (R * 768,) float32.
-        basis: (R * 768, K) float32, orthonormal columns: the principal directions.
+        basis: (R * 768, K) float32, orthonormal columns: the principal directions; None where all dimensions are kept.
     """
 
     rows: torch.Tensor
     mean: torch.Tensor
     scale: torch.Tensor
-    basis: torch.Tensor
+    basis: torch.Tensor | None
+
+    @property
+    def width(self) -> int:
+        """K, dimensions of what it maps to."""
+        return len(self.mean) if self.basis is None else self.basis.shape[1]
 
     @classmethod
     def of(cls, features: Rows, settings: HeadSettings) -> "Projection":
@@ -114,6 +119,8 @@ class Projection:
         part = features[np.sort(chosen)][:, rows.numpy()]
         inputs = torch.from_numpy(part.reshape(len(part), -1).astype(np.float32))
         mean, scale = inputs.mean(0), 1.0 / (inputs.std(0) + _LEAST_SPREAD)
+        if not settings.width:
+            return cls(rows, mean, scale, None)
         torch.manual_seed(settings.seed)
         width = min(settings.width, *inputs.shape)
         _, _, basis = torch.svd_lowrank((inputs - mean) * scale, q=width, niter=2)
@@ -121,11 +128,12 @@ class Projection:
 
     def of_faces(self, features: Rows, batch: int = 2048) -> torch.Tensor:
         """(N, 15, 768) features to (N, K) float32."""
-        parts = []
+        inputs = torch.empty(len(features), self.width)
         for start in range(0, len(features), batch):
             part = torch.from_numpy(features[start : start + batch][:, self.rows.numpy()].astype(np.float32))
-            parts.append(((part.flatten(1) - self.mean) * self.scale) @ self.basis)
-        return torch.cat(parts) if parts else torch.zeros(0, self.basis.shape[1])
+            standard = (part.flatten(1) - self.mean) * self.scale
+            inputs[start : start + batch] = standard if self.basis is None else standard @ self.basis
+        return inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +154,7 @@ class Fitted:
             "rows": projection.rows,
             "mean": projection.mean,
             "scale": projection.scale,
-            "linear": projection.basis @ self.weights,
+            "linear": self.weights if projection.basis is None else projection.basis @ self.weights,
             "bias": self.bias,
             "hidden": torch.zeros(0, size),
             "hidden_bias": torch.zeros(0),
