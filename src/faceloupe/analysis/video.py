@@ -296,12 +296,13 @@ def _finding(
         return TrackFinding(track.id, person, track.shot, observations, Outcome.NOT_APPLICABLE, f"{UNSCORED}{why}")
     times, log_odds, weights = series(scored, record.calibrator)
     whole = pool(times, log_odds, weights, record.over_frames)
-    segment = strongest_segment(times, log_odds, weights, record.over_frames)
+    # Between two frames that the expert looked at nothing is known of it: these alone can stand out together.
+    looked_at = [observation for observation in scored if observation.by_expert] or scored
+    segment = strongest_segment(*series(looked_at, record.calibrator), record.over_frames)
     outcome, reason, decided = of_track(whole, segment, record.thresholds, enough=_enough(followed))
     familiarity = consulted.familiarity if consulted else None
     outcome, reason = in_scope(outcome, reason, familiarity, record.scope_limit)
     propositions = scorer.propositions(consulted.pooled) if consulted else ()
-    chosen = [observation for observation in scored if observation.by_expert] or scored
     return TrackFinding(
         track.id,
         person,
@@ -314,7 +315,7 @@ def _finding(
         score=decided.score,
         log10_lr=log10_likelihood_ratio(decided.score, record.log10_lr_bounds),
         raw_logit=float(np.average([observation.raw_logit for observation in scored], weights=weights)),
-        strongest=chosen[int(np.argmax(np.array([observation.raw_logit for observation in chosen])))],
+        strongest=looked_at[int(np.argmax(np.array([observation.raw_logit for observation in looked_at])))],
         propositions=propositions,
         familiarity=familiarity,
     )

@@ -27,7 +27,7 @@ CLEAN = "as-is"
 FRAMES = {"standard": 8, "thorough": 24}  # of each face in a video that the heads look at, by effort
 # Of filmed faces, see ``Fusion.over_frames``. Two frames of a person share a quarter to nine tenths of their variance,
 # by collection; with this bias fewer than 5 % of the originals of any collection left out are called manipulated.
-CORRELATION, BIAS = 0.6, 1.3
+CORRELATION, BIAS = 0.6, 1.8
 LICENSE = (
     "Weights: MIT. The encoder is OpenAI's CLIP ViT-B/16 (MIT); the heads were trained on collections licensed for "
     "research only, which are not part of this project"
