@@ -204,7 +204,7 @@ def serve(root: Path, plan: dict) -> dict:
                 break
             time.sleep(0.5)
         done = ask("faceloupe", "analyze", f"/app/{SAMPLE}", "--json")
-        seen["sample"] = told(done.stdout) if done.returncode == 0 else done.stderr.strip()
+        seen["sample"] = verdict_of(done.stdout) if done.returncode == 0 else done.stderr.strip()
         seen["case"] = ask("faceloupe", "case", "create", "Trial", "--examiner", "Nobody").stderr.strip() or "created"
     finally:
         app.terminate()
@@ -216,7 +216,7 @@ def serve(root: Path, plan: dict) -> dict:
     return seen
 
 
-def told(report: str) -> list[str]:
+def verdict_of(report: str) -> list[str]:
     """The outcome of a report and its score, to two decimals: processors differ in the last ones."""
     values = json.loads(report)
     return [values["outcome"], f"{values['score']:.2f}"]
@@ -281,7 +281,7 @@ def main() -> int:
     sound = (
         seen["user"] != "0"
         and "healthy_after_s" in seen
-        and seen["sample"] == told(here)
+        and seen["sample"] == verdict_of(here)
         and seen["case"] == "created"
         and seen["network"] == "ENETUNREACH"
         and not seen["compilers"]
