@@ -75,7 +75,7 @@ fuzz: setup ## throw hostile files at intake and decoders: IMAGES=, VIDEOS=, SEE
 	$(BIN)/python -m tools.fuzz --images $(IMAGES) --videos $(VIDEOS) --seed $(SEED) --analyze 100
 
 fuzzapi: setup $(FUZZ)/.installed ## send the HTTP API 10,000 requests, good and bad ones: SEED=
-	$(BIN)/python -m tools.fuzz_api --seed $(SEED) --schemathesis $(FUZZ)/bin/schemathesis
+	$(BIN)/python -m tools.fuzz_api --seed $(SEED) --schemathesis "$(CURDIR)/$(FUZZ)/bin/schemathesis"
 
 $(FUZZ)/.installed: requirements-fuzz.txt
 	test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
