@@ -15,7 +15,8 @@ from faceloupe.installation import ROOT
 from faceloupe.models.record import read_registry
 from faceloupe.samples import SAMPLES
 
-GENERATED, PHOTOGRAPH = (sample.path for sample in SAMPLES)
+SAMPLE, PHOTOGRAPH = (sample.path for sample in SAMPLES)
+GENERATED = SAMPLE.with_name("generated-portrait.jpg")  # the core calls it manipulated, the default model authentic
 OTHER_MODEL = next(  # of no effort, and no part of the expert
     name
     for name, record in read_registry(weights_folder()).items()

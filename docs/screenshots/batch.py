@@ -14,7 +14,7 @@ FREE = ("astronaut.png", "coffee.png", "chelsea.png")  # pictures that scikit-im
 def write_files(folder: Path) -> list[Path]:
     """Free files of every outcome: faces as they are and worked on, no face, a ZIP, no picture."""
     folder.mkdir(parents=True)
-    portrait, photograph = SAMPLES / "generated-portrait.jpg", SAMPLES / "photograph.png"
+    portrait, photograph = SAMPLES / "generated-woman.jpg", SAMPLES / "photograph.png"
     for source in (portrait, photograph):
         (folder / source.name).write_bytes(source.read_bytes())
     (folder / "portrait copy.jpg").write_bytes(portrait.read_bytes())

@@ -29,7 +29,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
     press(page, "File to the case without showing the result")
     see(page, "was filed and analyzed")
     go(page, "Case")
-    press(page, "generated-portrait.jpg")
+    press(page, "generated-woman.jpg")
     see(page, "once you have entered your decision")
     shoot(page, f"case-blind-{scheme}", 1050)
     decide(page, "manipulated", "The earrings do not match, and the hair melts into the background.")
@@ -63,7 +63,7 @@ def sampled(page: Page, title: str) -> None:
     """Choose a sample on the start page, and wait until the page Image has it."""
     go(page, "Start")
     press(page, title)
-    see(page, {"Photograph": "photograph.png", "Generated portrait": "generated-portrait.jpg"}[title])
+    see(page, {"Photograph": "photograph.png", "Generated portrait": "generated-woman.jpg"}[title])
 
 
 def sign(page: Page, reviewer: str) -> None:

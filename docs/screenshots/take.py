@@ -42,7 +42,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
     shoot(page, f"start-empty-{scheme}")
     go(page, "Image")
     shoot(page, f"image-empty-{scheme}")
-    upload(page, SAMPLES / "generated-portrait.jpg")
+    upload(page, SAMPLES / "generated-woman.jpg")
     page.get_by_role("button", name="Cancel").wait_for(timeout=PATIENCE_MS)
     page.screenshot(path=HERE / f"image-working-{scheme}.png")
     page.get_by_text("Opacity of the heatmap").wait_for(timeout=PATIENCE_MS)

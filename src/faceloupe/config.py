@@ -11,8 +11,8 @@ from faceloupe.errors import UsageError
 from faceloupe.installation import WEIGHTS
 
 QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
-STANDARD_MODEL = "faceloupe-standard-8"
-THOROUGH_MODEL = "faceloupe-thorough-8"
+STANDARD_MODEL = "faceloupe-standard-9"
+THOROUGH_MODEL = "faceloupe-thorough-9"
 EFFORTS: dict[str, str] = {  # how much is computed for a score, the least first -> id of the model that does so
     "quick": QUICK_MODEL,
     "standard": STANDARD_MODEL,

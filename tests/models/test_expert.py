@@ -12,7 +12,7 @@ from faceloupe.models.encoder import ROWS, WIDTH
 from faceloupe.models.expert import Head
 
 
-def tensors_of(rows=(1, 4), hidden=0, seed=0, scope=False) -> dict[str, torch.Tensor]:
+def tensors_of(rows=(1, 4), hidden=0, seed=0, scope=False, remembered=0) -> dict[str, torch.Tensor]:
     made = torch.Generator().manual_seed(seed)
     size = len(rows) * WIDTH
 
@@ -29,6 +29,13 @@ def tensors_of(rows=(1, 4), hidden=0, seed=0, scope=False) -> dict[str, torch.Te
         "hidden_bias": random(hidden),
         "output": random(hidden),
     }
+    if remembered:
+        tensors |= {
+            "basis": torch.eye(size, 6),
+            "remembered": torch.nn.functional.normalize(random(remembered, 6), dim=1),
+            "remembered_label": (torch.arange(remembered) % 2).float(),
+            "remembered_weight": random(remembered).abs() + 0.1,
+        }
     if scope:
         known = torch.nn.functional.normalize(random(20, 4), dim=1)
         tensors |= {
@@ -51,6 +58,32 @@ def test_a_head_is_the_written_formula(hidden):
         inner = torch.nn.functional.gelu(inputs @ tensors["hidden"].T + tensors["hidden_bias"])
         expected = expected + inner @ tensors["output"]
     assert torch.allclose(Head.load(save(tensors))(features), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_head_that_remembers_faces_sides_with_the_nearest(label):
+    """One of 200 remembered faces lies where the face does; the others of the other label do not outweigh its kin."""
+    tensors = tensors_of(remembered=200) | {"linear": torch.zeros(2 * WIDTH), "bias": torch.zeros(1)}
+    alike = torch.nn.functional.cosine_similarity(tensors["remembered"], tensors["remembered"][:1]) > 0.5
+    tensors["remembered_label"] = torch.where(alike, float(label), 1.0 - label)
+    features = torch.zeros(1, len(ROWS), WIDTH)
+    features[0, [1, 4]] = (tensors["mean"] + 0).reshape(2, WIDTH)
+    features[0, 1, :6] += tensors["remembered"][0] / tensors["scale"][:6]
+    answer = float(Head.load(save(tensors))(features))
+    assert (answer > 0) == bool(label)
+    assert abs(answer) <= np.log(19) + 1e-5
+
+
+@pytest.mark.parametrize("part", ["basis", "remembered_label", "remembered_weight", "remembered"])
+def test_a_head_whose_remembered_faces_do_not_fit_together_is_refused(part):
+    tensors = tensors_of(remembered=20)
+    tensors[part] = tensors[part][:-1]
+    with pytest.raises(WeightsError, match="head do not fit"):
+        Head.load(save(tensors))
+    del tensors[part]
+    if part != "basis":
+        with pytest.raises(WeightsError, match="head do not fit"):
+            Head.load(save(tensors))
 
 
 @pytest.mark.parametrize("fault", ["not a number", "infinite", "short", "row", "missing", "no file"])

@@ -1,6 +1,6 @@
 """The page Compare, driven as a user would."""
 
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import PHOTOGRAPH, SAMPLE
 from tests.pages.record import ADA, SHA256, blind_case_with, create, go, name_examiner
 from tests.pages.test_pages import page_text
 
@@ -21,9 +21,9 @@ def test_without_results_it_says_where_they_come_from(app):
 
 
 def test_two_results_are_shown_with_both_findings_and_what_differs(app):
-    text = compared(examined(app, PHOTOGRAPH.stem, GENERATED.stem))
-    assert "| Outcome | manipulated |" in text
-    assert {f"**{GENERATED.name}**", f"**{PHOTOGRAPH.name}**"} <= set(text.replace("  \n", "\n").splitlines())
+    text = compared(examined(app, PHOTOGRAPH.stem, SAMPLE.stem))
+    assert "| Score | 0." in text
+    assert {f"**{SAMPLE.name}**", f"**{PHOTOGRAPH.name}**"} <= set(text.replace("  \n", "\n").splitlines())
     assert len(app.get("image")) == 2
     app.segmented_control(key="compare-mode").set_value("Difference").run()
     assert not app.exception
@@ -50,12 +50,12 @@ def test_a_result_and_its_item_in_the_case_are_the_same(app):
 
 def test_a_face_is_ranked_against_the_other_faces_of_the_case(app):
     create(app)
-    for stem in (PHOTOGRAPH.stem, GENERATED.stem):
+    for stem in (PHOTOGRAPH.stem, SAMPLE.stem):
         go(examined(app, stem), "image").button(key="file").click().run()
     go(app, "compare").toggle(key="compare-faces").set_value(True).run()
     assert not app.exception
     assert "Identity is not examined" in page_text(app)
-    others = {PHOTOGRAPH.name: GENERATED.name, GENERATED.name: PHOTOGRAPH.name}
+    others = {PHOTOGRAPH.name: SAMPLE.name, SAMPLE.name: PHOTOGRAPH.name}
     for position in (0, 1):
         app.selectbox(key="compare-first").select_index(position).run()
         assert not app.exception

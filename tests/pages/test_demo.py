@@ -15,7 +15,7 @@ from tools import space
 
 from faceloupe.installation import APP
 from faceloupe.ui import resources, state
-from tests.conftest import GENERATED
+from tests.conftest import GENERATED, SAMPLE
 from tests.pages.record import TIMEOUT, go
 from tests.pages.test_pages import page_text
 
@@ -34,7 +34,7 @@ def demo(monkeypatch):
 
 
 def test_a_visitor_gets_a_verdict_and_nothing_is_written(demo, data_folder):
-    demo.button(key=f"sample-{GENERATED.stem}").click().run()
+    demo.button(key=f"sample-{SAMPLE.stem}").click().run()
     assert not demo.exception
     text = page_text(demo).replace("\\", "")
     assert "manipulated" in text
@@ -102,5 +102,5 @@ def test_the_space_starts_and_answers_under_any_name(tmp_path):
     finally:
         app.send_signal(signal.SIGTERM)
         output, _ = app.communicate(timeout=PATIENCE_S)
-    assert b"Self-check: generated-portrait.jpg" in output
+    assert f"Self-check: {SAMPLE.name}".encode() in output
     assert b"without a password" not in output

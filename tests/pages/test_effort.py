@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from faceloupe.config import DEFAULT_MODEL, EFFORTS, Settings
 from faceloupe.installation import APP
 from faceloupe.ui import resources, state
-from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH, SAMPLE
 from tests.pages.record import TIMEOUT, click, ended, go, name_examiner
 
 PAGES = ("image", "video", "batch")
@@ -151,7 +151,7 @@ def test_a_new_batch_is_made_with_the_chosen_effort(app, batch_store, tmp_path, 
 
 
 def test_the_next_step_of_an_open_result_analyzes_it_thoroughly(app):
-    click(choose(app, "quick"), f"sample-{GENERATED.stem}")
+    click(choose(app, "quick"), f"sample-{SAMPLE.stem}")
     assert report(app)["outcome"] == "inconclusive"
     click(app, "next-thorough")
     assert report(app)["settings"]["effort"] == "thorough"

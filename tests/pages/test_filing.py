@@ -134,7 +134,7 @@ def test_nobody_in_particular_sees_what_any_blind_case_keeps(app):
     assert KEPT in text
     assert "once an examiner who has decided it is named" in text
     assert "Error rates" not in text
-    assert KEPT not in page_text(click(app, "sample-generated-portrait"))
+    assert KEPT not in page_text(click(app, "sample-generated-woman"))
 
 
 def test_closing_or_leaving_a_blind_case_uncovers_nothing(app):

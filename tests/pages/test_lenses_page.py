@@ -74,7 +74,7 @@ def test_a_file_that_no_lens_can_read_is_one_sentence(app, content, sentence):
 
 
 def test_the_file_on_the_page_image_is_looked_at_without_a_second_upload(app):
-    app.button(key="sample-generated-portrait").click().run()
+    app.button(key="sample-generated-woman").click().run()
     go(app, "lenses").button(key="lens_image").click().run()
     assert not app.exception
     assert app.session_state[state.LENS_RESULT].evidence_sha256 == app.session_state[state.RESULT].evidence_sha256

@@ -21,7 +21,7 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 from faceloupe.ui.panels import plain
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import GENERATED, PHOTOGRAPH, SAMPLE
 from tests.pages.record import ended
 
 TIMEOUT = 60
@@ -48,9 +48,7 @@ def upload(at, path, name=None):
 def test_the_first_visit_says_what_will_happen_and_offers_samples(app):
     assert "stays on this machine" in page_text(app)
     assert "weights verified" in page_text(app)
-    assert {"sample-generated-portrait", "sample-photograph", "sample-two-shots"} <= {
-        button.key for button in app.button
-    }
+    assert {"sample-generated-woman", "sample-photograph", "sample-two-shots"} <= {button.key for button in app.button}
 
 
 def test_what_a_file_holds_besides_its_picture_is_examined_on_request(app, tmp_path):
@@ -72,7 +70,7 @@ def test_the_tab_carries_the_name_of_the_page(app, monkeypatch):
     assert titles == ["FaceLoupe", "Models - FaceLoupe"]
 
 
-@pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [SAMPLE, PHOTOGRAPH], ids=lambda path: path.stem)
 def test_page_and_command_line_give_one_score(app, capsys, path):
     app.button(key=f"sample-{path.stem}").click().run()
     assert not app.exception

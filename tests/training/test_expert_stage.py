@@ -19,7 +19,7 @@ from faceloupe.training.features import Features
 from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import CHANGED, GENERATED, NOT_SEEN, PHOTO, gather
 from faceloupe.training.material import Entry, Still
-from faceloupe.training.plans import ExpertSettings, HeadPlan
+from faceloupe.training.plans import ANY, ExpertSettings, HeadPlan
 from faceloupe.training.regions import Region
 from faceloupe.types import Box
 
@@ -28,6 +28,7 @@ PLANS = (
     HeadPlan("generated", "widest", GENERATED, (1.7, math.inf), (1.7, math.inf), SETTINGS),
     HeadPlan("generated-close", "tight", GENERATED, (0.0, 1.7), settings=SETTINGS),
     HeadPlan("changed", "tight", CHANGED, settings=SETTINGS),
+    HeadPlan("neighbors", "tight", ANY, settings=dataclasses.replace(SETTINGS, remembered=60)),
 )
 EXPERT = ExpertSettings(9, PLANS, changed=("swaps",), families={"nets_rest": "nets"})
 # source -> label, repository and whether its pictures show the surroundings of the face
@@ -131,7 +132,7 @@ def test_heads_learn_from_faces_that_they_are_there_for_and_never_from_those_hel
     for plan in PLANS:
         training = plan.training(looks)
         assert not (looks.splits[training] == "cross").any()
-        assert set(looks.kinds[training]) == {PHOTO, plan.kind}
+        assert set(looks.kinds[training]) == {PHOTO, *((GENERATED, CHANGED) if plan.kind == ANY else (plan.kind,))}
         assert set(looks.treatments[training]) <= {"as-is", "heavy-1", "blended/as-is"}
         assert (looks.sources[training] == "self_blends").any() == (plan.kind == CHANGED)
     assert (looks.context[PLANS[0].training(looks)] >= 1.7).all()

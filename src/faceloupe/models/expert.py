@@ -14,12 +14,37 @@ from faceloupe.models.encoder import ROWS, WIDTH
 
 ARCHITECTURE = "clip_vit_b16_head"
 NEIGHBORS = 5  # known faces whose mean distance says how familiar a face is
+_ALIKE = 64  # remembered faces that a face is held against
+_SHARPNESS = 8.0  # how fast their weight falls with their distance
+_DOUBT = 0.05  # of a share, at either end: neighbors alone are never certain
+
+
+def resemblance(
+    points: torch.Tensor, remembered: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Return the log-odds of the share of manipulated faces among those that lie nearest.
+
+    Args:
+        points: (N, D) float32, of faces.
+        remembered: (K, D) float32 of unit length, of faces whose label is known.
+        labels: (K,) float32, 1 = manipulated.
+        weights: (K,) float32 > 0.
+
+    Returns:
+        (N,) float32 natural log-odds, at most 2.94 from 0.
+    """
+    similarity = functional.normalize(points, dim=1) @ remembered.T
+    nearest = similarity.topk(min(_ALIKE, len(remembered)), dim=1)
+    near = weights[nearest.indices] * torch.exp(_SHARPNESS * (nearest.values - nearest.values[:, :1]))
+    share = (near * labels[nearest.indices]).sum(1) / near.sum(1)
+    return torch.logit(_DOUBT + (1 - 2 * _DOUBT) * share)
 
 
 class Head(nn.Module):
-    """A linear map of standardized features, and beside it a small network of one hidden layer.
+    """A linear map of standardized features; beside it a small network, or remembered faces, where it has them.
 
-    logit = linear(z) + output(gelu(hidden(z))), with z = (features - mean) * scale. Thread-safe once it is made.
+    logit = linear(z) + output(gelu(hidden(z))) + resemblance(z @ basis), with z = (features - mean) * scale.
+    Thread-safe once it is made.
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor], sources: tuple[str, ...] = ()) -> None:
@@ -28,8 +53,10 @@ class Head(nn.Module):
         Args:
             tensors: ``rows`` (R,) int64, which rows of the features are read; ``mean`` and ``scale`` (R * 768,);
                 ``linear`` (R * 768,); ``bias`` (1,); ``hidden`` (H, R * 768), ``hidden_bias`` (H,) and ``output``
-                (H,), H may be 0; and where the head knows its scope: ``scope_row`` (1,) int64, ``scope_mean`` (768,),
-                ``scope_basis`` (768, D), ``known`` (K, D) of unit length, and ``known_source`` (K,) int64.
+                (H,), H may be 0. Where it remembers faces: ``basis`` (R * 768, D), ``remembered`` (K, D) of unit
+                length, ``remembered_label`` and ``remembered_weight`` (K,), see ``resemblance``. Where it knows its
+                scope: ``scope_row`` (1,) int64, ``scope_mean`` (768,), ``scope_basis`` (768, D), ``known`` (K, D) of
+                unit length, and ``known_source`` (K,) int64.
             sources: names of the sources of the known faces.
 
         Raises:
@@ -47,6 +74,13 @@ class Head(nn.Module):
         self._mean, self._scale, self._linear, self._bias, self._hidden, self._hidden_bias, self._output = (
             tensors[name].float() for name in ("mean", "scale", "linear", "bias", "hidden", "hidden_bias", "output")
         )
+        self._basis = tensors["basis"].float() if "basis" in tensors else None
+        if self._basis is not None:
+            names = ("remembered", "remembered_label", "remembered_weight")
+            self._remembered = tuple(tensors[name].float() for name in names)
+            known, labels, weights = (tuple(part.shape) for part in self._remembered)
+            if self._basis.shape != (size, *known[1:]) or not known[0] or {labels, weights} != {known[:1]}:
+                raise ValueError("the faces that the head remembers do not fit together")
         self._scope = {name: tensors[name] for name in ("scope_mean", "scope_basis", "known") if name in tensors}
         if self._scope:
             self._scope_row = int(tensors["scope_row"])
@@ -76,6 +110,8 @@ class Head(nn.Module):
         logits = inputs @ self._linear + self._bias
         if len(self._output):
             logits = logits + functional.gelu(functional.linear(inputs, self._hidden, self._hidden_bias)) @ self._output
+        if self._basis is not None:
+            logits = logits + resemblance(inputs @ self._basis, *self._remembered)
         return logits
 
     @property

@@ -1,4 +1,4 @@
-"""Two pictures and a clip that ship with the app; README.md in this folder names their sources."""
+"""Pictures and a clip that ship with the app; README.md in this folder names their sources."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Sample:
 _FOLDER = Path(__file__).parent
 SAMPLES = (
     Sample(
-        _FOLDER / "generated-portrait.jpg",
+        _FOLDER / "generated-woman.jpg",
         "Generated portrait",
         "Stable Diffusion 3 portrait from faker-js/assets-person-portrait, CC0",
     ),
@@ -30,5 +30,5 @@ SAMPLES = (
 CLIP = Sample(
     _FOLDER / "two-shots.mp4",
     "Clip of both",
-    "Six seconds made of the two pictures: a move over the photograph, a cut, and a move over the generated portrait",
+    "Six seconds of two pictures: a move over the photograph, a cut, and a move over another generated portrait",
 )

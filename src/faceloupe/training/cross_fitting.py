@@ -13,7 +13,7 @@ import torch
 from faceloupe.errors import DatasetError
 from faceloupe.training import heads
 from faceloupe.training.fusing import FOLDS, hash_fold
-from faceloupe.training.heads import Fitted, Projection
+from faceloupe.training.heads import Fitted, Projection, Remembered
 from faceloupe.training.looks import CHANGED, NOT_SEEN, PHOTO, Looks
 from faceloupe.training.plans import TRAINED_ON, HeadPlan
 
@@ -34,13 +34,14 @@ class Answers:
 
     unseen: np.ndarray
     strangers: np.ndarray
-    head: Fitted
+    head: Fitted | Remembered
     projection: Projection
     training: np.ndarray
 
     def judges_both(self, plan: HeadPlan, looks: Looks) -> bool:
         """Whether looks of both classes were judged as ``expert_records.evidence`` asks for it."""
-        photo, kind = (plan.speaks(looks) & (looks.kinds == name) for name in (PHOTO, plan.kind))
+        mine = plan.speaks(looks) & plan.concerns(looks.kinds)
+        photo, kind = mine & (looks.kinds == PHOTO), mine & (looks.kinds != PHOTO)
         answers = self.strangers if plan.kind == CHANGED else self.unseen
         return bool(np.isfinite(self.unseen[photo]).any() and np.isfinite(answers[kind]).any())
 
@@ -68,7 +69,7 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
     projection = Projection.of(_Indexed(values, rows[clean]), plan.settings)
     inputs = _inputs(plan, projection, looks, values)
 
-    def fitted(training: np.ndarray) -> Fitted:
+    def fitted(training: np.ndarray) -> Fitted | Remembered:
         return heads.fit(
             inputs[torch.from_numpy(training)], looks.labels[training], looks.sources[training], plan.settings
         )

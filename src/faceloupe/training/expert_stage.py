@@ -187,7 +187,7 @@ def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answer
 
 def scope_limit(plan: HeadPlan, seen: Looks, values: np.ndarray) -> float:
     """Return the distance from known faces that few faces of a family left out exceed, see ``models.expert``."""
-    clean = plan.speaks(seen) & (seen.treatments == CLEAN) & np.isin(seen.kinds, (PHOTO, plan.kind))
+    clean = plan.speaks(seen) & (seen.treatments == CLEAN) & plan.concerns(seen.kinds)
     folds, distances = cross_fitting.family_fold(seen.families), []
     for number in np.unique(folds[clean]):
         known, outside = clean & (folds != number), np.flatnonzero(clean & (folds == number))
@@ -317,7 +317,8 @@ class _Workshop:
 
     def _shown(self, plan: HeadPlan, count: int) -> list[str]:
         """Ids of manipulated faces that a head is there for, spread over the sources by chance."""
-        chosen = plan.speaks(self.seen) & (self.seen.kinds == plan.kind) & (self.seen.treatments == CLEAN)
+        manipulated = plan.concerns(self.seen.kinds) & (self.seen.kinds != PHOTO)
+        chosen = plan.speaks(self.seen) & manipulated & (self.seen.treatments == CLEAN)
         chance = heads.balance_over(self.seen.sources[chosen])
         random = np.random.default_rng(plan.settings.seed)
         count = min(count, int(chosen.sum()))

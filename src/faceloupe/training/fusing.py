@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import betaln
 
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.measures import Decisions, measure, probabilities
@@ -24,8 +23,8 @@ from faceloupe.training.heads import balance
 LIMIT = 8.0  # natural log-odds of a member, beyond which it may not outvote the others
 MAX_ERROR = 0.04  # of the faces on either side of the band, see ``choose_thresholds``
 MAX_ALARMS = 0.05  # of the photographs of any one source, see ``thresholds_for``
+ENOUGH = 30  # photographs of a source, from which on its own share of alarms is looked at
 FOLDS = 5
-_STRENGTH = 50.0  # pictures that the distribution of shares is worth before it is fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,51 +94,20 @@ def fit_fusion(log_odds: np.ndarray, partial: Sequence[bool], faces: Judged, *, 
 def thresholds_for(scores: np.ndarray, faces: Judged) -> Thresholds:
     """Thresholds that keep two promises on sources nothing was trained on.
 
-    At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source are more
-    than ``MAX_ALARMS`` of the photographs called manipulated, by ``estimated_shares``. Only pictures that the gates let
+    At most ``MAX_ERROR`` of the decided are wrong on either side, all sources weighing alike; and of no source with
+    ``ENOUGH`` photographs are more than ``MAX_ALARMS`` called manipulated. Only pictures that the gates let
     pass are counted: the others get no verdict.
     """
     new = faces.unseen & faces.scored
     thresholds = choose_thresholds(faces.labels[new], scores[new], MAX_ERROR, faces.weights[new])
+    upper = thresholds.upper
     photos = new & (faces.labels == 0)
-    _, sources = np.unique(faces.sources[photos], return_inverse=True)
-    counts = np.bincount(sources)
-    # From the highest score down, as long as the promise holds: one more photograph is an alarm with each step.
-    order = np.argsort(-scores[photos], kind="stable")
-    upper, hits = np.nextafter(scores[photos][order[0]], 2.0), np.zeros(len(counts), int)
-    for number in order:
-        hits[sources[number]] += 1
-        if estimated_shares(hits, counts).max() > MAX_ALARMS:
-            break
-        upper = scores[photos][number]
-    return Thresholds(thresholds.lower, min(max(thresholds.upper, float(upper)), 1.0))
-
-
-def estimated_shares(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Estimate the share of hits in each source, which a few pictures alone tell badly: by empirical Bayes.
-
-    The shares of all sources are taken for draws from one beta distribution, which is fitted to the counts of all (the
-    beta-binomial model, Griffiths 1973); the estimate is the mean of what it says of a source after its own count.
-
-    Args:
-        hits: (S,) int, of each source.
-        counts: (S,) int > 0, pictures of each source.
-
-    Returns:
-        (S,) float64, 0..1.
-    """
-    if not hits.any():
-        return np.zeros(len(hits))
-
-    def cost(values: np.ndarray) -> float:
-        yes, no = np.exp(values)
-        return -float((betaln(hits + yes, counts - hits + no) - betaln(yes, no)).sum())
-
-    pooled = (hits.sum() + 0.5) / (counts.sum() + 1)
-    start = np.log([_STRENGTH * pooled, _STRENGTH * (1 - pooled)])
-    yes, no = np.exp(minimize(cost, start, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * 2).x)
-    shares: np.ndarray = (hits + yes) / (counts + yes + no)
-    return shares
+    for source in np.unique(faces.sources[photos]):
+        mine = np.sort(scores[photos & (faces.sources == source)])
+        if len(mine) >= ENOUGH:
+            allowed = int(MAX_ALARMS * len(mine))
+            upper = max(upper, float(np.nextafter(mine[len(mine) - 1 - allowed], 2.0)))
+    return Thresholds(thresholds.lower, min(upper, 1.0))
 
 
 def error_rates(decided: Decisions, described: str) -> ErrorRates:

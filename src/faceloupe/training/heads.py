@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from faceloupe.errors import DatasetError
 from faceloupe.models.encoder import ROWS, WIDTH
+from faceloupe.models.expert import resemblance
 from faceloupe.system.files import replacing
 
 _STEPS = 120  # of L-BFGS; the loss is convex and flat long before
@@ -41,6 +42,7 @@ class HeadSettings:
             sources apart is not to be used.
         width: dimensions that the standardized features are projected to; 0 keeps all of them.
         examples: faces that the projection, or else the scale of the features, is found on.
+        remembered: faces that a head remembers which judges by the nearest of them; 0 for a linear head.
         seed: of the projection and of the choice of known faces.
     """
 
@@ -49,6 +51,7 @@ class HeadSettings:
     scatter: float = 0.0
     width: int = 1024
     examples: int = 6000
+    remembered: int = 0
     seed: int = 20261129
 
 
@@ -147,6 +150,10 @@ class Fitted:
         """Return the (N,) float64 logits of (N, K) inputs."""
         return (inputs @ self.weights + self.bias).double().numpy()
 
+    def parameters(self, projection: Projection) -> int:
+        """Return how many numbers were fitted, as the head is written down."""
+        return len(projection.mean) + len(self.bias)
+
     def tensors(self, projection: Projection) -> dict[str, torch.Tensor]:
         """Return what ``models.expert.Head`` is made of: the same map, on the features themselves."""
         size = len(projection.mean)
@@ -162,8 +169,57 @@ class Fitted:
         }
 
 
-def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings: HeadSettings) -> Fitted:
-    """Fit a linear head by cross-entropy.
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A head that judges by the labels of the nearest known faces, in the dimensions of a projection.
+
+    Attributes:
+        scale: (K,) float32, of the dimensions.
+        points: (M, K) float32 of unit length, of the faces.
+        labels, weights: (M,) float32 of these, see ``models.expert.resemblance``.
+    """
+
+    scale: torch.Tensor
+    points: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor
+
+    def __call__(self, inputs: torch.Tensor, batch: int = 2048) -> np.ndarray:
+        """Return the (N,) float64 logits of (N, K) inputs."""
+        parts = torch.split(inputs, batch)
+        answers = [resemblance(part * self.scale, self.points, self.labels, self.weights) for part in parts]
+        return torch.cat(answers).double().numpy()
+
+    def parameters(self, projection: Projection) -> int:
+        """Return how many numbers were fitted, as the head is written down."""
+        return len(projection.mean) * projection.width + self.points.numel()
+
+    def tensors(self, projection: Projection) -> dict[str, torch.Tensor]:
+        """Return what ``models.expert.Head`` is made of: the same map, on the features themselves."""
+        if projection.basis is None:
+            raise DatasetError("A head that remembers faces needs a projection to fewer dimensions.")
+        size = len(projection.mean)
+        return {
+            "rows": projection.rows,
+            "mean": projection.mean,
+            "scale": projection.scale,
+            "linear": torch.zeros(size),
+            "bias": torch.zeros(1),
+            "hidden": torch.zeros(0, size),
+            "hidden_bias": torch.zeros(0),
+            "output": torch.zeros(0),
+            "basis": projection.basis * self.scale,
+            "remembered": self.points.half(),
+            "remembered_label": self.labels,
+            "remembered_weight": self.weights,
+        }
+
+
+def remember(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings: HeadSettings) -> Remembered:
+    """Choose the faces that a head remembers, spread over the sources.
+
+    Their weights are the roots of those of ``balance``: a large source counts for more than a small one, but not by
+    its number.
 
     Args:
         inputs: (N, K) float32 of a projection.
@@ -174,6 +230,30 @@ def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings:
     Raises:
         DatasetError: a class is missing.
     """
+    weights = np.sqrt(balance(labels, sources))
+    count = min(settings.remembered, len(labels))
+    random = np.random.default_rng(settings.seed)
+    chosen = np.sort(random.choice(len(labels), count, replace=False, p=balance_over(sources)))
+    scale = 1.0 / (inputs.std(0) + _LEAST_SPREAD)
+    points = torch.nn.functional.normalize(inputs[torch.from_numpy(chosen)] * scale, dim=1).half().float()  # as written
+    of_chosen = (torch.from_numpy(values[chosen].astype(np.float32)) for values in (labels, weights / weights.mean()))
+    return Remembered(scale, points, *of_chosen)
+
+
+def fit(inputs: torch.Tensor, labels: np.ndarray, sources: np.ndarray, settings: HeadSettings) -> Fitted | Remembered:
+    """Fit a head: a linear one by cross-entropy, or one that remembers faces.
+
+    Args:
+        inputs: (N, K) float32 of a projection.
+        labels: (N,) int, 1 = manipulated.
+        sources: (N,) str.
+        settings: of the fit.
+
+    Raises:
+        DatasetError: a class is missing.
+    """
+    if settings.remembered:
+        return remember(inputs, labels, sources, settings)
     weights = torch.from_numpy(balance(labels, sources).astype(np.float32))
     targets = torch.from_numpy(labels.astype(np.float32))
     centers = _centers(inputs, labels, sources) if settings.scatter else None

@@ -14,7 +14,9 @@ from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
 from faceloupe.training.settings import PARAMS, Values, build, mapping, names_of, read_entry
 
-TRAINED_ON = ("as-is", "heavy-1", f"{BLENDED}as-is", f"{BLENDED}heavy-1")  # treatments
+ANY = "any"  # kind of a head that is there for manipulated faces of all kinds
+NOT_BLENDED = ("as-is", "heavy-1")  # treatments
+TRAINED_ON = (*NOT_BLENDED, f"{BLENDED}as-is", f"{BLENDED}heavy-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class HeadPlan:
     Attributes:
         name: in the id of its record.
         crop: of ``views.CROPS``.
-        kind: of the manipulated faces, ``GENERATED`` or ``CHANGED``.
+        kind: of the manipulated faces, ``GENERATED``, ``CHANGED`` or ``ANY``.
         context: it speaks of faces with at least the first, and less than the second context.
         learns_from: the same of the faces that it is trained on.
         settings: of the fit.
@@ -47,6 +49,11 @@ class HeadPlan:
         mask: np.ndarray = (self.rows(looks) != NOT_SEEN) & (looks.context >= low) & (looks.context < high)
         return mask
 
+    def concerns(self, kinds: np.ndarray) -> np.ndarray:
+        """(N,) bool: looks of the kinds that the head is there to tell apart."""
+        mask: np.ndarray = np.isin(kinds, (PHOTO, self.kind)) | (self.kind == ANY)
+        return mask
+
     def can_learn(self, looks: Looks) -> bool:
         """Whether there are faces of both classes to train the head on."""
         return set(looks.labels[self.training(looks)].tolist()) == {0, 1}
@@ -54,10 +61,12 @@ class HeadPlan:
     def training(self, looks: Looks) -> np.ndarray:
         """(N,) bool: looks that the head may be trained on."""
         low, high = self.learns_from
+        # A blended face lies beside the photograph that it was made from: who judges by neighbors learns nothing of it.
+        treatments = NOT_BLENDED if self.settings.remembered else TRAINED_ON
         mask: np.ndarray = (
             (self.rows(looks) != NOT_SEEN)
-            & np.isin(looks.kinds, (PHOTO, self.kind))
-            & np.isin(looks.treatments, TRAINED_ON)
+            & self.concerns(looks.kinds)
+            & np.isin(looks.treatments, treatments)
             & np.isin(looks.splits, data.SPLITS)
             & (looks.context >= low)
             & (looks.context < high)
