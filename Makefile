@@ -36,6 +36,9 @@ run: setup ## set up, check the weights and a sample, start the app on http://12
 test: setup ## set up and run the whole test suite, in two processes
 	$(BIN)/python -m pytest
 
+coverage: setup ## run the whole test suite, list the lines that none reached, and fail below the share in pyproject.toml
+	$(BIN)/python -m pytest --cov --cov-report=term
+
 quick: setup ## run the tests that take about a minute
 	$(BIN)/python -m pytest -m "not slow"
 
@@ -106,7 +109,7 @@ $(DOCS)/.installed: requirements-docs.txt
 	touch $@
 
 $(BROWSER): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2 axe-playwright-python==0.1.8
 	touch $(BROWSER)
 
 screenshots: $(BROWSER) ## photograph every page of the running app (needs Debian's chromium)
@@ -115,8 +118,10 @@ screenshots: $(BROWSER) ## photograph every page of the running app (needs Debia
 soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, memory (needs Debian's chromium)
 	$(BIN)/python -m tools.soak
 
-walk: $(BROWSER) ## walk a case and a batch through a browser, from their files to what is downloaded (needs Debian's chromium)
+walk: $(BROWSER) ## walk a case, a batch, the live view and all pages through a browser (needs Debian's chromium)
 	$(BIN)/python -m tools.walks.case_walk
 	$(BIN)/python -m tools.walks.batch_walk
+	$(BIN)/python -m tools.walks.live_walk
+	$(BIN)/python -m tools.walks.access_walk
 
-.PHONY: docs space help lock setup fuzz fuzzapi evade trainsetup run test quick lint dockerfile bench train trainquick evaluate screenshots soak walk
+.PHONY: docs space help lock setup fuzz fuzzapi evade trainsetup run test coverage quick lint dockerfile bench train trainquick evaluate screenshots soak walk
