@@ -256,4 +256,4 @@ def test_every_fusion_is_of_heads_on_one_encoder():
     for fusion in fusions:
         heads = [member for member in members_of(fusion, weights_folder()) if member.component]
         assert {head.component for head in heads} == {"clip-vit-b16"}
-        assert {head.proposition for head in heads} == {"generated", "changed"}
+        assert {head.proposition for head in heads} == {"generated", "changed", ""}  # the last speaks for both

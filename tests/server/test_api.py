@@ -27,7 +27,7 @@ from faceloupe.report.schema import ImageReport, VideoReport
 from faceloupe.server import connection
 from faceloupe.server.keys import Scope
 from tests.clips import write_clip
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import GENERATED, PHOTOGRAPH, SAMPLE
 from tests.server.conftest import PATIENCE_S, eventually, served
 
 FAKE = GENERATED.read_bytes()
@@ -203,7 +203,7 @@ def test_models_lists_every_record_with_the_state_of_its_weights(api):
     assert {model["weights"] for model in models} == {"verified"}
 
 
-@pytest.mark.parametrize(("kind", "path"), [("fake", GENERATED), ("real", PHOTOGRAPH)])
+@pytest.mark.parametrize(("kind", "path"), [("fake", SAMPLE), ("real", PHOTOGRAPH)])
 def test_the_samples_are_the_bundled_pictures(api, kind, path):
     assert api.get(f"/samples/{kind}").content == path.read_bytes()
     problem(api.get("/samples/other"), 404)

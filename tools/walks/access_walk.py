@@ -53,10 +53,10 @@ def settle(page: Page) -> None:
 
 def faults(page: Page) -> list[str]:
     """What axe-core finds critical or serious on a page."""
-    found = Axe().run(page).response["violations"]
+    violations = Axe().run(page).response["violations"]
     return [
         f"{fault['id']}, {len(fault['nodes'])} times: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
+        for fault in violations
         if fault["impact"] in SERIOUS
     ]
 
@@ -165,12 +165,12 @@ def main() -> None:
         see(page, "Clip of both")
         chromium = page.context.browser
         assert chromium is not None
-        found = look(chromium, address, {}, None)
+        problems = look(chromium, address, {}, None)
         addresses = fill(page, Path(name))
-        found += look(chromium, address, addresses, page.context.storage_state())
+        problems += look(chromium, address, addresses, page.context.storage_state())
         by_keyboard(page, addresses[""], addresses["case"])
         count = len(PAGES) * len(WINDOWS) * len(SCHEMES) * 2
-        expect(not found, f"nothing serious on {count} looks at pages, and none is wider than its window")
+        expect(not problems, f"nothing serious on {count} looks at pages, and none is wider than its window")
 
 
 if __name__ == "__main__":
