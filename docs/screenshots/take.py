@@ -10,10 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 from docs.screenshots import batch, record
-from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, go, served, shoot, upload
+from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, choose, go, served, shoot, upload
 from PIL import Image
 from playwright.sync_api import Page
 
+from faceloupe.config import QUICK_MODEL
 from faceloupe.ui.auth.password import PasswordHash
 
 FPS, SHOT_S, FRAME = 25, 6, (640, 480)  # frames a second, seconds a shot, pixels
@@ -59,8 +60,11 @@ def tour(page: Page, address: str, scheme: str) -> None:
     go(page, "Start")
     shoot(page, f"start-recent-{scheme}", 1000)
     page.get_by_role("link", name="Models").click()
-    page.get_by_text("Error rates at every threshold").wait_for(timeout=PATIENCE_MS)
+    page.get_by_role("tab", name="Sources left out of training").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-{scheme}", 1750)
+    choose(page, "Look at", QUICK_MODEL)
+    page.get_by_text("Error rates at every threshold").wait_for(timeout=PATIENCE_MS)
+    shoot(page, f"models-core-{scheme}", 1750)
     for tab in ("By source", "After recompression", "Card"):
         page.get_by_role("tab", name=tab).click()
         shoot(page, f"models-{tab.lower().replace(' ', '-')}-{scheme}", 1400)
