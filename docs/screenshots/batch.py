@@ -43,7 +43,7 @@ def tour(page: Page, scheme: str, folder: Path) -> None:
     see(page, "Download the CSV")
     shoot(page, f"batch-result-{scheme}")
     shoot(page, f"batch-full-{scheme}", 1250)
-    page.get_by_test_id("stButtonGroup").get_by_text("inconclusive").click()
+    page.get_by_test_id("stButtonGroup").get_by_text("manipulated").click()
     shoot(page, f"batch-filtered-{scheme}")
     press(page, "All batches")
     see(page, "11 rows")
