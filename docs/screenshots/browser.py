@@ -124,7 +124,7 @@ def choose(page: Page, label: str, option: str) -> None:
 
 def decide(page: Page, outcome: str, reason: str) -> None:
     """Enter a decision on the chosen item of the page Case."""
-    choose(page, "Outcome", outcome)
+    page.get_by_role("radio", name=outcome, exact=True).first.click(timeout=PATIENCE_MS)
     page.get_by_role("textbox", name="Reason").fill(reason)
     press(page, "Enter decision")
     see(page, "recorded in the log")
