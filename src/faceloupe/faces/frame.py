@@ -202,12 +202,20 @@ def _outline(rgb: np.ndarray, tolerance: int) -> "_Outline | None":
     content = cv2.morphologyEx(255 - ground[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     if not _LEAST < np.count_nonzero(content) / content.size < _WHOLE:
         return None
-    hull = cv2.convexHull(np.argwhere(content)[:, ::-1].astype(np.int32), clockwise=False)
+    hull = cv2.convexHull(_ends_of_rows(content), clockwise=False)
     polygon = cv2.approxPolyDP(hull, _BENT * float(np.hypot(width, height)), True)[:, 0].astype(np.float64)
     if not 4 <= len(polygon) <= _MOST_CORNERS:
         return None
     outline = _Outline.of(polygon, (width, height))
     return outline if outline.is_frame(rgb, content, tolerance) else None
+
+
+def _ends_of_rows(content: np.ndarray) -> NDArray[np.int32]:
+    """Return the first and last pixel of content in each row, (2 K, 2), x and y: the hull of all has its corners there."""
+    rows = np.flatnonzero(content.any(1))
+    filled = content[rows] > 0
+    first, last = filled.argmax(1), content.shape[1] - 1 - filled[:, ::-1].argmax(1)
+    return np.stack([np.concatenate([first, last]), np.tile(rows, 2)], 1).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
