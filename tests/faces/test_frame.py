@@ -2,11 +2,12 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from faceloupe.faces.frame import Frame, frame_of
+from faceloupe.faces.frame import Frame, _ends_of_rows, frame_of
 from faceloupe.types import Box
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -101,3 +102,12 @@ def test_a_rectangle_in_a_tilted_frame_stays_inside_and_cannot_grow(degrees):
 def test_a_rectangle_keeps_its_least_reach_beyond_the_frame():
     inside = Frame.of_size(100, 100).rectangle(Box(80, 40, 120, 60), 30)
     assert inside.corners == pytest.approx((0, 0, 130, 100))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.6])
+def test_the_hull_of_the_ends_of_rows_is_that_of_all_pixels(share):
+    content = (np.random.default_rng(1).random((120, 90)) < share).astype(np.uint8) * 255
+    every = np.argwhere(content)[:, ::-1].astype(np.int32)
+    assert np.array_equal(
+        cv2.convexHull(_ends_of_rows(content), clockwise=False), cv2.convexHull(every, clockwise=False)
+    )

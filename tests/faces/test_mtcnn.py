@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn.functional import interpolate
+from torch import nn
+from torch.nn.functional import interpolate, max_pool2d
 
 from faceloupe.faces.mtcnn import STEP, Cascade, _Areas, _distinct
+from faceloupe.faces.mtcnn_networks import _pooled, _rectified, load_networks
 from tests.conftest import skimage_picture
 from tests.torchvision_compat import torchvision
 
@@ -95,3 +97,25 @@ def test_of_overlapping_boxes_the_best_is_kept():
     scores = np.array([0.8, 0.9, 0.7, 0.6])
     assert _distinct(boxes, scores, 0.5).tolist() == [1, 2, 3]
     assert _distinct(boxes, scores, 0.5, of_smaller=True).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("window", [2, 3])
+@pytest.mark.parametrize("size", [(3, 3), (10, 7), (11, 12), (40, 41)], ids="{0[0]} x {0[1]}".format)
+def test_pooling_gives_the_numbers_of_torch(window, size):
+    features = torch.randn((2, 10, *size), generator=torch.manual_seed(1)).to(memory_format=torch.channels_last)
+    assert torch.equal(_pooled(features, window), max_pool2d(features, window, 2, ceil_mode=True))
+
+
+def test_the_rectifier_gives_the_numbers_of_torch():
+    rectifier = nn.PReLU(10).requires_grad_(False)
+    rectifier.weight.copy_(torch.linspace(-0.5, 0.5, 10))
+    features = torch.randn((2, 10, 9, 14), generator=torch.manual_seed(2)).to(memory_format=torch.channels_last)
+    assert torch.equal(_rectified(features, rectifier), rectifier(features))
+
+
+@torch.inference_mode()
+def test_our_networks_give_the_numbers_of_facenet(networks):
+    for ours, theirs, side in zip(load_networks(CPU), networks, (97, 24, 48), strict=True):
+        pictures = torch.randn((3, 3, side, side), generator=torch.manual_seed(3)).to(memory_format=torch.channels_last)
+        for mine, expected in zip(ours(pictures), theirs(pictures), strict=True):
+            assert torch.equal(mine, expected)

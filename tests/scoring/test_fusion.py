@@ -205,7 +205,7 @@ def test_without_the_verified_encoder_nothing_is_scored(folder, damage):
 def test_an_answer_that_is_no_number_is_an_error_and_no_score(standard, portrait, monkeypatch):
     heads = [member.scorer for member in standard.scorer.scorer.members if isinstance(member.scorer, HeadScorer)]
     for head in heads:
-        monkeypatch.setattr(head, "_features", lambda crops: torch.full((len(crops), 15, 768), math.nan))
+        monkeypatch.setattr(head, "_encoded", lambda crop: torch.full((1, 15, 768), math.nan))
     with pytest.raises(EvidenceError, match="no finite answer"):
         standard.scorer.readings([standard.scorer.view(portrait, Box(289, 214, 614, 646))])
 

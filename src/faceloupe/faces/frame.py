@@ -211,7 +211,7 @@ def _outline(rgb: np.ndarray, tolerance: int) -> "_Outline | None":
 
 
 def _ends_of_rows(content: np.ndarray) -> NDArray[np.int32]:
-    """Return the first and last pixel of content in each row, (2 K, 2), x and y: the hull of all has its corners there."""
+    """Return x and y of the first and last pixel of content in each row, (2 K, 2): the hull has its corners there."""
     rows = np.flatnonzero(content.any(1))
     filled = content[rows] > 0
     first, last = filled.argmax(1), content.shape[1] - 1 - filled[:, ::-1].argmax(1)

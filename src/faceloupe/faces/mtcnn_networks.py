@@ -1,8 +1,8 @@
 """The three networks of MTCNN with the weights that facenet-pytorch carries (Zhang et al. 2016).
 
 Layers and names are those of facenet-pytorch (MIT). Its weights are read from the files of the installed package, which
-is not imported: importing it would bring torchvision along, and seconds of waiting. Numbers are the same to the last bit;
-``_rectified`` and ``_pooled`` spare a quarter of the search, as torch is slow on channels-last tensors of few channels.
+is not imported: importing it would bring torchvision along, and seconds of waiting. ``_rectified`` and ``_pooled`` give
+the numbers of torch's own layers in a tenth of the time: those are slow on channels-last tensors of few channels.
 """
 
 import importlib.util

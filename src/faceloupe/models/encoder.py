@@ -147,6 +147,11 @@ class Encoder(nn.Module):
                     del self._memory[next(iter(self._memory))]
         return features
 
+    def forget(self) -> None:
+        """Empty the short memory, as a benchmark has to between its rounds."""
+        with self._lock:
+            self._memory.clear()
+
     def tokens(self, inputs: torch.Tensor) -> torch.Tensor:
         """Cut pictures into patches and embed them.
 

@@ -39,6 +39,12 @@ _encoders: dict[str, Encoder] = {}  # by SHA-256 of the weights: half a gigabyte
 _encoders_lock = threading.Lock()
 
 
+def forget_crops() -> None:
+    """Empty the short memories of all encoders, as a benchmark has to between its rounds."""
+    for encoder in _encoders.values():
+        encoder.forget()
+
+
 def load_expert(record: ModelRecord, folder: Path) -> tuple[Encoder, Head]:
     """Load a head and the encoder that it stands on, both verified.
 

@@ -102,7 +102,7 @@ class FaceScorer:
         """Return the raw logits of N frames of a video, of a fusion those of its quick member: (N,) float64."""
         if self.record.fusion is None:
             return self.logits(faces)
-        (quick,) = self._joint.readings_of_part(faces, slow=False)
+        (quick,) = self._joint.quick_readings(faces)
         return np.array([reading.logit for reading in quick])
 
     def consult(self, faces: Sequence[FaceViews], *, check: Callable[[], None] = lambda: None) -> Consulted:
@@ -117,7 +117,7 @@ class FaceScorer:
         rows, known = [], []
         for face in faces:
             check()
-            readings = [reading for part in joint.readings_of_part([face], slow=True) for reading in part]
+            readings = joint.slow_readings(face)
             rows.append([member.log_odds(reading) for member, reading in zip(slow_members, readings, strict=True)])
             known += [reading.familiarity for reading in readings if reading.familiarity]
         nearest = min(known, key=lambda familiarity: familiarity.distance) if known else None

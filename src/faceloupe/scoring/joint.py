@@ -1,6 +1,8 @@
 """Several models as one: an ensemble or a fusion."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -55,18 +57,30 @@ class JointScorer:
         widest = views[0] if self._fusion is None else max(views, key=lambda view: view.widest[0].width)
         return FaceViews(widest.squares, widest.crops, widest.context, views)
 
-    def readings_of_part(self, faces: Sequence[FaceViews], *, slow: bool) -> list[list[Reading]]:
-        """Return the readings of N faces by the quick or the slow members: M' lists of N, in the order of the members.
-
-        Args:
-            faces: the views of N faces.
-            slow: by the slow members; else by the others. See ``Scorer``.
-        """
+    def quick_readings(self, faces: Sequence[FaceViews]) -> list[list[Reading]]:
+        """Return the readings of N faces by the quick members, see ``Scorer``: M' lists of N."""
         return [
             member.scorer.readings([face.members[number] for face in faces])
             for number, member in enumerate(self.members)
-            if member.scorer.slow is slow
+            if not member.scorer.slow
         ]
+
+    def slow_readings(self, face: FaceViews) -> list[Reading]:
+        """Return the readings of a face by the slow members; what they share is computed first, in threads."""
+        shared = list(self.encodings(face).values())
+        if len(shared) > 1:
+            with ThreadPoolExecutor(min(len(shared), os.cpu_count() or 1)) as threads:
+                for outcome in [threads.submit(work) for work in shared]:
+                    outcome.result()
+        pairs = zip(self.members, face.members, strict=True)
+        return [reading for m, views in pairs if m.scorer.slow for reading in m.scorer.readings([views])]
+
+    def encodings(self, face: FaceViews) -> dict[bytes, Callable[[], object]]:
+        """See ``Scorer``."""
+        shared: dict[bytes, Callable[[], object]] = {}
+        for member, views in zip(self.members, face.members, strict=True):
+            shared |= member.scorer.encodings(views)
+        return shared
 
     @property
     def slow_members(self) -> NDArray[np.bool_]:
@@ -83,11 +97,15 @@ class JointScorer:
 
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         """See ``Scorer``."""
-        by_member = [
-            member.scorer.readings([face.members[number] for face in faces])
-            for number, member in enumerate(self.members)
-        ]
-        return [self.joined(readings) for readings in zip(*by_member, strict=True)]
+        return [self.joined(readings) for readings in self._by_face(faces)]
+
+    def _by_face(self, faces: Sequence[FaceViews]) -> list[list[Reading]]:
+        """Return the readings of all members: N lists of M."""
+        by_quick, rows = self.quick_readings(faces), []
+        for number, face in enumerate(faces):
+            quick, slow = iter([readings[number] for readings in by_quick]), iter(self.slow_readings(face))
+            rows.append([next(slow if member.scorer.slow else quick) for member in self.members])
+        return rows
 
     def joined(self, readings: Sequence[Reading]) -> Reading:
         """Return what the members' readings of one face come to."""
@@ -116,8 +134,7 @@ class JointScorer:
         return self.joined(readings), np.stack(maps).mean(axis=0, dtype=np.float32)
 
     def _decisive(self, face: FaceViews) -> tuple[Reading, np.ndarray]:
-        pairs = zip(self.members, face.members, strict=True)
-        readings = [reading for member, views in pairs for reading in member.scorer.readings([views])]
+        (readings,) = self._by_face([face])
         joined = self.joined(readings)
         log_odds = np.array([member.log_odds(reading) for member, reading in zip(self.members, readings, strict=True)])
         steps = [self._slope(log_odds, number, reading) for number, reading in enumerate(readings)]

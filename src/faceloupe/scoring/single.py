@@ -3,7 +3,7 @@
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -61,6 +61,9 @@ class Scorer(Protocol):
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         """Return what the model says of N faces."""
 
+    def encodings(self, face: FaceViews) -> dict[bytes, Callable[[], object]]:
+        """Return the work that scorers of a face share, by its input; it may be done ahead, in threads."""
+
     def logits(self, faces: Sequence[FaceViews]) -> FloatArray:
         """Raw logits of N faces: (N,) float64."""
 
@@ -86,6 +89,10 @@ class SingleScorer(ABC):
     @abstractmethod
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         """See ``Scorer``."""
+
+    def encodings(self, face: FaceViews) -> dict[bytes, Callable[[], object]]:
+        """See ``Scorer``."""
+        return {}
 
     def logits(self, faces: Sequence[FaceViews]) -> FloatArray:
         """See ``Scorer``."""
@@ -144,14 +151,23 @@ class HeadScorer(SingleScorer):
         super().__init__(contract)
         self._encoder, self._head, self._context = encoder, head, context
 
-    def _features(self, crops: np.ndarray) -> torch.Tensor:
-        """(V, 15, 768) features of (V, 224, 224, 3) crops; those of heads that see the same crop are computed once."""
-        return torch.cat([self._encoder.remembered(crop.tobytes(), partial(self._encoded, crop)) for crop in crops])
-
     def _encoded(self, crop: np.ndarray) -> torch.Tensor:
-        with torch.inference_mode():
-            features: torch.Tensor = self._encoder(self._inputs(crop[None]).contiguous())
-            return features
+        """(1, 15, 768) features of a (224, 224, 3) crop; those of heads that see the same crop are computed once."""
+
+        def compute() -> torch.Tensor:
+            with torch.inference_mode():
+                features: torch.Tensor = self._encoder(self._inputs(crop[None]).contiguous())
+                return features
+
+        return self._encoder.remembered(crop.tobytes(), compute)
+
+    def _speaks_of(self, face: FaceViews) -> bool:
+        return self._context[0] <= face.context < self._context[1]
+
+    def encodings(self, face: FaceViews) -> dict[bytes, Callable[[], object]]:
+        """See ``Scorer``."""
+        crops = face.crops if self._speaks_of(face) else ()
+        return {crop.tobytes(): partial(self._encoded, crop) for crop in crops}
 
     def _reading(self, features: torch.Tensor) -> Reading:
         """Of the (V, 15, 768) features of one face's views.
@@ -168,9 +184,9 @@ class HeadScorer(SingleScorer):
     def readings(self, faces: Sequence[FaceViews]) -> list[Reading]:
         """See ``Scorer``."""
         return [
-            Reading(0.0, silent=True)
-            if not self._context[0] <= face.context < self._context[1]
-            else self._reading(self._features(face.crops))
+            self._reading(torch.cat([self._encoded(crop) for crop in face.crops]))
+            if self._speaks_of(face)
+            else Reading(0.0, silent=True)
             for face in faces
         ]
 

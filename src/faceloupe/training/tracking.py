@@ -185,6 +185,8 @@ def _begin(client: "MlflowClient", name: str, settings: Any, run_id: str) -> Run
         run._try("update_run", "RUNNING")
         return run
     experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        raise UsageError(f"The tracking store has lost its experiment {EXPERIMENT}; start the run again.")
     begun = client.create_run(experiment.experiment_id, run_name=name, tags=_commit())
     run = Run(client, begun.info.run_id)
     run._settings(settings)
