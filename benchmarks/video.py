@@ -26,6 +26,8 @@ from tests.torchvision_compat import torchvision
 from faceloupe.analysis.networks import candidate
 from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.config import Settings
+from faceloupe.faces.frame import PictureItself
+from faceloupe.faces.upright import Follower
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.sampling import Sampler
 from faceloupe.media.video import Video
@@ -81,15 +83,13 @@ class Rival:
 
 def ours(frames: list[np.ndarray], networks: Networks) -> int:
     """What ``analyze`` does with decoded frames, tracks and report aside."""
-    count = 0
+    count, follower = 0, Follower(networks.detector)
     for start in range(0, len(frames), BATCH):
-        batch = frames[start : start + BATCH]
-        faces = networks.detector.follow(batch, [start == 0] + [False] * (len(batch) - 1))
-        views = [
-            candidate(face, rgb, networks.scorer).views
-            for rgb, detected in zip(batch, faces, strict=True)
-            for face in detected
-        ]
+        views = []
+        for number, rgb in enumerate(frames[start : start + BATCH]):
+            picture = PictureItself.of(rgb)
+            detected = follower.detect(picture.rgb, fresh=number == 0)
+            views += [candidate(face, picture, networks.scorer).views for face in detected]
         count += len(networks.scorer.logits(views)) if views else 0
     return count
 

@@ -6,6 +6,7 @@ from PIL import Image, ImageOps
 
 from faceloupe.config import Settings
 from faceloupe.faces.detector import FaceDetector
+from faceloupe.types import DetectedFace
 from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
 
 
@@ -122,6 +123,11 @@ def on_canvas(portrait: np.ndarray, x: int, y: int, side: int, canvas=(480, 854)
     return frame
 
 
+def follow(detector: FaceDetector, frames: list[np.ndarray], fresh: list[bool]) -> list[list[DetectedFace]]:
+    follower = detector.follower()
+    return [follower.detect(rgb, fresh=first) for rgb, first in zip(frames, fresh, strict=True)]
+
+
 def assert_alike(followed, detected):
     followed, detected = sure(followed), sure(detected)
     assert len(followed) == len(detected)
@@ -131,14 +137,14 @@ def assert_alike(followed, detected):
 
 def test_a_moving_and_growing_face_is_followed_to_where_a_full_search_finds_it(detector, portrait):
     frames = [on_canvas(portrait, 70 * n, 12 * n, 200 + 20 * n) for n in range(8)]
-    for rgb, faces in zip(frames, detector.follow(frames, [True] + [False] * 7), strict=True):
+    for rgb, faces in zip(frames, follow(detector, frames, [True] + [False] * 7), strict=True):
         assert len(sure(faces)) == 1
         assert_alike(faces, detector.detect(rgb))
 
 
 def test_single_frames_are_searched_like_pictures(detector):
     sheet = np.asarray(twelve())
-    (faces,) = detector.follow([sheet], [True])
+    (faces,) = follow(detector, [sheet], [True])
     assert len(sure(faces)) == 12
     assert_alike(faces, detector.detect(sheet))
     areas = [face.box.width * face.box.height for face in faces]
@@ -147,7 +153,7 @@ def test_single_frames_are_searched_like_pictures(detector):
 
 def test_a_face_is_not_carried_over_a_cut_and_a_small_one_behind_it_is_found(detector, portrait):
     frames = [on_canvas(portrait, 300, 20, 400)] * 2 + [on_canvas(portrait, 40, 40, 150)] * 2
-    first, second, third, fourth = detector.follow(frames, [True, False, True, False])
+    first, second, third, fourth = follow(detector, frames, [True, False, True, False])
     assert_alike(second, first)
     assert_alike(fourth, third)
     assert_alike(third, detector.detect(frames[2]))
@@ -155,7 +161,7 @@ def test_a_face_is_not_carried_over_a_cut_and_a_small_one_behind_it_is_found(det
 
 def test_a_face_that_shrinks_or_leaves_has_its_frame_searched_fully(detector, portrait):
     frames = [on_canvas(portrait, 300, 20, 400), on_canvas(portrait, 40, 40, 150), np.full((480, 854, 3), 90, np.uint8)]
-    large, small, gone = detector.follow(frames, [True, False, False])
+    large, small, gone = follow(detector, frames, [True, False, False])
     assert_alike(large, detector.detect(frames[0]))
     assert_alike(small, detector.detect(frames[1]))
     assert sure(gone) == []
@@ -163,9 +169,9 @@ def test_a_face_that_shrinks_or_leaves_has_its_frame_searched_fully(detector, po
 
 def test_a_large_newcomer_is_found_at_once_and_a_small_one_by_the_next_full_search(detector, portrait):
     empty = np.full((480, 854, 3), 90, np.uint8)
-    followed = detector.follow([empty, on_canvas(portrait, 0, 0, 480)], [True, False])
+    followed = follow(detector, [empty, on_canvas(portrait, 0, 0, 480)], [True, False])
     assert [len(sure(faces)) for faces in followed] == [0, 1]
-    followed = detector.follow([empty] + [on_canvas(portrait, 40, 40, 150)] * 7, [True] + [False] * 7)
+    followed = follow(detector, [empty] + [on_canvas(portrait, 40, 40, 150)] * 7, [True] + [False] * 7)
     assert len(sure(followed[-1])) == 1
 
 
@@ -173,26 +179,20 @@ def test_a_face_that_fills_the_frames_of_a_clip_is_found_in_each(detector, portr
     (face,) = sure(detector.detect(portrait))
     x0, y0, x1, y1 = (int(value) for value in face.box.corners)
     frames = [np.ascontiguousarray(portrait[y0 + n : y1 + n, x0:x1]) for n in (0, 5, 10)]
-    for faces in detector.follow(frames, [True, False, False]):
+    for faces in follow(detector, frames, [True, False, False]):
         (result,) = sure(faces)
         assert result.box.width > 0.7 * (x1 - x0)
 
 
 def test_boxes_of_a_followed_face_stay_inside_the_frame(detector, portrait):
     half = np.ascontiguousarray(portrait[:, : portrait.shape[1] // 2])
-    for faces in detector.follow([half, half], [True, False]):
+    for faces in follow(detector, [half, half], [True, False]):
         assert [face.box for face in faces] == [face.box.clipped(half.shape[1], half.shape[0]) for face in faces]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 8), (19, 19), (5, 400), (600, 800)], ids=str)
 def test_black_and_tiny_frames_have_no_face(detector, shape):
-    assert detector.follow([np.zeros((*shape, 3), np.uint8)] * 3, [True, False, False]) == [[], [], []]
-
-
-def test_no_frames_have_no_faces_and_every_frame_needs_its_cut_mark(detector):
-    assert detector.follow([], []) == []
-    with pytest.raises(ValueError, match="shorter"):
-        detector.follow([np.zeros((20, 20, 3), np.uint8)], [])
+    assert follow(detector, [np.zeros((*shape, 3), np.uint8)] * 3, [True, False, False]) == [[], [], []]
 
 
 def test_small_frames_are_searched_for_smaller_faces(detector):
@@ -204,7 +204,7 @@ def test_small_frames_are_searched_for_smaller_faces(detector):
 def test_a_face_of_a_frame_larger_than_the_search_is_in_pixels_of_the_frame(portrait):
     small = FaceDetector(Settings(detection_long_side=512))
     frame = on_canvas(portrait, 100, 40, 600, (720, 1280))
-    for faces in small.follow([frame, frame], [True, False]):
+    for faces in follow(small, [frame, frame], [True, False]):
         assert_alike(faces, small.detect(frame))
 
 
@@ -215,6 +215,6 @@ def test_the_faces_of_a_real_clip_are_those_of_full_searches(detector, shared_da
     with av.open(str(shared_data / "videos" / "control_several_faces" / "sberswap_2person.mp4")) as container:
         decoded = [frame for frame, _ in zip(container.decode(video=0), range(61))]
     frames = [frame.to_ndarray(format="rgb24") for frame in decoded[::20]]
-    for rgb, faces in zip(frames, detector.follow(frames, [True] + [False] * (len(frames) - 1)), strict=True):
+    for rgb, faces in zip(frames, follow(detector, frames, [True] + [False] * (len(frames) - 1)), strict=True):
         assert len(sure(faces)) >= 2
         assert_alike(faces, detector.detect(rgb))

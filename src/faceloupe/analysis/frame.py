@@ -7,6 +7,7 @@ import numpy as np
 from faceloupe.analysis.networks import Networks, candidate, finding
 from faceloupe.analysis.results import Analysis
 from faceloupe.errors import EvidenceError
+from faceloupe.faces.frame import PictureItself
 from faceloupe.findings import FaceFinding, FaceObservation
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sandbox.video import IsolatedVideo
@@ -66,12 +67,13 @@ def explain_frame(evidence_file: EvidenceFile, analysis: Analysis, index: int, n
             raise EvidenceError(f"Frame {index} cannot be decoded.")
         rgb, time_s = decoded_frame.rgb(), float(decoded_frame.time)
         evidence_file.refuse_changed(stream)
-    faces = []
+    picture, faces = PictureItself.of(rgb), []
     for track in analysis.tracks:
         for observation in track.observations:
             if observation.frame == index:
-                cut_out = replace(candidate(observation.face, rgb, networks.scorer), quality=observation.quality)
+                face = picture.out_of_file(observation.face)
+                cut_out = replace(candidate(face, picture, networks.scorer), quality=observation.quality)
                 done = None if cut_out.quality.problem else networks.scorer.explained(cut_out.views)
-                face = finding(track.id, cut_out, done, networks.scorer)
-                faces.append(_as_in_video(face, observation, networks.scorer.record))
+                found_alone = finding(track.id, cut_out, done, networks.scorer)
+                faces.append(_as_in_video(found_alone, observation, networks.scorer.record))
     return FrameExplanation(index, time_s, rgb, tuple(faces))

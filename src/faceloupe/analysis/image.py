@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from faceloupe.analysis.networks import Candidate, Networks, Pass, RunContext, finding, upright_candidate
+from faceloupe.analysis.networks import Candidate, Networks, Pass, RunContext, candidate, finding
 from faceloupe.analysis.results import Analysis, Canvas, Timing
 from faceloupe.config import Settings
 from faceloupe.faces.frame import PictureItself
@@ -48,7 +48,7 @@ def examine(
     itself = PictureItself.of(picture.rgb)
     detected = find(itself.rgb, networks.detector)
     detect_s = context.lap()
-    candidates = [upright_candidate(face, itself, networks.scorer) for face in detected]
+    candidates = [candidate(face, itself, networks.scorer) for face in detected]
     passes = _run(candidates, networks.scorer, explain, context)
     explain_s = context.lap() if explain else 0.0
     findings = [finding(number, *pair, networks.scorer) for number, pair in enumerate(zip(candidates, passes), 1)]
@@ -102,7 +102,7 @@ def _turns(faces: Sequence[FaceFinding]) -> list[str]:
 
 def _run(candidates: list[Candidate], scorer: FaceScorer, explain: bool, context: RunContext) -> list[Pass]:
     """Score the candidates that passed the gates: with heatmaps one by one, else in one batch."""
-    fit = [number for number, candidate in enumerate(candidates) if not candidate.quality.problem]
+    fit = [number for number, cut_out in enumerate(candidates) if not cut_out.quality.problem]
     passes: list[Pass] = [None] * len(candidates)
     if explain:
         for done, number in enumerate(fit):

@@ -12,7 +12,9 @@ from itertools import pairwise
 from faceloupe.analysis.networks import Networks, candidate
 from faceloupe.errors import EvidenceError
 from faceloupe.faces.detector import FaceDetector
+from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.tracks import Tracker
+from faceloupe.faces.upright import Follower
 from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.media.sandbox.image import decode
 from faceloupe.types import Box
@@ -75,7 +77,7 @@ class LiveView:
         settings = replace(networks.settings, smallest_sought_px=_SMALLEST_PX, max_bytes=MOST_BYTES)
         self._networks = Networks(FaceDetector(settings), networks.scorer, settings)
         self._clock, self._tracker = clock, Tracker()
-        self._follower, self._shape = self._networks.detector.follower(), (0, 0, 0)
+        self._follower, self._shape = Follower(self._networks.detector), (0, 0, 0)
         self._logits: defaultdict[int, deque[tuple[float, float]]] = defaultdict(deque)
         self._frames: deque[tuple[float, LiveFrame]] = deque()
 
@@ -96,11 +98,11 @@ class LiveView:
         rgb = decode(evidence_file, settings=self._networks.settings).rgb
         scorer = self._networks.scorer
         if rgb.shape != self._shape:  # another camera, or the screen
-            self._shape, self._follower = rgb.shape, self._networks.detector.follower()
+            self._shape, self._follower = rgb.shape, Follower(self._networks.detector)
         detected = self._follower.detect(rgb)
         ids = self._tracker.add(rgb, detected, 0)
         self._tracker.forget()
-        candidates = [candidate(face, rgb, scorer) for face in detected]
+        candidates = [candidate(face, PictureItself.whole(rgb), scorer) for face in detected]
         fit = [number for number, cut in enumerate(candidates) if not cut.quality.problem]
         logits = scorer.logits([candidates[number].views for number in fit]) if fit else ()
         for number, logit in zip(fit, logits, strict=True):

@@ -119,19 +119,7 @@ class Candidate:
     turned_deg: float = 0.0
 
 
-def candidate(face: DetectedFace, rgb: np.ndarray, scorer: FaceScorer) -> Candidate:
-    """Cut a face out of an (H, W, 3) uint8 RGB picture, and check it against the gates of the model record.
-
-    Args:
-        face: as detected in the picture.
-        rgb: (H, W, 3) uint8 RGB picture.
-        scorer: the loaded model; its record holds the gates.
-    """
-    views = scorer.view(rgb, face.box)
-    return Candidate(face, views, assess(face, views.measured, scorer.record.gates), views.widest[0])
-
-
-def upright_candidate(face: DetectedFace, picture: PictureItself, scorer: FaceScorer) -> Candidate:
+def candidate(face: DetectedFace, picture: PictureItself, scorer: FaceScorer) -> Candidate:
     """Turn a face upright inside its picture, cut it out, and check it against the gates of the model record.
 
     Args:

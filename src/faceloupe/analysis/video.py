@@ -13,8 +13,10 @@ from faceloupe.analysis.prefetch import ahead
 from faceloupe.analysis.results import Analysis, Timing, VideoAnalysis
 from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError
+from faceloupe.faces.frame import PictureItself
 from faceloupe.faces.quality import low_confidence_reason
 from faceloupe.faces.tracks import Person, Track, Tracker, link
+from faceloupe.faces.upright import Follower
 from faceloupe.findings import FaceObservation, PersonFinding, Pooled, TrackFinding
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.sampling import Sample, Sampler
@@ -35,7 +37,6 @@ from faceloupe.scoring.decision import (
     which_kind,
     withheld,
 )
-from faceloupe.scoring.preprocess import FaceViews
 from faceloupe.types import DetectedFace, Outcome, Segment
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
@@ -64,6 +65,7 @@ def examine(
         evidence_file.refuse_changed(stream)
     if not followed.frames:
         raise EvidenceError("None of the selected frames can be decoded; get a complete copy.")
+    notes += _undone(followed)
     if blips := followed.settle(networks.scorer.record.gates):
         notes.append(f"{blips} uncertain face candidates that occurred in a single frame were left out.")
     people = link(followed.tracks, check=context.check)
@@ -126,6 +128,21 @@ def _losses(unread: dict[int, float], damaged: int) -> list[str]:
     return []
 
 
+def _undone(followed: "_Followed") -> list[str]:
+    """Say in how many frames a border was left out, and in how many faces were turned."""
+    whole, notes = len(followed.frames), []
+    if followed.on_ground:
+        notes.append(
+            f"In {followed.on_ground} of {whole} frames the picture lies on a ground of one color, such as bars; the "
+            "ground was left out."
+        )
+    if followed.with_turned:
+        notes.append(
+            f"In {len(followed.with_turned)} of {whole} frames a face is tilted; it was turned upright before scoring."
+        )
+    return notes
+
+
 @dataclass(slots=True)
 class _Followed:
     """What one pass over the video gathers; pixels are kept of the strongest frame of each track only.
@@ -133,16 +150,20 @@ class _Followed:
     Attributes:
         frames: index -> time and shot, of every frame analyzed.
         observations: id of a track -> its looks, in order.
-        best: id of a track -> its highest logit so far, and the views that gave it.
-        telling: id of a track -> part of the video -> how telling its best frame there is, index of that frame and its
-            views; for models with members that look at telling frames only.
+        best: id of a track -> its highest logit so far, and the cut-out face that gave it.
+        telling: id of a track -> part of the video -> how telling its best frame there is, index of that frame and the
+            cut-out face; for models with members that look at telling frames only.
+        on_ground: frames whose picture lies on a ground of one color.
+        with_turned: indices of frames with a face that was turned upright.
     """
 
     tracker: Tracker = field(default_factory=Tracker)
     frames: dict[int, tuple[float, int]] = field(default_factory=dict)
     observations: dict[int, list[FaceObservation]] = field(default_factory=lambda: defaultdict(list))
-    best: dict[int, tuple[float, FaceViews]] = field(default_factory=dict)
-    telling: dict[int, dict[int, tuple[float, int, FaceViews]]] = field(default_factory=lambda: defaultdict(dict))
+    best: dict[int, tuple[float, Candidate]] = field(default_factory=dict)
+    telling: dict[int, dict[int, tuple[float, int, Candidate]]] = field(default_factory=lambda: defaultdict(dict))
+    on_ground: int = 0
+    with_turned: set[int] = field(default_factory=set)
     decode_s: float = 0.0
     detect_s: float = 0.0
     score_s: float = 0.0
@@ -182,7 +203,13 @@ def _follow(sampler: Sampler, networks: Networks, context: RunContext) -> _Follo
     return followed
 
 
-_Detected = list[tuple[Sample, list[DetectedFace]]]
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """A frame, its picture without the ground, and the faces in that, in its pixels."""
+
+    sample: Sample
+    picture: PictureItself
+    faces: list[DetectedFace]
 
 
 def _batches(sampler: Sampler, followed: _Followed, context: RunContext) -> Generator[list[Sample]]:
@@ -201,9 +228,9 @@ def _batches(sampler: Sampler, followed: _Followed, context: RunContext) -> Gene
 
 def _detected(
     batches: Generator[list[Sample] | None], followed: _Followed, networks: Networks, context: RunContext
-) -> Generator[_Detected]:
+) -> Generator[list[_Searched]]:
     """Yield the batches with the faces of each frame."""
-    shot = None
+    shot, follower = None, Follower(networks.detector)
     with closing(batches):
         for batch in batches:
             if batch is None:
@@ -212,25 +239,30 @@ def _detected(
             began = context.now()
             shots = [shot, *(sample.shot for sample in batch)]
             fresh = [number == 0 or shots[number] != shots[number + 1] for number in range(len(batch))]
-            faces = networks.detector.follow([sample.rgb for sample in batch], fresh)
+            searched = []
+            for sample, is_fresh in zip(batch, fresh, strict=True):
+                picture = PictureItself.of(sample.rgb)
+                searched.append(_Searched(sample, picture, follower.detect(picture.rgb, fresh=is_fresh)))
             followed.detect_s += context.now() - began
             shot = batch[-1].shot
-            yield list(zip(batch, faces, strict=True))
+            yield searched
 
 
-def _score(batch: _Detected, followed: _Followed, networks: Networks, whole: int) -> None:
+def _score(batch: list[_Searched], followed: _Followed, networks: Networks, whole: int) -> None:
     """Track and score the faces of successive frames, of about ``whole`` in the end."""
     scorer = networks.scorer
     parts = scorer.record.fusion.frames if scorer.record.fusion else 0
     pending: list[tuple[int, Sample, Candidate]] = []
     part_of: dict[int, int] = {}  # index of a frame -> part of the video, for the choice of telling frames
-    for sample, faces in batch:
+    for searched in batch:
+        sample, picture = searched.sample, searched.picture
         part_of[sample.index] = min(len(followed.frames) * parts // max(whole, 1), parts - 1) if parts else 0
         followed.frames[sample.index] = (sample.time_s, sample.shot)
-        owners = followed.tracker.add(sample.rgb, faces, sample.shot)
-        pending += [
-            (owner, sample, candidate(face, sample.rgb, scorer)) for owner, face in zip(owners, faces, strict=True)
-        ]
+        followed.on_ground += picture.has_ground
+        cut_out = [candidate(face, picture, scorer) for face in searched.faces]
+        followed.with_turned |= {sample.index for each in cut_out if each.turned_deg}
+        owners = followed.tracker.add(sample.rgb, [each.face for each in cut_out], sample.shot)
+        pending += [(owner, sample, each) for owner, each in zip(owners, cut_out, strict=True)]
     fit = [pending_face.views for _, _, pending_face in pending if not pending_face.quality.problem]
     logits = iter(scorer.frame_logits(fit) if fit else ())
     for owner, sample, pending_face in pending:
@@ -246,9 +278,9 @@ def _score(batch: _Detected, followed: _Followed, networks: Networks, whole: int
             known, part = followed.telling[owner], part_of[sample.index]
             value = pending_face.face.size_px * pending_face.face.confidence * pending_face.quality.sharpness**0.5
             if part not in known or value > known[part][0]:
-                known[part] = (value, sample.index, pending_face.views)
+                known[part] = (value, sample.index, pending_face)
         elif owner not in followed.best or logit > followed.best[owner][0]:
-            followed.best[owner] = (logit, pending_face.views)
+            followed.best[owner] = (logit, pending_face)
 
 
 def _thumb(crop: np.ndarray) -> bytes:
@@ -265,7 +297,7 @@ def _consult(track: Track, followed: _Followed, scorer: FaceScorer, context: Run
     if not telling:
         return None
     at = {observation.frame: number for number, observation in enumerate(followed.observations[track.id])}
-    consulted = scorer.consult([views for _, _, views in telling], check=context.check)
+    consulted = scorer.consult([cut_out.views for _, _, cut_out in telling], check=context.check)
     observations = followed.observations[track.id]
     times = [observations[at[index]].time_s for _, index, _ in telling]
     asked = {index for _, index, _ in telling}
@@ -276,8 +308,8 @@ def _consult(track: Track, followed: _Followed, scorer: FaceScorer, context: Run
                 observation, raw_logit=logit, score=scorer.probability(logit), by_expert=observation.frame in asked
             )
     logits = {each.frame: each.raw_logit for each in observations if each.raw_logit is not None}
-    _, index, views = max(telling, key=lambda choice: logits[choice[1]])
-    followed.best[track.id] = (logits[index], views)
+    _, index, cut_out = max(telling, key=lambda choice: logits[choice[1]])
+    followed.best[track.id] = (logits[index], cut_out)
     return consulted
 
 
@@ -377,9 +409,9 @@ def _explained(
     for number, track in enumerate(findings):
         context.step(f"Explaining track {number + 1} of {len(findings)}", 0.9 + 0.1 * number / len(findings))
         if track.strongest is not None:
-            views = followed.best[track.id][1]
-            _, heatmap = scorer.explained(views)
-            square, crop = views.widest
-            track = replace(track, crop=crop, heatmap=heatmap, crop_box=square)
+            _, cut_out = followed.best[track.id]
+            _, heatmap = scorer.explained(cut_out.views)
+            _, crop = cut_out.views.widest
+            track = replace(track, crop=crop, heatmap=heatmap, crop_box=cut_out.crop_box)
         explained.append(track)
     return explained

@@ -20,7 +20,7 @@ _BORDER_GRAY = 127
 _EARLY_THRESHOLDS = (0.6, 0.7)  # of the first two stages, as facenet-pytorch sets them
 SURE = 0.9  # confidence of a face that needs no second search
 
-# Successive frames of a video are much alike, so not each is searched for the smallest faces: see ``follow``.
+# Successive frames of a video are much alike, so not each is searched for the smallest faces: see ``Follower``.
 _LONGEST_LEVEL = 420  # pixels, of the first stage's pyramid; the cost grows with the square of this
 _LARGE = 0.25  # of a frame's longer side: faces from this size on are looked for in every frame
 _INTERVAL, _INTERVAL_UNSEEN = 8, 4  # frames from one full search to the next, while a face is in sight or none is
@@ -54,30 +54,8 @@ class FaceDetector:
         search = self._cascade_from(self._settings.smallest_sought_px)
         return self._faces(rgb, search, search)
 
-    def follow(self, frames: Sequence[np.ndarray], fresh: Sequence[bool]) -> list[list[DetectedFace]]:
-        """Find the faces of successive frames of a clip, at a small part of the cost of ``detect``.
-
-        The first frame, the first after each cut and some of the others are searched for all faces from
-        ``smallest_followed`` on. In the rest, only faces about as large as those of the frame before are looked for,
-        and large ones, but all over the frame; where fewer turn up than in the frame before, the frame is searched
-        fully after all. So a face is found however far it moved, with the box that ``detect`` gives it or one close to
-        that, but a small newcomer is seen only from the next full search on.
-
-        Args:
-            frames: N pictures of one size, (H, W, 3) uint8, RGB, in the order of time, any time apart.
-            fresh: of N frames, whether a cut lies between the frame and the one before.
-
-        Returns:
-            For each frame its faces, as ``detect`` returns them.
-
-        Raises:
-            ValueError: ``frames`` and ``fresh`` differ in length.
-        """
-        follower = self.follower()
-        return [follower.detect(rgb, fresh=cut) for rgb, cut in zip(frames, fresh, strict=True)]
-
     def follower(self) -> "Follower":
-        """Return what does the same for frames that come one by one."""
+        """Return what finds the faces of frames that come one by one, at a small part of the cost of ``detect``."""
         return Follower(self)
 
     def search_fully(self, rgb: np.ndarray) -> list[DetectedFace]:
@@ -162,7 +140,14 @@ class FaceDetector:
 
 
 class Follower:
-    """Finds the faces of frames that come one by one, see ``FaceDetector.follow``. One thread at a time may call it."""
+    """Finds the faces of frames that come one by one, any time apart. One thread at a time may call it.
+
+    The first frame, the first after each cut and some of the others are searched for all faces from
+    ``smallest_followed`` on. In the rest, only faces about as large as those of the frame before are looked for, and
+    large ones, but all over the frame; where fewer turn up than in the frame before, the frame is searched fully after
+    all. So a face is found however far it moved, with the box that ``detect`` gives it or one close to that, but a
+    small newcomer is seen only from the next full search on.
+    """
 
     def __init__(self, detector: FaceDetector) -> None:
         self._detector = detector
@@ -173,8 +158,11 @@ class Follower:
         """Find the faces of the next frame.
 
         Args:
-            rgb: (H, W, 3) uint8, RGB, of the size of the frame before.
-            fresh: whether a cut lies between the two.
+            rgb: (H, W, 3) uint8, RGB.
+            fresh: whether a cut lies between this frame and the one before.
+
+        Returns:
+            Its faces, as ``FaceDetector.detect`` returns them.
         """
         faces: list[DetectedFace] = []
         full = fresh or self._age >= (_INTERVAL if self._known else _INTERVAL_UNSEEN)

@@ -109,6 +109,11 @@ class PictureItself:
     has_ground: bool
 
     @classmethod
+    def whole(cls, rgb: np.ndarray) -> "PictureItself":
+        """Take a file, (H, W, 3) uint8, for a picture without a ground."""
+        return cls(rgb, Frame.of_size(rgb.shape[1], rgb.shape[0]), 0.0, np.eye(2, 3), False)
+
+    @classmethod
     def of(cls, rgb: np.ndarray) -> "PictureItself":
         """Find a picture in its file, (H, W, 3) uint8, and turn it by its own tilt where it has one (bicubic)."""
         frame = frame_of(rgb)
@@ -131,13 +136,20 @@ class PictureItself:
 
     def in_file(self, face: DetectedFace) -> DetectedFace:
         """Return a face in pixels of the file; its box is as large as it is here."""
-        if not self.has_ground:
-            return face
-        middle = np.array([(face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2, 1.0])
-        x, y = (self.inverse @ middle).tolist()
-        across, down = face.box.width / 2, face.box.height / 2
-        landmarks = face.landmarks @ self.inverse[:, :2].T + self.inverse[:, 2]
-        return replace(face, box=Box(x - across, y - down, x + across, y + down), landmarks=landmarks)
+        return _with_box_moved(face, self.inverse) if self.has_ground else face
+
+    def out_of_file(self, face: DetectedFace) -> DetectedFace:
+        """Return a face in these pixels that ``in_file`` gave in those of the file."""
+        return _with_box_moved(face, inverted(self.inverse)) if self.has_ground else face
+
+
+def _with_box_moved(face: DetectedFace, matrix: FloatArray) -> DetectedFace:
+    """Move the middle of a face's box and its landmarks by an affine map, (2, 3); the box stays as large."""
+    middle = np.array([(face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2, 1.0])
+    x, y = (matrix @ middle).tolist()
+    across, down = face.box.width / 2, face.box.height / 2
+    landmarks = face.landmarks @ matrix[:, :2].T + matrix[:, 2]
+    return replace(face, box=Box(x - across, y - down, x + across, y + down), landmarks=landmarks)
 
 
 def inverted(matrix: FloatArray) -> FloatArray:

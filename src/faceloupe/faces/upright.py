@@ -4,14 +4,15 @@ The networks know upright faces. Angles are in degrees, clockwise as seen in the
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from faceloupe.faces.detector import SURE
+from faceloupe.faces.detector import SURE, FaceDetector
 from faceloupe.faces.frame import Frame, inverted
 from faceloupe.models.contract import FloatArray
 from faceloupe.types import Box, DetectedFace
@@ -97,13 +98,58 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
     }
     if turns or not sure:
         turned = _turned(rgb, detector, sorted(turns) or _TURNS, least=_TURNED)
-        seen = [_straightened(face, rgb, detector) or face for face in faces]
+        seen = [_straightened(face, rgb, detector.detect) or face for face in faces]
         faces = _distinct(
-            seen + [face for turned_face in turned if (face := _straightened(turned_face, rgb, detector))]
+            seen + [face for turned_face in turned if (face := _straightened(turned_face, rgb, detector.detect))]
         )
     else:
-        faces = [_straightened(face, rgb, detector) or face for face in faces]
+        faces = [_straightened(face, rgb, detector.detect) or face for face in faces]
     return sorted(faces, key=lambda face: -face.box.width * face.box.height)
+
+
+class Follower:
+    """Finds faces at any angle in frames that come one by one. One thread at a time may call it.
+
+    Where the first frame of a shot has no unmistakable face, it is searched on its sides and on its head as well, and
+    those that follow are searched as its surest face was found. See ``detector.Follower`` for what is searched when.
+    """
+
+    def __init__(self, detector: FaceDetector) -> None:
+        """Start with no frame."""
+        self._detector, self._follower, self._quarters = detector, detector.follower(), 0
+
+    def detect(self, rgb: np.ndarray, *, fresh: bool = False) -> list[DetectedFace]:
+        """Find the faces of the next frame.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            fresh: whether it is the first of a shot.
+
+        Returns:
+            Faces as ``find`` returns them.
+        """
+        faces = self._follower.detect(_turned_by_quarters(rgb, self._quarters), fresh=fresh)
+        if fresh and (quarters := self._surer_turn(rgb, faces)) is not None:
+            self._quarters = quarters
+            faces = self._follower.detect(_turned_by_quarters(rgb, quarters), fresh=True)
+        inverse = _unturned(self._quarters, rgb.shape[1], rgb.shape[0], (0, 0))
+        in_frame = [
+            DetectedFace(_bounds(face.box, inverse), face.confidence, _moved(face.landmarks, inverse)) for face in faces
+        ]
+        return [
+            _straightened(face, rgb, partial(self._detector.search_between, known=[face])) or face for face in in_frame
+        ]
+
+    def _surer_turn(self, rgb: np.ndarray, faces: Sequence[DetectedFace]) -> int | None:
+        """Quarter turns that show a surer face than the present ones do; None where these do."""
+        surest, best = max((face.confidence for face in faces), default=0.0), None
+        if surest >= _UNMISTAKABLE:
+            return None
+        for quarters in {0, *_TURNS} - {self._quarters}:
+            for face in self._detector.search_fully(_turned_by_quarters(rgb, quarters)):
+                if face.confidence >= max(surest, _TURNED) and abs(roll(face)) <= _MOST_TILT:
+                    surest, best = face.confidence, quarters
+        return best
 
 
 def roll(face: DetectedFace) -> float:
@@ -210,6 +256,11 @@ def _quarters(tilt: float) -> int:
     return round(tilt / 90.0) % 4
 
 
+def _turned_by_quarters(rgb: np.ndarray, quarters: int) -> np.ndarray:
+    """Return a picture after counterclockwise quarter turns, 0 to 3."""
+    return np.ascontiguousarray(np.rot90(rgb, quarters)) if quarters else rgb
+
+
 def signed(degrees: float) -> float:
     """Return the same angle in -180..180, excluding -180."""
     return 180.0 - (180.0 - degrees) % 360.0
@@ -263,7 +314,7 @@ def _turned(
     faces: list[DetectedFace] = []
     for quarters in turns:
         inverse = _unturned(quarters, width, height, corner)
-        for face in detector.detect(np.ascontiguousarray(np.rot90(rgb, quarters))):
+        for face in detector.detect(_turned_by_quarters(rgb, quarters)):
             if face.confidence >= least and abs(roll(face)) <= _MOST_TILT:
                 box, landmarks = _bounds(face.box, inverse), _moved(face.landmarks, inverse)
                 faces.append(DetectedFace(box, face.confidence, landmarks))
@@ -282,13 +333,15 @@ def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> li
     ]
 
 
-def _straightened(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> DetectedFace | None:
+def _straightened(
+    face: DetectedFace, rgb: np.ndarray, search: Callable[[np.ndarray], list[DetectedFace]]
+) -> DetectedFace | None:
     """Return the face as found again when turned upright by its eye line; None where that finding is not certain."""
     tilt = roll(face)
     if _is_level(tilt):
         return face
     stood = _turned_by(rgb, face.box, tilt, 1.1 * max(face.box.width, face.box.height))
-    seen = [candidate for candidate in detector.detect(stood.rgb) if _overlap(candidate.box, stood.box) > _SAME]
+    seen = [candidate for candidate in search(stood.rgb) if _overlap(candidate.box, stood.box) > _SAME]
     if not seen or (best := max(seen, key=lambda candidate: candidate.confidence)).confidence < SURE:
         return None
     landmarks = _moved(best.landmarks, stood.inverse)
