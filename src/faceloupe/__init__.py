@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from faceloupe.report.schema import Report
     from faceloupe.types import Outcome
 
-__version__ = "0.4.0"
+__version__ = "0.5.0.dev0"
 
 __all__ = [
     "Analyzer",

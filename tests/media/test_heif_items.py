@@ -11,6 +11,7 @@ from faceloupe.config import Settings
 from faceloupe.media.embedded import find
 from faceloupe.media.evidence import EmbeddedContent
 from faceloupe.media.evidence_file import evidence_from_bytes
+from faceloupe.media.heif_items import as_main_picture
 from faceloupe.media.sandbox.image import decode
 from tests.clips import numbered
 
@@ -141,3 +142,11 @@ def test_boxes_that_end_anywhere_are_no_trouble():
     for end in range(len(content)):
         find(content[:end], "HEIC")
         find(content[:end] + b"\xff" * 8 + content[end + 8 :], "HEIC")
+
+
+def test_what_cannot_be_made_the_main_picture_is_not_edited():
+    content, _ = heif({1: (b"hvc1", 9), 2: (b"hvc1", 9)})
+    assert as_main_picture(content, 2)
+    assert as_main_picture(content, 2**16) == ()  # the box has two bytes for an id
+    entry = content.rindex(b"infe") + 4
+    assert as_main_picture(content[:entry], 2) == ()

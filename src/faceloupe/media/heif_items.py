@@ -81,8 +81,15 @@ def as_main_picture(content: bytes, item: int) -> tuple[Edit, ...]:
         item: id.
 
     Returns:
-        The edits; none where the boxes cannot be read.
+        The edits; none where the boxes cannot be read, or have no room for that id.
     """
+    try:
+        return tuple(_edits(content, item))
+    except (IndexError, OverflowError):
+        return ()
+
+
+def _edits(content: bytes, item: int) -> list[Edit]:
     file, edits = io.BytesIO(content), list[Edit]()
     whole = [box for box in boxes.file_boxes(file, 0, len(content)) if box[0] == b"meta"]
     for _, start, size in whole[:1]:
@@ -98,7 +105,7 @@ def as_main_picture(content: bytes, item: int) -> tuple[Edit, ...]:
                     for reference, body, _ in boxes.file_boxes(file, at + boxes.FULL, at + length)
                     if reference == b"auxl" and int.from_bytes(content[body : body + of_id]) == item
                 ]
-    return tuple(edits)
+    return edits
 
 
 def _unhidden(file: io.BytesIO, content: bytes, within: tuple[int, int], item: int) -> list[Edit]:

@@ -149,6 +149,11 @@ def _video(session: socket.socket, request: protocol.Request, message: protocol.
         decoder._video(session, request, message)
         return
     trick = content.rpartition(MARK)[2].decode()
+    if trick == "deaf":
+        session.shutdown(socket.SHUT_RD)
+        session.sendall(packed({"type": "Described", "facts": FACTS, "time_base": [1, 1]}, TIMES))
+        while True:
+            session.sendall(packed({"type": "End", "damaged": 0}))
     facts, times = DESCRIBED.get(trick, ({}, TIMES))
     time_base = [1, 0] if trick == "no time base" else [1, 1]
     session.sendall(packed({"type": "Described", "facts": FACTS | facts, "time_base": time_base}, times))

@@ -192,6 +192,17 @@ def test_no_answer_of_a_decoder_about_a_video_is_taken_on_trust(hostile, tmp_pat
         assert [read_number(decoded_frame.rgb()) for decoded_frame in video.walk(range(4), every=True)] == [0, 1, 2, 3]
 
 
+def test_a_decoder_that_reads_nothing_and_never_stops_to_answer_is_given_up(hostile, tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "_END_S", 0.5)
+    evidence_file = taken(write_clip(tmp_path / "a.mp4", numbered(4)).read_bytes() + MARK + b"deaf")
+    with (
+        pytest.raises(EvidenceError, match="invalid data"),
+        evidence_file.open() as stream,
+        IsolatedVideo(evidence_file, stream, settings=SETTINGS) as video,
+    ):
+        list(video.walk([1], every=True))
+
+
 @on_linux
 @pytest.mark.parametrize("trick", ["read", "list", "write", "connect", "execute", "signal"])
 def test_a_decoder_that_is_taken_over_can_reach_nothing(hostile, trick):

@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 _MODULE = "faceloupe.media.sandbox.server"
 _MOST_LEFT = 2**28  # bytes behind a message that was left unread
 _LOOK_S = 0.1  # between two questions whether the caller still wants the work
-_END_S = 5.0  # until a child that was killed is reaped
+_END_S = 5.0  # for a decoder to take an order, and for its last words where it does not
 _S_PER_MIB = 2.0  # of the file, on top of the settings' limit
 _CRASHED = "The file crashed its decoder ({}) and cannot be analyzed; treat it with care and get another copy."
 _BUSY = "Decoding the file was stopped at the limit of {:.0f} s; get another copy or raise max_decoder_s."
@@ -197,8 +197,10 @@ class Worker:
             self._session.settimeout(_END_S)
             protocol.send(self._session, order, raw, descriptors)
         except OSError:
-            while True:  # until its last words, or its end
+            end = time.monotonic() + _END_S
+            while time.monotonic() < end:  # until its last words, or its end
                 self.receive(protocol.Answer, _MOST_LEFT)
+            raise self._given_up(_NONSENSE, "reads no orders and does not end") from None
 
     def receive(self, kind: type[T], most_raw: int = 0) -> tuple[T, bytes]:
         """Return the next answer and the raw bytes behind it; wait as long as the time allowed.

@@ -107,7 +107,7 @@ def _rules() -> int | None:
     descriptor: int = _libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(ctypes.sizeof(rules)), 0)
     if descriptor < 0:
         return None
-    for folder in _LIBRARIES:
+    for folder in filter(os.path.isdir, _LIBRARIES):  # some distributions name folders that they do not have
         beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
         _libc.syscall(_LANDLOCK_ALLOW, descriptor, _LANDLOCK_BENEATH, struct.pack("=Qi", _READ, beneath), 0)
         os.close(beneath)
