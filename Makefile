@@ -40,7 +40,7 @@ coverage: setup ## run the whole test suite, list the lines that none reached, a
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 quick: setup ## run the tests that take about a minute
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not soak"
 
 lint: setup ## check style, formatting, types, layers, the Dockerfile and the workflows, and look for secrets
 	$(BIN)/ruff check .
@@ -115,7 +115,8 @@ $(BROWSER): $(STAMP)
 screenshots: $(BROWSER) ## photograph every page of the running app (needs Debian's chromium)
 	$(BIN)/python -m docs.screenshots.take
 
-soak: $(BROWSER) ## twenty browser sessions for ten minutes: errors, answers, memory (needs Debian's chromium)
+soak: $(BROWSER) ## the tests with many trials, then twenty browser sessions for ten minutes (needs Debian's chromium)
+	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tools.soak
 
 walk: $(BROWSER) ## walk a case, a batch, the live view and all pages through a browser (needs Debian's chromium)

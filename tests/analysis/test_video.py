@@ -190,6 +190,55 @@ def test_a_short_stretch_of_another_face_in_a_long_clip_shows_with_its_time(tmp_
     assert all(7.9 <= track["first_s"] <= track["last_s"] <= 10.1 for track in loud)
 
 
+@pytest.fixture(scope="module")
+def swaying() -> list[np.ndarray]:
+    """A second of a portrait that sways before a picture of fine detail."""
+    scene = np.asarray(Image.open(skimage_picture("coffee.png")).convert("RGB").resize((WIDTH, HEIGHT)))
+    frames = []
+    for step in range(25):
+        rgb = scene.copy()
+        rgb[60:300, 180 + step : 420 + step] = person(GENERATED, 240)
+        frames.append(rgb)
+    return frames
+
+
+def _padded(rgb: np.ndarray) -> np.ndarray:
+    return np.pad(rgb, ((120, 120), (80, 80), (0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda rgb: np.rot90(rgb, 1), "tilted"),
+        (lambda rgb: np.rot90(rgb, 2), "tilted"),
+        (lambda rgb: np.rot90(rgb, 3), "tilted"),
+        (_padded, "ground of one color"),
+        (lambda rgb: _padded(np.rot90(rgb, 1)), "tilted"),
+    ],
+    ids=["left", "on its head", "right", "bars", "left with bars"],
+)
+def test_a_video_that_lies_or_has_bars_is_scored_as_one_that_stands(tmp_path, analyzer, swaying, change, note):
+    upright = analyze(write_clip(tmp_path / "a.mp4", swaying, options={"crf": "12"}), analyzer)
+    changed_frames = [np.ascontiguousarray(change(rgb)) for rgb in swaying]
+    path = write_clip(tmp_path / "b.mp4", changed_frames, options={"crf": "12"})
+    analysis = analyze(path, analyzer)
+    (before,), (track,) = upright.tracks, analysis.tracks
+    assert not upright.notes
+    assert any(note in text for text in analysis.notes)
+    assert len(track.scored) == len(before.scored) == 25
+    assert track.raw_logit == pytest.approx(before.raw_logit, abs=0.4)
+    assert analysis.outcome is upright.outcome
+    strongest = track.strongest
+    explained = explain_frame(open_evidence(path, max_bytes=10**9), analysis, strongest.frame, analyzer)
+    (face,) = explained.faces
+    assert face.score == pytest.approx(strongest.score, abs=1e-6)
+    x0, y0, x1, y1 = (round(value) for value in face.box.corners)
+    inside = explained.rgb[max(y0, 0) : y1, max(x0, 0) : x1]
+    assert inside.mean() == pytest.approx(track.crop.mean(), abs=40)  # the box lies on the face, not beside it
+    assert 0 <= face.crop_box.x0 <= face.crop_box.x1 <= explained.rgb.shape[1]
+    assert 0 <= face.crop_box.y0 <= face.crop_box.y1 <= explained.rgb.shape[0]
+
+
 @pytest.mark.slow
 def test_a_face_in_twelve_short_shots_is_pooled_over_them_and_no_other_face_is(tmp_path, analyzer):
     """The bundled portrait and the bundled photograph in turn, 1.6 seconds each: as an editor cuts them."""

@@ -214,7 +214,7 @@ def test_damaged_files_of_the_store_are_not_exported(store, tmp_path, kind):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forks")
 @pytest.mark.timeout(900)  # 200 exports take minutes on a loaded machine
-@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.soak)])
 def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp_path, trials):
     case = store.create_case("Killed", examiner="Ann")
     for number in range(20):
@@ -226,7 +226,7 @@ def test_an_export_that_is_killed_at_any_moment_leaves_no_half_bundle(store, tmp
     assert min(whole, none) >= 2  # the moments were before and after the end
 
 
-@pytest.mark.parametrize(("few", "many"), [(20, 120), pytest.param(100, 600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("few", "many"), [(20, 120), pytest.param(100, 600, marks=pytest.mark.soak)])
 def test_the_memory_of_an_export_and_of_its_check_does_not_grow_with_the_reports(store, tmp_path, few, many):
     peaks, checks, length = [], [], 200_000
     for items in (few, many):

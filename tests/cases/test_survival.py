@@ -74,7 +74,7 @@ def test_many_may_make_the_store_at_the_same_moment(folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the trials are forks")
-@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.soak)])
 def test_a_store_outlives_processes_that_are_killed_at_any_moment(folder, trials):
     with start("-m", "tests.cases.killed", folder, trials, trials) as process:
         output = process.communicate(timeout=600)[0]
