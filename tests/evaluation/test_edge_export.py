@@ -133,3 +133,15 @@ def test_a_bad_request_is_one_sentence(capsys, exported, kind, tmp_path):
         code, out, err = run(capsys, "models", "export", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), err
     assert list(tmp_path.iterdir()) == [tmp_path / "empty"]
+
+
+@pytest.mark.parametrize("options", [[], ["--int8"]], ids=["float32", "int8"])
+def test_a_head_of_the_expert_is_exported_with_its_encoder(tmp_path, options):
+    if any(find_spec(module) is None for module in NEEDED["onnx"][0]):
+        pytest.skip("see requirements-export.txt")
+    target = tmp_path / "head.onnx"
+    assert main.main(["models", "export", "faceloupe-generated-9", "--onnx", str(target), *options]) == 0
+    values = json.loads(target.with_suffix(".json").read_text())
+    assert values["parity"]["largest_logit_difference"] < 1e-4
+    assert values["onnx"]["input"]["shape"] == ["n", 3, 224, 224]
+    assert (target.stat().st_size < 10**8) == bool(options)

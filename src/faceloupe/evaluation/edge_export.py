@@ -26,7 +26,7 @@ from faceloupe.evaluation.onnx_format import Onnx
 from faceloupe.media.evidence_file import open_evidence, printable_name
 from faceloupe.media.sandbox.image import decode
 from faceloupe.models.contract import Calibrator, InputContract
-from faceloupe.models.loading import load_network
+from faceloupe.models.loading import load_network, load_with_encoder
 from faceloupe.models.record import ModelRecord, Thresholds
 from faceloupe.report.schema import json_text
 from faceloupe.report.write import publish, refuse_taken
@@ -181,7 +181,7 @@ def export(
     """Write ``target`` and, beside it, its record (the same name with ``.json``).
 
     Args:
-        record: of a single network.
+        record: of a single network, or of a head of the expert, which is exported together with its encoder.
         folder: of the model registry.
         target: its suffix, ``.onnx`` or ``.tflite``, says the format; nothing is overwritten.
         settings: of the analyses that measure parity and error rates.
@@ -213,8 +213,7 @@ def export(
     networks = Networks.load(settings, folder=folder)
     faces, described = _faces(pictures, networks)
     say("Exporting", 0.1)
-    network = load_network(record, folder)
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs lack it
+    network = _network(record, folder)
     content = file_format.convert(network, record.input, int8=int8)
     say("Comparing", 0.3)
     run = file_format.runner(content)
@@ -251,6 +250,14 @@ def read_exported(path: Path, record: ModelRecord) -> tuple[ExportedRecord, Expo
     if (exported_record.file.sha256, exported_record.of.record_sha256) != expected:
         raise WeightsError(f"{printable_name(path.name)} does not match its record; export it again.")
     return exported_record, ExportedScorer(record.input, file_format.runner(content))
+
+
+def _network(record: ModelRecord, folder: Path) -> torch.nn.Module:
+    """Load what is exported: a network, or a head of the expert together with the encoder."""
+    if record.component:
+        return load_with_encoder(record, folder)
+    network = load_network(record, folder)
+    return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]  # torch's stubs lack it
 
 
 def _format_of(path: Path) -> Format:

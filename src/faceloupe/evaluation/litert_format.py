@@ -72,4 +72,4 @@ class LiteRt:
         """Return what the record says of the file format."""
         parts = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
         versions = {part: metadata.version(part) for part in parts}
-        return Peculiar({"torch": torch.__version__} | versions, 1)
+        return Peculiar({"torch": str(torch.__version__)} | versions, 1)

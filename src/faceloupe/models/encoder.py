@@ -161,7 +161,7 @@ class Encoder(nn.Module):
         Returns:
             (N, 197, 768) float32: the class token, then the patches row by row.
         """
-        count, cells = len(inputs), SIDE // PATCH
+        count, cells = inputs.shape[0], SIDE // PATCH
         patches = inputs.reshape(count, 3, cells, PATCH, cells, PATCH).permute(0, 2, 4, 1, 3, 5)
         embedded = functional.linear(patches.reshape(count, cells * cells, -1).to(self.precision), self._patch).float()
         tokens = torch.cat([self._class_token.expand(count, 1, WIDTH), embedded], 1) + self._positions
@@ -169,7 +169,7 @@ class Encoder(nn.Module):
 
     def _advance(self, tokens: torch.Tensor, number: int) -> torch.Tensor:
         """Pass (N, 197, 768) float32 tokens through block ``number``, counted from 1."""
-        block, count = self._blocks[number - 1], len(tokens)
+        block, count = self._blocks[number - 1], tokens.shape[0]
         inner = functional.layer_norm(tokens, (WIDTH,), *block.norm1, _EPSILON).to(self.precision)
         joint = functional.linear(inner, *block.joint).reshape(count, _TOKENS, 3, HEADS, WIDTH // HEADS)
         query, key, value = joint.permute(2, 0, 3, 1, 4)
@@ -192,15 +192,22 @@ class Encoder(nn.Module):
         Returns:
             The tokens behind block ``last``, and name of a row -> (N, 768) float32.
         """
-        rows: dict[str, torch.Tensor] = {}
         with _one_thread():
-            for number in range(first, last + 1):
-                tokens = self._advance(tokens, number)
-                rows[f"class {number}"] = tokens[:, 0]
-                rows[f"mean {number}"] = tokens[:, 1:].mean(1)
-                if number in _SPREAD_OF:
-                    rows[f"spread {number}"] = tokens[:, 1:].std(1)
+            return self._walk(tokens, first, last)
+
+    def _walk(self, tokens: torch.Tensor, first: int, last: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        rows: dict[str, torch.Tensor] = {}
+        for number in range(first, last + 1):
+            tokens = self._advance(tokens, number)
+            rows[f"class {number}"] = tokens[:, 0]
+            rows[f"mean {number}"] = tokens[:, 1:].mean(1)
+            if number in _SPREAD_OF:
+                rows[f"spread {number}"] = tokens[:, 1:].std(1)
         return tokens, rows
+
+    def in_one_pass(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Features of normalized crops as ``forward`` gives them but for rounding: what can be exported."""
+        return features_of(self._walk(self.tokens(inputs), 1, BLOCKS)[1])
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Features of normalized crops: (N, 3, 224, 224) float32 to (N, 15, 768) float32, rows as in ``ROWS``."""

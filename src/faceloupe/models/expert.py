@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from faceloupe.errors import WeightsError
 from faceloupe.findings import Familiarity
-from faceloupe.models.encoder import ROWS, WIDTH
+from faceloupe.models.encoder import ROWS, WIDTH, Encoder
 
 ARCHITECTURE = "clip_vit_b16_head"
 NEIGHBORS = 5  # known faces whose mean distance says how familiar a face is
@@ -129,3 +129,17 @@ class Head(nn.Module):
             names = [self._sources[self._known_source[index]] for index in indices]
             distances.append(Familiarity(float(1.0 - values.mean()), max(names, key=names.count)))
         return distances
+
+
+class HeadWithEncoder(nn.Module):
+    """A head and its encoder as one network, for export."""
+
+    def __init__(self, encoder: Encoder, head: Head) -> None:
+        """Join them; the encoder multiplies in float32, as other runtimes do."""
+        super().__init__()
+        self._encoder, self._head = encoder, head
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Logits of normalized crops: (N, 3, 224, 224) float32 to (N, 1) float32."""
+        logits: torch.Tensor = self._head(self._encoder.in_one_pass(inputs))
+        return logits[:, None]

@@ -10,9 +10,9 @@ from safetensors.torch import load
 from faceloupe.errors import WeightsError
 from faceloupe.models.backbones import Backbone
 from faceloupe.models.encoder import Encoder
-from faceloupe.models.expert import Head
+from faceloupe.models.expert import Head, HeadWithEncoder
 from faceloupe.models.networks import build, fold
-from faceloupe.models.record import ModelRecord, component_of
+from faceloupe.models.record import ComponentRecord, ModelRecord, component_of
 from faceloupe.models.registry import read_verified
 
 
@@ -51,12 +51,29 @@ def load_expert(record: ModelRecord, folder: Path) -> tuple[Encoder, Head]:
     Raises:
         WeightsError: no verified weights, or they belong to another architecture.
     """
-    component = component_of(record, folder)
-    if component is None:
-        raise WeightsError(f"The record of {record.id} names no encoder, so nothing can be scored; restore it.")
+    component = _encoder_of(record, folder)
     head = Head.load(read_verified(record, folder))
     content = read_verified(component, folder)
     with _encoders_lock:
         if component.weights_sha256 not in _encoders:
             _encoders[component.weights_sha256] = Encoder.load(content)
         return _encoders[component.weights_sha256], head
+
+
+def _encoder_of(record: ModelRecord, folder: Path) -> ComponentRecord:
+    component = component_of(record, folder)
+    if component is None:
+        raise WeightsError(f"The record of {record.id} names no encoder, so nothing can be scored; restore it.")
+    return component
+
+
+def load_with_encoder(record: ModelRecord, folder: Path) -> HeadWithEncoder:
+    """Load a head and an encoder of its own as one network in float32.
+
+    Raises:
+        WeightsError: see ``load_expert``.
+    """
+    component = _encoder_of(record, folder)
+    head = Head.load(read_verified(record, folder))
+    encoder = Encoder.load(read_verified(component, folder), torch.float32)
+    return HeadWithEncoder(encoder, head).eval().requires_grad_(False)
