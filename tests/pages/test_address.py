@@ -4,7 +4,9 @@ from streamlit.testing.v1 import AppTest
 
 from faceloupe.installation import APP
 from faceloupe.ui import resources, state
+from tests.conftest import GENERATED
 from tests.pages.record import ITEM, SHA256, TIMEOUT, click, create, go
+from tests.pages.test_lenses_page import looked
 from tests.pages.test_pages import page_text
 
 
@@ -41,6 +43,20 @@ def test_an_item_is_found_again_by_its_address(app):
     query = query_of(app)
     assert query["item"] == SHA256
     assert opened(query).session_state[state.CASE_ITEM] == SHA256
+
+
+def test_what_the_lenses_saw_is_found_again_by_its_address(app):
+    looked(app, GENERATED.read_bytes(), "a.jpg")
+    query = query_of(app)
+    assert set(query) == {"lenses"}
+    again = opened(query)
+    assert not again.exception
+    assert [header.value for header in again.header] == ["Lenses"]
+    assert "**Provenance** none" in page_text(again)
+    resources.lens_views.clear()  # as a restart of the server does
+    gone = opened(query)
+    assert not gone.exception
+    assert "no longer in memory" in page_text(gone)
 
 
 def test_an_address_of_what_is_gone_or_was_never_there_is_one_sentence():

@@ -16,7 +16,7 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
-_NAMES = ("case", "item", "batch", "result", "evidence")
+_NAMES = ("case", "item", "batch", "lenses", "result", "evidence")
 _READ = "address_read"  # whether this session has followed the address that it began with
 _ID = re.compile(r"[0-9a-f-]{1,64}")
 
@@ -31,11 +31,13 @@ def restore() -> None:
     if any(values.get(name) for name in _NAMES if name not in named):
         _refuse(tr("it contains something that is not an id"))
     if is_demo():  # there are no cases and no batches
-        named = {name: value for name, value in named.items() if name in ("result", "evidence")}
+        named = {name: value for name, value in named.items() if name in ("lenses", "result", "evidence")}
     if "case" in named:
         _open_case(named["case"], named.get("item"))
     if "batch" in named:
         _open_batch(named["batch"])
+    if "lenses" in named:
+        _open_lenses(named["lenses"])
     if "result" in named:
         _show_result(named["result"], named.get("evidence"))
 
@@ -58,6 +60,15 @@ def _open_case(case_id: str, sha256: str | None) -> None:
             st.session_state[state.CASE_ITEM] = resources.cases().items.get(case_id, sha256).sha256
     except FaceLoupeError as problem:
         _refuse(str(problem))
+
+
+def _open_lenses(identity: str) -> None:
+    key = resources.lens_views().find(identity)
+    if key is None:
+        _refuse(tr("the result that it names is no longer in memory; choose the file again"))
+    else:
+        st.session_state[state.LENS_RESULT] = key
+        st.switch_page("../pages/lenses.py")
 
 
 def _show_result(identity: str, sha256: str | None) -> None:
@@ -86,10 +97,12 @@ def publish(page: str) -> None:
     """
     results = {"image": state.RESULT, "video": state.VIDEO_RESULT}
     result = st.session_state[results[page]] if page in results else None
+    seen_through = st.session_state[state.LENS_RESULT] if page == "lenses" else None
     values = {
         "case": st.session_state[state.CASE],
         "item": st.session_state[state.CASE_ITEM] if page == "case" else None,
         "batch": st.session_state[state.BATCH] if page == "batch" else None,
+        "lenses": None if seen_through is None else seen_through.identity,
         "result": None if result is None else result.identity,
         "evidence": None if result is None else result.evidence_sha256,
     }

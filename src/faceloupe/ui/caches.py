@@ -23,6 +23,10 @@ _ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still 
 _DOCUMENTS_BYTES = _GLANCES_BYTES = _LENSES_BYTES = 128 * _MIB
 
 
+def _identity(*fields: str) -> str:
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class AnalysisKey:
     """Identity of an analysis: evidence, its name, weights and settings; never a sample of its pixels."""
@@ -35,8 +39,7 @@ class AnalysisKey:
     @property
     def identity(self) -> str:
         """What names it in an address: 32 hexadecimal digits."""
-        fields = (self.evidence_sha256, self.name, self.weights_sha256, self.settings_digest)
-        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:32]
+        return _identity(self.evidence_sha256, self.name, self.weights_sha256, self.settings_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,11 @@ class LensKey:
     name: str
     weights_sha256: str = ""
 
+    @property
+    def identity(self) -> str:
+        """What names it in an address: 32 hexadecimal digits."""
+        return _identity(self.evidence_sha256, self.name, self.weights_sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class LensView:
@@ -115,6 +123,10 @@ class LensStore(Recent[LensKey, LensView]):
 
     def __init__(self, capacity_bytes: int = _LENSES_BYTES) -> None:
         super().__init__(_lens_view_size, capacity_bytes)
+
+    def find(self, identity: str) -> LensKey | None:
+        """Return the key of that identity, or None where its result is not kept any more."""
+        return next((key for key in self.held() if key.identity == identity), None)
 
 
 class FrameStore(Recent[tuple[AnalysisKey, int], FrameExplanation]):
