@@ -140,7 +140,7 @@ def tab_to(page: Page, name: str) -> None:
 def by_keyboard(page: Page, start: str, case: str) -> None:
     """From a sample to a finding, to the case and to a decision, without a mouse."""
     page.goto(start)
-    see(page, "Clip of both")
+    see(page, "Clip of two shots")
     tab_to(page, "Generated portrait")
     page.keyboard.press("Enter")
     see(page, "What next")
@@ -163,7 +163,7 @@ def by_keyboard(page: Page, start: str, case: str) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, stage(Path(name)) as (page, address):
         page.goto(address)
-        see(page, "Clip of both")
+        see(page, "Clip of two shots")
         chromium = page.context.browser
         assert chromium is not None
         problems = look(chromium, address, {})

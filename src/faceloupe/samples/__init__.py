@@ -29,6 +29,6 @@ SAMPLES = (
 )
 CLIP = Sample(
     _FOLDER / "two-shots.mp4",
-    "Clip of both",
+    "Clip of two shots",
     "Six seconds of two pictures: a move over the photograph, a cut, and a move over another generated portrait",
 )
