@@ -15,6 +15,24 @@ Cancel = Callable[[], bool]
 """Asked between two steps; True ends the work."""
 
 
+class FrameStage(str):
+    """The name of a stage that goes through the frames of a video, and how far it is.
+
+    Attributes:
+        done: frames that it went through.
+        whole: about how many there are.
+    """
+
+    done: int
+    whole: int
+
+    def __new__(cls, done: int, whole: int) -> "FrameStage":
+        """Word it."""
+        stage = super().__new__(cls, f"Frame {done} of about {whole}")
+        stage.done, stage.whole = done, whole
+        return stage
+
+
 class Outcome(StrEnum):
     """The five words a surface may use for what was found. Polarity everywhere: 1 = manipulated, 0 = authentic."""
 

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from faceloupe.errors import Cancelled
 from faceloupe.installation import APP
 from faceloupe.media.video import Video
+from faceloupe.types import FrameStage
 from faceloupe.ui import resources, state
 from faceloupe.ui.panels import sentence
 from faceloupe.ui.video import input, panels
@@ -181,7 +182,7 @@ def test_cancel_ends_the_wait_at_once_and_says_so(page, clip, monkeypatch):
     began = threading.Event()
 
     def endless(*_, progress, cancel, **__):
-        progress("Frame 1 of about 9", 0.2)
+        progress(FrameStage(1, 9), 0.2)
         began.set()
         while not cancel():
             time.sleep(0.01)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
+from faceloupe.types import FrameStage
 from faceloupe.web.jobs import JobQueue, State
 
 PATIENCE_S = 10.0
@@ -203,9 +204,9 @@ def test_rate_and_time_left_follow_from_the_frames_done_in_the_time_passed():
     def work(*, progress, cancel):
         progress("Reading the container", 0.1)
         now[0] = 2.0
-        progress("Frame 0 of about 40", 0.1)
+        progress(FrameStage(0, 40), 0.1)
         now[0] = 7.0
-        progress("Frame 20 of about 40", 0.5)
+        progress(FrameStage(20, 40), 0.5)
         notified.set()
         assert gate.wait(PATIENCE_S)
 

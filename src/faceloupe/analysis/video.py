@@ -37,7 +37,7 @@ from faceloupe.scoring.decision import (
     which_kind,
     withheld,
 )
-from faceloupe.types import DetectedFace, Outcome, Segment
+from faceloupe.types import DetectedFace, FrameStage, Outcome, Segment
 
 _BATCH_FRAMES, _BATCH_BYTES = 8, 64 * 1024 * 1024  # of frames that are examined together
 _BATCHES_AHEAD = 1  # decoded while those before are examined
@@ -195,7 +195,7 @@ def _follow(sampler: Sampler, networks: Networks, context: RunContext) -> _Follo
         for batch in batches:
             done = len(followed.frames)
             whole = max(len(sampler.planned), done)  # one more for some shots
-            context.step(f"Frame {done} of about {whole}", 0.1 + 0.8 * done / whole)
+            context.step(FrameStage(done, whole), 0.1 + 0.8 * done / whole)
             if batch:
                 began = context.now()
                 _score(batch, followed, networks, whole)

@@ -1,7 +1,6 @@
 """Long work in threads that know nothing of Streamlit, shared out fairly; every session sees the same jobs."""
 
 import logging
-import re
 import threading
 import time
 from collections import OrderedDict
@@ -11,13 +10,12 @@ from typing import Protocol
 
 from faceloupe.errors import Cancelled, FaceLoupeError, UsageError
 from faceloupe.system import memory
-from faceloupe.types import Cancel, Progress
+from faceloupe.types import Cancel, FrameStage, Progress
 
 _LOG = logging.getLogger(__name__)
 _WAITING, _WAITING_EACH = 64, 8  # jobs in the queue: of everyone, and of one owner
 _REMEMBERED = 64  # ended jobs whose end can still be told
 _STEADY_S, _STEADY_SHARE = 1.0, 0.02  # a stage must have lasted so long, and got so far, to be projected
-_FRAMES = re.compile(r"Frame (\d+) of about (\d+)")
 _LEAVING_S = 5.0  # that an ending server waits for the piece of work under way
 _UNFORESEEN = "An unexpected error occurred ({}); see the log of the server for details."
 
@@ -69,7 +67,8 @@ class Job:
 
     def __init__(self, key: Hashable, title: str, work: Work, clock: Clock, owner: Hashable) -> None:
         self.key, self.title, self.owner = key, title, owner
-        self.state, self.stage, self.share = State.QUEUED, "Waiting", 0.0
+        self.state, self.share = State.QUEUED, 0.0
+        self.stage: str = "Waiting"
         self.started: float | None = None
         self.finished: float | None = None
         self.result: object = None
@@ -88,8 +87,8 @@ class Job:
     @property
     def frames(self) -> tuple[int, int] | None:
         """Frames done and about how many there are; None in stages that do not tell."""
-        match = _FRAMES.match(self.stage)
-        return (int(match[1]), int(match[2])) if match else None
+        stage = self.stage
+        return (stage.done, stage.whole) if isinstance(stage, FrameStage) else None
 
     @property
     def rate(self) -> float | None:
@@ -144,9 +143,9 @@ class Job:
             self._end(State.DONE, result=result)
 
     def _progress(self, stage: str, share: float) -> None:
-        kind, before = _FRAMES.sub("Frame", stage), _FRAMES.sub("Frame", self.stage)
+        goes_on = stage == self.stage or (isinstance(stage, FrameStage) and isinstance(self.stage, FrameStage))
         self.stage, self.share = stage, share
-        if kind != before:
+        if not goes_on:
             self._stage_began = (self._clock(), share, self.frames[0] if self.frames else 0)
 
     def _end(self, state: State, *, result: object = None, error: str = "") -> None:

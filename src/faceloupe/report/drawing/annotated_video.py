@@ -25,7 +25,7 @@ from faceloupe.report.drawing.overlays import COLORS, outcome_words
 from faceloupe.report.schema import Report
 from faceloupe.report.timeline import analyzed_span
 from faceloupe.report.write import publish_file
-from faceloupe.types import Cancel, Outcome, Progress
+from faceloupe.types import Cancel, FrameStage, Outcome, Progress
 
 LONGEST_SIDE = 1280  # pixels of the copied picture
 _FARTHEST = 4  # frames analyzed between two sightings, beyond which no box is drawn between them
@@ -121,7 +121,7 @@ def write_annotated(
             if cancel and cancel():
                 raise Cancelled("The annotated copy was cancelled.")
             if progress:
-                progress(f"Frame {number} of about {count}", number / count)
+                progress(FrameStage(number, count), number / count)
             yield frame
 
     def fill(temporary: Path) -> None:
