@@ -9,7 +9,7 @@ from faceloupe.ui.case import panels as case_panels
 from faceloupe.ui.language import tr
 
 
-def desk() -> None:
+def show() -> None:
     """Show the open case: an item beside its decision form, or the list of its evidence."""
     case = open_case.case()
     if case is None or not open_case.examiner():
@@ -36,6 +36,6 @@ def desk() -> None:
 
 st.header(tr("Case"))
 try:
-    desk()
+    show()
 except FaceLoupeError as problem:
     st.error(panels.plain(str(problem)), icon=":material/error:")

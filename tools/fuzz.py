@@ -231,8 +231,8 @@ def left_behind(folder: Path) -> list[str]:
     return sorted(map(str, [*folder.iterdir(), *(shared.glob("*faceloupe*") if shared.is_dir() else ())]))
 
 
-# In the trace of a decoder that was refused what it needed. What Landlock forbids is error 13; FFmpeg itself says 1 of some
-# damaged files.
+# In the trace of a decoder that was refused what it needed. What Landlock forbids is error 13; FFmpeg itself says 1 of
+# some damaged files.
 _LACKS = ("ImportError", "ModuleNotFoundError", f"PermissionError {errno.EACCES}")
 
 

@@ -39,12 +39,12 @@ class ExpectedHeads:
     hashes: Mapping[int, str] = field(default_factory=dict)
 
 
-def check(chain: Iterable[Entry], witness: ExpectedHeads) -> LogCheck:
+def check(chain: Iterable[Entry], expected: ExpectedHeads) -> LogCheck:
     """Follow a chain from its start, and check it against what is known from outside.
 
     Args:
         chain: its entries, in order.
-        witness: the heads that are known from outside of the chain.
+        expected: the heads that are known from outside of the chain.
     """
     count, previous = 0, START
 
@@ -54,16 +54,16 @@ def check(chain: Iterable[Entry], witness: ExpectedHeads) -> LogCheck:
     try:
         for entry in chain:
             number = count + 1
-            problem = _problem(entry, number, previous, witness)
+            problem = _problem(entry, number, previous, expected)
             if problem:
                 return broken(number, problem)
             count, previous = number, entry.sha256
     except sqlite3.DatabaseError as problem:
         return broken(count + 1, f"Entry {count + 1} cannot be read ({problem}).")
-    last = max([1, *witness.hashes, witness.head.seq if witness.head else 0])  # no chain is ever empty
+    last = max([1, *expected.hashes, expected.head.seq if expected.head else 0])  # no chain is ever empty
     if last > count:
         return broken(count + 1, f"Entry {count + 1} is missing: the chain had {last} or more.")
-    if witness.head and witness.head.seq == count and witness.head.sha256 != previous:
+    if expected.head and expected.head.seq == count and expected.head.sha256 != previous:
         return broken(count, f"Entry {count} is not the recorded head.")
     return LogCheck(ok=True, entries=count, head_sha256=previous)
 
@@ -84,16 +84,16 @@ def check_stored(connection: sqlite3.Connection, chain: str, noted: Mapping[int,
     return result
 
 
-def _problem(entry: Entry, number: int, previous: str, witness: ExpectedHeads) -> str:
+def _problem(entry: Entry, number: int, previous: str, expected: ExpectedHeads) -> str:
     """Return what is wrong with the entry that should be this one; empty where nothing is."""
     if entry.seq != number:
         return f"Entry {number} is missing: entry {entry.seq} is in its place."
-    if witness.head and number > witness.head.seq:
-        return f"Entry {number} was inserted: the chain ends with entry {witness.head.seq}."
+    if expected.head and number > expected.head.seq:
+        return f"Entry {number} was inserted: the chain ends with entry {expected.head.seq}."
     if not entry.intact:
         return f"Entry {number} was edited: its content does not match its hash."
     if entry.previous_sha256 != previous:
         return f"Entry {number} does not follow the entry before it: one of the two was replaced."
-    if witness.hashes.get(number, entry.sha256) != entry.sha256:
+    if expected.hashes.get(number, entry.sha256) != entry.sha256:
         return f"Entry {number} was replaced: its hash is not the recorded one."
     return ""

@@ -1,4 +1,4 @@
-"""What ``faceloupe models ...`` answers, as text and an exit code; ``cli`` prints it."""
+"""What ``faceloupe models ...`` answers, as text and an exit code; ``cli.main`` prints it."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence

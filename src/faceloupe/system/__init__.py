@@ -1,1 +1,1 @@
-"""What the operating system gives: files, memory, logging, and libraries made to work on it."""
+"""What the operating system gives: files, memory and logging."""

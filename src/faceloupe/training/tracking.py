@@ -1,4 +1,4 @@
-"""A thin door to MLflow: training runs as they go, and the versions of the models that came of them.
+"""A thin interface to MLflow: training runs as they go, and the versions of the models that came of them.
 
 MLflow is a convenience: the same numbers stand in the files that a run writes. Where it is not installed, or its store
 fails in the middle of a run, the run goes on untracked.

@@ -20,7 +20,7 @@ from faceloupe.web.recent import Recent, analysis_bytes
 
 _MIB = 1024 * 1024
 _ANALYSES_BYTES = _FRAMES_BYTES = _TABLES_BYTES = 256 * _MIB  # of all; a still holds at most some 10
-_DOCUMENTS_BYTES = _GLANCES_BYTES = _LENSES_BYTES = 128 * _MIB
+_DOCUMENTS_BYTES = _PREVIEWS_BYTES = _LENSES_BYTES = 128 * _MIB
 
 
 def _identity(*fields: str) -> str:
@@ -78,7 +78,7 @@ class AnalysisStore:
 class PreviewStore(Recent[str, tuple[Preview, ...]]):
     """Evidence of cases as it looks, by its SHA-256."""
 
-    def __init__(self, capacity_bytes: int = _GLANCES_BYTES) -> None:
+    def __init__(self, capacity_bytes: int = _PREVIEWS_BYTES) -> None:
         super().__init__(lambda seen: sum(preview.rgb.nbytes for preview in seen), capacity_bytes)
 
 

@@ -1,4 +1,4 @@
-"""The one door: whatever is chosen, on whatever page, goes to the view of its kind by itself."""
+"""One intake for all pages: whatever is chosen, on whatever page, goes to the view of its kind by itself."""
 
 import base64
 

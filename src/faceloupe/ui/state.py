@@ -5,8 +5,8 @@ import secrets
 import streamlit as st
 
 OWNER = "owner"  # tells this session from others where work is shared out
-IMAGE_JOB = "image_job"  # key of the analysis under way, see jobs.Job
-RESULT = "result"  # key of the analysis on show, see stores.AnalysisKey
+IMAGE_JOB = "image_job"  # key of the analysis under way, see web.jobs.Job
+RESULT = "result"  # key of the analysis on show, see caches.AnalysisKey
 FACE = "face"  # id of the chosen face
 OPACITY = "opacity"  # of the heatmap, 0..1
 EFFORT = "effort"  # that this session chose; None leaves it to the settings of the server
@@ -14,7 +14,7 @@ LAST_UPLOAD = "last_upload"  # ids of the uploads that were taken: each once, no
 RECENT = "recent"  # identities of the results that this browser saw last, the newest first
 NOTICE = "notice"  # what became of the last file, where it brought no result: icon and sentence
 
-VIDEO_JOB = "video_job"  # key of the examination under way, see jobs.Job
+VIDEO_JOB = "video_job"  # key of the examination under way, see web.jobs.Job
 VIDEO_RESULT = "video_result"  # key of the video analysis on show
 VIDEO_WHOLE = "video_whole"  # key of the analysis that the user looks closer from
 VIDEO_SHOWN = "video_shown"  # index of the frame on show, and id of the track it is shown for
@@ -25,7 +25,7 @@ LIVE = "live_view"  # what scores the frames of this session's camera, see live.
 LIVE_ANSWER = "live_answer"  # to its last frame
 LIVE_NOTICE = "live_notice"  # what became of the last stretch that was to be kept: icon and sentence
 
-LENS_JOB = "lens_job"  # key of the look under way, see jobs.Job
+LENS_JOB = "lens_job"  # key of the look under way, see web.jobs.Job
 LENS_RESULT = "lens_result"  # key of the result on show, see caches.LensKey
 LENS_UPLOAD = "lens_upload_id"  # id of the last upload that was looked at
 LENS_NOTICE = "lens_notice"  # what became of the last file, where it brought no result: icon and sentence

@@ -100,7 +100,7 @@ class RayActor:
 
 
 class _Actor(Worker):
-    """A station, and what is expected of it.
+    """A Ray actor, and what is expected of it.
 
     Attributes:
         preparing: reference of what ``prepare`` returns.
@@ -109,13 +109,13 @@ class _Actor(Worker):
 
     def __init__(self, make: Callable[[], Any], weights: Any, sendable: Callable[[Task], Task]) -> None:
         super().__init__()
-        self.station, self._sendable = make(), sendable
-        self.preparing = self.station.prepare.remote(weights)
+        self.actor, self._sendable = make(), sendable
+        self.preparing = self.actor.prepare.remote(weights)
         self.answers: dict[Any, Task] = {}
 
     def send(self, task: Task) -> None:
         """See ``Worker``."""
-        self.answers[self.station.examine.remote(self._sendable(task))] = task
+        self.answers[self.actor.examine.remote(self._sendable(task))] = task
 
     @property
     def expected(self) -> list[Any]:
@@ -135,7 +135,7 @@ class RayEngine:
             worker_config: what each worker needs to start.
             address: of the cluster, ``host:port`` or ``auto``; Ray is started on this machine alone where None.
             workers: as many as the cluster has cores, or GPUs where the device is one, if None.
-            work: what the workers do, ``module:class``, see ``examiner.Work``.
+            work: what the workers do, ``module:class`` of a ``worker.Work``.
 
         Raises:
             UsageError: ray is not installed, the cluster cannot be reached, or there cannot be that many workers.
@@ -157,8 +157,8 @@ class RayEngine:
             "max_restarts": 0,
             "max_concurrency": PER_WORKER,
         }
-        station = self._ray.remote(RayActor).options(**needs)
-        make = partial(station.remote, work, replace(worker_config, spool=None), __version__)
+        actor = self._ray.remote(RayActor).options(**needs)
+        make = partial(actor.remote, work, replace(worker_config, spool=None), __version__)
         self.capacity = PER_WORKER * count
         self._reader = Reader()
         self._pool = WorkerPool(
@@ -184,7 +184,7 @@ class RayEngine:
     def close(self) -> None:
         """See ``Engine``."""
         for worker in self._pool.workers:
-            self._ray.kill(worker.station)
+            self._ray.kill(worker.actor)
         self._pool.workers = []
         self._reader.close()
         self._ray.shutdown()
@@ -213,7 +213,7 @@ class RayEngine:
             task = worker.answers[reference]
             answer = failed(task.media_type, "An unexpected error occurred while this file was analyzed.")
         except errors.RayError as problem:
-            self._ray.kill(worker.station)  # where only an answer was lost, its worker goes with it
+            self._ray.kill(worker.actor)  # where only an answer was lost, its worker goes with it
             return self._pool.lost(worker, f"was lost ({type(problem).__name__})")
         if worker.ready:
             task = worker.answers.pop(reference)

@@ -110,7 +110,7 @@ class Size(Answer, frozen=True):
 
 
 class Still(Size, frozen=True):
-    """What is known of a picture, see ``types.Picture``."""
+    """What is known of a picture, see ``media.evidence.Picture``."""
 
     notes: tuple[str, ...]
     shown: Shown
@@ -274,7 +274,7 @@ class Reader:
 
         Raises:
             TimeoutError: it has not come.
-            ProtocolError: see ``wire.receive``.
+            ProtocolError: see ``receive`` of this module.
             OSError: likewise.
         """
         until = time.monotonic() + seconds

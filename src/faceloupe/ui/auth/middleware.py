@@ -64,7 +64,7 @@ class Authenticator:
         return self._admissions.admit() if self._gate.admits(password) else None
 
     def lets_in(self, cookies: Mapping[str, str]) -> bool:
-        """Whether one of the cookies opens the door."""
+        """Whether one of the cookies is that of a session that is let in."""
         return any(self._admissions.holds(token) for token in _tokens(cookies))
 
     def lock(self, cookies: Mapping[str, str]) -> None:
@@ -106,7 +106,7 @@ class AuthMiddleware:
             await answer(scope, receive, send)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a page's connection on; it ends at the first word that comes after the door was locked."""
+        """Pass a page's connection on; it ends at the first message after the session was locked."""
         cookies, ended = HTTPConnection(scope).cookies, False
 
         async def hear() -> Message:

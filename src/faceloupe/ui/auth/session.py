@@ -25,7 +25,7 @@ def authenticator() -> Authenticator | None:
 def passed() -> bool:
     """Whether this session may see the pages; where not, it is said why.
 
-    The door lets nobody come so far without the password; who did may have locked it since, or have stayed too long.
+    The server lets nobody come so far without the password; who did may have locked the session since, or it is over.
     """
     try:
         keeper = authenticator()
