@@ -31,6 +31,9 @@ _TURNS = (1, 2, 3)  # quarters, counterclockwise
 _NOSE_DEPTH = 0.41
 _SHORTEST_EYE_LINE = 0.2  # of the box; in a profile the line between the eyes says nothing
 
+_Search = Callable[[np.ndarray], list[DetectedFace]]
+"""Finds the upright faces of an (H, W, 3) uint8 RGB picture."""
+
 
 class Detector(Protocol):
     """See ``faces.detector.FaceDetector``."""
@@ -97,7 +100,7 @@ def find(rgb: np.ndarray, detector: Detector) -> list[DetectedFace]:
         quarters for face in sure if face.confidence < _UNMISTAKABLE for quarters in _turns_around(face, rgb, detector)
     }
     if turns or not sure:
-        turned = _turned(rgb, detector, sorted(turns) or _TURNS, least=_TURNED)
+        turned = _turned(rgb, detector.detect, sorted(turns) or _TURNS, least=_TURNED)
         seen = [_straightened(face, rgb, detector.detect) or face for face in faces]
         faces = _distinct(
             seen + [face for turned_face in turned if (face := _straightened(turned_face, rgb, detector.detect))]
@@ -128,27 +131,29 @@ class Follower:
         Returns:
             Faces as ``find`` returns them.
         """
-        faces = self._follower.detect(_turned_by_quarters(rgb, self._quarters), fresh=fresh)
+        faces = self._seen(rgb, fresh=fresh)
         if fresh and (quarters := self._surer_turn(rgb, faces)) is not None:
             self._quarters = quarters
-            faces = self._follower.detect(_turned_by_quarters(rgb, quarters), fresh=True)
-        inverse = _unturned(self._quarters, rgb.shape[1], rgb.shape[0], (0, 0))
-        in_frame = [
-            DetectedFace(_bounds(face.box, inverse), face.confidence, _moved(face.landmarks, inverse)) for face in faces
-        ]
+            faces = self._seen(rgb, fresh=True)
         return [
-            _straightened(face, rgb, partial(self._detector.search_between, known=[face])) or face for face in in_frame
+            _straightened(face, rgb, partial(self._detector.search_between, known=[face])) or face for face in faces
         ]
 
+    def _seen(self, rgb: np.ndarray, *, fresh: bool) -> list[DetectedFace]:
+        inverse = _unturned(self._quarters, rgb.shape[1], rgb.shape[0], (0, 0))
+        faces = self._follower.detect(_turned_by_quarters(rgb, self._quarters), fresh=fresh)
+        return [_placed(face, inverse) for face in faces]
+
     def _surer_turn(self, rgb: np.ndarray, faces: Sequence[DetectedFace]) -> int | None:
-        """Quarter turns that show a surer face than the present ones do; None where these do."""
-        surest, best = max((face.confidence for face in faces), default=0.0), None
-        if surest >= _UNMISTAKABLE:
+        """Return the quarter turns that show a face beyond doubt where the present ones show none, or it with doubt."""
+        sure = [face for face in faces if face.confidence >= SURE]
+        if any(face.confidence >= _UNMISTAKABLE for face in sure):
             return None
+        best, surest = None, _TURNED
         for quarters in {0, *_TURNS} - {self._quarters}:
-            for face in self._detector.search_fully(_turned_by_quarters(rgb, quarters)):
-                if face.confidence >= max(surest, _TURNED) and abs(roll(face)) <= _MOST_TILT:
-                    surest, best = face.confidence, quarters
+            for face in _turned(rgb, self._detector.search_fully, [quarters], least=surest):
+                if not sure or any(_overlap(face.box, other.box) > _SAME for other in sure):
+                    best, surest = quarters, face.confidence
         return best
 
 
@@ -299,13 +304,13 @@ def _bounds(box: Box, matrix: np.ndarray) -> Box:
 
 
 def _turned(
-    rgb: np.ndarray, detector: Detector, turns: Sequence[int], *, least: float, corner: tuple[int, int] = (0, 0)
+    rgb: np.ndarray, search: _Search, turns: Sequence[int], *, least: float, corner: tuple[int, int] = (0, 0)
 ) -> list[DetectedFace]:
     """Faces of a part of a picture that is turned by quarters.
 
     Args:
         rgb: (H, W, 3) uint8, the part.
-        detector: finds upright faces.
+        search: finds upright faces.
         turns: numbers of quarter turns to try.
         least: confidence that counts.
         corner: of the part in the picture.
@@ -314,11 +319,14 @@ def _turned(
     faces: list[DetectedFace] = []
     for quarters in turns:
         inverse = _unturned(quarters, width, height, corner)
-        for face in detector.detect(_turned_by_quarters(rgb, quarters)):
+        for face in search(_turned_by_quarters(rgb, quarters)):
             if face.confidence >= least and abs(roll(face)) <= _MOST_TILT:
-                box, landmarks = _bounds(face.box, inverse), _moved(face.landmarks, inverse)
-                faces.append(DetectedFace(box, face.confidence, landmarks))
+                faces.append(_placed(face, inverse))
     return faces
+
+
+def _placed(face: DetectedFace, matrix: np.ndarray) -> DetectedFace:
+    return DetectedFace(_bounds(face.box, matrix), face.confidence, _moved(face.landmarks, matrix))
 
 
 def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> list[int]:
@@ -328,14 +336,12 @@ def _turns_around(face: DetectedFace, rgb: np.ndarray, detector: Detector) -> li
     return [
         quarters
         for quarters in _TURNS
-        for turned_face in _turned(part, detector, [quarters], least=_UNMISTAKABLE, corner=(x0, y0))
+        for turned_face in _turned(part, detector.detect, [quarters], least=_UNMISTAKABLE, corner=(x0, y0))
         if _overlap(face.box, turned_face.box) > _SAME
     ]
 
 
-def _straightened(
-    face: DetectedFace, rgb: np.ndarray, search: Callable[[np.ndarray], list[DetectedFace]]
-) -> DetectedFace | None:
+def _straightened(face: DetectedFace, rgb: np.ndarray, search: _Search) -> DetectedFace | None:
     """Return the face as found again when turned upright by its eye line; None where that finding is not certain."""
     tilt = roll(face)
     if _is_level(tilt):
