@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from faceloupe.faces import upright as module
 from faceloupe.faces.frame import Frame, PictureItself
-from faceloupe.faces.upright import find, roll, upright, yaw
+from faceloupe.faces.upright import Follower, find, roll, upright, yaw
 from faceloupe.types import Box, DetectedFace
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -240,3 +240,47 @@ def test_a_face_that_was_photographed_with_a_tilted_camera_has_no_reflection_aro
 
 def test_the_limits_of_the_search_are_in_order():
     assert module.SURE < module._UNMISTAKABLE < 1
+
+
+class DrawnFollowed(Drawn):
+    """The same for frames that come one by one."""
+
+    def follower(self) -> "DrawnFollowed":
+        return self
+
+    def detect(self, rgb: np.ndarray, *, fresh: bool = False) -> list[DetectedFace]:
+        return super().detect(rgb)
+
+    def search_fully(self, rgb: np.ndarray) -> list[DetectedFace]:
+        return super().detect(rgb)
+
+    def search_between(self, rgb: np.ndarray, known: list[DetectedFace]) -> list[DetectedFace]:
+        return super().detect(rgb)
+
+
+LYING = face(0, (100, 300), 0.999)  # in the frame that was turned counterclockwise: at (100, 100) in the frame itself
+
+
+@pytest.mark.parametrize(
+    ("upright_face", "seen"),
+    [
+        (None, 90),  # none upright
+        (face(0, (100, 100), 0.95, half=(45, 30)), 90),  # the same one, with doubt
+        (face(0, (300, 200), 0.95), 0),  # another one: it is not given up
+        (face(0, (100, 100), 0.999, half=(45, 30)), 0),  # the same one, beyond doubt
+    ],
+)
+def test_frames_are_searched_as_the_face_of_the_first_was_seen_beyond_doubt(upright_face, seen):
+    frame = RGB.copy()
+    frame[:, -1] = 7
+    frame[0, 0] = 9
+    follower = Follower(DrawnFollowed({"300x400:7": [LYING], "400x300:9": [upright_face] if upright_face else []}))
+    for fresh in (True, False):
+        (detected,) = follower.detect(frame, fresh=fresh)
+        assert roll(detected) == pytest.approx(seen)
+
+
+def test_a_frame_that_is_not_the_first_of_its_shot_is_searched_once():
+    detector = DrawnFollowed({})
+    assert Follower(detector).detect(RGB) == []
+    assert detector.searches == 1
