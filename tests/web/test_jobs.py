@@ -118,6 +118,24 @@ def test_any_other_error_becomes_a_plain_sentence_and_its_trace_is_logged(queue,
     assert ended(queue.submit("next", "Next", lambda *, progress, cancel: 1)).result == 1  # the thread goes on
 
 
+def test_a_callback_that_fails_ends_neither_the_thread_nor_the_other_callbacks(queue, caplog):
+    called, gate = threading.Event(), threading.Event()
+
+    def failing():
+        raise PermissionError("the disk is read-only")
+
+    job = queue.submit("key", "Title", held(gate))
+    job.on_end(failing)
+    job.on_end(called.set)
+    with caplog.at_level(logging.ERROR):
+        gate.set()
+        assert called.wait(PATIENCE_S)
+        job.on_end(failing)  # in the thread of whoever comes too late, likewise
+    assert job.state is State.DONE
+    assert len(caplog.records) == 2
+    assert ended(queue.submit("next", "Next", lambda *, progress, cancel: 1)).result == 1
+
+
 def test_one_key_is_one_live_job_and_a_new_one_after_its_end(queue):
     gate = threading.Event()
     job = queue.submit("key", "Title", held(gate))

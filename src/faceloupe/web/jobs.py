@@ -116,7 +116,7 @@ class Job:
             if self.live:
                 self._on_end.append(callback)
                 return
-        callback()
+        _call(callback)
 
     def cancel(self) -> None:
         """End the job for everyone who looks at it, at once; the work itself ends at its next step."""
@@ -158,7 +158,15 @@ class Job:
             self._over.set()
             callbacks, self._on_end = self._on_end, []
         for callback in callbacks:
-            callback()
+            _call(callback)
+
+
+def _call(callback: Callable[[], None]) -> None:
+    """Call what waits for the end of a job; what it raises is not the business of whoever ended the job."""
+    try:
+        callback()
+    except Exception:  # noqa: BLE001 - the job has ended, and its thread has others to carry out
+        _LOG.exception("What was to follow a job failed")
 
 
 class JobQueue:
