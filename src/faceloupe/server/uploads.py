@@ -1,12 +1,11 @@
 """Uploads: streamed to a file without a name that anyone chose, within limits of size and time, and always removed."""
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 import threading
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -69,6 +68,7 @@ class Upload:
     name: str
     size_bytes: int
     pending: Pending
+    _release_once: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def open(self, max_bytes: int) -> EvidenceFile:
         """Hash the file, see ``open_evidence``; its name in the report is the client's."""
@@ -77,9 +77,11 @@ class Upload:
 
     def remove(self) -> None:
         """Remove the file; twice is once."""
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
-            self.pending.release(self.size_bytes)
+        try:
+            self.path.unlink(missing_ok=True)  # a cleaner of temporary files may have come first
+        finally:  # also where it cannot be removed: its bytes would be held against other uploads for ever
+            if self._release_once.acquire(blocking=False):
+                self.pending.release(self.size_bytes)
 
 
 async def receive(request: Request, folder: Path, pending: Pending, *, max_bytes: int, max_s: float) -> Upload:
