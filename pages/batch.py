@@ -17,7 +17,15 @@ def show(batch: Batch) -> None:
     """Show a batch: how far it is, what was found, and its table, anew while rows are added."""
     live = batch_panels.header(batch)
     batch_panels.notice()
-    st.fragment(results, run_every=REDRAWN_S if live else None)(batch)
+    st.fragment(results_or_problem, run_every=REDRAWN_S if live else None)(batch)
+
+
+def results_or_problem(batch: Batch) -> None:
+    """The results, or why there are none; what a fragment raises does not reach the page."""
+    try:
+        results(batch)
+    except FaceLoupeError as problem:
+        st.error(panels.plain(str(problem)), icon=":material/error:")
 
 
 def results(batch: Batch) -> None:

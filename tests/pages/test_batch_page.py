@@ -124,6 +124,17 @@ def test_all_rows_are_filed_to_the_open_case(app):
     assert sum(batch.report(item.sha256) is not None for item in resources.cases().items.page(case.id).items) >= 2
 
 
+@pytest.mark.slow
+def test_filing_that_is_forbidden_says_why(app, tmp_path):
+    case = resources.cases().create_case("case", examiner="Ann")
+    app.session_state[state.EXAMINER], app.session_state[state.CASE] = "Ann", case.id
+    examined(app)
+    (tmp_path / "data" / "people.json").write_text("damaged")
+    app.button(key="batch_file").click().run()
+    assert not app.exception
+    assert "people.json cannot be read" in page_text(app).replace("\\", "")
+
+
 def test_many_files_are_filed_to_a_blind_case_without_a_result(app):
     case = resources.cases().create_case("case", examiner="Ann", blind=True)
     app.session_state[state.EXAMINER], app.session_state[state.CASE] = "Ann", case.id

@@ -69,6 +69,14 @@ def test_a_video_is_filed_as_it_was_examined(app, clip):
     assert any(name.endswith("-filmstrip.png") for name in run.pictures)
 
 
+def test_blind_filing_that_is_forbidden_says_why(app, data_folder):
+    go(create(app, blind=True), "image")
+    click(app, "sample-photograph")
+    (data_folder / "people.json").write_text("damaged")
+    click(app, "file_blind")
+    assert "people.json cannot be read" in page_text(app).replace("\\", "")
+
+
 def test_a_video_is_filed_to_a_blind_case_under_the_chosen_options_and_shows_nothing(app, clip):
     upload(create(app, blind=True), clip)
     settled(click(app, "file_blind"))

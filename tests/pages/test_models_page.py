@@ -12,6 +12,7 @@ from faceloupe.installation import APP, EXPERT_TABLES, ROOT
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.ui import resources
 from faceloupe.ui.models.regression import Comparing
+from faceloupe.web.jobs import JobQueue
 from tests.conftest import OTHER_MODEL
 from tests.evaluation.test_regression import decided
 from tests.models.releases import served, status, whole
@@ -82,6 +83,18 @@ def test_a_fetch_that_fails_says_why_and_can_be_tried_again(folder, monkeypatch)
     assert any("answered 403" in error.value for error in at.error)
     assert states(at)[OTHER.id] == "not here"
     assert at.button(key="fetch-model")
+
+
+@pytest.mark.parametrize("action", ["fetch-model", "compare-cases"])
+def test_an_action_that_the_full_queue_refuses_says_so(folder, monkeypatch, action):
+    at = page()
+    if action == "fetch-model":
+        at.selectbox(key="model").select(OTHER.id).run()
+    full = JobQueue(capacity=0)
+    monkeypatch.setattr(resources, "jobs", lambda: full)
+    at.button(key=action).click().run()
+    assert not at.exception
+    assert any("already waiting" in error.value for error in at.error)
 
 
 def test_the_table_shows_the_error_rates_of_the_records(folder):

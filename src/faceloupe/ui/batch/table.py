@@ -160,17 +160,19 @@ def _open(batch: Batch, row: pd.Series) -> None:
 
 
 def _file(batch: Batch, rows: pd.DataFrame) -> None:
-    limit, sources = resources.settings().max_bytes, Sources(batch.order(), rows["path"])
-    identities = [_identity(row) for _, row in rows.iterrows()]
-    files = [
-        tasks.FileToFile(identity[0], partial(_opened, sources, identity, limit), partial(batch.report, identity[1]))
-        for identity in identities
-    ]
-    case = open_case.case()
-    if case is None:  # it was closed in another window
-        return
-    workflow = open_case.workflow_of(case)
     try:
+        case = open_case.case()
+        if case is None:  # it was closed in another window
+            return
+        workflow = open_case.workflow_of(case)
+        limit, sources = resources.settings().max_bytes, Sources(batch.order(), rows["path"])
+        files = [
+            tasks.FileToFile(
+                identity[0], partial(_opened, sources, identity, limit), partial(batch.report, identity[1])
+            )
+            for _, row in rows.iterrows()
+            for identity in [_identity(row)]
+        ]
         work_of = partial(tasks.file_several, files, workflow, resources.networks(workflow.settings), seen=True)
         resources.submit(
             _filing_key(batch), tr("Filing {count:,} files of {name}", count=len(files), name=batch.name), work_of

@@ -227,9 +227,9 @@ def blind_panel(case: Case) -> None:
 
 
 def _submit(case: Case, chosen: Chosen) -> None:
-    workflow = replace(open_case.workflow_of(case), settings=chosen.settings)
     key = ("filing", case.id, chosen.source)
     try:
+        workflow = replace(open_case.workflow_of(case), settings=chosen.settings)
         networks = resources.networks(workflow.settings)
         filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, networks)
         st.session_state[state.FILING_JOB] = resources.submit(key, tr("Filing {name}", name=chosen.name), filing).key

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from faceloupe.config import weights_folder
-from faceloupe.errors import WeightsError
+from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.evaluation.published import Evaluation
 from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows
 from faceloupe.installation import EXPERT_TABLES
@@ -209,7 +209,10 @@ def _actions(record: ModelRecord, folder: Path, active: str, status: str) -> Non
 
 def _submit(record: ModelRecord, folder: Path) -> None:
     work = partial(fetch, record, folder)
-    resources.submit(Fetching(record.id), tr("Fetching the weights of {id}", id=record.id), work)
+    try:
+        resources.submit(Fetching(record.id), tr("Fetching the weights of {id}", id=record.id), work)
+    except FaceLoupeError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
 
 
 def error_rates(record: ModelRecord) -> None:

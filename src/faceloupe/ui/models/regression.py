@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 
 from faceloupe.config import Settings
+from faceloupe.errors import FaceLoupeError
 from faceloupe.evaluation.regression import Regression, compare
 from faceloupe.models.record import ModelRecord
 from faceloupe.ui import resources
@@ -45,9 +46,12 @@ def panel(record: ModelRecord) -> None:
 
 def _submit(model: str) -> None:
     # Of the settings only the model differs; the effort of the session may stand for another one.
-    settings = Settings.from_environment({"model": model})
-    work = partial(compare, resources.cases(), resources.networks(settings))
-    resources.submit(Comparing(model), tr("Scoring decided items by {model}", model=model), work)
+    try:
+        settings = Settings.from_environment({"model": model})
+        work = partial(compare, resources.cases(), resources.networks(settings))
+        resources.submit(Comparing(model), tr("Scoring decided items by {model}", model=model), work)
+    except FaceLoupeError as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
 
 
 def _show(result: Regression) -> None:
