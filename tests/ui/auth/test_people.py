@@ -2,6 +2,8 @@
 
 import io
 import stat
+import threading
+import time
 
 import pytest
 
@@ -75,3 +77,21 @@ def test_the_command_line_adds_lists_and_removes_people(tmp_path, monkeypatch, c
     assert capsys.readouterr().out.splitlines()[-1] == "Ann Example"
     assert main.main(["people", "remove", "Ann Example"]) == 0
     assert main.main(["people", "remove", "Ann Example"]) == 2
+
+
+def test_people_who_sign_in_at_once_are_all_signed_in(monkeypatch):
+    signed_in = SignIns()
+    ann, others, holds = signed_in.sign_in("Ann Example"), [], signed_in._tokens.holds
+
+    def holds_while_another_signs_in(token):
+        monkeypatch.setattr(signed_in._tokens, "holds", holds)
+        other = threading.Thread(target=lambda: others.append(signed_in.sign_in("Bob Second")))
+        other.start()
+        other.join(0.2)  # it may have to wait
+        return holds(token)
+
+    monkeypatch.setattr(signed_in._tokens, "holds", holds_while_another_signs_in)
+    cleo = signed_in.sign_in("Cleo Third")
+    while not others:
+        time.sleep(0.01)
+    assert [signed_in.name_of(token) for token in (ann, *others, cleo)] == ["Ann Example", "Bob Second", "Cleo Third"]

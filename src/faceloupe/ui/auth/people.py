@@ -97,23 +97,27 @@ def _others(people: Sequence[Person], name: str) -> list[Person]:
 
 
 class SignIns:
-    """Who signed in to this server: a token for each browser, good for some hours."""
+    """Who signed in to this server: a token for each browser, good for some hours. Any thread may call it."""
 
     def __init__(self) -> None:
         self._tokens, self._names = SessionTokens(), dict[str, str]()
+        self._lock = threading.Lock()
 
     def sign_in(self, name: str) -> str:
         """Return a new token for a person whose password was checked."""
         token = self._tokens.admit()
-        self._names = {known: person for known, person in self._names.items() if self._tokens.holds(known)}
-        self._names[token] = name
+        with self._lock:
+            self._names = {known: person for known, person in self._names.items() if self._tokens.holds(known)}
+            self._names[token] = name
         return token
 
     def name_of(self, token: str) -> str:
         """Return whose token that is; empty where it is nobody's, or over."""
-        return self._names.get(token, "") if self._tokens.holds(token) else ""
+        with self._lock:
+            return self._names.get(token, "") if self._tokens.holds(token) else ""
 
     def sign_out(self, token: str) -> None:
         """Let a token stand for nobody any more."""
         self._tokens.revoke(token)
-        self._names.pop(token, None)
+        with self._lock:
+            self._names.pop(token, None)
