@@ -1,9 +1,12 @@
 """Claims about addresses: what is open survives a reload, and an address opens nothing that its reader may not see."""
 
+import time
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from faceloupe.installation import APP
-from faceloupe.ui import resources, state
+from faceloupe.ui import browser, resources, state
 from tests.conftest import GENERATED
 from tests.pages.record import ITEM, SHA256, TIMEOUT, click, create, go
 from tests.pages.test_lenses_page import looked
@@ -94,6 +97,37 @@ def test_a_browser_remembers_examiner_and_results_and_no_markup_or_foreign_text(
     assert not script.exception
     assert script.session_state[state.RECENT] == results
     assert script.session_state[state.EXAMINER] == "Ada <b>"
+
+
+def test_the_cookie_of_a_sign_in_lasts_as_long_as_the_server_takes_it_and_goes_at_sign_out(monkeypatch):
+    set_cookies: list[dict[str, dict[str, str | int]]] = []
+    monkeypatch.setattr(browser, "_component", lambda *, key, data: set_cookies.append(data["cookies"]))
+    tokens = resources.sign_ins()._tokens
+    script = AppTest.from_function(_updated).run()
+    token = script.session_state[state.SIGN_IN] = resources.sign_ins().sign_in("Ada")
+    script.run()
+    begun = time.monotonic()
+    monkeypatch.setattr(tokens, "_clock", lambda: begun + 3600.0)
+    script.run()
+    resources.sign_ins().sign_out(token)
+    script.session_state[state.SIGN_IN] = ""
+    script.run()
+    assert not script.exception
+    nothing, first, later, last = (cookies.get("faceloupe_sign_in") for cookies in set_cookies)
+    assert nothing is None
+    assert first["value"] == later["value"] == token
+    assert first["seconds"] == pytest.approx(12 * 3600, abs=60)
+    assert later["seconds"] == pytest.approx(11 * 3600, abs=60)
+    assert last == {"value": "", "seconds": 0}
+    assert {cookies["faceloupe_examiner"]["seconds"] for cookies in set_cookies[1:]} == {30 * 24 * 3600}
+
+
+def _updated():
+    from faceloupe.ui import browser, state
+
+    state.start()
+    browser.restore({})
+    browser.update("cases")
 
 
 def _restored():

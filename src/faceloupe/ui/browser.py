@@ -1,4 +1,4 @@
-"""What the browser does: it remembers examiner and last results, and closes the menu of a phone after a choice.
+"""What the browser does: it remembers examiner, sign-in, language and last results, and closes the menu of a phone.
 
 Cookies hold what survives a reload and a restart: they are of this browser alone, whereas an address may be sent to
 somebody else.
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import streamlit as st
 
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.ui import language, state
+from faceloupe.ui import language, resources, state
 
 MOST_NAME = 100  # characters of an examiner's name
 _EXAMINER, _RECENT, _DAYS = "faceloupe_examiner", "faceloupe_recent", 30
@@ -26,8 +26,8 @@ _component = st.components.v2.component(
     js="""
 export default function ({ data }) {
   const secure = location.protocol === "https:" ? "; Secure" : ""
-  for (const [name, value] of Object.entries(data.cookies)) {
-    document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=${data.seconds}; SameSite=Strict${secure}`
+  for (const [name, { value, seconds }] of Object.entries(data.cookies)) {
+    document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=${seconds}; SameSite=Strict${secure}`
   }
   const menu = document.querySelector('[data-testid="stSidebar"]')
   const chosen = window.faceloupePage !== undefined && window.faceloupePage !== data.page
@@ -76,8 +76,14 @@ def update(page: str) -> None:
     """
     st.session_state[_CHANGED] |= st.session_state[_READ] != _cookies()
     cookies = _cookies() if st.session_state[_CHANGED] else {}
-    data = {"cookies": cookies, "seconds": _DAYS * 24 * 3600, "page": page, "narrow": _NARROW}
+    timed = {name: {"value": value, "seconds": _seconds(name, value)} for name, value in cookies.items()}
+    data = {"cookies": timed, "page": page, "narrow": _NARROW}
     _component(key="browser", data=data)
+
+
+def _seconds(name: str, value: str) -> int:
+    """Return how long the browser keeps a cookie; that of a sign-in goes when the server forgets it, 0 deletes it."""
+    return int(resources.sign_ins().seconds_left(value)) if name == _SIGN_IN else _DAYS * 24 * 3600
 
 
 def _cookies() -> dict[str, str]:

@@ -135,8 +135,12 @@ class SessionTokens:
 
     def holds(self, token: str) -> bool:
         """Whether a token was given out here, and is neither over nor revoked."""
+        return self.seconds_left(token) > 0.0
+
+    def seconds_left(self, token: str) -> float:
+        """Return for how long a token still holds; 0 where it does not."""
         with self._lock:
-            return self._until.get(_known_as(token), -math.inf) > self._clock()
+            return max(0.0, self._until.get(_known_as(token), -math.inf) - self._clock())
 
     def revoke(self, token: str) -> None:
         """Let a token open nothing any more."""

@@ -116,6 +116,10 @@ class SignIns:
         with self._lock:
             return self._names.get(token, "") if self._tokens.holds(token) else ""
 
+    def seconds_left(self, token: str) -> float:
+        """Return for how long a token still names its person; 0 where it does not."""
+        return self._tokens.seconds_left(token)
+
     def sign_out(self, token: str) -> None:
         """Let a token stand for nobody any more."""
         self._tokens.revoke(token)
