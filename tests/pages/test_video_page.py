@@ -282,3 +282,22 @@ def test_a_picture_that_is_dropped_on_the_page_video_is_analyzed_on_its_own_page
     settled(page.switch_page("../pages/image.py"), state.IMAGE_JOB)  # AppTest goes back to where it was sent last
     assert page.session_state[state.RESULT].name == "renamed.mp4"
     assert page.session_state[state.VIDEO_RESULT] is None
+
+
+def test_a_cancel_of_one_session_leaves_the_same_sample_of_another_alone(page, monkeypatch):
+    def endless(*_, progress, cancel, **__):
+        while not cancel():
+            time.sleep(0.01)
+        raise Cancelled("The analysis was cancelled.")
+
+    monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", endless)
+    other = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
+    for at in (page.switch_page("../pages/start.py"), other):
+        at.run().button(key="sample-two-shots").click().run()
+        assert not at.exception
+    mine, theirs = (resources.jobs().get(at.session_state[state.VIDEO_JOB]) for at in (page, other))
+    try:
+        next(button for button in page.button if button.label == "Cancel").click().run()
+        assert (mine.live, theirs.live) == (False, True)
+    finally:
+        theirs.cancel()

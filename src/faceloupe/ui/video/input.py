@@ -29,10 +29,14 @@ FRAMES_LABEL = later("Number of frames to analyze; 0 chooses it from the duratio
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Key of a job that examines a video: which one, and under which settings."""
+    """Key of a job that examines a video: which one, under which settings, and for which session.
+
+    It is a session's own, as a cancel ends a job for everyone who waits for it.
+    """
 
     source: Hashable
     settings: Settings
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,11 @@ def choose(*, folded: bool) -> Chosen | None:
 
 def _chosen(source: Hashable, name: str, settings: Settings, open_file: OpenFile) -> Chosen:
     name = printable_name(name)
-    return Chosen(Examination(source, settings), name, tr("Examining {name}", name=name), open_file)
+    return Chosen(_key(source, settings), name, tr("Examining {name}", name=name), open_file)
+
+
+def _key(source: Hashable, settings: Settings) -> Examination:
+    return Examination(source, settings, st.session_state[state.OWNER])
 
 
 def of_evidence(evidence_file: EvidenceFile) -> Chosen:
@@ -152,9 +160,8 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> No
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
         settings = replace(resources.settings(), from_s=from_s, to_s=to_s, frames=frames)
         title = tr("Analyzing {from_s:.2f} s to {to_s:.2f} s of {name}", from_s=from_s, to_s=to_s, name=key.name)
-        _submit(
-            Chosen(Examination((key.evidence_sha256, key.name), settings), key.name, title, lambda _: evidence_file)
-        )
+        examination = _key((key.evidence_sha256, key.name), settings)
+        _submit(Chosen(examination, key.name, title, lambda _: evidence_file))
         st.session_state[state.VIDEO_WHOLE] = st.session_state[state.VIDEO_WHOLE] or key
     except FaceLoupeError as problem:
         st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))
