@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +37,7 @@ from faceloupe.report.schema import Report
 from faceloupe.types import Cancel, Outcome, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, LensKey, LensStore, LensView
 
-_COPIES = 8  # annotated copies that are kept
+_COPIES, _COPY_S = 8, 600.0  # annotated copies that are kept, and seconds that each is kept at least
 _LENS_SIDE = 1600  # pixels of the longer side that the pictures of lenses are shown at, at most
 _NAMED = 3  # problems that are named in full
 
@@ -190,11 +192,20 @@ def annotate(
     if analysis is None or evidence_file is None:
         raise EvidenceError(f"The result of {key.name} is no longer in memory; analyze it again.")
     if not path.exists():
-        copies = sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime_ns)
-        for old in copies[: max(0, len(copies) + 1 - _COPIES)]:
-            old.unlink()
+        _remove_old_copies(folder)
         write_annotated(evidence_file, analysis.report, path, progress=progress, cancel=cancel, settings=settings)
     return path
+
+
+def _remove_old_copies(folder: Path) -> None:
+    """Make room for a new copy. Another job may do the same now, and a recent copy may still be offered somewhere."""
+    copies = []
+    for path in folder.glob("*.mp4"):
+        with suppress(FileNotFoundError):
+            copies.append((path.stat().st_mtime, path))
+    for made, path in sorted(copies)[: max(0, len(copies) + 1 - _COPIES)]:
+        if time.time() - made > _COPY_S:
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
