@@ -434,8 +434,13 @@ def test_what_is_opened_within_a_file_waits_for_its_turn(analyzer, tmp_path):
 
 def test_a_damaged_file_of_keys_opens_nothing_and_its_path_is_not_told(analyzer, tmp_path):
     with served(analyzer, tmp_path, requests_per_minute=0) as api:
+        described = api.get("/openapi.json").json()["paths"]
         (tmp_path / "api-keys.json").write_text("[{]")
-        assert str(tmp_path) not in problem(api.get("/models"), 503)
+        for path, methods in described.items():
+            for method, operation in methods.items():
+                answer = requests.request(method, api.address.removesuffix("/v1") + path, timeout=PATIENCE_S)
+                assert str(tmp_path) not in problem(answer, 503)
+                assert "503" in operation["responses"], path
 
 
 def test_without_keys_no_web_page_reaches_the_server(api):

@@ -1,10 +1,12 @@
 """API keys, and how many requests they allow."""
 
+import argparse
 import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from faceloupe.cli.api import add_api
 from faceloupe.errors import UsageError
 from faceloupe.server.access import RateLimit
 from faceloupe.server.keys import OVERLAP, ApiKeys, Scope
@@ -98,3 +100,12 @@ def test_clients_that_come_in_masses_take_no_memory_without_end():
     for number in range(10_100):
         limit.wait_s(str(number))
     assert len(limit._clients) == 10_000
+
+
+def test_a_rate_of_0_is_an_option_and_limits_nobody():
+    parser = argparse.ArgumentParser()
+    add_api(parser)
+    limit = RateLimit(parser.parse_args(["--rate", "0"]).rate, clock=lambda: 0.0)
+    assert {limit.wait_s("a") for _ in range(1000)} == {0.0}
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--images", "0"])

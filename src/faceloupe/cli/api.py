@@ -74,7 +74,7 @@ def add_api(parser: argparse.ArgumentParser) -> None:
         ("--videos", "N", _count, limits.videos, "videos at once"),
         ("--max-upload", "MB", _positive, limits.upload_bytes / 1e6, "largest upload"),
         ("--max-seconds", "S", _positive, limits.work_s, "longest analysis"),
-        ("--rate", "N", _count, limits.requests_per_minute, "requests of one client a minute"),
+        ("--rate", "N", _rate, limits.requests_per_minute, "requests of one client a minute; 0: any number"),
     ):
         parser.add_argument(name, metavar=metavar, type=kind, default=default, help=f"{about} (default: {default:g})")
     keys = parser.add_subparsers(title="commands", metavar="key", dest="about")
@@ -106,11 +106,15 @@ def add_api(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("id", metavar="ID", help="id of the key")
 
 
-def _count(text: str) -> int:
+def _count(text: str, *, least: int = 1) -> int:
     number = int(text)
-    if not 1 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"must be between 1 and 1,000,000, not {number}")
+    if not least <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"must be between {least} and 1,000,000, not {number}")
     return number
+
+
+def _rate(text: str) -> int:
+    return _count(text, least=0)
 
 
 def _positive(text: str) -> float:

@@ -127,7 +127,12 @@ def document(operations: Iterable[Operation]) -> Json:
 
 
 def _refusals(operation: Operation) -> list[HTTPStatus]:
-    statuses = {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.MISDIRECTED_REQUEST}
+    statuses = {
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.MISDIRECTED_REQUEST,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    }
     if operation.scope is not None:
         statuses |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     if operation.upload is not None:
@@ -136,7 +141,6 @@ def _refusals(operation: Operation) -> list[HTTPStatus]:
             HTTPStatus.REQUEST_TIMEOUT,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.SERVICE_UNAVAILABLE,
         }
     return sorted(statuses | set(operation.refusals))
 
