@@ -1,9 +1,16 @@
 """Settings: what an effort stands for, and who has the last word on it."""
 
+from typing import get_args
+
 import pytest
 
+from faceloupe.api import Analyzer
+from faceloupe.cli.main import main
 from faceloupe.config import DEFAULT_EFFORT, DEFAULT_MODEL, EFFORTS, Settings
 from faceloupe.errors import UsageError
+from faceloupe.installation import ROOT
+from faceloupe.server.schema import Effort
+from faceloupe.ui.effort_input import _CAPTIONS
 
 
 @pytest.fixture
@@ -28,6 +35,19 @@ def test_the_default_model_is_the_one_of_the_default_effort():
 def test_reports_state_an_effort_and_the_model_that_it_stands_for(own_models, effort):
     stated = Settings(effort=effort).as_dict()
     assert (stated["effort"], stated["model"]) == (effort, f"model-{effort}")
+
+
+def test_every_list_of_efforts_has_all_of_them(capsys):
+    assert list(_CAPTIONS) == list(EFFORTS)
+    assert get_args(Effort) == tuple(EFFORTS)
+    assert main(["analyze", "--help"]) == 0
+    texts = [capsys.readouterr().out.partition("amount of computation")[2], Analyzer.__init__.__doc__]
+    first, *_, last = EFFORTS
+    for name in ("api.md", "command-line.md", "http-api.md", "operation.md"):
+        lines = (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines()
+        texts += [line for line in lines if first in line and last in line]
+    assert len(texts) == 6
+    assert [text for text in texts if not all(effort in text for effort in EFFORTS)] == []
 
 
 def test_no_effort_is_stated_where_another_model_was_named(own_models):

@@ -16,7 +16,9 @@ from faceloupe.bundle import format
 from faceloupe.bundle import reproduce as work
 from faceloupe.bundle.signing import public_pem, signing_key
 from faceloupe.cases.store import CaseStore
+from faceloupe.cli.main import main
 from faceloupe.config import EFFORTS, Settings, data_folder
+from faceloupe.report.document.locales import LANGUAGES
 from tests.bundle.conftest import edited, zipped
 from tests.cli.test_main import run
 from tests.clips import write_clip
@@ -208,6 +210,11 @@ def test_bad_usage_is_one_sentence(capsys, in_use, tmp_path, monkeypatch, argume
     code, _, err = run(capsys, *(named.get(argument, argument) for argument in arguments))
     assert (code, err.count("\n")) == (2, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_names_every_language_of_reports(capsys):
+    assert main(["case", "export", "--help"]) == 0
+    assert f"language of the report: {', '.join(LANGUAGES)} (default: en)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_case_is_named_before_a_key_is_made(capsys, tmp_path, monkeypatch):

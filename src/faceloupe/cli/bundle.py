@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from faceloupe.cases.store import CaseStore
 from faceloupe.cli.console import Console
 from faceloupe.errors import BundleError, UsageError
+from faceloupe.report.document.locales import LANGUAGES
 
 if TYPE_CHECKING:
     from faceloupe.bundle.verify import Verification
@@ -131,7 +132,11 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-evidence", action="store_true", help="include the evidence files")
     parser.add_argument("--examiner", metavar="WHO", help="name of the examiner (default: the user who is logged in)")
     parser.add_argument(
-        "--language", metavar="CODE", default="en", help="language of the report: en or de (default: en)"
+        "--language",
+        metavar="CODE",
+        choices=LANGUAGES,
+        default=LANGUAGES[0],
+        help=f"language of the report: {', '.join(LANGUAGES)} (default: {LANGUAGES[0]})",
     )
     parser.add_argument(
         "--organization", metavar="TEXT", default="", help="organization that issues the report (default: none)"

@@ -1,15 +1,19 @@
 """What the HTTP API answers and is asked, as types; ``/v1/openapi.json`` is made from them."""
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from faceloupe.config import EFFORTS
 from faceloupe.report.schema import Report, Share, json_text
 
 RAW = "raw"  # field of a report that carries ``RawScores``
-Effort = Literal["quick", "standard", "thorough"]
+if TYPE_CHECKING:  # a type checker takes no names that are computed
+    Effort = str
+else:
+    Effort = Literal[tuple(EFFORTS)]
 
 
 class AnalyzeQuery(Struct, frozen=True, forbid_unknown_fields=True):
