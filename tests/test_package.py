@@ -1,5 +1,6 @@
 """The package: a wheel of it works where nothing of the checkout is, and its requirements are those that are pinned."""
 
+import ast
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from packaging.utils import canonicalize_name
 from faceloupe.installation import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-EXTRA_FILES = {"cluster": "requirements-cluster.txt", "export": "requirements-export.txt"}
+EXTRA_FILES = {name: f"requirements-{name}.txt" for name in ("cluster", "export", "litert")}
 PATIENCE_S = 600
 NO_HOME = "/proc/home"  # nobody can make it, not even root
 
@@ -40,7 +41,7 @@ def asked(lines: list[str]) -> list[Requirement]:
     return [Requirement(line) for line in lines if not line.startswith("faceloupe[")]
 
 
-@pytest.mark.parametrize("extra", ["", "app", "report", "batch", "cluster", "export", "training", "dev"])
+@pytest.mark.parametrize("extra", ["", "app", "report", "batch", "training", "dev", *EXTRA_FILES])
 def test_every_requirement_of_the_package_admits_the_version_that_is_pinned(extra):
     extras = PROJECT["project"]["optional-dependencies"] | PROJECT["dependency-groups"]
     pinned = pins("requirements.txt") | pins(EXTRA_FILES.get(extra, "requirements-training.txt"))
@@ -104,6 +105,18 @@ def test_a_command_whose_extra_is_not_installed_names_it_in_one_sentence():
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "faceloupe: this command needs streamlit; install it with pip install 'faceloupe[app]'.\n"
+
+
+def test_messages_name_nothing_that_an_installed_package_lacks():
+    named: set[str] = set()
+    for path in (ROOT / "src" / "faceloupe").rglob("*.py"):
+        if "training" in path.parts:  # is run from a checkout
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(r"requirements[-\w]*\.txt|`make ", node.value), (path, node.value)
+                named |= set(re.findall(r"faceloupe\[([a-z]+)\]", node.value))
+    assert {"cluster", "export", "litert"} <= named <= PROJECT["project"]["optional-dependencies"].keys()
 
 
 class Installed:

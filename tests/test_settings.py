@@ -6,7 +6,7 @@ import pytest
 
 from faceloupe.api import Analyzer
 from faceloupe.cli.main import main
-from faceloupe.config import DEFAULT_EFFORT, DEFAULT_MODEL, EFFORTS, Settings
+from faceloupe.config import DEFAULT_EFFORT, DEFAULT_MODEL, EFFORTS, Sampling, Settings
 from faceloupe.errors import UsageError
 from faceloupe.installation import ROOT
 from faceloupe.server.schema import Effort
@@ -60,6 +60,13 @@ def test_no_effort_is_stated_where_another_model_was_named(own_models):
 def test_an_unknown_effort_is_one_sentence():
     with pytest.raises(UsageError, match=r"^The effort must be quick, standard or thorough, not 'fast'\.$"):
         Settings(effort="fast")
+
+
+def test_a_value_out_of_its_range_is_called_by_the_name_of_its_field():
+    with pytest.raises(UsageError, match=r"^start_s must be between 0 and 1e\+06, not -1\.$"):
+        Sampling(start_s=-1)
+    with pytest.raises(UsageError, match=r"^to_s must be between"):
+        Settings(to_s=-1.0)
 
 
 def test_the_environment_names_an_effort_or_a_model(own_models, monkeypatch):

@@ -121,14 +121,18 @@ class Sampling:
     end_s: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in (("frames", self.frames), ("from_s", self.start_s), ("to_s", self.end_s)):
-            _refuse_out_of_range(name, value)
+        for name, value, setting in (
+            ("frames", self.frames, "frames"),
+            ("start_s", self.start_s, "from_s"),
+            ("end_s", self.end_s, "to_s"),
+        ):
+            _refuse_out_of_range(name, value, _RANGES[setting])
         if self.end_s and self.end_s <= self.start_s:
             raise UsageError(f"A segment must end after it starts, not {self.start_s:g} s to {self.end_s:g} s.")
 
 
-def _refuse_out_of_range(name: str, value: float) -> None:
-    low, high = _RANGES[name]
+def _refuse_out_of_range(name: str, value: float, limits: tuple[float, float]) -> None:
+    low, high = limits
     if not low <= value <= high:  # also where it is not a number
         raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value}.")
 
@@ -173,8 +177,8 @@ class Settings:
         Raises:
             UsageError: a value is out of its range.
         """
-        for name in _RANGES:
-            _refuse_out_of_range(name, getattr(self, name))
+        for name, limits in _RANGES.items():
+            _refuse_out_of_range(name, getattr(self, name), limits)
         if self.effort not in EFFORTS:
             *others, last = EFFORTS
             raise UsageError(f"The effort must be {', '.join(others)} or {last}, not {self.effort!r}.")

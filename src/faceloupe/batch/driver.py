@@ -283,7 +283,7 @@ class _Driver:
 
     def _step(self, *, last: bool = False) -> None:
         if self.cancel and self.cancel():
-            raise Cancelled("The batch was cancelled; continue it with --resume.")
+            raise Cancelled("The batch was cancelled; it can be continued.")
         now = self.counts.clock()
         if self.progress and (last or now - self.reported_at >= _WAIT_S):
             self.reported_at = now
@@ -302,5 +302,5 @@ def _put(path: Path, content: bytes) -> None:
     except OSError as problem:
         raise UsageError(
             f"{path.name} cannot be written to {path.parent} ({problem.strerror or problem}); free some space and "
-            "continue with --resume."
+            "continue the batch."
         ) from problem

@@ -216,5 +216,5 @@ class Table:
     def _unwritable(self, problem: OSError) -> UsageError:
         return UsageError(
             f"{self._path} cannot be written ({problem.strerror or problem}); all rows in it are complete, so "
-            "free some space and continue with --resume."
+            "free some space and continue the batch."
         )

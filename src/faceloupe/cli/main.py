@@ -318,8 +318,8 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
     export = actions.add_parser("export", help=about, description=f"{about.capitalize()}.")
     export.add_argument("id", metavar="ID", help="id of a model")
     target = export.add_mutually_exclusive_group(required=True)
-    target.add_argument("--onnx", metavar="OUT.onnx", type=Path, help="file to write (requirements-export.txt)")
-    target.add_argument("--tflite", metavar="OUT.tflite", type=Path, help="file to write (requirements-litert.txt)")
+    target.add_argument("--onnx", metavar="OUT.onnx", type=Path, help="file to write (needs the extra export)")
+    target.add_argument("--tflite", metavar="OUT.tflite", type=Path, help="file to write (needs the extra litert)")
     export.add_argument("--int8", action="store_true", help="quantize the weights to 8 bits")
     export.add_argument(
         "--pictures",

@@ -13,7 +13,7 @@ from faceloupe.errors import UsageError, WeightsError
 from faceloupe.evaluation.edge_format import Peculiar, Runner
 from faceloupe.models.contract import InputContract
 
-_EXTRA = "make an environment of its own: pip install --requirement requirements-litert.txt"
+_EXTRA = "install it in an environment of its own with pip install 'faceloupe[litert]'"
 
 
 class LiteRt:

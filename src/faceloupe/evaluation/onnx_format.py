@@ -18,7 +18,7 @@ _OPSET = 18  # the oldest that torch's exporter writes without a conversion
 _EXACT = 1e-5  # of the largest weight: how far 8 bits may be off a matrix of the expert to be said to hold it
 # Without this, onnxruntime rounds the activations before a matrix of 8 bits, too: logits move by up to 0.2.
 _FLOAT_ACTIVATIONS = ("session.qdq_matmulnbits_accuracy_level", "1")
-_EXTRA = "install the requirements of the export: pip install --requirement requirements-export.txt"
+_EXTRA = "install it with pip install 'faceloupe[export]'"
 
 
 class Onnx:

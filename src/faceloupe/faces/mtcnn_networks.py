@@ -129,7 +129,7 @@ def load_networks(device: torch.device) -> tuple[ProposalNetwork, RefinementNetw
     networks = ProposalNetwork(), RefinementNetwork(), OutputNetwork()
     package = importlib.util.find_spec(_PACKAGE)  # finds it without importing it
     if package is None or package.origin is None:
-        raise WeightsError("facenet-pytorch is not installed, so no face can be found: run `make setup`.")
+        raise WeightsError("facenet-pytorch is not installed, so no face can be found; install FaceLoupe again.")
     folder = Path(package.origin).parent / "data"
     for name, network in zip(("pnet", "rnet", "onet"), networks, strict=True):
         try:

@@ -59,6 +59,13 @@ def test_the_file_shows_no_password_is_for_its_owner_alone_and_damage_lets_nobod
         people.all()
 
 
+def test_a_damaged_password_is_called_so(people, tmp_path):
+    path = tmp_path / "people.json"
+    path.write_text(path.read_text().replace("scrypt$", "md5$"))
+    with pytest.raises(UsageError, match=r"password of Ann Example in people\.json is damaged"):
+        people.check("Ann Example", ANN)
+
+
 def test_a_token_names_its_person_until_it_is_given_back():
     sign_ins = SignIns()
     token = sign_ins.sign_in("Ann")

@@ -47,7 +47,7 @@ def _installed() -> ModuleType:
     try:
         import ray  # here: comes with an extra
     except ImportError:
-        raise UsageError("The engine ray is not installed: pip install -r requirements-cluster.txt") from None
+        raise UsageError("The engine ray is not installed; pip install 'faceloupe[cluster]' installs it.") from None
     module: ModuleType = ray
     return module
 

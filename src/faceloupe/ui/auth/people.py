@@ -84,7 +84,12 @@ class People:
             raise UsageError("Choose a name, and enter the password of that person.")
         with self._lock:
             if person.password_hash not in self._limiters:
-                expected = PasswordHash.parse(person.password_hash)
+                try:
+                    expected = PasswordHash.parse(person.password_hash)
+                except UsageError:
+                    raise UsageError(
+                        f"The password of {person.name} in {_FILE} is damaged; `faceloupe people add` sets a new one."
+                    ) from None
                 self._limiters[person.password_hash] = RateLimiter(expected, clock=self._clock)
             limiter = self._limiters[person.password_hash]
         if not limiter.admits(password):

@@ -37,7 +37,7 @@ def passed() -> bool:
     if not keeper.stands:
         st.error(
             "FACELOUPE_PASSWORD_HASH is set, but this server was started without its password gate; "
-            "start it with `make run`.",
+            "start it with `faceloupe app`.",
             icon=":material/error:",
         )
         return False
