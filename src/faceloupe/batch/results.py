@@ -125,7 +125,7 @@ class Sources:
     """The files behind rows of a table, taken in once more; where they lie is listed once for all of them."""
 
     def __init__(self, order: BatchSpec, paths: Collection[str]) -> None:
-        """Create an empty selection.
+        """Name the rows; nothing is listed before a file is taken.
 
         Args:
             order: of the batch.

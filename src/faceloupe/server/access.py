@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from faceloupe.errors import UsageError
 from faceloupe.server.keys import ApiKeys, Scope
-from faceloupe.web.hosts import names_this_machine
+from faceloupe.web.hosts import is_address_or_localhost
 
 _LOG = logging.getLogger(__name__)
 _MOST_CLIENTS = 10_000  # whose requests are counted
@@ -108,7 +108,7 @@ class Access:
     def _refuse_foreign_pages(request: Request) -> None:
         """Without keys, a web page that is open on this machine must not reach the server, by whatever name."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if not names_this_machine(host) or (origin is not None and urlsplit(origin).netloc != host):
+        if not is_address_or_localhost(host) or (origin is not None and urlsplit(origin).netloc != host):
             raise HTTPException(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "Without API keys, only programs that call localhost or an IP address are answered, not web pages; "

@@ -1,4 +1,4 @@
-"""Which host names and addresses mean this machine, and nothing else."""
+"""Which hosts a server without a password answers by: those whose names nobody else can give."""
 
 import ipaddress
 import re
@@ -6,8 +6,8 @@ import re
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z.-]+)(?::[0-9]+)?")  # a name or address, and a port
 
 
-def names_this_machine(header: str) -> bool:
-    """Whether a ``Host`` header is an IP address or localhost, so that no foreign name can stand for this machine."""
+def is_address_or_localhost(header: str) -> bool:
+    """Whether a ``Host`` header is any IP address or localhost: not a name that somebody else can have lead here."""
     match = _HOST.fullmatch(header.lower())
     if not match:
         return False

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceloupe.errors import UsageError
 from faceloupe.ui.auth.password import LONGEST, PasswordHash, RateLimiter, SessionTokens
-from faceloupe.web.hosts import names_this_machine
+from faceloupe.web.hosts import is_address_or_localhost
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = "/_stcore/health"  # says that the server runs, and nothing else
@@ -47,7 +47,7 @@ class Authenticator:
     """
 
     def __init__(self, expected: PasswordHash) -> None:
-        """Wrap the server.
+        """Admit nobody yet.
 
         Args:
             expected: hash of the password.
@@ -169,7 +169,7 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] not in ("http", "websocket") or names_this_machine(
+        if scope["type"] not in ("http", "websocket") or is_address_or_localhost(
             HTTPConnection(scope).headers.get("host", "")
         ):
             await self._app(scope, receive, send)

@@ -115,7 +115,7 @@ class SessionTokens:
     """Who has given the password: random tokens, each good for some hours, known here by their hashes alone."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with no attempts on record.
+        """Start without a token.
 
         Args:
             clock: seconds, steady.
