@@ -62,9 +62,22 @@ def test_old_logs_are_let_go_of(logged):
     logger, folder = logged
     for _ in range(80):
         logger.warning("x" * 100_000)
-    files = sorted(folder.iterdir())
+    files = sorted(path for path in folder.iterdir() if path.suffix != ".lock")
     assert len(files) == 6
     assert sum(path.stat().st_size for path in files) < 7_000_000
+
+
+def test_processes_that_share_a_log_rotate_it_together(logged):
+    logger, folder = logged
+    other = logging.Logger("faceloupe.test")  # it keeps the file open, as another process would
+    other.addHandler(log_handler("test"))
+    for number in range(120):
+        (logger, other)[number % 2].warning("%d %s", number, "x" * 25_000)
+    other.handlers[0].close()
+    kept = [folder / "test.log", *(folder / f"test.log.{number}" for number in range(1, 6))]
+    assert all(path.stat().st_size <= 1_000_000 for path in kept if path.exists())
+    lines = [line for path in reversed(kept) if path.exists() for line in path.read_text().splitlines()]
+    assert [int(line.rpartition(" x")[0].rpartition(" ")[2]) for line in lines] == list(range(120))
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, capfd):

@@ -6,15 +6,19 @@ type and the places in the code stay. The log is kept in the data folder, and wh
 
 import copy
 import logging
+import os
 import traceback
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 
+from filelock import FileLock
+
 from faceloupe.config import data_folder, private_folder
 
 _BYTES, _KEPT = 1_000_000, 5  # of one file, and older files
+_WAIT_S = 2.0  # for another process that writes; a record is lost rather than work held up
 _LOGGED = ("faceloupe", "streamlit.error_util")  # the latter tells what a page did not foresee
 _TRACE_FRAMES = 40
 
@@ -48,7 +52,27 @@ class _Wordless(logging.Formatter):
 
 
 class _Quiet(RotatingFileHandler):
-    """A log that makes its folder when there is something to tell, and that stops no work where it cannot."""
+    """A log that makes its folder when there is something to tell, and that stops no work where it cannot.
+
+    Several processes may write to one file: one at a time, and what another has put away is left there.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            private_folder(Path(self.baseFilename).parent)
+            with FileLock(f"{self.baseFilename}.lock", timeout=_WAIT_S):
+                self._leave_what_was_put_away()
+                super().emit(record)
+        except Exception:  # noqa: BLE001 - as all handlers do
+            self.handleError(record)
+
+    def _leave_what_was_put_away(self) -> None:
+        if self.stream is None:
+            return
+        path = Path(self.baseFilename)
+        if not path.exists() or not os.path.samestat(os.fstat(self.stream.fileno()), path.stat()):
+            self.stream.close()
+            self.stream = self._open()
 
     def _open(self) -> TextIOWrapper:
         private_folder(Path(self.baseFilename).parent)
