@@ -40,6 +40,6 @@ except FaceLoupeError as problem:
 st.subheader(tr("Versions"))
 facts = tool()
 versions = {"FaceLoupe": facts.version, "commit": facts.git_commit or tr("not known")} | facts.libraries
-st.dataframe({"part": list(versions), "version": list(versions.values())}, hide_index=True, width=520)
+st.dataframe({tr("part"): list(versions), tr("version"): list(versions.values())}, hide_index=True, width=520)
 st.subheader(tr("Samples"))
-st.markdown("\n".join(f"- {panels.plain(tr(sample.title))}: {panels.plain(sample.origin)}" for sample in SAMPLES))
+st.markdown("\n".join(f"- {panels.plain(tr(sample.title))}: {panels.plain(tr(sample.origin))}" for sample in SAMPLES))

@@ -55,13 +55,13 @@ def measured(evaluation: Evaluation, model: str) -> None:
         plots(evaluation, model)
     with source:
         model_panels.source_names()
-    source.dataframe(tables.full(of_model(rows.sources, model), "source"), hide_index=True)
+    source.dataframe(tables.full(of_model(rows.sources, model), tr("source")), hide_index=True)
     source.dataframe(tables.across(rows.sources, "auc", tr("AUC by source")), hide_index=True)
     source.dataframe(tables.across(rows.clips, "auc", tr("AUC per clip")), hide_index=True)
     size.dataframe(tables.full(of_model(rows.sizes, model), tr("face in the stored picture")), hide_index=True)
     with condition:
         st.plotly_chart(charts.conditions_chart(rows.conditions), config=panels.NO_BAR, key="chart-conditions")
-        st.dataframe(tables.full(of_model(rows.conditions, model), "condition"), hide_index=True)
+        st.dataframe(tables.full(of_model(rows.conditions, model), tr("condition")), hide_index=True)
     with left_out:
         study = evaluation.studies.left_out
         if study:
@@ -71,11 +71,11 @@ def measured(evaluation: Evaluation, model: str) -> None:
                     count=study.pictures,
                 )
             )
-            st.dataframe(tables.full([(row.source, row) for row in study.rows], "source"), hide_index=True)
+            st.dataframe(tables.full([(row.source, row) for row in study.rows], tr("source")), hide_index=True)
     heatmaps.caption(
         tr("Share of the Grad-CAM mass inside the manipulated part of a face, compared with the area of that part.")
     )
-    heatmaps.dataframe(rows.heatmaps, hide_index=True)
+    heatmaps.dataframe(tables.of_heatmaps(rows.heatmaps), hide_index=True)
     card.markdown(MODEL_CARD.read_text(encoding="utf-8").partition("## Figures")[0])
 
 

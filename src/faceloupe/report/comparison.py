@@ -4,6 +4,25 @@ from dataclasses import dataclass
 
 from faceloupe.report.schema import Report
 
+FACTS = (
+    "SHA-256",
+    "Size",
+    "Format",
+    "Pixels",
+    "Duration",
+    "Model",
+    "Effort",
+    "Version",
+    "Outcome",
+    "Score",
+    "log10 LR",
+    "Raw logit of the decisive face",
+    "Size of the decisive face",
+    "Sharpness of the decisive face",
+    "Faces scored",
+)
+"""What is compared, in the order of the values."""
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedFact:
@@ -28,28 +47,28 @@ def compared_facts(first: Report, second: Report) -> tuple[ComparedFact, ...]:
     """Compare what was examined, how, and what was found."""
     return tuple(
         ComparedFact(name, before, after)
-        for (name, before), (_, after) in zip(_facts(first), _facts(second), strict=True)
+        for name, before, after in zip(FACTS, _facts(first), _facts(second), strict=True)
     )
 
 
-def _facts(report: Report) -> list[tuple[str, str]]:
+def _facts(report: Report) -> list[str]:
     evidence, model, decisive = report.evidence, report.model, report.decisive
     return [
-        ("SHA-256", evidence.sha256),
-        ("Size", f"{evidence.size_bytes:,} bytes"),
-        ("Format", evidence.format or "-"),
-        ("Pixels", f"{evidence.width} x {evidence.height}" if evidence.width else "-"),
-        ("Duration", "-" if evidence.duration_s is None else f"{evidence.duration_s:.3f} s"),
-        ("Model", f"{model.id} ({model.weights_sha256[:8]})"),
-        ("Effort", report.settings.effort or "-"),
-        ("Version", report.tool.version),
-        ("Outcome", report.outcome.replace("_", " ")),
-        ("Score", _number(report.score, ".4f")),
-        ("log10 LR", _number(report.log10_lr, "+.3f")),
-        ("Raw logit of the decisive face", _number(decisive.raw_logit if decisive else None, "+.4f")),
-        ("Size of the decisive face", f"{decisive.size_px:.0f} px" if decisive else "-"),
-        ("Sharpness of the decisive face", f"{decisive.sharpness:.0f}" if decisive else "-"),
-        ("Faces scored", str(sum(face.score is not None for face in report.faces))),
+        evidence.sha256,
+        f"{evidence.size_bytes:,} bytes",
+        evidence.format or "-",
+        f"{evidence.width} x {evidence.height}" if evidence.width else "-",
+        "-" if evidence.duration_s is None else f"{evidence.duration_s:.3f} s",
+        f"{model.id} ({model.weights_sha256[:8]})",
+        report.settings.effort or "-",
+        report.tool.version,
+        report.outcome.replace("_", " "),
+        _number(report.score, ".4f"),
+        _number(report.log10_lr, "+.3f"),
+        _number(decisive.raw_logit if decisive else None, "+.4f"),
+        f"{decisive.size_px:.0f} px" if decisive else "-",
+        f"{decisive.sharpness:.0f}" if decisive else "-",
+        str(sum(face.score is not None for face in report.faces)),
     ]
 
 

@@ -18,13 +18,13 @@ from faceloupe.report.schema import Face, Report
 from faceloupe.ui import recent, resources
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import current, later, tr
 from faceloupe.ui.panels import outcome_mark, plain, sentence
 
 _LISTED = 200  # items of the open case
 _RANKED = 50  # faces that are shown
 _HASH_LINE = 32  # characters of a SHA-256 on a line
-_SIDES = ("First", "Second")
+_SIDES = (later("First"), later("Second"))
 _MODES = (later("Side by side"), later("Blink"), later("Difference"))
 
 
@@ -69,7 +69,11 @@ def choose() -> tuple[Side, Side] | None:
     for number, (cell, name) in enumerate(zip(st.columns(2), _SIDES, strict=True)):
         with cell:
             chosen = st.selectbox(
-                name, options, index=min(number, len(options) - 1), format_func=_title, key=f"compare-{name.lower()}"
+                tr(name),
+                options,
+                index=min(number, len(options) - 1),
+                format_func=_title,
+                key=f"compare-{name.lower()}",
             )
             sides.append(_of_case(chosen, name) if isinstance(chosen, Item) else _recent(chosen))
     first, second = sides
@@ -113,18 +117,18 @@ def findings(sides: tuple[Side, Side]) -> None:
     """Show both findings, and the facts that differ."""
     for cell, side in zip(st.columns(2), sides, strict=True):
         with cell.container(border=True):
-            finding = finding_of(side.report)
+            finding = finding_of(side.report, current())
             st.markdown(f"**{plain(side.title)}**  \n{outcome_mark(side.report.outcome)}")
             st.markdown(plain(finding.text) if side.report.score is not None else sentence(side.report.reason))
     facts = compared_facts(*(side.report for side in sides))
     differing = [fact for fact in facts if not fact.same]
     st.markdown(tr("**Facts**: {count} of {count2} differ", count=len(differing), count2=len(facts)))
-    rows = [f"| {plain(fact.name)} | {_wrapped(fact.first)} | {_wrapped(fact.second)} |" for fact in differing]
+    rows = [f"| {plain(tr(fact.name))} | {_wrapped(fact.first)} | {_wrapped(fact.second)} |" for fact in differing]
     if rows:
         st.markdown(tr("| | First | Second |\n|---|---|---|\n") + "\n".join(rows))
     if same := [fact for fact in facts if fact.same]:
         with st.expander(tr("The {count} that are the same", count=len(same))):
-            st.markdown("\n".join(f"- {plain(fact.name)}: {plain(fact.first)}" for fact in same))
+            st.markdown("\n".join(f"- {plain(tr(fact.name))}: {plain(fact.first)}" for fact in same))
 
 
 def _wrapped(value: str) -> str:

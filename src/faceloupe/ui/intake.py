@@ -101,9 +101,9 @@ def samples() -> None:
     offered = *SAMPLES, CLIP
     for sample, cell in zip(offered, st.columns(len(offered)), strict=True):
         with cell.container(border=True):
-            st.image(str(sample.thumbnail), width="stretch", alt=sample.origin)
+            st.image(str(sample.thumbnail), width="stretch", alt=tr(sample.origin))
             pressed = st.button(
-                tr(sample.title), key=f"sample-{sample.path.stem}", help=plain(sample.origin), width="stretch"
+                tr(sample.title), key=f"sample-{sample.path.stem}", help=plain(tr(sample.origin)), width="stretch"
             )
         if pressed:
             open_on_its_page(open_evidence(sample.path, max_bytes=resources.settings().max_bytes))

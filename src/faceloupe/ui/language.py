@@ -4,9 +4,11 @@ A file of ``ui/locales`` is a language: English text -> text. Limits and message
 translated as in reports.
 """
 
+import itertools
+import re
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -21,6 +23,11 @@ _FOLDER = files("faceloupe.ui") / "locales"
 ENGLISH = "en"
 LANGUAGES = (ENGLISH, *sorted(entry.name[:-5] for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")))
 """The codes of the languages, English first."""
+
+
+Translate = Callable[..., str]
+"""``tr``, or the same for one language."""
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def current() -> str:
@@ -39,9 +46,23 @@ def tr(english: str, **values: object) -> str:
         english: the text; names in braces are filled in where there are values.
         values: what is filled in.
     """
-    language = current()
-    text = texts_in(language).get(english, english)
-    return _Numbers(language).format(text, **values) if values else text
+    return translator(current())(english, **values)
+
+
+def translator(language: str) -> Translate:
+    """Return ``tr`` for one language: for work in another thread, and for whoever has no session."""
+
+    def translate(english: str, **values: object) -> str:
+        text = texts_in(language).get(english, english)
+        return _Numbers(language).format(text, **values) if values else text
+
+    return translate
+
+
+def accepted(header: str) -> str:
+    """Return the code of the first language of an ``Accept-Language`` header that there is; else English."""
+    codes = (part.partition(";")[0].strip().partition("-")[0].lower() for part in header.split(","))
+    return next((code for code in codes if code in LANGUAGES), ENGLISH)
 
 
 class _Numbers(string.Formatter):
@@ -59,6 +80,31 @@ class _Numbers(string.Formatter):
 def later(english: str) -> str:
     """Mark a text that is translated where it is shown."""
     return english
+
+
+_STAGES = (  # of the core, which knows no language; numbers are filled in
+    later("Collecting"),
+    later("Decoding"),
+    later("Filing"),
+    later("Finding faces"),
+    later("Frame {0} of about {1}"),
+    later("Hashing"),
+    later("Item {0} of {1}"),
+    later("Joining parts"),
+    later("Laying out pages"),
+    later("Part {0} of {1}"),
+    later("Reading the container"),
+    later("Waiting"),
+    later("Writing"),
+)
+
+
+def stage(english: str) -> str:
+    """Return the stage of a job in the language of this session; it may follow the name of a file and a colon."""
+    before, colon, last = english.rpartition(": ")
+    numbers, position = _NUMBER.findall(last), itertools.count()
+    text = texts_in(current()).get(_NUMBER.sub(lambda _: f"{{{next(position)}}}", last))
+    return english if text is None else before + colon + text.format(*numbers)
 
 
 @cache

@@ -138,6 +138,16 @@ def test_a_wrong_password_is_said_and_logged_and_opens_nothing(keeper, caplog):
     assert [record.getMessage() for record in caplog.records] == ["Wrong password from 127.0.0.1"]
 
 
+@pytest.mark.parametrize(
+    ("languages", "code", "label"),
+    [("de-AT,de;q=0.9,en;q=0.8", "de", "Passwort"), ("xx, en-US", "en", "Password"), (None, "en", "Password")],
+)
+def test_the_form_is_in_the_language_of_the_browser(keeper, languages, code, label):
+    answer = ask(keeper, accept_language=languages)
+    assert f'<html lang="{code}">' in answer.text
+    assert f">{label}</label>" in answer.text
+
+
 @pytest.mark.parametrize("body", [b"", b"password", b"other=correct+horse", b"\xff\xfe", b"password=" + bytes(200)])
 def test_a_form_of_any_other_kind_is_a_wrong_password(keeper, body):
     assert "The password is wrong." in give(keeper, body).text

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceloupe.errors import UsageError
 from faceloupe.ui.auth.password import LONGEST, PasswordHash, RateLimiter, SessionTokens
+from faceloupe.ui.language import accepted, later, translator
 from faceloupe.web.hosts import is_address_or_localhost
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +29,11 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 _FOREIGN = (
     "Without a password, FaceLoupe answers only to localhost and to IP addresses; to use another host name, "
     "set FACELOUPE_PASSWORD_HASH.\n"
+)
+_TEXTS = (
+    later("This workstation is shared. Enter its password to open the workbench."),
+    later("Password"),
+    later("Open"),
 )
 _REFUSAL = {"type": "websocket.close", "code": 1008}
 _GUARDS = {
@@ -129,7 +135,7 @@ class AuthMiddleware:
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "GET":
-            return self._ask("")
+            return self._ask(request, "")
         if not _is_form(request):
             return Response(status_code=HTTPStatus.UNAUTHORIZED, headers=_GUARDS)
         try:
@@ -139,17 +145,20 @@ class AuthMiddleware:
         except (TimeoutError, ClientDisconnect):
             return Response(status_code=HTTPStatus.REQUEST_TIMEOUT, headers=_GUARDS)
         except UsageError as problem:
-            return self._ask(str(problem))
+            return self._ask(request, str(problem))
         if token is None:
             _LOG.warning("Wrong password from %s", request.client.host if request.client else "somewhere")
-            return self._ask("The password is wrong.")
+            return self._ask(request, later("The password is wrong."))
         answer = _onward(request)
         encrypted = request.url.scheme == "https"
         answer.set_cookie(_name(request), token, httponly=True, samesite="lax", secure=encrypted)
         return answer
 
-    def _ask(self, problem: str) -> Response:
-        return HTMLResponse(self._page.render(problem=problem), HTTPStatus.UNAUTHORIZED, headers=_GUARDS)
+    def _ask(self, request: Request, problem: str) -> Response:
+        language = accepted(request.headers.get("accept-language", ""))
+        intro, label, button, problem = map(translator(language), (*_TEXTS, problem))
+        page = self._page.render(language=language, intro=intro, label=label, button=button, problem=problem)
+        return HTMLResponse(page, HTTPStatus.UNAUTHORIZED, headers=_GUARDS)
 
 
 class HostCheck:

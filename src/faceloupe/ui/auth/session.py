@@ -8,6 +8,7 @@ from faceloupe.config import password_hash
 from faceloupe.errors import UsageError
 from faceloupe.ui.auth.middleware import Authenticator
 from faceloupe.ui.auth.password import PasswordHash
+from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
 
@@ -36,20 +37,22 @@ def passed() -> bool:
         return True
     if not keeper.stands:
         st.error(
-            "FACELOUPE_PASSWORD_HASH is set, but this server was started without its password gate; "
-            "start it with `faceloupe app`.",
+            tr(
+                "FACELOUPE_PASSWORD_HASH is set, but this server was started without its password gate; "
+                "start it with `faceloupe app`."
+            ),
             icon=":material/error:",
         )
         return False
     if keeper.lets_in(st.context.cookies):
         st.sidebar.button(
-            "Lock",
+            tr("Lock"),
             key="lock",
             icon=":material/lock:",
             on_click=keeper.lock,
             args=(st.context.cookies,),
-            help="Lock this browser until the password is entered again",
+            help=tr("Lock this browser until the password is entered again"),
         )
         return True
-    st.info("The workbench is locked; reload this page to enter the password.", icon=":material/lock:")
+    st.info(tr("The workbench is locked; reload this page to enter the password."), icon=":material/lock:")
     return False

@@ -89,7 +89,7 @@ def score_histogram(results: BatchResults, record: ModelRecord | None) -> go.Fig
             annotation={"text": f"{threshold:.2f}", "font_size": 12, "xanchor": anchor},
         )
     figure.update_xaxes(title=tr("score: 0 authentic .. 1 manipulated"), range=[0, 1], fixedrange=True)
-    figure.update_yaxes(title="files", fixedrange=True, tickformat="d", nticks=4)
+    figure.update_yaxes(title=tr("files"), fixedrange=True, tickformat="d", nticks=4)
     figure.update_layout(
         barmode="stack", height=230, margin={"l": 4, "r": 4, "t": 22, "b": 4}, showlegend=False, dragmode=False
     )

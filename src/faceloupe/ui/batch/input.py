@@ -11,7 +11,7 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.ui import effort_input, resources, state
 from faceloupe.ui import evidence_folder as evidence
 from faceloupe.ui.jobs import tasks
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr, translator
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import Job
 
@@ -105,7 +105,7 @@ def go_on(batch: Batch) -> Job:
     """
     settings = batch.settings(resources.settings())
     networks = resources.networks(settings)
-    run_batch = partial(tasks.run_batch_job, batch, settings, networks)
+    run_batch = partial(tasks.run_batch_job, batch, settings, networks, tr=translator(current()))
     queue, owner = resources.batches(), st.session_state[state.OWNER]
     return queue.submit(batch.id, tr("Batch {name}", name=batch.name), run_batch, owner=owner)
 

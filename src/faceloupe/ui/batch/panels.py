@@ -12,7 +12,7 @@ from faceloupe.ui import panels, resources, state
 from faceloupe.ui.batch import charts, input
 from faceloupe.ui.batch.table import mark
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import stage, tr
 from faceloupe.ui.panels import NO_BAR, plain, short
 from faceloupe.web.jobs import State
 
@@ -48,7 +48,7 @@ def batch_list() -> None:
 def _standing(batch: Batch) -> str:
     job = resources.batches().get(batch.id)
     if job is not None and job.live:
-        return f"{job.state}, {job.stage}"
+        return f"{tr(job.state)}, {stage(job.stage)}"
     return tr("{count:,} rows", count=len(resources.tables().get(batch).rows))
 
 

@@ -173,7 +173,8 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
             for _, row in rows.iterrows()
             for identity in [_identity(row)]
         ]
-        work_of = partial(tasks.file_several, files, workflow, resources.networks(workflow.settings), seen=True)
+        networks, translate = resources.networks(workflow.settings), language.translator(language.current())
+        work_of = partial(tasks.file_several, files, workflow, networks, seen=True, tr=translate)
         resources.submit(
             _filing_key(batch), tr("Filing {count:,} files of {name}", count=len(files), name=batch.name), work_of
         )

@@ -20,7 +20,7 @@ from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.language import later, tr
+from faceloupe.ui.language import current, later, tr, translator
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 from faceloupe.web.jobs import State
@@ -231,7 +231,8 @@ def _submit(case: Case, chosen: Chosen) -> None:
     try:
         workflow = replace(open_case.workflow_of(case), settings=chosen.settings)
         networks = resources.networks(workflow.settings)
-        filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, networks)
+        translate = translator(current())
+        filing = partial(tasks.file_unseen, chosen.open_file, chosen.name, workflow, networks, tr=translate)
         st.session_state[state.FILING_JOB] = resources.submit(key, tr("Filing {name}", name=chosen.name), filing).key
         st.session_state[state.FILING_CHOSEN] = None
     except FaceLoupeError as problem:
@@ -251,7 +252,8 @@ def submit_uploads(case: Case, uploads: Sequence[UploadedFile]) -> None:
             tasks.FileToFile(upload.name, tasks.take_upload(upload.getvalue(), upload.name, limit))
             for upload in uploads
         ]
-        work = partial(tasks.file_several, files, workflow, resources.networks(workflow.settings), seen=False)
+        networks, translate = resources.networks(workflow.settings), translator(current())
+        work = partial(tasks.file_several, files, workflow, networks, seen=False, tr=translate)
         key = ("filing", case.id, frozenset(upload.file_id for upload in uploads))
         st.session_state[state.FILING_JOB] = resources.submit(
             key, tr("Filing {count:,} files", count=len(files)), work

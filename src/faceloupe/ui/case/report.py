@@ -20,17 +20,17 @@ from faceloupe.ui.case import open_case
 from faceloupe.ui.case.report_files import Source
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr, translator
 from faceloupe.ui.panels import plain
 from faceloupe.web.jobs import State, Work
 
 MOST_PRINTED = 500  # items of a case that is written as a PDF: tried, see docs/batch-and-cases.md
 _HEIGHT, _MOST_SHOWN = 620, 40 * 1024 * 1024  # pixels; bytes of a document that a browser is asked to show in a frame
 _MOST_DOWNLOADED = 256 * 1024 * 1024  # bytes of a bundle that are read at once
-_FRAME = """<!DOCTYPE html><html lang="en"><head><title>Preview of the report</title><style>
+_FRAME = """<!DOCTYPE html><html lang="{language}"><head><title>{title}</title><style>
 html, body {{ margin: 0; height: 100%; overflow: hidden; background: #fff }}
 iframe {{ border: 0; width: 100%; height: 100% }}
-</style></head><body><iframe sandbox title="Report" srcdoc="{document}"></iframe></body></html>"""
+</style></head><body><iframe sandbox title="{title}" srcdoc="{document}"></iframe></body></html>"""
 
 
 def letterhead() -> Letterhead:
@@ -142,7 +142,7 @@ def _report_on_disk(case: Case, letterhead: Letterhead) -> None:
     examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
     with_log = st.session_state[state.WITH_LOG]
     identity = case.id, examiner, letterhead, language
-    export = partial(tasks.write_report, resources.cases(), *identity, with_log=with_log)
+    export = partial(tasks.write_report, resources.cases(), *identity, with_log=with_log, tr=translator(current()))
     key = ("report", case.id, person_key(examiner), letterhead, language, with_log)
     _written_by_job("report", tr("Write the PDF"), key, tr("Report of {name}", name=case.name), export)
 
@@ -151,7 +151,8 @@ def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None
     examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
     key = ("bundle", case.id, person_key(examiner), with_evidence)
     identity = case.id, examiner, letterhead, language
-    export = partial(tasks.write_bundle, resources.cases(), *identity, with_evidence=with_evidence)
+    translate = translator(current())
+    export = partial(tasks.write_bundle, resources.cases(), *identity, with_evidence=with_evidence, tr=translate)
     _written_by_job("bundle", tr("Write the bundle"), key, tr("Bundle of {name}", name=case.name), export)
 
 
@@ -201,4 +202,6 @@ def preview(html: bytes) -> None:
             tr("The report has {count:,} bytes and is too large to be shown here; download it.", count=len(html))
         )
         return
-    st.iframe(_FRAME.format(document=escape(html.decode())), height=_HEIGHT, alt=tr("Preview of the report"))
+    title = tr("Preview of the report")
+    frame = _FRAME.format(document=escape(html.decode()), language=current(), title=escape(title))
+    st.iframe(frame, height=_HEIGHT, alt=title)

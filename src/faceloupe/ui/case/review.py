@@ -43,7 +43,7 @@ def decisions(case: Case, sha256: str) -> None:
     """Show the decisions on an item, and a form for another."""
     store, examiner = resources.cases(), open_case.examiner()
     made, checked = store.reviews.decisions(case.id, sha256), open_case.name_checked()
-    st.markdown("**Decision**")
+    st.markdown(tr("**Decision**"))
     for decision in made:
         seen = decision.score_seen_before
         before = tr("after seeing the score") if seen else tr("the log shows no view of the score before")
@@ -79,7 +79,7 @@ def notes(case: Case, sha256: str | None) -> None:
     """Show the notes on an item, or on the case where there is no hash, and a form for another."""
     store = resources.cases()
     written = store.reviews.notes(case.id, sha256)
-    st.markdown("**Notes**")
+    st.markdown(tr("**Notes**"))
     for note in written:
         st.markdown(plain(note.text))
         st.caption(f"{plain(note.author)}, {note.utc[:19]}Z")
@@ -95,7 +95,7 @@ def sign_off(case: Case, sha256: str | None) -> None:
     """Show the signatures under an item, or under the case where there is no hash, and a form for a second person's."""
     store = resources.cases()
     signed = store.reviews.sign_offs(case.id, sha256)
-    st.markdown("**Sign-off**")
+    st.markdown(tr("**Sign-off**"))
     made = store.reviews.decisions(case.id, sha256) if sha256 is not None else ()
     for previous in signed:
         of = tr(", for an earlier decision") if made and previous.utc < made[-1].utc else ""

@@ -7,7 +7,7 @@ import streamlit as st
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.ui import panels, resources, state
 from faceloupe.ui.jobs import session, tasks
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import stage, tr
 from faceloupe.web.jobs import Job, State
 
 _LOOK_S = 0.25  # between two looks at a job under way: each is drawn by the browsers of all who wait
@@ -51,7 +51,7 @@ def wait(job: Job) -> None:
     st.button(tr("Cancel"), key="cancel", on_click=job.cancel)
     while job.live:
         waiting = resources.stills().ahead(job) if job.state is State.QUEUED else 0
-        bar.progress(job.share, tr("Waiting for {waiting} before it", waiting=waiting) if waiting else job.stage)
+        bar.progress(job.share, tr("Waiting for {waiting} before it", waiting=waiting) if waiting else stage(job.stage))
         job.wait(_LOOK_S)
     st.rerun()
 

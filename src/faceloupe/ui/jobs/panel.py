@@ -4,7 +4,7 @@ import streamlit as st
 
 from faceloupe.config import is_demo
 from faceloupe.ui import panels, resources, state
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import stage, tr
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input
 from faceloupe.web.jobs import Job, JobQueue, State
@@ -26,7 +26,7 @@ def job_line(job: Job, queue: JobQueue | None = None) -> None:
         caption, button = st.columns([8, 1], vertical_alignment="center")
         with caption:
             st.markdown(f"**{plain(job.title)}**")
-            st.progress(job.share, plain(job.stage))
+            st.progress(job.share, plain(stage(job.stage)))
             st.caption(_pace(job, queue or resources.jobs()))
         button.button(tr("Cancel"), key=f"cancel-{job.title}", on_click=job.cancel, width="stretch")
 

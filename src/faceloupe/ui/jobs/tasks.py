@@ -36,6 +36,7 @@ from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.report.schema import Report
 from faceloupe.types import Cancel, Outcome, Progress
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore, LensKey, LensStore, LensView
+from faceloupe.ui.language import Translate
 
 _COPIES, _COPY_S = 8, 600.0  # annotated copies that are kept, and seconds that each is kept at least
 _LENS_SIDE = 1600  # pixels of the longer side that the pictures of lenses are shown at, at most
@@ -224,6 +225,7 @@ def write_bundle(
     language: str,
     *,
     with_evidence: bool,
+    tr: Translate,
     progress: Progress,
     cancel: Cancel,
 ) -> WrittenFile:
@@ -236,6 +238,7 @@ def write_bundle(
         letterhead: of the documents.
         language: of the documents.
         with_evidence: put the evidence into it, so that whoever has it can score it again.
+        tr: translates.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
 
@@ -263,7 +266,11 @@ def write_bundle(
         language=language,
         with_evidence=with_evidence,
     )
-    sentence = f"The bundle was written to {path}; the SHA-256 of its manifest is {exported.manifest_sha256}."
+    sentence = tr(
+        "The bundle was written to {path}; the SHA-256 of its manifest is {sha256}.",
+        path=path,
+        sha256=exported.manifest_sha256,
+    )
     return WrittenFile(path, sentence)
 
 
@@ -275,6 +282,7 @@ def write_report(
     language: str,
     *,
     with_log: bool,
+    tr: Translate,
     progress: Progress,
     cancel: Cancel,
 ) -> WrittenFile:
@@ -287,6 +295,7 @@ def write_report(
         letterhead: of the report.
         language: of the report.
         with_log: whether the first entries of the log are printed.
+        tr: translates.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
 
@@ -315,11 +324,18 @@ def write_report(
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     store.log.record_export(case_id, actor=examiner, parameters={"file": path.name, "file_sha256": sha256})
-    return WrittenFile(path, f"The report was written to {path}; its SHA-256 is {sha256}.")
+    return WrittenFile(path, tr("The report was written to {path}; its SHA-256 is {sha256}.", path=path, sha256=sha256))
 
 
 def file_unseen(
-    open_file: OpenFile, name: str, workflow: CaseWorkflow, networks: Networks, *, progress: Progress, cancel: Cancel
+    open_file: OpenFile,
+    name: str,
+    workflow: CaseWorkflow,
+    networks: Networks,
+    *,
+    tr: Translate,
+    progress: Progress,
+    cancel: Cancel,
 ) -> str:
     """File a file to a case and analyze it there, telling nothing of what is found.
 
@@ -328,6 +344,7 @@ def file_unseen(
         name: of the file.
         workflow: of the case.
         networks: the loaded networks.
+        tr: translates.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between steps; True stops the work.
 
@@ -350,17 +367,20 @@ def file_unseen(
     except Cancelled:
         raise
     except FaceLoupeError as problem:
-        return f"{item.name} was filed but not analyzed: {problem}"
-    return f"{item.name} was filed and analyzed; enter your decision on the page Case to see the result."
+        return tr("{name} was filed but not analyzed: {problem}", name=item.name, problem=problem)
+    return tr("{name} was filed and analyzed; enter your decision on the page Case to see the result.", name=item.name)
 
 
-def run_batch_job(batch: Batch, settings: Settings, networks: Networks, *, progress: Progress, cancel: Cancel) -> None:
+def run_batch_job(
+    batch: Batch, settings: Settings, networks: Networks, *, tr: Translate, progress: Progress, cancel: Cancel
+) -> None:
     """Carry out a batch, or go on with it.
 
     Args:
         batch: what is examined.
         settings: of every analysis.
         networks: those of this process, for these settings.
+        tr: translates.
         progress: called with the stage and the share done, 0..1.
         cancel: asked now and then; True ends the work.
 
@@ -369,10 +389,17 @@ def run_batch_job(batch: Batch, settings: Settings, networks: Networks, *, progr
     """
 
     def report_progress(batch_progress: BatchProgress) -> None:
-        whole = "" if batch_progress.total is None else f" of {max(batch_progress.total, batch_progress.done):,}"
-        rate = "" if batch_progress.rate is None else f", {batch_progress.rate:.1f} files a second"
-        start = "" if batch_progress.done > batch_progress.resumed else f"Starting {cores()} worker processes: "
-        progress(f"{start}{batch_progress.done:,}{whole} done{rate}", batch_progress.share or 0.0)
+        done, total = batch_progress.done, batch_progress.total
+        stage = (
+            tr("{done:,} done", done=done)
+            if total is None
+            else tr("{done:,} of {total:,} done", done=done, total=max(total, done))
+        )
+        if batch_progress.rate is not None:
+            stage += tr(", {rate:.1f} files a second", rate=batch_progress.rate)
+        if done <= batch_progress.resumed:
+            stage = tr("Starting {count} worker processes: ", count=cores()) + stage
+        progress(stage, batch_progress.share or 0.0)
 
     engine = partial(WarmEngine, networks=networks)
     run_batch(batch.order(), settings, engine=engine, progress=report_progress, cancel=cancel)
@@ -399,6 +426,7 @@ def file_several(
     networks: Networks,
     *,
     seen: bool,
+    tr: Translate,
     progress: Progress,
     cancel: Cancel,
 ) -> str:
@@ -409,6 +437,7 @@ def file_several(
         workflow: of the case.
         networks: that scores what has no report.
         seen: whether the examiner saw the results; they are logged as seen then. Of unseen ones nothing is told.
+        tr: translates.
         progress: called with the stage and the share done, 0..1.
         cancel: asked between files and stages.
 
@@ -436,7 +465,7 @@ def file_several(
             else:
                 run = workflow.file_report(item, report)
             if seen and run.outcome == Outcome.ERROR:
-                problems.append(f"{file.name} could not be analyzed; the page Case shows why.")
+                problems.append(tr("{name} could not be analyzed; the page Case shows why.", name=file.name))
             else:
                 analyzed += 1
             if seen:
@@ -445,11 +474,18 @@ def file_several(
             raise
         except FaceLoupeError as problem:
             problems.append(f"{file.name}: {problem}")
-    sentence = f"{filed} of {len(files)} files were filed, {analyzed} of them analyzed."
-    if filed == analyzed:
-        sentence = f"{filed} of {len(files)} files were filed and analyzed."
+    sentence = (
+        tr("{filed:,} of {count:,} files were filed and analyzed.", filed=filed, count=len(files))
+        if filed == analyzed
+        else tr(
+            "{filed:,} of {count:,} files were filed, {analyzed:,} of them analyzed.",
+            filed=filed,
+            count=len(files),
+            analyzed=analyzed,
+        )
+    )
     if problems:
-        sentence += f" Problems: {' '.join(problems[:_NAMED])}"
+        sentence += tr(" Problems: {problems}", problems=" ".join(problems[:_NAMED]))
     if len(problems) > _NAMED:
-        sentence += f" And {len(problems) - _NAMED} more."
+        sentence += tr(" And {count:,} more.", count=len(problems) - _NAMED)
     return sentence

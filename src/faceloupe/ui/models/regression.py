@@ -9,6 +9,8 @@ from faceloupe.config import Settings
 from faceloupe.errors import FaceLoupeError
 from faceloupe.evaluation.regression import Regression, compare
 from faceloupe.models.record import ModelRecord
+from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.types import Outcome
 from faceloupe.ui import resources
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import tr
@@ -44,6 +46,10 @@ def panel(record: ModelRecord) -> None:
             _show(job.result)
 
 
+def _shown(outcome: str | None) -> str:
+    return "" if outcome is None else tr(outcome_words(Outcome(outcome)))
+
+
 def _submit(model: str) -> None:
     # Of the settings only the model differs; the effort of the session may stand for another one.
     try:
@@ -69,13 +75,13 @@ def _show(result: Regression) -> None:
     if flips:
         rows = [
             {
-                "case": item.case_name,
-                "item": item.name,
+                tr("case"): item.case_name,
+                tr("item"): item.name,
                 tr("SHA-256"): item.sha256[:12],
-                "model before": item.model_before,
-                "before": item.outcome_before,
-                "now": item.outcome,
-                "decision": item.decision,
+                tr("model before"): item.model_before,
+                tr("before"): _shown(item.outcome_before),
+                tr("now"): _shown(item.outcome),
+                tr("decision"): _shown(item.decision),
             }
             for item in flips
         ]

@@ -1,10 +1,12 @@
 """Tables of an evaluation, as columns that a page can show."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from faceloupe.evaluation import measures
 from faceloupe.evaluation.measures import AucRow, Measures
 from faceloupe.evaluation.metrics import wilson_interval
+from faceloupe.evaluation.published import HeatmapRow
 from faceloupe.evaluation.source_rows import AS_IS, SourceRow
 from faceloupe.ui.language import tr
 
@@ -12,9 +14,9 @@ from faceloupe.ui.language import tr
 def full(rows: Sequence[tuple[str, Measures]], head: str) -> dict[str, list[str]]:
     """All measures of named parts as columns, every number with its interval."""
     columns = {head: [part for part, _ in rows]}
-    columns["authentic / manipulated"] = [f"{row.n_real} / {row.n_fake}" for _, row in rows]
+    columns[tr("authentic / manipulated")] = [f"{row.n_real} / {row.n_fake}" for _, row in rows]
     return columns | {
-        name: [measures.shown(getattr(row, key)) for _, row in rows] for key, name in measures.NAMES.items()
+        tr(name): [measures.shown(getattr(row, key)) for _, row in rows] for key, name in measures.NAMES.items()
     }
 
 
@@ -35,10 +37,15 @@ def of_sources(rows: Sequence[SourceRow], label: str) -> dict[str, list[str]]:
         tr("called manipulated"): [_share(row.manipulated, row.faces) for row in mine],
         tr("called authentic"): [_share(row.authentic, row.faces) for row in mine],
         tr("inconclusive"): [_share(row.faces - row.manipulated - row.authentic, row.faces) for row in mine],
-        "AUC": ["" if row.auc is None else f"{row.auc:.3f}" for row in mine],
+        tr("AUC"): ["" if row.auc is None else f"{row.auc:.3f}" for row in mine],
     }
+
+
+def of_heatmaps(rows: Sequence[HeatmapRow]) -> dict[str, list[object]]:
+    """How well the heatmaps of each model point at what was changed, as columns."""
+    return {tr(field.name): [getattr(row, field.name) for row in rows] for field in fields(HeatmapRow)}
 
 
 def _share(count: int, of: int) -> str:
     low, high = wilson_interval(count, of)
-    return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
+    return tr("{share:.1%} ({low:.1%} to {high:.1%})", share=count / of, low=low, high=high)
