@@ -23,7 +23,7 @@ st.markdown(
         "2. MTCNN looks for all faces. Faces that are too small, too blurred or too uncertain are listed but "
         "not scored.\n"
         "3. A MobileNetV3-small and an expert network score each face; their output is calibrated to a probability at "
-        "even prior odds and to a likelihood ratio, held within bounds that the validation data leave standing.\n"
+        "even prior odds and to a likelihood ratio, limited to the range that the validation data support.\n"
         "4. Two thresholds make three outcomes: manipulated, authentic, and inconclusive between them. The picture's "
         "outcome is that of its most suspicious face.\n"
         "5. Grad-CAM shows which parts of the face spoke for manipulation, on a fixed scale."

@@ -53,7 +53,7 @@ def _end(key: ApiKey) -> str:
 
 def _revoke(options: argparse.Namespace, console: Console) -> int:
     key = ApiKeys(data_folder()).revoke(options.id)
-    console.emit(f"The key {key.id} ({key.name}) works no more.")
+    console.emit(f"The key {key.id} ({key.name}) was revoked.")
     return 0
 
 

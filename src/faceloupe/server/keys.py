@@ -99,7 +99,7 @@ class ApiKeys:
             The key, and its secret, which is kept nowhere.
 
         Raises:
-            UsageError: it is not named, its days are none, or there is no such key.
+            UsageError: it has no name, no key can have so many days, or there is no such key to replace.
         """
         if not name.strip():
             raise UsageError("Name the key: whose it is, or what it is for.")
