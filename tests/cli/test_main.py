@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from faceloupe.cli import main
 from faceloupe.config import DEFAULT_MODEL, EFFORTS, QUICK_MODEL, weights_folder
+from faceloupe.errors import EvidenceError
 from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.media.test_image import png_header
 
@@ -277,3 +278,18 @@ def test_odd_metadata_puts_nothing_on_stderr(capsys, tmp_path):
     Image.open(GENERATED).resize((300, 300)).save(path, exif=b"Exif\x00\x00MM\x00*\x00\x00\xff\xff broken")
     code, _, err = run(capsys, "analyze", path, "--json")
     assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("problem", [EvidenceError("It is cut."), KeyboardInterrupt(), RuntimeError()])
+def test_progress_on_a_terminal_gives_way_to_what_ended_the_work(capsys, monkeypatch, problem):
+    def analyze(*_, progress, **__):
+        progress("Finding faces", 0.5)
+        raise problem
+
+    monkeypatch.setattr("faceloupe.analysis.pipeline.analyze", analyze)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, _, err = run(capsys, "analyze", GENERATED)
+    before, _, after = err.rpartition("\r\033[K")
+    assert code != 0
+    assert before.endswith(" 50%  Finding faces")
+    assert after.startswith("faceloupe: ")

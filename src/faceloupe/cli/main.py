@@ -27,6 +27,7 @@ from faceloupe.system.logging import keep_log
 from faceloupe.types import Outcome
 
 _LOG = logging.getLogger(__name__)
+_START = "\r\033[K"  # of the line of the terminal, which is emptied
 _EXTRAS = {  # module -> extra of the package that installs it
     "jinja2": "report",
     "matplotlib": "report",
@@ -49,8 +50,8 @@ def _analyze(options: argparse.Namespace) -> int:
     from faceloupe.report.write import write
 
     settings = _settings(options)
-    progress = _progress if sys.stderr.isatty() else None
-    step = partial(progress, "Hashing") if progress else None
+    console = _Console()
+    step = partial(console.progress, "Hashing")
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=step)
     if options.embedded is not None:
         evidence_file = _embedded(evidence_file, options.embedded, settings)
@@ -58,9 +59,8 @@ def _analyze(options: argparse.Namespace) -> int:
     if evidence_file.evidence.media_type == "video":
         use_one_network_thread()
     networks = pipeline.Networks.load(settings)
-    analysis = pipeline.analyze(evidence_file, networks, explain=options.out is not None, progress=progress)
-    if progress:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    analysis = pipeline.analyze(evidence_file, networks, explain=options.out is not None, progress=console.progress)
+    console.clear()
     report = build(analysis)
     if options.out is not None:
         write(analysis, report, options.out)
@@ -105,10 +105,9 @@ def _validate(options: argparse.Namespace) -> int:
     if options.out is not None:
         refuse_taken(labeled_folder.WRITTEN, options.out)  # before the work, not after it
     networks = pipeline.Networks.load(settings)
-    progress = _progress if sys.stderr.isatty() else None
-    validation = labeled_folder.validate(options.folder, networks, progress=progress)
-    if progress:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    console = _Console()
+    validation = labeled_folder.validate(options.folder, networks, progress=console.progress)
+    console.clear()
     _emit(validation.to_json() if options.json else labeled_folder.table(validation))
     if options.out is not None:
         labeled_folder.write(validation, options.out)
@@ -147,10 +146,6 @@ def _models(options: argparse.Namespace) -> int:
     for sentence in answer.complaints:
         _complain(sentence)
     return answer.code
-
-
-def _progress(stage: str, share: float) -> None:
-    print(f"\r\033[K{share:4.0%}  {stage}", end="", file=sys.stderr, flush=True)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -357,8 +352,9 @@ def _emit(text: str, end: str = "\n") -> None:
 
 
 def _complain(text: str) -> None:
-    """One sentence on stderr, on one line whatever names it quotes."""
+    """One sentence on stderr, on one line whatever names it quotes, in the place of what was shown of the progress."""
     try:
+        _Console().clear()
         print(f"faceloupe: {printable_name(text)}", file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
@@ -371,11 +367,11 @@ class _Console:
 
     def progress(self, stage: str, share: float) -> None:
         if sys.stderr.isatty():
-            _progress(stage, share)
+            print(f"{_START}{share:4.0%}  {stage}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print(_START, end="", file=sys.stderr, flush=True)
 
 
 def _discard(stream: TextIO) -> None:
