@@ -74,9 +74,9 @@ def test_processes_that_share_a_log_rotate_it_together(logged):
     for number in range(120):
         (logger, other)[number % 2].warning("%d %s", number, "x" * 25_000)
     other.handlers[0].close()
-    kept = [folder / "test.log", *(folder / f"test.log.{number}" for number in range(1, 6))]
-    assert all(path.stat().st_size <= 1_000_000 for path in kept if path.exists())
-    lines = [line for path in reversed(kept) if path.exists() for line in path.read_text().splitlines()]
+    files = [folder / "test.log", *(folder / f"test.log.{number}" for number in range(1, 6))]
+    assert all(path.stat().st_size <= 1_000_000 for path in files if path.exists())
+    lines = [line for path in reversed(files) if path.exists() for line in path.read_text().splitlines()]
     assert [int(line.rpartition(" x")[0].rpartition(" ")[2]) for line in lines] == list(range(120))
 
 
