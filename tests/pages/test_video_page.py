@@ -291,6 +291,7 @@ def test_a_cancel_of_one_session_leaves_the_same_sample_of_another_alone(page, m
         raise Cancelled("The analysis was cancelled.")
 
     monkeypatch.setattr("faceloupe.ui.jobs.tasks.analyze", endless)
+    resources.analyses.clear()  # another test may have examined the sample
     other = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
     for at in (page.switch_page("../pages/start.py"), other):
         at.run().button(key="sample-two-shots").click().run()
