@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 
 from faceloupe.cases.audit_log import Action
+from faceloupe.cases.case_record import case_record
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, UsageError
 from tests.cases.conftest import actions, filed, report_of, upload
@@ -68,12 +69,54 @@ def test_whether_the_score_was_seen_is_read_from_the_log(store, case):
     assert json.loads(store.log.entries(case.id)[-1].parameters)["score_seen_before"] is True
 
 
-def test_a_view_of_another_item_or_in_another_case_is_none_of_this_one(store, case, blind):
+def test_a_view_of_another_item_is_none_of_this_one(store, case):
     item, other = filed(store, case), filed(store, case, b"other")
     store.reviews.view_score(case.id, other.sha256, examiner="Ann")
     assert not store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+
+
+def test_a_view_of_the_same_evidence_in_another_case_is_a_view(store, case, blind):
+    item = filed(store, case)
+    store.reviews.view_score(case.id, item.sha256, examiner="Ann")
     filed(store, blind)
-    assert not store.reviews.may_see_score(blind.id, item.sha256, "Ann")
+    assert not store.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Bob").score_seen_before
+    assert store.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
+
+
+def test_a_blind_case_keeps_the_results_of_its_evidence_in_every_case(store, case, blind):
+    item = filed(store, case)
+    other = filed(store, case, b"of no blind case")
+    filed(store, blind)
+    assert not store.reviews.may_see_score(case.id, item.sha256, "Ann")
+    assert store.items.get(case.id, item.sha256, viewer="Ann").hidden
+    assert store.items.page(case.id, viewer="Ann", outcome="manipulated").items == (other,)
+    assert store.reviews.view_scores(case.id, [item.sha256, other.sha256], examiner="Ann") == (other.sha256,)
+    with pytest.raises(CaseError, match="blind"):
+        store.reviews.view_score(case.id, item.sha256, examiner="Ann")
+    assert [record.runs_withheld for record in case_record(store, case.id, viewer="Ann").items] == [1, 0]
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann")  # which is no decision in the blind case
+    assert not store.reviews.may_see_score(case.id, item.sha256, "Ann")
+    store.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Ann")
+    for opened in (case, blind):
+        assert store.items.get(opened.id, item.sha256, viewer="Ann").outcome == "manipulated"
+        store.reviews.view_score(opened.id, item.sha256, examiner="Ann")
+
+
+def test_a_store_that_knew_views_by_case_is_taken_over_even_with_a_damaged_entry(folder, store, case, blind):
+    item = filed(store, case)
+    store.reviews.view_score(case.id, item.sha256, examiner="Ann")
+    with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:  # as version 0.4.0 left it
+        connection.executescript("""
+            DROP INDEX items_by_evidence;
+            DROP INDEX log_views;
+            DROP TRIGGER log_no_update;
+            DELETE FROM migrations WHERE name = '005_evidence_across_cases';
+            UPDATE log SET parameters = '{' WHERE action = 'score viewed'
+        """)
+    again = CaseStore(folder)
+    assert not again.log.verify(case.id).ok
+    filed(again, blind)
+    assert not again.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
 
 
 def test_the_same_result_is_logged_once_per_examiner_and_a_new_one_again(store, case):

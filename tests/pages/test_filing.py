@@ -42,13 +42,13 @@ def test_a_blind_case_shows_a_score_only_after_the_decision(app):
     assert "was filed and analyzed" in page_text(app)
     assert "hidden until you decide" in page_text(go(app, "case"))
     hidden = page_text(click(app, ITEM))
-    assert "the result is shown once you have entered your decision" in hidden
+    assert "its result is shown once Ada Example has entered a decision" in hidden
     assert "Error rates" not in hidden
     assert len(app.get("image")) == 1  # the evidence itself
     shown = page_text(decide(app))
     assert "no view of the score before" in shown
     assert "Error rates on" in shown
-    assert "the result is shown once" not in shown
+    assert "result is shown once" not in shown
     assert "hidden until you decide" not in page_text(click(app, "item_list"))
     assert "Error rates" not in page_text(go(app, "image"))
 

@@ -42,7 +42,7 @@ class Exported:
     Attributes:
         manifest_sha256: hash of the manifest; the log has it.
         fingerprint: of the key that signed, see ``signing.fingerprint``.
-        withheld_runs: how many the blind case keeps from whom it was exported for, and are not in the bundle.
+        withheld_runs: how many a blind case keeps from whom it was exported for, and are not in the bundle.
         drawn: whether the report is in it as HTML and PDF.
         log_good: whether the chain of the case's log was found good; a bundle of a broken one fails its check.
     """

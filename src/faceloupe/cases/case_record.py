@@ -102,7 +102,7 @@ def case_record(store: CaseStore, case_id: str, *, viewer: str | None = None) ->
 
 
 def _item(connection: Connection, item: Item, person: str | None) -> ItemRecord:
-    hidden = person is not None and not policy.may_see(connection, item.case_id, item.id, person)
+    hidden = person is not None and not policy.may_see(connection, item.sha256, person)
     runs = queries.runs(connection, item.id)
     decisions = queries.decisions(connection, item.id)
     return ItemRecord(

@@ -108,8 +108,8 @@ class Items:
             search: part of the name, or start of the hash.
             outcome: of the newest run.
             state: how far the review is.
-            viewer: whose eyes the list is for: results that a blind case keeps from that person are hidden, and are
-                not found by their outcome. None hides nothing.
+            viewer: whose eyes the list is for: results that a blind case, this one or another, keeps from that person
+                are hidden, and are not found by their outcome. None hides nothing.
             offset: number of the first item, from 0.
             limit: of how many there are at most.
 

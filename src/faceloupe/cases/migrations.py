@@ -149,11 +149,21 @@ def _name_checks() -> Iterator[str]:
         yield f"ALTER TABLE {table} ADD COLUMN name_checked INTEGER NOT NULL DEFAULT 0"
 
 
+def _evidence_across_cases() -> Iterator[str]:
+    # A blind case keeps the results of its evidence in all cases, and a view in any of them is a view.
+    yield "CREATE INDEX items_by_evidence ON items (sha256)"
+    yield "DROP INDEX IF EXISTS log_views"
+    # A damaged entry must not keep the store from being opened: the check of the log is what tells of it.
+    yield """CREATE INDEX log_views ON log (json_extract(parameters, '$.sha256'))
+        WHERE action = 'score viewed' AND json_valid(parameters)"""
+
+
 MIGRATIONS: dict[str, Callable[[], Iterator[str]]] = {  # in this order; names never change
     "001_schema": _schema,
     "002_open_items": _open_items,
     "003_image_hashes": _image_hashes,
     "004_name_checks": _name_checks,
+    "005_evidence_across_cases": _evidence_across_cases,
 }
 
 

@@ -36,18 +36,22 @@ class Visibility:
     new: tuple[ResultView, ...]
 
 
-def may_see(connection: Connection, case_id: str, item_id: int, person: str) -> bool:
-    """Tell whether a person may see the results of an item: in a blind case only after deciding it."""
-    open_to_all = "SELECT 1 FROM cases WHERE id = ? AND NOT blind"
-    decided = "SELECT 1 FROM decisions WHERE item_id = ? AND examiner_key = ?"
-    values = (case_id, item_id, person)
-    return connection.execute(f"{open_to_all} UNION ALL {decided}", values).fetchone() is not None
+def may_see(connection: Connection, sha256: str, person: str) -> bool:
+    """Tell whether a person may see results of some evidence, in whichever case: not before deciding it in blind ones.
+
+    Args:
+        connection: of a transaction.
+        sha256: of the evidence.
+        person: key of the person's name.
+    """
+    return queries.blind_case_of(connection, sha256, person) is None
 
 
-def seen_runs(connection: Connection, case_id: str, person: str, sha256: str) -> set[str]:
-    """Return the runs of an item whose results a person has seen, by the log."""
-    query = "SELECT actor, parameters FROM log INDEXED BY log_views WHERE chain = ? AND action = 'score viewed'"
-    views = connection.execute(f"{query} AND json_extract(parameters, '$.sha256') = ?", (case_id, sha256))
+def seen_runs(connection: Connection, person: str, sha256: str) -> set[str]:
+    """Return the runs of some evidence whose results a person has seen, by the logs of all cases."""
+    query = "SELECT actor, parameters FROM log INDEXED BY log_views WHERE action = 'score viewed'"
+    of_evidence = "json_valid(parameters) AND json_extract(parameters, '$.sha256') = ?"
+    views = connection.execute(f"{query} AND {of_evidence}", (sha256,))
     return {json.loads(parameters)["run"] for actor, parameters in views if person_key(actor) == person}
 
 
@@ -61,10 +65,10 @@ def visibility(connection: Connection, case_id: str, hashes: Iterable[str], pers
     allowed: list[str] = []
     new: list[ResultView] = []
     for item in items:
-        if may_see(connection, case_id, item.id, person):
+        if may_see(connection, item.sha256, person):
             allowed.append(item.sha256)
             newest = connection.execute(_NEWEST_RUN, (item.id,)).fetchone()
-            if newest and newest[0] not in seen_runs(connection, case_id, person, item.sha256):
+            if newest and newest[0] not in seen_runs(connection, person, item.sha256):
                 new.append(ResultView(item.sha256, newest[0]))
     return Visibility(tuple(allowed), tuple(new))
 

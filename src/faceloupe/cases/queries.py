@@ -21,10 +21,13 @@ from faceloupe.cases.records import (
 
 _CASE = """SELECT cases.id, cases.name, examiner, blind, created_utc,
     (SELECT count(*) FROM items WHERE case_id = cases.id) FROM cases"""
-# A viewer for whom the case is blind sees a result once there is a decision of the viewer's own.
-_HIDDEN = """(items.outcome IS NOT NULL AND :viewer IS NOT NULL
-    AND (SELECT blind FROM cases WHERE id = items.case_id)
-    AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id AND examiner_key = :viewer))"""
+# The blind cases that keep what was found in some evidence from a person, who has not decided it there.
+# Evidence is known by its hash: what was found is kept where it is an item of another case, too.
+_KEEPING = """FROM items AS kept JOIN cases ON cases.id = kept.case_id
+    WHERE kept.sha256 = {sha256} AND blind
+    AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = kept.id AND examiner_key = {person})"""
+_KEPT = _KEEPING.format(sha256="items.sha256", person=":viewer")
+_HIDDEN = f"(items.outcome IS NOT NULL AND :viewer IS NOT NULL AND EXISTS (SELECT 1 {_KEPT}))"
 _ITEM = f"""SELECT items.id, case_id, items.sha256, name, size_bytes, media_type, format, added_utc, added_by,
     iif({_HIDDEN}, NULL, outcome), iif({_HIDDEN}, NULL, score), {_HIDDEN},
     (SELECT outcome FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1),
@@ -59,14 +62,10 @@ def cases(connection: Connection) -> tuple[Case, ...]:
 
 def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | None:
     """Return the oldest blind case that has this evidence and no decision on it by that person, or None."""
-    row = connection.execute(
-        f"""{_CASE} JOIN items ON items.case_id = cases.id
-        WHERE blind AND items.sha256 = :sha256
-        AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id AND examiner_key = :person)
-        ORDER BY cases.rowid LIMIT 1""",
-        {"sha256": sha256, "person": person},
-    ).fetchone()
-    return _case(row) if row else None
+    keeping = _KEEPING.format(sha256=":sha256", person=":person")
+    values = {"sha256": sha256, "person": person}
+    row = connection.execute(f"SELECT kept.case_id {keeping} ORDER BY cases.rowid LIMIT 1", values).fetchone()
+    return case(connection, row[0]) if row else None
 
 
 def newest_case_of(connection: Connection, sha256: str) -> Case | None:

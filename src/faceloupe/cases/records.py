@@ -147,7 +147,8 @@ class Decision:
     """An examiner's own view of an item.
 
     Attributes:
-        score_seen_before: whether the examiner had seen the score; read from the log, never claimed by anyone.
+        score_seen_before: whether the examiner had seen the score; read from the logs of all cases that have the
+            evidence, never claimed by anyone.
         name_checked: whether the examiner had entered a password of their own.
     """
 

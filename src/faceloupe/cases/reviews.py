@@ -72,7 +72,7 @@ class Reviews:
         with self._log.write_case(case_id, Action.DECISION, examiner, sha256=sha256, **facts) as transaction:
             item = transaction.item(case_id, sha256)
             policy.refuse_reviewer_as_examiner(transaction.connection, case_id, item, examiner)
-            seen = bool(policy.seen_runs(transaction.connection, case_id, key, item.sha256))
+            seen = bool(policy.seen_runs(transaction.connection, key, item.sha256))
             transaction.connection.execute(
                 "INSERT INTO decisions"
                 " (item_id, utc, examiner, examiner_key, outcome, reason, confidence, score_seen_before, name_checked)"
@@ -135,14 +135,13 @@ class Reviews:
         return signed
 
     def may_see_score(self, case_id: str, sha256: str, examiner: str) -> bool:
-        """Tell whether an examiner may see the results of an item: always, but in a blind case after deciding it.
+        """Tell whether an examiner may see the results of an item: of evidence of a blind case after deciding it there.
 
         Raises:
             CaseError: there is no such case or item.
         """
         with self._log.read_case(case_id) as connection:
-            item = find_item(connection, case_id, sha256)
-            return policy.may_see(connection, case_id, item.id, person_key(examiner))
+            return policy.may_see(connection, find_item(connection, case_id, sha256).sha256, person_key(examiner))
 
     def withheld_in(self, sha256: str, examiner: str) -> Case | None:
         """Return the blind case that keeps what can be found in some evidence from a person; None where none does.
@@ -166,12 +165,14 @@ class Reviews:
 
         Raises:
             UsageError: no name is given.
-            CaseError: there is no such case or item, the case is blind and the examiner has not decided the item, or
-                the store cannot be written.
+            CaseError: there is no such case or item, a blind case holds the evidence and the examiner has not decided
+                it there, or the store cannot be written.
         """
         if not self.view_scores(case_id, [sha256], examiner=examiner):
             with self._log.write_case(case_id, Action.SCORE_VIEWED, name_of(examiner, "examiner"), sha256=sha256):
-                raise PolicyViolation("The case is blind: the score is shown once the examiner has entered a decision.")
+                raise PolicyViolation(
+                    "This is evidence of a blind case: the score is shown once the examiner has decided it there."
+                )
 
     def view_scores(self, case_id: str, hashes: Sequence[str], *, examiner: str) -> tuple[str, ...]:
         """Do the same as ``view_score`` for many items at once, such as a list.

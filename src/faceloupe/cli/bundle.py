@@ -39,8 +39,8 @@ def export(store: CaseStore, actor: str, options: argparse.Namespace, console: "
     console.emit(f"Key       SHA-256 {exported.fingerprint}")
     if exported.withheld_runs:
         console.complain(
-            f"Runs that are not in the bundle, as the case is blind and keeps them from {actor} until {actor} has "
-            f"decided their items: {exported.withheld_runs:,}."
+            f"Runs that are not in the bundle, as a blind case keeps them from {actor} until {actor} has decided their "
+            f"items there: {exported.withheld_runs:,}."
         )
     if not exported.drawn:
         console.complain(

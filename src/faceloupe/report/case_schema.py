@@ -55,7 +55,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """An examiner's own view of an item.
 
     Attributes:
-        score_seen_before: whether the examiner had seen the score, by the log.
+        score_seen_before: whether the examiner had seen the score, by the logs of all cases that have the evidence.
         name_checked: true where the examiner had entered a password of their own; not stated otherwise.
     """
 

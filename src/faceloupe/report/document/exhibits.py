@@ -20,8 +20,8 @@ class Exhibit:
     Attributes:
         number: from 1, in the order of the record.
         item: its part of the record.
-        withheld: whether what the tool found must not be shown: the case is in blind mode, and the record keeps it from
-            whom it was made for, or no decision of an examiner is recorded for this item.
+        withheld: whether what the tool found must not be shown: the record keeps it from whom it was made for, or the
+            case is in blind mode and no decision of an examiner is recorded for this item.
     """
 
     number: int

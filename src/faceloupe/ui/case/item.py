@@ -8,7 +8,7 @@ from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError, ReportError
 from faceloupe.ui import lenses, panels, resources
-from faceloupe.ui.case import open_case, similar
+from faceloupe.ui.case import filing, open_case, similar
 from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
 
@@ -29,11 +29,7 @@ def findings(case: Case, sha256: str) -> None:
             added_by=plain(item.added_by),
         )
     )
-    if not store.reviews.may_see_score(case.id, sha256, examiner):
-        st.info(
-            tr("The case is blind: the result is shown once you have entered your decision."),
-            icon=":material/visibility_off:",
-        )
+    if filing.withheld(sha256):
         _evidence(item)
         return
     runs = {run.id: run for run in reversed(store.runs.of_item(case.id, sha256))}
