@@ -2,15 +2,18 @@ import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
 
+from faceloupe.bundle.items_csv import row
 from faceloupe.cases.audit_log import Action
 from faceloupe.cases.case_record import case_record
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, UsageError
 from tests.cases.conftest import actions, filed, report_of, upload
+from tests.clock import Clock
 
 VIEW = {"outcome": "authentic", "reason": "No trace.", "confidence": "high"}
 
@@ -186,6 +189,40 @@ def test_a_signature_is_of_the_decision_that_stood_then(store, case):
     assert [sign_off.reviewer for sign_off in store.reviews.sign_offs(case.id, item.sha256)] == ["Bob"]
     store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
     assert store.items.get(case.id, item.sha256).signed_off
+
+
+@pytest.mark.parametrize("step", [timedelta(0), timedelta(hours=-1), timedelta(days=-400)])
+def test_a_clock_that_is_set_back_changes_neither_the_order_nor_what_is_signed(folder, step):
+    clock = Clock(datetime(2026, 1, 1, tzinfo=UTC))
+    store = CaseStore(folder, clock=clock)
+    case = store.create_case("Doe v. Roe", examiner="Ann")
+    item = filed(store, case)
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann")
+    clock.now += step
+    store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Bob")
+    store.reviews.sign_off(case.id, reviewer="Bob")
+    assert store.items.get(case.id, item.sha256).signed_off
+    assert row(case_record(store, case.id).items[0])[-1] == "Bob"
+    signed = store.reviews.sign_offs(case.id)[0].utc
+    assert store.reviews.changes_since(case.id, signed) == 0
+    clock.now += step
+    store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann")
+    assert not store.items.get(case.id, item.sha256).signed_off
+    assert row(case_record(store, case.id).items[0])[-1] is None
+    assert store.reviews.changes_since(case.id, signed) == 1
+    times = [entry.utc for entry in store.log.entries(case.id)]
+    assert times == sorted(set(times))
+    assert store.log.verify(case.id).ok
+
+
+@pytest.mark.parametrize("utc", ["9999-12-31T23:59:59.999999Z", "zz"])
+def test_an_edited_time_is_told_and_stops_no_work(folder, store, case, utc):
+    with closing(sqlite3.connect(folder / "cases.sqlite")) as connection:
+        connection.execute("DROP TRIGGER log_no_update")
+        connection.execute("UPDATE log SET utc = ? WHERE chain = ?", (utc, case.id))
+        connection.commit()
+    store.reviews.add_note(case.id, "Written", author="Ann")
+    assert not store.log.verify(case.id).ok
 
 
 @pytest.mark.parametrize("name", ["Bob", " bob ", "BOB", "\uff22\uff4f\uff42", "B\u200bob"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -52,16 +52,31 @@ class CaseLog:
                 transaction.log(STORE, SELF, Action.STORE_CREATED, {})
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, chain: str = "") -> Iterator[Transaction]:
         """Begin a write transaction: committed at the end of the block, undone where the block raises.
+
+        Args:
+            chain: that it writes to; its time is later than that of the last entry, even if the clock was set back.
+                Empty for one that has no entries yet.
 
         Raises:
             CaseError: the store cannot be written; nothing of the transaction is kept.
         """
         with self._database.transaction(write=True) as connection:
-            transaction = Transaction(connection, stamp(self._clock()))
+            transaction = Transaction(connection, self._stamp(connection, chain))
             yield transaction
         self._anchors.append(transaction.heads.values())
+
+    def _stamp(self, connection: Connection, chain: str) -> str:
+        """Return the time for what is written to a chain now; signatures are held against decisions by it."""
+        now = stamp(self._clock())
+        newest = audit_log.tail(connection, chain, 1) if chain else ()
+        if not newest or newest[0].utc < now:
+            return now
+        try:
+            return stamp(datetime.fromisoformat(newest[0].utc) + timedelta(microseconds=1))
+        except (ValueError, OverflowError):  # the entry was edited, which the check of the log tells
+            return now
 
     @contextmanager
     def write_case(self, case_id: str, attempt: str, actor: str, **parameters: object) -> Iterator[Transaction]:
@@ -79,13 +94,13 @@ class CaseLog:
         """
         chain = case_id
         try:
-            with self.write() as transaction:
+            with self.write(case_id) as transaction:
                 if queries.case(transaction.connection, case_id) is None:
                     chain, parameters = STORE, {"case": shown_id(case_id)}
                     raise unknown_case(case_id)
                 yield transaction
         except PolicyViolation as refusal:
-            with self.write() as transaction:
+            with self.write(chain) as transaction:
                 tried = {name: plain(value) if isinstance(value, str) else value for name, value in parameters.items()}
                 transaction.log(chain, actor, f"{attempt} refused", tried | {"reason": str(refusal)})
             raise

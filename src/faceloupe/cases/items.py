@@ -195,7 +195,7 @@ class Items:
         try:
             self._evidence.check(sha256, step)
         except CaseError as problem:
-            with contextlib.suppress(CaseError), self._log.write() as transaction:
+            with contextlib.suppress(CaseError), self._log.write(STORE) as transaction:
                 parameters = {"sha256": sha256, "reason": str(problem)}
                 transaction.log(STORE, SELF, f"{Action.EVIDENCE_CHECK} failed", parameters)
             raise

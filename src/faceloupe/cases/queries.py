@@ -28,11 +28,12 @@ _KEEPING = """FROM items AS kept JOIN cases ON cases.id = kept.case_id
     AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = kept.id AND examiner_key = {person})"""
 _KEPT = _KEEPING.format(sha256="items.sha256", person=":viewer")
 _HIDDEN = f"(items.outcome IS NOT NULL AND :viewer IS NOT NULL AND EXISTS (SELECT 1 {_KEPT}))"
+# Times are in the order of the log, see ``CaseLog.write``.
+_SIGNED = """EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id
+    AND utc >= (SELECT utc FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1))"""
 _ITEM = f"""SELECT items.id, case_id, items.sha256, name, size_bytes, media_type, format, added_utc, added_by,
     iif({_HIDDEN}, NULL, outcome), iif({_HIDDEN}, NULL, score), {_HIDDEN},
-    (SELECT outcome FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1),
-    EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id
-        AND utc >= (SELECT utc FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1))
+    (SELECT outcome FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1), {_SIGNED}
     FROM items JOIN evidence ON evidence.sha256 = items.sha256"""
 
 
@@ -138,8 +139,6 @@ def undecided(connection: Connection, case_id: str) -> int:
 
 
 _DECIDED = "EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id)"
-_SIGNED = """EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id
-    AND utc >= (SELECT utc FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1))"""
 _STATES = {
     ReviewState.UNDECIDED: f"NOT {_DECIDED}",
     ReviewState.DECIDED: f"{_DECIDED} AND NOT {_SIGNED}",

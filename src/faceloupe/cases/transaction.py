@@ -69,7 +69,8 @@ class Transaction:
 
     Attributes:
         connection: to the database.
-        utc: its time, for every row and entry of it; taken while nobody else writes, so that the log is in order.
+        utc: its time, for every row and entry of it; taken while nobody else writes, and later than all times of the
+            chain, so that the log is in order.
         heads: chain -> its head after this transaction.
     """
 
