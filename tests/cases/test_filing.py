@@ -10,6 +10,7 @@ import pytest
 
 from faceloupe.cases import queries
 from faceloupe.cases.audit_log import STORE
+from faceloupe.cases.case_record import case_record
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError, EvidenceError, UsageError
 from faceloupe.media.evidence_file import open_evidence
@@ -164,6 +165,21 @@ def test_the_newest_run_is_the_one_that_lists_show(store, case):
     shown = store.items.get(case.id, item.sha256)
     assert (shown.outcome, shown.score) == ("error", None)
     assert [run.outcome for run in store.runs.of_item(case.id, item.sha256)] == ["inconclusive", "error"]
+
+
+def test_a_run_of_a_segment_says_what_was_found_only_where_none_is_of_the_whole(store, case):
+    item = store.items.file(case.id, upload(b"clip", "clip.mp4"), actor="Clerk")
+    assert store.runs.finding(case.id, item.sha256) is None
+    segment = {"decisive_id": None, "segment": {"start_s": 0.2, "end_s": 0.9}}
+    for outcome, fields in (("error", segment), ("inconclusive", {}), ("authentic", {}), ("manipulated", segment)):
+        run = store.runs.add(case.id, item.sha256, report_of(item.sha256, outcome, 0.5, **fields), {}, actor="Clerk")
+        expected = "authentic" if outcome == "manipulated" else outcome
+        finding = store.runs.finding(case.id, item.sha256)
+        assert finding.outcome == store.items.get(case.id, item.sha256).outcome == expected
+    assert case_record(store, case.id).items[0].finding_run.id == finding.id
+    store.reviews.view_score(case.id, item.sha256, examiner="Ann")
+    seen = json.loads(store.log.entries(case.id)[-1].parameters)
+    assert seen["run"] == finding.id != run.id
 
 
 def test_a_report_of_other_evidence_is_refused_and_logged(store, case):

@@ -48,6 +48,19 @@ def test_a_filed_report_with_fields_of_a_later_release_is_shown_and_they_are_nam
     assert "does not know: mood" in text
 
 
+def test_an_opened_item_shows_the_run_that_the_list_shows(app):
+    case_with_report(report_of(SHA256))
+    store = resources.cases()
+    (case,) = store.cases()
+    segment = {"start_s": 0.2, "end_s": 0.9}
+    closer = report_of(SHA256, "authentic", 0.1, decisive_id=None, segment=segment)
+    store.runs.add(case.id, SHA256, closer, {}, actor=ADA)
+    at = open_item(app)
+    finding = store.runs.finding(case.id, SHA256)
+    assert finding.outcome == "manipulated"
+    assert at.selectbox(key=f"run-{SHA256}").value == finding.id
+
+
 def test_a_filed_report_with_a_wrong_type_is_one_sentence_and_the_decisions_stay(app, data_folder):
     case_with_report(report_of(SHA256))
     with closing(sqlite3.connect(data_folder / "cases.sqlite")) as connection:

@@ -8,7 +8,7 @@ public_key.pem        of the key that signed
 case.json             the case, its own notes and signatures, see ``report.case_schema.CaseHeader``
 items.jsonl           an item a line, canonical JSON: ``report.case_schema.ItemRecord`` without the reports of its runs
 log.jsonl             the log of the case: an entry a line, canonical JSON
-items.csv             a row for each item, its newest run, decision and signature
+items.csv             a row for each item: the run that says what was found, the newest decision, who signed it
 report.html, .pdf     the case report as documents; left out where there are too many items, or withheld runs
 reports/<sha256>.json each run's report, as it was filed
 pictures/<sha256>.png the pictures of the runs

@@ -106,7 +106,7 @@ class Items:
         Args:
             case_id: of the case.
             search: part of the name, or start of the hash.
-            outcome: of the newest run.
+            outcome: of the run that says what was found.
             state: how far the review is.
             viewer: whose eyes the list is for: results that a blind case, this one or another, keeps from that person
                 are hidden, and are not found by their outcome. None hides nothing.

@@ -22,7 +22,8 @@ def _schema() -> Iterator[str]:
         media_type TEXT NOT NULL,
         format TEXT
     ) STRICT"""
-    # Outcome and score are copied from the newest run, so that lists read no reports. The report stays the truth.
+    # Outcome and score are copied from the run that says what was found, so that lists read no reports.
+    # The report stays the truth.
     yield """CREATE TABLE items (
         id INTEGER PRIMARY KEY,
         case_id TEXT NOT NULL REFERENCES cases,

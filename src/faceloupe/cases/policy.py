@@ -10,9 +10,8 @@ from sqlite3 import Connection
 
 from faceloupe.cases import queries
 from faceloupe.cases.records import Item, person_key
+from faceloupe.cases.runs import finding_run_id
 from faceloupe.cases.transaction import PolicyViolation, find_case, find_item
-
-_NEWEST_RUN = "SELECT id FROM runs WHERE item_id = ? ORDER BY number DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,9 @@ def visibility(connection: Connection, case_id: str, hashes: Iterable[str], pers
     for item in items:
         if may_see(connection, item.sha256, person):
             allowed.append(item.sha256)
-            newest = connection.execute(_NEWEST_RUN, (item.id,)).fetchone()
-            if newest and newest[0] not in seen_runs(connection, person, item.sha256):
-                new.append(ResultView(item.sha256, newest[0]))
+            run_id = finding_run_id(connection, item.id)
+            if run_id is not None and run_id not in seen_runs(connection, person, item.sha256):
+                new.append(ResultView(item.sha256, run_id))
     return Visibility(tuple(allowed), tuple(new))
 
 

@@ -189,7 +189,7 @@ def items(
     Args:
         connection: of a transaction.
         case_id: of the case.
-        outcome: of the newest run; None for all.
+        outcome: of the run that says what was found; None for all.
         offset: number of the first item, from 0.
         limit: of how many there are at most.
         search: part of the name or start of the hash, case folded; empty for all.
@@ -243,10 +243,10 @@ def report(connection: Connection, run_id: str) -> StoredReport | None:
     return StoredReport(*row) if row else None
 
 
-def other_reports(connection: Connection, item_id: int, run_id: str) -> Iterator[str]:
-    """Return the texts of the reports of all runs of an item but one."""
-    rows = connection.execute("SELECT report FROM runs WHERE item_id = ? AND id != ?", (item_id, run_id))
-    return (text for (text,) in rows)
+def run_ids(connection: Connection, item_id: int) -> tuple[str, ...]:
+    """Return the ids of the runs of an item, the oldest first."""
+    rows = connection.execute("SELECT id FROM runs WHERE item_id = ? ORDER BY number", (item_id,))
+    return tuple(run_id for (run_id,) in rows)
 
 
 def notes(connection: Connection, case_id: str, item_id: int | None) -> tuple[Note, ...]:

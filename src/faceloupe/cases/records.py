@@ -45,7 +45,8 @@ class Item:
         id: within the store.
         sha256: of the bytes.
         name: under which it was filed first.
-        outcome: of the newest run; None where there is none, and where it is hidden.
+        outcome: of the run that says what was found, see ``case_schema.finding_run``; None where there is none,
+            and where it is hidden.
         score: likewise, 0..1; None also where that run gave none.
         hidden: whether there is a result that the viewer may not see yet.
         decision: outcome word of the newest decision; None where there is none.

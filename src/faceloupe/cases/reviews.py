@@ -159,7 +159,7 @@ class Reviews:
             return queries.withheld_hashes(connection, person_key(examiner))
 
     def view_score(self, case_id: str, sha256: str, *, examiner: str) -> None:
-        """Log that an examiner is shown what the newest run of an item found; call it before showing.
+        """Log that an examiner is shown what was found in an item; call it before showing.
 
         One and the same result is logged once per examiner: looking again adds no knowledge.
 

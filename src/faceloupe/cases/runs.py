@@ -13,6 +13,7 @@ from faceloupe.cases.case_log import CaseLog
 from faceloupe.cases.records import Run, name_of, plain
 from faceloupe.cases.transaction import PolicyViolation, find_item
 from faceloupe.errors import CaseError, ReportError
+from faceloupe.report.case_schema import finding_run
 from faceloupe.report.schema import Report
 
 _PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -34,12 +35,17 @@ def report_text(connection: Connection, run_id: str) -> str:
     return report.text
 
 
-def _is_of_whole_file(text: str) -> bool:
-    """Tell whether a report is of all of its file; one that cannot be read says nothing about it."""
-    try:
-        return Report.from_json(text).segment is None
-    except ReportError:
-        return False
+def finding_run_id(connection: Connection, item_id: int) -> str | None:
+    """Return the run that says what was found in an item, see ``case_schema.finding_run``; None where there is none."""
+
+    def of_segment(run_id: str) -> bool:
+        stored = queries.report(connection, run_id)
+        try:
+            return stored is None or Report.from_json(stored.text).segment is not None
+        except ReportError:  # it says nothing about the whole file
+            return True
+
+    return finding_run(queries.run_ids(connection, item_id), of_segment)
 
 
 class Runs:
@@ -116,8 +122,7 @@ class Runs:
                     "INSERT INTO image_hashes (sha256, perceptual_hash) VALUES (?, ?) ON CONFLICT DO NOTHING",
                     (sha256, image_hash),
                 )
-            others = queries.other_reports(connection, item.id, run_id)
-            if report.segment is None or not any(map(_is_of_whole_file, others)):
+            if finding_run_id(connection, item.id) == run_id:
                 connection.execute("UPDATE items SET outcome = ?, score = ? WHERE id = ?", (outcome, score, item.id))
             transaction.end(case_id, Action.RUN, sha256)
             # Without the outcome: the log is open to examiners from whom a blind case keeps it.
@@ -135,6 +140,19 @@ class Runs:
         """
         with self._log.read_case(case_id) as connection:
             return queries.runs(connection, find_item(connection, case_id, sha256).id)
+
+    def finding(self, case_id: str, sha256: str) -> Run | None:
+        """Return the run that says what was found in an item, see ``case_schema.finding_run``; None without runs.
+
+        In a blind case ask ``Reviews.may_see_score`` before showing it.
+
+        Raises:
+            CaseError: there is no such case or item.
+        """
+        with self._log.read_case(case_id) as connection:
+            item_id = find_item(connection, case_id, sha256).id
+            run_id = finding_run_id(connection, item_id)
+            return next((run for run in queries.runs(connection, item_id) if run.id == run_id), None)
 
     def report(self, run_id: str) -> Report:
         """Return the report of a run.

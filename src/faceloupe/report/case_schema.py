@@ -4,9 +4,9 @@ The structs stand in the order of the JSON text, as those of ``report.schema`` d
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -15,6 +15,7 @@ from faceloupe.errors import ReportError
 from faceloupe.report.schema import Report, Tool
 
 CASE_SCHEMA_VERSION: Final = "1"
+AnyRun = TypeVar("AnyRun")
 
 
 class _Readable(Struct, frozen=True, kw_only=True):
@@ -133,8 +134,12 @@ class ItemRecord(_Readable, frozen=True, kw_only=True):
 
     @property
     def finding_run(self) -> RunRecord | None:
-        """The run that says what was found; see the function."""
-        return finding_run(self.runs)
+        """The run that says what was found; see the function.
+
+        Raises:
+            ReportError: the report of a run cannot be read.
+        """
+        return finding_run(self.runs, lambda run: run.report.segment is not None)
 
 
 class CaseInfo(Struct, frozen=True, kw_only=True):
@@ -212,9 +217,15 @@ class CaseHeader(_Readable, frozen=True, kw_only=True):
     log_verified: bool
 
 
-def finding_run(runs: Sequence[RunRecord]) -> RunRecord | None:
+def finding_run(runs: Sequence[AnyRun], of_segment: Callable[[AnyRun], bool]) -> AnyRun | None:
     """Of the runs of an item the latest; one of a segment of a video only where no run is of the whole.
 
     None where there are no runs.
+
+    Args:
+        runs: the oldest first.
+        of_segment: tells whether a run is of a segment; not asked about an only run.
     """
-    return next((run for run in reversed(runs) if run.report.segment is None), runs[-1] if runs else None)
+    if len(runs) < 2:
+        return runs[-1] if runs else None
+    return next((run for run in reversed(runs) if not of_segment(run)), runs[-1])

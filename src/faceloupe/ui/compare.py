@@ -98,9 +98,11 @@ def _recent(key: AnalysisKey) -> Side | None:
 def _of_case(item: Item, name: str) -> Side | None:
     store = resources.cases()
     runs = {run.id: run for run in reversed(store.runs.of_item(item.case_id, item.sha256))}
+    finding = store.runs.finding(item.case_id, item.sha256)
     run_id = st.selectbox(
         tr("Run"),
         list(runs),
+        index=0 if finding is None else list(runs).index(finding.id),
         format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
         key=f"compare-run-{name.lower()}-{item.sha256}",
     )
@@ -188,7 +190,7 @@ def _face_title(named: NamedFace) -> str:
 
 
 def _faces_of_case(case: Case) -> list[NamedFace]:
-    """Return the faces of the newest run of each listed item whose result may be seen, and is now taken to be seen."""
+    """Return the faces found in each listed item whose result may be seen, and is now taken to be seen."""
     store, examiner = resources.cases(), open_case.examiner()
     page = store.items.page(case.id, viewer=examiner, limit=_LISTED)
     names = {item.sha256: item.name for item in page.items if item.outcome is not None and not item.hidden}
@@ -196,7 +198,8 @@ def _faces_of_case(case: Case) -> list[NamedFace]:
     return [
         NamedFace(names[sha256], sha256, face)
         for sha256 in allowed
-        for face in store.runs.report(store.runs.of_item(case.id, sha256)[-1].id).faces
+        if (run := store.runs.finding(case.id, sha256)) is not None
+        for face in store.runs.report(run.id).faces
     ]
 
 

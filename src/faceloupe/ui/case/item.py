@@ -32,17 +32,19 @@ def findings(case: Case, sha256: str) -> None:
     if filing.withheld(sha256):
         _evidence(item)
         return
-    runs = {run.id: run for run in reversed(store.runs.of_item(case.id, sha256))}
-    if not runs:
+    finding = store.runs.finding(case.id, sha256)
+    if finding is None:
         st.markdown(tr("This item was filed but not analyzed."))
         _evidence(item)
         return
     store.reviews.view_score(case.id, sha256, examiner=examiner)  # before it is shown
-    chosen = next(iter(runs))
+    runs = {run.id: run for run in reversed(store.runs.of_item(case.id, sha256))}
+    chosen = finding.id
     if len(runs) > 1:
         chosen = st.selectbox(
             tr("Run"),
             list(runs),
+            index=list(runs).index(finding.id),
             format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
             key=f"run-{sha256}",
         )

@@ -178,9 +178,10 @@ def _row(case: Case, item: Item) -> None:
 
 
 def _thumbnail(case: Case, item: Item) -> bytes | None:
-    """Return the first face of the newest run, which is small; None where no face was explained."""
+    """Return the first face that was found, which is small; None where no face was explained."""
     store = resources.cases()
-    pictures = store.runs.of_item(case.id, item.sha256)[-1].pictures
+    run = store.runs.finding(case.id, item.sha256)
+    pictures = {} if run is None else run.pictures
     names = (name for ending in ("-face.png", "-crop.png") for name in pictures if name.endswith(ending))
     name = next(names, None)  # runs of earlier versions have no picture of the surroundings
     return None if name is None else store.runs.picture(pictures[name])
