@@ -10,7 +10,7 @@ from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.evaluation.source_rows import AS_IS, HELD_OUT, read_rows
 from faceloupe.installation import APP, EXPERT_TABLES, ROOT
 from faceloupe.models.record import find_record, read_registry
-from faceloupe.ui import resources
+from faceloupe.ui import resources, state
 from faceloupe.ui.models.regression import Comparing
 from faceloupe.web.jobs import JobQueue
 from tests.conftest import OTHER_MODEL
@@ -122,8 +122,11 @@ def test_decided_items_are_scored_again_and_flips_are_listed(tmp_path, monkeypat
     case = store.create_case("Harbor <b>x</b>", examiner="Ann")
     decided(store, case.id, b"plain text", outcome="manipulated", decision="manipulated")
     at = page()
+    assert not [button for button in at.button if button.key == "compare-cases"]  # as nobody is named who would see it
+    at.session_state[state.EXAMINER] = "Ann"
+    at.run()
     at.button(key="compare-cases").click().run()
-    job = resources.jobs().get(Comparing(resources.settings().model_id))
+    job = resources.jobs().get(Comparing(resources.settings().model_id, "Ann"))
     assert job is not None
     job.wait(TIMEOUT)
     at.run()

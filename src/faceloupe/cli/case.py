@@ -30,7 +30,7 @@ def _store() -> CaseStore:
     return CaseStore(data_folder())
 
 
-def _who(named: str | None) -> str:
+def person_at_work(named: str | None) -> str:
     """Return the person that a command is run by: as named, or as logged in."""
     if named:
         return named
@@ -42,7 +42,7 @@ def _who(named: str | None) -> str:
 
 def _create(options: argparse.Namespace, console: Console) -> int:
     case = _store().create_case(
-        options.name, examiner=options.examiner or "", blind=options.blind, actor=_who(options.examiner)
+        options.name, examiner=options.examiner or "", blind=options.blind, actor=person_at_work(options.examiner)
     )
     console.emit(case.id)
     return 0
@@ -63,7 +63,7 @@ def _add(options: argparse.Namespace, console: Console) -> int:
         except FaceLoupeError as problem:  # evidence comes first: it is filed all the same
             console.complain(str(problem))
             code = 2
-    workflow = CaseWorkflow(_store(), options.case, _who(options.examiner), settings)
+    workflow = CaseWorkflow(_store(), options.case, person_at_work(options.examiner), settings)
     for path in options.files:
         code = _add_file(workflow, _opener(path, settings.max_bytes), path.name, networks, console) or code
         if options.embedded:
@@ -143,7 +143,7 @@ def _all_items(store: CaseStore, case: Case, viewer: str) -> Iterator[Item]:
 
 
 def _show(options: argparse.Namespace, console: Console) -> int:
-    store, viewer = _store(), _who(options.examiner)
+    store, viewer = _store(), person_at_work(options.examiner)
     case = store.case(options.case)
     store.reviews.view_all(case.id, examiner=viewer)
     items = list(_all_items(store, case, viewer))
@@ -250,7 +250,7 @@ def _sign_off(options: argparse.Namespace, console: Console) -> int:
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
-    return bundle.export(_store(), _who(options.examiner), options, console)
+    return bundle.export(_store(), person_at_work(options.examiner), options, console)
 
 
 def _verify_log(options: argparse.Namespace, console: Console) -> int:

@@ -117,6 +117,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _validate_cases(options: argparse.Namespace, settings: Settings) -> int:
     from faceloupe.analysis.pipeline import Networks  # here: other commands start without it
     from faceloupe.cases.store import CaseStore
+    from faceloupe.cli.case import person_at_work
     from faceloupe.evaluation import regression
     from faceloupe.report.schema import json_text
 
@@ -124,7 +125,8 @@ def _validate_cases(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--out goes with a folder, not with --cases; redirect the output of --json instead.")
     store = CaseStore(data_folder())
     console = _Console()
-    result = regression.compare(store, Networks.load(settings), progress=console.progress)
+    examiner = person_at_work(options.examiner)
+    result = regression.compare(store, Networks.load(settings), examiner=examiner, progress=console.progress)
     console.clear()
     console.emit(json_text(regression.as_dict(result)) if options.json else regression.table(result))
     return 0
@@ -282,6 +284,11 @@ def _add_validate(commands: "argparse._SubParsersAction[_Parser]", scoring: _Par
         "--cases",
         action="store_true",
         help="instead of a folder: score every decided item of the cases again and list the outcomes that changed",
+    )
+    validate.add_argument(
+        "--examiner",
+        metavar="WHO",
+        help="with --cases: name of the person who sees the results (default: the user who is logged in)",
     )
     validate.add_argument("--json", action="store_true", help="print only the result as JSON")
     validate.add_argument(

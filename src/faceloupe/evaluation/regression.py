@@ -1,16 +1,18 @@
 """Every decided item of the cases scored again by another model, and the outcomes that changed.
 
-Nothing is filed: the cases stay as they are. Blind cases are left out, as whoever compares may not see their results.
+No result is filed. Blind cases are left out, and items whose results they keep from whoever compares; the log tells who
+saw the results of the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 
 from faceloupe.analysis.pipeline import Networks, analyze
-from faceloupe.cases.records import Case, Item, ReviewState
+from faceloupe.cases.records import Case, Item, ReviewState, name_of
 from faceloupe.cases.store import CaseStore
-from faceloupe.errors import UsageError
+from faceloupe.errors import Cancelled, FaceLoupeError, UsageError
 from faceloupe.types import Cancel, Outcome, Progress
 
 _PAGE = 1000  # items read at a time
@@ -22,7 +24,7 @@ class ItemChange(msgspec.Struct, frozen=True):
     Attributes:
         case_id, case_name, sha256, name: of the item.
         decision: outcome word of the examiner's newest decision.
-        model_before: id of the model of the newest run; empty where there is none.
+        model_before: id of the model of the run that says what was found; empty where there is none.
         outcome_before, score_before: of that run; None where there is none, or no score.
         outcome: by the model that was compared; None where the item could not be analyzed.
         score: likewise, 0..1.
@@ -74,23 +76,29 @@ class Regression(msgspec.Struct, frozen=True):
 
 
 def compare(
-    store: CaseStore, networks: Networks, *, progress: Progress | None = None, cancel: Cancel | None = None
+    store: CaseStore,
+    networks: Networks,
+    *,
+    examiner: str,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> Regression:
-    """Score every decided item of the cases that are not blind, and hold it against its newest run.
+    """Score every decided item of the cases that are not blind, and hold it against what was found in it before.
 
     Args:
-        store: of the cases; nothing is written to it.
+        store: of the cases; nothing is written to it but that the results of the items were seen.
         networks: that score.
+        examiner: name of the person whom the result is for.
         progress: called with the name of the item and the share done, 0..1.
         cancel: see ``pipeline.analyze``.
 
     Raises:
-        UsageError: no item is decided.
-        CaseError: the store cannot be read.
+        UsageError: no item is decided, or nobody is named.
+        CaseError: the store cannot be read or written.
         Cancelled: ``cancel`` said so.
     """
-    cases = store.cases()
-    pairs = [(case, item) for case in cases if not case.blind for item in _decided(store, case)]
+    cases, examiner = store.cases(), name_of(examiner, "examiner")
+    pairs = [(case, item) for case in cases if not case.blind for item in _decided(store, case, examiner)]
     if not pairs:
         raise UsageError("No item of a case that is not blind is decided, so there is nothing to compare.")
     items = []
@@ -99,29 +107,40 @@ def compare(
             progress(item.name, number / len(pairs))
         items.append(_compared(store, case, item, networks, cancel))
     record = networks.scorer.record
-    return Regression(record.id, record.weights_sha256, tuple(items), sum(case.blind for case in cases))
+    seen = tuple(_seen(store, items, examiner))
+    return Regression(record.id, record.weights_sha256, seen, sum(case.blind for case in cases))
 
 
-def _decided(store: CaseStore, case: Case) -> Iterator[Item]:
+def _seen(store: CaseStore, items: Sequence[ItemChange], examiner: str) -> Iterator[ItemChange]:
+    """Log that a person sees these results, and return those that the person may see by now."""
+    for case_id, changes in groupby(items, key=lambda item: item.case_id):
+        by_hash = {item.sha256: item for item in changes}
+        for sha256 in store.reviews.view_scores(case_id, list(by_hash), examiner=examiner):
+            yield by_hash[sha256]
+
+
+def _decided(store: CaseStore, case: Case, examiner: str) -> Iterator[Item]:
+    """Return the decided items of a case whose results a person may see."""
     for state in (ReviewState.DECIDED, ReviewState.SIGNED):
         offset, total = 0, 1
         while offset < total:
-            page = store.items.page(case.id, state=state, offset=offset, limit=_PAGE)
-            yield from (item for item in page.items if item.decision is not None)
+            page = store.items.page(case.id, state=state, viewer=examiner, offset=offset, limit=_PAGE)
+            yield from (item for item in page.items if item.decision is not None and not item.hidden)
             offset, total = offset + _PAGE, page.total
 
 
 def _compared(store: CaseStore, case: Case, item: Item, networks: Networks, cancel: Cancel | None) -> ItemChange:
-    runs = store.runs.of_item(case.id, item.sha256)
-    model = store.runs.report(runs[-1].id).model.id if runs else ""
-    before = ItemChange(
-        case.id, case.name, item.sha256, item.name, item.decision or "", model, item.outcome, item.score
-    )
+    before = ItemChange(case.id, case.name, item.sha256, item.name, item.decision or "", "", item.outcome, item.score)
     try:
+        run = store.runs.finding(case.id, item.sha256)
+        if run is not None:
+            before = msgspec.structs.replace(before, model_before=store.runs.report(run.id).model.id)
         limit = networks.settings.max_bytes
         evidence_file = store.items.open_evidence(item.sha256, name=item.name, max_bytes=limit)
         analysis = analyze(evidence_file, networks, explain=False, cancel=cancel)
-    except UsageError as problem:
+    except Cancelled:
+        raise
+    except FaceLoupeError as problem:  # of this item, such as damaged evidence: the others are compared all the same
         return msgspec.structs.replace(before, problem=str(problem))
     return msgspec.structs.replace(before, outcome=analysis.outcome.value, score=analysis.score)
 

@@ -12,6 +12,7 @@ from faceloupe.models.record import ModelRecord
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.types import Outcome
 from faceloupe.ui import resources
+from faceloupe.ui.case import open_case
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import tr
 from faceloupe.ui.panels import plain
@@ -20,15 +21,20 @@ from faceloupe.web.jobs import State
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """Key of a job that scores the decided items again."""
+    """Key of a job that scores the decided items again, for the eyes of one person."""
 
     model: str
+    examiner: str
 
 
 def panel(record: ModelRecord) -> None:
     """Offer to score every decided item by a model, and show which outcomes changed."""
     with st.expander(tr("Decided items of the cases, scored again by this model")):
-        job = resources.jobs().get(Comparing(record.id))
+        examiner = open_case.examiner()
+        if not examiner:
+            st.caption(tr("Name the examiner on the page Cases first: the log tells who saw the results of an item."))
+            return
+        job = resources.jobs().get(Comparing(record.id, examiner))
         if job is not None and job.live:
             job_line(job)
             return
@@ -37,7 +43,7 @@ def panel(record: ModelRecord) -> None:
             key="compare-cases",
             icon=":material/difference:",
             on_click=_submit,
-            args=(record.id,),
+            args=(record.id, examiner),
             help=tr("Nothing is filed. Blind cases are left out."),
         )
         if job is not None and job.state is State.FAILED:
@@ -50,12 +56,12 @@ def _shown(outcome: str | None) -> str:
     return "" if outcome is None else tr(outcome_words(Outcome(outcome)))
 
 
-def _submit(model: str) -> None:
+def _submit(model: str, examiner: str) -> None:
     # Of the settings only the model differs; the effort of the session may stand for another one.
     try:
         settings = Settings.from_environment({"model": model})
-        work = partial(compare, resources.cases(), resources.networks(settings))
-        resources.submit(Comparing(model), tr("Scoring decided items by {model}", model=model), work)
+        work = partial(compare, resources.cases(), resources.networks(settings), examiner=examiner)
+        resources.submit(Comparing(model, examiner), tr("Scoring decided items by {model}", model=model), work)
     except FaceLoupeError as problem:
         st.error(plain(str(problem)), icon=":material/error:")
 
