@@ -29,7 +29,7 @@ def busy(store, case) -> None:
         store.reviews.decide(case.id, item.sha256, outcome="authentic", reason="r", confidence="low", examiner="Bob")
         store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
     store.reviews.add_note(case.id, "Ein Wort, 1 Satz & <b>", author="Bob")
-    store.log.record_export(case.id, actor="Bob", parameters={"bundle": "b.zip", "sha256": "0" * 64})
+    store.reviews.record_export(case.id, actor="Bob", parameters={"bundle": "b.zip", "sha256": "0" * 64})
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ def test_what_a_case_goes_through_is_logged_in_order(store, case):
     store.reviews.sign_off(case.id, sha256=item.sha256, reviewer="Cleo")
     store.runs.fail(case.id, item.sha256, actor="Bob", reason="cancelled")
     store.log.record_failure(case.id, "intake", actor="Bob", reason="gone", name="x\n.jpg")
-    store.log.record_export(case.id, actor="Bob", parameters={"name": "b.zip"})
+    store.reviews.record_export(case.id, actor="Bob", parameters={"name": "b.zip"})
     assert actions(store, case.id) == [
         *("case created", "intake begun", "intake", "run begun", "run", "score viewed", "decision", "sign-off"),
         *("run failed", "intake failed", "export"),

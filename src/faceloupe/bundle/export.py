@@ -19,6 +19,7 @@ from faceloupe.bundle.items_csv import COLUMNS, row
 from faceloupe.bundle.signing import fingerprint, public_pem, signing_key
 from faceloupe.cases.audit_log import START, canonical
 from faceloupe.cases.case_record import StreamedRecord, open_case_record
+from faceloupe.cases.policy import ResultView
 from faceloupe.cases.records import stamp
 from faceloupe.cases.store import CaseStore
 from faceloupe.errors import CaseError
@@ -94,12 +95,14 @@ class _Contents:
 
     Attributes:
         most: items that are kept whole; none are where there are more of them.
+        views: what whom it is for sees by it.
         withheld: runs that are kept from whom it is for.
     """
 
     most: int
     evidence: list[str] = field(default_factory=list)
     reports: dict[str, str] = field(default_factory=dict)  # SHA-256 -> a run that has it
+    views: list[ResultView] = field(default_factory=list)
     withheld: int = 0
     pictures: set[str] = field(default_factory=set)
     rows: list[tuple[object, ...]] = field(default_factory=list)
@@ -114,6 +117,7 @@ class _Contents:
             step(number)
             self.evidence.append(item.sha256)
             self.reports.update({run.report_sha256: run.id for run in item.runs})
+            self.views += [ResultView(item.sha256, run.id) for run in item.runs]
             self.withheld += item.runs_withheld
             self.pictures.update(sha256 for run in item.runs for sha256 in run.pictures.values())
             self.rows.append(row(item))
@@ -138,8 +142,8 @@ def export_case(
 ) -> Exported:
     """Write a case as a bundle, whole or not at all, and log it.
 
-    It holds what the actor may see, and the actor is taken to have seen it. The log is written last of all before the
-    bundle gets its name: there is no bundle that it does not tell of.
+    It holds what the actor may see, and the actor is taken to have seen it once it is written. The log is written last
+    of all before the bundle gets its name: there is no bundle that it does not tell of.
 
     Args:
         store: holds the case.
@@ -160,7 +164,6 @@ def export_case(
     texts_in(language)
     total = store.case(case_id).items  # before a key is made for it
     key = signing_key(store.folder)
-    store.reviews.view_all(case_id, examiner=actor)
     progress = progress or (lambda _stage, _share: None)
     exports: list[Exported] = []
 
@@ -201,9 +204,15 @@ def export_case(
             log_good=log.verified,
         )
         with path.open("rb") as stream:
-            facts = {"file": target.name, "file_sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
-        facts |= {"manifest_sha256": exported.manifest_sha256, "key_sha256": exported.fingerprint}
-        store.log.record_export(case_id, actor=actor, parameters=facts | {"with_evidence": with_evidence})
+            file_sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        facts = {
+            "file": target.name,
+            "file_sha256": file_sha256,
+            "manifest_sha256": exported.manifest_sha256,
+            "key_sha256": exported.fingerprint,
+            "with_evidence": with_evidence,
+        }
+        store.reviews.record_export(case_id, actor=actor, parameters=facts, views=contents.views)
         exports.append(exported)
 
     publish_file(fill, target)

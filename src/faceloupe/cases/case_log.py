@@ -1,6 +1,6 @@
 """The log of the store: transactions that log what they do, and the check of what was logged."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -153,21 +153,6 @@ class CaseLog:
         with self.write_case(case_id, attempt, actor) as transaction:
             parameters = {"reason": plain(reason)} | ({"name": printable_name(name)} if name else {})
             transaction.log(case_id, actor, f"{attempt} failed", parameters)
-
-    def record_export(self, case_id: str, *, actor: str, parameters: Mapping[str, object]) -> None:
-        """Log an export.
-
-        Args:
-            case_id: of the case.
-            actor: who exported it.
-            parameters: JSON values that say what was exported, such as the name and the SHA-256 of the bundle.
-
-        Raises:
-            CaseError: there is no such case, or the log cannot be written.
-        """
-        actor = name_of(actor, "actor")
-        with self.write_case(case_id, Action.EXPORT, actor) as transaction:
-            transaction.log(case_id, actor, Action.EXPORT, parameters)
 
     def entries(self, case_id: str) -> tuple[Entry, ...]:
         """Return the log of a case, in order.

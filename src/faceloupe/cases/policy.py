@@ -54,6 +54,11 @@ def seen_runs(connection: Connection, person: str, sha256: str) -> set[str]:
     return {json.loads(parameters)["run"] for actor, parameters in views if person_key(actor) == person}
 
 
+def unseen(connection: Connection, views: Iterable[ResultView], person: str) -> tuple[ResultView, ...]:
+    """Return those of some results that a person is not known to have seen."""
+    return tuple(view for view in views if view.run_id not in seen_runs(connection, person, view.sha256))
+
+
 def visibility(connection: Connection, case_id: str, hashes: Iterable[str], person: str) -> Visibility:
     """Return what a person may see of some items, and what of it is new.
 
@@ -62,14 +67,14 @@ def visibility(connection: Connection, case_id: str, hashes: Iterable[str], pers
     """
     items = [find_item(connection, case_id, prefix) for prefix in hashes]
     allowed: list[str] = []
-    new: list[ResultView] = []
+    views: list[ResultView] = []
     for item in items:
         if may_see(connection, item.sha256, person):
             allowed.append(item.sha256)
             run_id = finding_run_id(connection, item.id)
-            if run_id is not None and run_id not in seen_runs(connection, person, item.sha256):
-                new.append(ResultView(item.sha256, run_id))
-    return Visibility(tuple(allowed), tuple(new))
+            if run_id is not None:
+                views.append(ResultView(item.sha256, run_id))
+    return Visibility(tuple(allowed), unseen(connection, views, person))
 
 
 def refuse_reviewer_as_examiner(connection: Connection, case_id: str, item: Item, name: str) -> None:

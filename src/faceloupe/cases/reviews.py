@@ -1,13 +1,13 @@
 """What people see, write, decide and sign."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection
 
 from faceloupe.cases import policy, queries
 from faceloupe.cases.audit_log import Action
 from faceloupe.cases.case_log import CaseLog
 from faceloupe.cases.records import Case, Confidence, Decision, Note, SignOff, name_of, person_key, plain, text_of
-from faceloupe.cases.transaction import PolicyViolation, find_item
+from faceloupe.cases.transaction import PolicyViolation, Transaction, find_item
 from faceloupe.errors import UsageError
 from faceloupe.types import Outcome
 
@@ -189,9 +189,7 @@ class Reviews:
         if visibility.new:
             with self._log.write_case(case_id, Action.SCORE_VIEWED, examiner) as transaction:
                 visibility = policy.visibility(transaction.connection, case_id, hashes, key)
-                for view in visibility.new:
-                    parameters = {"sha256": view.sha256, "run": view.run_id}
-                    transaction.log(case_id, examiner, Action.SCORE_VIEWED, parameters)
+                _log_views(transaction, case_id, examiner, visibility.new)
         return visibility.allowed
 
     def view_all(self, case_id: str, *, examiner: str) -> None:
@@ -205,6 +203,25 @@ class Reviews:
             hashes = [item.sha256 for item in items if item.outcome]
         for offset in range(0, len(hashes), _PAGE):
             self.view_scores(case_id, hashes[offset : offset + _PAGE], examiner=examiner)
+
+    def record_export(
+        self, case_id: str, *, actor: str, parameters: Mapping[str, object], views: Sequence[policy.ResultView] = ()
+    ) -> None:
+        """Log an export, and that who exported has seen the results in it.
+
+        Args:
+            case_id: of the case.
+            actor: who exported it.
+            parameters: JSON values that say what was exported, such as the name and the SHA-256 of the bundle.
+            views: the results in it, where they were not logged as seen before.
+
+        Raises:
+            CaseError: there is no such case, or the log cannot be written.
+        """
+        actor = name_of(actor, "actor")
+        with self._log.write_case(case_id, Action.EXPORT, actor) as transaction:
+            _log_views(transaction, case_id, actor, policy.unseen(transaction.connection, views, person_key(actor)))
+            transaction.log(case_id, actor, Action.EXPORT, parameters)
 
     def notes(self, case_id: str, sha256: str | None = None) -> tuple[Note, ...]:
         """Return the notes on an item, or on the case itself; the oldest first.
@@ -250,6 +267,11 @@ class Reviews:
         """
         with self._log.read_case(case_id) as connection:
             return queries.undecided(connection, case_id)
+
+
+def _log_views(transaction: Transaction, case_id: str, person: str, views: Iterable[policy.ResultView]) -> None:
+    for view in views:
+        transaction.log(case_id, person, Action.SCORE_VIEWED, {"sha256": view.sha256, "run": view.run_id})
 
 
 def _checked(name_checked: bool) -> dict[str, bool]:

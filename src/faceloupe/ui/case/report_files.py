@@ -35,7 +35,7 @@ class Source:
         """
         content = make()
         facts = {"file": name, "file_sha256": hashlib.sha256(content).hexdigest()}
-        self.store.log.record_export(self.case_id, actor=self.examiner, parameters=facts)
+        self.store.reviews.record_export(self.case_id, actor=self.examiner, parameters=facts)
         return content
 
     def pdf(self) -> bytes:

@@ -20,6 +20,7 @@ from faceloupe.batch.executors.warm import WarmEngine
 from faceloupe.batch.store import Batch
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.case_record import case_record
+from faceloupe.cases.policy import ResultView
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
@@ -310,7 +311,6 @@ def write_report(
         progress(stage, share)
 
     path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.pdf"
-    store.reviews.view_all(case_id, examiner=examiner)
     record = case_record(store, case_id, viewer=examiner)
     write_pdf(
         record,
@@ -323,7 +323,9 @@ def write_report(
     )
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    store.log.record_export(case_id, actor=examiner, parameters={"file": path.name, "file_sha256": sha256})
+    views = [ResultView(item.sha256, run.id) for item in record.items for run in item.runs]
+    facts = {"file": path.name, "file_sha256": sha256}
+    store.reviews.record_export(case_id, actor=examiner, parameters=facts, views=views)
     return WrittenFile(path, tr("The report was written to {path}; its SHA-256 is {sha256}.", path=path, sha256=sha256))
 
 
