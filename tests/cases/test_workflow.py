@@ -3,9 +3,11 @@
 import pytest
 
 from faceloupe.analysis import pipeline
+from faceloupe.cases.blobs import BlobStore
+from faceloupe.cases.case_log import CaseLog
 from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow
-from faceloupe.errors import UsageError
+from faceloupe.errors import CaseError, UsageError
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.build import ReportedAnalysis
 from tests.conftest import PHOTOGRAPH
@@ -47,6 +49,43 @@ def test_a_file_that_cannot_be_taken_in_is_logged_by_its_name(workflow, settings
     last = workflow.store.log.entries(workflow.case_id)[-1]
     assert last.action == "intake failed"
     assert "gone.jpg" in last.parameters
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("out of cells"), KeyboardInterrupt(), UsageError("No.")])
+def test_nothing_is_left_pending_whatever_ends_the_work(workflow, analyzer, settings, monkeypatch, problem):
+    def refuse(*_, **__):
+        raise problem
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BlobStore, "keep", refuse)
+        with pytest.raises(type(problem)):
+            workflow.file(take(PHOTOGRAPH, settings), PHOTOGRAPH.name, progress=silent)
+    assert workflow.store.log.entries(workflow.case_id)[-1].action == "intake failed"
+    item = workflow.file(take(PHOTOGRAPH, settings), PHOTOGRAPH.name, progress=silent)
+    monkeypatch.setattr(pipeline, "analyze", refuse)
+    with pytest.raises(type(problem)):
+        workflow.analyze(item, analyzer, progress=silent)
+    assert workflow.store.log.entries(workflow.case_id)[-1].action == "run failed"
+    assert workflow.store.items.unfinished() == ()
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_the_first_problem(
+    workflow, analyzer, settings, monkeypatch, tmp_path
+):
+    def refuse(*_, **__):
+        raise UsageError("The first problem.")
+
+    def full(*_, **__):
+        raise CaseError("The disk is full.")
+
+    item = workflow.file(take(PHOTOGRAPH, settings), PHOTOGRAPH.name, progress=silent)
+    monkeypatch.setattr(pipeline, "analyze", refuse)
+    monkeypatch.setattr(CaseLog, "fail", full)
+    monkeypatch.setattr(CaseLog, "record_failure", full)
+    with pytest.raises(UsageError, match="The first problem"):
+        workflow.analyze(item, analyzer, progress=silent)
+    with pytest.raises(UsageError, match=r"gone\.jpg"):
+        workflow.file(take(tmp_path / "gone.jpg", settings), "gone.jpg", progress=silent)
 
 
 def test_an_analysis_that_fails_is_logged_and_the_evidence_stays(workflow, analyzer, settings, monkeypatch):

@@ -18,10 +18,11 @@ from faceloupe.cases.records import (
     name_of,
     person_key,
     plain,
+    reason_of,
 )
 from faceloupe.cases.transaction import find_item
 from faceloupe.config import Settings
-from faceloupe.errors import CaseError, FaceLoupeError, UsageError
+from faceloupe.errors import CaseError, UsageError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.media.similarity import NEAR_BITS
 from faceloupe.types import Step
@@ -55,24 +56,24 @@ class Items:
         try:
             with evidence_file.open() as stream:
                 self._evidence.keep(stream, evidence.sha256, evidence.size_bytes, step)
-        except FaceLoupeError as problem:
+            with self._log.write_case(case_id, Action.INTAKE, actor, **facts) as transaction:
+                transaction.connection.execute(
+                    "INSERT INTO evidence (sha256, size_bytes, media_type, format) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (evidence.sha256, evidence.size_bytes, evidence.media_type, evidence.format),
+                )
+                transaction.connection.execute(
+                    "INSERT INTO items (case_id, sha256, name, name_key, added_utc, added_by) VALUES (?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (case_id, evidence.sha256, name, name.casefold(), transaction.utc, actor),
+                )
+                transaction.end(case_id, Action.INTAKE, evidence.sha256)
+                transaction.log(case_id, actor, Action.INTAKE, facts)
+                return transaction.item(case_id, evidence.sha256)
+        except BaseException as problem:
             with contextlib.suppress(CaseError):  # the first problem is the one to tell
-                self._log.fail(case_id, Action.INTAKE, actor, evidence.sha256, str(problem))
+                self._log.fail(case_id, Action.INTAKE, actor, evidence.sha256, reason_of(problem))
             raise
-        with self._log.write_case(case_id, Action.INTAKE, actor, **facts) as transaction:
-            transaction.connection.execute(
-                "INSERT INTO evidence (sha256, size_bytes, media_type, format) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (evidence.sha256, evidence.size_bytes, evidence.media_type, evidence.format),
-            )
-            transaction.connection.execute(
-                "INSERT INTO items (case_id, sha256, name, name_key, added_utc, added_by) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (case_id, evidence.sha256, name, name.casefold(), transaction.utc, actor),
-            )
-            transaction.end(case_id, Action.INTAKE, evidence.sha256)
-            transaction.log(case_id, actor, Action.INTAKE, facts)
-            return transaction.item(case_id, evidence.sha256)
 
     def get(self, case_id: str, prefix: str, *, viewer: str | None = None) -> Item:
         """Return the item of a case whose SHA-256 begins with these digits, four or more.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from faceloupe.errors import UsageError
+from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.evidence_file import printable_name
 
 
@@ -248,6 +248,11 @@ def text_of(text: str, what: str) -> str:
     if not text.strip():
         raise UsageError(f"The {what} must not be empty.")
     return plain(text)
+
+
+def reason_of(problem: BaseException) -> str:
+    """Return why work ended, for the log: the sentence of an error raised on purpose, the kind of any other."""
+    return str(problem) if isinstance(problem, FaceLoupeError) else f"Unexpected error: {type(problem).__name__}."
 
 
 def person_key(name: str) -> str:

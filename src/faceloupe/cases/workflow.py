@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from faceloupe.cases.audit_log import Action
-from faceloupe.cases.records import Item, Run
+from faceloupe.cases.records import Item, Run, reason_of
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
-from faceloupe.errors import FaceLoupeError, UsageError
+from faceloupe.errors import CaseError, UsageError
 from faceloupe.media.evidence import Origin
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.types import Cancel, Progress, Step
@@ -52,7 +53,10 @@ class CaseWorkflow:
         try:
             evidence_file = open_file(lambda share: progress("Hashing", share))
         except UsageError as problem:
-            self.store.log.record_failure(self.case_id, Action.INTAKE, actor=self.actor, reason=str(problem), name=name)
+            with suppress(CaseError):  # the first problem is the one to tell
+                self.store.log.record_failure(
+                    self.case_id, Action.INTAKE, actor=self.actor, reason=str(problem), name=name
+                )
             raise
         return self.keep(evidence_file, step=lambda share: progress("Filing", share))
 
@@ -98,8 +102,9 @@ class CaseWorkflow:
                 evidence_file = replace(evidence_file, evidence=replace(evidence_file.evidence, origin=origin))
             analysis = pipeline.analyze(evidence_file, networks, progress=progress, cancel=cancel)
             return self._add_run(ReportedAnalysis.of(analysis))
-        except FaceLoupeError as problem:
-            self.store.runs.fail(self.case_id, item.sha256, actor=self.actor, reason=str(problem))
+        except BaseException as problem:
+            with suppress(CaseError):  # the first problem is the one to tell
+                self.store.runs.fail(self.case_id, item.sha256, actor=self.actor, reason=reason_of(problem))
             raise
 
     def file_analysis(self, evidence_file: EvidenceFile, analysis: "ReportedAnalysis") -> Run:
