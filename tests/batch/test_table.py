@@ -88,6 +88,34 @@ def test_a_table_longer_than_a_piece_that_is_read_at_once_is_taken_up(tmp_path, 
         table.close()
 
 
+WRONG_ROWS = {
+    "too few cells": line(row("second")).replace(b",", b"", 1),
+    "too many cells": line([*row("second"), ""]),
+    "not UTF-8": line(row("second")).replace(b"second", b"\xff"),
+    "quotes within a cell": line(row("second")).replace(b"second", b'"sec"o"nd"'),
+    "a hash that is none": line(row("second", sha256="0" * 63 + "g")),
+    "a hash cut short": line(row("second", sha256="00")),
+    "another hash that is none": line(row("second", perceptual_hash="1.8E+19")),
+    "a hash that is too long": line(row("second", perceptual_hash="f" * 17)),
+    "a decimal comma": line(row("second", score="0,93")),
+    "a part of a face": line(row("second", faces="1.5")),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_ROWS.values(), ids=list(WRONG_ROWS))
+def test_a_table_that_was_edited_is_refused_in_one_sentence(tmp_path, wrong):
+    path = tmp_path / "t.csv"
+    path.write_bytes(header() + line(row("first")) + wrong)
+    table = Table(path, resume=True)
+    rows = table.rows()
+    _, position = next(rows)
+    with pytest.raises(UsageError, match=r"Row 2 of .* is not one of a batch table"):
+        next(rows)
+    with pytest.raises(UsageError, match="was changed while the batch ran"):
+        table.at(position._replace(offset=position.offset + position.length, length=len(wrong)))
+    table.close()
+
+
 def test_an_output_that_exists_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"mine")

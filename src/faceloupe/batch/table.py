@@ -80,6 +80,27 @@ def header() -> bytes:
     return line(COLUMNS).decode().encode(ENCODING)
 
 
+def _row(content: bytes) -> Row:
+    """Read a row.
+
+    Raises:
+        ValueError: it is not the row of a batch: another number of cells, a number or a hash that is none, no UTF-8.
+    """
+    try:
+        cells, *others = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+    except csv.Error as problem:
+        raise ValueError(str(problem)) from None
+    if others or len(cells) != len(COLUMNS):
+        raise ValueError("another number of cells")
+    row = Row(*cells)
+    if len(bytes.fromhex(row.sha256)) not in (0, 32) or not 0 <= int(row.perceptual_hash or "0", 16) < 1 << 64:
+        raise ValueError("a hash that is none")
+    int(row.faces or "0")
+    for number in (row.score, row.log10_lr, row.duration_s):
+        float(number or "0")
+    return row
+
+
 class Table:
     """A CSV open for appending; no other batch may write it meanwhile.
 
@@ -144,15 +165,30 @@ class Table:
         return position
 
     def at(self, position: Place) -> Row:
-        """Read a row back."""
-        text = os.pread(self._descriptor, position.length, position.offset).decode()
-        return Row(*next(csv.reader(io.StringIO(text, newline=""))))
+        """Read a row back.
+
+        Raises:
+            UsageError: something else has changed the table.
+        """
+        try:
+            return _row(os.pread(self._descriptor, position.length, position.offset))
+        except ValueError:
+            raise UsageError(f"{self._path} was changed while the batch ran; start a new table.") from None
 
     def rows(self) -> Iterator[tuple[Row, Place]]:
-        """All rows from the first on, and where they stand."""
+        """All rows from the first on, and where they stand.
+
+        Raises:
+            UsageError: something else than a batch has written one of them, such as a spreadsheet.
+        """
         for number, (content, position) in enumerate(self._records()):
             if number:
-                yield Row(*next(csv.reader(io.StringIO(content.decode(), newline="")))), position
+                try:
+                    yield _row(content), position
+                except ValueError:
+                    raise UsageError(
+                        f"Row {number} of {self._path} is not one of a batch table; start a new table."
+                    ) from None
 
     def _lock(self) -> None:
         try:
