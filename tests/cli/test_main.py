@@ -252,9 +252,22 @@ def test_names_with_line_breaks_stay_on_one_line(capsys, tmp_path):
         assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-def test_an_empty_folder_name_is_refused(capsys):
-    code, out, err = run(capsys, "analyze", GENERATED, "--out", "")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("analyze", GENERATED, "--out", ""),
+        ("lenses", GENERATED, "--out", ""),
+        ("batch", GENERATED, "--csv", "t.csv", "--json-dir", ""),
+        ("validate", "", "--out", "x"),
+        ("reproduce", "b.zip", "--evidence", ""),
+    ],
+)
+def test_an_empty_folder_name_is_refused(capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)  # which the empty name would mean
+    code, out, err = run(capsys, *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "a folder was expected" in err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

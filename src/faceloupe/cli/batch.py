@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceloupe.cli.arguments import folder
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings
 from faceloupe.errors import UsageError
@@ -31,7 +32,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", metavar="N", type=int, help="number of worker processes (default: one per core)")
     parser.add_argument("--resume", action="store_true", help="continue a table that is not finished")
-    parser.add_argument("--json-dir", metavar="DIR", type=Path, help="also write the full reports to this folder")
+    parser.add_argument("--json-dir", metavar="DIR", type=folder, help="also write the full reports to this folder")
     parser.add_argument(
         "--embedded",
         action="store_true",

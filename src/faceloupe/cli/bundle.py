@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from faceloupe.cases.store import CaseStore
+from faceloupe.cli.arguments import folder
 from faceloupe.cli.console import Console
 from faceloupe.errors import BundleError, UsageError
 from faceloupe.report.document.locales import LANGUAGES
@@ -155,5 +156,5 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``faceloupe reproduce``."""
     add_verify(parser)
     parser.add_argument(
-        "--evidence", metavar="FOLDER", type=Path, help="folder with the evidence that is not in the bundle"
+        "--evidence", metavar="FOLDER", type=folder, help="folder with the evidence that is not in the bundle"
     )

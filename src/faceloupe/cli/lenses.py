@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from faceloupe import __version__
+from faceloupe.cli.arguments import folder
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings
-from faceloupe.errors import EvidenceError, UsageError
+from faceloupe.errors import EvidenceError
 from faceloupe.media.evidence import Evidence
 from faceloupe.media.evidence_file import open_evidence
 
@@ -22,7 +23,9 @@ def add_lenses(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument("--json", action="store_true", help="print only the result as JSON")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="also write the result and its pictures to this folder")
+    parser.add_argument(
+        "--out", metavar="DIR", type=folder, help="also write the result and its pictures to this folder"
+    )
     parser.add_argument(
         "--trust-list",
         metavar="FILE",
@@ -50,8 +53,6 @@ def lenses(options: argparse.Namespace, settings: Settings, console: Console) ->
     from faceloupe.forensics.trust import TrustList
     from faceloupe.report.write import publish
 
-    if options.out is not None and not str(options.out):
-        raise UsageError("a folder was expected after --out")
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=partial(console.progress, "Hashing"))
     model = None
     if options.robustness:

@@ -18,6 +18,7 @@ from faceloupe.cli import bundle
 from faceloupe.cli import case as case_command
 from faceloupe.cli import lenses as lenses_command
 from faceloupe.cli import people as people_command
+from faceloupe.cli.arguments import folder
 from faceloupe.cli.console import Console
 from faceloupe.config import DEFAULT_EFFORT, EFFORTS, Settings, data_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError, UsageError
@@ -155,14 +156,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see `{self.prog} --help`.")
 
 
-def _folder(text: str) -> Path:
-    if not text:  # an unset variable of a script, most likely
-        raise argparse.ArgumentTypeError("a folder was expected")
-    return Path(text)
-
-
 def _model(text: str) -> str:
-    if not text:  # likewise
+    if not text:  # an unset variable of a script, most likely
         raise argparse.ArgumentTypeError("a model id was expected")
     return text
 
@@ -192,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument("file", metavar="FILE", type=Path)
     analyze.add_argument("--json", action="store_true", help="print only the report as JSON")
     analyze.add_argument(
-        "--out", metavar="DIR", type=_folder, help="also write the report and the heatmaps to this folder"
+        "--out", metavar="DIR", type=folder, help="also write the report and the heatmaps to this folder"
     )
     analyze.add_argument(
         "--frames", metavar="N", type=int, help="number of video frames to analyze (default: chosen from the duration)"
@@ -279,7 +274,7 @@ def _of_bundle(answer: Callable[[argparse.Namespace, Console], int], options: ar
 def _add_validate(commands: "argparse._SubParsersAction[_Parser]", scoring: _Parser) -> None:
     about = "measure your own error rates on a folder with the subfolders real and fake, or compare decided items"
     validate = commands.add_parser("validate", parents=[scoring], help=about, description=f"{about.capitalize()}.")
-    validate.add_argument("folder", metavar="DIR", type=_folder, nargs="?")
+    validate.add_argument("folder", metavar="DIR", type=folder, nargs="?")
     validate.add_argument(
         "--cases",
         action="store_true",
@@ -292,7 +287,7 @@ def _add_validate(commands: "argparse._SubParsersAction[_Parser]", scoring: _Par
     )
     validate.add_argument("--json", action="store_true", help="print only the result as JSON")
     validate.add_argument(
-        "--out", metavar="DIR", type=_folder, help="also write predictions, result and plots to this folder"
+        "--out", metavar="DIR", type=folder, help="also write predictions, result and plots to this folder"
     )
     validate.set_defaults(run=_validate)
 
@@ -326,14 +321,14 @@ def _add_models(commands: "argparse._SubParsersAction[_Parser]") -> None:
     export.add_argument(
         "--pictures",
         metavar="DIR",
-        type=_folder,
+        type=folder,
         help="folder of images with faces for the comparison (default: the bundled samples)",
     )
     export.add_argument(
         "--validate",
         dest="labeled",
         metavar="DIR",
-        type=_folder,
+        type=folder,
         help="measure the exported network's error rates on the subfolders real and fake",
     )
     about = "show what a checkpoint file contains and what loading it would do"
