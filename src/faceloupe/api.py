@@ -17,7 +17,7 @@ from faceloupe.errors import UsageError
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.report.build import build
 from faceloupe.report.schema import Report
-from faceloupe.report.write import write
+from faceloupe.report.write import refuse_report, write
 
 PathLike = str | os.PathLike[str]
 
@@ -87,9 +87,11 @@ class Analyzer:
 
         Raises:
             UsageError: there is no such file, it cannot be read, a segment is not in the video, or ``out`` cannot be
-                written.
+                written. Where ``out`` holds a report already, it is refused before the work.
             Cancelled: ``cancel`` returned True.
         """
+        if out is not None:
+            refuse_report(Path(out))
         source = evidence if isinstance(evidence, EvidenceFile) else Path(evidence)
         analysis = pipeline.analyze(
             source,

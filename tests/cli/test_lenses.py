@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from faceloupe.forensics import registry
 from faceloupe.forensics.registry import LENSES
 from tests.cli.test_main import run
 from tests.conftest import GENERATED
@@ -38,16 +39,21 @@ def test_the_table_says_what_each_lens_shows_and_does_not(capsys, claimed):
     assert all(lens.shows in out and lens.does_not_show in out for lens in LENSES if lens.of != {"JPEG"})
 
 
-def test_out_holds_the_same_json_and_is_never_overwritten(capsys, claimed, tmp_path):
+def test_out_holds_the_same_json_and_is_never_overwritten(capsys, claimed, tmp_path, monkeypatch):
     printed = run(capsys, "lenses", claimed, "--json", "--out", tmp_path / "out")[1]
     pictures = [picture["name"] for lens in json.loads(printed)["lenses"] for picture in lens["pictures"]]
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {"lenses.json", *(f"lens-{name}.png" for name in pictures)}
     assert pictures == ["error-level", "spectrum", "noise"]
     assert (tmp_path / "out" / "lenses.json").read_text(encoding="utf-8") == printed
-    code, out, err = run(capsys, "lenses", claimed, "--out", tmp_path / "out")
+    with monkeypatch.context() as idle:
+        idle.setattr(registry, "examine", None)  # it is refused before the work
+        code, out, err = run(capsys, "lenses", claimed, "--out", tmp_path / "out")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "not overwritten" in err
+    (tmp_path / "out" / "lenses.json").unlink()  # the pictures are met after the work, which is not lost
+    code, out, err = run(capsys, "lenses", claimed, "--json", "--out", tmp_path / "out")
+    assert (code, out, err.count("\n")) == (2, printed, 1)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from faceloupe.analysis import pipeline
+from faceloupe.api import Analyzer
 from faceloupe.cli import main
 from faceloupe.config import DEFAULT_MODEL, EFFORTS, QUICK_MODEL, weights_folder
-from faceloupe.errors import EvidenceError
+from faceloupe.errors import EvidenceError, UsageError
 from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.media.test_image import png_header
 
@@ -121,10 +123,21 @@ def test_results_are_never_written_over_the_evidence(capsys, tmp_path):
     evidence = tmp_path / "heatmap.png"
     shutil.copy(PHOTOGRAPH, evidence)
     before = evidence.read_bytes()
-    code, out, err = run(capsys, "analyze", evidence, "--out", tmp_path)
-    assert (code, out, err.count("\n")) == (2, "", 1)
+    code, out, err = run(capsys, "analyze", evidence, "--json", "--out", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
     assert "not overwritten" in err
     assert evidence.read_bytes() == before
+    assert json.loads(out)["evidence"]["name"] == evidence.name  # what was found is not lost
+
+
+def test_a_folder_with_a_report_is_refused_before_the_work(capsys, tmp_path, monkeypatch, analyzer):
+    (tmp_path / "report.json").write_text("{}")
+    monkeypatch.setattr(pipeline, "analyze", None)
+    code, out, err = run(capsys, "analyze", GENERATED, "--out", tmp_path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    with pytest.raises(UsageError, match="not overwritten"):
+        Analyzer(settings=analyzer.settings).analyze(GENERATED, out=tmp_path)
+    assert (tmp_path / "report.json").read_text() == "{}"
 
 
 def test_spaces_and_foreign_letters_in_the_path(capsys, tmp_path):
@@ -174,8 +187,9 @@ def test_a_folder_that_cannot_be_written_is_named(capsys, tmp_path, folder):
     (tmp_path / "file").write_text("in the way")
     target = Path(folder) if folder.startswith("/") else tmp_path / folder
     code, out, err = run(capsys, "analyze", GENERATED, "--json", "--out", target)
-    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert (code, err.count("\n")) == (2, 1)
     assert "cannot be written" in err
+    assert json.loads(out)["evidence"]["name"] == GENERATED.name  # what was found is not lost
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from faceloupe.forensics.registry import LensReport
 
 
+_RESULT = "lenses.json"
+
+
 def add_lenses(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("file", metavar="FILE", type=Path)
@@ -51,8 +54,10 @@ def lenses(options: argparse.Namespace, settings: Settings, console: Console) ->
     from faceloupe.forensics.registry import LENSES, ROBUSTNESS, examine
     from faceloupe.forensics.source import FaceModel, LensSource, sidecar_of
     from faceloupe.forensics.trust import TrustList
-    from faceloupe.report.write import publish
+    from faceloupe.report.write import publish, refuse_taken
 
+    if options.out is not None:
+        refuse_taken([_RESULT], options.out)  # before the work, not after it
     evidence_file = open_evidence(options.file, max_bytes=settings.max_bytes, step=partial(console.progress, "Hashing"))
     model = None
     if options.robustness:
@@ -74,9 +79,9 @@ def lenses(options: argparse.Namespace, settings: Settings, console: Console) ->
         return 2
     console.clear()
     text = to_json(evidence_file.evidence, analysis.report)
-    if options.out is not None:
-        publish(analysis.pngs() | {"lenses.json": f"{text}\n".encode()}, options.out)
     console.emit(text if options.json else _table(evidence_file.evidence, analysis.report))
+    if options.out is not None:  # after the result: a folder that cannot be written does not cost the work
+        publish(analysis.pngs() | {_RESULT: f"{text}\n".encode()}, options.out)
     return 0
 
 

@@ -48,8 +48,10 @@ def _analyze(options: argparse.Namespace) -> int:
     from faceloupe.analysis.prefetch import use_one_network_thread
     from faceloupe.cli.report_table import table
     from faceloupe.report.build import build
-    from faceloupe.report.write import write
+    from faceloupe.report.write import refuse_report, write
 
+    if options.out is not None:
+        refuse_report(options.out)  # before the work, not after it
     settings = _settings(options)
     console = _Console()
     step = partial(console.progress, "Hashing")
@@ -63,9 +65,9 @@ def _analyze(options: argparse.Namespace) -> int:
     analysis = pipeline.analyze(evidence_file, networks, explain=options.out is not None, progress=console.progress)
     console.clear()
     report = build(analysis)
-    if options.out is not None:
-        write(analysis, report, options.out)
     _emit(report.to_json() if options.json else table(report))
+    if options.out is not None:  # after the result: a folder that cannot be written does not cost the work
+        write(analysis, report, options.out)
     if report.outcome is Outcome.ERROR:
         _complain(f"{report.evidence.name} cannot be analyzed: {report.reason}")
         return 2

@@ -19,6 +19,7 @@ from faceloupe.report.tables import frames_csv
 from faceloupe.system.files import creating
 
 OPACITY = 0.7  # of the heatmaps in the written pictures
+_REPORT = "report.json"
 
 
 def _png(picture: np.ndarray) -> bytes:
@@ -112,6 +113,15 @@ def publish(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     return written
 
 
+def refuse_report(folder: Path) -> None:
+    """Refuse a folder that holds a report already; asked before the work, not after it.
+
+    Raises:
+        UsageError: it holds one.
+    """
+    refuse_taken([_REPORT], folder)
+
+
 def write(analysis: Analysis, report: Report, folder: Path) -> list[Path]:
     """Write the pictures of an analysis, ``frames.csv`` for a video, and ``report.json``.
 
@@ -123,5 +133,5 @@ def write(analysis: Analysis, report: Report, folder: Path) -> list[Path]:
     contents = pictures_of(analysis)
     if report.is_video:
         contents["frames.csv"] = frames_csv(report).encode(ENCODING)
-    contents["report.json"] = f"{report.to_json()}\n".encode()
+    contents[_REPORT] = f"{report.to_json()}\n".encode()
     return publish(contents, folder)
