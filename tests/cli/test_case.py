@@ -247,6 +247,16 @@ def test_a_file_may_go_once_it_is_filed(capsys, tmp_path, case):
         assert stream.read() == PHOTOGRAPH.read_bytes()
 
 
+@pytest.mark.parametrize("options", [("--no-analysis",), ()])
+def test_where_it_cannot_be_told_what_a_file_holds_besides_its_picture_this_is_told(capsys, tmp_path, case, options):
+    (tmp_path / "notes.jpg").write_text("no picture")
+    code, out, err = run(capsys, "case", "add", case, tmp_path / "notes.jpg", "--embedded", *options)
+    assert (code, out.count("\n"), err.count("\n")) == (2, 1, 1)  # the file itself is filed
+    assert "What notes.jpg holds besides its picture was not filed: The content is not an image" in err
+    code, out, err = run(capsys, "case", "add", case, tmp_path / "gone.jpg", "--embedded", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
 def test_what_a_file_holds_besides_its_picture_is_filed_as_an_item_that_states_its_origin(capsys, tmp_path, case):
     clip = write_clip(tmp_path / "clip.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3).read_bytes()
     motion_photo, start = tmp_path / "motion.jpg", GENERATED.stat().st_size

@@ -13,7 +13,7 @@ from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.cli import bundle
 from faceloupe.cli.console import Console
 from faceloupe.config import Settings, data_folder
-from faceloupe.errors import FaceLoupeError
+from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.media.embedded import EmbeddedItem, taken_out
 from faceloupe.media.evidence_file import EvidenceFile, open_evidence, printable_name
 from faceloupe.media.sandbox.statements import list_embedded
@@ -104,9 +104,13 @@ def _add_embedded(workflow: CaseWorkflow, path: Path, networks: "Networks | None
     code, settings = 0, workflow.settings
     try:
         evidence_file = open_evidence(path, max_bytes=settings.max_bytes)
+    except UsageError:  # as was told of the file itself, which was not filed either
+        return 2
+    try:
         items = list_embedded(evidence_file, settings=settings)
-    except FaceLoupeError:  # said already, where the file itself was analyzed
-        return 0
+    except FaceLoupeError as problem:
+        console.complain(f"What {printable_name(path.name)} holds besides its picture was not filed: {problem}")
+        return 2
     for item in items:
         if item.is_file:
             open_item = _item_opener(evidence_file, item, settings.max_bytes)
