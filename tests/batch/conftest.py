@@ -27,7 +27,7 @@ def batch(tmp_path, settings: Settings) -> Callable[..., BatchProgress]:
         settings: Settings = settings,
         **others: object,
     ) -> BatchProgress:
-        of_order = {name: others.pop(name) for name in ("resume", "reports") if name in others}
+        of_order = {name: others.pop(name) for name in ("resume", "reports", "embedded") if name in others}
         order = BatchSpec(tuple(map(str, paths)), tmp_path / out, **of_order)
         return run_batch(order, settings, engine=partial(LocalEngine, workers=workers, work=work), **others)
 

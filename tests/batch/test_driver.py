@@ -5,16 +5,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from faceloupe.batch import api
 from faceloupe.batch.api import BatchSpec, run_batch
 from faceloupe.batch.executors.pool import GIVEN_UP
 from faceloupe.batch.executors.ray import _files_of
 from faceloupe.batch.executors.worker import AnalysisWorker
+from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import COLUMNS
 from faceloupe.batch.tasks import Task, WorkerConfig
 from faceloupe.config import EFFORTS, Settings, weights_folder
@@ -22,7 +26,7 @@ from faceloupe.errors import Cancelled, FaceLoupeError, UsageError, WeightsError
 from faceloupe.models.record import read_registry
 from faceloupe.types import Outcome
 from tests.batch.conftest import read
-from tests.conftest import OTHER_MODEL
+from tests.conftest import GENERATED, OTHER_MODEL, PHOTOGRAPH
 from tests.forensics.files import png_text, saved
 
 
@@ -309,6 +313,49 @@ def test_progress_tells_how_many_there_are_and_ends_with_all_of_them(batch, fold
     batch(folder, progress=reported.append)
     assert (reported[-1].done, reported[-1].total, reported[-1].share) == (60, 60, 1.0)
     assert [progress.done for progress in reported] == sorted(progress.done for progress in reported)
+
+
+def test_each_file_is_parsed_once_for_what_it_holds_and_all_of_it_is_counted(batch, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        content = GENERATED.read_bytes() + PHOTOGRAPH.read_bytes()
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(content + b"%d" % number)
+    real, parsed, reported = Reader.holder, Counter[str](), []
+
+    def holder(reader, task, *limit):
+        if task.embedded is None:
+            parsed[task.shown] += 1
+        return real(reader, task, *limit)
+
+    monkeypatch.setattr(Reader, "holder", holder)
+    batch(tmp_path / "in", embedded=True, progress=reported.append)
+    assert set(parsed.values()) == {1}
+    assert (reported[-1].done, reported[-1].total) == (6, 6)
+
+
+def test_nothing_is_counted_any_more_once_a_batch_was_cancelled(batch, folder, monkeypatch):
+    listed, cancelled, threads = [], threading.Event(), set()
+    real = api.inputs
+
+    def inputs(*arguments, **others):
+        counting = threading.current_thread().name == "counting inputs"
+        for task in real(*arguments, **others):
+            if counting:
+                threads.add(threading.current_thread())
+                cancelled.wait(30)
+                listed.append(task)
+            yield task
+
+    def cancel() -> bool:
+        return bool(threads)
+
+    monkeypatch.setattr(api, "inputs", inputs)
+    with pytest.raises(Cancelled):
+        batch(folder, progress=lambda _: None, cancel=cancel)
+    cancelled.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(listed) == 1
 
 
 def test_reports_are_kept_under_the_hash_in_the_table(batch, folder, tmp_path):

@@ -91,9 +91,11 @@ def run_batch(
         stack.callback(table.close)
         own = {table.identity} | ({_identity(order.reports)} if order.reports else set())
 
+        def files() -> Iterator[Task]:
+            return inputs(order, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
+
         def listing() -> Iterator[Task]:
-            files = inputs(order, stdin=stdin, skip=lambda status: (status.st_dev, status.st_ino) in own)
-            return with_embedded(files, settings) if order.embedded else files
+            return with_embedded(files(), settings) if order.embedded else files()
 
         batch_progress = run(
             listing,
@@ -103,7 +105,7 @@ def run_batch(
             effort=settings.stated_effort,
             reports=order.reports,
             thumbnails=order.thumbnails,
-            total=None if STANDARD_INPUT in order.paths else lambda: sum(1 for _ in listing()),
+            counted=None if STANDARD_INPUT in order.paths else files,
             progress=progress,
             cancel=cancel,
         )

@@ -34,7 +34,8 @@ class BatchProgress:
 
     Attributes:
         done: rows in the table.
-        total: files of the batch; None while they are still being counted.
+        total: files of the batch; None while they are still being counted. What they hold besides their pictures counts
+            once it was found.
         outcomes: rows by outcome, every outcome named.
         duplicates: rows of the same bytes as an earlier one.
         near_duplicates: rows of images nearly identical to an earlier one.
@@ -70,7 +71,8 @@ ShowBatchProgress = Callable[[BatchProgress], None]
 class _Counts:
     clock: Callable[[], float]
     began: float
-    total: int | None = None
+    total: int | None = None  # of the inputs that are no part of another one
+    embedded: int = 0  # parts of others that were listed so far
     rows: int = 0
     resumed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -94,7 +96,8 @@ class _Counts:
             rate = (self.rows - rows) / (now - before)
         outcomes = {outcome: self.outcomes[outcome.value] for outcome in Outcome}
         seconds = now - self.began
-        return BatchProgress(self.rows, self.total, outcomes, self.duplicates, self.near, self.resumed, seconds, rate)
+        total = None if self.total is None else self.total + self.embedded
+        return BatchProgress(self.rows, total, outcomes, self.duplicates, self.near, self.resumed, seconds, rate)
 
 
 def run(
@@ -106,7 +109,7 @@ def run(
     effort: str | None,
     reports: Path | None = None,
     thumbnails: Path | None = None,
-    total: Callable[[], int] | None = None,
+    counted: Listing | None = None,
     progress: ShowBatchProgress | None = None,
     cancel: Cancel | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -121,7 +124,8 @@ def run(
         effort: that is made; None where the model was named for itself.
         reports: folder for the full reports, ``SHA-256.json``; None keeps none.
         thumbnails: folder for small pictures, ``SHA-256.jpg``; likewise.
-        total: counts the inputs; called in a thread of its own. None where they can be listed once only.
+        counted: lists the inputs to be counted, but nothing that is taken out of them; gone through in a thread of its
+            own. None where they can be listed once only.
         progress: called now and then.
         cancel: asked now and then; True ends the work, and the table holds whole rows.
         clock: returns seconds, steadily rising.
@@ -133,16 +137,17 @@ def run(
         UsageError: the table cannot be written, or is of another model or effort.
         Cancelled: ``cancel`` said so.
     """
-    seen, written, reader = DuplicateIndex(), Written(), Reader()
+    seen, written, reader, ended = DuplicateIndex(), Written(), Reader(), threading.Event()
     try:
         counts, folders = _Counts(clock, clock()), (reports, thumbnails)
         driver = _Driver(table, engine, record, cell(effort), seen, reader, counts, folders, progress, cancel)
         driver.take_up(written)
-        if total is not None and progress is not None:
-            threading.Thread(target=driver.count, args=(total,), name="counting inputs", daemon=True).start()
-        driver.work(task for task in listing() if not written.take(cell(task.shown)))
+        if counted is not None and progress is not None:
+            threading.Thread(target=driver.count, args=(counted, ended), name="counting inputs", daemon=True).start()
+        driver.work(task for task in driver.noted(listing()) if not written.take(cell(task.shown)))
         return driver.counts.batch_progress()
     finally:
+        ended.set()
         for resource in (reader, seen, written):
             resource.close()
 
@@ -182,10 +187,21 @@ class _Driver:
             self.counts.add(row)
         self.counts.resumed = self.counts.rows
 
-    def count(self, total: Callable[[], int]) -> None:
+    def count(self, counted: Listing, ended: threading.Event) -> None:
         """Learn how many inputs there are, in a thread of its own; what goes wrong is met by whoever lists them too."""
         with contextlib.suppress(Exception):
-            self.counts.total = total()
+            number = 0
+            for _ in counted():
+                number += 1
+                if ended.is_set():  # the batch has ended, or was cancelled
+                    return
+            self.counts.total = number
+
+    def noted(self, inputs: Iterator[Task]) -> Iterator[Task]:
+        """Pass inputs on, and note those that were taken out of others, which are counted as they come."""
+        for task in inputs:
+            self.counts.embedded += task.embedded is not None
+            yield task
 
     def work(self, inputs: Iterator[Task]) -> None:
         """Go through the inputs."""
