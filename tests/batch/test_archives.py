@@ -26,12 +26,12 @@ def zipped(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP
 
 @pytest.fixture
 def reader():
-    with closing(Reader()) as opened:
+    with closing(Reader(2**28)) as opened:
         yield opened
 
 
 def problems(path: Path) -> list[str]:
-    with closing(Reader()) as reader:
+    with closing(Reader(2**28)) as reader:
         return [reader.identify(task).problem for task in listed([str(path)])]
 
 
@@ -118,7 +118,7 @@ def test_a_name_that_points_elsewhere_leads_nowhere(tmp_path, reader):
     path = zipped(tmp_path / "in" / "a.zip", {"../evil.png": PHOTO.read_bytes(), "/etc/evil": b"x"})
     tasks = list(listed([str(path)]))
     assert [task.shown for task in tasks] == [f"{path}!../evil.png", f"{path}!/etc/evil"]
-    taken = reader.take(reader.identify(tasks[0]), max_bytes=2**28)
+    taken = reader.take(reader.identify(tasks[0]))
     assert taken.evidence_file.content == PHOTO.read_bytes()
     assert not outside.exists()
     assert list((tmp_path / "in").iterdir()) == [path]
@@ -229,10 +229,10 @@ def test_a_video_in_a_zip_is_spooled_and_the_copy_removed(tmp_path):
     path, spool = zipped(tmp_path / "a.zip", {"v.mp4": clip}), tmp_path / "spool"
     spool.mkdir()
     (listed_task,) = listed([str(path)])
-    with closing(Reader(spool)) as reader:
+    with closing(Reader(2**28, spool)) as reader:
         task = reader.identify(listed_task)
         assert task.media_type == "video"
-        taken = reader.take(task, max_bytes=2**28)
+        taken = reader.take(task)
     assert taken.evidence_file.evidence.name == "a.zip!v.mp4"
     with taken.evidence_file.open() as stream:
         assert stream.read() == clip
@@ -248,7 +248,7 @@ def test_what_changed_since_it_was_hashed_is_not_examined(tmp_path, reader):
     task = reader.identify(listed_task)
     path.write_bytes(b"after")
     with pytest.raises(EvidenceError, match=CHANGED[:30]):
-        reader.take(task, max_bytes=100)
+        reader.take(task)
 
 
 def test_a_file_that_is_nothing_but_a_magic_is_damaged(tmp_path):

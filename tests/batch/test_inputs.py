@@ -1,7 +1,9 @@
+import hashlib
 import io
 import os
 import subprocess
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,19 @@ def test_a_folder_of_a_hundred_thousand_names_is_listed_once_each(tmp_path):
     assert names_below == [f"{tmp_path}/in/{number:06}" for number in range(100_000)]
 
 
+def test_the_limit_of_the_caller_holds_for_what_files_hold_besides_their_picture(tmp_path):
+    (tmp_path / "two.jpg").write_bytes(GENERATED.read_bytes() + PHOTOGRAPH.read_bytes())
+    limit = PHOTOGRAPH.stat().st_size - 1
+    with closing(Reader(10**8)) as reader:
+        whole, own = with_embedded(listed([str(tmp_path)]), Settings(max_bytes=10**8))
+        assert reader.identify(own).sha256 == hashlib.sha256(PHOTOGRAPH.read_bytes()).hexdigest()
+        assert reader.sendable(own).content == PHOTOGRAPH.read_bytes()
+    with closing(Reader(limit)) as reader:
+        assert "cannot be taken out" in reader.identify(own).problem
+        assert reader.sendable(own).content is None
+        assert reader.identify(whole).problem == ""
+
+
 def test_what_files_hold_besides_their_picture_are_inputs_of_their_own(tmp_path):
     first, second = GENERATED.read_bytes(), PHOTOGRAPH.read_bytes()
     (tmp_path / "two.jpg").write_bytes(first + second)
@@ -142,9 +157,9 @@ def test_what_files_hold_besides_their_picture_are_inputs_of_their_own(tmp_path)
     tasks = list(with_embedded(listed([str(tmp_path)]), Settings()))
     inner, zipped = f"{tmp_path}/two.jpg", f"{tmp_path}/z.zip!two.jpg"
     assert [task.shown for task in tasks] == [inner, f"{inner}!{len(first)}", zipped, f"{zipped}!{len(first)}"]
-    reader = Reader()
+    reader = Reader(10**8)
     for task in (tasks[1], tasks[3]):
-        taken = reader.take(reader.identify(task), max_bytes=10**8)
+        taken = reader.take(reader.identify(task))
         assert taken.evidence_file.content == second
         assert taken.evidence_file.evidence.origin.offset == len(first)
     reader.close()

@@ -20,7 +20,7 @@ from faceloupe.errors import FaceLoupeError, UsageError
 from faceloupe.types import Outcome
 from tests.conftest import GENERATED, PHOTOGRAPH
 
-LIMIT = 10**8
+SETTINGS = Settings(max_bytes=10**8)
 
 
 @pytest.fixture
@@ -188,31 +188,31 @@ def test_the_files_behind_rows_are_taken_in_again_also_out_of_a_zip(examined, mo
     listings = []
     monkeypatch.setattr("faceloupe.batch.results.inputs", lambda order: listings.append(order) or inputs(order))
     rows = BatchResults.read(examined.table).rows
-    sources = Sources(examined.order(), rows["path"])
+    sources = Sources(examined.order(), rows["path"], SETTINGS)
     for row in rows.itertuples():
         if row.path == "more.zip!clip.mp4":
             with pytest.raises(UsageError, match="unpack it"):
-                sources.take(row.path, row.sha256, row.media_type, max_bytes=LIMIT)
+                sources.take(row.path, row.sha256, row.media_type)
         else:
-            evidence_file = sources.take(row.path, row.sha256, row.media_type, max_bytes=LIMIT)
+            evidence_file = sources.take(row.path, row.sha256, row.media_type)
             assert evidence_file.evidence.sha256 == row.sha256
     assert len(listings) == 1
 
 
 def test_a_file_that_changed_or_went_is_not_passed_off_as_the_one_of_the_row(examined):
-    sources = Sources(examined.order(), ["text.jpg", "gone.jpg"])
+    sources = Sources(examined.order(), ["text.jpg", "gone.jpg"], SETTINGS)
     with pytest.raises(FaceLoupeError, match="changed"):
-        sources.take("text.jpg", "0" * 64, "image", max_bytes=LIMIT)
+        sources.take("text.jpg", "0" * 64, "image")
     with pytest.raises(UsageError, match="is missing or cannot be read"):
-        sources.take("gone.jpg", "0" * 64, "image", max_bytes=LIMIT)
+        sources.take("gone.jpg", "0" * 64, "image")
 
 
 def test_the_file_behind_a_row_may_be_what_another_file_holds_besides_its_picture(batch_store):
     first, second = GENERATED.read_bytes(), PHOTOGRAPH.read_bytes()
     batch = batch_store.add("", uploads=uploads(("=two.jpg", first + second)), embedded=True)
     rows = cell("=two.jpg"), cell(f"=two.jpg!{len(first)}")
-    sources = Sources(batch.order(), rows)
+    sources = Sources(batch.order(), rows, SETTINGS)
     for row, content in zip(rows, (first + second, second), strict=True):
         sha256 = hashlib.sha256(content).hexdigest()
-        with sources.take(row, sha256, "image", max_bytes=10**8).open() as stream:
+        with sources.take(row, sha256, "image").open() as stream:
             assert stream.read() == content

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from faceloupe.config import Settings
 from faceloupe.ui import live, state
 from tests.analysis.test_live import jpeg
+from tests.conftest import OTHER_MODEL
 from tests.pages.record import blind_case_with, create, go, name_examiner
 from tests.pages.test_pages import page_text
 
@@ -23,6 +25,11 @@ def session(monkeypatch):
 
     monkeypatch.setattr("streamlit.session_state", values)
     return send
+
+
+def test_the_live_view_keeps_device_and_limits_of_the_server(session, monkeypatch):
+    monkeypatch.setattr("faceloupe.ui.resources.settings", lambda: Settings(max_pixels=4_000_000, model=OTHER_MODEL))
+    assert live._networks().settings == Settings(max_pixels=4_000_000, effort="quick")
 
 
 def test_the_page_says_that_nothing_is_kept_and_that_a_case_is_needed_to_keep_something(app):

@@ -102,7 +102,7 @@ def run_batch(
             table,
             hands,
             record,
-            effort=settings.stated_effort,
+            settings=settings,
             reports=order.reports,
             thumbnails=order.thumbnails,
             counted=None if STANDARD_INPUT in order.paths else files,

@@ -14,6 +14,7 @@ from faceloupe.batch.executors.base import Engine
 from faceloupe.batch.readers import Reader
 from faceloupe.batch.table import Row, Table, cell
 from faceloupe.batch.tasks import Result, Task, failed
+from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, UsageError
 from faceloupe.models.record import ModelRecord
 from faceloupe.scoring.decision import UNSCORED
@@ -106,7 +107,7 @@ def run(
     engine: Engine,
     record: ModelRecord,
     *,
-    effort: str | None,
+    settings: Settings,
     reports: Path | None = None,
     thumbnails: Path | None = None,
     counted: Listing | None = None,
@@ -121,7 +122,7 @@ def run(
         table: open; rows in it are not repeated.
         engine: carries out the work; it stays open.
         record: of the model that scores.
-        effort: that is made; None where the model was named for itself.
+        settings: of every analysis.
         reports: folder for the full reports, ``SHA-256.json``; None keeps none.
         thumbnails: folder for small pictures, ``SHA-256.jpg``; likewise.
         counted: lists the inputs to be counted, but nothing that is taken out of them; gone through in a thread of its
@@ -137,10 +138,11 @@ def run(
         UsageError: the table cannot be written, or is of another model or effort.
         Cancelled: ``cancel`` said so.
     """
-    seen, written, reader, ended = DuplicateIndex(), Written(), Reader(), threading.Event()
+    seen, written, reader, ended = DuplicateIndex(), Written(), Reader(settings.max_bytes), threading.Event()
     try:
         counts, folders = _Counts(clock, clock()), (reports, thumbnails)
-        driver = _Driver(table, engine, record, cell(effort), seen, reader, counts, folders, progress, cancel)
+        effort = cell(settings.stated_effort)
+        driver = _Driver(table, engine, record, effort, seen, reader, counts, folders, progress, cancel)
         driver.take_up(written)
         if counted is not None and progress is not None:
             threading.Thread(target=driver.count, args=(counted, ended), name="counting inputs", daemon=True).start()

@@ -62,12 +62,12 @@ def with_embedded(files: Iterable[Task], settings: Settings) -> Iterator[Task]:
         files: as they are listed.
         settings: with the limits.
     """
-    reader = Reader()
+    reader = Reader(settings.max_bytes)
     try:
         for task in files:
             yield task
             try:
-                items = list_embedded(reader.holder(task, settings.max_bytes), settings=settings)
+                items = list_embedded(reader.holder(task), settings=settings)
             except (EvidenceError, UsageError):  # whoever examines the file says what is wrong
                 continue
             for piece in items:

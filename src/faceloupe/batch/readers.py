@@ -56,13 +56,15 @@ def system_file(path: str, format_name: str | None) -> str:
 class Reader:
     """Reads inputs. Not to be shared between threads: it keeps the last ZIP open."""
 
-    def __init__(self, spool: Path | None = None) -> None:
+    def __init__(self, max_bytes: int, spool: Path | None = None) -> None:
         """Create a reader without an open ZIP.
 
         Args:
+            max_bytes: of an image, see ``Settings``.
             spool: folder for videos taken out of ZIPs; the system's for temporary files where None.
         """
         self._archives = LastArchive()
+        self._max_bytes = max_bytes
         self._spool = spool
 
     def close(self) -> None:
@@ -80,7 +82,7 @@ class Reader:
             return task
         try:
             if task.embedded is not None:
-                evidence = self._embedded(task, task.embedded, Settings().max_bytes).evidence
+                evidence = self._embedded(task, task.embedded).evidence
                 return replace(task, sha256=evidence.sha256, media_type=evidence.media_type)
             if task.member is not None:
                 return self._identify_member(task, task.member, step)
@@ -96,7 +98,7 @@ class Reader:
         """Return the task with its bytes, where they can be read and are few enough to be sent to another machine."""
         try:
             if task.embedded is not None:
-                own = self._embedded(task, task.embedded, Settings().max_bytes)
+                own = self._embedded(task, task.embedded)
                 with own.open() as stream:
                     content = stream.read(MOST_SENT + 1)
             elif task.member is None:
@@ -109,13 +111,14 @@ class Reader:
             return task  # whoever carries it out meets the same, and says so
         return replace(task, content=content) if len(content) <= MOST_SENT else task
 
-    def holder(self, task: Task, max_bytes: int) -> EvidenceFile:
+    def holder(self, task: Task) -> EvidenceFile:
         """Take in a picture that may hold more than its picture.
 
         Raises:
             UsageError: the file cannot be read.
             EvidenceError: the member of a ZIP cannot be read, or is too large.
         """
+        max_bytes = self._max_bytes
         if task.member is None:
             return open_evidence(Path(task.path), max_bytes=max_bytes)
         archive = self._archives(task.path)
@@ -124,8 +127,8 @@ class Reader:
         with archive.open(task.member) as stream:
             return evidence_from_bytes(stream.read(), task.name, max_bytes=max_bytes)
 
-    def _embedded(self, task: Task, embedded: EmbeddedItem, max_bytes: int) -> EvidenceFile:
-        return taken_out(self.holder(task, max_bytes), embedded, max_bytes=max_bytes)
+    def _embedded(self, task: Task, embedded: EmbeddedItem) -> EvidenceFile:
+        return taken_out(self.holder(task), embedded, max_bytes=self._max_bytes)
 
     def _identify_member(self, task: Task, member: int, step: Callable[[], None]) -> Task:
         digest, head = hashlib.sha256(), bytearray()
@@ -144,18 +147,19 @@ class Reader:
             system_file=system_file(task.member_name, format_name),
         )
 
-    def take(self, task: Task, *, max_bytes: int) -> "OpenedTask":
+    def take(self, task: Task) -> "OpenedTask":
         """Take in the bytes of a task.
 
         Raises:
             UsageError: the file cannot be read.
             EvidenceError: it is not what the driver hashed, or the member of a ZIP cannot be read.
         """
+        max_bytes = self._max_bytes
         if task.content is not None:
             limit = max_bytes if task.media_type == "image" else MOST_SENT
             return OpenedTask(task, _held(evidence_from_bytes(task.content, task.name, max_bytes=limit), task))
         if task.embedded is not None:
-            return OpenedTask(task, _held(self._embedded(task, task.embedded, max_bytes), task))
+            return OpenedTask(task, _held(self._embedded(task, task.embedded), task))
         if task.member is None:
             return OpenedTask(task, _held(open_evidence(Path(task.path), max_bytes=max_bytes), task))
         archive = self._archives(task.path)

@@ -124,14 +124,15 @@ def csv_without(table: Path, hashes: Collection[str]) -> bytes:
 class Sources:
     """The files behind rows of a table, taken in once more; where they lie is listed once for all of them."""
 
-    def __init__(self, order: BatchSpec, paths: Collection[str]) -> None:
+    def __init__(self, order: BatchSpec, paths: Collection[str], settings: Settings) -> None:
         """Name the rows; nothing is listed before a file is taken.
 
         Args:
             order: of the batch.
             paths: as they stand in the rows.
+            settings: with the limits.
         """
-        self._order, self._paths = order, frozenset(paths)
+        self._order, self._paths, self._settings = order, frozenset(paths), settings
 
     @cached_property
     def _tasks(self) -> dict[str, Task]:
@@ -148,16 +149,15 @@ class Sources:
         """Yield a file, and what it holds besides its picture where that is asked for."""
         within = f"{cell(task.shown)}!"
         asked = self._order.embedded and any(path.startswith(within) for path in self._paths)
-        return with_embedded([task], Settings()) if asked else [task]
+        return with_embedded([task], self._settings) if asked else [task]
 
-    def take(self, path: str, sha256: str, media_type: str, *, max_bytes: int) -> EvidenceFile:
+    def take(self, path: str, sha256: str, media_type: str) -> EvidenceFile:
         """Take in the file behind a row.
 
         Args:
             path: as it stands in the row.
             sha256: likewise.
             media_type: likewise.
-            max_bytes: of an image.
 
         Raises:
             FaceLoupeError: it is not there any more, is not what it was, or is a video in a ZIP.
@@ -167,8 +167,8 @@ class Sources:
             raise UsageError(f"{path} is missing or cannot be read; restore it.")
         if task.member is not None and media_type == "video":
             raise UsageError(f"{path} is inside a ZIP, where a segment of a video cannot be analyzed; unpack it.")
-        reader = Reader()
+        reader = Reader(self._settings.max_bytes)
         try:
-            return reader.take(replace(task, sha256=sha256, media_type=media_type), max_bytes=max_bytes).evidence_file
+            return reader.take(replace(task, sha256=sha256, media_type=media_type)).evidence_file
         finally:
             reader.close()

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import streamlit as st
 from msgspec import UNSET, Struct, UnsetType
 
 from faceloupe.analysis.live import KEPT_S, MOST_BYTES, WINDOW_S, LiveFace, LiveFrame, LiveView, stretch_of
+from faceloupe.analysis.pipeline import Networks
 from faceloupe.cases.records import Case
-from faceloupe.config import Settings
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
@@ -52,9 +53,14 @@ def view() -> LiveView:
         WeightsError: there is no verified quick model.
     """
     if st.session_state[state.LIVE] is None:
-        st.session_state[state.LIVE] = LiveView(resources.networks(Settings(effort="quick")))
+        st.session_state[state.LIVE] = LiveView(_networks())
     live_view: LiveView = st.session_state[state.LIVE]
     return live_view
+
+
+def _networks() -> Networks:
+    """Return those of the quick model, with device and limits of this server."""
+    return resources.networks(replace(resources.settings(), effort="quick", model=""))
 
 
 @st.fragment
@@ -108,7 +114,7 @@ def _take() -> None:
     answer = _Answer(_sequence(sent))
     try:
         frame = view().look(_content(sent), _taken(sent))
-        thresholds = resources.networks(Settings(effort="quick")).scorer.record.thresholds
+        thresholds = _networks().scorer.record.thresholds
         answer.faces = [_face(frame, face) for face in frame.faces]
         answer.rate, answer.lower, answer.upper = view().rate, thresholds.lower, thresholds.upper
     except FaceLoupeError as problem:

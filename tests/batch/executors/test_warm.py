@@ -13,7 +13,7 @@ from tests.conftest import GENERATED, PHOTOGRAPH
 def test_pictures_are_examined_here_until_a_worker_is_ready_and_the_results_are_the_same(analyzer):
     settings = analyzer.settings
     engine = WarmEngine(WorkerConfig(settings, weights_folder()), analyzer)
-    reader = Reader()
+    reader = Reader(settings.max_bytes)
     try:
         files = enumerate(listed([str(GENERATED), str(PHOTOGRAPH)]))
         tasks = [replace(reader.identify(file), index=index) for index, file in files]

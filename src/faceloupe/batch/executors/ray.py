@@ -160,7 +160,7 @@ class RayEngine:
         actor = self._ray.remote(RayActor).options(**needs)
         make = partial(actor.remote, work, replace(worker_config, spool=None), __version__)
         self.capacity = PER_WORKER * count
-        self._reader = Reader()
+        self._reader = Reader(worker_config.settings.max_bytes)
         self._pool = WorkerPool(
             partial(_Actor, make, self._ray.put(weights), self._reader.sendable), count, attempts=_ATTEMPTS
         )

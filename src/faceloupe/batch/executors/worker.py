@@ -75,11 +75,11 @@ class AnalysisWorker:
                     yield file
 
     def _ready(self, tasks: Iterator[Task]) -> Generator[OpenedTask | tuple[Task, Result]]:
-        reader = Reader(self._spool)
+        reader = Reader(self._settings.max_bytes, self._spool)
         try:
             for task in tasks:
                 try:
-                    yield _ready(reader.take(task, max_bytes=self._settings.max_bytes), self._settings)
+                    yield _ready(reader.take(task), self._settings)
                 except FaceLoupeError as problem:
                     yield task, failed("", str(problem))
                 except MemoryError:

@@ -150,8 +150,7 @@ def actions(batch: Batch, results: BatchResults, selected: pd.DataFrame, withhel
 
 def _open(batch: Batch, row: pd.Series) -> None:
     """Put one file on the page that examines its kind."""
-    source = Sources(batch.order(), [row["path"]])
-    evidence_file = source.take(*_identity(row), max_bytes=resources.settings().max_bytes)
+    evidence_file = Sources(batch.order(), [row["path"]], resources.settings()).take(*_identity(row))
     if row["media_type"] == "video":
         video_input.start(video_input.of_evidence(evidence_file))
         st.switch_page("../pages/video.py")
@@ -165,13 +164,10 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
         if case is None:  # it was closed in another window
             return
         workflow = open_case.workflow_of(case)
-        limit, sources = resources.settings().max_bytes, Sources(batch.order(), rows["path"])
+        sources = Sources(batch.order(), rows["path"], resources.settings())
         files = [
-            tasks.FileToFile(
-                identity[0], partial(_opened, sources, identity, limit), partial(batch.report, identity[1])
-            )
-            for _, row in rows.iterrows()
-            for identity in [_identity(row)]
+            tasks.FileToFile(identity[0], partial(_opened, sources, identity), partial(batch.report, identity[1]))
+            for identity in [_identity(row) for _, row in rows.iterrows()]
         ]
         networks, translate = resources.networks(workflow.settings), language.translator(language.current())
         work_of = partial(tasks.file_several, files, workflow, networks, seen=True, tr=translate)
@@ -182,9 +178,9 @@ def _file(batch: Batch, rows: pd.DataFrame) -> None:
         st.session_state[state.BATCH_NOTICE] = ("error", str(problem))
 
 
-def _opened(sources: Sources, identity: tuple[str, str, str], max_bytes: int, _: Step) -> EvidenceFile:
+def _opened(sources: Sources, identity: tuple[str, str, str], _: Step) -> EvidenceFile:
     """Open a file that is read in one piece, and has no progress to tell of."""
-    return sources.take(*identity, max_bytes=max_bytes)
+    return sources.take(*identity)
 
 
 def _identity(row: pd.Series) -> tuple[str, str, str]:
