@@ -1,11 +1,15 @@
 """Examiners and reviewers who sign in with passwords of their own, driven as they would."""
 
+from functools import partial
+from itertools import chain, repeat
+from types import SimpleNamespace
+
 from faceloupe.cases.case_record import case_record
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.html import render_html
 from faceloupe.ui import resources
 from faceloupe.ui.auth.people import People
-from tests.pages.record import ADA, ITEM, SHA256, click, decide, go, press
+from tests.pages.record import ADA, ITEM, SHA256, click, create, decide, go, press
 from tests.pages.test_pages import page_text
 
 ANN, BOB = "correct horse", "battery staple"  # pragma: allowlist secret
@@ -31,6 +35,28 @@ def test_where_people_have_passwords_no_name_is_typed_and_a_wrong_password_names
     assert "not the password of Ada Example" in at.error[0].value
     assert "no examiner" in page_text(at)
     assert not [field for field in at.text_input if field.key == "examiner_input"]
+
+
+def test_a_name_that_was_typed_is_never_called_checked_whenever_passwords_come_in(app, monkeypatch):
+    at = go(create(app), "image")
+    click(at, "sample-photograph")
+    click(at, "file")
+    go(at, "case")
+    click(at, ITEM)
+    store = resources.cases()
+    (case,) = store.cases()
+    for reads in range(1, 12):  # of who has a password, before somebody has one
+        form = f"{SHA256[:12]}-{len(store.reviews.decisions(case.id, SHA256))}"
+        at.button_group(key=f"outcome-{form}").set_value("authentic")
+        at.text_area(key=f"reason-{form}").set_value("The edge of the jaw is whole.")
+        answers = chain(repeat([], reads), repeat([SimpleNamespace(name="Bo Second", password_hash="")]))
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(People, "all", partial(next, answers))
+            press(at, "Enter decision")
+        at.run()
+    decisions = store.reviews.decisions(case.id, SHA256)
+    assert decisions
+    assert {(decision.examiner, decision.name_checked) for decision in decisions} == {(ADA, False)}
 
 
 def test_a_decision_and_a_signature_state_that_their_names_were_checked_and_so_does_the_report(app, data_folder):

@@ -106,11 +106,11 @@ def _new_case(key: AnalysisKey, analysis: ReportedAnalysis) -> None:
     Raises:
         FaceLoupeError: it cannot be filed.
     """
-    examiner = open_case.examiner()
-    if open_case.name_checked() and not examiner:  # who it is has to sign in first
+    person = open_case.person()
+    if person.checked and not person.name:  # who it is has to sign in first
         return
     with st.form("new_case_with_file", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        name = examiner or st.text_input(
+        name = person.name or st.text_input(
             tr("Examiner"),
             key="new_case_examiner",
             placeholder=tr("Your name, as it will appear in the log"),

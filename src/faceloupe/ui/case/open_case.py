@@ -1,5 +1,7 @@
 """The case that a visit has open, and who is at work on it."""
 
+from dataclasses import dataclass
+
 import streamlit as st
 
 from faceloupe.cases.records import Case
@@ -17,16 +19,33 @@ def case() -> Case | None:
     return resources.cases().case(case_id) if case_id else None
 
 
-def examiner() -> str:
-    """Return the name of the examiner; empty where nobody is named, or nobody signed in who would have to.
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is at work.
+
+    Attributes:
+        name: empty where nobody is named, or nobody signed in who would have to.
+        checked: whether people have passwords of their own here, so that the name is that of who signed in.
+    """
+
+    name: str
+    checked: bool
+
+
+def person() -> Person:
+    """Return who is at work, of one moment: a name is never called checked that was typed.
 
     Raises:
         UsageError: it cannot be read who has a password.
     """
     if name_checked():
-        return resources.sign_ins().name_of(st.session_state[state.SIGN_IN])
-    name: str = st.session_state[state.EXAMINER]
-    return name
+        return Person(resources.sign_ins().name_of(st.session_state[state.SIGN_IN]), checked=True)
+    return Person(st.session_state[state.EXAMINER], checked=False)
+
+
+def examiner() -> str:
+    """Return the name of who is at work; see ``person``."""
+    return person().name
 
 
 def name_checked() -> bool:

@@ -41,8 +41,8 @@ def last_entry() -> None:
 
 def decisions(case: Case, sha256: str) -> None:
     """Show the decisions on an item, and a form for another."""
-    store, examiner = resources.cases(), open_case.examiner()
-    made, checked = store.reviews.decisions(case.id, sha256), open_case.name_checked()
+    store, person = resources.cases(), open_case.person()
+    made = store.reviews.decisions(case.id, sha256)
     st.markdown(tr("**Decision**"))
     for decision in made:
         seen = decision.score_seen_before
@@ -72,7 +72,7 @@ def decisions(case: Case, sha256: str) -> None:
         st.error(tr("Choose an outcome and a confidence."), icon=":material/error:")
         return
     view = {"outcome": outcome.value, "reason": reason, "confidence": confidence.value}
-    _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=examiner, name_checked=checked))
+    _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=person.name, name_checked=person.checked))
 
 
 def notes(case: Case, sha256: str | None) -> None:
