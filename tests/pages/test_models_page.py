@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.evaluation.source_rows import AS_IS, HELD_OUT, read_rows
 from faceloupe.installation import APP, EXPERT_TABLES, ROOT
+from faceloupe.media.evidence_file import evidence_from_bytes
 from faceloupe.models.record import find_record, read_registry
 from faceloupe.ui import resources, state
 from faceloupe.ui.models.regression import Comparing
@@ -132,6 +133,10 @@ def test_decided_items_are_scored_again_and_flips_are_listed(tmp_path, monkeypat
     at.run()
     assert not at.exception
     assert any("1 decided items compared, 1 with another outcome" in element.value for element in at.markdown)
+    blind = store.create_case("Sealed", examiner="Ann", blind=True)
+    store.items.file(blind.id, evidence_from_bytes(b"plain text", "item.bin", max_bytes=1 << 24), actor="Ann")
+    at.run()
+    assert any("0 decided items compared" in element.value for element in at.markdown)
     resources.cases.clear()
 
 

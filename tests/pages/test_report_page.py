@@ -12,7 +12,7 @@ from faceloupe.bundle.verify import verify
 from faceloupe.report.document.case import Letterhead
 from faceloupe.ui import resources, state
 from faceloupe.ui.case.report_files import Source
-from tests.pages.record import ADA, click, create, ended, go
+from tests.pages.record import ADA, blind_case_with, click, create, ended, go
 from tests.pages.test_pages import page_text
 
 
@@ -56,6 +56,13 @@ def test_the_report_is_drawn_anew_only_where_the_case_or_its_look_has_changed(fi
     assert second != first
     filed.selectbox(key="language_input").select("de").run()
     assert previewed(filed) != second
+
+
+def test_a_drawn_report_is_not_shown_once_a_blind_case_keeps_its_results(filed):
+    kept = "what the tool found in this item is withheld"
+    assert kept not in previewed(go(filed, "report"))
+    blind_case_with()
+    assert kept in previewed(filed.run())
 
 
 def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):

@@ -21,13 +21,12 @@ from faceloupe.cases.records import (
 
 _CASE = """SELECT cases.id, cases.name, examiner, blind, created_utc,
     (SELECT count(*) FROM items WHERE case_id = cases.id) FROM cases"""
-# The blind cases that keep what was found in some evidence from a person, who has not decided it there.
+# The items of blind cases that a person has not decided there, so that what was found in them is kept from that person.
 # Evidence is known by its hash: what was found is kept where it is an item of another case, too.
-_KEEPING = """FROM items AS kept JOIN cases ON cases.id = kept.case_id
-    WHERE kept.sha256 = {sha256} AND blind
-    AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = kept.id AND examiner_key = {person})"""
-_KEPT = _KEEPING.format(sha256="items.sha256", person=":viewer")
-_HIDDEN = f"(items.outcome IS NOT NULL AND :viewer IS NOT NULL AND EXISTS (SELECT 1 {_KEPT}))"
+_KEPT = """FROM items AS kept JOIN cases ON cases.id = kept.case_id
+    WHERE blind AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = kept.id AND examiner_key = :viewer)"""
+_HIDDEN = f"""(items.outcome IS NOT NULL AND :viewer IS NOT NULL
+    AND EXISTS (SELECT 1 {_KEPT} AND kept.sha256 = items.sha256))"""
 # Times are in the order of the log, see ``CaseLog.write``.
 _SIGNED = """EXISTS (SELECT 1 FROM sign_offs WHERE case_id = items.case_id AND item_id = items.id
     AND utc >= (SELECT utc FROM decisions WHERE item_id = items.id ORDER BY id DESC LIMIT 1))"""
@@ -63,9 +62,8 @@ def cases(connection: Connection) -> tuple[Case, ...]:
 
 def blind_case_of(connection: Connection, sha256: str, person: str) -> Case | None:
     """Return the oldest blind case that has this evidence and no decision on it by that person, or None."""
-    keeping = _KEEPING.format(sha256=":sha256", person=":person")
-    values = {"sha256": sha256, "person": person}
-    row = connection.execute(f"SELECT kept.case_id {keeping} ORDER BY cases.rowid LIMIT 1", values).fetchone()
+    query = f"SELECT kept.case_id {_KEPT} AND kept.sha256 = :sha256 ORDER BY cases.rowid LIMIT 1"
+    row = connection.execute(query, {"sha256": sha256, "viewer": person}).fetchone()
     return case(connection, row[0]) if row else None
 
 
@@ -103,11 +101,7 @@ def similar_items(connection: Connection, sha256: str, image_hash: str, near_bit
 
 def withheld_hashes(connection: Connection, person: str) -> frozenset[str]:
     """Return the SHA-256 of all evidence for which ``blind_case_of`` finds a case."""
-    rows = connection.execute(
-        """SELECT DISTINCT items.sha256 FROM items JOIN cases ON items.case_id = cases.id
-        WHERE blind AND NOT EXISTS (SELECT 1 FROM decisions WHERE item_id = items.id AND examiner_key = ?)""",
-        (person,),
-    )
+    rows = connection.execute(f"SELECT DISTINCT kept.sha256 {_KEPT}", {"viewer": person})
     return frozenset(sha256 for (sha256,) in rows)
 
 

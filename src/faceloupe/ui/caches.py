@@ -138,10 +138,15 @@ class FrameStore(Recent[tuple[AnalysisKey, int], FrameExplanation]):
 
 @dataclass(frozen=True, slots=True)
 class DocumentKey:
-    """Identity of a drawn case report: the head of the case's log, for whom it is, and how it is drawn."""
+    """Identity of a drawn case report: the head of the case's log, for whom it is, and how it is drawn.
+
+    Attributes:
+        withheld: SHA-256 of all evidence whose results blind cases, also others than this, keep from whom it is for.
+    """
 
     head: Head
     viewer: str
+    withheld: frozenset[str]
     letterhead: Letterhead
     language: str
     with_log: bool

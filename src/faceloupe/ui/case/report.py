@@ -65,12 +65,14 @@ def letterhead() -> Letterhead:
 def document(case: Case, letterhead: Letterhead) -> bytes:
     """Return the report as HTML, as the examiner may see it; what it shows is logged as seen.
 
-    It is drawn anew only where the log has grown: whatever changes a case is in its log.
+    It is drawn anew only where the log has grown, as whatever changes a case is in its log, or where a blind case keeps
+    other results from the examiner than before.
     """
     store, examiner, language = resources.cases(), open_case.examiner(), st.session_state[state.LANGUAGE]
     store.reviews.view_all(case.id, examiner=examiner)
     with_log = st.session_state[state.WITH_LOG]
-    key = DocumentKey(store.log.head(case.id), person_key(examiner), letterhead, language, with_log)
+    withheld = store.reviews.withheld(examiner)
+    key = DocumentKey(store.log.head(case.id), person_key(examiner), withheld, letterhead, language, with_log)
     html = resources.documents().get(key)
     if html is None:
         with st.spinner(tr("Creating the report")):

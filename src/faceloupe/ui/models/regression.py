@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 import streamlit as st
 
 from faceloupe.config import Settings
@@ -49,7 +50,9 @@ def panel(record: ModelRecord) -> None:
         if job is not None and job.state is State.FAILED:
             st.error(plain(job.error), icon=":material/error:")
         elif job is not None and isinstance(job.result, Regression):
-            _show(job.result)
+            withheld = resources.cases().reviews.withheld(examiner)  # a blind case may have come in since
+            items = tuple(item for item in job.result.items if item.sha256 not in withheld)
+            _show(msgspec.structs.replace(job.result, items=items))
 
 
 def _shown(outcome: str | None) -> str:
