@@ -91,6 +91,9 @@ def test_an_action_that_the_full_queue_refuses_says_so(folder, monkeypatch, acti
     at = page()
     if action == "fetch-model":
         at.selectbox(key="model").select(OTHER.id).run()
+    else:
+        at.session_state[state.EXAMINER] = "Ann Example"
+        at.run()
     full = JobQueue(capacity=0)
     monkeypatch.setattr(resources, "jobs", lambda: full)
     at.button(key=action).click().run()

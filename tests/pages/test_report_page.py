@@ -59,10 +59,10 @@ def test_the_report_is_drawn_anew_only_where_the_case_or_its_look_has_changed(fi
 
 
 def test_a_drawn_report_is_not_shown_once_a_blind_case_keeps_its_results(filed):
-    kept = "what the tool found in this item is withheld"
-    assert kept not in previewed(go(filed, "report"))
+    withheld = "what the tool found in this item is withheld"
+    assert withheld not in previewed(go(filed, "report"))
     blind_case_with()
-    assert kept in previewed(filed.run())
+    assert withheld in previewed(filed.run())
 
 
 def test_every_file_that_is_handed_out_is_logged_with_its_hash(filed):
