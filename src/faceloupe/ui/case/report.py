@@ -17,8 +17,7 @@ from faceloupe.report.document.locales import LANGUAGES, language_name
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import DocumentKey
 from faceloupe.ui.case import open_case
-from faceloupe.ui.case.report_files import Source
-from faceloupe.ui.jobs import tasks
+from faceloupe.ui.case.report_files import Source, WrittenFile
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import current, tr, translator
 from faceloupe.ui.panels import plain
@@ -83,10 +82,14 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
     return html
 
 
+def _source(case: Case, letterhead: Letterhead) -> Source:
+    language, with_log = st.session_state[state.LANGUAGE], st.session_state[state.WITH_LOG]
+    return Source(resources.cases(), case.id, open_case.examiner(), letterhead, language, with_log)
+
+
 def downloads(case: Case, letterhead: Letterhead, html: bytes) -> None:
     """Show downloads of the report (HTML, PDF), its data and a bundle; each is made on request and logged."""
-    language, with_log = st.session_state[state.LANGUAGE], st.session_state[state.WITH_LOG]
-    source = Source(resources.cases(), case.id, open_case.examiner(), letterhead, language, with_log)
+    source = _source(case, letterhead)
     with st.container(horizontal=True):
         for label, ending, mime, make in (
             ("HTML", "html", "text/html", lambda: html),
@@ -141,20 +144,16 @@ def large(case: Case, letterhead: Letterhead) -> None:
 
 
 def _report_on_disk(case: Case, letterhead: Letterhead) -> None:
-    examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
-    with_log = st.session_state[state.WITH_LOG]
-    identity = case.id, examiner, letterhead, language
-    export = partial(tasks.write_report, resources.cases(), *identity, with_log=with_log, tr=translator(current()))
-    key = ("report", case.id, person_key(examiner), letterhead, language, with_log)
+    source = _source(case, letterhead)
+    export = partial(source.write_report, tr=translator(current()))
+    key = ("report", case.id, person_key(source.examiner), letterhead, source.language, source.with_log)
     _written_by_job("report", tr("Write the PDF"), key, tr("Report of {name}", name=case.name), export)
 
 
 def _on_disk(case: Case, letterhead: Letterhead, *, with_evidence: bool) -> None:
-    examiner, language = open_case.examiner(), st.session_state[state.LANGUAGE]
-    key = ("bundle", case.id, person_key(examiner), with_evidence)
-    identity = case.id, examiner, letterhead, language
-    translate = translator(current())
-    export = partial(tasks.write_bundle, resources.cases(), *identity, with_evidence=with_evidence, tr=translate)
+    source = _source(case, letterhead)
+    export = partial(source.write_bundle, with_evidence=with_evidence, tr=translator(current()))
+    key = ("bundle", case.id, person_key(source.examiner), with_evidence)
     _written_by_job("bundle", tr("Write the bundle"), key, tr("Bundle of {name}", name=case.name), export)
 
 
@@ -167,12 +166,12 @@ def _written_by_job(kind: str, label: str, key: Hashable, title: str, export: Wo
     icon = ":material/folder_zip:" if kind == "bundle" else ":material/picture_as_pdf:"
     st.button(label, key=f"write_{kind}", icon=icon, on_click=_submit, args=(key, title, export))
     if job is not None and job.state is State.DONE:
-        _written(kind, cast(tasks.WrittenFile, job.result))
+        _written(kind, cast(WrittenFile, job.result))
     elif job is not None and job.state is State.FAILED:
         st.error(plain(job.error), icon=":material/error:")
 
 
-def _written(kind: str, file: tasks.WrittenFile) -> None:
+def _written(kind: str, file: WrittenFile) -> None:
     """Show where a file was written, and offer it where it is small enough to pass through memory."""
     st.info(plain(file.sentence), icon=":material/check:")
     if file.path.exists() and file.path.stat().st_size <= _MOST_DOWNLOADED:

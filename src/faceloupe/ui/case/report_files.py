@@ -9,11 +9,23 @@ from pathlib import Path
 
 from faceloupe.bundle.export import export_case
 from faceloupe.cases.case_record import case_record, open_case_record
+from faceloupe.cases.policy import ResultView
 from faceloupe.cases.store import CaseStore
+from faceloupe.errors import Cancelled
 from faceloupe.report.case_schema import CaseRecord
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.pdf import write_pdf
 from faceloupe.system import temp
+from faceloupe.types import Cancel, Progress
+from faceloupe.ui.language import Translate
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A bundle or a report on the disk of the server: where it lies, and that in one sentence."""
+
+    path: Path
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,83 @@ class Source:
             export_case(self.store, self.case_id, path, actor=self.examiner, letterhead=letterhead, language=language)
             return path.read_bytes()
 
+    def write_bundle(self, *, with_evidence: bool, tr: Translate, progress: Progress, cancel: Cancel) -> WrittenFile:
+        """Write the bundle into the data folder.
+
+        Args:
+            with_evidence: put the evidence into it, so that whoever has it can score it again.
+            tr: translates.
+            progress: called with the stage and the share done, 0..1.
+            cancel: asked between steps; True stops the work.
+
+        Raises:
+            Cancelled: there is no bundle then.
+            FaceLoupeError: see ``export_case``.
+        """
+        path = self._path("zip")
+        exported = export_case(
+            self.store,
+            self.case_id,
+            path,
+            actor=self.examiner,
+            progress=_stopped_by(cancel, "The export was cancelled.", progress),
+            letterhead=self.letterhead,
+            language=self.language,
+            with_evidence=with_evidence,
+        )
+        sentence = tr(
+            "The bundle was written to {path}; the SHA-256 of its manifest is {sha256}.",
+            path=path,
+            sha256=exported.manifest_sha256,
+        )
+        return WrittenFile(path, sentence)
+
+    def write_report(self, *, tr: Translate, progress: Progress, cancel: Cancel) -> WrittenFile:
+        """Write the report into the data folder, as a PDF; the log tells of it.
+
+        Args:
+            tr: translates.
+            progress: called with the stage and the share done, 0..1.
+            cancel: asked between steps; True stops the work.
+
+        Raises:
+            Cancelled: there is no file then.
+            FaceLoupeError: it cannot be made, or not be logged.
+        """
+        path = self._path("pdf")
+        record = case_record(self.store, self.case_id, viewer=self.examiner)
+        write_pdf(
+            record,
+            self.store.runs.picture,
+            path,
+            letterhead=self.letterhead,
+            language=self.language,
+            with_log=self.with_log,
+            progress=_stopped_by(cancel, "The report was cancelled.", progress),
+        )
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        views = [ResultView(item.sha256, run.id) for item in record.items for run in item.runs]
+        facts = {"file": path.name, "file_sha256": sha256}
+        self.store.reviews.record_export(self.case_id, actor=self.examiner, parameters=facts, views=views)
+        return WrittenFile(
+            path, tr("The report was written to {path}; its SHA-256 is {sha256}.", path=path, sha256=sha256)
+        )
+
+    def _path(self, ending: str) -> Path:
+        name = f"faceloupe-case-{self.case_id}-{self.store.clock():%Y%m%dT%H%M%SZ}.{ending}"
+        return self.store.folder / "exports" / name
+
     def _record(self) -> CaseRecord:
         """Return the record of the case as the examiner may see it; what it shows is logged as seen."""
         self.store.reviews.view_all(self.case_id, examiner=self.examiner)
         return case_record(self.store, self.case_id, viewer=self.examiner)
+
+
+def _stopped_by(cancel: Cancel, sentence: str, progress: Progress) -> Progress:
+    def reported(stage: str, share: float) -> None:
+        if cancel():
+            raise Cancelled(sentence)
+        progress(stage, share)
+
+    return reported

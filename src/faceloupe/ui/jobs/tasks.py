@@ -18,10 +18,6 @@ from faceloupe.batch.driver import BatchProgress
 from faceloupe.batch.executors.local import cores
 from faceloupe.batch.executors.warm import WarmEngine
 from faceloupe.batch.store import Batch
-from faceloupe.bundle.export import export_case
-from faceloupe.cases.case_record import case_record
-from faceloupe.cases.policy import ResultView
-from faceloupe.cases.store import CaseStore
 from faceloupe.cases.workflow import CaseWorkflow, OpenFile
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, FaceLoupeError
@@ -31,8 +27,6 @@ from faceloupe.forensics.source import FaceModel, LensSource
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, open_evidence
 from faceloupe.media.formats import VIDEO_FORMATS
 from faceloupe.report.build import ReportedAnalysis
-from faceloupe.report.document.case import Letterhead
-from faceloupe.report.document.pdf import write_pdf
 from faceloupe.report.drawing.annotated_video import write_annotated
 from faceloupe.report.schema import Report
 from faceloupe.types import Cancel, Outcome, Progress
@@ -208,125 +202,6 @@ def _remove_old_copies(folder: Path) -> None:
     for made, path in sorted(copies)[: max(0, len(copies) + 1 - _COPIES)]:
         if time.time() - made > _COPY_S:
             path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A bundle or a report on the disk of the server: where it lies, and that in one sentence."""
-
-    path: Path
-    sentence: str
-
-
-def write_bundle(
-    store: CaseStore,
-    case_id: str,
-    examiner: str,
-    letterhead: Letterhead,
-    language: str,
-    *,
-    with_evidence: bool,
-    tr: Translate,
-    progress: Progress,
-    cancel: Cancel,
-) -> WrittenFile:
-    """Write the bundle of a case into the data folder.
-
-    Args:
-        store: holds the case.
-        case_id: of the case.
-        examiner: who exports.
-        letterhead: of the documents.
-        language: of the documents.
-        with_evidence: put the evidence into it, so that whoever has it can score it again.
-        tr: translates.
-        progress: called with the stage and the share done, 0..1.
-        cancel: asked between steps; True stops the work.
-
-    Returns:
-        Where it lies.
-
-    Raises:
-        Cancelled: there is no bundle then.
-        FaceLoupeError: see ``export_case``.
-    """
-
-    def report_progress(stage: str, share: float) -> None:
-        if cancel():
-            raise Cancelled("The export was cancelled.")
-        progress(stage, share)
-
-    path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.zip"
-    exported = export_case(
-        store,
-        case_id,
-        path,
-        actor=examiner,
-        progress=report_progress,
-        letterhead=letterhead,
-        language=language,
-        with_evidence=with_evidence,
-    )
-    sentence = tr(
-        "The bundle was written to {path}; the SHA-256 of its manifest is {sha256}.",
-        path=path,
-        sha256=exported.manifest_sha256,
-    )
-    return WrittenFile(path, sentence)
-
-
-def write_report(
-    store: CaseStore,
-    case_id: str,
-    examiner: str,
-    letterhead: Letterhead,
-    language: str,
-    *,
-    with_log: bool,
-    tr: Translate,
-    progress: Progress,
-    cancel: Cancel,
-) -> WrittenFile:
-    """Write the report of a case into the data folder, as a PDF; the log tells of it.
-
-    Args:
-        store: holds the case.
-        case_id: of the case.
-        examiner: for whom it is written.
-        letterhead: of the report.
-        language: of the report.
-        with_log: whether the first entries of the log are printed.
-        tr: translates.
-        progress: called with the stage and the share done, 0..1.
-        cancel: asked between steps; True stops the work.
-
-    Raises:
-        Cancelled: there is no file then.
-        FaceLoupeError: it cannot be made, or not be logged.
-    """
-
-    def report_progress(stage: str, share: float) -> None:
-        if cancel():
-            raise Cancelled("The report was cancelled.")
-        progress(stage, share)
-
-    path = store.folder / "exports" / f"faceloupe-case-{case_id}-{store.clock():%Y%m%dT%H%M%SZ}.pdf"
-    record = case_record(store, case_id, viewer=examiner)
-    write_pdf(
-        record,
-        store.runs.picture,
-        path,
-        letterhead=letterhead,
-        language=language,
-        with_log=with_log,
-        progress=report_progress,
-    )
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    views = [ResultView(item.sha256, run.id) for item in record.items for run in item.runs]
-    facts = {"file": path.name, "file_sha256": sha256}
-    store.reviews.record_export(case_id, actor=examiner, parameters=facts, views=views)
-    return WrittenFile(path, tr("The report was written to {path}; its SHA-256 is {sha256}.", path=path, sha256=sha256))
 
 
 def file_unseen(
