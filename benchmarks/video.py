@@ -180,8 +180,8 @@ def memory_ratio(folder: Path) -> None:
 
 def main(paths: list[Path]) -> None:
     """Run all benchmarks of video, on the clip written here and on those named."""
-    settings = Settings(frames=32)
-    networks = Networks.load(settings)
+    settings = Settings(frames=32, effort="quick")
+    networks = Networks.load(settings)  # the network that the rival has
     with TemporaryDirectory() as folder:
         for path in [portrait_clip(Path(folder, "portrait-720p-15s.mp4")), *paths]:
             cpu_ratio(path, networks, settings)
