@@ -30,7 +30,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
     see(page, "was filed and analyzed")
     go(page, "Case")
     press(page, "generated-woman.jpg")
-    see(page, "once you have entered your decision")
+    see(page, "its result is shown once")
     shoot(page, f"case-blind-{scheme}", 1050)
     decide(page, "manipulated", "The earrings do not match, and the hair melts into the background.")
     see(page, "Error rates of single faces")

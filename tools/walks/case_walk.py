@@ -47,7 +47,7 @@ def file_unseen(page: Page, name: str, path: Path) -> None:
 def review(page: Page, item: str, outcome: str) -> None:
     """Look at the item that stands in place of the list, decide it, see the score, and have it signed."""
     page.get_by_role("heading", name=item).wait_for(timeout=PATIENCE_MS)
-    see(page, "once you have entered your decision")
+    see(page, "its result is shown once")
     expect(page.get_by_text("log10 LR").count() == 0, f"the score of {item} is hidden before the decision")
     shoot(page, f"hidden-{Path(item).stem}", 1300, PICTURES)
     decide(page, outcome, "Looked at it closely.")
