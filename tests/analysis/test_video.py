@@ -239,6 +239,14 @@ def test_a_video_that_lies_or_has_bars_is_scored_as_one_that_stands(tmp_path, an
     assert 0 <= face.crop_box.y0 <= face.crop_box.y1 <= explained.rgb.shape[0]
 
 
+def test_tilted_faces_of_a_video_are_turned_upright_and_their_report_is_written(tmp_path, analyzer, swaying):
+    turn = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), 20, 1.0)
+    tilted = [cv2.warpAffine(rgb, turn, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT) for rgb in swaying]
+    report = report_json(analyze(write_clip(tmp_path / "a.mp4", tilted), analyzer))
+    assert "In 25 of 25 frames a face is tilted; it was turned upright before scoring." in report["evidence"]["notes"]
+    assert report["faces"][0]["roll_deg"] < -12
+
+
 @pytest.mark.slow
 def test_a_face_in_twelve_short_shots_is_pooled_over_them_and_no_other_face_is(tmp_path, analyzer):
     """The bundled portrait and the bundled photograph in turn, 1.6 seconds each: as an editor cuts them."""

@@ -353,7 +353,7 @@ def _straightened(face: DetectedFace, rgb: np.ndarray, search: _Search) -> Detec
     landmarks = _moved(best.landmarks, stood.inverse)
     tilted = DetectedFace(face.box, best.confidence, landmarks)
     middle = np.array([(best.box.x0 + best.box.x1) / 2, (best.box.y0 + best.box.y1) / 2])
-    x, y = _moved(middle[None], stood.inverse)[0]
+    x, y = _moved(middle[None], stood.inverse)[0].tolist()
     across, down = (best.box.width / 2, best.box.height / 2)[:: -1 if _quarters(roll(tilted)) % 2 else 1]
     height, width = rgb.shape[:2]
     if not (x + across > 0 and y + down > 0 and x - across < width and y - down < height):
