@@ -78,6 +78,25 @@ def test_a_view_of_another_item_is_none_of_this_one(store, case):
     assert not store.reviews.decide(case.id, item.sha256, **VIEW, examiner="Ann").score_seen_before
 
 
+def test_each_run_that_is_looked_at_is_logged_once(store, case):
+    item = filed(store, case)
+    run_id = store.runs.finding(case.id, item.sha256).id
+    for examiner in ("Ann", "ann ", "Bob"):
+        store.reviews.view_run(case.id, item.sha256, run_id, examiner=examiner)
+    store.reviews.view_score(case.id, item.sha256, examiner="Ann")
+    views = [entry for entry in store.log.entries(case.id) if entry.action == "score viewed"]
+    assert [(entry.actor, json.loads(entry.parameters)["run"]) for entry in views] == [("Ann", run_id), ("Bob", run_id)]
+
+
+def test_no_run_of_evidence_of_a_blind_case_is_shown_before_the_decision(store, blind):
+    item = filed(store, blind)
+    run_id = store.runs.finding(blind.id, item.sha256).id
+    with pytest.raises(CaseError, match="blind case"):
+        store.reviews.view_run(blind.id, item.sha256, run_id, examiner="Ann")
+    store.reviews.decide(blind.id, item.sha256, **VIEW, examiner="Ann")
+    store.reviews.view_run(blind.id, item.sha256, run_id, examiner="Ann")
+
+
 def test_a_view_of_the_same_evidence_in_another_case_is_a_view(store, case, blind):
     item = filed(store, case)
     store.reviews.view_score(case.id, item.sha256, examiner="Ann")

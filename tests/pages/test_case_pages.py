@@ -59,6 +59,10 @@ def test_an_opened_item_shows_the_run_that_the_list_shows(app):
     finding = store.runs.finding(case.id, SHA256)
     assert finding.outcome == "manipulated"
     assert at.selectbox(key=f"run-{SHA256}").value == finding.id
+    (other,) = (run.id for run in store.runs.of_item(case.id, SHA256) if run.id != finding.id)
+    at.selectbox(key=f"run-{SHA256}").select(other).run()
+    views = [entry for entry in store.log.entries(case.id) if entry.action == "score viewed"]
+    assert [json.loads(entry.parameters)["run"] for entry in views] == [finding.id, other]
 
 
 def test_a_filed_report_with_a_wrong_type_is_one_sentence_and_the_decisions_stay(app, data_folder):

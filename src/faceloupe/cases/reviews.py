@@ -12,6 +12,7 @@ from faceloupe.errors import UsageError
 from faceloupe.types import Outcome
 
 _PAGE = 1000  # items marked as seen in one transaction
+_BLIND = "This is evidence of a blind case: the score is shown once the examiner has decided it there."
 
 
 class Reviews:
@@ -170,9 +171,25 @@ class Reviews:
         """
         if not self.view_scores(case_id, [sha256], examiner=examiner):
             with self._log.write_case(case_id, Action.SCORE_VIEWED, name_of(examiner, "examiner"), sha256=sha256):
-                raise PolicyViolation(
-                    "This is evidence of a blind case: the score is shown once the examiner has decided it there."
-                )
+                raise PolicyViolation(_BLIND)
+
+    def view_run(self, case_id: str, sha256: str, run_id: str, *, examiner: str) -> None:
+        """Do the same as ``view_score`` for any run of an item, such as one of a segment.
+
+        Raises:
+            UsageError: no name is given.
+            CaseError: see ``view_score``.
+        """
+        examiner = name_of(examiner, "examiner")
+        views, key = [policy.ResultView(sha256, run_id)], person_key(examiner)
+        with self._log.read_case(case_id) as connection:
+            if policy.may_see(connection, sha256, key) and not policy.unseen(connection, views, key):
+                return
+        with self._log.write_case(case_id, Action.SCORE_VIEWED, examiner, sha256=sha256) as transaction:
+            transaction.item(case_id, sha256)
+            if not policy.may_see(transaction.connection, sha256, key):
+                raise PolicyViolation(_BLIND)
+            _log_views(transaction, case_id, examiner, policy.unseen(transaction.connection, views, key))
 
     def view_scores(self, case_id: str, hashes: Sequence[str], *, examiner: str) -> tuple[str, ...]:
         """Do the same as ``view_score`` for many items at once, such as a list.

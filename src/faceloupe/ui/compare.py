@@ -106,7 +106,7 @@ def _of_case(item: Item, name: str) -> Side | None:
         format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
         key=f"compare-run-{name.lower()}-{item.sha256}",
     )
-    store.reviews.view_score(item.case_id, item.sha256, examiner=open_case.examiner())  # before it is shown
+    store.reviews.view_run(item.case_id, item.sha256, run_id, examiner=open_case.examiner())  # before it is shown
     max_bytes = resources.settings().max_bytes
     return Side(
         item.name,

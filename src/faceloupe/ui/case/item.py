@@ -48,6 +48,7 @@ def findings(case: Case, sha256: str) -> None:
             format_func=lambda run_id: f"{run_id}, {runs[run_id].created_utc[:19]}Z",
             key=f"run-{sha256}",
         )
+        store.reviews.view_run(case.id, sha256, chosen, examiner=examiner)
     try:
         report = store.runs.report(chosen)
     except ReportError as problem:  # the decisions, notes and signatures are shown all the same
