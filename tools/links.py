@@ -21,6 +21,7 @@ from faceloupe.config import Settings
 from faceloupe.evaluation.metrics import wilson_interval
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.faces.tracks import Person, Track, Tracker, link
+from faceloupe.faces.upright import Follower
 from faceloupe.system.files import replacing
 from faceloupe.training.card import table
 from faceloupe.training.clips import read_frames
@@ -110,9 +111,9 @@ def followed(material: list[Clip], times: float, detector: FaceDetector) -> tupl
             frames = list(clip.frames[part * FRAMES : (part + 1) * FRAMES])
             if part % 2 and times != 1.0:
                 frames = [_enlarged(rgb, times) for rgb in frames]
-            faces = detector.follow(frames, [number == 0 for number in range(len(frames))])
-            for rgb, detected in zip(frames, faces, strict=True):
-                tracker.add(rgb, detected[:1], shot)
+            follower = Follower(detector)
+            for number, rgb in enumerate(frames):
+                tracker.add(rgb, follower.detect(rgb, fresh=number == 0)[:1], shot)
     return tracker.tracks, owners
 
 
