@@ -7,10 +7,13 @@ import cv2
 import numpy as np
 
 from faceloupe.models.contract import FloatArray
-from faceloupe.types import Box, DetectedFace
+from faceloupe.types import DetectedFace
 
 _SIDE = 32  # pixels of the small pictures that are compared
-_FACE, _SCENE = 1.1, 2.2  # sides of what is compared, by the longer side of the box: the face; the head and shoulders
+# Sides of what is compared, the face and the head with the shoulders, by the spread of the landmarks: a box of a tilted
+# face depends on whether it was found tilted or upright. In a face that looks ahead, the spread is a third of the box.
+_FACE, _SCENE = 3.5, 7.0
+_LEAST_SPREAD = 0.15  # of the shorter side of the box; landmarks closer together are those of no face
 _BINS = (8, 8)  # hue, saturation
 _FARTHEST = 2.0  # face sizes that a face may move from one frame to the next; over n frames, sqrt(n) times as far
 _LARGEST_GROWTH = 1.8  # times its size
@@ -50,20 +53,21 @@ def appearance(rgb: np.ndarray, face: DetectedFace) -> Appearance:
     """Describe a face of an (H, W, 3) uint8 RGB picture."""
     left, right = face.landmarks[:2]
     angle = float(np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0])))
-    upright = _cut(rgb, face.box, _FACE, angle)
+    upright = _cut(rgb, face, _FACE, angle)
     gray = cv2.GaussianBlur(cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY), (5, 5), 0).astype(np.float32)
     vector = (gray - gray.mean()).ravel()
     length = float(np.linalg.norm(vector))
-    colors = np.stack([_histogram(upright), _histogram(_cut(rgb, face.box, _SCENE, 0.0))])
+    colors = np.stack([_histogram(upright), _histogram(_cut(rgb, face, _SCENE, 0.0))])
     return Appearance(vector / length if length else vector, colors)
 
 
-def _cut(rgb: np.ndarray, box: Box, margin: float, angle: float) -> np.ndarray:
-    """Return a square of the picture around a box, turned by ``angle`` degrees and made small: (32, 32, 3) uint8."""
-    side = margin * max(box.width, box.height)
-    center = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
-    matrix: FloatArray = cv2.getRotationMatrix2D(center, angle, _SIDE / side).astype(np.float64)
-    matrix[:, 2] += _SIDE / 2 - np.asarray(center)
+def _cut(rgb: np.ndarray, face: DetectedFace, spreads: float, angle: float) -> np.ndarray:
+    """Return a square around the landmarks, turned by ``angle`` degrees and made small: (32, 32, 3) uint8."""
+    center = face.landmarks.mean(0)
+    spread = float(np.sqrt(np.square(face.landmarks - center).sum(1).mean()))
+    side = spreads * max(spread, _LEAST_SPREAD * face.size_px)
+    matrix: FloatArray = cv2.getRotationMatrix2D(center.tolist(), angle, _SIDE / side).astype(np.float64)
+    matrix[:, 2] += _SIDE / 2 - center
     return cv2.warpAffine(rgb, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
