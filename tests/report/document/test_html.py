@@ -425,6 +425,17 @@ def test_a_report_begins_with_what_its_reader_asks_and_prints_the_log_only_on_de
     assert f"The log has {len(record['log']['entries'])} entries" in text
 
 
+def test_all_who_decided_or_signed_off_stand_on_the_first_pages_with_a_line_to_sign_on(runs):
+    decisions = [decision("manipulated", "Pupils."), decision("authentic", "A scan.", examiner="D. Fourth")]
+    signed = item([runs.named["generated"]], decisions=decisions, sign_offs=[sign_off(), sign_off("E. Fifth")])
+    begin = page(case([signed]), runs.pictures).text.partition(" Appendix ")[0]
+    assert "authentic D. Fourth signed off: B. Lindqvist signed off: E. Fifth" in begin
+    assert f"Examiner {EXAMINER} Examiner D. Fourth Reviewer B. Lindqvist Reviewer E. Fifth" in begin
+    later = decision("authentic", "A scan.", utc="2027-01-01T00:00:00Z")  # which no signature covers
+    begin = page(case([signed | {"decisions": [later]}]), runs.pictures).text.partition(" Appendix ")[0]
+    assert "signed off" not in begin
+
+
 def test_the_findings_of_many_items_are_counted(runs):
     decided = item([runs.named["generated"]], decisions=[decision("authentic", "Looks fine.")])
     text = page(case([decided] * 5 + [item([runs.named["faceless"]])] * 4 + [item([])]), runs.pictures).text

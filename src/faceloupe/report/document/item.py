@@ -35,7 +35,7 @@ from faceloupe.report.document.format import (
 )
 from faceloupe.report.document.image import score_text
 from faceloupe.report.document.images import Fetch, ImageSet
-from faceloupe.report.document.method import error_rates, lr_bounds
+from faceloupe.report.document.method import lr_bounds
 from faceloupe.report.finding import finding_of, strength_text
 from faceloupe.report.schema import Report
 
@@ -108,16 +108,19 @@ def _ruler(report: Report, texts: Texts) -> Ruler | None:
 
 
 def _card(report: Report, texts: Texts) -> Card:
-    model = report.model
-    rows: list[tuple[str, Cell]] = [(texts["in_words"], Text(finding_of(report, texts["language"]).text))]
+    model, finding = report.model, finding_of(report, texts["language"])
+    rows: list[tuple[str, Cell]] = []
     if report.score is None:
         rows.append((texts["score"], Text(texts["no_score"])))
     else:
+        in_words = " ".join(part for part in (finding.sentence, finding.rests_on) if part)
+        rows.append((texts["in_words"], Text(in_words)))
         verbal = report.verbal  # of the record, which is in English
         if texts["language"] != "en" and report.log10_lr is not None:
             verbal = strength_text(report.log10_lr, texts)
         ratio = texts["lr_verbal"].format(value=number(texts, report.log10_lr, signed=True), words=shown(verbal))
-        rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts), *error_rates(model, texts)]
+        rows += [(texts["log10_lr"], Text(ratio)), lr_bounds(model, texts)]
+        rows.append((texts["error_rates"], Text(finding.error_rates)))
     rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(moment(texts, report.created_utc)))]
     return Card(
         verdict(report.outcome, texts), reason_cell(texts, report.reason), _ruler(report, texts), Facts(tuple(rows))

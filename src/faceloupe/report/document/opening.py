@@ -40,7 +40,7 @@ def blocks(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Iterator
     yield Heading(2, texts["limits"], "limits")
     yield Bullets(tuple(Text(line) for line in _limits(case, items, texts)))
     yield Heading(2, texts["signatures"], "signatures")
-    yield _signatures(case, texts)
+    yield _signatures(case, items, texts)
 
 
 def _about(case: CaseRecord, texts: Texts) -> Facts:
@@ -89,7 +89,10 @@ def _decision(item: Exhibit, texts: Texts) -> Cell:
     decisions = item.item.decisions
     if not decisions:
         return Text(texts["not_decided"], Style.FAINT)
-    return Lines((verdict_or_words(decisions[-1].outcome, texts), Text(shown(decisions[-1].examiner), Style.FAINT)))
+    last = decisions[-1]
+    signed = dict.fromkeys(sign_off.reviewer for sign_off in item.item.sign_offs if sign_off.utc >= last.utc)
+    reviewed = (Text(texts["signed_by"].format(who=shown(reviewer)), Style.FAINT) for reviewer in signed)
+    return Lines((verdict_or_words(last.outcome, texts), Text(shown(last.examiner), Style.FAINT), *reviewed))
 
 
 def _counts(items: Sequence[Exhibit], texts: Texts) -> Table:
@@ -141,11 +144,17 @@ def names_text(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> str:
     return texts["names_checked" if checked else "names_unchecked"]
 
 
-def _signatures(case: CaseRecord, texts: Texts) -> Table:
-    """Rows to sign on by hand: the examiner and the reviewers of the case, or an empty line for one."""
-    reviewers = list(dict.fromkeys(sign_off.reviewer for sign_off in case.sign_offs)) or [""]
-    people = [(texts["examiner"], case.case.examiner), *((texts["reviewer"], reviewer) for reviewer in reviewers)]
+def _signatures(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Table:
+    """Rows to sign on by hand: all who decided or signed off; an empty line for a reviewer where there is none."""
+    decisions = [decision for item in items for decision in item.item.decisions]
+    sign_offs = [*case.sign_offs, *(sign_off for item in items for sign_off in item.item.sign_offs)]
+    deciding = [name for name in (case.case.examiner, *(decision.examiner for decision in decisions)) if name]
+    people = {texts["examiner"]: deciding, texts["reviewer"]: [sign_off.reviewer for sign_off in sign_offs]}
     room = Text("\n\n")  # for a hand
-    rows = tuple((Text(role), Text(shown(name or "")), room, room) for role, name in people)
+    rows = tuple(
+        (Text(role), Text(shown(name)), room, room)
+        for role, names in people.items()
+        for name in dict.fromkeys(names or [""])
+    )
     heads = tuple(texts[key] for key in ("role", "person_name", "date", "signature"))
     return Table(texts["signatures"], heads, rows, (34, 46, 30, 64))
