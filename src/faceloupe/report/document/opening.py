@@ -118,7 +118,10 @@ def _conclusion(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
         yield Paragraph(Text(texts["no_conclusion"], Style.STRONG))
         return
     names = {outcome.value: texts[f"outcome_{outcome}"] for outcome in Outcome}
-    parts = "; ".join(f"{names.get(outcome, shown(outcome))}: {number(texts, n, 0)}" for outcome, n in decided.items())
+    parts = "; ".join(
+        texts["outcome_count"].format(outcome=names.get(outcome, shown(outcome)), count=number(texts, n, 0))
+        for outcome, n in decided.items()
+    )
     total, count = number(texts, len(items), 0), number(texts, decided.total(), 0)
     yield Paragraph(Text(texts["conclusion_text"].format(decided=count, total=total, outcomes=parts), Style.STRONG))
     yield Paragraph(Text(texts["conclusion_note"], Style.FAINT))
