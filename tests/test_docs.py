@@ -67,6 +67,7 @@ def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
         expert_card.CONDITIONS,
         expert_card.CLIPS,
         source_rows.HELD_OUT,
+        expert_card.OTHERS,
     )
     for name in tables:
         (tmp_path / name).symlink_to(folder / name)

@@ -220,6 +220,14 @@ def test_faces_are_counted_by_pose_and_size_and_those_of_unknown_pose_by_size_al
 def stage(made, tmp_path_factory):
     """Folder of what the stage wrote, and its records; heatmaps are not drawn, as there are no pictures."""
     folder, registry = tmp_path_factory.mktemp("stage"), weights_folder()
+    rows = [
+        source_rows.SourceRow("all", label, f"{network}, {view}", 9, 4, 5, auc, 0.9)
+        for network, auc in (("one", 0.625), ("another", 0.375))
+        for view in ("left out", "held out")
+        for label in ("authentic", "manipulated")
+    ]
+    source_rows.write_rows(rows, folder / expert_card.OTHERS)
+    made = dataclasses.replace(made, work=folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(expert_stage._Workshop, "peak_of", lambda self, scorer, names: 0.5)
         records = expert_stage.make(
@@ -260,6 +268,22 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     card = (folder / expert_card.CARD).read_text()
     assert "faceloupe-standard-9" in card
     assert "| swaps | as is | manipulated | 20 |" in card
+    assert "| source | as | truth | faceloupe-standard-9 | one | another |" in card
+    beside = [line.split(" | ") for line in card.partition("## Beside")[2].splitlines() if line.startswith("| ")]
+    assert [row[4:] for row in beside if row[0] == "| all"] == [["0.625", "0.375 |"]] * 4
+    assert all(row[4:] == ["-", "- |"] for row in beside[2:] if row[0] != "| all")
+
+
+def test_the_stage_asks_for_the_table_of_other_networks(made, tmp_path):
+    with pytest.raises(DatasetError, match="run `others` first"):
+        expert_stage.make(
+            dataclasses.replace(made, work=tmp_path),
+            EXPERT,
+            registry=weights_folder(),
+            encoder=tmp_path,
+            target=tmp_path / "expert",
+            docs=tmp_path,
+        )
 
 
 def test_the_same_looks_make_the_same_head(made, fitted, answers):
@@ -276,6 +300,7 @@ def test_a_head_without_faces_to_learn_from_or_to_be_judged_by_is_left_out_and_s
 
 
 def test_what_is_for_looking_only_is_refused(made, tmp_path):
+    source_rows.write_rows([], tmp_path / expert_card.OTHERS)
     entry = next(iter(made.stills.values())).entry
     wrong = {
         name: dataclasses.replace(element, entry=dataclasses.replace(entry, split="cross"))
@@ -283,7 +308,7 @@ def test_what_is_for_looking_only_is_refused(made, tmp_path):
     }
     with pytest.raises(DatasetError, match="for looking only"):
         expert_stage.make(
-            dataclasses.replace(made, stills=wrong),
+            dataclasses.replace(made, stills=wrong, work=tmp_path),
             EXPERT,
             registry=weights_folder(),
             encoder=tmp_path,

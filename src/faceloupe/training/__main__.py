@@ -2,7 +2,7 @@
 
     ingest -> prepare -> train -> calibrate -> evaluate -> register
     snapshots -> gather -> regions -> features, and encoder: the large material, as the expert's encoder sees it
-    corelogits -> heads: the core's answers to it, and the expert's heads with their fusion
+    corelogits, others -> heads: the core's answers to it, those of other networks, and the expert's heads
 
 ``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
 """
@@ -157,6 +157,31 @@ def _core_logits(options: argparse.Namespace) -> None:
     wanted = core_logits.tasks(material.read_manifest(options.work / MATERIAL, material.SPLITS), seen)
     known_regions = regions.read(options.work)
     core_logits.score(wanted, known_regions, options.work, scorer=scorer, model=record.id, report=report)
+
+
+def _others(options: argparse.Namespace) -> None:
+    from faceloupe.evaluation.source_rows import write_rows  # here: other stages start without torch
+    from faceloupe.models.loading import load_network
+    from faceloupe.scoring.single import NetworkScorer, Scorer
+    from faceloupe.training import expert_card, material, others, peers, plans, regions, settings
+
+    def report(done: int, of: int) -> None:
+        if done % 1000 < 16 or done == of:
+            print(f"{done} of {of} faces", flush=True)
+
+    registry, excluded = options.registry or options.work / REGISTRY, settings.read_material().excluded
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    stills = [still for still in stills if still.id not in excluded]
+    record = find_record(registry, QUICK_MODEL)
+    scorers: dict[str, Scorer] = {record.id: NetworkScorer(load_network(record, registry), record.input)}
+    for name, network in peers.load_peers(options.peers).items():
+        scorers[name] = NetworkScorer(network, peers.CONTRACT)
+    faces = others.choose(stills, regions.read(options.work), options.work, plans.read_expert().families)
+    probe = others.Probe(options.trunk)
+    write_rows(
+        others.ask(faces, scorers, probe, options.work, core=record.id, report=report),
+        options.work / expert_card.OTHERS,
+    )
 
 
 def _heads(options: argparse.Namespace) -> None:
@@ -371,6 +396,10 @@ def _add_large_material(
     judging.add_argument("--registry", type=Path, help="folder with the core (default: that of calibrate)")
     core = stages.add_parser("corelogits", parents=[judging], help="what the core says of the same views")
     core.set_defaults(run=_core_logits)
+    others = stages.add_parser("others", parents=[judging], help="what other networks say of faces left and held out")
+    others.add_argument("--peers", type=Path, required=True, help="folder with MesoNet's weights")
+    others.add_argument("--trunk", type=Path, required=True, help="ImageNet weights of MobileNetV3-small")
+    others.set_defaults(run=_others)
     heads = stages.add_parser("heads", parents=[judging], help="fit and judge the expert's heads, and their fusion")
     heads.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the card and its tables by source")
     heads.set_defaults(run=_heads)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faceloupe.evaluation.metrics import wilson_interval
-from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, read_rows
+from faceloupe.evaluation.source_rows import AS_IS, HELD_OUT, LEFT_OUT, SourceRow, read_rows
 from faceloupe.models.record import ModelRecord
 from faceloupe.system.files import replacing
 from faceloupe.training.card import table
@@ -12,6 +12,7 @@ from faceloupe.training.card import table
 CARD = "card.md"
 # Beside the card, made by the stage `heads`, rows as in ``source_rows``.
 TIERS_FILE, CONDITIONS, CLIPS = "tiers.csv", "conditions.csv", "clips.csv"
+OTHERS = "others.csv"  # made by the stage `others`
 
 
 def write(records: Sequence[ModelRecord], docs: Path) -> Path:
@@ -76,6 +77,13 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             "## Held out for good",
             "Nothing here was trained on, tuned on or calibrated on.",
             _table(docs / HELD_OUT),
+            "## Beside other networks",
+            "AUC of the same kinds of faces as they are, sources weighing alike: all that were left out, all that were "
+            "held out, and each held-out source against all faces of the other class. The core is not asked about "
+            "families that it was trained on. MesoNet's networks (Afchar et al. 2018) are taken as they were "
+            "published; the linear head on ImageNet features is fitted on the expert's material, with the same "
+            "families left out. Of large sources, the others saw 100 faces each.",
+            _beside(fusion.id, docs),
             "## What it rests on",
             f"{fusion.trained_on}",
             "## Limits",
@@ -117,6 +125,24 @@ def _weights(fusion: ModelRecord) -> str:
         f"correlated by {fusion.fusion.correlation:g}; evidence against a manipulation is not added up. "
         f"A face further than {fusion.scope_limit:.3f} from all known ones gets no verdict."
     )
+
+
+def _beside(fusion: str, docs: Path) -> str:
+    """Return the table of other networks beside the fusion: a row for each set of faces, a column for each network."""
+    columns: dict[str, dict[tuple[str, str, str], SourceRow]] = {fusion: {}}
+    for name, view in ((LEFT_OUT, "left out"), (HELD_OUT, "held out")):
+        for row in read_rows(docs / name):
+            if row.view == AS_IS:
+                columns[fusion][view, row.label, row.source] = row
+    for row in read_rows(docs / OTHERS):
+        name, _, view = row.view.rpartition(", ")
+        columns.setdefault(name, {})[view, row.label, row.source] = row
+    sets = [key for key in columns[fusion] if key[0] == "held out" or key[2] == "all"]
+    body = []
+    for view, label, source in sorted(sets, key=lambda key: (key[0] != "left out", key[2] != "all", key[1])):
+        rows = [column.get((view, label, source)) for column in columns.values()]
+        body.append((source, view, label, *("-" if row is None or row.auc is None else str(row.auc) for row in rows)))
+    return table(("source", "as", "truth", *columns), body)
 
 
 def _share(count: int, of: int) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from faceloupe.config import QUICK_MODEL
+from faceloupe.errors import DatasetError
 from faceloupe.evaluation import metrics
-from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, write_rows
+from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows, write_rows
 from faceloupe.faces.upright import roll, yaw
 from faceloupe.models.contract import InputContract
 from faceloupe.models.encoder import WIDTH, Encoder
@@ -35,7 +36,7 @@ from faceloupe.training import (
 )
 from faceloupe.training.core_logits import fresh_to_the_core
 from faceloupe.training.cross_fitting import Answers
-from faceloupe.training.expert_card import CLIPS, CONDITIONS, TIERS_FILE
+from faceloupe.training.expert_card import CLIPS, CONDITIONS, OTHERS, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
 from faceloupe.training.expert_tables import Verdicts
 from faceloupe.training.features import Features
@@ -122,9 +123,12 @@ def make(
         The records: heads first, then fusions.
 
     Raises:
-        DatasetError: a face that is only for looking would be fitted on, or a class is missing.
+        DatasetError: a face that is only for looking would be fitted on, a class is missing, or the stage `others` has
+            not run.
     """
-    everyone = prepared.looks
+    if not (prepared.work / OTHERS).is_file():
+        raise DatasetError(f"{prepared.work / OTHERS} is not there: run `others` first.")
+    others, everyone = read_rows(prepared.work / OTHERS), prepared.looks
     held_out = everyone.where(everyone.splits == material.HELD_OUT)
     seen = everyone.where(everyone.splits != material.HELD_OUT)
     material.refuse_held_out(prepared.stills[name].entry for name in np.unique(seen.ids))
@@ -153,6 +157,7 @@ def make(
     write_rows(in_tiers, docs / TIERS_FILE)
     write_rows(conditions, docs / CONDITIONS)
     write_rows(decisions.of_clips(seen, settings.plans, answers), docs / CLIPS)
+    write_rows(others, docs / OTHERS)
     write_rows(decisions.of_held_out(held_out, settings.plans, answers, prepared.cache.values), docs / HELD_OUT)
     expert_card.write([fusions[0], core, *records], docs)
     shutil.rmtree(target, ignore_errors=True)

@@ -66,9 +66,19 @@ class Looks:
         return Looks(*(getattr(self, part.name)[keep] for part in fields(self)))
 
 
-def _source(still: Still, several: frozenset[str]) -> str:
-    entry = still.entry
-    return f"{entry.source}/{entry.method}" if entry.label and entry.source in several else entry.source
+def source_names(stills: Iterable[Still]) -> dict[str, str]:
+    """Return id -> source of each picture, with its method where the manipulated ones of a source have several."""
+    stills, methods = list(stills), dict[str, set[str]]()
+    for still in stills:
+        if still.entry.label:
+            methods.setdefault(still.entry.source, set()).add(still.entry.method)
+    several = {source for source, names in methods.items() if len(names) > 1}
+
+    def name(still: Still) -> str:
+        entry = still.entry
+        return f"{entry.source}/{entry.method}" if entry.label and entry.source in several else entry.source
+
+    return {still.id: name(still) for still in stills}
 
 
 def gather(
@@ -96,11 +106,7 @@ def gather(
         DatasetError: there is no view of the material.
     """
     by_id = {still.id: still for still in stills if still.id in located}
-    methods: dict[str, set[str]] = {}
-    for still in by_id.values():
-        if still.entry.label:
-            methods.setdefault(still.entry.source, set()).add(still.entry.method)
-    several = frozenset(source for source, names in methods.items() if len(names) > 1)
+    names = source_names(by_id.values())
     rows: dict[tuple[str, str], dict[str, int]] = {}
     for row, (name, view) in enumerate(zip(cache.ids.tolist(), cache.views.tolist(), strict=True)):
         crop, _, treatment = view.partition("/")
@@ -124,7 +130,7 @@ def gather(
                 entry.split,
                 1 if blended else entry.label,
                 kind,
-                SELF_BLENDS if blended else _source(still, several),
+                SELF_BLENDS if blended else names[name],
                 families.get(entry.source, entry.source),
                 entry.unit,
                 region.side / max(box.width, box.height),
