@@ -301,7 +301,8 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
     explained = [face for face in analysis.faces if face.heatmap is not None]
     with_heat = bool(explained) and st.toggle(tr("Show the heatmaps over the picture"), key="with_heat")
     if with_heat:
-        picture = overlays.with_scale(overlays.source_overlay(canvas, analysis.faces, maximum, 0.7), maximum, 0.7)
+        overlay = overlays.source_overlay(canvas, analysis.faces, maximum, 0.7)
+        picture = overlays.with_scale(overlay, maximum, 0.7, language.current())
     else:
         picture = overlays.boxes(canvas, analysis.faces, chosen=chosen.id if chosen else None)
     name = plain(analysis.report.evidence.name)
@@ -360,7 +361,7 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
     overlay = overlays.face_overlay(face, maximum, opacity)
     peak = 0.0 if face.heatmap is None else float(face.heatmap.max())
     st.image(
-        overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity),
+        overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity, language.current()),
         width="stretch",
         alt=tr("Face {id} with its heatmap and the scale of the heatmap", id=face.id),
     )

@@ -76,6 +76,16 @@ def test_the_heatmap_lies_on_the_face_and_nowhere_else(analysis):
     assert not outside.any()
 
 
+def test_the_scale_is_in_the_language_of_the_reader():
+    english, german = (overlays.scale_bar(0.17, 300, 0.7, language) for language in ("en", "de"))
+    assert english.shape == german.shape
+    assert (english[:16] != german[:16]).any()  # the words
+    np.testing.assert_array_equal(english[18:32], german[18:32])  # the colors
+    assert (english[34:] != german[34:]).any()  # the decimal commas
+    with pytest.raises(UsageError):
+        overlays.scale_bar(0.17, 300, 0.7, "xx")
+
+
 def test_the_written_pictures_can_be_read_and_carry_the_scale(analysis, tmp_path):
     written = {path.name for path in write.write(analysis, build(analysis), tmp_path / "new" / "folder")}
     assert {"report.json", "boxes.png", "heatmap.png"} <= written

@@ -6,6 +6,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from faceloupe.analysis.results import Canvas
 from faceloupe.findings import FaceFinding, TrackFinding
+from faceloupe.report.document.locales import texts_in
+from faceloupe.report.numerals import decimal
 from faceloupe.types import Box, Outcome
 
 # Okabe and Ito (2008): told apart by color-blind eyes.
@@ -175,10 +177,13 @@ def _turned_back(
     return np.asarray(cv2.warpAffine(heatmap, matrix, shape[::-1], flags=cv2.INTER_LINEAR))
 
 
-def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:
+def scale_bar(maximum: float, width: int, opacity: float, language: str = "en") -> np.ndarray:
     """Return the printed color scale from 0 to ``maximum`` with its numbers: (h, width, 3) uint8 on white.
 
     The colors are those that a heatmap of that opacity has on mid gray.
+
+    Raises:
+        UsageError: there are no texts in that language.
     """
     bar_height, margin = 14, 8
     font = ImageFont.load_default(12)
@@ -187,19 +192,19 @@ def scale_bar(maximum: float, width: int, opacity: float) -> np.ndarray:
     gray = np.full((*share.shape, 3), 128, np.uint8)
     image.paste(Image.fromarray(blend(gray, share * maximum, maximum, opacity)), (margin, 18))
     pen = ImageDraw.Draw(image)
-    pen.text((margin, 2), "speaks for manipulation, logits per cell", fill="black", font=font)
+    pen.text((margin, 2), texts_in(language)["heatmap_scale"], fill="black", font=font)
     for position in (0.0, 0.5, 1.0):
-        text = f"{position * maximum:.2f}" + ("+" if position == 1.0 else "")
+        text = decimal(position * maximum, 2, language) + ("+" if position == 1.0 else "")
         length = pen.textlength(text, font=font)
         x = margin + position * (width - 2 * margin) - length * position
         pen.text((x, 18 + bar_height + 3), text, fill="black", font=font)
     return np.asarray(image)
 
 
-def with_scale(picture: np.ndarray, maximum: float, opacity: float) -> np.ndarray:
-    """Set the color scale of a heatmap of that opacity under a picture, on white."""
+def with_scale(picture: np.ndarray, maximum: float, opacity: float, language: str = "en") -> np.ndarray:
+    """Set the color scale of a heatmap of that opacity under a picture, on white; see ``scale_bar``."""
     width = max(picture.shape[1], 260)
-    bar = scale_bar(maximum, width, opacity)
+    bar = scale_bar(maximum, width, opacity, language)
     canvas = np.full((picture.shape[0] + bar.shape[0], width, 3), 255, np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     canvas[picture.shape[0] :] = bar

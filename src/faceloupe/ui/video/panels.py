@@ -193,7 +193,7 @@ def _face(face: FaceFinding, maximum: float) -> None:
         )
         overlay = overlays.enlarged(overlays.face_overlay(face, maximum, _OPACITY), _FACE_SIDE)
         heatmap.image(
-            overlays.with_scale(overlay, maximum, _OPACITY),
+            overlays.with_scale(overlay, maximum, _OPACITY, language.current()),
             width="stretch",
             alt=tr("Heatmap of track {id}", id=face.id),
         )
