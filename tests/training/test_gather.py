@@ -53,6 +53,56 @@ def test_the_manifest_is_the_same_bytes_whatever_the_number_of_workers(sources, 
     assert len(paths[0].read_text().splitlines()) == 1 + 11 + 5
 
 
+def test_a_picture_of_a_snapshot_is_read_once(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(gather, "_CHUNK", 2)
+    true_read, read, killed_at = gather._look_at_some, [], [0]
+
+    class Here:
+        """A pool in this process, so that what is read can be counted; it is killed at one of the chunks."""
+
+        def __init__(self, workers) -> None:
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_) -> None:
+            pass
+
+        def map(self, task, chunks):
+            for number, chunk in enumerate(chunks, 1):
+                if number == killed_at[0]:
+                    raise MemoryError
+                yield task(chunk)
+
+    def counted(folder, snapshots, entries):
+        read.extend(entry.location for entry in entries)
+        return true_read(folder, snapshots, entries)
+
+    monkeypatch.setattr(gather, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(gather, "_look_at_some", counted)
+    expected = gathered(sources)
+    killed_at[0], seen = 4, tmp_path / "seen.csv"
+    with pytest.raises(MemoryError):
+        gathered(sources, seen=seen)
+    killed_at[0] = 0
+    read.clear()
+    assert gathered(sources, seen=seen) == expected
+    own = {still.entry.location for still in expected.stills if not still.entry.repository}
+    assert own < set(read) < {still.entry.location for still in expected.stills}  # the last of two chunks was lost
+    read.clear()
+    assert gathered(sources, seen=seen) == expected
+    assert set(read) == own
+    large.git(sources.snapshots / "anna+photos" / "repo", "commit", "-q", "--allow-empty", "-m", "later")
+    read.clear()
+    assert gathered(sources, seen=seen) == expected
+    assert set(read) - own == {still.entry.location for still in expected.stills if still.entry.source == "anna"}
+    monkeypatch.setattr(gather, "_decoder", lambda: "another")
+    read.clear()
+    assert gathered(sources, seen=seen) == expected
+    assert len(read) == len(expected.stills)
+
+
 def test_what_cannot_be_had_is_counted_and_named_and_the_rest_is_used(sources):
     sources.index[0]["blob"] = "0" * 40
     blobs = large.repository(sources.snapshots / "c+c" / "repo", {"a.png": b"words"})

@@ -20,7 +20,7 @@ from faceloupe.models.record import EVALUATION, find_record, members_of, read_re
 from faceloupe.training import encoder_file, register, tracking
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
-MATERIAL, MISSING, SNAPSHOTS = "material.csv", "missing.csv", "snapshots.csv"
+MATERIAL, MISSING, SNAPSHOTS, SEEN = "material.csv", "missing.csv", "snapshots.csv", "seen.csv"
 ENCODER, FEATURES, SHEETS, EXPERT = "encoder.safetensors", "features", "sheets", "expert"
 CARD = Path("docs/model-card.md")
 EXPERT_DOCS = Path("docs/expert")
@@ -75,6 +75,7 @@ def _gather(options: argparse.Namespace) -> None:
         near_bits=chosen.near_bits,
         share=options.share,
         workers=options.workers,
+        seen=options.work / SEEN,
     )
     gather.write_missing(gathered, options.work / MISSING)
     material.write_manifest(gathered.stills, options.work / MATERIAL)

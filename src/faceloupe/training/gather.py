@@ -7,21 +7,29 @@ repositories, which come and go: what cannot be had is counted and named, and th
 import csv
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Self
 
+from faceloupe import media
 from faceloupe.errors import DatasetError
 from faceloupe.media.similarity import perceptual_hash
 from faceloupe.system.files import replacing
 from faceloupe.training import choosing, data, material
 from faceloupe.training.ingest import thin_out
+from faceloupe.training.lines import GrowingTable
 from faceloupe.training.material import Entry, Still
 from faceloupe.training.snapshots import Read, Snapshots, Why, read_picture
 
+_SEEN_KEY = ("repository", "commit", "blob", "tile", "decoder")
+_SEEN_COLUMNS = (*_SEEN_KEY, "width", "height", "pixels_sha256", "likeness", "detail")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 64  # entries a worker process takes at a time
 _NAMED = 5  # pictures that are named for each reason; the rest is counted
 _NAMES = {number: name for name, number in data.LABELS.items()}
@@ -62,6 +70,48 @@ def _look_at(entry: Entry, folder: Path, snapshots: Snapshots) -> Still | Missin
     return Still(picture.entry, width, height, pixels, likeness, detail)
 
 
+def _decoder() -> str:
+    """Names how pictures are decoded and hashed: by the bytes of the modules that do it."""
+    modules = sorted(Path(media.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()[:16]
+
+
+class _Seen:
+    """What was read of pictures before, in snapshots that still stand at the same commit."""
+
+    def __init__(self, path: Path, snapshots: Path | None) -> None:
+        self._table = GrowingTable(path, _SEEN_COLUMNS)
+        self._rows = {tuple(row[name] for name in _SEEN_KEY): row for row in self._table.rows}
+        self._commit, self._decoder = cache(Snapshots(snapshots).head), _decoder()
+
+    def _key(self, entry: Entry) -> tuple[str, ...] | None:
+        """Return what names the pixels of an entry; None for those of plain files, which may change."""
+        commit = self._commit(entry.repository) if entry.repository else ""
+        tile = ",".join(map(str, entry.tile or ()))
+        return (entry.repository, commit, entry.blob, tile, self._decoder) if _COMMIT.fullmatch(commit) else None
+
+    def find(self, entry: Entry) -> Still | None:
+        row = self._rows.get(key) if (key := self._key(entry)) else None
+        if row is None:
+            return None
+        hashes = row["pixels_sha256"], row["likeness"], row["detail"]
+        return Still(entry, int(row["width"]), int(row["height"]), *hashes)
+
+    def add(self, results: Iterable[Still | Missing]) -> None:
+        stills = [(self._key(result.entry), result) for result in results if isinstance(result, Still)]
+        self._table.add(
+            (*key, still.width, still.height, still.pixels_sha256, still.likeness, still.detail)
+            for key, still in stills
+            if key
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._table.close()
+
+
 def _look_at_some(folder: Path, snapshots: Path | None, entries: list[Entry]) -> list[Still | Missing]:
     with Snapshots(snapshots) as readers:
         return [_look_at(entry, folder, readers) for entry in entries]
@@ -85,6 +135,7 @@ def gather(
     near_bits: int = choosing.NEAR_BITS,
     share: float = 1.0,
     workers: int | None = None,
+    seen: Path | None = None,
 ) -> Gathered:
     """Read every picture that the lists of the material name, and choose those that are used.
 
@@ -98,6 +149,8 @@ def gather(
         near_bits: see ``choosing.unlike``.
         share: of the material, for a short run; see ``ingest.thin_out``.
         workers: processes; None for one on each core.
+        seen: table of what was read of pictures in snapshots, which grows: a run that was killed goes on, and one over
+            a longer list reads what is new. None reads everything.
 
     Raises:
         DatasetError: a list cannot be read, a file of ``stills.csv`` is missing or unreadable, or train or val is left
@@ -107,9 +160,7 @@ def gather(
     note = _without_snapshots(listing.entries, snapshots)
     entries = [entry for entry in listing.entries if not (note and entry.repository)]
     entries = thin_out(entries, share)
-    chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
-    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
-        results = [result for some in pool.map(partial(_look_at_some, folder, snapshots), chunks) for result in some]
+    results = _read(entries, folder, snapshots, workers or os.cpu_count(), seen)
     stills = tuple(result for result in results if isinstance(result, Still))
     dropped: list[choosing.Dropped] = []
     for rule in (
@@ -126,6 +177,25 @@ def gather(
     passed_over = [f"Passed over in the index: {count} {kind}." for kind, count in listing.passed_over.items()]
     notes = tuple(sentence for sentence in (listing.note, note, *passed_over) if sentence)
     return Gathered(stills, tuple(dropped), missing, notes)
+
+
+def _read(
+    entries: list[Entry], folder: Path, snapshots: Path | None, workers: int | None, seen: Path | None
+) -> list[Still | Missing]:
+    """Read the pictures of entries that were not read before, in their order."""
+    with _Seen(seen, snapshots) if seen else nullcontext() as before:
+        known = {number: before.find(entry) for number, entry in enumerate(entries)} if before else {}
+        results: dict[int, Still | Missing] = {number: still for number, still in known.items() if still}
+        left = [number for number in range(len(entries)) if number not in results]
+        chunks = [left[start : start + _CHUNK] for start in range(0, len(left), _CHUNK)]
+        task = partial(_look_at_some, folder, snapshots)
+        with ProcessPoolExecutor(workers) as pool:
+            read = pool.map(task, ([entries[number] for number in chunk] for chunk in chunks))
+            for chunk, some in zip(chunks, read, strict=True):
+                results.update(zip(chunk, some, strict=True))
+                if before:
+                    before.add(some)
+    return [results[number] for number in range(len(entries))]
 
 
 def _check(stills: Iterable[Still]) -> None:
