@@ -2,6 +2,7 @@
 
 from faceloupe.report.document.locales import texts_in
 from faceloupe.report.schema import Report
+from faceloupe.report.translation import Part, translated
 from faceloupe.types import Outcome
 
 _CAPTURED = "provenance.digitalCapture"
@@ -24,7 +25,7 @@ def disagreement(report: Report, language: str = "en") -> str:
     if origin is None:
         return ""
     if origin.generator and report.outcome is Outcome.AUTHENTIC:
-        return texts["disagrees_generated"].format(generator=origin.generator)
+        return texts["disagrees_generated"].format(generator=translated(origin.generator, language, Part.PROGRAM))
     captured = origin.state == "trusted" and any(claim.id == _CAPTURED for claim in origin.claims)
     if captured and report.outcome is Outcome.MANIPULATED:
         return texts["disagrees_captured"].format(signer=origin.signer or texts["none"])

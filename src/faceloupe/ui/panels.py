@@ -12,8 +12,8 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
-from faceloupe.report.reasons import reason_in
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
+from faceloupe.report.translation import Part, translated
 from faceloupe.types import Outcome
 from faceloupe.ui import demo, glossary, language, resources, state
 from faceloupe.ui.case import open_case
@@ -145,7 +145,7 @@ def verdict_card(report: Report) -> None:
                 plain(finding.error_rates),
                 help=tr(
                     "Measured on {measured_on}.",
-                    measured_on=plain(reason_in(model.error_rates.measured_on, language.current())),
+                    measured_on=plain(translated(model.error_rates.measured_on, language.current())),
                 ),
             )
             st.caption(
@@ -160,16 +160,16 @@ def verdict_card(report: Report) -> None:
                     meaning2=glossary.meaning("log10 LR"),
                 ),
             )
-        if contradiction := disagreement(report):
+        if contradiction := disagreement(report, language.current()):
             st.warning(plain(contradiction), icon=":material/compare_arrows:")
         with st.expander(tr("What this result does not say")):
-            st.markdown("\n".join(f"- {plain(line)}" for line in report.scope))
+            st.markdown("\n".join(f"- {plain(translated(line, language.current()))}" for line in report.scope))
             st.markdown(
                 tr(
                     "The two propositions compared: {manipulated} {authentic} Kinds: {kinds}.",
-                    manipulated=plain(report.propositions.manipulated),
-                    authentic=plain(report.propositions.authentic),
-                    kinds=plain(report.propositions.kinds),
+                    manipulated=plain(translated(report.propositions.manipulated, language.current())),
+                    authentic=plain(translated(report.propositions.authentic, language.current())),
+                    kinds=plain(translated(report.propositions.kinds, language.current(), Part.KINDS)),
                 )
             )
 
@@ -194,7 +194,7 @@ def _ratio_help(report: Report) -> str:
 
 def sentence(text: str) -> str:
     """Return a reason of a report as a sentence in the language of this session, fit for markdown."""
-    return plain(_capital(reason_in(text, language.current())).rstrip(".") + ".")
+    return plain(_capital(translated(text, language.current())).rstrip(".") + ".")
 
 
 def face_rows(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> None:
@@ -405,7 +405,7 @@ def file_facts(report: Report) -> None:
     with st.expander(tr("Facts of the file")):
         st.markdown("| | |\n|---|---|\n" + "\n".join(f"| {name} | {fact} |" for name, fact in rows.items()))
         for note in evidence.notes:
-            st.caption(plain(note))
+            st.caption(plain(translated(note, language.current())))
 
 
 def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:

@@ -11,7 +11,7 @@ from faceloupe.errors import EvidenceError, ReportError, UsageError
 from faceloupe.report.case_schema import CaseRecord, RunRecord, finding_run
 from faceloupe.report.document.case import Letterhead
 from faceloupe.report.document.html import render_html
-from faceloupe.report.reasons import reason_in
+from faceloupe.report.translation import translated
 from tests.report.case_records import EXAMINER, NAME, case, chain, decision, item, note, sign_off
 
 LETTERHEAD = Letterhead("Institute of Pictures", ("1 Long Street", "Springfield"))
@@ -371,7 +371,7 @@ def test_a_german_report_is_german_and_marks_what_stays_english(record, runs):
     assert drawn.all("html") == [{"lang": "de"}]
     assert "Bericht über die Untersuchung von Gesichtern" in drawn.text
     reason = record["items"][0]["runs"][0]["report"]["reason"]
-    assert reason_in(reason, "de") in drawn.text
+    assert translated(reason, "de") in drawn.text
     assert reason not in drawn.text
     assert "en" in {attributes.get("lang") for attributes in drawn.all("span")}
     assert "nicht entscheidbar" in drawn.text

@@ -31,7 +31,7 @@ from faceloupe.report.document.format import (
     code,
     moment,
     number,
-    proposition_text,
+    record_text,
     score_and_thresholds,
     shown,
     type_text,
@@ -40,6 +40,7 @@ from faceloupe.report.document.format import (
 )
 from faceloupe.report.document.images import Fetch
 from faceloupe.report.document.locales import texts_in
+from faceloupe.report.translation import Part
 from faceloupe.scoring.verbal import VERBAL_SCALE
 from faceloupe.types import Outcome
 
@@ -208,12 +209,12 @@ def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
         yield Paragraph(Text(texts["propositions"]))
         yield Bullets(
             (
-                Text(texts["proposition_1"].format(text=proposition_text(texts, first.manipulated))),
-                Text(texts["proposition_2"].format(text=proposition_text(texts, first.authentic))),
+                Text(texts["first_proposition"].format(text=record_text(texts, first.manipulated))),
+                Text(texts["second_proposition"].format(text=record_text(texts, first.authentic))),
             )
         )
         for proposition, _ in propositions:
-            yield Paragraph(Text(texts["kinds"].format(text=shown(proposition.kinds))))
+            yield Paragraph(Text(texts["kinds"].format(text=record_text(texts, proposition.kinds, Part.KINDS))))
     yield Paragraph(Text(texts["reading_score"]))
     yield Paragraph(Text(texts["reading_lr"]))
     yield Heading(3, texts["verbal_scale"], "verbal-scale")

@@ -4,9 +4,19 @@ from collections.abc import Iterator
 
 from faceloupe.report.document.blocks import Block, Facts, Heading, Paragraph, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import Texts, code, number, quoted, shown
+from faceloupe.report.document.format import (
+    Texts,
+    code,
+    number,
+    quoted,
+    record_cell,
+    record_text,
+    shown,
+    translated_cell,
+)
 from faceloupe.report.file_claims import disagreement
-from faceloupe.report.schema import Report
+from faceloupe.report.schema import FileFact, Report
+from faceloupe.report.translation import Part, translated_fact
 
 _MOST_FACTS = 40  # of one lens: metadata can have hundreds, and the record holds them all
 
@@ -23,7 +33,7 @@ def blocks(exhibit: Exhibit, report: Report, texts: Texts) -> Iterator[Block]:
         (
             (texts["credentials"], Text(texts.get(f"credentials_{origin.state}", shown(origin.state)))),
             (texts["signer"], quoted(origin.signer or texts["none"])),
-            (texts["generator"], quoted(origin.generator or texts["none"])),
+            (texts["generator"], record_cell(texts, origin.generator or texts["none"], Part.PROGRAM)),
         )
     )
     yield Paragraph(Text(texts["file_claims_note"], Style.FAINT))
@@ -31,18 +41,25 @@ def blocks(exhibit: Exhibit, report: Report, texts: Texts) -> Iterator[Block]:
         yield Table(
             texts["file_findings"],
             (texts["rule"], texts["finding"]),
-            tuple((code(claim.id), quoted(claim.text)) for claim in origin.claims),
+            tuple((code(claim.id), record_cell(texts, claim.text)) for claim in origin.claims),
             (50, 124),
         )
     for lens in report.lenses:
+        title = record_text(texts, lens.title, Part.LENS)
         if lens.problem:
-            yield Paragraph(quoted(f"{lens.title}: {lens.problem}"))
+            problem = texts["file_problem"].format(title=title, problem=record_text(texts, lens.problem))
+            yield Paragraph(translated_cell(f"{lens.title}: {lens.problem}", problem))
         if lens.facts:
             yield Table(
-                texts["file_facts"].format(title=shown(lens.title)),
-                (shown(lens.title), texts["value"]),
-                tuple((quoted(fact.name), quoted(fact.value)) for fact in lens.facts[:_MOST_FACTS]),
+                texts["file_facts"].format(title=title),
+                (title, texts["value"]),
+                tuple(_fact(fact, texts) for fact in lens.facts[:_MOST_FACTS]),
                 (60, 114),
             )
         if (left := len(lens.facts) - _MOST_FACTS) > 0:
             yield Paragraph(Text(texts["file_facts_left"].format(count=number(texts, left, 0)), Style.FAINT))
+
+
+def _fact(fact: FileFact, texts: Texts) -> tuple[Text, Text]:
+    name, value = translated_fact(fact.name, fact.value, texts["language"])
+    return translated_cell(fact.name, name), translated_cell(fact.value, value)

@@ -7,10 +7,9 @@ from typing import Any
 from faceloupe.media.evidence_file import printable_name
 from faceloupe.report.case_schema import ItemRecord
 from faceloupe.report.document.blocks import Cell, Style, Text, Verdict
-from faceloupe.report.document.locales import texts_in
 from faceloupe.report.numerals import decimal, localized
-from faceloupe.report.reasons import reason_in
 from faceloupe.report.schema import Face, ScoreThresholds
+from faceloupe.report.translation import Part, translated
 from faceloupe.types import Outcome, format_distinct
 
 Texts = Mapping[str, str]
@@ -37,10 +36,20 @@ def quoted(text: object) -> Text:
     return Text(shown(text), Style.RECORD)
 
 
-def reason_cell(texts: Texts, reason: str) -> Text:
-    """Return a reason in the language of the texts; one that has no translation, as the record states it."""
-    translated = reason_in(reason, texts["language"])
-    return quoted(reason) if translated == reason else Text(shown(translated))
+def record_cell(texts: Texts, stated: str, part: Part = Part.SENTENCE) -> Text:
+    """Return a text of the record in the language of the texts; one without a translation, as the record states it."""
+    return translated_cell(stated, translated(stated, texts["language"], part))
+
+
+def translated_cell(stated: str, translation: str) -> Text:
+    """Return the translation of a text of the record, or that text where both are the same."""
+    cell = Text(shown(translation))
+    return quoted(stated) if cell.text == shown(stated) else cell
+
+
+def record_text(texts: Texts, stated: str, part: Part = Part.SENTENCE) -> str:
+    """Return what ``record_cell`` does, to stand within a text."""
+    return shown(translated(stated, texts["language"], part))
 
 
 def number(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
@@ -75,13 +84,6 @@ def moment(texts: Texts, utc: str) -> str:
         return datetime.fromisoformat(utc).strftime(texts["time_format"])
     except ValueError:
         return shown(utc)
-
-
-def proposition_text(texts: Texts, text: str) -> str:
-    """Return a known proposition of the record in the language of the texts, and any other as it is."""
-    english = texts_in("en")
-    known = {english[key]: texts[key] for key in ("proposition_manipulated", "proposition_authentic")}
-    return known.get(text, shown(text))
 
 
 def verdict(outcome: str, texts: Mapping[str, str]) -> Verdict:

@@ -9,7 +9,7 @@ from faceloupe.report.document.format import (
     number,
     number_cell,
     pose_rows,
-    reason_cell,
+    record_cell,
     score_and_thresholds,
     verdict,
 )
@@ -56,7 +56,7 @@ def _face_row(face: ImageFace, thresholds: ScoreThresholds, texts: Texts) -> tup
         number_cell(texts, face.log10_lr, signed=True),
         number_cell(texts, face.size_px, 1),
         number_cell(texts, face.detection_confidence),
-        reason_cell(texts, face.reason),
+        record_cell(texts, face.reason),
     )
 
 

@@ -25,10 +25,11 @@ from faceloupe.report.document.format import (
     moment,
     number,
     quoted,
-    reason_cell,
+    record_cell,
     score_and_thresholds,
     shown,
     shown_lines,
+    translated_cell,
     type_text,
     verdict,
     verdict_or_words,
@@ -38,6 +39,7 @@ from faceloupe.report.document.images import Fetch, ImageSet
 from faceloupe.report.document.method import lr_bounds
 from faceloupe.report.finding import finding_of, strength_text
 from faceloupe.report.schema import Report
+from faceloupe.report.translation import translated
 
 
 def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
@@ -86,7 +88,9 @@ def _identity(item: ItemRecord, report: Report | None, texts: Texts) -> Facts:
         )
     )
     if report and report.evidence.notes:
-        rows.append((texts["decoding_notes"], quoted(" ".join(report.evidence.notes))))
+        notes = report.evidence.notes
+        in_language = " ".join(translated(note, texts["language"]) for note in notes)
+        rows.append((texts["decoding_notes"], translated_cell(" ".join(notes), in_language)))
     if report and report.unknown:
         rows.append((texts["unknown_fields"], quoted(", ".join(report.unknown))))
     return Facts(tuple(rows))
@@ -123,7 +127,7 @@ def _card(report: Report, texts: Texts) -> Card:
         rows.append((texts["error_rates"], Text(finding.error_rates)))
     rows += [(texts["model"], Text(shown(model.id))), (texts["examined"], Text(moment(texts, report.created_utc)))]
     return Card(
-        verdict(report.outcome, texts), reason_cell(texts, report.reason), _ruler(report, texts), Facts(tuple(rows))
+        verdict(report.outcome, texts), record_cell(texts, report.reason), _ruler(report, texts), Facts(tuple(rows))
     )
 
 

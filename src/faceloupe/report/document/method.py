@@ -9,7 +9,7 @@ import msgspec
 from faceloupe.report.case_schema import LogEntry, LogRecord
 from faceloupe.report.document.blocks import Block, Bullets, Cell, Facts, Heading, Lines, Paragraph, Style, Table, Text
 from faceloupe.report.document.exhibits import Exhibit, grouped, items_text
-from faceloupe.report.document.format import Texts, code, flat, number, quoted, reason_cell, runs_of, shown
+from faceloupe.report.document.format import Texts, code, flat, number, record_cell, runs_of, shown
 from faceloupe.report.numerals import percent
 from faceloupe.report.schema import ModelInfo, Report, Tool
 
@@ -55,7 +55,7 @@ def _model(model: ModelInfo, texts: Texts) -> Facts:
         (texts["weights_sha256"], code(model.weights_sha256)),
         (texts["record_sha256"], code(model.record_sha256)),
         (texts["calibrator"], Text(fit)),
-        (texts["fitted_on"], quoted(calibrator.fitted_on)),
+        (texts["fitted_on"], record_cell(texts, calibrator.fitted_on)),
         (texts["thresholds"], Text(texts["thresholds_value"].format(**thresholds))),
         lr_bounds(model, texts),
         *error_rates(model, texts),
@@ -83,7 +83,7 @@ def error_rates(model: ModelInfo, texts: Texts) -> Iterator[tuple[str, Cell]]:
         rate, low, high = (percent(value, texts["language"]) for value in (share, *interval))
         yield texts[name], Text(texts["rate"].format(rate=rate, low=low, high=high, count=number(texts, count, 0)))
     yield texts["between"], Text(percent(rates.inconclusive, texts["language"]))
-    yield texts["measured_on"], reason_cell(texts, rates.measured_on)
+    yield texts["measured_on"], record_cell(texts, rates.measured_on)
 
 
 def _settings(reports: Sequence[tuple[int, Report]], texts: Texts) -> Table:
@@ -123,7 +123,7 @@ def scope(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
         by_items.setdefault(tuple(numbers), []).append(line)
     for position, (items_in, sentences) in enumerate(sorted(by_items.items(), key=lambda entry: -len(entry[0])), 1):
         yield Heading(3, texts["scope_of"].format(items=items_text(items_in, texts)), f"scope-{position}")
-        yield Bullets(tuple(quoted(line) for line in sentences))
+        yield Bullets(tuple(record_cell(texts, line) for line in sentences))
 
 
 def log(chain: LogRecord, items: Sequence[Exhibit], texts: Texts, most: int | None) -> Iterator[Block]:

@@ -10,7 +10,7 @@ from faceloupe.report.document.format import (
     number,
     number_cell,
     pose_rows,
-    reason_cell,
+    record_cell,
     runs_of,
     shown,
     verdict,
@@ -78,7 +78,7 @@ def _person_row(person: PersonShots, thresholds: ScoreThresholds, texts: Texts) 
         Text(_interval(pooled, texts), Style.NUMBER),
         Text(str(len(person.tracks)), Style.NUMBER),
         Text(agreeing or NONE, Style.NUMBER),
-        reason_cell(texts, person.reason),
+        record_cell(texts, person.reason),
     )
 
 
@@ -99,7 +99,7 @@ def _row(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[Cell,
         number_cell(texts, track.log10_lr, signed=True),
         Text(f"{number(texts, track.first_s)} .. {number(texts, track.last_s)}", Style.NUMBER),
         Text(f"{track.frames_scored} / {track.frames_found}", Style.NUMBER),
-        reason_cell(texts, track.reason),
+        record_cell(texts, track.reason),
     )
 
 

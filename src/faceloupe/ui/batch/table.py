@@ -12,7 +12,7 @@ from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import EvidenceFile, printable_name
 from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
-from faceloupe.report.reasons import reason_in
+from faceloupe.report.translation import translated
 from faceloupe.types import Outcome, Step
 from faceloupe.ui import language, resources, state
 from faceloupe.ui.case import open_case
@@ -88,7 +88,7 @@ def _styled(batch: Batch, rows: pd.DataFrame) -> "pd.io.formats.style.Styler":
             "log10 LR": rows["log10_lr"],
             "faces, tracks": rows["faces"].astype("Int64"),
             "alike": (kind + alike.map(printable_name)).where(alike != "", ""),
-            "reason": rows["reason"].map(lambda reason: printable_name(reason_in(reason, language.current()))),
+            "reason": rows["reason"].map(lambda reason: printable_name(translated(reason, language.current()))),
         }
     )
     return drawn.style.map(lambda shown: tint.get(shown, ""), subset=["outcome"])

@@ -15,11 +15,11 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.drawing.filmstrip import described, filmstrip
 from faceloupe.report.drawing.overlays import outcome_words
-from faceloupe.report.reasons import reason_in
 from faceloupe.report.schema import PersonShots, Report, ScoreThresholds
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
 from faceloupe.report.timeline import analyzed_span
+from faceloupe.report.translation import translated
 from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
@@ -238,7 +238,7 @@ def _track_table(report: Report) -> None:
     columns["outcome"] = [
         f"{overlays.SHAPES[track.outcome]} {tr(outcome_words(track.outcome))}" for track in report.tracks
     ]
-    columns["reason"] = [reason_in(track.reason, language.current()) for track in report.tracks]
+    columns["reason"] = [translated(track.reason, language.current()) for track in report.tracks]
     column, number = st.column_config.Column, st.column_config.NumberColumn
     st.dataframe(
         columns,

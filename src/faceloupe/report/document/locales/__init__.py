@@ -1,7 +1,7 @@
 """The fixed texts of documents, by language: one TOML file each in this folder; a new file is a new language.
 
-Notes on decoding, what was read in a file and the lines on scope stand in the record itself and are shown as they are
-there, in English. The two propositions and the reasons (see ``report.reasons``) have translations.
+What stands in the record itself, such as reasons, notes and the lines on scope, is in English there; see
+``report.translation``.
 """
 
 import tomllib

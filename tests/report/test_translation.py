@@ -1,6 +1,7 @@
-"""Claims about reasons in other languages: each that scoring gives is translated whole, with the same numbers."""
+"""Claims about what a record states, in other languages: each reason that scoring gives is translated whole."""
 
 import re
+import time
 from dataclasses import replace
 from itertools import product
 
@@ -12,7 +13,7 @@ from faceloupe.findings import Familiarity, PropositionFinding
 from faceloupe.models.contract import QualityGates
 from faceloupe.models.record import Thresholds
 from faceloupe.report.document.locales import LANGUAGES
-from faceloupe.report.reasons import reason_in
+from faceloupe.report.translation import Part, translated, translated_fact
 from faceloupe.scoring.decision import in_company, of_face, of_image, of_score, of_track, of_video, which_kind, withheld
 from faceloupe.types import Box, DetectedFace, Outcome
 from tests.scoring.test_decision import STRICT, THRESHOLDS, finding, judged, pooled, track
@@ -106,28 +107,101 @@ REASONS = sorted({*of_images(), *of_videos()})
 def test_every_reason_is_translated_whole_with_its_numbers(language):
     assert len(REASONS) > 50
     for reason in REASONS:
-        translated = reason_in(reason, language)
-        assert not ENGLISH.search(translated.replace("a collection", "")), (reason, translated)
-        assert "{" not in translated
-        digits, shown = (
-            sorted(re.findall(r"\d+(?:[.,]\d+)?", text.replace(",", "."))) for text in (reason, translated)
-        )
-        assert shown == digits, (reason, translated)
+        other = translated(reason, language)
+        assert not ENGLISH.search(other.replace("a collection", "")), (reason, other)
+        assert "{" not in other
+        digits, shown = (sorted(re.findall(r"\d+(?:[.,]\d+)?", text.replace(",", "."))) for text in (reason, other))
+        assert shown == digits, (reason, other)
 
 
 def test_a_reason_reads_as_german_and_french_write_it():
     reason = of_score(0.5, Thresholds(0.05, 0.87))[1]
-    assert reason_in(reason, "de") == "nicht entscheidbar: der Wert 0,50 liegt zwischen den Schwellen 0,05 und 0,87"
-    assert reason_in(reason, "fr") == "non concluant : le score 0,50 se situe entre les seuils 0,05 et 0,87"
+    assert translated(reason, "de") == "nicht entscheidbar: der Wert 0,50 liegt zwischen den Schwellen 0,05 und 0,87"
+    assert translated(reason, "fr") == "non concluant : le score 0,50 se situe entre les seuils 0,05 et 0,87"
 
 
 def test_what_error_rates_were_measured_on_is_translated():
-    assert reason_in("33,295 single faces, see the limits", "de") == "33.295 einzelnen Gesichtern, siehe Grenzen"
+    assert translated("33,295 single faces, see the limits", "de") == "33.295 einzelnen Gesichtern, siehe Grenzen"
+
+
+def test_a_reason_of_a_part_of_a_video_is_translated_whole():
+    reason = of_video([track(1, 0.1)], smallest_px=40, frames=10, unread=0)[1]
+    part = "; only 1.00 s to 2.50 s of the video were analyzed"
+    assert (
+        translated(reason + part, "de")
+        == f"{translated(reason, 'de')}; untersucht wurde nur das Video von 1,00 s bis 2,50 s"
+    )
 
 
 def test_what_no_template_fits_stays_as_the_record_states_it():
-    for text in ("", "The JPEG data is damaged.", "inconclusive"):
-        assert reason_in(text, "de") == text
-    held = withheld(finding(1, 0.9), unshown="its profile cannot be read").reason
-    assert reason_in(held, "de").endswith("denn: its profile cannot be read")
-    assert reason_in(held, "en") == held
+    for text in ("", "The JPEG data is splendid.", "inconclusive"):
+        assert translated(text, "de") == text
+    held = withheld(finding(1, 0.9), unshown="its colors are odd").reason
+    assert translated(held, "de").endswith("denn: its colors are odd")
+    assert translated(held, "en") == held
+
+
+def test_each_of_several_sentences_is_translated_for_itself():
+    english = [
+        "The EXIF data is damaged and was not read completely.",
+        "Nobody wrote this.",
+        "The palette was converted to RGB colors.",
+    ]
+    german = [
+        "Die Daten (EXIF) sind beschädigt und wurden nicht vollständig gelesen.",
+        english[1],
+        "Die Palette wurde in RGB-Farben umgewandelt.",
+    ]
+    assert translated(" ".join(english), "de") == " ".join(german)
+
+
+def test_each_of_several_kinds_of_manipulation_is_translated_for_itself():
+    kinds = "faces swapped as in DFDC; faces drawn by a child; faces composed by hand"
+    assert translated(kinds, "de", Part.KINDS) == (
+        "Gesichter, getauscht wie in DFDC; faces drawn by a child; von Hand zusammengesetzte Gesichter"
+    )
+    assert translated(kinds, "de") == kinds
+
+
+@pytest.mark.parametrize(
+    ("fact", "german"),
+    [
+        (("State", "none (unknown provenance)"), ("Content Credentials", "keine (Herkunft unbekannt)")),
+        (("Quantization table 0 (zigzag)", "16 11 10"), ("Quantisierungstabelle 0 (Zickzack)", "16 11 10")),
+        (("structure: key frames", "1,200"), ("Aufbau: Schlüsselbilder", "1.200")),
+        (
+            ("structure: edit list", "track 1: nothing for 20; from 0 for 1000 at rate 0.5"),
+            ("Aufbau: Schnittliste", "Spur 1: nichts für 20; ab 0 für 1000 mit Rate 0,5"),
+        ),
+        (("EXIF: MakerNote", "3,144 bytes"), ("EXIF: MakerNote", "3.144 Bytes")),
+    ],
+    ids=str,
+)
+def test_a_fact_about_a_file_is_translated(fact, german):
+    assert translated_fact(*fact, "de") == german
+    assert translated_fact(*fact, "en") == fact
+
+
+@pytest.mark.parametrize(
+    ("fact", "german"),
+    [
+        (("Signer", "untrusted"), ("Unterzeichner", "untrusted")),
+        (("PNG text: State", "none (unknown provenance)"), ("PNG-Text: State", "none (unknown provenance)")),
+        (("PNG text: a b, prompt", "1,500"), ("PNG-Text: a b, prompt", "1,500")),
+        (("EXIF: ImageDescription", "3,144 bytes"), ("EXIF: ImageDescription", "3,144 bytes")),
+        (("XMP: dc:title", "progressive, 8 bits"), ("XMP: dc:title", "progressive, 8 bits")),
+        (("container: comment", "faces composed by hand"), ("Container: comment", "faces composed by hand")),
+    ],
+    ids=str,
+)
+def test_the_words_of_a_file_are_never_translated(fact, german):
+    assert translated_fact(*fact, "de") == german
+
+
+def test_a_text_that_repeats_itself_without_end_is_left_alone_and_takes_no_time():
+    began = time.process_time()
+    for part in Part:
+        for text in ("face 1: " * 480, "a; " * 1200, "The file claims that a (b, " * 140, "1,1" * 1300, "x" * 10**7):
+            translated(text, "de", part)
+            translated_fact(text, text, "de")
+    assert time.process_time() - began < 5.0

@@ -1,0 +1,232 @@
+"""Texts of a record in the language of its reader.
+
+A record is in English. The texts of ``en.toml`` whose keys begin with one of the words below are the templates that its
+sentences, terms and facts were made from, and those of another language say the same. What no template fits, such as
+the file's own words or what a library said about a file, stays as the record states it.
+"""
+
+import re
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache, lru_cache
+
+from faceloupe.report.document.locales import texts_in
+from faceloupe.report.numerals import localized
+
+
+class Part(StrEnum):
+    """What a text of a record is: only templates of its kind are tried, so that no text is taken for another."""
+
+    SENTENCE = "sentence"
+    KINDS = "kind"  # of manipulation
+    LENS = "lens"  # the title of one
+    PROGRAM = "program"  # that a file claims to be made with
+    PICTURE = "picture"  # of a lens: what it shows, and the ends of its scale
+    NAME = "fact"  # of a fact
+    # The rest stands only within others.
+    VALUE = "value"
+    SHOTS = "shot"
+    EDITS = "edit"
+    TREATMENT = "treatment"
+    CONTENT = "content"
+    COPIED = "copied"
+    UNREADABLE = "unreadable"
+    PLACE = "place"
+    SIGNER = "signer"
+    OUTCOME = "outcome"
+    WEAK = "weak"
+
+
+_WORDS = {part.value: part for part in Part} | dict.fromkeys(
+    ("reason", "proposition", "sample", "limit", "note", "problem", "claim"), Part.SENTENCE
+)
+"""First word of a key -> what its text is a template of."""
+_SEPARATORS = {Part.KINDS: "; ", Part.EDITS: "; ", Part.SHOTS: ", ", Part.WEAK: ", "}  # of those that are lists
+_NEXT_SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
+_LONGEST = 4000  # characters of a text that is translated
+_DEEPEST = 12  # texts within one another
+_ENGLISH = "en"
+_NUMBER = r"[-+]?[0-9][0-9.,]*(?:e[-+]?[0-9]+)?"
+_ANY = ".*"  # at most one in a template, so that a hostile text takes no longer than its length allows
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What a field of a template holds where it is not a number.
+
+    Attributes:
+        pattern: that the text must fit.
+        part: what it is, to be translated too; None for what stays as it is.
+    """
+
+    pattern: str
+    part: Part | None = None
+
+
+_FIELDS = {
+    **dict.fromkeys(("reason", "why"), _Field(_ANY, Part.SENTENCE)),
+    "shots": _Field(_ANY, Part.SHOTS),
+    "edits": _Field(_ANY, Part.EDITS),
+    "weak": _Field(_ANY, Part.WEAK),
+    "signer": _Field(_ANY, Part.SIGNER),
+    "treatment": _Field(".{1,150}", Part.TREATMENT),
+    "content": _Field(".{1,150}", Part.CONTENT),
+    "copied": _Field(".{1,150}", Part.COPIED),
+    "unreadable": _Field(".{1,150}", Part.UNREADABLE),
+    "program": _Field("[^:]{1,150}", Part.PROGRAM),
+    "place": _Field("[A-Za-z ]{1,30}", Part.PLACE),
+    "outcome": _Field("[a-z ]{1,30}", Part.OUTCOME),
+    **dict.fromkeys(("key", "nearest", "failures", "address"), _Field(_ANY)),
+    "name": _Field(".{0,300}"),
+    **dict.fromkeys(("coding", "codec", "space", "code"), _Field(r"[^()]{0,60}")),
+    "standard": _Field("[^,:]{1,40}"),
+    "sha256": _Field("[0-9a-f]{64}"),
+    "date": _Field("[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    **dict.fromkeys(("changed_at", "taken_at"), _Field("[0-9: -]{19}")),
+    "aspect": _Field("[0-9]+:[0-9]+"),
+    # Tags whose value is no text (EXIF 2.32, table 7): all that is read of them is their size.
+    "tag": _Field(
+        "MakerNote|ComponentsConfiguration|FileSource|SceneType|CFAPattern|OECF|SpatialFrequencyResponse"
+        "|DeviceSettingDescription|PrintImageMatching"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Templates:
+    """Templates of English for one kind of text.
+
+    Attributes:
+        plain: text without fields -> its key.
+        patterns: key -> what the text of the others must fit, in the order in which they are tried.
+    """
+
+    plain: dict[str, str] = field(default_factory=dict)
+    patterns: dict[str, re.Pattern[str]] = field(default_factory=dict)
+
+    def match(self, text: str) -> tuple[str, dict[str, str]] | None:
+        """Return the key of the template that a text was made from, and what stands in its fields; None for none."""
+        if text in self.plain:
+            return self.plain[text], {}
+        if len(text) > _LONGEST:
+            return None
+        matches = ((key, pattern.fullmatch(text)) for key, pattern in self.patterns.items())
+        return next(((key, match.groupdict()) for key, match in matches if match), None)
+
+
+def translated(text: str, language: str, part: Part = Part.SENTENCE) -> str:
+    """Return a text of a record in a language.
+
+    Args:
+        text: as the record states it, in English.
+        language: one of ``locales.LANGUAGES``.
+        part: what the text is.
+
+    Raises:
+        UsageError: there are no texts in that language.
+    """
+    if language == _ENGLISH or len(text) > _LONGEST:
+        return text
+    return _remembered(text, part, language)
+
+
+def translated_fact(name: str, value: str, language: str) -> tuple[str, str]:
+    """Return name and value of a fact about a file in a language; a value in the file's own words stays as it is.
+
+    Args:
+        name: as the record states it, in English.
+        value: likewise.
+        language: one of ``locales.LANGUAGES``.
+
+    Raises:
+        UsageError: there are no texts in that language.
+    """
+    if language == _ENGLISH:
+        return name, value
+    texts, match = texts_in(language), _templates()[Part.NAME].match(name)
+    if match is None:
+        return name, value
+    values = _values().get(_family(match[0]))
+    if values is not None and (fitting := values.match(value)):
+        value = _filled(*fitting, texts, _DEEPEST)
+    return _filled(*match, texts, _DEEPEST), value
+
+
+@lru_cache(maxsize=4096)
+def _remembered(text: str, part: Part, language: str) -> str:
+    return _translated(text, part, texts_in(language), _DEEPEST)
+
+
+def _translated(text: str, part: Part, texts: Mapping[str, str], depth: int) -> str:
+    if depth == 0:
+        return text
+    if separator := _SEPARATORS.get(part):
+        return separator.join(_translated_one(entry, part, texts, depth) for entry in text.split(separator))
+    return _translated_one(text, part, texts, depth)
+
+
+def _translated_one(text: str, part: Part, texts: Mapping[str, str], depth: int) -> str:
+    if match := _templates()[part].match(text):
+        return _filled(*match, texts, depth)
+    sentences = _NEXT_SENTENCE.split(text) if part is Part.SENTENCE else []
+    if len(sentences) < 2:
+        return text
+    return " ".join(_translated(sentence, part, texts, depth - 1) for sentence in sentences)
+
+
+def _filled(key: str, values: Mapping[str, str], texts: Mapping[str, str], depth: int) -> str:
+    shown = {}
+    for name, value in values.items():
+        kind = _FIELDS.get(name)
+        if kind is None:
+            shown[name] = localized(value, texts["language"])
+        else:
+            shown[name] = value if kind.part is None else _translated(value, kind.part, texts, depth - 1)
+    return texts[key].format(**shown)
+
+
+@cache
+def _templates() -> Mapping[Part, _Templates]:
+    """Return the templates by what they are of."""
+    keys: dict[Part, list[str]] = {part: [] for part in Part}
+    for key in texts_in(_ENGLISH):
+        word, _, rest = key.partition("_")
+        if rest and word in _WORDS:
+            keys[_WORDS[word]].append(key)
+    return {part: _compiled(of_part) for part, of_part in keys.items()}
+
+
+@cache
+def _values() -> Mapping[str, _Templates]:
+    """Return the templates of values by the family of facts that they belong to."""
+    keys: dict[str, list[str]] = {}
+    for key in texts_in(_ENGLISH):
+        if key.startswith(f"{Part.VALUE}_"):
+            keys.setdefault(_family(key), []).append(key)
+    return {family: _compiled(of_family) for family, of_family in keys.items()}
+
+
+def _family(key: str) -> str:
+    """Return the second word of a key, which the names of facts share with the values that they can have."""
+    return key.split("_")[1]
+
+
+def _compiled(keys: Iterable[str]) -> _Templates:
+    templates, texts = _Templates(), texts_in(_ENGLISH)
+    for key in keys:
+        if "{" in texts[key]:
+            templates.patterns[key] = re.compile(_pattern(texts[key]), re.DOTALL)
+        else:
+            templates.plain[texts[key]] = key
+    return templates
+
+
+def _pattern(template: str) -> str:
+    parts = []
+    for literal, name, _, _ in string.Formatter().parse(template):
+        parts.append(re.escape(literal))
+        if name is not None:
+            parts.append(f"(?P<{name}>{_FIELDS[name].pattern if name in _FIELDS else _NUMBER})")
+    return "".join(parts)
