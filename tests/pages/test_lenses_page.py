@@ -48,7 +48,7 @@ def test_pictures_are_laid_over_the_picture_and_enlarged_alike_with_the_values_o
 def test_a_signed_file_shows_the_state_of_its_credentials_and_the_rates_of_the_rule(app):
     signed, _ = Authority.make().sign(files.saved("JPEG"), "image/jpeg", agent="DALL·E", source_type=TRAINED)
     text = shown(looked(app, signed, "signed.jpg")).replace("\\", "")
-    assert "**Provenance** untrusted" in text
+    assert "**Provenance** intact, signer not on the trust list" in text
     assert "Rule `provenance.untrusted`: fires rightly on 3 of 3 files, wrongly on 0 of 1,007." in text
 
 

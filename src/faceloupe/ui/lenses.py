@@ -13,6 +13,7 @@ from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes
 from faceloupe.report.document.locales import texts_in
 from faceloupe.report.drawing.comparison import Window
 from faceloupe.report.schema import FileFact, Report
+from faceloupe.report.translation import Part, translated, translated_fact
 from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.caches import LensKey
 from faceloupe.ui.case import filing
@@ -119,20 +120,20 @@ def file_claims(report: Report) -> None:
             tr(
                 "What the file says about itself: Content Credentials {state}, generator {generator}. This never"
                 " changes the score.",
-                state=plain(texts_in(language.current()).get(f"credentials_{origin.state}", origin.state)),
-                generator=plain(origin.generator or tr("none claimed")),
+                state=_credentials(origin.state),
+                generator=_stated(origin.generator, Part.PROGRAM) if origin.generator else tr("none claimed"),
             ),
             width="content",
         )
         st.page_link("../pages/lenses.py", label=tr("Lenses"), icon=":material/search:")
     for claim in origin.claims:
-        st.markdown(f"{tr(_MARKS[Severity(claim.severity)])}: {plain(claim.text)}")
+        st.markdown(f"{tr(_MARKS[Severity(claim.severity)])}: {_stated(claim.text)}")
     with st.expander(tr("What was read of the file itself")):
         for lens in report.lenses:
             st.markdown(f"**{plain(tr(lens.title))}**")
             st.caption(tr("Does not show: {does_not_show}", does_not_show=plain(tr(lens.does_not_show))))
             if lens.problem:
-                st.caption(tr("Not complete: {problem}", problem=plain(lens.problem)))
+                st.caption(tr("Not complete: {problem}", problem=_stated(lens.problem)))
             if lens.facts:
                 st.markdown(_table(lens.facts))
 
@@ -161,8 +162,8 @@ def show(key: LensKey) -> None:
     st.markdown(
         tr(
             "**Provenance** {provenance}  ·  **Generator** {generator}",
-            provenance=plain(report.provenance),
-            generator=plain(report.generator or tr("none claimed")),
+            provenance=_credentials(report.provenance),
+            generator=_stated(report.generator, Part.PROGRAM) if report.generator else tr("none claimed"),
         )
     )
     shown_as = _ask_view() if view.pictures else View()
@@ -192,7 +193,7 @@ def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, Le
             )
         )
         if lens.problem:
-            st.warning(tr("Not complete: {problem}", problem=plain(lens.problem)), icon=":material/error:")
+            st.warning(tr("Not complete: {problem}", problem=_stated(lens.problem)), icon=":material/error:")
         for finding in lens.findings:
             _finding(finding)
         if not lens.findings and not lens.pictures and not lens.problem:
@@ -205,7 +206,7 @@ def _lens(lens: LensSummary, original: np.ndarray | None, pictures: dict[str, Le
 
 
 def _finding(finding: Finding) -> None:
-    st.markdown(f"{tr(_MARKS[finding.severity])}: {plain(finding.text)}")
+    st.markdown(f"{tr(_MARKS[finding.severity])}: {_stated(finding.text)}")
     rates = finding.rates
     if rates is None:
         st.caption(tr("Rule `{id}`; its rates were not measured.", id=finding.id))
@@ -227,30 +228,26 @@ def _finding(finding: Finding) -> None:
             positives=rates.positives,
             wrongly=wrongly,
         ),
-        help=tr("Measured on {measured_on}.", measured_on=plain(rates.measured_on)),
+        help=tr("Measured on {measured_on}.", measured_on=_stated(rates.measured_on)),
     )
 
 
 def _picture(picture: LensPicture, original: np.ndarray | None, view: View) -> None:
     scale, levels = picture.scale, picture.levels
-    caption = plain(
-        tr(
-            "{caption}. Darkest color: {low}; brightest color: {high}, in every file.",
-            caption=scale.caption,
-            low=scale.low,
-            high=scale.high,
-        )
+    shows, low, high = (_stated(text, Part.PICTURE) for text in (scale.caption, scale.low, scale.high))
+    caption = tr(
+        "{caption}. Darkest color: {low}; brightest color: {high}, in every file.", caption=shows, low=low, high=high
     )
     window = view.window if picture.of_places else Window()
     part = window.enlarged(picture.rgb)
     if original is not None and picture.of_places and view.mode == _MODES[1]:
         over = cv2.addWeighted(window.enlarged(original), 1 - _OVERLAY_WEIGHT, part, _OVERLAY_WEIGHT, 0)
-        st.image(over, width="stretch", caption=caption, alt=plain(scale.caption))
+        st.image(over, width="stretch", caption=caption, alt=shows)
     else:
         left, right = st.columns(2)
         if original is not None:
             left.image(window.enlarged(original), width="stretch", caption=tr("the picture"), alt=tr("The picture"))
-        right.image(part, width="stretch", caption=caption, alt=plain(scale.caption))
+        right.image(part, width="stretch", caption=caption, alt=shows)
     if picture.of_places:
         values = window.cut(levels) / 255
         st.caption(
@@ -270,5 +267,15 @@ def _table(facts: Sequence[Fact | FileFact]) -> str:
 
 
 def _row(fact: Fact | FileFact) -> str:
-    name, value = (plain(" ".join(text.split())) for text in (fact.name, fact.value))
+    pair = translated_fact(fact.name, fact.value, language.current())
+    name, value = (plain(" ".join(text.split())) for text in pair)
     return f"| {name} | {value} |"
+
+
+def _credentials(state: str) -> str:
+    return plain(texts_in(language.current()).get(f"credentials_{state}", state))
+
+
+def _stated(text: str, part: Part = Part.SENTENCE) -> str:
+    """Return a text of a report in the language of this session, fit for markdown."""
+    return plain(translated(text, language.current(), part))

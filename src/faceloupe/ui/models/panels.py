@@ -14,7 +14,8 @@ from faceloupe.installation import EXPERT_TABLES
 from faceloupe.models.fetch import fetch
 from faceloupe.models.record import ModelRecord
 from faceloupe.models.registry import ReleaseEntry, components_of, read_entries, weights_status
-from faceloupe.ui import resources
+from faceloupe.report.translation import translated
+from faceloupe.ui import language, resources
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import later, tr
 from faceloupe.ui.models import tables
@@ -237,4 +238,4 @@ def error_rates(record: ModelRecord) -> None:
     cells[3].caption(
         tr("Cllr {cllr:.3f} bits; calibrator {id}", cllr=record.calibration.cllr, id=plain(record.calibrator.id))
     )
-    st.caption(tr("Measured on {measured_on}.", measured_on=plain(rates.measured_on)))
+    st.caption(tr("Measured on {measured_on}.", measured_on=plain(translated(rates.measured_on, language.current()))))
