@@ -10,6 +10,7 @@ import pytest
 
 from faceloupe.faces.quality import assess, low_confidence_reason
 from faceloupe.findings import Familiarity, PropositionFinding
+from faceloupe.forensics.results import quoted
 from faceloupe.models.contract import QualityGates
 from faceloupe.models.record import Thresholds
 from faceloupe.report.document.locales import LANGUAGES
@@ -160,6 +161,9 @@ def test_each_of_several_kinds_of_manipulation_is_translated_for_itself():
     assert translated(kinds, "de", Part.KINDS) == (
         "Gesichter, getauscht wie in DFDC; faces drawn by a child; von Hand zusammengesetzte Gesichter"
     )
+    assert translated(kinds, "fr", Part.KINDS) == (
+        "visages échangés comme dans DFDC ; faces drawn by a child ; visages composés à la main"
+    )
     assert translated(kinds, "de") == kinds
 
 
@@ -174,6 +178,8 @@ def test_each_of_several_kinds_of_manipulation_is_translated_for_itself():
             ("Aufbau: Schnittliste", "Spur 1: nichts für 20; ab 0 für 1000 mit Rate 0,5"),
         ),
         (("EXIF: MakerNote", "3,144 bytes"), ("EXIF: MakerNote", "3.144 Bytes")),
+        (("EXIF: UserComment", quoted("none " * 400)), ("EXIF: UserComment", f"{'none ' * 120}... (2.000 Zeichen)")),
+        (("bitstream: encoder", quoted("none " * 400)), ("Bitstrom: Encoder", f"{'none ' * 120}... (2.000 Zeichen)")),
     ],
     ids=str,
 )
@@ -190,6 +196,7 @@ def test_a_fact_about_a_file_is_translated(fact, german):
         (("PNG text: a b, prompt", "1,500"), ("PNG-Text: a b, prompt", "1,500")),
         (("EXIF: ImageDescription", "3,144 bytes"), ("EXIF: ImageDescription", "3,144 bytes")),
         (("XMP: dc:title", "progressive, 8 bits"), ("XMP: dc:title", "progressive, 8 bits")),
+        (("EXIF: UserComment", "none... (2,000 characters)"), ("EXIF: UserComment", "none... (2,000 characters)")),
         (("container: comment", "faces composed by hand"), ("Container: comment", "faces composed by hand")),
     ],
     ids=str,

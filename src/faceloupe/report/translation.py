@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, lru_cache
 
+from faceloupe.forensics.results import LONGEST_QUOTE
 from faceloupe.report.document.locales import texts_in
 from faceloupe.report.numerals import localized
 
@@ -27,6 +28,7 @@ class Part(StrEnum):
     NAME = "fact"  # of a fact
     # The rest stands only within others.
     VALUE = "value"
+    CUT = "cut"  # what a file says at length
     SHOTS = "shot"
     EDITS = "edit"
     TREATMENT = "treatment"
@@ -81,6 +83,7 @@ _FIELDS = {
     **dict.fromkeys(("key", "nearest", "failures", "address"), _Field(_ANY)),
     "name": _Field(".{0,300}"),
     **dict.fromkeys(("coding", "codec", "space", "code"), _Field(r"[^()]{0,60}")),
+    "begin": _Field(f".{{{LONGEST_QUOTE}}}"),
     "standard": _Field("[^,:]{1,40}"),
     "sha256": _Field("[0-9a-f]{64}"),
     "date": _Field("[0-9]{4}-[0-9]{2}-[0-9]{2}"),
@@ -145,13 +148,12 @@ def translated_fact(name: str, value: str, language: str) -> tuple[str, str]:
     """
     if language == _ENGLISH:
         return name, value
-    texts, match = texts_in(language), _templates()[Part.NAME].match(name)
-    if match is None:
-        return name, value
-    values = _values().get(_family(match[0]))
-    if values is not None and (fitting := values.match(value)):
-        value = _filled(*fitting, texts, _DEEPEST)
-    return _filled(*match, texts, _DEEPEST), value
+    texts, templates = texts_in(language), _templates()
+    values = templates[Part.CUT]
+    if known := templates[Part.NAME].match(name):
+        values, name = _values().get(_family(known[0]), values), _filled(*known, texts, _DEEPEST)
+    match = values.match(value)
+    return name, value if match is None else _filled(*match, texts, _DEEPEST)
 
 
 @lru_cache(maxsize=4096)
@@ -163,7 +165,8 @@ def _translated(text: str, part: Part, texts: Mapping[str, str], depth: int) -> 
     if depth == 0:
         return text
     if separator := _SEPARATORS.get(part):
-        return separator.join(_translated_one(entry, part, texts, depth) for entry in text.split(separator))
+        joint = texts["list_semicolon"] if separator == "; " else separator
+        return joint.join(_translated_one(entry, part, texts, depth) for entry in text.split(separator))
     return _translated_one(text, part, texts, depth)
 
 
