@@ -52,6 +52,19 @@ def test_a_signed_file_shows_the_state_of_its_credentials_and_the_rates_of_the_r
     assert "Rule `provenance.untrusted`: fires rightly on 3 of 3 files, wrongly on 0 of 1,007." in text
 
 
+def test_findings_and_facts_are_in_the_language_of_the_app(app):
+    app.session_state[state.APP_LANGUAGE] = "de"
+    signed, _ = Authority.make().sign(GENERATED.read_bytes(), "image/jpeg", agent="DALL·E", source_type=TRAINED)
+    text = shown(looked(app, signed, "signed.jpg")).replace("\\", "")
+    for german in (
+        "von einem generativen Modell erzeugt wurde (trainedAlgorithmicMedia).",
+        "| Qualität | 90 von 100 (Standardtabellen) |",
+        "| Mittlere Differenz |",
+    ):
+        assert german in text
+    assert "The Content Credentials" not in text
+
+
 def test_a_trace_is_named_and_text_of_the_file_is_never_markup(app):
     content = files.png_text({"parameters": f"{NASTY}\nSteps: 20, Sampler: Euler a, Seed: 42"})
     text = shown(looked(app, content, "trace.png"))

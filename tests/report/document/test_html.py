@@ -379,6 +379,20 @@ def test_a_german_report_is_german_and_marks_what_stays_english(record, runs):
     assert "weak support" not in drawn.text
 
 
+@pytest.mark.parametrize("language", ["de", "fr"])
+def test_what_a_record_states_is_in_the_language_of_the_document(language, record, runs):
+    text = page(record, runs.pictures, language=language).text
+    reports = [record_run["report"] for listed in record["items"] for record_run in listed["runs"]]
+    sentences = {sentence for report in reports for sentence in (*report["scope"], *report["evidence"]["notes"])}
+    sentences |= {claim["text"] for report in reports for claim in report["provenance"]["claims"]}
+    assert len(sentences) > 8
+    for sentence in sentences:
+        assert sentence not in text
+        assert translated(sentence, language) in text, sentence
+    for english in ("Generator traces", "Quantization table", "structure:", "whole faces generated", "single faces"):
+        assert english not in text, english
+
+
 def test_a_picture_that_is_not_the_recorded_one_is_refused(record, runs):
     altered = {digest: content + b"\0" for digest, content in runs.pictures.items()}
     with pytest.raises(EvidenceError, match="not the picture that the record names"):
