@@ -17,7 +17,7 @@ class Style(StrEnum):
     FAINT = "faint"
     CODE = "code"  # hashes and the like: fixed width, may break anywhere
     NUMBER = "number"  # set to the right in tables
-    RECORD = "record"  # a sentence from the record, which is English whatever the language of the fixed texts
+    RECORD = "record"  # a text of the record as it stands there: in English, or in the words of a file
 
 
 @dataclass(frozen=True, slots=True)
