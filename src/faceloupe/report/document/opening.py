@@ -119,7 +119,7 @@ def _conclusion(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
         return
     names = {outcome.value: texts[f"outcome_{outcome}"] for outcome in Outcome}
     parts = "; ".join(
-        texts["outcome_count"].format(outcome=names.get(outcome, shown(outcome)), count=number(texts, n, 0))
+        texts["counted_outcome"].format(outcome=names.get(outcome, shown(outcome)), count=number(texts, n, 0))
         for outcome, n in decided.items()
     )
     total, count = number(texts, len(items), 0), number(texts, decided.total(), 0)
