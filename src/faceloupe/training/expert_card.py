@@ -82,7 +82,7 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             "held out, and each held-out source against all faces of the other class. The core is not asked about "
             "families that it was trained on. MesoNet's networks (Afchar et al. 2018) are taken as they were "
             "published; the linear head on ImageNet features is fitted on the expert's material, with the same "
-            "families left out. Of large sources, the others saw 100 faces each.",
+            "families left out. Of large sources, the others saw 40 faces each.",
             _beside(fusion.id, docs),
             "## What it rests on",
             f"{fusion.trained_on}",

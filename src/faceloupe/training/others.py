@@ -29,7 +29,7 @@ from faceloupe.training.train import load_trunk
 PROBE = "ImageNet MobileNetV3-small, linear head"
 IN_UNSEEN, IN_HELD_OUT = "left out", "held out"  # in the views of the rows
 CONTRACT = InputContract(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.3, (1.3,))
-_BOUNDS = Caps(Cap(pictures=100, person=20))  # of a source, for what is judged: more change no mean over sources
+_BOUNDS = Caps(Cap(pictures=40, person=10))  # of a source, for what is judged: more change no mean over sources
 _EVEN = Thresholds(0.5 - 1e-9, 0.5)  # none of these has thresholds of its own for this material
 _HEAD = HeadSettings(decay=1e-4)
 _BATCH = 16
@@ -60,7 +60,7 @@ class Faces:
 
 
 def choose(stills: Sequence[Still], located: Mapping[str, Region], work: Path, families: Mapping[str, str]) -> Faces:
-    """Choose the faces that are judged: at most 100 of a source, method and label in a split, none of them gray.
+    """Choose the faces that are judged: at most 40 of a source, method and label in a split, none of them gray.
 
     Args:
         stills: the material.
