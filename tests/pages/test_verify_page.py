@@ -51,6 +51,7 @@ def test_a_changed_bundle_fails_and_the_member_is_named(app, bundle):
     text = checked(app, broken(bundle))
     assert "failed" in text
     assert "case.json" in text
+    assert text.count("not checked") == 2  # the log and what is consistent
 
 
 def test_what_is_not_a_bundle_is_one_sentence(app, bundle):

@@ -42,7 +42,9 @@ class Archive:
             self._zip = zipfile.ZipFile(stream)
         except _DAMAGE as problem:
             if head != b"PK":
-                raise UsageError("The file is not a ZIP file; give a bundle made by `faceloupe case export`.") from None
+                raise UsageError(
+                    "The file is not a ZIP file; give a bundle as the page Report or `faceloupe case export` makes it."
+                ) from None
             raise BundleError(f"The ZIP is damaged or cut short: {_words(problem)}.") from None
         self._members = {info.filename: info for info in self._zip.infolist()}
         seen: set[str] = set()

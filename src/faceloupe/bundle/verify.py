@@ -22,17 +22,26 @@ class Finding:
     text: str
 
 
+_MEMBERS_UNCHECKED = "Whether the members are those of the manifest."
+_CONTENT_UNCHECKED = (
+    "Whether the chain of the log is intact.",
+    "Whether case, items, log, reports, pictures and evidence are consistent.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What the check of a bundle found.
 
     Attributes:
-        findings: in the order of the checks; later checks are left out where an earlier one took their ground away.
+        findings: in the order of the checks.
+        unchecked: what was not checked, as an earlier check took its ground away, a sentence each.
         fingerprint: of the key in the bundle, see ``signing.fingerprint``; None where none can be read.
     """
 
     findings: tuple[Finding, ...]
     fingerprint: str | None
+    unchecked: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -66,7 +75,7 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
     try:
         archive = Archive(stream)
     except BundleError as problem:
-        return Verification((Finding(good=False, text=str(problem)),), None)
+        return Verification((Finding(good=False, text=str(problem)),), None, (_MEMBERS_UNCHECKED, *_CONTENT_UNCHECKED))
     findings.append(Finding(good=True, text=f"The ZIP is valid and has {len(archive.sizes):,} members."))
     mark, problems = _signature(archive, expected)
     checked(f"{format.MANIFEST} is signed by the key {mark}.", problems)
@@ -74,8 +83,8 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
         manifest = Manifest.from_bytes(archive.read(format.MANIFEST))
     except BundleError as problem:
         _add_once(findings, str(problem))
-        return Verification(tuple(findings), mark)
-    whole = checked("The members match the manifest.", _listing(archive, manifest))
+        return Verification(tuple(findings), mark, (_MEMBERS_UNCHECKED, *_CONTENT_UNCHECKED))
+    whole = checked("The manifest lists exactly the members of the ZIP.", _listing(archive, manifest))
     whole &= checked("Every member has the size and SHA-256 in the manifest.", _hashes(archive, manifest, step))
     if whole:
         head = manifest.log_head_sha256
@@ -84,7 +93,7 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
             log_problems(archive, manifest),
         )
         checked("Case, items, log, reports, pictures and evidence are consistent.", case_problems(archive, manifest))
-    return Verification(tuple(findings), mark)
+    return Verification(tuple(findings), mark, () if whole else _CONTENT_UNCHECKED)
 
 
 def _caught(problems: Iterable[str]) -> Iterator[str]:

@@ -122,6 +122,8 @@ def _verified(stream: BinaryIO, options: argparse.Namespace, console: "Console")
             console.emit(f"good  {finding.text}")
         else:
             console.complain(finding.text)
+    for sentence in verification.unchecked:
+        console.complain(f"not checked: {sentence}")
     return verification
 
 

@@ -121,11 +121,13 @@ class CheckedBundle(Struct, frozen=True):
     Attributes:
         good: whether every check passed.
         key_sha256: fingerprint of the key in the bundle; null where none can be read.
+        not_checked: what was not checked, as an earlier check failed.
     """
 
     good: bool
     key_sha256: str | None
     findings: tuple[CheckedFinding, ...]
+    not_checked: tuple[str, ...] = ()
 
 
 def report_text(report: Report, *, raw: bool) -> bytes:

@@ -160,7 +160,7 @@ class Service:
         with watch, upload.path.open("rb") as stream:
             verification = verify(stream, step=step)
         findings = tuple(CheckedFinding(finding.good, finding.text) for finding in verification.findings)
-        return CheckedBundle(verification.good, verification.fingerprint, findings)
+        return CheckedBundle(verification.good, verification.fingerprint, findings, verification.unchecked)
 
 
 @contextlib.contextmanager

@@ -41,11 +41,14 @@ def show(stream: BytesIO, name: str) -> None:
     for finding in verification.findings:
         mark = tr(":green[:material/check_circle:] passed") if finding.good else tr(":red[:material/cancel:] failed")
         st.markdown(f"{mark}: {plain(finding.text)}")
+    for sentence in verification.unchecked:
+        st.markdown(f"{tr(':gray[:material/do_not_disturb_on:] not checked')}: {plain(sentence)}")
     if verification.fingerprint is not None:
         st.markdown(
             tr(
-                "Fingerprint of the key that signed it: `{fingerprint}`. The signature shows that the holder of "
-                "this key made the bundle; who that is shows only where the fingerprint is known from elsewhere.",
+                "Fingerprint of the key in the bundle: `{fingerprint}`. A valid signature shows that the holder of "
+                "this key made the manifest, and with it what passed the checks above; who that is shows only where "
+                "the fingerprint is known from elsewhere.",
                 fingerprint=verification.fingerprint,
             )
         )
@@ -73,5 +76,6 @@ def protocol(verification: Verification, *, name: str, sha256: str, now: datetim
         f"Signing key  {verification.fingerprint or 'cannot be read'}",
         "",
         *(f"{'passed' if finding.good else 'FAILED'}  {finding.text}" for finding in verification.findings),
+        *(f"not checked  {sentence}" for sentence in verification.unchecked),
     ]
     return "\n".join(lines) + "\n"
