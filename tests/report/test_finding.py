@@ -10,7 +10,7 @@ from faceloupe.models.record import FUSION
 from faceloupe.report.document.locales import LANGUAGES, texts_in
 from faceloupe.report.finding import StepKind, finding_of, next_steps, strength_text
 from faceloupe.report.numerals import decimal
-from faceloupe.report.schema import Report
+from faceloupe.report.schema import Report, Segment
 from faceloupe.scoring.verbal import VERBAL_SCALE, verbal_equivalent
 from faceloupe.types import Outcome
 
@@ -101,7 +101,7 @@ def test_a_group_has_the_chance_of_a_false_alarm_of_all_its_faces(runs):
     report = Report.from_json(msgspec.json.encode(runs.named["pair"]["report"]))
     assert len(report.faces) == 2
     text = finding_of(report).error_rates
-    assert f"up to {200 * report.model.error_rates.fpr:.1f} %" in text  # Boole's inequality
+    assert "is up to 2 times that of one face" in text  # Boole's inequality
     assert f"rests on face {report.decisive_id}," in finding_of(report).rests_on
 
 
@@ -125,7 +125,7 @@ def test_without_a_score_there_is_no_number(runs):
         ("image", Outcome.INCONCLUSIVE, 0.99, StepKind.OTHER_METHOD),
         ("image", Outcome.NOT_APPLICABLE, None, StepKind.BETTER_COPY),
         ("video-segment", Outcome.NOT_APPLICABLE, None, StepKind.MORE_FRAMES),
-        ("error", Outcome.ERROR, None, StepKind.BETTER_COPY),
+        ("error", Outcome.ERROR, None, StepKind.COMPLETE_FILE),
     ],
 )
 def test_every_outcome_has_next_steps_and_the_most_useful_comes_first(name, outcome, score, first):
@@ -141,6 +141,16 @@ def test_a_higher_effort_is_offered_only_where_it_sees_more(name, of_standard):
         settings = msgspec.structs.replace(report.settings, effort=effort)
         steps = next_steps(msgspec.structs.replace(report, settings=settings))
         assert (StepKind.THOROUGH in [step.kind for step in steps]) is offered
+
+
+def test_a_part_of_a_video_is_not_examined_for_a_part_again():
+    report = recorded("video-segment", outcome=Outcome.INCONCLUSIVE, score=0.5)
+    decisive = next(track for track in report.tracks if track.segment is not None)
+    report = msgspec.structs.replace(report, decisive_id=decisive.id)
+    for segment, offered in ((None, True), (Segment(0.5, 2.0), False)):
+        kinds = {step.kind for step in next_steps(msgspec.structs.replace(report, segment=segment))}
+        assert (StepKind.SEGMENT in kinds) is offered
+        assert (StepKind.MORE_FRAMES in kinds) is not offered
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,15 @@ def test_a_video_is_as_suspicious_as_its_worst_track_and_never_a_mean():
     assert reason.startswith("track 2 is the most suspicious of 3: ")
 
 
+def test_of_two_tracks_with_one_score_the_one_whose_interval_reaches_further_up_is_more_suspicious():
+    first, second = (
+        replace(track(number, 0.5), pooled=Pooled(0.5, 0.4, high, 3.0, 0.0, 1.0, 5))
+        for number, high in ((1, 0.6), (2, 0.7))
+    )
+    for tracks in ([first, second], [second, first]):
+        assert of_video(tracks, smallest_px=40, frames=32, unread=0)[2].id == 2
+
+
 def test_an_inconclusive_track_outranks_an_authentic_one():
     tracks = [track(1, 0.1), track(2, 0.5)]
     assert of_video(tracks, smallest_px=40, frames=32, unread=0)[0] == "inconclusive"

@@ -169,6 +169,7 @@ class StepKind(StrEnum):
     MORE_FRAMES = "more_frames"  # examine the whole video with more frames
     CLOSER = "closer"  # look at the decisive face and its heatmap
     BETTER_COPY = "better_copy"  # obtain the file as it was recorded, or a larger one
+    COMPLETE_FILE = "complete_file"  # obtain the file again: this one cannot be read
     ORIGIN = "origin"  # establish where the file comes from
     SECOND = "second"  # have a second examiner decide independently
     OTHER_METHOD = "other_method"  # the model cannot answer; use another method
@@ -194,7 +195,7 @@ def next_steps(report: Report, language: str = "en") -> tuple[NextStep, ...]:
 
 
 _WITHOUT_DOUBT = {  # of outcomes that the next step follows from alone
-    Outcome.ERROR: [StepKind.BETTER_COPY, StepKind.STOP],
+    Outcome.ERROR: [StepKind.COMPLETE_FILE, StepKind.STOP],
     Outcome.NOT_APPLICABLE: [StepKind.BETTER_COPY, StepKind.OTHER_METHOD],
     Outcome.MANIPULATED: [StepKind.CLOSER, StepKind.ORIGIN, StepKind.SECOND],
     Outcome.AUTHENTIC: [StepKind.ORIGIN, StepKind.SECOND],
@@ -211,6 +212,8 @@ def _kinds(report: Report) -> list[StepKind]:
     raised = ("quick", "standard") if report.is_video else ("quick",)
     effort = [StepKind.THOROUGH] if report.settings.effort in raised else []
     face = report.decisive
-    closer = [StepKind.SEGMENT] if isinstance(face, Track) and face.segment is not None else []
+    # Of a video that was examined as a whole: a part of a part tells no more.
+    has_segment = isinstance(face, Track) and face.segment is not None and report.segment is None
+    closer = [StepKind.SEGMENT] if has_segment else []
     frames = [StepKind.MORE_FRAMES] if report.is_video and not closer else []
     return [*effort, *closer, *frames, StepKind.BETTER_COPY, StepKind.SECOND]

@@ -296,6 +296,12 @@ def in_company(track: TrackFinding, person: PersonFinding, thresholds: ScoreBoun
 _ORDER = {Outcome.MANIPULATED: 2, Outcome.INCONCLUSIVE: 1, Outcome.AUTHENTIC: 0}
 
 
+def _suspicion(track: TrackFinding) -> tuple[float, ...]:
+    """Return what scored tracks are compared by; of equal scores, an interval that reaches further up says more."""
+    interval = (0.0, 0.0) if track.pooled is None else (track.pooled.high, track.pooled.low)
+    return (_ORDER[track.outcome], len(track.scored) >= FEWEST_FRAMES, track.score or 0.0, *interval)
+
+
 def of_video(
     tracks: Sequence[TrackFinding], *, smallest_px: float, frames: int, unread: int
 ) -> tuple[Outcome, str, TrackFinding | None]:
@@ -323,7 +329,7 @@ def of_video(
     if not scored:
         which = "" if len(tracks) == 1 else f"none of the {len(tracks)} faces can be scored; the one seen longest: "
         return Outcome.NOT_APPLICABLE, f"{UNSCORED}{which}{why}{lost}", None
-    decisive = max(scored, key=lambda track: (_ORDER[track.outcome], len(track.scored) >= FEWEST_FRAMES, track.score))
+    decisive = max(scored, key=_suspicion)
     outcome, reason = decisive.outcome, decisive.reason
     if outcome is Outcome.AUTHENTIC and longest.score is None:
         return (

@@ -314,6 +314,9 @@ def test_a_closer_look_does_not_speak_for_a_video_that_was_examined_whole(runs):
     whole, closer = RunRecord.from_values(runs.named["clip"]), RunRecord.from_values(values)
     for made, finding in (([whole, closer], whole), ([closer], closer), ([closer, whole], whole), ([], None)):
         assert finding_run(made, lambda run: run.report.segment is not None) is finding
+    text = page(case([item([runs.named["clip"], values])]), runs.pictures).text
+    assert f"The finding above is that of the run {whole.id}, the last one of the whole file." in text
+    assert "0.20 s to 0.90 s alone" in text
 
 
 def test_in_blind_mode_the_finding_is_withheld_until_there_is_a_decision(runs):
@@ -363,7 +366,8 @@ def test_the_last_run_is_the_one_that_is_shown_and_all_are_listed(runs):
     text = page(case([item([first, runs.named["generated"]])]), runs.pictures).text
     assert "run-old" in text
     assert "0" * 64 in text
-    assert "The finding above is that of the last run." in text
+    shown_run = runs.named["generated"]["id"]
+    assert f"The finding above is that of the run {shown_run}, the last one of the whole file." in text
 
 
 def test_a_german_report_is_german_and_marks_what_stays_english(record, runs):
@@ -433,7 +437,7 @@ def test_a_report_begins_with_what_its_reader_asks_and_prints_the_log_only_on_de
     assert places == sorted(places)
     assert places[-1] < text.index("How to read this report") < text.index("Item 1:")
     assert "Decided by examiners: 1 of 3 items. manipulated: 1." in text
-    assert "Reviewer C. Third" in text
+    assert "Reviewer of the case C. Third" in text
     for entry in record["log"]["entries"]:
         assert entry["sha256"] == record["log"]["head_sha256"] or entry["sha256"] not in text
     assert f"The log has {len(record['log']['entries'])} entries" in text
@@ -443,11 +447,30 @@ def test_all_who_decided_or_signed_off_stand_on_the_first_pages_with_a_line_to_s
     decisions = [decision("manipulated", "Pupils."), decision("authentic", "A scan.", examiner="D. Fourth")]
     signed = item([runs.named["generated"]], decisions=decisions, sign_offs=[sign_off(), sign_off("E. Fifth")])
     begin = page(case([signed]), runs.pictures).text.partition(" Appendix ")[0]
-    assert "authentic D. Fourth signed off: B. Lindqvist signed off: E. Fifth" in begin
-    assert f"Examiner {EXAMINER} Examiner D. Fourth Reviewer B. Lindqvist Reviewer E. Fifth" in begin
-    later = decision("authentic", "A scan.", utc="2027-01-01T00:00:00Z")  # which no signature covers
+    assert "departs from the finding of the tool D. Fourth signed off: B. Lindqvist signed off: E. Fifth" in begin
+    assert "Decisions that depart from the finding of the tool: 1." in begin
+    reviewers = "Reviewer of item 1 B. Lindqvist Reviewer of item 1 E. Fifth"
+    assert f"Examiner {EXAMINER} Examiner D. Fourth {reviewers}" in begin
+    outcome = runs.named["generated"]["report"]["outcome"]
+    later = decision(outcome, "A scan.", utc="2027-01-01T00:00:00Z")  # which no signature covers
     begin = page(case([signed | {"decisions": [later]}]), runs.pictures).text.partition(" Appendix ")[0]
     assert "signed off" not in begin
+    assert "Lindqvist" not in begin
+    assert "depart" not in begin
+
+
+def test_each_kind_of_manipulation_has_its_ratio_beside_that_of_the_finding_and_says_how_they_go_together(runs):
+    run = copy.deepcopy(runs.named["generated"])
+    (face,) = run["report"]["faces"]
+    assert "need not lie between the two" not in page(case([item([run])]), runs.pictures).text
+    face["propositions"] = [
+        {"name": name, "model_id": "a-1", "log10_lr": ratio} for name, ratio in (("generated", 1.25), ("changed", -0.5))
+    ]
+    text = page(case([item([run])]), runs.pictures).text
+    for part in face["propositions"]:
+        words = {"generated": "generated whole", "changed": "changed in part"}[part["name"]]
+        assert f"log10 LR, {words} {part['log10_lr']:+.2f}" in text
+    assert "need not lie between the two" in text
 
 
 def test_the_findings_of_many_items_are_counted(runs):

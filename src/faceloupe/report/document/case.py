@@ -217,6 +217,9 @@ def _reading(items: Sequence[Exhibit], texts: Mapping[str, str]) -> Iterator[Blo
             yield Paragraph(Text(texts["kinds"].format(text=record_text(texts, proposition.kinds, Part.KINDS))))
     yield Paragraph(Text(texts["reading_score"]))
     yield Paragraph(Text(texts["reading_lr"]))
+    if any(face.propositions for exhibit in items if exhibit.report for face in exhibit.report.faces):
+        yield Paragraph(Text(texts["reading_kinds"]))
+    yield Paragraph(Text(texts["reading_logit"]))
     yield Heading(3, texts["verbal_scale"], "verbal-scale")
     yield Table(
         texts["verbal_scale"],

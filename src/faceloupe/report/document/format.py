@@ -65,6 +65,15 @@ def pose_rows(texts: Texts, face: Face) -> list[tuple[str, Cell]]:
     return [(texts["pose"], Text(texts["pose_angles"].format(**dict(zip(("roll", "yaw"), angles, strict=True)))))]
 
 
+def proposition_rows(texts: Texts, face: Face) -> list[tuple[str, Cell]]:
+    """Return a row with the log10 LR of each kind of manipulation that networks of the model speak for."""
+    return [
+        (texts[f"ratio_{part.name}"], Text(number(texts, part.log10_lr, signed=True)))
+        for part in face.propositions
+        if f"ratio_{part.name}" in texts
+    ]
+
+
 def number_cell(texts: Texts, value: float | None, decimals: int = 2, *, signed: bool = False) -> Text:
     """Return a number as a cell, set to the right."""
     return Text(number(texts, value, decimals, signed=signed), Style.NUMBER)

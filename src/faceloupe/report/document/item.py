@@ -10,6 +10,7 @@ from faceloupe.report.document.blocks import (
     Cell,
     Facts,
     Heading,
+    Lines,
     Paragraph,
     Ruler,
     Statement,
@@ -191,6 +192,15 @@ def _confidence(confidence: str | None, texts: Texts) -> str:
     return texts.get(f"confidence_{confidence}", shown(confidence or texts["none"]))
 
 
+def _of_run(report: Report, texts: Texts) -> Cell:
+    """Return the outcome of a run, and of what part of a video it is."""
+    outcome = verdict(report.outcome, texts)
+    if report.segment is None:
+        return outcome
+    first, last = number(texts, report.segment.start_s), number(texts, report.segment.end_s)
+    return Lines((outcome, Text(texts["run_part"].format(first=first, last=last), Style.FAINT)))
+
+
 def _runs(exhibit: Exhibit, shown_run: RunRecord, texts: Texts) -> Iterator[Block]:
     yield Heading(3, texts["runs"], f"{exhibit.anchor}-runs")
     yield Table(
@@ -200,7 +210,7 @@ def _runs(exhibit: Exhibit, shown_run: RunRecord, texts: Texts) -> Iterator[Bloc
             (
                 code(run.id),
                 Text(f"{moment(texts, run.created_utc)}\n{shown(run.actor)}"),
-                verdict(run.report.outcome, texts),
+                _of_run(run.report, texts),
                 Text(score_text(texts, run.report.score, run.report.model.thresholds), Style.NUMBER),
                 code(run.report_sha256),
             )
@@ -209,7 +219,8 @@ def _runs(exhibit: Exhibit, shown_run: RunRecord, texts: Texts) -> Iterator[Bloc
         (24, 40, 32, 14, 64),
     )
     if len(exhibit.item.runs) > 1:
-        yield Paragraph(Text(texts["later_run"], Style.FAINT))
+        key = "later_run" if shown_run.report.segment is None else "later_part"
+        yield Paragraph(Text(texts[key].format(run=shown(shown_run.id)), Style.FAINT))
     if pictures := shown_run.pictures:
         yield Heading(3, texts["pictures"], f"{exhibit.anchor}-pictures")
         yield Table(

@@ -18,7 +18,17 @@ from faceloupe.report.document.blocks import (
     Text,
 )
 from faceloupe.report.document.exhibits import Exhibit
-from faceloupe.report.document.format import Texts, code, moment, number, shown, shown_lines, verdict, verdict_or_words
+from faceloupe.report.document.format import (
+    Texts,
+    code,
+    moment,
+    number,
+    runs_of,
+    shown,
+    shown_lines,
+    verdict,
+    verdict_or_words,
+)
 from faceloupe.report.finding import finding_of, model_rates
 from faceloupe.types import Outcome
 
@@ -90,9 +100,22 @@ def _decision(item: Exhibit, texts: Texts) -> Cell:
     if not decisions:
         return Text(texts["not_decided"], Style.FAINT)
     last = decisions[-1]
-    signed = dict.fromkeys(sign_off.reviewer for sign_off in item.item.sign_offs if sign_off.utc >= last.utc)
-    reviewed = (Text(texts["signed_by"].format(who=shown(reviewer)), Style.FAINT) for reviewer in signed)
-    return Lines((verdict_or_words(last.outcome, texts), Text(shown(last.examiner), Style.FAINT), *reviewed))
+    lines = [texts["departs"]] if _departs(item) else []
+    lines += [shown(last.examiner), *(texts["signed_by"].format(who=shown(who)) for who in _reviewers(item))]
+    return Lines((verdict_or_words(last.outcome, texts), *(Text(line, Style.FAINT) for line in lines)))
+
+
+def _departs(item: Exhibit) -> bool:
+    """Whether the last decision is another outcome than the finding of the tool."""
+    decisions = item.item.decisions
+    return bool(decisions) and item.report is not None and decisions[-1].outcome != item.report.outcome
+
+
+def _reviewers(item: Exhibit) -> list[str]:
+    """Who signed off an item as it stands: signatures made before the last decision do not cover that."""
+    decisions = item.item.decisions
+    since = decisions[-1].utc if decisions else ""
+    return list(dict.fromkeys(sign_off.reviewer for sign_off in item.item.sign_offs if sign_off.utc >= since))
 
 
 def _counts(items: Sequence[Exhibit], texts: Texts) -> Table:
@@ -124,6 +147,8 @@ def _conclusion(items: Sequence[Exhibit], texts: Texts) -> Iterator[Block]:
     )
     total, count = number(texts, len(items), 0), number(texts, decided.total(), 0)
     yield Paragraph(Text(texts["conclusion_text"].format(decided=count, total=total, outcomes=parts), Style.STRONG))
+    if departed := sum(_departs(item) for item in items):
+        yield Paragraph(Text(texts["departed"].format(count=number(texts, departed, 0))))
     yield Paragraph(Text(texts["conclusion_note"], Style.FAINT))
 
 
@@ -148,16 +173,21 @@ def names_text(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> str:
 
 
 def _signatures(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Table:
-    """Rows to sign on by hand: all who decided or signed off; an empty line for a reviewer where there is none."""
+    """Rows to sign on by hand: who is in charge or decided, and who signed off the case, or items as they stand."""
     decisions = [decision for item in items for decision in item.item.decisions]
-    sign_offs = [*case.sign_offs, *(sign_off for item in items for sign_off in item.item.sign_offs)]
-    deciding = [name for name in (case.case.examiner, *(decision.examiner for decision in decisions)) if name]
-    people = {texts["examiner"]: deciding, texts["reviewer"]: [sign_off.reviewer for sign_off in sign_offs]}
-    room = Text("\n\n")  # for a hand
-    rows = tuple(
-        (Text(role), Text(shown(name)), room, room)
-        for role, names in people.items()
-        for name in dict.fromkeys(names or [""])
+    examiners = dict.fromkeys(
+        name for name in (case.case.examiner, *(decision.examiner for decision in decisions)) if name
     )
+    people = [(texts["examiner"], name) for name in examiners or [""]]
+    people += [(texts["reviewer_of_case"], name) for name in dict.fromkeys(sign.reviewer for sign in case.sign_offs)]
+    signed: dict[str, list[int]] = {}
+    for item in items:
+        for reviewer in _reviewers(item):
+            signed.setdefault(reviewer, []).append(item.number)
+    people += [(texts["reviewer_of"].format(items=runs_of(numbers)), name) for name, numbers in signed.items()]
+    if not case.sign_offs and not signed:
+        people.append((texts["reviewer"], ""))
+    room = Text("\n\n")  # for a hand
+    rows = tuple((Text(role), Text(shown(name)), room, room) for role, name in people)
     heads = tuple(texts[key] for key in ("role", "person_name", "date", "signature"))
-    return Table(texts["signatures"], heads, rows, (34, 46, 30, 64))
+    return Table(texts["signatures"], heads, rows, (44, 42, 28, 60))

@@ -10,6 +10,7 @@ from faceloupe.report.document.format import (
     number,
     number_cell,
     pose_rows,
+    proposition_rows,
     record_cell,
     runs_of,
     shown,
@@ -113,6 +114,7 @@ def _facts(track: Track, thresholds: ScoreThresholds, texts: Texts) -> tuple[tup
         (texts["score"], Text(score_text(texts, track.score, thresholds))),
         (texts["shown_frame"], Text(text)),
         (texts["size_px"], Text(number(texts, track.size_px, 1))),
+        *proposition_rows(texts, track),
         (texts["raw_logit"], Text(number(texts, track.raw_logit, 3, signed=True))),
         *pose_rows(texts, track),
     ]

@@ -115,7 +115,9 @@ def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: floa
     return _draw_boxes(heated, canvas.scale, faces, None)
 
 
-def surroundings(canvas: Canvas, face: FaceFinding, maximum: float, opacity: float) -> np.ndarray:
+def surroundings(
+    canvas: Canvas, face: FaceFinding, maximum: float, opacity: float, shown_px: int = SURROUNDINGS_PX
+) -> np.ndarray:
     """Cut a face out of the source picture with what lies around it, and lay its heatmap over it.
 
     What a model scores can be the whole picture: this tells the faces of a group apart.
@@ -125,6 +127,7 @@ def surroundings(canvas: Canvas, face: FaceFinding, maximum: float, opacity: flo
         face: the finding.
         maximum: upper end of the scale, from the model record.
         opacity: of the heatmap, 0..1; 0 for the face alone.
+        shown_px: S, side of the result.
 
     Returns:
         (S, S, 3) uint8, with gray where the picture ends.
@@ -139,8 +142,8 @@ def surroundings(canvas: Canvas, face: FaceFinding, maximum: float, opacity: flo
         part = blend(part, _heatmap_over(canvas, (face,))[inside], maximum, opacity)
     square = np.full((side, side, 3), _BEYOND, np.uint8)
     square[inside[0].start - top : inside[0].stop - top, inside[1].start - left : inside[1].stop - left] = part
-    interpolation = cv2.INTER_AREA if side > SURROUNDINGS_PX else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (SURROUNDINGS_PX, SURROUNDINGS_PX), interpolation=interpolation))
+    interpolation = cv2.INTER_AREA if side > shown_px else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (shown_px, shown_px), interpolation=interpolation))
 
 
 def _heatmap_over(canvas: Canvas, faces: tuple[FaceFinding, ...]) -> np.ndarray:
