@@ -9,6 +9,7 @@ from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.case import filing, similar
 from faceloupe.ui.image import input
 from faceloupe.ui.language import later, tr
+from faceloupe.web.jobs import Job
 
 LABEL = later("A photo (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC), or anything else: it is taken to its own page")
 
@@ -42,9 +43,15 @@ def show(key: AnalysisKey) -> None:
             panels.face_rows(analysis, chosen)
         if chosen:
             with left if len(explained) > 1 else right:  # below the picture, where a click on a face is followed
-                panels.closer_look(chosen, report.model.explanation_max)
+                panels.closer_look(analysis.canvas, chosen, report.model.explanation_max)
     panels.file_facts(report)
     panels.downloads(report)
+
+
+def _shown(job: Job | None) -> str:
+    """Name what is on show or under way, so that the drop zone folds again for each file."""
+    result = st.session_state[state.RESULT]
+    return str(hash(job.key)) if job is not None else "" if result is None else result.identity
 
 
 def examine() -> None:
@@ -52,7 +59,7 @@ def examine() -> None:
     job = input.under_way()
     folded = job is not None or st.session_state[state.RESULT] is not None
     with st.expander(
-        tr("Another file") if folded else tr("Choose a file"), expanded=not folded, key=f"choose-{folded}"
+        tr("Another file") if folded else tr("Choose a file"), expanded=not folded, key=f"choose-{_shown(job)}"
     ):
         intake.drop_zone(tr(LABEL))
         intake.samples()

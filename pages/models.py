@@ -34,7 +34,7 @@ def plots(evaluation: Evaluation, model: str) -> None:
     for column, (title, figure, caption) in zip((*st.columns(2), *st.columns(2)), pairs, strict=True):
         with column:
             st.markdown(f"**{title}**")
-            st.plotly_chart(figure, config=panels.NO_BAR, key=f"chart-{title}", alt=f"{title}. {caption}")
+            panels.chart(figure, key=f"chart-{title}", alt=f"{title}. {caption}")
             st.caption(caption)
 
 
@@ -60,7 +60,11 @@ def measured(evaluation: Evaluation, model: str) -> None:
     source.dataframe(tables.across(rows.clips, "auc", tr("AUC per clip")), hide_index=True)
     size.dataframe(tables.full(of_model(rows.sizes, model), tr("face in the stored picture")), hide_index=True)
     with condition:
-        st.plotly_chart(charts.conditions_chart(rows.conditions), config=panels.NO_BAR, key="chart-conditions")
+        panels.chart(
+            charts.conditions_chart(rows.conditions),
+            key="chart-conditions",
+            alt=tr("AUC after recompression, resizing and the like; the table below holds the numbers"),
+        )
         st.dataframe(tables.full(of_model(rows.conditions, model), tr("condition")), hide_index=True)
     with left_out:
         study = evaluation.studies.left_out

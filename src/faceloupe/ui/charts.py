@@ -11,9 +11,10 @@ from PIL import Image
 from faceloupe.evaluation.measures import Curves, MeasuredRow
 from faceloupe.findings import FaceFinding
 from faceloupe.report.drawing.overlays import COLORS, outcome_words
+from faceloupe.report.numerals import localized
 from faceloupe.report.schema import Report
 from faceloupe.types import Outcome, format_distinct
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr
 
 _MOST_SIDE, _PICTURE_WIDTH, _LEAST_TARGET = 1600, 560, 16  # pixels: sent to the browser, as shown, and to click on
 _LABEL_ROOM = 0.15  # share of the ruler that two numbers beside each other need
@@ -29,7 +30,8 @@ def score_ruler(report: Report, *, ink: str) -> go.Figure:
     """
     lower, upper = report.model.thresholds.lower, report.model.thresholds.upper
     outcome, score = report.outcome, report.score
-    shown = format_distinct(score or 0.0, lower, upper)  # with the digits of the sentence beside it
+    digits = format_distinct(score or 0.0, lower, upper)  # with the digits of the sentence beside it
+    shown = [localized(text, current()) for text in digits]
     figure = go.Figure()
     for start, end, kind in (
         (0.0, lower, Outcome.AUTHENTIC),

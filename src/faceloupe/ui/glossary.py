@@ -44,6 +44,12 @@ TERMS = (
         "manipulated, -1 ten times more probable if authentic.",
     ),
     Term(
+        "Kinds of manipulation",
+        "*Generated*: the whole face was made by a generator. *Changed*: a photograph of a face was swapped, reenacted "
+        "or composed. Each kind has a likelihood ratio that single networks give, within bounds of their own. The "
+        "ratio of the finding weighs all networks together, and so need not lie between the two.",
+    ),
+    Term(
         "Support",
         "The words for a likelihood ratio: weak up to 10, moderate up to 100, moderately strong up to 1,000, "
         "strong up to 10,000 (ENFSI).",

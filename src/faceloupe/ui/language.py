@@ -85,6 +85,7 @@ def later(english: str) -> str:
 _STAGES = (  # of the core, which knows no language; numbers are filled in
     later("Collecting"),
     later("Decoding"),
+    later("Explaining track {0} of {1}"),
     later("Filing"),
     later("Finding faces"),
     later("Frame {0} of about {1}"),
@@ -94,6 +95,8 @@ _STAGES = (  # of the core, which knows no language; numbers are filled in
     later("Laying out pages"),
     later("Part {0} of {1}"),
     later("Reading the container"),
+    later("Scoring face {0} of {1}"),
+    later("Scoring {0} faces"),
     later("Waiting"),
     later("Writing"),
 )

@@ -18,6 +18,7 @@ from faceloupe.ui.language import later, tr
 from faceloupe.ui.panels import plain
 from faceloupe.ui.video import input as video_input
 
+_MOST_IN_PART = 256  # frames
 _LABELS = {
     StepKind.THOROUGH: later("Analyze thoroughly"),
     StepKind.SEGMENT: later("Analyze this part"),
@@ -40,6 +41,13 @@ def panel(key: AnalysisKey, report: Report) -> None:
                     st.page_link("../pages/cases.py", label=tr("Open a case"), icon=":material/folder_open:")
 
 
+def _frames_between(report: Report, first_s: float, last_s: float) -> int:
+    """Return how many frames a part of a video has, within what is examined at once; 0 where that is not known."""
+    numbers = [float(part) for part in ((report.video and report.video.frame_rate) or "0").split("/")]
+    rate = numbers[0] / numbers[-1] if numbers[-1] else 0.0
+    return min(_MOST_IN_PART, math.ceil((last_s - first_s) * rate) + 1) if rate else 0
+
+
 def _take(kind: StepKind, key: AnalysisKey, report: Report) -> None:
     """Take a step, as a callback; what forbids it becomes the notice of the page."""
     try:
@@ -56,7 +64,7 @@ def _action(kind: StepKind, key: AnalysisKey, report: Report) -> Callable[[], No
         case StepKind.SEGMENT, Track(segment=part) if part is not None:
             # Rounded outwards, so that the first and the last frame of the part are in it.
             first, last = math.floor(100.0 * part.first_s) / 100.0, math.ceil(100.0 * part.last_s) / 100.0
-            return lambda: video_input.look_closer(key, first, last, 0)
+            return lambda: video_input.look_closer(key, first, last, _frames_between(report, first, last))
         case _:
             return lambda: _with_more_frames(key, report)
 
@@ -65,11 +73,15 @@ def _thoroughly(key: AnalysisKey, report: Report) -> None:
     evidence_file = resources.analyses().evidence_file(key)
     if evidence_file is None:
         raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
+    chosen = st.session_state[state.EFFORT]
     st.session_state[state.EFFORT] = "thorough"
-    if report.is_video:
-        video_input.start(video_input.of_evidence(evidence_file))
-    else:
-        image_input.start(evidence_file)
+    try:
+        if report.is_video:
+            video_input.start(video_input.of_evidence(evidence_file))
+        else:
+            image_input.start(evidence_file)
+    finally:  # files that are chosen later are examined as before
+        st.session_state[state.EFFORT] = chosen
 
 
 def _with_more_frames(key: AnalysisKey, report: Report) -> None:

@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
+from faceloupe.analysis.results import Canvas
 from faceloupe.errors import FaceLoupeError
 from faceloupe.findings import FaceFinding
 from faceloupe.media.evidence_file import printable_name
@@ -12,6 +15,7 @@ from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
 from faceloupe.report.file_claims import disagreement
 from faceloupe.report.finding import finding_of
+from faceloupe.report.numerals import localized
 from faceloupe.report.schema import ImageFace, Report, VideoFacts
 from faceloupe.report.translation import Part, translated
 from faceloupe.types import Outcome
@@ -29,8 +33,7 @@ _INKS = {
     Outcome.ERROR: "gray",
 }
 _ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
-_PICTURE = "framed_picture"
-NO_BAR = {"displayModeBar": False}
+_PICTURE, _CLOSER_PX = "framed_picture", 560
 NONE = "\\-"  # a dash that Markdown does not take for a list
 
 
@@ -57,6 +60,20 @@ def outcome_mark(outcome: Outcome) -> str:
 def ink() -> str:
     """Color of words in drawings, to be read on the background of the theme."""
     return "#E8E8E8" if st.context.theme.type == "dark" else "#1E1E1E"
+
+
+def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
+    """Show a figure, its numbers as the language of this session writes them.
+
+    Args:
+        figure: to show.
+        key: of the widget.
+        alt: what it shows, for who cannot see it.
+        options: of ``st.plotly_chart``.
+    """
+    thousands, point = localized(",", language.current()), localized(".", language.current())
+    figure.update_layout(separators=point + thousands)
+    st.plotly_chart(figure, config={"displayModeBar": False}, key=key, alt=alt, **options)
 
 
 def notice(key: str) -> None:
@@ -135,9 +152,8 @@ def verdict_card(report: Report) -> None:
                 st.markdown(headline)
                 st.markdown(f"{plain(finding.sentence)} {plain(finding.rests_on)}", help=_ratio_help(report))
             with right:
-                st.plotly_chart(
+                chart(
                     score_ruler(report, ink=ink()),
-                    config=NO_BAR,
                     key="ruler",
                     alt=tr("Score {score:.2f} on a scale from 0, authentic, to 1, manipulated", score=report.score),
                 )
@@ -255,7 +271,9 @@ def _face_row(
             st.markdown(tr("**Face {id}**  {outcome_mark}", id=face.id, outcome_mark=outcome_mark(face.outcome)))
             if decides:
                 st.markdown(tr(":material/arrow_forward: This face decides the outcome of the picture."))
-            st.caption(_face_facts(entry))
+            st.caption(
+                _face_facts(entry), help=glossary.meaning("Kinds of manipulation") if entry.propositions else None
+            )
             if face.heatmap is not None and face is not chosen:
                 st.button(tr("Show closer"), key=f"choose-{face.id}", on_click=_choose, args=(face.id,))
 
@@ -328,9 +346,8 @@ def source_picture(analysis: ReportedAnalysis, chosen: FaceFinding | None) -> No
             alt=tr("The picture with {summary} framed", summary=summary),
         )
         return
-    st.plotly_chart(
+    chart(
         framed_picture(picture, canvas.scale, explained),
-        config=NO_BAR,
         key=_PICTURE,
         on_select=_choose_in_picture,
         selection_mode="points",
@@ -346,8 +363,8 @@ def _choose_in_picture() -> None:
         _choose(clicked[0] if isinstance(clicked, list) else clicked)
 
 
-def closer_look(face: FaceFinding, maximum: float) -> None:
-    """One face, large, with an opacity slider and the fixed scale."""
+def closer_look(canvas: Canvas, face: FaceFinding, maximum: float) -> None:
+    """Show a face of a picture, large, with an opacity slider and the fixed scale."""
     st.markdown(tr("**Face {id}, closer** {outcome_mark}", id=face.id, outcome_mark=outcome_mark(face.outcome)))
     opacity = st.slider(
         tr("Opacity of the heatmap"),
@@ -358,16 +375,16 @@ def closer_look(face: FaceFinding, maximum: float) -> None:
         key="opacity_slider",
         on_change=_keep_opacity,
     )
-    overlay = overlays.face_overlay(face, maximum, opacity)
+    overlay = overlays.surroundings(canvas, face, maximum, opacity, _CLOSER_PX)
     peak = 0.0 if face.heatmap is None else float(face.heatmap.max())
     st.image(
-        overlays.with_scale(overlays.enlarged(overlay, 448), maximum, opacity, language.current()),
+        overlays.with_scale(overlay, maximum, opacity, language.current()),
         width="stretch",
         alt=tr("Face {id} with its heatmap and the scale of the heatmap", id=face.id),
     )
     st.caption(
         tr(
-            "The square that was scored, with a heatmap of what raised the score. The scale is the same for "
+            "The face and its surroundings, with a heatmap of what raised the score. The scale is the same for "
             "every picture, so a weak heatmap looks weak; this face peaks at {peak:.2f}, the scale ends at "
             "{maximum:.2f}. It shows where the model looked, not where a manipulation is.",
             peak=peak,

@@ -50,7 +50,7 @@ FILING_JOB = "filing_job"  # key of the job that files it
 FILING_SAID = "filing_said"  # what became of that job: icon and sentence
 ORGANIZATION = "organization"  # of the letterhead
 ADDRESS = "address"  # likewise, a line each
-LANGUAGE = "language"  # code of the fixed texts of a report
+LANGUAGE = "language"  # code of the fixed texts of a report; empty until one is chosen: that of the app
 WITH_LOG = "with_log"  # whether a report shows the entries of the log
 
 DEFAULT_OPACITY = 0.6
@@ -73,7 +73,7 @@ def start() -> None:
         APP_LANGUAGE: "",
         ORGANIZATION: "",
         ADDRESS: "",
-        LANGUAGE: "en",
+        LANGUAGE: "",
         RECENT: (),
         WITH_LOG: False,
     }

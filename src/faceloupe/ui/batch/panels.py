@@ -13,7 +13,7 @@ from faceloupe.ui.batch import charts, input
 from faceloupe.ui.batch.table import mark
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import stage, tr
-from faceloupe.ui.panels import NO_BAR, plain, short
+from faceloupe.ui.panels import plain, short
 from faceloupe.web.jobs import State
 
 _LISTED = 30  # batches
@@ -104,9 +104,8 @@ def overview(results: BatchResults) -> None:
     """Show counts by outcome, which filter when clicked, and the scores."""
     left, right = st.columns([1.3, 1.0], gap="medium")
     with left:
-        st.plotly_chart(
+        panels.chart(
             charts.counts_bar(results),
-            config=NO_BAR,
             key="batch_counts",
             on_select=_bar_clicked,
             selection_mode="points",
@@ -123,9 +122,8 @@ def overview(results: BatchResults) -> None:
             on_change=_pill_chosen,
         )
     with right:
-        st.plotly_chart(
+        panels.chart(
             charts.score_histogram(results, _record(results)),
-            config=NO_BAR,
             key="batch_scores",
             alt=tr("Number of files by score, with both thresholds of the model"),
         )

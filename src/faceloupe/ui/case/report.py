@@ -46,7 +46,7 @@ def letterhead() -> Letterhead:
     language.selectbox(
         tr("Language"),
         languages,
-        index=languages.index(st.session_state[state.LANGUAGE]),
+        index=languages.index(_language()),
         format_func=language_name,
         key="language_input",
         on_change=partial(state.keep, state.LANGUAGE, "language_input"),
@@ -61,13 +61,18 @@ def letterhead() -> Letterhead:
     return Letterhead(st.session_state[state.ORGANIZATION], lines)
 
 
+def _language() -> str:
+    """Return the code of the language of the report: the one chosen, or that of the app."""
+    return str(st.session_state[state.LANGUAGE] or current())
+
+
 def document(case: Case, letterhead: Letterhead) -> bytes:
     """Return the report as HTML, as the examiner may see it; what it shows is logged as seen.
 
     It is drawn anew only where the log has grown, as whatever changes a case is in its log, or where a blind case keeps
     other results from the examiner than before.
     """
-    store, examiner, language = resources.cases(), open_case.examiner(), st.session_state[state.LANGUAGE]
+    store, examiner, language = resources.cases(), open_case.examiner(), _language()
     store.reviews.view_all(case.id, examiner=examiner)
     with_log = st.session_state[state.WITH_LOG]
     withheld = store.reviews.withheld(examiner)
@@ -83,7 +88,7 @@ def document(case: Case, letterhead: Letterhead) -> bytes:
 
 
 def _source(case: Case, letterhead: Letterhead) -> Source:
-    language, with_log = st.session_state[state.LANGUAGE], st.session_state[state.WITH_LOG]
+    language, with_log = _language(), st.session_state[state.WITH_LOG]
     return Source(resources.cases(), case.id, open_case.examiner(), letterhead, language, with_log)
 
 

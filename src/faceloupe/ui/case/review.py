@@ -37,6 +37,7 @@ def last_entry() -> None:
     """Show the result of the last entry."""
     if sentence := st.session_state[state.CASE_SAID]:
         st.caption(f":material/check: {plain(sentence)}")
+        st.session_state[state.CASE_SAID] = None  # it is of the moment, and not of a later visit
 
 
 def decisions(case: Case, sha256: str) -> None:
@@ -62,9 +63,7 @@ def decisions(case: Case, sha256: str) -> None:
             tr("Outcome"), list(Outcome), format_func=lambda word: tr(outcome_words(word)), key=f"outcome-{fresh}"
         )
         reason = st.text_area(tr("Reason"), key=f"reason-{fresh}", height=80)
-        confidence = st.segmented_control(
-            tr("Confidence"), list(Confidence), default=Confidence.MEDIUM, format_func=tr, key=f"confidence-{fresh}"
-        )
+        confidence = st.segmented_control(tr("Confidence"), list(Confidence), default=Confidence.MEDIUM, format_func=tr, key=f"confidence-{fresh}")
         pressed = st.form_submit_button(tr("Enter decision"), key=f"decide_{_of(sha256)}")
     if not pressed:
         return

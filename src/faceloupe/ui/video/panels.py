@@ -25,7 +25,7 @@ from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
 from faceloupe.ui.language import tr
-from faceloupe.ui.panels import NO_BAR, outcome_mark, plain, sentence
+from faceloupe.ui.panels import outcome_mark, plain, sentence
 from faceloupe.ui.video import input
 from faceloupe.ui.video.timeline import height, timeline
 from faceloupe.web.jobs import Job, State
@@ -41,12 +41,11 @@ def timeline_panel(analysis: ReportedAnalysis) -> None:
     report = analysis.report
     tall = height(report)
     with st.container(height=_TIMELINE_HEIGHT if tall > _TIMELINE_HEIGHT else "content", border=False):
-        st.plotly_chart(
+        panels.chart(
             timeline(report, _thumbs(analysis), chosen=shown(report)),
             key=_CHART,
             on_select=_choose_point,
             selection_mode="points",
-            config=NO_BAR,
             alt=tr(
                 "Scores of {count} tracks over time; the table of tracks below holds the numbers",
                 count=len(analysis.tracks),
