@@ -47,6 +47,7 @@ class FaceFinding:
         crop: (S, S, 3) uint8 RGB, the widest view that the model saw; None where the face was not scored.
         heatmap: (S, S) float32, per-cell contribution to the logit in favor of manipulation, >= 0, not rescaled; None
             where no heatmap was made.
+        heatmap_in_face: share of the heatmap that lies inside the box of the face, 0..1; None where it has none.
         crop_box: the square of the source that ``crop`` shows, source pixels; None where the face was not scored. Where
             the face was turned upright, the upright square around all of the source that ``crop`` shows.
         roll_deg: clockwise tilt of the face in the picture, degrees, -180..180.
@@ -68,6 +69,7 @@ class FaceFinding:
     log10_lr: float | None = None
     crop: np.ndarray | None = field(default=None, repr=False, compare=False)
     heatmap: np.ndarray | None = field(default=None, repr=False, compare=False)
+    heatmap_in_face: float | None = None
     crop_box: Box | None = None
     propositions: tuple[PropositionFinding, ...] = ()
     familiarity: Familiarity | None = None

@@ -21,6 +21,20 @@ def test_a_score_does_not_depend_on_the_heatmap(analyzer, settings):
     assert with_map["outcome"] == without["outcome"]
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+def test_the_share_of_the_heatmap_inside_the_face_is_that_of_its_box_in_the_crop(analyzer, tmp_path, turns):
+    path = tmp_path / "turned.png"
+    Image.open(GENERATED).rotate(-90 * turns, expand=True).save(path)
+    (face,) = analyze(path, analyzer, explain=True).faces
+    corners = np.array(face.box.corners).reshape(2, 2) - (face.crop_box.x0, face.crop_box.y0)
+    (x0, y0), (x1, y1) = (corners * len(face.heatmap) / face.crop_box.width).round().astype(int).clip(0)
+    lying = np.rot90(face.heatmap, -turns)  # as the picture lies
+    assert 0.05 < face.heatmap_in_face < 0.95
+    assert lying[y0:y1, x0:x1].sum() / lying.sum() == pytest.approx(face.heatmap_in_face, abs=0.02)
+    assert face.turned_deg == -90 * turns
+    assert analyze(path, analyzer, explain=False).faces[0].heatmap_in_face is None
+
+
 def test_a_repeated_analysis_gives_the_same_report(analyzer, settings):
     first, second = (report_json(analyze(PHOTOGRAPH, analyzer)) for _ in range(2))
     for report in (first, second):

@@ -109,6 +109,7 @@ class Candidate:
 
     Attributes:
         crop_box: what its widest view shows, in pixels of the picture.
+        face_in_crop: box of the face in its widest view, shares of the side of that.
         turned_deg: clockwise turn that it stands upright by in its views, degrees.
     """
 
@@ -116,6 +117,7 @@ class Candidate:
     views: FaceViews
     quality: FaceQuality
     crop_box: Box
+    face_in_crop: Box
     turned_deg: float = 0.0
 
 
@@ -136,7 +138,22 @@ def candidate(face: DetectedFace, picture: PictureItself, scorer: FaceScorer) ->
     in_file = picture.in_file(face)
     crop_box = stood.in_picture(square, picture.inverse)
     turned_deg = signed(stood.turned_deg + picture.turned_deg)
-    return Candidate(in_file, views, assess(in_file, views.measured, scorer.record.gates), crop_box, turned_deg)
+    quality = assess(in_file, views.measured, scorer.record.gates)
+    return Candidate(in_file, views, quality, crop_box, _within(stood.box, square), turned_deg)
+
+
+def _within(box: Box, square: Box) -> Box:
+    """Return a box in shares of a square around it; what lies outside of that is left out."""
+    x0, y0, x1, y1 = np.clip((np.array(box.corners) - np.tile(square.corners[:2], 2)) / square.width, 0.0, 1.0)
+    return Box(float(x0), float(y0), float(x1), float(y1))
+
+
+def _share_inside(heatmap: np.ndarray | None, box: Box) -> float | None:
+    """Return the share of a heatmap that lies inside a box, given in shares of its side; None where it is empty."""
+    if heatmap is None or not (total := float(heatmap.sum())):
+        return None
+    x0, y0, x1, y1 = (round(corner * len(heatmap)) for corner in box.corners)
+    return float(heatmap[y0:y1, x0:x1].sum()) / total
 
 
 Pass = tuple[Reading, np.ndarray | None] | None  # with its heatmap; None for a face that the gates kept back
@@ -167,6 +184,7 @@ def finding(number: int, candidate: Candidate, done: Pass, scorer: FaceScorer) -
         log10_lr,
         crop=crop,
         heatmap=heatmap,
+        heatmap_in_face=_share_inside(heatmap, candidate.face_in_crop),
         crop_box=candidate.crop_box,
         propositions=propositions,
         familiarity=reading.familiarity,

@@ -158,6 +158,7 @@ def _face(face: FaceFinding) -> ImageFace:
         last_s=None,
         frames_scored=0 if face.score is None else 1,
         yaw_deg=round(face.yaw_deg, 1),
+        heatmap_in_face=None if face.heatmap_in_face is None else round(face.heatmap_in_face, 4),
     )
 
 

@@ -130,7 +130,11 @@ def _rests_on(report: Report, texts: Mapping[str, str]) -> str:
         )
     scored = sum(other.score is not None for other in report.faces)
     key = "rests_on_face" if scored == 1 else "rests_on_face_of"
-    return texts[key].format(id=face.id, count=scored, size=decimal(face.size_px, 0, language))
+    sentence = texts[key].format(id=face.id, count=scored, size=decimal(face.size_px, 0, language))
+    if face.heatmap_in_face is None:
+        return sentence
+    inside = decimal(100.0 * face.heatmap_in_face, 0, language)
+    return f"{sentence} {texts['heatmap_lies'].format(inside=inside)}"
 
 
 def model_rates(report: Report, texts: Mapping[str, str]) -> str:

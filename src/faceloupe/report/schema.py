@@ -217,6 +217,7 @@ class ImageFace(Struct, frozen=True, kw_only=True):
         box: x0, y0, x1, y1 in pixels of the source.
         crop_box: of what the heatmap covers, likewise; None where the face was not scored.
         heatmap_peak: greatest contribution of a cell, logits; None where no heatmap was made.
+        heatmap_in_face: share of the heatmap inside the box of the face, 0..1; None likewise, and in earlier reports.
         yaw_deg: estimated turn to a side, degrees, see ``faces.upright.yaw``; None in earlier reports.
         first_s: None, as is ``last_s``.
         frames_scored: 1 where the face was scored, else 0.
@@ -242,6 +243,7 @@ class ImageFace(Struct, frozen=True, kw_only=True):
     last_s: float | None
     frames_scored: Count
     yaw_deg: float | None = None
+    heatmap_in_face: Share | None = None
 
 
 class Track(Struct, frozen=True, kw_only=True):

@@ -63,7 +63,9 @@ def decisions(case: Case, sha256: str) -> None:
             tr("Outcome"), list(Outcome), format_func=lambda word: tr(outcome_words(word)), key=f"outcome-{fresh}"
         )
         reason = st.text_area(tr("Reason"), key=f"reason-{fresh}", height=80)
-        confidence = st.segmented_control(tr("Confidence"), list(Confidence), default=Confidence.MEDIUM, format_func=tr, key=f"confidence-{fresh}")
+        confidence = st.segmented_control(
+            tr("Confidence"), list(Confidence), default=Confidence.MEDIUM, format_func=tr, key=f"confidence-{fresh}"
+        )
         pressed = st.form_submit_button(tr("Enter decision"), key=f"decide_{_of(sha256)}")
     if not pressed:
         return
