@@ -33,7 +33,8 @@ _INKS = {
     Outcome.ERROR: "gray",
 }
 _ROWS_UNFOLDED, _ROWS_HEIGHT = 3, 520  # more rows than these scroll within that many pixels
-_PICTURE, _CLOSER_PX = "framed_picture", 560
+_PICTURE = "framed_picture"
+_CLOSER, _CLOSER_PX = 1.5, 560  # side of the square that is shown closer, in boxes of the face, and as it is drawn
 NONE = "\\-"  # a dash that Markdown does not take for a list
 
 
@@ -375,7 +376,7 @@ def closer_look(canvas: Canvas, face: FaceFinding, maximum: float) -> None:
         key="opacity_slider",
         on_change=_keep_opacity,
     )
-    overlay = overlays.surroundings(canvas, face, maximum, opacity, _CLOSER_PX)
+    overlay = overlays.surroundings(canvas, face, maximum, opacity, boxes_wide=_CLOSER, shown_px=_CLOSER_PX)
     peak = 0.0 if face.heatmap is None else float(face.heatmap.max())
     st.image(
         overlays.with_scale(overlay, maximum, opacity, language.current()),

@@ -116,7 +116,13 @@ def source_overlay(canvas: Canvas, faces: tuple[FaceFinding, ...], maximum: floa
 
 
 def surroundings(
-    canvas: Canvas, face: FaceFinding, maximum: float, opacity: float, shown_px: int = SURROUNDINGS_PX
+    canvas: Canvas,
+    face: FaceFinding,
+    maximum: float,
+    opacity: float,
+    *,
+    boxes_wide: float = SURROUNDINGS,
+    shown_px: int = SURROUNDINGS_PX,
 ) -> np.ndarray:
     """Cut a face out of the source picture with what lies around it, and lay its heatmap over it.
 
@@ -127,13 +133,14 @@ def surroundings(
         face: the finding.
         maximum: upper end of the scale, from the model record.
         opacity: of the heatmap, 0..1; 0 for the face alone.
+        boxes_wide: side of the square, in longer sides of the box.
         shown_px: S, side of the result.
 
     Returns:
         (S, S, 3) uint8, with gray where the picture ends.
     """
     x0, y0, x1, y1 = (value * canvas.scale for value in face.box.corners)
-    side = max(1, round(SURROUNDINGS * max(x1 - x0, y1 - y0)))
+    side = max(1, round(boxes_wide * max(x1 - x0, y1 - y0)))
     left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
     height, width = canvas.rgb.shape[:2]
     inside = slice(max(top, 0), min(top + side, height)), slice(max(left, 0), min(left + side, width))
