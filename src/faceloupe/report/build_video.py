@@ -1,5 +1,6 @@
 """The parts of the canonical report that only a video has."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -142,6 +143,10 @@ def video_scope(video: VideoAnalysis, tracks: Sequence[TrackFinding], fusion: Fu
         lines.append(
             f"Up to {fusion.frames} independent looks at a face add up, so that the score of a track can lie above "
             "those of its frames. Looks that speak against a manipulation do not: videos are rarely called authentic."
+        )
+        lines.append(
+            "Filmed faces score too high: where the mean score of its frames lies between 0.50 and "
+            f"{1.0 / (1.0 + math.exp(-fusion.bias)):.2f}, a track has the score 0.50."
         )
     if any(len(person.tracks) > 1 for person in video.people):
         lines.append(
