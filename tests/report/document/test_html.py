@@ -468,8 +468,8 @@ def test_each_kind_of_manipulation_has_its_ratio_beside_that_of_the_finding_and_
     ]
     text = page(case([item([run])]), runs.pictures).text
     for part in face["propositions"]:
-        words = {"generated": "generated whole", "changed": "changed in part"}[part["name"]]
-        assert f"log10 LR, {words} {part['log10_lr']:+.2f}" in text
+        phrase = {"generated": "generated whole", "changed": "changed in part"}[part["name"]]
+        assert f"log10 LR, {phrase} {part['log10_lr']:+.2f}" in text
     assert "need not lie between the two" in text
 
 
