@@ -6,11 +6,13 @@ import json
 import random
 import stat
 import zipfile
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from faceloupe.bundle import format
+from faceloupe.bundle.format import Manifest, Member
 from faceloupe.bundle.signing import fingerprint, public_pem, signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.errors import BundleError, UsageError
@@ -202,6 +204,15 @@ def test_an_added_and_a_removed_member_are_named(made):
         assert any(name in text for text in problems(zipped(rest.items()))), name
         if name not in (*EITHER, format.PAGE, format.DOCUMENT):
             assert any(name in text for text in problems(zipped(made.signed(rest).items()))), name
+
+
+def test_a_name_that_the_manifest_lists_adds_no_line_to_what_was_found(made):
+    manifest = Manifest.from_bytes(made.members[format.MANIFEST])
+    listed = (*manifest.members, Member("x is missing.\npassed  y\u202e", 0, "0" * 64))
+    content = replace(manifest, members=tuple(sorted(listed, key=lambda member: member.name))).to_bytes()
+    signature = signing_key(made.store.folder).sign(content)
+    members = made.members | {format.MANIFEST: content, format.SIGNATURE: signature}
+    assert problems(zipped(members.items())) == ["x is missing.\ufffdpassed  y\ufffd is missing."]
 
 
 def test_an_entry_cut_from_the_end_of_the_log_is_missed_even_under_a_new_signature(made):

@@ -11,6 +11,7 @@ from faceloupe.bundle.format import Manifest
 from faceloupe.bundle.reader import Archive
 from faceloupe.bundle.signing import fingerprint, read_public, signed_by
 from faceloupe.errors import BundleError
+from faceloupe.media.evidence_file import printable_name
 from faceloupe.types import Step
 
 
@@ -97,11 +98,11 @@ def verify(stream: BinaryIO, *, key: bytes | None = None, step: Step | None = No
 
 
 def _caught(problems: Iterable[str]) -> Iterator[str]:
-    """Problems, the last of which may be that the check could not go on."""
+    """Problems, the last of which may be that the check could not go on; names in them could hold line breaks."""
     try:
-        yield from problems
+        yield from map(printable_name, problems)
     except BundleError as problem:
-        yield str(problem)
+        yield printable_name(str(problem))
 
 
 def _add_once(findings: list[Finding], text: str) -> None:
