@@ -19,4 +19,4 @@ try:
     if upload is not None:
         bundle_check.show(upload, panels.plain(upload.name))
 except FaceLoupeError as problem:
-    st.error(panels.plain(str(problem)), icon=":material/error:")
+    bundle_check.refused(problem)

@@ -23,6 +23,7 @@ from faceloupe.cases.audit_log import canonical
 from faceloupe.cases.store import CaseStore
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.report.build import build
+from faceloupe.report.translation import Part, translated
 from faceloupe.report.write import pictures_of
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -71,6 +72,7 @@ def problems(stream: io.BytesIO, **options) -> list[str]:
     """What the check of a bundle finds wrong, each in one sentence."""
     texts = [finding.text for finding in verify(stream, **options).findings if not finding.good]
     assert all("\n" not in text and text.endswith(".") for text in texts), texts
+    assert not [text for text in texts if translated(text, "de", Part.CHECK) == text]  # each has a template
     return texts
 
 

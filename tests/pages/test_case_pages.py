@@ -226,6 +226,14 @@ def test_a_broken_log_is_said_in_the_header(filed, data_folder):
     assert "The log is broken at entry 3" in page_text(filed.run()).replace("\\", "")
 
 
+def test_why_a_log_is_broken_is_in_the_language_of_the_app(filed, data_folder):
+    filed.session_state[state.APP_LANGUAGE] = "de"
+    go(filed, "case")
+    break_log(data_folder)
+    text = page_text(click(filed, "verify_log")).replace("\\", "")
+    assert "Eintrag 3 wurde verändert: sein Inhalt passt nicht zu seinem Hash." in text
+
+
 def test_a_long_log_is_verified_when_asked_for_and_until_it_grows(filed, data_folder, monkeypatch):
     monkeypatch.setattr(panels, "_CHECKED_AT_ONCE", 3)
     break_log(data_folder)

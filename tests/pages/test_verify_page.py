@@ -11,7 +11,7 @@ from faceloupe.bundle.format import MANIFEST, SIGNATURE
 from faceloupe.bundle.signing import signing_key
 from faceloupe.bundle.verify import verify
 from faceloupe.report.document.case import Letterhead
-from faceloupe.ui import bundle_check, resources
+from faceloupe.ui import bundle_check, language, resources, state
 from faceloupe.ui.case.report_files import Source
 from tests.pages.record import ADA, go
 from tests.pages.test_pages import page_text
@@ -60,6 +60,27 @@ def test_what_is_not_a_bundle_is_one_sentence(app, bundle):
     with zipfile.ZipFile(climbing, "w") as archive:
         archive.writestr("../../outside.txt", b"x")
     assert "failed" in checked(app, climbing.getvalue(), "climbing.zip")
+
+
+def test_what_was_found_and_what_was_not_checked_is_in_the_language_of_the_app(app, bundle):
+    app.session_state[state.APP_LANGUAGE] = "de"
+    text = checked(app, broken(bundle))
+    assert "case.json wurde verändert: sein SHA-256 weicht von manifest.json ab." in text
+    assert "nicht geprüft: Ob die Kette des Protokolls unversehrt ist." in text
+    assert "Die Datei ist keine ZIP-Datei" in checked(app, b"not a bundle")
+
+
+def test_the_protocol_is_in_the_language_of_the_app(bundle, monkeypatch):
+    verification = verify(io.BytesIO(broken(bundle)))
+    now = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+    english = bundle_check.protocol(verification, name="a.zip", sha256="0" * 64, now=now)
+    monkeypatch.setattr(bundle_check, "current", lambda: "de")
+    monkeypatch.setattr(language, "current", lambda: "de")
+    german = bundle_check.protocol(verification, name="a.zip", sha256="0" * 64, now=now).splitlines()
+    assert "Ergebnis           nicht bestanden" in german
+    assert f"Signaturschlüssel  {verification.fingerprint}" in german
+    assert "NICHT BESTANDEN  case.json wurde verändert: sein SHA-256 weicht von manifest.json ab." in german
+    assert set(german) & set(english.splitlines()) == {""}
 
 
 def test_a_bundle_of_a_newer_format_is_one_sentence(app, bundle):

@@ -1,4 +1,4 @@
-"""Claims about the templates of a record's texts: the code writes each of them, and real files need no other."""
+"""Claims about the templates of what records and checks state: the code writes each, and real files need no other."""
 
 import ast
 import io
@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +18,12 @@ import pytest
 from PIL import Image
 
 from faceloupe.analysis.image import _embedded
+from faceloupe.bundle import format
+from faceloupe.bundle.export import export_case
+from faceloupe.bundle.verify import verify
+from faceloupe.cases.store import CaseStore
 from faceloupe.config import weights_folder
+from faceloupe.errors import UsageError
 from faceloupe.forensics import metadata, provenance, robustness, traces
 from faceloupe.forensics.rates import measured
 from faceloupe.forensics.registry import FILE_LENSES, examine
@@ -38,6 +43,7 @@ from faceloupe.report.document.locales import LANGUAGES, texts_in
 from faceloupe.report.schema import Report
 from faceloupe.report.translation import Part, translated, translated_fact
 from faceloupe.ui.language import translator
+from tests.bundle.conftest import Made, edited_case, zipped
 from tests.conftest import GENERATED
 from tests.forensics import files
 from tests.forensics.conftest import source
@@ -48,8 +54,10 @@ PACKAGE = ROOT / "src" / "faceloupe"
 ENGLISH = texts_in("en")
 TEMPLATES = [key for key in ENGLISH if "_" in key and key.partition("_")[0] in translation._WORDS]
 FIELD = re.compile(r"\{[^{}]*\}")
+FORMAT_1 = ROOT / "tests" / "bundle" / "format-1.zip"
 HOLE = "\0"  # in a text of the code: what is filled in
 FILLINGS = ("7", ' "7"', "color primaries 7", "no video", "")
+MEMBERS = ("7", "case.json", "items.jsonl", "log.jsonl", "manifest.json", "manifest.sig", "0" * 64)  # and keys
 NAMES = {Part.PROGRAM, Part.PLACE, Part.SIGNER}  # not each of these has a translation
 OWN_WORDS = {  # families of facts whose values are words of the file, names, or numbers that stand for themselves
     *("signer", "signed", "tool", "actions", "ingredients", "failed", "problem", "address"),
@@ -58,6 +66,7 @@ OWN_WORDS = {  # families of facts whose values are words of the file, names, or
 }
 SAME_EVERYWHERE = ("EXIF: ", "XMP: ", "IPTC: ", "Content Credentials: ")  # what names of facts begin with
 NOT_STATED = {"Lens", "UsageError", "Cancelled"}  # calls whose texts no report holds
+NOT_OF_THE_CHECK = {"export.py", "reproduce.py"}  # of the modules of bundles
 NOT_IN_REPORTS = {  # errors of calls that no report comes from
     "A frame of the camera is not a JPEG; reload the page.",
     "Frame {} cannot be decoded.",
@@ -197,13 +206,43 @@ def of_pictures(stated: Stated) -> None:
     stated.add_file(GENERATED.with_name("photograph.png").read_bytes())
 
 
+def of_bundles(stated: Stated, folder: Path) -> None:
+    """Bundles of either format, as they were made and altered, also by the holder of the key."""
+    store = CaseStore(folder)
+    case = store.create_case("A case", examiner="Ada")
+    store.reviews.add_note(case.id, "A note", author="Ada")
+    export_case(store, case.id, folder / "bundle.zip", actor="Ada", with_evidence=True)
+    made = Made(store, case.id, folder / "bundle.zip", (folder / "bundle.zip").read_bytes())
+    old = replace(made, content=FORMAT_1.read_bytes())
+    stray = made.members | {format.evidence_name("0" * 64): b""}
+    short = made.members | {format.LOG: made.members[format.LOG].splitlines(keepends=True)[0]}
+    streams = [io.BytesIO(made.content[:5000]), zipped([*made.members.items(), ("../a", b"")])]
+    streams += [zipped(members.items()) for members in (made.members, old.members, stray)]
+    streams.append(zipped((made.members | {format.SIGNATURE: bytes(64)}).items()))
+    streams += [zipped(made.signed(members).items()) for members in (stray, short)]
+    for bundle, statements in product((made, old), ("notes", "decisions", "sign_offs")):
+
+        def without(case, statements=statements):
+            for part in (case, *case.get("items", [])):
+                part.get(statements, []).clear()
+
+        streams.append(zipped(bundle.signed(edited_case(bundle.members, without)).items()))
+    for stream in streams:
+        verification = verify(stream)
+        stated.add(*(finding.text for finding in verification.findings), *verification.unchecked, part=Part.CHECK)
+    with pytest.raises(UsageError) as refused:
+        verify(io.BytesIO(b"no ZIP"))
+    stated.add(str(refused.value), part=Part.CHECK)
+
+
 @pytest.fixture(scope="module")
-def everything(runs, analyzer) -> Stated:
-    """What the code states of real files, of the models, and of much that files can hold."""
+def everything(runs, analyzer, tmp_path_factory) -> Stated:
+    """What the code states of real files, of the models, of bundles, and of much that files can hold."""
     stated = Stated()
     stated.add(*REASONS)
     for of_some in (of_measures, of_claims, of_videos, of_formats, of_pictures):
         of_some(stated)
+    of_bundles(stated, tmp_path_factory.mktemp("bundles"))
     face_model = FaceModel(analyzer.detector, analyzer.scorer)
     stated.add_lens(robustness.look(source(GENERATED.read_bytes(), face_model=face_model)))
     for run in runs.named.values():
@@ -285,14 +324,18 @@ def is_written(template: str, written: list[tuple[int, re.Pattern[str]]]) -> boo
     return any(count >= max(least, 3) and pattern.fullmatch(filled) for count, pattern in written)
 
 
-def shown_texts(path: Path) -> Iterator[tuple[str, Part]]:
-    """Texts of a module that reports state: sentences, why colors are unusable, names of facts, and captions."""
-    tree = ast.parse(path.read_text("utf-8"))
-    nodes = list(ast.walk(tree))
+def stating_nodes(path: Path) -> list[ast.AST]:
+    """What a module is made of, without its documentation and what it hands to calls whose texts are not stated."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
     silent = [node.value for node in nodes if isinstance(node, ast.Expr)]  # documentation
     calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) in NOT_STATED]
     silent += [text for call in calls for text in (*call.args, *(keyword.value for keyword in call.keywords))]
-    for node in nodes:
+    return [node for node in nodes if node not in silent]
+
+
+def shown_texts(path: Path) -> Iterator[tuple[str, Part]]:
+    """Texts of a module that reports state: sentences, why colors are unusable, names of facts, and captions."""
+    for node in stating_nodes(path):
         match node:
             case ast.Call(func=ast.Name(id="Unusable"), args=[why]):
                 listed = [(why, Part.SENTENCE)]
@@ -300,7 +343,7 @@ def shown_texts(path: Path) -> Iterator[tuple[str, Part]]:
                 listed = [(name, Part.NAME)]
             case ast.Call(func=ast.Name(id="PictureScale"), args=[_, *texts]):
                 listed = [(text, Part.PICTURE) for text in texts]
-            case ast.expr() if node not in silent and re.fullmatch(r"[A-Z].* .*\.", text_of(node) or "", re.DOTALL):
+            case ast.expr() if re.fullmatch(r"[A-Z].* .*\.", text_of(node) or "", re.DOTALL):
                 listed = [(node, Part.SENTENCE)]
             case _:
                 continue
@@ -310,11 +353,24 @@ def shown_texts(path: Path) -> Iterator[tuple[str, Part]]:
                 yield text, part
 
 
-def fits(text: str, part: Part, stated: set[tuple[str, Part]]) -> bool:
+def check_texts(path: Path) -> Iterator[tuple[str, Part]]:
+    """Texts of a module that the check of a bundle, or of the log, states: sentences, whatever they begin with."""
+    for node in stating_nodes(path):
+        match node:
+            case ast.FunctionDef(name="_odd"):
+                returned = (part.value for part in ast.walk(node) if isinstance(part, ast.Return))
+                yield from ((text, Part.ODDITY) for value in returned if value and (text := text_of(value)))
+            case ast.expr():
+                text = text_of(node)
+                if text and re.fullmatch(rf"[A-Z{HOLE}].* .*\.", text) and letters(text) > 2:
+                    yield text, Part.CHECK
+
+
+def fits(text: str, part: Part, stated: set[tuple[str, Part]], fillings_of_a_hole: tuple[str, ...] = FILLINGS) -> bool:
     """Whether a text of the code has a template, filled in with something, or as files made it be stated."""
     first, *rest = text.split(HOLE)
     templates = translation._templates()[part]
-    for fillings in product(FILLINGS, repeat=len(rest)):
+    for fillings in product(fillings_of_a_hole, repeat=len(rest)):
         if templates.match(first + "".join(map("".join, zip(fillings, rest, strict=True)))):
             return True
     pattern = re.compile(".*".join(map(re.escape, (first, *rest))), re.DOTALL)
@@ -327,6 +383,15 @@ def test_what_the_modules_write_has_templates(everything):
     assert len(texts) > 130
     missing = {text.replace(HOLE, "{}") for text, part in texts if not fits(text, part, everything.texts)}
     assert missing == NOT_IN_REPORTS
+
+
+def test_what_the_check_of_a_bundle_and_of_the_log_writes_has_templates(everything):
+    paths = [PACKAGE / "cases" / "audit_verify.py"]
+    paths += [path for path in (PACKAGE / "bundle").glob("*.py") if path.name not in NOT_OF_THE_CHECK]
+    texts = {text for path in paths for text in check_texts(path)}
+    assert len(texts) > 50
+    missing = {text for text, part in texts if not fits(text, part, everything.texts, MEMBERS)}
+    assert {text.replace(HOLE, "{}") for text in missing} == set()
 
 
 def test_a_template_has_at_most_one_field_without_bounds():

@@ -1,8 +1,8 @@
-"""Texts of a record in the language of its reader.
+"""Texts of a record, and of a check, in the language of their reader.
 
-A record is in English. The texts of ``en.toml`` whose keys begin with one of the words below are the templates that its
+They are in English. The texts of ``en.toml`` whose keys begin with one of the words below are the templates that their
 sentences, terms and facts were made from, and those of another language say the same. What no template fits, such as
-the file's own words or what a library said about a file, stays as the record states it.
+the file's own words or what a library said about a file, stays as it is.
 """
 
 import re
@@ -26,6 +26,7 @@ class Part(StrEnum):
     PROGRAM = "program"  # that a file claims to be made with
     PICTURE = "picture"  # of a lens: what it shows, and the ends of its scale
     NAME = "fact"  # of a fact
+    CHECK = "check"  # what the check of a bundle, or of the log, found
     # The rest stands only within others.
     VALUE = "value"
     CUT = "cut"  # what a file says at length
@@ -39,6 +40,8 @@ class Part(StrEnum):
     SIGNER = "signer"
     OUTCOME = "outcome"
     WEAK = "weak"
+    ODDITY = "oddity"  # of a member of a bundle
+    STATEMENTS = "statements"  # of people, in a bundle
 
 
 _WORDS = {part.value: part for part in Part} | dict.fromkeys(
@@ -80,12 +83,17 @@ _FIELDS = {
     "program": _Field("[^:]{1,150}", Part.PROGRAM),
     "place": _Field("[A-Za-z ]{1,30}", Part.PLACE),
     "outcome": _Field("[a-z ]{1,30}", Part.OUTCOME),
-    **dict.fromkeys(("key", "nearest", "failures", "address"), _Field(_ANY)),
-    "name": _Field(".{0,300}"),
+    "finding": _Field(_ANY, Part.CHECK),
+    "member": _Field(r"""'.{0,1000}'|".{0,1000}\""""),  # as ``repr`` quotes it
+    "oddity": _Field(r"""[^'"]{1,150}""", Part.ODDITY),
+    "statements": _Field("[a-z-]{1,30}", Part.STATEMENTS),
+    **dict.fromkeys(("key", "nearest", "failures", "address", "message"), _Field(_ANY)),
+    **dict.fromkeys(("name", "case", "bundle", "form"), _Field(".{0,300}")),
+    "record": _Field(r"case\.json|items\.jsonl"),
     **dict.fromkeys(("coding", "codec", "space", "code"), _Field(r"[^()]{0,60}")),
     "begin": _Field(f".{{{LONGEST_QUOTE}}}"),
     "standard": _Field("[^,:]{1,40}"),
-    "sha256": _Field("[0-9a-f]{64}"),
+    **dict.fromkeys(("sha256", "given"), _Field("[0-9a-f]{64}")),
     "date": _Field("[0-9]{4}-[0-9]{2}-[0-9]{2}"),
     **dict.fromkeys(("changed_at", "taken_at"), _Field("[0-9: -]{19}")),
     "aspect": _Field("[0-9]+:[0-9]+"),

@@ -8,8 +8,10 @@ import streamlit as st
 
 from faceloupe import __version__
 from faceloupe.bundle.verify import Verification, verify
+from faceloupe.errors import FaceLoupeError
 from faceloupe.media.evidence_file import printable_name
-from faceloupe.ui.language import tr
+from faceloupe.report.translation import Part, translated
+from faceloupe.ui.language import current, tr
 from faceloupe.ui.panels import plain
 
 
@@ -40,9 +42,9 @@ def show(stream: BytesIO, name: str) -> None:
     st.caption(tr("SHA-256 of the file `{digest}`", digest=digest))
     for finding in verification.findings:
         mark = tr(":green[:material/check_circle:] passed") if finding.good else tr(":red[:material/cancel:] failed")
-        st.markdown(f"{mark}: {plain(finding.text)}")
+        st.markdown(f"{mark}: {plain(_translated(finding.text))}")
     for sentence in verification.unchecked:
-        st.markdown(f"{tr(':gray[:material/do_not_disturb_on:] not checked')}: {plain(sentence)}")
+        st.markdown(f"{tr(':gray[:material/do_not_disturb_on:] not checked')}: {plain(_translated(sentence))}")
     if verification.fingerprint is not None:
         st.markdown(
             tr(
@@ -63,19 +65,36 @@ def show(stream: BytesIO, name: str) -> None:
     )
 
 
+def refused(problem: FaceLoupeError) -> None:
+    """Show why a file could not be checked."""
+    st.error(plain(_translated(str(problem))), icon=":material/error:")
+
+
 def protocol(verification: Verification, *, name: str, sha256: str, now: datetime) -> str:
-    """Return the check as a page of plain text, to be printed."""
+    """Return the check as a page of plain text, to be printed, in the language of this session."""
+    head = (
+        (tr("File"), printable_name(name)),
+        ("SHA-256", sha256),
+        (tr("Verified"), f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"),
+        (tr("Program"), f"FaceLoupe {__version__}"),
+        (tr("Result"), tr("every check passed") if verification.good else tr("failed")),
+        (tr("Signing key"), verification.fingerprint or tr("cannot be read")),
+    )
+    width = max(len(label) for label, _ in head)
     lines = [
-        "Verification of a FaceLoupe bundle",
+        tr("Verification of a FaceLoupe bundle"),
         "",
-        f"File         {printable_name(name)}",
-        f"SHA-256      {sha256}",
-        f"Verified     {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        f"Program      FaceLoupe {__version__}",
-        f"Result       {'every check passed' if verification.good else 'failed'}",
-        f"Signing key  {verification.fingerprint or 'cannot be read'}",
+        *(f"{label:{width}}  {value}" for label, value in head),
         "",
-        *(f"{'passed' if finding.good else 'FAILED'}  {finding.text}" for finding in verification.findings),
-        *(f"not checked  {sentence}" for sentence in verification.unchecked),
+        *(
+            f"{tr('passed') if finding.good else tr('FAILED')}  {_translated(finding.text)}"
+            for finding in verification.findings
+        ),
+        *(f"{tr('not checked')}  {_translated(sentence)}" for sentence in verification.unchecked),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _translated(sentence: str) -> str:
+    """Return a sentence of the check in the language of this session; a message of a library in it stays as it is."""
+    return translated(sentence, current(), Part.CHECK)

@@ -1,7 +1,7 @@
 """The language of the app. Its texts stand in the code in English, and are translated where they are shown.
 
-A file of ``ui/locales`` is a language: English text -> text. Messages of errors stay English; what a report states is
-translated as in documents, see ``report.translation``.
+A file of ``ui/locales`` is a language: English text -> text. Messages of errors stay English; what a report or a
+check states is translated as in documents, see ``report.translation``.
 """
 
 import itertools

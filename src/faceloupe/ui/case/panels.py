@@ -8,10 +8,11 @@ import streamlit as st
 from faceloupe.cases.audit_log import Head
 from faceloupe.cases.audit_verify import LogCheck
 from faceloupe.cases.records import Case, Item, ReviewState, stamp, utc_now
+from faceloupe.report.translation import Part, translated
 from faceloupe.types import Outcome
 from faceloupe.ui import resources, state
 from faceloupe.ui.case import open_case
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr
 from faceloupe.ui.panels import NONE, outcome_mark, plain, short
 
 _ROWS, _ENTRIES = 20, 200  # items a page, newest entries of the log that are shown
@@ -49,7 +50,7 @@ def header(case: Case) -> None:
         sentence = tr(
             "The log is broken at entry {first_broken}: {reason}",
             first_broken=check[2].first_broken,
-            reason=check[2].reason,
+            reason=translated(check[2].reason, current(), Part.CHECK),
         )
         st.error(plain(sentence), icon=":material/gpp_bad:")
 
