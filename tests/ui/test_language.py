@@ -136,6 +136,27 @@ def test_a_text_around_the_translation_is_seen(code, texts):
     assert shown_literals(ast.parse(code)) == texts
 
 
+def marked_numbers(tree: ast.AST) -> list[str]:
+    """Texts that the code fills in with decimals or grouped thousands, but not as a language writes them."""
+    nodes = list(ast.walk(tree))
+    calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "localized"]
+    localized = [part for call in calls for part in ast.walk(call)]
+    values = [node for node in nodes if isinstance(node, ast.FormattedValue) and node not in localized]
+    formats = {ast.unparse(value.format_spec): ast.unparse(value) for value in values if value.format_spec}
+    return [text for form, text in formats.items() if re.search(r",|\.[1-9]", form)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_number_is_shown_around_the_marks_of_the_language(path):
+    assert marked_numbers(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+def test_a_number_around_the_marks_of_the_language_is_seen():
+    assert marked_numbers(ast.parse("f'{count:,}'"))
+    assert marked_numbers(ast.parse("f'{share:+.1%} of it'"))
+    assert not marked_numbers(ast.parse("localized(f'{share:.1%}', current()) + f'{left:.0f} {time:%H}'"))
+
+
 @pytest.mark.parametrize("code", OTHERS)
 def test_a_translation_fills_in_what_its_english_text_does(code):
     differing = [text for text, other in language.texts_in(code).items() if fields(text) != fields(other)]

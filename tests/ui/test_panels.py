@@ -2,11 +2,13 @@
 
 import re
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 
 from faceloupe.batch.results import BatchResults
 from faceloupe.installation import ROOT
+from faceloupe.models.record import Thresholds
 from faceloupe.report.schema import ImageFace, PropositionRatio
 from faceloupe.types import Outcome
 from faceloupe.ui import panels
@@ -87,6 +89,17 @@ def test_thresholds_are_those_of_the_model_that_scored(tmp_path):
     results = BatchResults.read(tmp_path / "t.csv")
     assert results.model == "some-model"
     assert not charts.score_histogram(results, None).layout.shapes  # a model that is not here any more
+
+
+def test_numbers_in_the_figures_of_a_batch_are_written_as_the_language_does(tmp_path, monkeypatch):
+    head = "path,sha256,media_type,outcome,score,log10_lr,faces,reason,duration_s,model_id,duplicate_of"
+    rows = "\n".join(f"{number}.jpg,00,image,authentic,0.1,-1,1,r,,some-model,," for number in range(1200))
+    (tmp_path / "t.csv").write_text(f"{head},near_duplicate_of\n{rows}\n")
+    results = BatchResults.read(tmp_path / "t.csv")
+    monkeypatch.setattr(charts, "current", lambda: "de")
+    assert charts.counts_bar(results).data[0].text == ("1.200",)
+    record = SimpleNamespace(thresholds=Thresholds(0.05, 0.87))
+    assert [note.text for note in charts.score_histogram(results, record).layout.annotations] == ["0,05", "0,87"]
 
 
 def test_a_face_is_told_with_what_is_known_of_each_kind_of_manipulation():

@@ -14,6 +14,7 @@ from faceloupe.report.drawing.comparison import DIFFERENCE_MAX, Pair, Window, bl
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.report.face_ranking import NamedFace, rank_faces
 from faceloupe.report.finding import finding_of
+from faceloupe.report.numerals import decimal
 from faceloupe.report.schema import Face, Report
 from faceloupe.ui import recent, resources
 from faceloupe.ui.caches import AnalysisKey
@@ -260,7 +261,7 @@ def pictures(sides: tuple[Side, Side]) -> None:
 
 
 def _caption(side: Side, preview: Preview) -> str:
-    return side.title if preview.time_s is None else f"{side.title}, {preview.time_s:.2f} s"
+    return side.title if preview.time_s is None else f"{side.title}, {decimal(preview.time_s, 2, current())} s"
 
 
 def _looks(side: Side) -> tuple[Preview, ...] | None:

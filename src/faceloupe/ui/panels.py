@@ -419,7 +419,10 @@ def file_facts(report: Report) -> None:
     }
     if report.video is not None:
         rows |= _video_facts(report, report.video)
-    rows |= {tr("Examined"): report.created_utc, tr("Time"): f"{report.timing.total_s:.2f} s"}
+    rows |= {
+        tr("Examined"): report.created_utc,
+        tr("Time"): localized(f"{report.timing.total_s:.2f} s", language.current()),
+    }
     with st.expander(tr("Facts of the file")):
         st.markdown("| | |\n|---|---|\n" + "\n".join(f"| {name} | {fact} |" for name, fact in rows.items()))
         for note in evidence.notes:
@@ -429,7 +432,9 @@ def file_facts(report: Report) -> None:
 def _video_facts(report: Report, video: VideoFacts) -> dict[str, str]:
     evidence, frames = report.evidence, report.frames
     rate = tr("not stated") if video.frame_rate is None else tr("{frame_rate} frames/s", frame_rate=video.frame_rate)
-    lasts = tr("not known") if evidence.duration_s is None else f"{evidence.duration_s:.3f} s"
+    lasts = tr("not known")
+    if evidence.duration_s is not None:
+        lasts = localized(f"{evidence.duration_s:.3f} s", language.current())
     steadiness = tr("variable: the time between frames differs") if video.variable_frame_rate else tr("constant")
     unread = len(report.unread_frames)
     return {

@@ -1,7 +1,11 @@
 """The timeline says what the report says."""
 
+import re
+
 import pytest
 
+from faceloupe.ui import language
+from faceloupe.ui.video import timeline as timeline_of_video
 from faceloupe.ui.video.timeline import clock, height, timeline
 from tests.ui.reports import THRESHOLDS, jpeg, report
 
@@ -34,6 +38,14 @@ def test_every_lane_shows_both_thresholds_with_their_words():
     assert sorted(drawn) == sorted((axis, value) for axis in ("y", "y2") for value in values)
     texts = [note.text for note in figure.layout.annotations]
     assert texts.count("≥ 0.87 manipulated") == texts.count("≤ 0.05 authentic") == 2
+
+
+def test_a_score_is_written_as_the_language_of_the_app_does(monkeypatch):
+    monkeypatch.setattr(language, "current", lambda: "de")
+    monkeypatch.setattr(timeline_of_video, "current", lambda: "de")
+    texts = " ".join(note.text for note in timeline(report({1: [0.2, 0.2]}), {}).layout.annotations)
+    assert "Spur 1  0,20" in texts
+    assert not re.search(r"\d\.\d", texts)
 
 
 def test_a_point_is_a_scored_frame_and_knows_its_frame_and_track():

@@ -8,8 +8,9 @@ import plotly.graph_objects as go
 from faceloupe.batch.results import BatchResults
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.drawing.overlays import COLORS, SHAPES, outcome_words
+from faceloupe.report.numerals import decimal
 from faceloupe.types import Outcome
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr
 
 _BINS = 40
 _SHAPES = {  # told apart without color, too; authentic is plain
@@ -28,14 +29,15 @@ def counts_bar(results: BatchResults) -> go.Figure:
         if not count:
             continue
         label = f"{SHAPES[outcome]} {tr(outcome_words(outcome))}"
+        number = decimal(count, 0, current())
         figure.add_trace(
             go.Bar(
                 x=[count],
                 y=[""],
                 orientation="h",
-                name=f"{label} {count:,}",
+                name=f"{label} {number}",
                 customdata=[outcome.value],
-                text=[f"{count:,}" if count / total >= _ROOM else ""],
+                text=[number if count / total >= _ROOM else ""],
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
@@ -86,7 +88,7 @@ def score_histogram(results: BatchResults, record: ModelRecord | None) -> go.Fig
         figure.add_vline(
             x=threshold,
             line={"color": "#808080", "width": 2, "dash": "dot"},
-            annotation={"text": f"{threshold:.2f}", "font_size": 12, "xanchor": anchor},
+            annotation={"text": decimal(threshold, 2, current()), "font_size": 12, "xanchor": anchor},
         )
     figure.update_xaxes(title=tr("score: 0 authentic .. 1 manipulated"), range=[0, 1], fixedrange=True)
     figure.update_yaxes(title=tr("files"), fixedrange=True, tickformat="d", nticks=4)

@@ -7,8 +7,9 @@ from faceloupe.batch.store import Batch
 from faceloupe.errors import FaceLoupeError
 from faceloupe.models.record import ModelRecord
 from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.report.numerals import decimal
 from faceloupe.types import Outcome
-from faceloupe.ui import panels, resources, state
+from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.batch import charts, input
 from faceloupe.ui.batch.table import mark
 from faceloupe.ui.jobs.panel import job_line
@@ -102,6 +103,7 @@ def notice() -> None:
 
 def overview(results: BatchResults) -> None:
     """Show counts by outcome, which filter when clicked, and the scores."""
+    numbers = {outcome: decimal(count, 0, language.current()) for outcome, count in results.counts.items()}
     left, right = st.columns([1.3, 1.0], gap="medium")
     with left:
         panels.chart(
@@ -109,7 +111,8 @@ def overview(results: BatchResults) -> None:
             key="batch_counts",
             on_select=_bar_clicked,
             selection_mode="points",
-            alt=tr("Rows by outcome: ") + ", ".join(f"{tr(outcome_words(o))} {n:,}" for o, n in results.counts.items()),
+            alt=tr("Rows by outcome: ")
+            + ", ".join(f"{tr(outcome_words(o))} {number}" for o, number in numbers.items()),
         )
         named = [outcome for outcome, count in results.counts.items() if count]
         current = st.session_state[state.BATCH_FILTER]
@@ -117,7 +120,7 @@ def overview(results: BatchResults) -> None:
         st.pills(
             tr("Show only"),
             [outcome.value for outcome in named],
-            format_func=lambda value: f"{mark(Outcome(value))} {results.counts[Outcome(value)]:,}",
+            format_func=lambda value: f"{mark(Outcome(value))} {numbers[Outcome(value)]}",
             key="batch_pills",
             on_change=_pill_chosen,
         )

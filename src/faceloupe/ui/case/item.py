@@ -7,9 +7,10 @@ import streamlit as st
 from faceloupe.analysis.pipeline import previews
 from faceloupe.cases.records import Case, Item
 from faceloupe.errors import EvidenceError, ReportError
+from faceloupe.report.numerals import localized
 from faceloupe.ui import lenses, panels, resources
 from faceloupe.ui.case import filing, open_case, similar
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr
 from faceloupe.ui.panels import plain
 
 _CROP, _EVIDENCE, _FRAMES_A_ROW = 150, 560, 4  # pixels, pixels
@@ -94,7 +95,7 @@ def _evidence(item: Item) -> None:
     for number, preview in enumerate(seen):
         cells[number % _FRAMES_A_ROW].image(
             preview.rgb,
-            caption=f"{preview.time_s:.2f} s",
+            caption=localized(f"{preview.time_s:.2f} s", current()),
             width="stretch",
             alt=tr("Frame at {time_s:.2f} s", time_s=preview.time_s),
         )

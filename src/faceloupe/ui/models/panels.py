@@ -14,6 +14,7 @@ from faceloupe.installation import EXPERT_TABLES
 from faceloupe.models.fetch import fetch
 from faceloupe.models.record import ModelRecord
 from faceloupe.models.registry import ReleaseEntry, components_of, read_entries, weights_status
+from faceloupe.report.numerals import decimal, localized
 from faceloupe.report.translation import translated
 from faceloupe.ui import language, resources
 from faceloupe.ui.jobs.panel import job_line
@@ -156,10 +157,10 @@ def _row(
         tr("weights"): tr(_STATES[weights_status(record, folder, verified)]),
         tr("SHA-256"): record.weights_sha256[:8],
         tr("size"): tr("{sum:.1f} MB", sum=sum(sizes) / 1e6) if sizes else tr("not known"),
-        tr("FPR"): f"{rates.fpr:.1%}",
-        tr("FNR"): f"{rates.fnr:.1%}",
+        tr("FPR"): localized(f"{rates.fpr:.1%}", language.current()),
+        tr("FNR"): localized(f"{rates.fnr:.1%}", language.current()),
         tr("undecided"): f"{rates.inconclusive:.0%}",
-        tr("parameters"): f"{record.parameters:,}",
+        tr("parameters"): decimal(record.parameters, 0, language.current()),
         tr("license"): record.license.partition(".")[0],
     }
 
@@ -228,13 +229,13 @@ def error_rates(record: ModelRecord) -> None:
         (cells[0], tr("Authentic called manipulated"), rates.fpr, rates.interval_95["fpr"]),
         (cells[1], tr("Manipulated called authentic"), rates.fnr, rates.interval_95["fnr"]),
     ):
-        cell.metric(name, f"{value:.1%}", border=True)
+        cell.metric(name, localized(f"{value:.1%}", language.current()), border=True)
         cell.caption(tr("95 % interval {low:.1%} to {high:.1%}", low=interval[0], high=interval[1]))
-    cells[2].metric(tr("Inconclusive"), f"{rates.inconclusive:.1%}", border=True)
+    cells[2].metric(tr("Inconclusive"), localized(f"{rates.inconclusive:.1%}", language.current()), border=True)
     cells[2].caption(
         tr("between {lower:.3f} and {upper:.3f}", lower=record.thresholds.lower, upper=record.thresholds.upper)
     )
-    cells[3].metric(tr("Calibration error (ECE)"), f"{record.calibration.ece:.3f}", border=True)
+    cells[3].metric(tr("Calibration error (ECE)"), decimal(record.calibration.ece, 3, language.current()), border=True)
     cells[3].caption(
         tr("Cllr {cllr:.3f} bits; calibrator {id}", cllr=record.calibration.cllr, id=plain(record.calibrator.id))
     )

@@ -8,7 +8,8 @@ from faceloupe.evaluation.measures import AucRow, Measures
 from faceloupe.evaluation.metrics import wilson_interval
 from faceloupe.evaluation.published import HeatmapRow
 from faceloupe.evaluation.source_rows import AS_IS, SourceRow
-from faceloupe.ui.language import tr
+from faceloupe.report.numerals import decimal
+from faceloupe.ui.language import current, tr
 
 
 def full(rows: Sequence[tuple[str, Measures]], head: str) -> dict[str, list[str]]:
@@ -33,11 +34,11 @@ def of_sources(rows: Sequence[SourceRow], label: str) -> dict[str, list[str]]:
     mine.sort(key=lambda row: (row.source != "all", -row.wrong / row.faces, row.source))
     return {
         tr("source"): [tr("all sources") if row.source == "all" else row.source for row in mine],
-        tr("faces"): [f"{row.faces:,}" for row in mine],
+        tr("faces"): [decimal(row.faces, 0, current()) for row in mine],
         tr("called manipulated"): [_share(row.manipulated, row.faces) for row in mine],
         tr("called authentic"): [_share(row.authentic, row.faces) for row in mine],
         tr("inconclusive"): [_share(row.faces - row.manipulated - row.authentic, row.faces) for row in mine],
-        tr("AUC"): ["" if row.auc is None else f"{row.auc:.3f}" for row in mine],
+        tr("AUC"): ["" if row.auc is None else decimal(row.auc, 3, current()) for row in mine],
     }
 
 

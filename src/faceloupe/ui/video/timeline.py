@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from faceloupe.report.drawing.overlays import COLORS, SHAPES
+from faceloupe.report.numerals import decimal
 from faceloupe.report.schema import CutInfo, Report, Track
 from faceloupe.report.timeline import Gap, GapKind, analyzed_span, gaps, series
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr
 
 _LANE, _BETWEEN, _ABOVE, _BELOW = 96, 24, 24, 44  # pixels: a lane, the room between two, above the first, below all
 _LEFT, _RIGHT, _THUMB = 104, 116, 56  # pixels
@@ -175,7 +176,7 @@ def _names(figure: go.Figure, report: Report, tracks: Sequence[Track], row: int)
             continue
         roomy = (track.last_s - track.first_s) / (end - begin) >= _NAME
         free_from = track.first_s + (_NAME if roomy else _NUMBER) * (end - begin)
-        score = "" if track.score is None else f"  {track.score:.2f}"
+        score = "" if track.score is None else f"  {decimal(track.score, 2, current())}"
         label = tr("track {id}{score}", id=track.id, score=score) if roomy else f"{track.id}"
         figure.add_annotation(
             text=f'<span style="color:{COLORS[track.outcome]}">{SHAPES[track.outcome]}</span> {label}',
