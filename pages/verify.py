@@ -3,7 +3,7 @@
 import streamlit as st
 
 from faceloupe.errors import FaceLoupeError
-from faceloupe.ui import bundle_check, panels
+from faceloupe.ui import bundle_check
 from faceloupe.ui.language import tr
 
 st.header(tr("Verify"))
@@ -17,6 +17,6 @@ st.markdown(
 try:
     upload = st.file_uploader(tr("A bundle, as the page Report exports it (ZIP)"), key="bundle_upload")
     if upload is not None:
-        bundle_check.show(upload, panels.plain(upload.name))
+        bundle_check.show(upload, upload.name)
 except FaceLoupeError as problem:
     bundle_check.refused(problem)

@@ -47,6 +47,13 @@ def test_a_good_bundle_passes_part_by_part(app, bundle):
     assert verify(io.BytesIO(bundle)).fingerprint in text
 
 
+def test_the_name_of_the_file_is_escaped_on_the_page_and_stands_as_it_is_in_the_protocol(app, bundle, monkeypatch):
+    names = []
+    monkeypatch.setattr(bundle_check, "protocol", lambda verification, *, name, **facts: names.append(name) or "")
+    go(app, "verify").file_uploader(key="bundle_upload").upload("a_b_.zip", bundle, "application/zip").run()
+    assert (names, app.success[0].value) == (["a_b_.zip"], "a\\_b\\_\\.zip: every check passed.")
+
+
 def test_a_changed_bundle_fails_and_the_member_is_named(app, bundle):
     text = checked(app, broken(bundle))
     assert "failed" in text

@@ -20,7 +20,7 @@ def show(stream: BytesIO, name: str) -> None:
 
     Args:
         stream: of the whole file; can be sought in.
-        name: of the file, ready to be shown.
+        name: of the file.
 
     Raises:
         UsageError: the file is not a ZIP.
@@ -31,12 +31,12 @@ def show(stream: BytesIO, name: str) -> None:
         verification = verify(stream)
     bad = sum(not finding.good for finding in verification.findings)
     if verification.good:
-        st.success(tr("{name}: every check passed.", name=name), icon=":material/verified:")
+        st.success(tr("{name}: every check passed.", name=plain(name)), icon=":material/verified:")
     else:
         st.error(
-            tr("{name}: 1 check failed.", name=name)
+            tr("{name}: 1 check failed.", name=plain(name))
             if bad == 1
-            else tr("{name}: {bad} checks failed.", name=name, bad=bad),
+            else tr("{name}: {bad} checks failed.", name=plain(name), bad=bad),
             icon=":material/gpp_bad:",
         )
     st.caption(tr("SHA-256 of the file `{digest}`", digest=digest))
