@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from PIL import ImageColor
 
-from faceloupe.report.drawing.filmstrip import chosen_observations, described, filmstrip
+from faceloupe.report.drawing.filmstrip import chosen_observations, filmstrip
 from faceloupe.report.drawing.overlays import COLORS
 from faceloupe.report.schema import Frame
 from faceloupe.report.tables import frames_csv, track_columns
@@ -38,11 +38,10 @@ def test_every_outcome_has_a_shape_of_its_own():
     assert len(set(shapes)) == 4
 
 
-def test_the_strip_in_words_names_its_times_and_scores():
-    texts = described(track([0.2, None], number=7))
-    assert "track 7" in texts
-    assert "0.00 s to 0.50 s" in texts
-    assert "0.20, not scored" in texts
+def test_numbers_in_a_strip_have_the_decimal_marks_of_its_language():
+    english, german = (filmstrip(track([0.2]), THRESHOLDS, language) for language in ("en", "de"))
+    assert np.array_equal(english[:72], german[:72])
+    assert not np.array_equal(english[72:], german[72:])
 
 
 def test_a_frame_is_called_by_the_thresholds():

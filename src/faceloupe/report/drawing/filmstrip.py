@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from faceloupe.findings import FaceObservation, TrackFinding
 from faceloupe.report.drawing import glyphs
 from faceloupe.report.drawing.overlays import COLORS
+from faceloupe.report.numerals import decimal
 from faceloupe.scoring.decision import ScoreBounds, of_frame
 
 _MOST = 14  # pictures in a strip
@@ -22,12 +23,13 @@ def chosen_observations(track: TrackFinding, most: int = _MOST) -> list[FaceObse
     return [track.observations[position] for position in places]
 
 
-def filmstrip(track: TrackFinding, thresholds: ScoreBounds) -> np.ndarray:
+def filmstrip(track: TrackFinding, thresholds: ScoreBounds, language: str = "en") -> np.ndarray:
     """Draw the strip of a track: pictures framed in the color of what their own score would be called.
 
     Args:
         track: of the analysis.
         thresholds: of the model that scored, from its record or the report.
+        language: whose decimal marks the numbers have.
 
     Returns:
         (h, w, 4) uint8 RGBA, transparent around the pictures.
@@ -40,22 +42,10 @@ def filmstrip(track: TrackFinding, thresholds: ScoreBounds) -> np.ndarray:
         left, outcome = column * (cell + _GAP), of_frame(observation.score, thresholds)
         pen.rectangle((left, 0, left + cell - 1, cell - 1), fill=COLORS[outcome])
         strip.paste(Image.open(io.BytesIO(observation.thumb)).resize((_SIDE, _SIDE)), (left + _BORDER, _BORDER))
-        pen.text((left + cell / 2, cell + 4), f"{observation.time_s:.2f} s", fill=_INK, font=font, anchor="mt")
-        score = "-" if observation.score is None else f"{observation.score:.2f}"
+        time = f"{decimal(observation.time_s, 2, language)} s"
+        pen.text((left + cell / 2, cell + 4), time, fill=_INK, font=font, anchor="mt")
+        score = "-" if observation.score is None else decimal(observation.score, 2, language)
         middle = cell + 27
         glyphs.draw(pen, outcome, (left + cell / 2 - 18, middle), 5, COLORS[outcome])
         pen.text((left + cell / 2 + 6, middle), score, fill=_INK, font=font, anchor="mm")
     return np.asarray(strip)
-
-
-def described(track: TrackFinding) -> str:
-    """Describe the strip in a sentence."""
-    observations = chosen_observations(track)
-    scores = ", ".join(
-        "not scored" if observation.score is None else f"{observation.score:.2f}" for observation in observations
-    )
-    return (
-        f"{len(observations)} small pictures of track {track.id}, from {observations[0].time_s:.2f} s "
-        f"to {observations[-1].time_s:.2f} s, "
-        f"with the scores {scores}"
-    )

@@ -13,8 +13,9 @@ from faceloupe.errors import EvidenceError, UsageError
 from faceloupe.findings import FaceFinding, TrackFinding
 from faceloupe.report.build import ReportedAnalysis
 from faceloupe.report.drawing import overlays
-from faceloupe.report.drawing.filmstrip import described, filmstrip
+from faceloupe.report.drawing.filmstrip import chosen_observations, filmstrip
 from faceloupe.report.drawing.overlays import outcome_words
+from faceloupe.report.numerals import decimal
 from faceloupe.report.schema import PersonShots, Report, ScoreThresholds
 from faceloupe.report.spreadsheet import ENCODING
 from faceloupe.report.tables import frames_csv, track_columns
@@ -297,7 +298,23 @@ def _strip(track: TrackFinding, thresholds: ScoreThresholds) -> None:
             on_click=_show,
             args=(best.frame, track.id),
         )
-    st.image(filmstrip(track, thresholds), alt=described(track))
+    st.image(filmstrip(track, thresholds, language.current()), alt=strip_in_words(track))
+
+
+def strip_in_words(track: TrackFinding) -> str:
+    """Describe the strip of a track in a sentence, for who cannot see it."""
+    observations = chosen_observations(track)
+    scores = (observation.score for observation in observations)
+    return tr(
+        "{count} small pictures of track {id}, from {start_s:.2f} s to {end_s:.2f} s, with the scores {scores}",
+        count=len(observations),
+        id=track.id,
+        start_s=observations[0].time_s,
+        end_s=observations[-1].time_s,
+        scores="; ".join(
+            tr("not scored") if score is None else decimal(score, 2, language.current()) for score in scores
+        ),
+    )
 
 
 def segment_line(key: AnalysisKey, report: Report) -> None:
