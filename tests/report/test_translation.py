@@ -208,7 +208,8 @@ def test_the_words_of_a_file_are_never_translated(fact, german):
 def test_a_text_that_repeats_itself_without_end_is_left_alone_and_takes_no_time():
     began = time.process_time()
     for part in Part:
-        for text in ("face 1: " * 480, "a; " * 1200, "The file claims that a (b, " * 140, "1,1" * 1300, "x" * 10**7):
+        nested = ("face 1: " * 480, "The file claims that a (b, " * 140, "log.jsonl: " * 360, "a is damaged: " * 280)
+        for text in (*nested, "a; " * 1200, "1,1" * 1300, "x" * 10**7):
             translated(text, "de", part)
             translated_fact(text, text, "de")
     assert time.process_time() - began < 5.0
