@@ -11,7 +11,7 @@ from faceloupe.training import views
 from faceloupe.training.views import AS_FRAMED, STRENGTHS, Face, Framing, Passage, Recipe
 from faceloupe.types import Box
 
-PLAIN = Recipe(0.0, False, 1.0, 0.0, (1.0, 1.0, 1.0), 1.0, (), AS_FRAMED, 0)
+PLAIN = Recipe(0.0, False, 1.0, False, 1.0, 0.0, (1.0, 1.0, 1.0), 1.0, (), AS_FRAMED, 0)
 
 
 def marked(side: int = 520, box: tuple[float, ...] = (160.0, 150.0, 360.0, 350.0)) -> Face:
@@ -87,6 +87,8 @@ def test_a_recipe_that_asks_for_nothing_changes_nothing():
     [
         {"turn": 20.0},
         {"flip": True},
+        {"squeeze": 0.7},
+        {"squeeze": 1.4, "flip": True},
         {"passages": (Passage(0.5, 40, cv2.INTER_AREA),)},
         {"passages": (Passage(1.0, 80, cv2.INTER_CUBIC), Passage(0.6, 40, cv2.INTER_LINEAR))},
         {"flip": True, "turn": -25.0, "passages": (Passage(0.3, 40, cv2.INTER_LANCZOS4),)},
@@ -96,6 +98,20 @@ def test_the_box_stays_on_the_face(change):
     off_center = marked(520, (100.0, 150.0, 300.0, 370.0))
     treated = views.augment(off_center, replace(PLAIN, **change))
     np.testing.assert_allclose(cross_at(treated.rgb), middle(treated.box), atol=2.5)
+
+
+def test_a_squeezed_picture_is_as_high_as_before():
+    face = marked()
+    treated = views.augment(face, replace(PLAIN, squeeze=0.7))
+    assert treated.rgb.shape == (520, 364, 3)
+    assert (treated.box.width, treated.box.height) == (pytest.approx(140), 200)
+
+
+def test_linear_light_in_8_bits_coarsens_the_shadows_and_spares_the_lights():
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    stored = views._stored_linear(levels).astype(int).ravel()[::3]
+    assert len(set(stored[:64])) < 16
+    np.testing.assert_allclose(stored[192:], np.arange(192, 256), atol=1)
 
 
 def test_a_passage_shrinks_the_face_down_to_its_bound_and_smaller_ones_not_at_all():
@@ -114,6 +130,7 @@ def test_a_passage_shrinks_the_face_down_to_its_bound_and_smaller_ones_not_at_al
         {"offset": 9.0},
         {"gain": (1.1, 1.0, 1.0)},
         {"saturation": 0.5},
+        {"linear": True},
         *(
             {"passages": (Passage(0.0, 40, cv2.INTER_AREA, **filters),)}
             for filters in (

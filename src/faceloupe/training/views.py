@@ -181,6 +181,8 @@ class Recipe:
     Attributes:
         turn: rotation about the face, degrees.
         flip: mirror left to right.
+        squeeze: factor on the width of the whole picture; 1 leaves it as it is.
+        linear: whether the picture is rounded to 8 bits of linear light on its way, which coarsens its shadows.
         gamma, offset: exponent and brightness in 0..255; 1 and 0 leave the picture as it is.
         gain: per channel, contrast.
         saturation: 0 gray .. 1 as it is .. above 1 stronger.
@@ -191,6 +193,8 @@ class Recipe:
 
     turn: float
     flip: bool
+    squeeze: float
+    linear: bool
     gamma: float
     offset: float
     gain: tuple[float, float, float]
@@ -258,9 +262,12 @@ def draw(random: np.random.Generator, strength: Strength) -> Recipe:
         red, green, blue = (contrast * random.uniform(0.95, 1.05) for _ in range(3))
         gain = (red, green, blue)
         saturation = 0.0 if random.random() < 0.12 else random.uniform(0.6, 1.4)
+    squeeze = float(np.exp(random.uniform(-0.4, 0.4))) if random.random() < 0.2 else 1.0
     return Recipe(
         turn=turn,
         flip=random.random() < 0.5,
+        squeeze=squeeze,
+        linear=random.random() < 0.05,
         gamma=gamma,
         offset=offset,
         gain=gain,
@@ -284,6 +291,20 @@ def _flipped(face: Face) -> Face:
     width = face.rgb.shape[1]
     box = Box(width - face.box.x1, face.box.y0, width - face.box.x0, face.box.y1)
     return Face(np.ascontiguousarray(face.rgb[:, ::-1]), box, face.picture_px)
+
+
+def _squeezed(face: Face, factor: float) -> Face:
+    height, width = face.rgb.shape[:2]
+    size = max(round(width * factor), _SMALLEST_SIDE), height
+    x = size[0] / width
+    box = Box(face.box.x0 * x, face.box.y0, face.box.x1 * x, face.box.y1)
+    return Face(cv2.resize(face.rgb, size, interpolation=cv2.INTER_AREA), box, face.picture_px)
+
+
+def _stored_linear(rgb: np.ndarray) -> np.ndarray:
+    light = ((np.arange(256) / 255.0) ** 2.2 * 255.0).round() / 255.0
+    table: np.ndarray = (light ** (1 / 2.2) * 255.0).round().astype(np.uint8)
+    return cv2.LUT(rgb, table)
 
 
 def _colored(rgb: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -318,6 +339,10 @@ def augment(face: Face, recipe: Recipe) -> Face:
         face = _turned(face, recipe.turn)
     if recipe.flip:
         face = _flipped(face)
+    if recipe.squeeze != 1.0:
+        face = _squeezed(face, recipe.squeeze)
+    if recipe.linear:
+        face = Face(_stored_linear(face.rgb), face.box, face.picture_px)
     face = Face(_colored(face.rgb, recipe), face.box, face.picture_px)
     noise = np.random.default_rng(recipe.seed)
     for passage in recipe.passages:
