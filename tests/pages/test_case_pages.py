@@ -148,6 +148,19 @@ def test_the_examiner_cannot_sign_and_a_second_person_can(filed):
     assert ":material/check: Bo Second" in page_text(filed)
 
 
+def test_what_was_typed_and_not_entered_is_there_when_the_item_is_opened_again(filed):
+    at = click(go(filed, "case"), ITEM)
+    reason = f"reason-{SHA256[:12]}-0"
+    at.text_area(key=reason).input("The hands are odd.").run()
+    at.text_area(key=f"text-{SHA256[:12]}-0").input("From a phone.").run()
+    at = click(go(click(at, "item_list"), "case"), ITEM)
+    assert at.text_area(key=reason).value == "The hands are odd."
+    assert at.text_area(key=f"text-{SHA256[:12]}-0").value == "From a phone."
+    decide(at)
+    (case,) = resources.cases().cases()
+    assert [made.reason for made in resources.cases().reviews.decisions(case.id, SHA256)] != []
+
+
 def test_hostile_text_is_shown_not_run(app):
     hostile = "<b>:red[x]</b>**y**\u202egpj"
     create(app, hostile, hostile)

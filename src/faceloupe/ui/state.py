@@ -43,6 +43,7 @@ CASE_ITEM = "case_item"  # SHA-256 of the chosen item of that case
 CASE_PAGE = "case_page"  # of its table of items, from 0
 CASE_OUTCOME = "case_outcome"  # whose items are listed; None lists all
 CASE_STATE = "case_state"  # of the review, likewise
+DRAFTS = "drafts"  # key of a field of a case -> what was typed or chosen in it, and not entered yet
 CASE_SAID = "case_said"  # what became of the last thing that was entered, one sentence
 LOG_CHECK = "log_check"  # last check of the open case's log: the head it is of, its time, what was found
 FILING_CHOSEN = "filing_chosen"  # file that waits to be filed to a blind case, see filing.Chosen
@@ -75,6 +76,7 @@ def start() -> None:
         ADDRESS: "",
         LANGUAGE: "",
         RECENT: (),
+        DRAFTS: {},
         WITH_LOG: False,
     }
     values |= dict.fromkeys((CASE_PAGE, BATCH_PAGE), 0)

@@ -1,6 +1,7 @@
 """What people say: decisions on an item, and notes and signatures under an item or the case as a whole."""
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -58,15 +59,15 @@ def decisions(case: Case, sha256: str) -> None:
         )
         st.caption(f"{plain(decision.examiner)}, {decision.utc[:19]}Z, {before}")
     fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
-    with st.form(f"decide-{fresh}"):
+    with st.container(border=True):
         outcome = st.pills(
-            tr("Outcome"), list(Outcome), format_func=lambda word: tr(outcome_words(word)), key=f"outcome-{fresh}"
+            tr("Outcome"), list(Outcome), format_func=lambda word: tr(outcome_words(word)), **_field(f"outcome-{fresh}")
         )
-        reason = st.text_area(tr("Reason"), key=f"reason-{fresh}", height=80)
+        reason = st.text_area(tr("Reason"), height=80, **_field(f"reason-{fresh}", ""))
         confidence = st.segmented_control(
-            tr("Confidence"), list(Confidence), default=Confidence.MEDIUM, format_func=tr, key=f"confidence-{fresh}"
+            tr("Confidence"), list(Confidence), format_func=tr, **_field(f"confidence-{fresh}", Confidence.MEDIUM)
         )
-        pressed = st.form_submit_button(tr("Enter decision"), key=f"decide_{_of(sha256)}")
+        pressed = st.button(tr("Enter decision"), key=f"decide_{_of(sha256)}")
     if not pressed:
         return
     if outcome is None or confidence is None:
@@ -85,9 +86,9 @@ def notes(case: Case, sha256: str | None) -> None:
         st.markdown(plain(note.text))
         st.caption(f"{plain(note.author)}, {note.utc[:19]}Z")
     fresh = f"{_of(sha256)}-{len(written)}"
-    with st.form(f"note-{fresh}"):
-        text = st.text_area(tr("Note"), key=f"text-{fresh}", height=80)
-        pressed = st.form_submit_button(tr("Add note"), key=f"note_{_of(sha256)}")
+    with st.container(border=True):
+        text = st.text_area(tr("Note"), height=80, **_field(f"text-{fresh}", ""))
+        pressed = st.button(tr("Add note"), key=f"note_{_of(sha256)}")
     if pressed:
         _enter(lambda: store.reviews.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
 
@@ -151,6 +152,19 @@ def _sign(case: Case, sha256: str | None, reviewer: str, password: str, reason: 
     resources.cases().reviews.sign_off(
         case.id, reviewer=reviewer, sha256=sha256, open_reason=reason, name_checked=checked
     )
+
+
+def _field(key: str, default: object = None) -> dict[str, Any]:
+    """Return key and callback of a field whose content stays when another item is looked at, until it is entered."""
+    drafts = st.session_state[state.DRAFTS]
+    if key not in st.session_state:
+        st.session_state[key] = drafts.get(key, default)
+    return {"key": key, "on_change": _keep, "args": (key,)}
+
+
+def _keep(key: str) -> None:
+    """Keep what a field holds, as a callback."""
+    st.session_state[state.DRAFTS][key] = st.session_state[key]
 
 
 def _of(sha256: str | None) -> str:
