@@ -64,7 +64,8 @@ def _action(kind: StepKind, key: AnalysisKey, report: Report) -> Callable[[], No
         case StepKind.SEGMENT, Track(segment=part) if part is not None:
             # Rounded outwards, so that the first and the last frame of the part are in it.
             first, last = math.floor(100.0 * part.first_s) / 100.0, math.ceil(100.0 * part.last_s) / 100.0
-            return lambda: video_input.look_closer(key, first, last, _frames_between(report, first, last))
+            frames = _frames_between(report, first, last)
+            return lambda: video_input.look_closer(key, first, last, frames, report.settings.effort)
         case _:
             return lambda: _with_more_frames(key, report)
 

@@ -263,9 +263,9 @@ def test_a_signature_says_what_came_after_it(runs):
     assert "this program did not check who they are" in signed
     text = page(case([entry], sign_offs=[sign_off("C. Third")]), runs.pictures).text
     assert "Items without a decision" not in text
-    assert text.count("Filed or decided since 1") == 2
+    assert text.count("Filed, examined or decided since 1") == 2
     early = page(case([entry | {"decisions": []}], sign_offs=[sign_off("C. Third")]), runs.pictures).text
-    assert "Filed or decided since" not in early
+    assert "Filed, examined or decided since" not in early
 
 
 def test_the_face_that_decided_comes_first_among_the_pictures(runs):
@@ -451,6 +451,9 @@ def test_all_who_decided_or_signed_off_stand_on_the_first_pages_with_a_line_to_s
     assert "Decisions that depart from the finding of the tool: 1." in begin
     reviewers = "Reviewer of item 1 B. Lindqvist Reviewer of item 1 E. Fifth"
     assert f"Examiner {EXAMINER} Examiner D. Fourth {reviewers}" in begin
+    again = runs.named["generated"] | {"created_utc": "2026-12-31T00:00:00Z"}  # which nobody had seen then
+    begin = page(case([signed | {"runs": [again]}]), runs.pictures).text.partition(" Appendix ")[0]
+    assert "signed off before the finding shown: B. Lindqvist" in begin
     outcome = runs.named["generated"]["report"]["outcome"]
     later = decision(outcome, "A scan.", utc="2027-01-01T00:00:00Z")  # which no signature covers
     begin = page(case([signed | {"decisions": [later]}]), runs.pictures).text.partition(" Appendix ")[0]

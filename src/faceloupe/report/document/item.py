@@ -64,8 +64,8 @@ def blocks(exhibit: Exhibit, fetch: Fetch, texts: Texts) -> Iterator[Block]:
         yield from part(exhibit, report, ImageSet(run.pictures, fetch), texts)
         yield from file_claims.blocks(exhibit, report, texts)
     yield Heading(3, texts["view"], f"{exhibit.anchor}-view")
-    decided = [decision.utc for decision in item.decisions]
-    yield from statements(item.notes, item.decisions, item.sign_offs, texts, decided)
+    changes = [*(decision.utc for decision in item.decisions), *(run.created_utc for run in item.runs)]
+    yield from statements(item.notes, item.decisions, item.sign_offs, texts, changes)
     if run is not None:
         yield from _runs(exhibit, run, texts)
 

@@ -101,7 +101,10 @@ def _decision(item: Exhibit, texts: Texts) -> Cell:
         return Text(texts["not_decided"], Style.FAINT)
     last = decisions[-1]
     lines = [texts["departs"]] if _departs(item) else []
-    lines += [shown(last.examiner), *(texts["signed_by"].format(who=shown(who)) for who in _reviewers(item))]
+    lines.append(shown(last.examiner))
+    for sign_off in _sign_offs(item):
+        earlier = item.run is not None and item.run.created_utc > sign_off.utc
+        lines.append(texts["signed_before" if earlier else "signed_by"].format(who=shown(sign_off.reviewer)))
     return Lines((verdict_or_words(last.outcome, texts), *(Text(line, Style.FAINT) for line in lines)))
 
 
@@ -111,11 +114,11 @@ def _departs(item: Exhibit) -> bool:
     return bool(decisions) and item.report is not None and decisions[-1].outcome != item.report.outcome
 
 
-def _reviewers(item: Exhibit) -> list[str]:
-    """Who signed off an item as it stands: signatures made before the last decision do not cover that."""
+def _sign_offs(item: Exhibit) -> list[SignOffRecord]:
+    """Return the last signature of each reviewer that covers the last decision on an item."""
     decisions = item.item.decisions
     since = decisions[-1].utc if decisions else ""
-    return list(dict.fromkeys(sign_off.reviewer for sign_off in item.item.sign_offs if sign_off.utc >= since))
+    return list({sign_off.reviewer: sign_off for sign_off in item.item.sign_offs if sign_off.utc >= since}.values())
 
 
 def _counts(items: Sequence[Exhibit], texts: Texts) -> Table:
@@ -182,8 +185,8 @@ def _signatures(case: CaseRecord, items: Sequence[Exhibit], texts: Texts) -> Tab
     people += [(texts["reviewer_of_case"], name) for name in dict.fromkeys(sign.reviewer for sign in case.sign_offs)]
     signed: dict[str, list[int]] = {}
     for item in items:
-        for reviewer in _reviewers(item):
-            signed.setdefault(reviewer, []).append(item.number)
+        for sign_off in _sign_offs(item):
+            signed.setdefault(sign_off.reviewer, []).append(item.number)
     people += [(texts["reviewer_of"].format(items=runs_of(numbers)), name) for name, numbers in signed.items()]
     if not case.sign_offs and not signed:
         people.append((texts["reviewer"], ""))

@@ -71,7 +71,8 @@ def decisions(case: Case, sha256: str) -> None:
     if not pressed:
         return
     if outcome is None or confidence is None:
-        st.error(tr("Choose an outcome and a confidence."), icon=":material/error:")
+        missing = tr("Choose an outcome.") if outcome is None else tr("Choose a confidence.")
+        st.error(missing, icon=":material/error:")
         return
     view = {"outcome": outcome.value, "reason": reason, "confidence": confidence.value}
     _enter(lambda: store.reviews.decide(case.id, sha256, **view, examiner=person.name, name_checked=person.checked))

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from faceloupe.cases.workflow import OpenFile
-from faceloupe.config import Settings, evidence_folder
+from faceloupe.config import EFFORTS, Settings, evidence_folder
 from faceloupe.errors import EvidenceError, FaceLoupeError
 from faceloupe.media import formats
 from faceloupe.media.evidence_file import EvidenceFile, evidence_from_bytes, printable_name
@@ -145,7 +145,7 @@ def start(chosen: Chosen) -> None:
     _submit(chosen)
 
 
-def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> None:
+def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int, effort: str | None) -> None:
     """Analyze a segment of an analyzed video, as a callback.
 
     Args:
@@ -153,12 +153,15 @@ def look_closer(key: AnalysisKey, from_s: float, to_s: float, frames: int) -> No
         from_s: start of the stretch, seconds.
         to_s: its end.
         frames: to look at in it; 0 leaves it to the duration.
+        effort: of the analysis on show; None leaves it to the session.
     """
     evidence_file = resources.analyses().evidence_file(key)
     try:
         if evidence_file is None:
             raise EvidenceError(f"{key.name} is no longer in memory; choose it again.")
-        settings = replace(resources.settings(), from_s=from_s, to_s=to_s, frames=frames)
+        chosen = resources.settings()
+        chosen = replace(chosen, effort=effort, model="") if effort in EFFORTS else chosen
+        settings = replace(chosen, from_s=from_s, to_s=to_s, frames=frames)
         title = tr("Analyzing {from_s:.2f} s to {to_s:.2f} s of {name}", from_s=from_s, to_s=to_s, name=key.name)
         examination = _key((key.evidence_sha256, key.name), settings)
         _submit(Chosen(examination, key.name, title, lambda _: evidence_file))

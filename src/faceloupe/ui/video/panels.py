@@ -357,7 +357,7 @@ def closer_panel(key: AnalysisKey, report: Report) -> None:
             tr("Analyze closer"),
             key="closer",
             on_click=input.look_closer,
-            args=(key, from_s, to_s, int(frames)),
+            args=(key, from_s, to_s, int(frames), report.settings.effort),
             disabled=to_s <= from_s,
             width="stretch",
         )
