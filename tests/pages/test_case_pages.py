@@ -156,8 +156,22 @@ def test_what_was_typed_and_not_entered_is_there_when_the_item_is_opened_again(f
     at = click(go(click(at, "item_list"), "case"), ITEM)
     assert at.text_area(key=reason).value == "The hands are odd."
     assert at.text_area(key=f"text-{SHA256[:12]}-0").value == "From a phone."
+    name_examiner(at, "Bo Second")
+    at = go(at, "case")  # where the item is still open
+    assert at.text_area(key=reason).value == ""
+    name_examiner(at)
+    store = resources.cases()
+    (case,) = store.cases()
+    other = store.create_case("Harbor", examiner=ADA)
+    store.items.file(other.id, open_evidence(PHOTOGRAPH, max_bytes=10**9), actor=ADA)
+    click(go(at, "cases"), f"open-{other.id}")
+    at = click(go(at, "case"), ITEM)
+    assert at.text_area(key=reason).value == ""
+    assert at.text_area(key=f"text-{SHA256[:12]}-0").value == ""
+    click(go(at, "cases"), f"open-{case.id}")
+    at = click(go(at, "case"), ITEM)
+    assert at.text_area(key=reason).value == "The hands are odd."
     decide(at)
-    (case,) = resources.cases().cases()
     assert [made.reason for made in resources.cases().reviews.decisions(case.id, SHA256)] != []
 
 

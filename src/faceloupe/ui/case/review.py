@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from faceloupe.cases.records import Case, Confidence
+from faceloupe.cases.records import Case, Confidence, person_key
 from faceloupe.errors import FaceLoupeError
 from faceloupe.report.drawing.overlays import outcome_words
 from faceloupe.types import Outcome
@@ -58,14 +58,17 @@ def decisions(case: Case, sha256: str) -> None:
             )
         )
         st.caption(f"{plain(decision.examiner)}, {decision.utc[:19]}Z, {before}")
-    fresh = f"{sha256[:12]}-{len(made)}"  # an empty form after each decision
+    fresh = f"{sha256[:12]}-{len(made)}"  # empty fields after each decision
     with st.container(border=True):
         outcome = st.pills(
-            tr("Outcome"), list(Outcome), format_func=lambda word: tr(outcome_words(word)), **_field(f"outcome-{fresh}")
+            tr("Outcome"),
+            list(Outcome),
+            format_func=lambda word: tr(outcome_words(word)),
+            **_field(case, f"outcome-{fresh}"),
         )
-        reason = st.text_area(tr("Reason"), height=80, **_field(f"reason-{fresh}", ""))
+        reason = st.text_area(tr("Reason"), height=80, **_field(case, f"reason-{fresh}", ""))
         confidence = st.segmented_control(
-            tr("Confidence"), list(Confidence), format_func=tr, **_field(f"confidence-{fresh}", Confidence.MEDIUM)
+            tr("Confidence"), list(Confidence), format_func=tr, **_field(case, f"confidence-{fresh}", Confidence.MEDIUM)
         )
         pressed = st.button(tr("Enter decision"), key=f"decide_{_of(sha256)}")
     if not pressed:
@@ -88,7 +91,7 @@ def notes(case: Case, sha256: str | None) -> None:
         st.caption(f"{plain(note.author)}, {note.utc[:19]}Z")
     fresh = f"{_of(sha256)}-{len(written)}"
     with st.container(border=True):
-        text = st.text_area(tr("Note"), height=80, **_field(f"text-{fresh}", ""))
+        text = st.text_area(tr("Note"), height=80, **_field(case, f"text-{fresh}", ""))
         pressed = st.button(tr("Add note"), key=f"note_{_of(sha256)}")
     if pressed:
         _enter(lambda: store.reviews.add_note(case.id, text, author=open_case.examiner(), sha256=sha256))
@@ -155,17 +158,20 @@ def _sign(case: Case, sha256: str | None, reviewer: str, password: str, reason: 
     )
 
 
-def _field(key: str, default: object = None) -> dict[str, Any]:
-    """Return key and callback of a field whose content stays when another item is looked at, until it is entered."""
-    drafts = st.session_state[state.DRAFTS]
+def _field(case: Case, key: str, default: object = None) -> dict[str, Any]:
+    """Return key and callback of a field whose content stays when another item is looked at, until it is entered.
+
+    It is for the person who typed it, in that case alone: other cases may hold the same file.
+    """
+    draft = f"{case.id} {person_key(open_case.examiner())} {key}"
     if key not in st.session_state:
-        st.session_state[key] = drafts.get(key, default)
-    return {"key": key, "on_change": _keep, "args": (key,)}
+        st.session_state[key] = st.session_state[state.DRAFTS].get(draft, default)
+    return {"key": key, "on_change": _keep, "args": (key, draft)}
 
 
-def _keep(key: str) -> None:
+def _keep(key: str, draft: str) -> None:
     """Keep what a field holds, as a callback."""
-    st.session_state[state.DRAFTS][key] = st.session_state[key]
+    st.session_state[state.DRAFTS][draft] = st.session_state[key]
 
 
 def _of(sha256: str | None) -> str:
