@@ -1,5 +1,6 @@
 """The desk: what is filed, what is logged, and that one analysis is filed once."""
 
+import msgspec
 import pytest
 
 from faceloupe.analysis import pipeline
@@ -41,6 +42,19 @@ def test_one_analysis_is_filed_once(workflow, analyzer, settings):
     run = workflow.file_analysis(evidence_file, analysis)
     assert workflow.file_analysis(evidence_file, analysis) == run == workflow.filed(analysis)
     assert len(workflow.store.runs.of_item(workflow.case_id, evidence_file.evidence.sha256)) == 1
+
+
+def test_a_report_without_pictures_does_not_take_the_place_of_a_run_that_says_the_same(workflow, analyzer, settings):
+    item = workflow.file(take(PHOTOGRAPH, settings), PHOTOGRAPH.name, progress=silent)
+    run = workflow.analyze(item, analyzer, progress=silent)
+    evidence_file = open_evidence(PHOTOGRAPH, max_bytes=settings.max_bytes)
+    report = ReportedAnalysis.of(pipeline.analyze(evidence_file, analyzer, explain=False)).report
+    assert report.to_json() != workflow.store.runs.report_text(run.id)
+    assert workflow.file_report(item, report) == run
+    other = msgspec.structs.replace(report, settings=msgspec.structs.replace(report.settings, effort="thorough"))
+    added = workflow.file_report(item, other)
+    assert workflow.store.runs.of_item(workflow.case_id, item.sha256) == (run, added)
+    assert workflow.file_report(item, other) == added
 
 
 def test_a_file_that_cannot_be_taken_in_is_logged_by_its_name(workflow, settings, tmp_path):

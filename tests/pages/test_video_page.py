@@ -169,7 +169,7 @@ def test_a_closer_look_is_a_result_of_its_own_with_a_way_back(examined):
 def test_an_annotated_copy_is_made_on_request_and_offered(examined):
     key = examined.session_state[state.VIDEO_RESULT]
     examined.button(key="make_copy").click().run()
-    job = resources.jobs().get(("annotated copy", key))
+    job = resources.jobs().get(("annotated copy", "en", key))
     wait_for(lambda: not job.live)
     examined.run()
     assert not examined.exception

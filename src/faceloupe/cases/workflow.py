@@ -120,13 +120,25 @@ class CaseWorkflow:
         return self._add_run(analysis)
 
     def file_report(self, item: Item, report: "Report") -> Run:
-        """File a report of an item that was made elsewhere, without pictures; one and the same report is filed once.
+        """File a report of an item that was made elsewhere, without pictures.
+
+        Where a run of the item says the same already (model, settings and score), that run is returned: with pictures
+        it is worth more, and the same report is filed once.
 
         Raises:
             CaseError: it is not of that item, or the store cannot be written.
         """
-        filed = self._run_with(item.sha256, report)
+        filed = self._run_with(item.sha256, report) or self._same_finding(item.sha256, report)
         return filed or self.store.runs.add(self.case_id, item.sha256, report, {}, actor=self.actor)
+
+    def _same_finding(self, sha256: str, report: "Report") -> Run | None:
+        """Return the latest run with pictures whose report has the model, the settings and the scores of this one."""
+        for run in reversed(self.store.runs.of_item(self.case_id, sha256)):
+            if run.pictures and (run.outcome, run.score) == (report.outcome.value, report.score):
+                filed = self.store.runs.report(run.id)
+                if (filed.model, filed.settings, filed.reason) == (report.model, report.settings, report.reason):
+                    return run
+        return None
 
     def filed(self, analysis: "ReportedAnalysis") -> Run | None:
         """Return the run of the case that is this very analysis; None where it is not filed.

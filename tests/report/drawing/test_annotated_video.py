@@ -8,6 +8,7 @@ import av
 import msgspec
 import numpy as np
 import pytest
+from PIL import ImageDraw
 
 from faceloupe.config import Settings
 from faceloupe.errors import Cancelled, EvidenceError, UsageError
@@ -91,6 +92,22 @@ def test_the_box_of_a_track_is_drawn_where_it_is(tmp_path, target):
     assert changed[14:17].any()
     assert changed[64:67].any()
     assert np.abs(pictures[25][:118] - 128).max() < 40  # after the last sighting there is no box
+
+
+def test_the_words_are_those_of_the_language(tmp_path, target, monkeypatch):
+    drawn: list[str] = []
+    text = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda self, xy, words, **more: (drawn.append(words), text(self, xy, words, **more)),
+    )
+    source = write_clip(tmp_path / "clip.mp4", numbered(3, (640, 480)))
+    write_annotated(*examined(source), target, settings=Settings(), language="de")
+    assert "Beschriftete Kopie, kein Beweismittel. Wert der Spur 1" in drawn
+    assert "0,000 s, Einzelbild 0" in drawn
+    assert any(words.endswith(", hier 0,20") for words in drawn)
+    assert not [words for words in drawn if "frame" in words or "here" in words]
 
 
 def test_between_two_sightings_the_box_is_interpolated_and_the_score_is_not():

@@ -20,8 +20,10 @@ from faceloupe.errors import Cancelled
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.media.frame_source import DecodedFrame
 from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.report.document.locales import texts_in
 from faceloupe.report.drawing import glyphs
-from faceloupe.report.drawing.overlays import COLORS, outcome_words
+from faceloupe.report.drawing.overlays import COLORS
+from faceloupe.report.numerals import decimal
 from faceloupe.report.schema import Report
 from faceloupe.report.timeline import analyzed_span
 from faceloupe.report.write import publish_file
@@ -31,7 +33,6 @@ LONGEST_SIDE = 1280  # pixels of the copied picture
 _FARTHEST = 4  # frames analyzed between two sightings, beyond which no box is drawn between them
 _STRIP, _STRIP_WORDS = 64, 22  # pixels: height of the strip below the picture, and of the line of words in it
 _PAPER, _INK, _FAINT = "#202224", "#f0f0f0", "#7a7d80"
-_WARNING = "Annotated copy, not evidence"
 # H.264 without frames that are stored out of order: their times would be shifted. Where FFmpeg was built without it,
 # JPEG pictures; MPEG-4 cannot hold all times exactly.
 _ENCODERS = {"libx264": {"preset": "veryfast", "crf": "20", "bf": "0"}, "mjpeg": {"qmin": "2", "qmax": "5"}}
@@ -94,6 +95,7 @@ def write_annotated(
     path: Path,
     *,
     settings: Settings,
+    language: str = "en",
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> None:
@@ -107,6 +109,7 @@ def write_annotated(
         report: of it.
         path: of the copy; nothing is overwritten, and it is there whole or not at all.
         settings: with the limits.
+        language: of the words that are drawn in.
         progress: called with the stage and the share done, 0..1.
         cancel: asked before each frame; True stops the work.
 
@@ -128,7 +131,7 @@ def write_annotated(
         with av.open(str(temporary), "w", format="mp4") as container:
             indices = _examined(video, report)
             stream, time_base = _stream(container, video, indices)
-            painter = _Painter(report, video.facts.width, video.facts.height)
+            painter = _Painter(report, video.facts.width, video.facts.height, language)
             stream.width, stream.height = painter.size
             for decoded_frame in watched(video.walk(indices, every=False), len(indices)):
                 drawn = painter.paint(decoded_frame.rgb(), decoded_frame.index, float(decoded_frame.time))
@@ -165,7 +168,8 @@ def _stream(container: OutputContainer, video: IsolatedVideo, indices: range) ->
 class _Painter:
     """Draws the findings into the frames of one video."""
 
-    def __init__(self, report: Report, width: int, height: int) -> None:
+    def __init__(self, report: Report, width: int, height: int, language: str) -> None:
+        self._texts = texts_in(language)
         self._scale = min(1.0, LONGEST_SIDE / max(width, height))
         self._picture = tuple(max(2, round(side * self._scale) // 2 * 2) for side in (width, height))
         self.size = self._picture[0], self._picture[1] + _STRIP
@@ -199,8 +203,8 @@ class _Painter:
         canvas.paste(self._strip, (0, top))
         x = self._x(time_s)
         pen.line((x, top + 2, x, top + _STRIP - _STRIP_WORDS), fill=_INK, width=2)
-        now = f"{time_s:.3f} s, frame {index}"
-        if pen.textlength(now + _WARNING, font=self._small) + 30 < self.size[0]:
+        now = self._texts["copy_now"].format(time=decimal(time_s, 3, self._texts["language"]), index=index)
+        if pen.textlength(now + self._texts["copy_warning"], font=self._small) + 30 < self.size[0]:
             pen.text((self.size[0] - 8, self.size[1] - 5), now, fill=_INK, font=self._small, anchor="rb")
         return np.asarray(canvas)
 
@@ -208,9 +212,11 @@ class _Painter:
         color, line = COLORS[outcome], max(2, max(self._picture) // 400)
         x0, y0, x1, y1 = (value * self._scale for value in here.box)
         pen.rectangle((x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)), outline=color, width=line)
-        label = outcome_words(outcome)
+        label = self._texts[f"outcome_{outcome}"]
         if outcome is not Outcome.NOT_APPLICABLE:
-            label += ", not scored here" if here.score is None else f", here {here.score:.2f}"
+            key = "copy_unscored" if here.score is None else "copy_here"
+            score = decimal(here.score or 0.0, 2, self._texts["language"])
+            label = self._texts[key].format(outcome=label, score=score)
         unit = self._font_px
         number = f"{track}"
         number_width = pen.textlength(number, font=self._font)
@@ -236,7 +242,7 @@ class _Painter:
         for threshold in (report.model.thresholds.lower, report.model.thresholds.upper):
             y = 4 + height * (1.0 - threshold)
             pen.line((8, y, self.size[0] - 8, y), fill=_FAINT)
-        message, decisive = _WARNING, report.decisive
+        message, decisive = self._texts["copy_warning"], report.decisive
         if decisive is not None:
             color = COLORS[decisive.outcome]
             boxes = self._seen[decisive.id]
@@ -244,7 +250,7 @@ class _Painter:
             pen.line(points, fill=color, width=2)
             for x, y in points:
                 pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
-            longer = f"{message}. Score of track {decisive.id}"
+            longer = f"{message}. {self._texts['copy_track'].format(id=decisive.id)}"
             message = longer if pen.textlength(longer, font=self._small) < 0.6 * self.size[0] else message
         pen.text((8, _STRIP - 5), message, fill=_INK, font=self._small, anchor="lb")
         return strip

@@ -169,27 +169,44 @@ def _refuse_images(evidence_file: EvidenceFile) -> None:
         raise EvidenceError(f"{name} is an image ({file_format}), not a video; analyze it on the page Image.")
 
 
-def copy_path(folder: Path, key: AnalysisKey) -> Path:
-    """Where the annotated copy of an examined video lies, or is going to."""
-    identity = json.dumps([key.evidence_sha256, key.name, key.weights_sha256, key.settings_digest])
+def copy_path(folder: Path, key: AnalysisKey, language: str) -> Path:
+    """Where the annotated copy of an examined video lies, or is going to, with its words in a language."""
+    identity = json.dumps([key.evidence_sha256, key.name, key.weights_sha256, key.settings_digest, language])
     return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.mp4"
 
 
 def annotate(
-    key: AnalysisKey, store: AnalysisStore, folder: Path, *, settings: Settings, progress: Progress, cancel: Cancel
+    key: AnalysisKey,
+    store: AnalysisStore,
+    path: Path,
+    *,
+    language: str,
+    settings: Settings,
+    progress: Progress,
+    cancel: Cancel,
 ) -> Path:
     """Write the annotated copy of an examined video, and let go of the oldest copies.
+
+    Args:
+        key: of the analysis.
+        store: that keeps it.
+        path: of the copy, see ``copy_path``.
+        language: of the words that are drawn in.
+        settings: with the limits.
+        progress: called with the stage and the share done, 0..1.
+        cancel: asked before each frame; True stops the work.
 
     Raises:
         EvidenceError: the analysis is not kept any more, or the video is not what it was.
         UsageError: the copy cannot be written.
     """
-    analysis, evidence_file, path = store.get(key), store.evidence_file(key), copy_path(folder, key)
+    analysis, evidence_file = store.get(key), store.evidence_file(key)
     if analysis is None or evidence_file is None:
         raise EvidenceError(f"The result of {key.name} is no longer in memory; analyze it again.")
     if not path.exists():
-        _remove_old_copies(folder)
-        write_annotated(evidence_file, analysis.report, path, progress=progress, cancel=cancel, settings=settings)
+        _remove_old_copies(path.parent)
+        watched = partial(write_annotated, progress=progress, cancel=cancel)
+        watched(evidence_file, analysis.report, path, settings=settings, language=language)
     return path
 
 
@@ -324,7 +341,7 @@ def file_several(
     Raises:
         Cancelled: what was filed stays filed.
     """
-    filed = analyzed = 0
+    filed = analyzed = known = 0
     problems: list[str] = []
     for number, file in enumerate(files):
         if cancel():
@@ -340,7 +357,9 @@ def file_several(
             if report is None:
                 run = workflow.analyze(item, networks, progress=report_progress, cancel=cancel)
             else:
+                earlier = {run.id for run in workflow.store.runs.of_item(workflow.case_id, item.sha256)}
                 run = workflow.file_report(item, report)
+                known += run.id in earlier
             if seen and run.outcome == Outcome.ERROR:
                 problems.append(tr("{name} could not be analyzed; the page Case shows why.", name=file.name))
             else:
@@ -361,6 +380,8 @@ def file_several(
             analyzed=analyzed,
         )
     )
+    if known:
+        sentence += tr(" The case had {known:,} of these results already.", known=known)
     if problems:
         sentence += tr(" Problems: {problems}", problems=" ".join(problems[:_NAMED]))
     if len(problems) > _NAMED:

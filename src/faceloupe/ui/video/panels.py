@@ -25,7 +25,7 @@ from faceloupe.ui import language, panels, resources, state
 from faceloupe.ui.caches import AnalysisKey
 from faceloupe.ui.jobs import tasks
 from faceloupe.ui.jobs.panel import job_line
-from faceloupe.ui.language import tr
+from faceloupe.ui.language import current, tr
 from faceloupe.ui.panels import outcome_mark, plain, sentence
 from faceloupe.ui.video import input
 from faceloupe.ui.video.timeline import height, timeline
@@ -389,7 +389,7 @@ def downloads(key: AnalysisKey, report: Report) -> None:
 
 
 def _copy(key: AnalysisKey, job: Job | None) -> None:
-    path = tasks.copy_path(resources.copies(), key)
+    path = tasks.copy_path(resources.copies(), key, current())
     if path.exists():
         st.download_button(
             tr("Download the annotated copy"),
@@ -414,12 +414,16 @@ def _copy(key: AnalysisKey, job: Job | None) -> None:
 
 
 def _make_copy(key: AnalysisKey) -> None:
-    annotate = partial(tasks.annotate, key, resources.analyses(), resources.copies(), settings=resources.settings())
+    language = current()
+    path = tasks.copy_path(resources.copies(), key, language)
+    annotate = partial(
+        tasks.annotate, key, resources.analyses(), path, language=language, settings=resources.settings()
+    )
     try:
         resources.submit(_copy_key(key), tr("Annotated copy of {name}", name=key.name), annotate)
     except UsageError as problem:
         st.session_state[state.VIDEO_NOTICE] = ("error", str(problem))
 
 
-def _copy_key(key: AnalysisKey) -> tuple[str, AnalysisKey]:
-    return "annotated copy", key
+def _copy_key(key: AnalysisKey) -> tuple[str, str, AnalysisKey]:
+    return "annotated copy", current(), key
