@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from faceloupe.config import DEFAULT_MODEL, weights_folder
+from faceloupe.config import weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.evaluation.measures import of_model
 from faceloupe.evaluation.published import Evaluation, is_of, read_evaluation
@@ -96,8 +96,8 @@ try:
     if is_of(evaluation, registered[chosen]):
         model_panels.best_and_worst(evaluation, chosen)
         measured(evaluation, chosen)
-    elif chosen == DEFAULT_MODEL:
-        model_panels.by_source()
+    elif model_panels.has_sources(chosen):
+        model_panels.by_source(chosen)
     else:
         st.warning(tr("There are no tables for this record: it was added or changed after they were measured."))
 except FaceLoupeError as problem:

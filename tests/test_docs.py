@@ -10,8 +10,16 @@ from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, Settings, weights_folde
 from faceloupe.evaluation import source_rows
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.installation import ROOT
-from faceloupe.models.record import EVALUATION, ModelRecord, find_record, members_of, read_registry
-from faceloupe.training import card, expert_card
+from faceloupe.models.record import (
+    EVALUATION,
+    RATES_OF_UNSEEN,
+    ModelRecord,
+    find_record,
+    members_of,
+    read_registry,
+)
+from faceloupe.training import card, core_card, expert_card
+from faceloupe.training.settings import FUSED_CORE
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEVELOPMENT = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
@@ -52,9 +60,9 @@ def test_every_link_leads_somewhere(document):
 
 
 def measured_records() -> dict[str, ModelRecord]:
-    """The core and its peers; the expert has a card of its own."""
+    """The networks of the evaluation; the core and the expert have cards of their own."""
     records = read_registry(weights_folder())
-    return {name: item for name, item in records.items() if not item.component and not item.fusion}
+    return {name: item for name, item in records.items() if item.architecture not in RATES_OF_UNSEEN}
 
 
 def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
@@ -75,6 +83,14 @@ def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
     assert (tmp_path / "card.md").read_text(encoding="utf-8") == (folder / "card.md").read_text(encoding="utf-8")
 
 
+def test_the_cores_card_is_what_its_record_and_the_counts_say(tmp_path):
+    folder = ROOT / "docs" / "core"
+    for name in (source_rows.LEFT_OUT, expert_card.TIERS_FILE, source_rows.HELD_OUT):
+        (tmp_path / name).symlink_to(folder / name)
+    core_card.write(find_record(weights_folder(), QUICK_MODEL), tmp_path)
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == (folder / "card.md").read_text(encoding="utf-8")
+
+
 def test_the_model_card_is_what_the_records_and_the_evaluation_say(tmp_path):
     card.write(
         read_evaluation(weights_folder() / EVALUATION),
@@ -88,8 +104,8 @@ def test_the_model_card_is_what_the_records_and_the_evaluation_say(tmp_path):
 def test_the_evaluation_is_of_the_committed_records():
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     records = measured_records()
-    assert QUICK_MODEL in records
-    assert DEFAULT_MODEL in read_registry(weights_folder())
+    assert FUSED_CORE in records
+    assert {QUICK_MODEL, DEFAULT_MODEL} <= set(read_registry(weights_folder()))
     assert all(is_of(evaluation, record) for record in records.values())
 
 

@@ -201,7 +201,7 @@ def test_an_installed_wheel_analyzes_as_the_checkout_does(installed, analyzer):
 @pytest.mark.slow
 @pytest.mark.timeout(PATIENCE_S)
 def test_an_installed_wheel_is_a_python_interface_with_types(installed):
-    sample = installed.package / "samples" / "generated-portrait.jpg"
+    sample = installed.package / "samples" / "generated-man.jpg"
     code = "import faceloupe, sys; print(faceloupe.__file__, faceloupe.Analyzer('quick').analyze(sys.argv[1]).outcome)"
     path, outcome = installed.run("python", "-c", code, str(sample)).split()
     assert Path(path) == installed.package / "__init__.py"
@@ -247,7 +247,7 @@ def first_answer(url: str, server: subprocess.Popen[str]) -> bytes:
 @pytest.mark.slow
 @pytest.mark.timeout(PATIENCE_S)
 def test_an_installed_wheel_serves_the_http_api(installed):
-    sample = installed.package / "samples" / "generated-portrait.jpg"
+    sample = installed.package / "samples" / "generated-man.jpg"
     port = free_port()
     server = installed.start("faceloupe", "api", "--port", str(port))
     try:

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from faceloupe.errors import UsageError
 from faceloupe.installation import WEIGHTS
 
-QUICK_MODEL = "faceloupe-mobilenet_v3_small-2"
+QUICK_MODEL = "faceloupe-mobilenet_v3_small-3"
 STANDARD_MODEL = "faceloupe-standard-9"
 THOROUGH_MODEL = "faceloupe-thorough-9"
 EFFORTS: dict[str, str] = {  # how much is computed for a score, the least first -> id of the model that does so

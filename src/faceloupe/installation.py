@@ -12,6 +12,7 @@ WEIGHTS = ROOT / "weights"
 APP = ROOT / "src" / "app.py"
 MODEL_CARD = ROOT / "docs" / "model-card.md"
 EXPERT_TABLES = ROOT / "docs" / "expert"
+CORE_TABLES = ROOT / "docs" / "core"
 
 
 def git_checkout() -> Path | None:

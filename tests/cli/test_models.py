@@ -60,7 +60,7 @@ def test_list_as_json_is_one_document(capsys):
             "size_bytes": entry and (weights_folder() / record.weights_file).stat().st_size,
             "url": entry and f"{{releases}}/{record.weights_file}",
             "license": record.license,
-            "card": entry and "docs/model-card.md",
+            "card": entry and ("docs/core/card.md" if record.id == QUICK_MODEL else "docs/model-card.md"),
         }
 
 

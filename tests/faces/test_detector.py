@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from faceloupe.config import Settings
 from faceloupe.faces.detector import FaceDetector
 from faceloupe.types import DetectedFace
-from tests.conftest import GENERATED, PHOTOGRAPH, skimage_picture
+from tests.conftest import PHOTOGRAPH, PORTRAIT, skimage_picture
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def sure(faces):
 def twelve() -> Image.Image:
     """Twelve faces in a grid, from the two bundled portraits, mirrored and not."""
     tiles = []
-    for path in (GENERATED, PHOTOGRAPH):
+    for path in (PORTRAIT, PHOTOGRAPH):
         tile = ImageOps.fit(Image.open(path).convert("RGB"), (360, 360), centering=(0.5, 0.2))
         tiles += [tile, ImageOps.mirror(tile), tile.resize((300, 300)).resize((360, 360))]
     sheet = Image.new("RGB", (1440, 1080))
@@ -35,7 +35,7 @@ def twelve() -> Image.Image:
     return sheet
 
 
-@pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [PORTRAIT, PHOTOGRAPH], ids=lambda path: path.stem)
 def test_a_portrait_has_one_face_with_its_landmarks_inside(detector, path):
     (face,) = sure(detector.detect(rgb(path)))
     x0, y0, x1, y1 = face.box.corners
@@ -47,7 +47,7 @@ def test_a_portrait_has_one_face_with_its_landmarks_inside(detector, path):
 
 
 def test_threads_that_search_at_once_find_what_each_finds_alone(detector):
-    pictures = [rgb(GENERATED), rgb(PHOTOGRAPH), np.asarray(twelve())]
+    pictures = [rgb(PORTRAIT), rgb(PHOTOGRAPH), np.asarray(twelve())]
     alone = [[face.box.corners for face in detector.detect(picture)] for picture in pictures]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(detector.detect, pictures * 4))

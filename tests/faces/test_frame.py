@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw, ImageOps
 
 from faceloupe.faces.frame import Frame, _ends_of_rows, frame_of
 from faceloupe.types import Box
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import PHOTOGRAPH, PORTRAIT
 
 
 @pytest.fixture(scope="module")
 def portrait():
-    with Image.open(GENERATED) as opened:
+    with Image.open(PORTRAIT) as opened:
         return opened.convert("RGB").resize((400, 480))
 
 
@@ -30,7 +30,7 @@ def area(frame: Frame) -> float:
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
-@pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [PORTRAIT, PHOTOGRAPH], ids=lambda path: path.stem)
 def test_a_picture_that_fills_its_file_has_no_ground(path):
     with Image.open(path) as opened:
         rgb = np.asarray(opened.convert("RGB"))

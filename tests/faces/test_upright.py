@@ -9,7 +9,7 @@ from faceloupe.faces import upright as module
 from faceloupe.faces.frame import Frame, PictureItself
 from faceloupe.faces.upright import Follower, find, roll, upright, yaw
 from faceloupe.types import Box, DetectedFace
-from tests.conftest import GENERATED, PHOTOGRAPH
+from tests.conftest import PHOTOGRAPH, PORTRAIT
 
 LEVEL = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]], float)
 RGB = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
@@ -122,7 +122,7 @@ def test_a_picture_with_an_unmistakable_face_is_searched_once():
 
 
 def test_a_tilted_face_has_the_box_that_it_has_when_it_stands_upright(analyzer):
-    with Image.open(GENERATED) as opened:
+    with Image.open(PORTRAIT) as opened:
         picture = opened.convert("RGB").resize((400, 400))
     tilted = np.asarray(ImageOps.expand(picture, 100, (90, 20, 60)).rotate(30, Image.Resampling.BICUBIC))
     (level, *_), (detected, *_) = (find(rgb, analyzer.detector) for rgb in (np.asarray(picture), tilted))
@@ -178,7 +178,7 @@ def _middle(box: Box) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-@pytest.mark.parametrize("path", [GENERATED, PHOTOGRAPH], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [PORTRAIT, PHOTOGRAPH], ids=lambda path: path.stem)
 def test_a_portrait_that_lies_has_the_face_that_it_has_upright(analyzer, path, quarters):
     with Image.open(path) as opened:
         opened.thumbnail((512, 512))
@@ -201,7 +201,7 @@ def test_a_portrait_that_lies_has_the_face_that_it_has_upright(analyzer, path, q
 @pytest.mark.parametrize("expand", [True, False], ids=["whole", "cut"])
 def test_a_face_in_a_turned_picture_has_no_more_around_it_than_before(analyzer, degrees, expand):
     """The corners that the turn filled in are not around the face, and the turn is undone to the degree."""
-    with Image.open(GENERATED) as opened:
+    with Image.open(PORTRAIT) as opened:
         picture = opened.convert("RGB").resize((400, 400))
     filled = np.asarray(picture.rotate(degrees, Image.Resampling.BICUBIC, expand=expand, fillcolor=(90, 20, 60)))
     itself = PictureItself.of(filled)

@@ -8,7 +8,7 @@ from scipy.fft import dctn
 from faceloupe.forensics import compression
 from faceloupe.forensics.jpeg import in_rows, standard_tables
 from faceloupe.media import jpeg_structure, luma
-from tests.conftest import GENERATED
+from tests.conftest import PORTRAIT
 from tests.forensics import files
 from tests.forensics.conftest import source
 
@@ -16,7 +16,7 @@ from tests.forensics.conftest import source
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
     """A portrait without a grid of blocks: made smaller, which removes that of its file."""
-    with Image.open(GENERATED) as image:
+    with Image.open(PORTRAIT) as image:
         return np.asarray(image.convert("RGB").resize((500, 500), Image.Resampling.LANCZOS))
 
 

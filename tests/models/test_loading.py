@@ -13,6 +13,7 @@ from faceloupe.errors import WeightsError
 from faceloupe.models.loading import load_network
 from faceloupe.models.networks import ARCHITECTURES, build, fold
 from faceloupe.models.record import ModelRecord, find_record, read_record, read_registry, write_record
+from faceloupe.training.settings import FUSED_CORE
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_committed_weights_are_the_verified_ones():
     stored = load(path_of(weights_folder()).read_bytes())
     unfolded = build(record.architecture)
     unfolded.load_state_dict(stored)
-    assert sum(parameter.numel() for parameter in unfolded.parameters()) == record.parameters == 1_518_881
+    assert sum(parameter.numel() for parameter in unfolded.parameters()) == record.parameters == 1_521_441
     assert not network.training
 
 
@@ -64,7 +65,7 @@ def test_a_network_without_its_batch_normalizations_gives_the_same_logits(archit
 
 
 def test_the_committed_weights_were_trained():
-    network = load_network(find_record(weights_folder(), QUICK_MODEL), weights_folder())
+    network = load_network(find_record(weights_folder(), FUSED_CORE), weights_folder())
     fresh = build("mobilenet_v3_small")
     for name, tensor in fresh.state_dict().items():
         if name.endswith("weight") and tensor.ndim > 1:

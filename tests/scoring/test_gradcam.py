@@ -111,7 +111,7 @@ def test_sessions_that_explain_at_once_get_their_own_maps(analyzer, portrait):
 
 def test_one_forward_and_one_backward_pass_a_face(analyzer, face, monkeypatch):
     network, calls = analyzer.scorer.scorer._network, []
-    handle = network.register_forward_hook(lambda *_: calls.append("forward"))
+    handle = network.features[0].register_forward_hook(lambda *_: calls.append("forward"))
     grad = torch.autograd.grad
     monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: (calls.append("backward"), grad(*a, **k))[1])
     analyzer.scorer.explained(face)
@@ -125,6 +125,33 @@ def test_merged_maps_lie_where_their_views_do():
     merged = merge(maps, squares)
     assert (merged[10:30, 10:30] == 1.0).all()
     assert merged.sum() == pytest.approx(400.0)
+
+
+def test_of_a_network_judged_by_all_blocks_the_map_is_what_cells_add_to_means_and_deviations():
+    torch.manual_seed(2)
+    network = build("mobilenet_v3_small_blocks").eval().requires_grad_(False)
+    inputs = torch.randn(1, 3, 224, 224)
+    logits, maps = explain(network, inputs)
+    assert logits[0] == pytest.approx(float(network(inputs)), abs=1e-6)
+    statistics = network.statistics(inputs).requires_grad_(True)
+    (slopes,) = torch.autograd.grad(network.classifier(statistics).sum(), statistics)
+    cells, start = np.zeros((14, 14)), 0
+    for block in network.blocks(inputs):
+        channels, count = block[0].double().flatten(1).numpy(), block.shape[1]
+        of_mean, of_deviation = slopes[0, start : start + 2 * count].double().numpy().reshape(2, count, 1)
+        start += 2 * count
+        away = channels - channels.mean(1, keepdims=True)
+        deviation = np.sqrt((away**2).mean(1, keepdims=True) + 1e-6)
+        added = ((of_mean + of_deviation * away / deviation) * away / away.shape[1]).sum(0)
+        side = block.shape[-1]
+        added = (added - added.mean()).reshape(side, side)
+        if side >= 14:
+            cells += added.reshape(14, side // 14, 14, side // 14).sum((1, 3))
+        else:
+            cells += cv2.resize(added, (14, 14), interpolation=cv2.INTER_LINEAR) * (side / 14) ** 2
+    expected = cv2.resize(np.maximum(cells, 0.0), (224, 224), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(maps[0], expected, atol=1e-6)
+    assert expected.max() > 1e-6
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))

@@ -62,3 +62,15 @@ def test_normalization_agrees_with_torchvision():
     for crop, ours in zip(crops, normalize(crops, contract), strict=True):
         reference = functional.normalize(functional.to_tensor(crop), contract.mean, contract.std)
         np.testing.assert_allclose(ours, reference.numpy(), atol=1e-5)
+
+
+def test_quality_is_measured_on_the_face_alone_and_at_one_size(portrait):
+    box = Box(330, 200, 620, 600)
+    narrow = view_face(portrait, box, InputContract(224, views=(1.0, 1.2, 1.3)))
+    wide = view_face(portrait, box, InputContract(288, views=(1.3, 2.4)))
+    np.testing.assert_array_equal(narrow.measured, narrow.crops[-1])
+    np.testing.assert_array_equal(wide.measured, narrow.measured)
+    assert wide.widest[1].shape == (288, 288, 3)
+    assert wide.squares[-1].width > 1.8 * wide.squares[0].width
+    small = view_face(portrait, box, InputContract(192, views=(2.0,)))
+    np.testing.assert_array_equal(small.measured, small.crops[0])

@@ -151,7 +151,7 @@ def test_every_parameter_that_a_stage_names_exists(profile):
 
 
 def test_what_git_carries_is_neither_cached_nor_removed_first():
-    carried = ("weights", "docs/expert", "docs/model-card", "docs/model-card.md", "docs/robustness.md")
+    carried = ("weights", "docs/expert", "docs/core", "docs/model-card", "docs/model-card.md", "docs/robustness.md")
     listed = [output for stage in stages(ROOT).values() for output in stage["outs"]]
     options = {path: entry[path] for entry in listed if isinstance(entry, dict) for path in entry if path in carried}
     assert options == {path: {"cache": False, "persist": True} for path in carried}

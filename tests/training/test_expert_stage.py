@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.config import weights_folder
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import source_rows
 from faceloupe.models.encoder import ROWS, WIDTH
@@ -21,6 +21,7 @@ from faceloupe.training.looks import CHANGED, GENERATED, NOT_SEEN, PHOTO, gather
 from faceloupe.training.material import Entry, Still
 from faceloupe.training.plans import ANY, ExpertSettings, HeadPlan
 from faceloupe.training.regions import Region
+from faceloupe.training.settings import FUSED_CORE
 from faceloupe.types import Box
 
 SETTINGS = HeadSettings(rows=("class 9", "mean 8"), width=12, examples=100, decay=1e-2)
@@ -247,7 +248,7 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     assert stored == {record.id: record for record in records}
     assert [record.id for record in records][-2:] == ["faceloupe-standard-9", "faceloupe-thorough-9"]
     fusion = stored["faceloupe-standard-9"]
-    assert fusion.members[0] == QUICK_MODEL
+    assert fusion.members[0] == FUSED_CORE
     assert fusion.scope_limit > 0.0
     wide = stored["faceloupe-generated-9"]
     assert (wide.least_context, wide.most_context, wide.proposition) == (1.7, 0.0, "generated")
@@ -322,7 +323,7 @@ def test_the_expert_is_installed_beside_its_core_and_replaces_the_former(stage, 
     shutil.copytree(stage[0] / "expert", expert)
     folder = tmp_path / "weights"
     folder.mkdir()
-    core = find_record(weights_folder(), QUICK_MODEL)
+    core = find_record(weights_folder(), FUSED_CORE)
     for name in (f"{core.id}.json", core.weights_file):
         (folder / name).symlink_to(weights_folder() / name)
     output = list(register.install_expert(expert, folder))

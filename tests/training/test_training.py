@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
-from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.config import weights_folder
 from faceloupe.errors import DatasetError, WeightsError
 from faceloupe.evaluation import published
 from faceloupe.evaluation.measures import of_model
@@ -29,7 +29,7 @@ from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.faults import Fault
 from faceloupe.training.sampling import PairDataset
 from faceloupe.training.scoring import score_all
-from faceloupe.training.settings import Draw, Stage, TrainingSettings
+from faceloupe.training.settings import FUSED_CORE, Draw, Stage, TrainingSettings
 from faceloupe.training.train import load_trunk
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -281,7 +281,7 @@ def test_a_run_under_a_fault_is_never_registered(material, items, trunk, tmp_pat
 @pytest.mark.shared
 def test_the_committed_record_is_what_the_committed_weights_measure(shared_data):
     """The validation table of the record, measured again from the pictures with the committed weights."""
-    record = find_record(weights_folder(), QUICK_MODEL)
+    record = find_record(weights_folder(), FUSED_CORE)
     everything = data.read_index(shared_data / "stills.csv")
     faces = list(data.find_faces(shared_data, [item for item in everything if item.split == "val"]))
     validation = [item for item in faces if item.has_face]

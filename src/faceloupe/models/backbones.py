@@ -143,6 +143,47 @@ class Backbone(nn.Module):
         return logits
 
 
+class BlockStatistics(Backbone):
+    """A network that is judged by the channels of all its blocks, not by those of the last one alone.
+
+    What tells a generated face from a photograph are textures as much as things, and they are gone in the last block
+    of a trunk that was trained to name things. The classifier reads the mean and the standard deviation of every
+    channel of every block: (N, 2 C) for C channels in all.
+    """
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """See ``Backbone``."""
+        logits: torch.Tensor = self.classifier(self.statistics(inputs))
+        return logits
+
+    def statistics(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return what the classifier reads of (N, 3, S, S) normalized pictures, see ``statistics_of``."""
+        return statistics_of(self.blocks(inputs))
+
+    def blocks(self, inputs: torch.Tensor) -> list[torch.Tensor]:
+        """Return the activations behind every block, each (N, C, H, W)."""
+        activations = [inputs]
+        for block in self.features:
+            activations.append(block(activations[-1]))
+        return activations[1:]
+
+
+_LEAST_VARIANCE = 1e-6  # so that a channel that never varies has a slope
+
+
+def statistics_of(blocks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return mean and standard deviation of each channel of activations (N, C, H, W): (N, 2 C) float32 in all.
+
+    The means and the deviations of a block follow one another, block after block.
+    """
+    parts = []
+    for block in blocks:
+        means = block.mean((2, 3))
+        variances = (block - means[:, :, None, None]).square().mean((2, 3))
+        parts += [means, (variances + _LEAST_VARIANCE).sqrt()]
+    return torch.cat(parts, dim=1)
+
+
 def mobilenet_v2() -> Backbone:
     """Build an untrained MobileNetV2 with one output."""
     layer = partial(_ConvNorm, norm=nn.BatchNorm2d, activation=nn.ReLU6)
@@ -237,6 +278,17 @@ def _mobilenet_v3(blocks: Sequence[_V3Block], hidden: int) -> Backbone:
 def mobilenet_v3_small() -> Backbone:
     """Build an untrained MobileNetV3-Small with one output."""
     return _mobilenet_v3(_SMALL, 1024)
+
+
+_READ = 256  # hidden units of the classifier that reads all blocks
+
+
+def mobilenet_v3_small_blocks() -> BlockStatistics:
+    """Build an untrained MobileNetV3-Small that is judged by all its blocks."""
+    trunk = list(mobilenet_v3_small().features)
+    with torch.no_grad():
+        size = sum(block.shape[1] for block in BlockStatistics(trunk, []).eval().blocks(torch.zeros(1, 3, 32, 32)))
+    return BlockStatistics(trunk, [nn.Linear(2 * size, _READ), nn.Hardswish(), nn.Linear(_READ, 1)])
 
 
 def mobilenet_v3_large() -> Backbone:

@@ -11,6 +11,7 @@ from faceloupe.models import backbones
 
 ARCHITECTURES: dict[str, Callable[[], backbones.Backbone]] = {
     "mobilenet_v3_small": backbones.mobilenet_v3_small,
+    "mobilenet_v3_small_blocks": backbones.mobilenet_v3_small_blocks,
     "mobilenet_v3_large": backbones.mobilenet_v3_large,
     "mobilenet_v2": backbones.mobilenet_v2,
     "efficientnet_b0": backbones.efficientnet_b0,

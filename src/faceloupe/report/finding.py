@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from faceloupe.models.record import FUSION
+from faceloupe.models.record import FUSION, RATES_OF_UNSEEN
 from faceloupe.report.document.locales import texts_in
 from faceloupe.report.numerals import decimal, localized, percent
 from faceloupe.report.schema import Report, Track
@@ -150,7 +150,7 @@ def model_rates(report: Report, texts: Mapping[str, str]) -> str:
         )
     }
     counts = {"n_real": decimal(rates.n_real, 0, language), "n_fake": decimal(rates.n_fake, 0, language)}
-    unseen = _is_fusion(report)  # its rates are cross-fitted over sources; those of a core are not
+    unseen = report.model.architecture in RATES_OF_UNSEEN
     return texts["rates_unseen" if unseen else "rates_known"].format(**values, **counts)
 
 

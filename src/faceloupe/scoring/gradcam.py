@@ -6,8 +6,12 @@ import cv2
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
+from faceloupe.models.backbones import BlockStatistics, statistics_of
 from faceloupe.types import Box
+
+_GRID = 14  # cells of a side of the map of a network that is judged by all its blocks
 
 
 def explained_layer(network: nn.Module) -> nn.Module:
@@ -22,16 +26,19 @@ def explained_layer(network: nn.Module) -> nn.Module:
 def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Score the views of one face and map what speaks for manipulation, in one forward and one backward pass.
 
-    The map is Grad-CAM (Selvaraju et al. 2017): the sum over channels of mean gradient times activation, cut at 0. Not
-    thread-safe: hooks hang on the network while it runs, so the caller holds the model's lock.
+    The map is Grad-CAM (Selvaraju et al. 2017): the sum over channels of mean gradient times activation, cut at 0; of a
+    network that is judged by all its blocks it is what ``_explain_blocks`` says. Not thread-safe: hooks hang on the
+    network while it runs, so the caller holds the model's lock.
 
     Args:
         network: with ``features``, as a ``Backbone`` has them, and one logit, in evaluation mode.
         inputs: (V, 3, S, S) float32, normalized.
 
     Returns:
-        (V,) float64 logits, and (V, S, S) float32 maps >= 0 in logits per cell of that layer, not rescaled.
+        (V,) float64 logits, and (V, S, S) float32 maps >= 0 in logits per cell, not rescaled.
     """
+    if isinstance(network, BlockStatistics):
+        return _explain_blocks(network, inputs)
     layer, side = explained_layer(network), inputs.shape[-1]
     outputs: list[torch.Tensor] = []
     hook = layer.register_forward_hook(lambda *call: outputs.append(call[-1]))
@@ -47,8 +54,43 @@ def explain(network: nn.Module, inputs: torch.Tensor) -> tuple[np.ndarray, np.nd
     # map of nothing does not look like a map of something.
     weights = gradients.mean((2, 3), keepdim=True)
     cells = (weights * activations.detach()).sum(1).clamp(min=0.0).cpu().numpy()
+    return logits.detach().double().cpu().numpy(), _grown(cells, side)
+
+
+def _explain_blocks(network: BlockStatistics, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Score and map as ``explain`` does, for a network that is judged by means and deviations of all its blocks.
+
+    Grad-CAM weighs a channel by the gradient of the logit with respect to its mean. Here every block has such means,
+    and deviations beside them: the gradient with respect to a block's activations, through its own means and deviations
+    alone, times the activations less their mean, is what each cell adds, to first order. It is summed over channels and
+    blocks, and counted from what cells add on average: a map says where in the face it comes from.
+    """
+    with torch.no_grad():
+        blocks = network.blocks(inputs)
+    for block in blocks:
+        block.requires_grad_(True)
+    logits = network.classifier(statistics_of(blocks))[:, 0]
+    cells = torch.zeros(len(inputs), _GRID, _GRID, device=inputs.device)
+    for block, gradients in zip(blocks, torch.autograd.grad(logits.sum(), blocks), strict=True):
+        away = block.detach() - block.detach().mean((2, 3), keepdim=True)
+        added = (gradients * away).sum(1)
+        cells += _on_grid(added - added.mean((1, 2), keepdim=True))
+    return logits.detach().double().cpu().numpy(), _grown(cells.clamp(min=0.0).cpu().numpy(), inputs.shape[-1])
+
+
+def _on_grid(cells: torch.Tensor) -> torch.Tensor:
+    """Spread (V, H, W) values over ``_GRID`` cells a side, so that their sum stays what it is."""
+    sized = functional.interpolate(
+        cells[:, None], (_GRID, _GRID), mode="area" if cells.shape[-1] > _GRID else "bilinear"
+    )
+    return sized[:, 0] * (cells[0].numel() / _GRID**2)
+
+
+def _grown(cells: np.ndarray, side: int) -> np.ndarray:
+    """(V, H, W) maps >= 0 to (V, side, side)."""
     maps = [cv2.resize(cell, (side, side), interpolation=cv2.INTER_LINEAR) for cell in cells]
-    return logits.detach().double().cpu().numpy(), np.maximum(np.stack(maps), 0.0)
+    grown: np.ndarray = np.maximum(np.stack(maps), 0.0)
+    return grown
 
 
 def merge(maps: np.ndarray, squares: Sequence[Box]) -> np.ndarray:

@@ -54,6 +54,10 @@ def cut(rgb: np.ndarray, square: Box, size: int) -> np.ndarray:
     return cv2.resize(region, (size, size), interpolation=interpolation)
 
 
+MEASURED_PX = 224  # of the crop that quality is measured on: sharpness depends on its size
+FACE_ALONE = 1.3  # sides of a crop in longer sides of the face box, up to which it shows little more than the face
+
+
 @dataclass(frozen=True, slots=True)
 class FaceViews:
     """A face as the network sees it, from the tightest to the widest view.
@@ -65,12 +69,14 @@ class FaceViews:
             the face.
         members: the face as each member of an ensemble or fusion sees it; the other attributes are then those of the
             view that is shown. Empty for a single network.
+        alone: (S, S, 3) uint8 RGB of the face with little around it, see ``measured``; None for the widest view.
     """
 
     squares: tuple[Box, ...]
     crops: np.ndarray
     context: float = np.inf
     members: tuple["FaceViews", ...] = ()
+    alone: np.ndarray | None = None
 
     @property
     def widest(self) -> tuple[Box, np.ndarray]:
@@ -79,9 +85,9 @@ class FaceViews:
 
     @property
     def measured(self) -> np.ndarray:
-        """(S, S, 3) pixels that the quality of the face is measured on: the face itself, as the core sees it."""
-        pixels: np.ndarray = (self.members[0] if self.members else self).crops[-1]
-        return pixels
+        """(S, S, 3) pixels that the quality of the face is measured on, at most ``MEASURED_PX`` to a side."""
+        core = self.members[0] if self.members else self
+        return core.crops[-1] if core.alone is None else core.alone
 
 
 def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:
@@ -89,7 +95,10 @@ def view_face(rgb: np.ndarray, box: Box, contract: InputContract) -> FaceViews:
     squares = tuple(crop_square(box, rgb.shape[1], rgb.shape[0], margin) for margin in contract.views)
     inside = box.clipped(rgb.shape[1], rgb.shape[0])
     context = min(rgb.shape[:2]) / max(inside.width, inside.height)
-    return FaceViews(squares, np.stack([cut(rgb, square, contract.size) for square in squares]), context)
+    crops = np.stack([cut(rgb, square, contract.size) for square in squares])
+    narrow = max(sum(margin <= FACE_ALONE for margin in contract.views), 1) - 1
+    fits = contract.size <= MEASURED_PX
+    return FaceViews(squares, crops, context, alone=crops[narrow] if fits else cut(rgb, squares[narrow], MEASURED_PX))
 
 
 def normalize(crops: np.ndarray, contract: InputContract) -> np.ndarray:

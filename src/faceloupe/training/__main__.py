@@ -2,6 +2,7 @@
 
     ingest -> prepare -> train -> calibrate -> evaluate -> register
     snapshots -> gather -> regions -> features, and encoder: the large material, as the expert's encoder sees it
+    corefeatures -> core: the same material as the core's trunk sees it, and the core's classifier
     corelogits, others -> heads: the core's answers to it, those of other networks, and the expert's heads
 
 ``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
@@ -18,12 +19,14 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.evaluation.published import write
 from faceloupe.models.record import EVALUATION, find_record, members_of, read_registry
 from faceloupe.training import encoder_file, register, tracking
+from faceloupe.training.settings import FUSED_CORE
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS, SEEN = "material.csv", "missing.csv", "snapshots.csv", "seen.csv"
 ENCODER, FEATURES, SHEETS, EXPERT = "encoder.safetensors", "features", "sheets", "expert"
+CORE_FEATURES, CORE = "core_features", "core"
 CARD = Path("docs/model-card.md")
-EXPERT_DOCS = Path("docs/expert")
+EXPERT_DOCS, CORE_DOCS = Path("docs/expert"), Path("docs/core")
 
 
 def _ingest(options: argparse.Namespace) -> None:
@@ -142,6 +145,50 @@ def _features(options: argparse.Namespace) -> None:
         print(f"{len(store):,} views in {options.work / FEATURES}")
 
 
+def _core_features(options: argparse.Namespace) -> None:
+    from faceloupe.training import core_features, features, material, regions, settings  # here: see ``_features``
+
+    def report(treatment: str, done: int, of: int) -> None:
+        if done % 1000 == 0 or done == of:
+            print(f"{treatment}: {done} of {of} pictures", flush=True)
+
+    chosen = settings.read_material()
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    encode, shape, sha256 = core_features.load_statistics(options.trunk)
+    with features.FeatureStore(options.work / CORE_FEATURES, shape, sha256) as store:
+        features.extract(
+            [still for still in stills if still.id not in chosen.excluded],
+            {regions.FACE: regions.read(options.work)},
+            options.work,
+            store,
+            encode,
+            treatments=chosen.core_treatments,
+            view_caps=chosen.view_caps,
+            crops=core_features.CROPS,
+            report=report,
+        )
+        print(f"{len(store):,} views in {options.work / CORE_FEATURES}")
+
+
+def _core(options: argparse.Namespace) -> None:
+    from faceloupe.training import core_stage, material, plans, settings  # here: other stages start without torch
+
+    excluded = settings.read_material().excluded
+    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
+    stills = [still for still in stills if still.id not in excluded]
+    places = (options.work, options.work / CORE_FEATURES)
+    record = core_stage.make(
+        core_stage.read(*places, stills, plans.read_expert()),
+        plans.read_core(),
+        trunk=options.trunk,
+        gates=find_record(options.registry or options.work / REGISTRY, FUSED_CORE).gates,
+        target=options.work / CORE,
+        docs=options.docs,
+        report=lambda line: print(line, flush=True),
+    )
+    print(f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided")
+
+
 def _core_logits(options: argparse.Namespace) -> None:
     from faceloupe.models.loading import load_network  # here: other stages start without torch
     from faceloupe.scoring.single import NetworkScorer
@@ -151,7 +198,7 @@ def _core_logits(options: argparse.Namespace) -> None:
         if done % 1000 < 16 or done == of:
             print(f"{done} of {of} views", flush=True)
 
-    record = find_record(options.registry or options.work / REGISTRY, QUICK_MODEL)
+    record = find_record(options.registry or options.work / REGISTRY, FUSED_CORE)
     scorer = NetworkScorer(load_network(record, options.registry or options.work / REGISTRY), record.input)
     cache = features.read(options.work / FEATURES)
     seen = [(name, view.partition("/")[2]) for name, view in zip(cache.ids.tolist(), cache.views.tolist())]
@@ -173,7 +220,7 @@ def _others(options: argparse.Namespace) -> None:
     registry, excluded = options.registry or options.work / REGISTRY, settings.read_material().excluded
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
     stills = [still for still in stills if still.id not in excluded]
-    record = find_record(registry, QUICK_MODEL)
+    record = find_record(registry, FUSED_CORE)
     scorers: dict[str, Scorer] = {record.id: NetworkScorer(load_network(record, registry), record.input)}
     for name, network in peers.load_peers(options.peers).items():
         scorers[name] = NetworkScorer(network, peers.CONTRACT)
@@ -192,7 +239,7 @@ def _heads(options: argparse.Namespace) -> None:
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
     stills = [still for still in stills if still.id not in excluded]
     expert_stage.make(
-        expert_stage.read(options.work, stills, QUICK_MODEL, chosen),
+        expert_stage.read(options.work, stills, FUSED_CORE, chosen),
         chosen,
         registry=options.registry or options.work / REGISTRY,
         encoder=options.work / ENCODER,
@@ -264,9 +311,8 @@ def _expert_card(options: argparse.Namespace) -> None:
 
 
 def _register(options: argparse.Namespace) -> None:
-    for line in register.register(
-        options.work / REGISTRY, options.work / EVALUATION, options.weights, expert=options.work / EXPERT
-    ):
+    made = {"expert": options.work / EXPERT, "core": options.work / CORE}
+    for line in register.register(options.work / REGISTRY, options.work / EVALUATION, options.weights, **made):
         print(line)
 
 
@@ -393,10 +439,17 @@ def _add_large_material(
     encoder.set_defaults(run=_encoder)
     features = stages.add_parser("features", help="compute the encoder's features of every view")
     features.set_defaults(run=_features)
+    statistics = stages.add_parser("corefeatures", help="compute what the core's trunk says of every view")
+    statistics.add_argument("--trunk", type=Path, required=True, help="ImageNet weights of MobileNetV3-small")
+    statistics.set_defaults(run=_core_features)
     judging = argparse.ArgumentParser(add_help=False)
     judging.add_argument("--registry", type=Path, help="folder with the core (default: that of calibrate)")
     core = stages.add_parser("corelogits", parents=[judging], help="what the core says of the same views")
     core.set_defaults(run=_core_logits)
+    made = stages.add_parser("core", parents=[judging], help="fit and judge the core's classifier")
+    made.add_argument("--trunk", type=Path, required=True, help="ImageNet weights of MobileNetV3-small")
+    made.add_argument("--docs", type=Path, default=CORE_DOCS, help="folder of the card and its tables by source")
+    made.set_defaults(run=_core)
     others = stages.add_parser("others", parents=[judging], help="what other networks say of faces left and held out")
     others.add_argument("--peers", type=Path, required=True, help="folder with MesoNet's weights")
     others.add_argument("--trunk", type=Path, required=True, help="ImageNet weights of MobileNetV3-small")

@@ -5,6 +5,7 @@ it is. So every look gets two answers: of a head that never saw its family, and 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,19 +22,28 @@ FAMILY_FOLDS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What the heads of a plan say of N looks; nan where there is no view of a look, or no head that could judge it.
+class CrossAnswers:
+    """What heads say of N looks that they learned nothing about; nan where there is none that could judge.
 
     Attributes:
         unseen: (N,) float64 logits of heads that saw no picture of the look's family.
         strangers: (N,) float64 logits of heads that saw no picture of the look's unit.
+    """
+
+    unseen: np.ndarray
+    strangers: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(CrossAnswers):
+    """What the heads of a plan say of N looks; nan where there is no view of a look, or no head that could judge it.
+
+    Attributes:
         head: the one that is shipped; it saw all training looks, and is judged on none of them.
         projection: that it was fitted in.
         training: (N,) bool, looks it was trained on.
     """
 
-    unseen: np.ndarray
-    strangers: np.ndarray
     head: Fitted | Remembered
     projection: Projection
     training: np.ndarray
@@ -74,16 +84,34 @@ def cross_fit(plan: HeadPlan, looks: Looks, values: np.ndarray) -> Answers:
             inputs[torch.from_numpy(training)], looks.labels[training], looks.sources[training], plan.settings
         )
 
-    answers: dict[str, np.ndarray] = {}
+    def answer(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        return fitted(known)(inputs[torch.from_numpy(asked)])
+
+    crossed = cross_answers(looks, training, answer)
+    return Answers(crossed.unseen, crossed.strangers, fitted(training), projection, training)
+
+
+def cross_answers(
+    looks: Looks, training: np.ndarray, answer: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> CrossAnswers:
+    """Have every look judged by what saw nothing of its family, and by what saw nothing of its person.
+
+    Args:
+        looks: N of train and val.
+        training: (N,) bool, looks that may be learned from.
+        answer: fits on the looks of one (N,) bool mask, and returns the logits of those of another.
+    """
+    answers = []
     # Pictures without a group may show people that others show as well; the splits keep people apart.
     people = np.where(looks.splits == "val", FOLDS, [hash_fold(unit) for unit in looks.units])
-    for name, folds in (("unseen", family_fold(looks.families)), ("strangers", people)):
-        answers[name] = np.full(len(looks), math.nan)
+    for folds in (family_fold(looks.families), people):
+        logits = np.full(len(looks), math.nan)
         for number in np.unique(folds):
             outside = folds == number
             if len(set(looks.labels[training & ~outside].tolist())) == 2:
-                answers[name][outside] = fitted(training & ~outside)(inputs[torch.from_numpy(outside)])
-    return Answers(answers["unseen"], answers["strangers"], fitted(training), projection, training)
+                logits[outside] = answer(training & ~outside, outside)
+        answers.append(logits)
+    return CrossAnswers(*answers)
 
 
 def ask(plan: HeadPlan, answers: Answers, looks: Looks, values: np.ndarray) -> np.ndarray:

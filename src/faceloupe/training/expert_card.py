@@ -38,18 +38,8 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             "What becomes of verdicts when a picture is recompressed, resized, tilted or stored otherwise was "
             "[counted](../evasion.md).",
             table(
-                (
-                    "model",
-                    "speaks for",
-                    "thresholds",
-                    "log10 LR bounds",
-                    "ECE",
-                    "Cllr",
-                    "false manipulated",
-                    "false authentic",
-                    "decided",
-                ),
-                [_identity(record) for record in records],
+                IDENTITY,
+                [identity(record) for record in records],
             ),
             _weights(fusion),
             "Rates of the fusion and its heads are of photographs and generated faces of sources that no head of "
@@ -61,22 +51,22 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             "other people of them. AUC is against all faces of the other class, their sources weighing alike. Cost is "
             "the class's half of Cllr, in bits: 0 is perfect, 1 says nothing. Photographs first, those with the most "
             "false alarms on top.",
-            _table(docs / LEFT_OUT, by_errors=True),
+            table_by_source(docs / LEFT_OUT, by_errors=True),
             "## As it is, and degraded twice",
             "The same validation faces: as they are; the picture shrunk to 768 px, then JPEG 60; to 512 px, JPEG 40.",
-            _table(docs / TIERS_FILE),
+            table_by_source(docs / TIERS_FILE),
             "## By pose and size of the face",
             "Faces of sources left out, as they are; pose is estimated from five landmarks, where the face finder gave "
             "them. What is turned or small is not spread evenly over the sources.",
-            _table(docs / CONDITIONS),
+            table_by_source(docs / CONDITIONS),
             "## Swaps, frames of a person judged together",
             "Collections of changed faces and their originals: the frames of a person are judged together, as those of "
             "a video are. The heads saw other people of the collection, or nothing of its family. What the table calls "
             "faces are people; the core is not asked.",
-            _table(docs / CLIPS),
+            table_by_source(docs / CLIPS),
             "## Held out for good",
             "Nothing here was trained on, tuned on or calibrated on.",
-            _table(docs / HELD_OUT),
+            table_by_source(docs / HELD_OUT),
             "## Beside other networks",
             "AUC of the same kinds of faces as they are, sources weighing alike: all that were left out, all that were "
             "held out, and each held-out source against all faces of the other class. The core is not asked about "
@@ -96,7 +86,21 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
     return card
 
 
-def _identity(record: ModelRecord) -> tuple[str, ...]:
+IDENTITY = (
+    "model",
+    "speaks for",
+    "thresholds",
+    "log10 LR bounds",
+    "ECE",
+    "Cllr",
+    "false manipulated",
+    "false authentic",
+    "decided",
+)
+
+
+def identity(record: ModelRecord) -> tuple[str, ...]:
+    """Return what a record says of its model, in the columns of ``IDENTITY``."""
     rates, (low, high) = record.error_rates, record.log10_lr_bounds
     intervals = {name: "{:.1%} to {:.1%}".format(*pair) for name, pair in rates.interval_95.items()}
     return (
@@ -150,7 +154,7 @@ def _share(count: int, of: int) -> str:
     return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _table(path: Path, *, by_errors: bool = False) -> str:
+def table_by_source(path: Path, *, by_errors: bool = False) -> str:
     """Return a table by source as Markdown.
 
     Args:

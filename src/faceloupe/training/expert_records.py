@@ -17,7 +17,7 @@ from faceloupe.models.record import FUSION, ComponentRecord, Fusion, ModelRecord
 from faceloupe.scoring.joint import join
 from faceloupe.training import features
 from faceloupe.training.calibrate import UNTESTED
-from faceloupe.training.cross_fitting import Answers
+from faceloupe.training.cross_fitting import Answers, CrossAnswers
 from faceloupe.training.fusing import Judged, fit_fusion, make_record
 from faceloupe.training.looks import CHANGED, MIN_COLOR, Looks
 from faceloupe.training.plans import ANY, HeadPlan
@@ -71,7 +71,7 @@ class Evidence:
 def evidence(
     looks: Looks,
     plans: Sequence[HeadPlan],
-    answers: Sequence[Answers],
+    answers: Sequence[CrossAnswers],
     core_families: frozenset[str],
     treatments: Sequence[str] = (CLEAN,),
 ) -> Evidence:
@@ -135,6 +135,8 @@ def limits(kind: str, changed_auc: float) -> tuple[str, ...]:
         "Gray pictures, and those in one tone, are not scored, and not counted here.",
         "Swap methods unlike those it was trained on are mostly missed: left out of training, the faces of single "
         f"collections have an AUC of {changed_auc:.2f} on average.",
+        "What was trained was cross-fitted; the calibration (one or two numbers) and the two thresholds were fitted on "
+        "the faces that the error rates are counted on, which flatters these a little.",
         "Expect more errors on kinds of pictures, generators and methods that are in none of the tables of the model "
         "card.",
         UNTESTED,

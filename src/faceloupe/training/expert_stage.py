@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from faceloupe.config import QUICK_MODEL
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import metrics
 from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows, write_rows
@@ -35,7 +34,7 @@ from faceloupe.training import (
     views,
 )
 from faceloupe.training.core_logits import fresh_to_the_core
-from faceloupe.training.cross_fitting import Answers
+from faceloupe.training.cross_fitting import Answers, CrossAnswers
 from faceloupe.training.expert_card import CLIPS, CONDITIONS, OTHERS, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
 from faceloupe.training.expert_tables import Verdicts
@@ -44,6 +43,7 @@ from faceloupe.training.looks import CHANGED, MIN_COLOR, PHOTO, Looks
 from faceloupe.training.material import Still
 from faceloupe.training.plans import ExpertSettings, HeadPlan
 from faceloupe.training.regions import Region
+from faceloupe.training.settings import FUSED_CORE
 from faceloupe.types import DetectedFace
 
 _COMPONENT, _COMPONENT_PARAMETERS = "clip-vit-b16", 85_799_424
@@ -136,7 +136,7 @@ def make(
     settings = replace(settings, plans=tuple(plan for plan, answer in fits if answer))
     answers = [answer for _, answer in fits if answer]
     judged = expert_records.evidence(seen, settings.plans, answers, prepared.core_families)
-    core = find_record(registry, QUICK_MODEL)
+    core = find_record(registry, FUSED_CORE)
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / COMPONENTS).mkdir(parents=True)
@@ -176,7 +176,7 @@ def _fit(plan: HeadPlan, seen: Looks, values: np.ndarray, report: Callable[[str]
     return None
 
 
-def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers]) -> float:
+def changed_auc(seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[CrossAnswers]) -> float:
     """Mean AUC over the families of changed faces, each judged by a head that never saw the family; nan for none."""
     measured = []
     for plan, answer in zip(plans, answers, strict=True):

@@ -37,9 +37,24 @@ CONTRACT = InputContract(
     size=views.SIDE, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
 )
 
-REGIONS = {"tight": FACE, "widest": SURROUNDINGS}  # crop -> the region that it is cut out of
+# Crop -> the region that it is cut out of.
+REGIONS: Mapping[str, Kind] = {"tight": FACE, "widest": SURROUNDINGS}
 # Before the name of another treatment: the face is blended with a changed copy of itself first, see ``blending``.
 BLENDED = "blended/"
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """What a network is given of a face.
+
+    Attributes:
+        regions: name of ``views.CROPS`` -> the region that it is cut out of.
+        side: of the crops, pixels.
+    """
+
+    regions: Mapping[str, Kind]
+    side: int = views.SIDE
+
 
 # (N, S, S, 3) uint8 RGB crops -> (N, L, D) float32 features of each
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -229,6 +244,7 @@ def extract(
     treatments: Mapping[str, tuple[str, ...]],
     view_caps: Mapping[str, Caps] | None = None,
     tight_only: Iterable[str] = (),
+    crops: Crops = Crops(REGIONS),
     batch: int = BATCH,
     report: Callable[[str, int, int], None] = lambda treatment, done, of: None,
 ) -> None:
@@ -241,11 +257,13 @@ def extract(
         store: the cache that is added to.
         encode: the encoder.
         treatments: split -> its treatments, see ``views.treat``; those of all splits run in the order in which they are
-            first named. Photographs alone are ``BLENDED``, where their landmarks are known. Of what is treated by
-            chance, only the tight crop is looked at: a head for the widest learned worse with such views than without.
+            first named. Photographs alone are ``BLENDED``, where their landmarks are known. What is treated by chance
+            is not looked at as ``widest``: a head for that crop learned worse with such views than without.
         view_caps: treatment -> bounds of the pictures that are looked at under it, see ``choosing.bounded``; without
             any where it is not named.
-        tight_only: sources without a wide view: their pictures were edited in the face alone, or show no more.
+        tight_only: sources that are not looked at as ``widest``: their pictures were edited in the face alone, or show
+            no more.
+        crops: that are cut.
         batch: crops that are encoded at once, or one more.
         report: called with a treatment, the number of pictures done, and of all that it is for.
 
@@ -262,11 +280,14 @@ def extract(
             store.add([of for of, _ in waiting], encode(np.stack([rgb for _, rgb in waiting])))
             waiting.clear()
 
-    def lacking(still: Still, treatment: str) -> list[tuple[View, Region]]:
-        tight = treatment not in views.TIERS or still.entry.source in tight_only
-        crops = [name for name in REGIONS if name == "tight" or not tight]
-        wanted = [(View(name, treatment), located[REGIONS[name]].get(still.id)) for name in crops]
-        return [(view, region) for view, region in wanted if region and (still.id, view.name) not in store]
+    def lacking(still: Still, treatment: str) -> list[View]:
+        narrow = treatment not in views.TIERS or still.entry.source in tight_only
+        names = [name for name in crops.regions if name != "widest" or not narrow]
+        return [View(name, treatment) for name in names if (still.id, f"{name}/{treatment}") not in store]
+
+    def regions_of(still: Still) -> dict[Kind, Region]:
+        known = {kind: located[kind].get(still.id) for kind in crops.regions.values()}
+        return {kind: region for kind, region in known.items() if region}
 
     view_caps = view_caps or {}
     with ThreadPoolExecutor(1) as reader:
@@ -276,7 +297,7 @@ def extract(
                 chosen = [still for still in chosen if not still.entry.label and faces[still.id].landmarks]
             if treatment in view_caps:
                 chosen = list(bounded(chosen, view_caps[treatment]).stills)
-            tasks = ((still, work, treatment, lacking(still, treatment)) for still in chosen)
+            tasks = ((still, work, lacking(still, treatment), crops, regions_of(still)) for still in chosen)
             for number, looks in enumerate(_ahead(reader, tasks), 1):
                 waiting += looks
                 if len(waiting) >= batch:
@@ -286,11 +307,10 @@ def extract(
 
 
 _Look = tuple[tuple[str, str, float, float], np.ndarray]  # what a crop is of, see ``FeatureStore.add``, and its pixels
+_Task = tuple[Still, Path, list[View], Crops, Mapping[Kind, Region]]  # arguments of ``_looks``
 
 
-def _ahead(
-    reader: ThreadPoolExecutor, tasks: Iterable[tuple[Still, Path, str, list[tuple[View, Region]]]]
-) -> Iterator[list[_Look]]:
+def _ahead(reader: ThreadPoolExecutor, tasks: Iterable[_Task]) -> Iterator[list[_Look]]:
     """Yield the crops of each task in order, some of them cut ahead of their turn."""
     pending: deque[Future[list[_Look]]] = deque()
     for task in tasks:
@@ -301,16 +321,32 @@ def _ahead(
         yield pending.popleft().result()
 
 
-def _looks(still: Still, work: Path, treatment: str, lacking: list[tuple[View, Region]]) -> list[_Look]:
-    """Return the crops of one treatment, and what they are of."""
-    looks = []
-    for view, region in lacking:
-        pixels = regions.pixels(work, region, REGIONS[view.crop])
-        if treatment.startswith(BLENDED):
-            random = np.random.default_rng(int(hashlib.sha256(f"blend{still.id}".encode()).hexdigest()[:12], 16))
-            pixels = blending.blend_within(random, pixels, region.face_box, region.landmarks)
-        face = views.Face(pixels, region.face_box, region.picture_px)
-        treated, framing = views.treat(face, treatment.removeprefix(BLENDED), still.entry.pair or still.id)
-        cropped = views.crop(treated, view.crop, framing)
+def _looks(
+    still: Still,
+    work: Path,
+    wanted: Iterable[View],
+    crops: Crops,
+    located: Mapping[Kind, Region],
+) -> list[_Look]:
+    """Return the views of one picture that its regions allow, and what they are of; a region is treated once."""
+    looks: list[_Look] = []
+    treated: dict[tuple[Kind, str], tuple[views.Face, views.Framing]] = {}
+    for view in wanted:
+        kind = crops.regions[view.crop]
+        if kind not in located:
+            continue
+        if (kind, view.treatment) not in treated:
+            treated[kind, view.treatment] = _treated(still, work, view.treatment, kind, located[kind])
+        face, framing = treated[kind, view.treatment]
+        cropped = views.crop(face, view.crop, framing, crops.side)
         looks.append(((still.id, view.name, cropped.face_px, cropped.ratio), cropped.rgb))
     return looks
+
+
+def _treated(still: Still, work: Path, treatment: str, kind: Kind, region: Region) -> tuple[views.Face, views.Framing]:
+    pixels = regions.pixels(work, region, kind)
+    if treatment.startswith(BLENDED):
+        random = np.random.default_rng(int(hashlib.sha256(f"blend{still.id}".encode()).hexdigest()[:12], 16))
+        pixels = blending.blend_within(random, pixels, region.face_box, region.landmarks)
+    face = views.Face(pixels, region.face_box, region.picture_px)
+    return views.treat(face, treatment.removeprefix(BLENDED), still.entry.pair or still.id)

@@ -90,6 +90,7 @@ def gather(
     changed: Iterable[str],
     families: Mapping[str, str],
     gray: frozenset[str] = frozenset(),
+    wide: str = "widest",
 ) -> Looks:
     """Put together what is known of every cached view.
 
@@ -101,6 +102,7 @@ def gather(
         changed: sources whose manipulated faces were changed in part, not generated whole.
         families: source -> its family, where it is not the source itself.
         gray: ids of the pictures that are gray or in one tone.
+        wide: the crop beside the tight one, whose rows are ``widest``.
 
     Raises:
         DatasetError: there is no view of the material.
@@ -122,7 +124,7 @@ def gather(
         assert box is not None
         blended = treatment.startswith(features.BLENDED)
         kind = CHANGED if blended or (entry.label and entry.source in changed) else GENERATED if entry.label else PHOTO
-        tight, widest = crops.get("tight", NOT_SEEN), crops.get("widest", NOT_SEEN)
+        tight, widest = crops.get("tight", NOT_SEEN), crops.get(wide, NOT_SEEN)
         values.append(
             (
                 name,

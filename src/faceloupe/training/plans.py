@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from faceloupe.training import data
+from faceloupe.training.core_head import CoreSettings
 from faceloupe.training.features import BLENDED
 from faceloupe.training.heads import HeadSettings
 from faceloupe.training.looks import NOT_SEEN, PHOTO, Looks
@@ -132,3 +133,13 @@ def read_expert(path: Path = PARAMS) -> ExpertSettings:
         DatasetError: the file is missing or does not fit the types.
     """
     return parse_expert(read_entry(path, "expert"))
+
+
+def read_core(path: Path = PARAMS) -> CoreSettings:
+    """Read how the core's classifier is fitted; where the parameter file does not say, as ``CoreSettings`` does.
+
+    Raises:
+        DatasetError: the file is missing or does not fit the types.
+    """
+    settings: CoreSettings = build(CoreSettings, mapping(read_entry(path, "core"), "core"), "core")
+    return settings

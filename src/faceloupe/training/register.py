@@ -3,20 +3,33 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
-from faceloupe.errors import DatasetError
+from faceloupe.errors import DatasetError, WeightsError
 from faceloupe.evaluation.published import is_of, read_evaluation
-from faceloupe.models.record import COMPONENTS, EVALUATION, REGISTRY, ModelRecord, ensemble_hash, read_registry
+from faceloupe.models.record import (
+    COMPONENTS,
+    EVALUATION,
+    REGISTRY,
+    ModelRecord,
+    ensemble_hash,
+    read_record,
+    read_registry,
+)
 from faceloupe.models.registry import Part, ReleaseEntry, check_weights, components_of, read_entries, write_entries
 from faceloupe.system.files import replacing
 from faceloupe.training import tracking
+from faceloupe.training.core_features import ARCHITECTURE as CORE
 
 CARD = "docs/model-card.md"  # written by the stage before, of all models together
+CORE_CARD = "docs/core/card.md"
 
 
-def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | None = None) -> Iterator[str]:
+def register(
+    candidates: Path, evaluation: Path, folder: Path, expert: Path | None = None, core: Path | None = None
+) -> Iterator[str]:
     """Copy candidate records, their verified weights and the evaluation into the weights folder; the old ones go.
 
     Args:
@@ -25,13 +38,15 @@ def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | No
         folder: of the model registry.
         expert: made by the stage ``heads``: records and heads of the expert, which replace those in the folder; None
             to leave those.
+        core: made by the stage ``core``: the core's record and weights, which replace those in the folder; None to
+            leave those.
 
     Yields:
         What was done, a line each.
 
     Raises:
         WeightsError: the evaluation is missing or damaged, or weights are not those of their record.
-        DatasetError: the evaluation is of other records, or the app's default model is not among them.
+        DatasetError: the evaluation is of other records, or the app's quick or default model is not among those made.
     """
     records = read_registry(candidates)
     measured = read_evaluation(evaluation)
@@ -40,10 +55,6 @@ def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | No
             raise DatasetError(f"{evaluation} does not hold the measures of {name} as it is now; evaluate first.")
         if not record.members:
             check_weights(record, candidates)
-    if folder.resolve() == weights_folder().resolve() and QUICK_MODEL not in records:
-        raise DatasetError(
-            f"The app's quick model {QUICK_MODEL} (config.py) is not among {', '.join(records)}; name one of them."
-        )
     folder.mkdir(parents=True, exist_ok=True)
     expected = {f"{name}.json" for name in records} | {record.weights_file for record in records.values()}
     expected |= {EVALUATION, REGISTRY}
@@ -52,9 +63,11 @@ def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | No
             _copy(candidates / record.weights_file, folder)
         _copy(candidates / f"{name}.json", folder)
         yield f"registered {name}"
+    if core is not None:
+        yield from install_core(core, folder)
     if expert is not None:
         yield from install_expert(expert, folder)
-    names, stay = _expert(folder)
+    names, stay = _of_other_stages(folder)
     expected |= names | {entry.file for entry in stay}
     shutil.copyfile(evaluation, folder / EVALUATION)
     made = [ReleaseEntry.of(record, folder, CARD) for record in records.values() if record.weights_file]
@@ -64,6 +77,39 @@ def register(candidates: Path, evaluation: Path, folder: Path, expert: Path | No
             old.unlink()
             yield f"removed {old.name}"
     yield from _announce(candidates.parent / "origins.json", candidates)
+
+
+def install_core(core: Path, folder: Path) -> Iterator[str]:
+    """Put the core's record and weights into the weights folder; those of another version go.
+
+    Args:
+        core: made by the stage ``core``.
+        folder: of the model registry.
+
+    Yields:
+        What was done, a line each.
+
+    Raises:
+        WeightsError: weights are not those of their record.
+        DatasetError: the app's quick model is not there.
+    """
+    records = read_registry(core)
+    if folder.resolve() == weights_folder().resolve() and QUICK_MODEL not in records:
+        raise DatasetError(f"The app's quick model {QUICK_MODEL} (config.py) is not among {', '.join(records)}.")
+    entries = read_entries(folder) if (folder / REGISTRY).is_file() else {}
+    for name, known in read_registry(folder).items():
+        if known.architecture == CORE and name not in records:
+            (folder / f"{name}.json").unlink()
+            (folder / known.weights_file).unlink()
+            entries.pop(name, None)
+            yield f"removed {name}"
+    for name, record in records.items():
+        check_weights(record, core)
+        _copy(core / record.weights_file, folder)
+        _copy(core / f"{name}.json", folder)
+        entries[name] = ReleaseEntry.of(record, folder, CORE_CARD)
+        yield f"registered {name}"
+    write_entries(list(entries.values()), folder)
 
 
 def install_expert(expert: Path, folder: Path) -> Iterator[str]:
@@ -112,18 +158,22 @@ def install_expert(expert: Path, folder: Path) -> Iterator[str]:
     write_entries(list(entries.values()), folder)
 
 
-def _expert(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:
-    """Names of the records of heads and fusions, which other stages make, and the entries of their weights."""
-    if not (folder / COMPONENTS).is_dir():
-        return set(), []
-    records: dict[str, ModelRecord] = {
-        name: record for name, record in read_registry(folder).items() if record.component or record.fusion
-    }
+def _of_other_stages(folder: Path) -> tuple[set[str], list[ReleaseEntry]]:
+    """Names of the records that the stages `core` and `heads` make, and the entries of their weights."""
+    made: dict[str, ModelRecord] = {}
+    for path in folder.glob("*.json"):
+        with suppress(WeightsError):  # a damaged record goes
+            record = read_record(path)
+            if record.component or record.fusion or record.architecture == CORE:
+                made[record.id] = record
     parts: dict[str, Part] = {
-        part.id: part for record in records.values() if record.component for part in components_of(record, folder)
+        part.id: part
+        for record in made.values()
+        if record.component or record.architecture == CORE
+        for part in components_of(record, folder)
     }
-    entries = read_entries(folder)
-    return {f"{name}.json" for name in records}, [entries[name] for name in parts if name in entries]
+    entries = read_entries(folder) if parts else {}
+    return {f"{name}.json" for name in made}, [entries[name] for name in parts if name in entries]
 
 
 def _copy(path: Path, folder: Path) -> None:

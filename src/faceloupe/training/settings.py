@@ -19,6 +19,10 @@ PARAMS = Path("params.yaml")
 Values = dict[str, Any]  # of the parameter file, before they are typed
 
 
+# The network of the stages `train` and `calibrate` that the fusions weigh, and whose quality gates all records share.
+FUSED_CORE = "faceloupe-mobilenet_v3_small-2"
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
     """One kind of pair that a batch is filled with: an authentic face and a manipulated one.
@@ -155,6 +159,7 @@ class MaterialSettings:
         crops: sources whose pictures are tight crops of a face, see ``regions.make``.
         tight_only: sources without a wide view, see ``features.extract``.
         treatments: split -> treatments of its faces, see ``views.treat``.
+        core_treatments: the same, of the views that the core learns from and is judged by.
         view_caps: treatment -> how much of a source or a person is looked at under it; all where it is not named.
         excluded: ids of pictures that are not photographs of a face: name cards, drawings, collages.
     """
@@ -164,6 +169,7 @@ class MaterialSettings:
     crops: tuple[str, ...] = ()
     tight_only: tuple[str, ...] = ()
     treatments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    core_treatments: dict[str, tuple[str, ...]] = field(default_factory=dict)
     view_caps: dict[str, Caps] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
 
@@ -186,15 +192,16 @@ def parse_material(values: Any) -> MaterialSettings:
     """
     path = "material"
     values = mapping(values, path)
-    treatments = mapping(values.get("treatments", {}), f"{path}.treatments")
-    if unknown := set(treatments) - set(SPLITS):
-        raise DatasetError(f"{path}.treatments has no split named {', '.join(sorted(map(str, unknown)))}.")
     view_caps = mapping(values.get("view_caps", {}), f"{path}.view_caps")
     parts: Values = {
         "caps": _caps(values.get("caps", {}), f"{path}.caps"),
         "view_caps": {name: _caps(caps, f"{path}.view_caps.{name}") for name, caps in view_caps.items()},
-        "treatments": {split: names_of(some, f"{path}.treatments.{split}") for split, some in treatments.items()},
     }
+    for name in ("treatments", "core_treatments"):
+        of_split = mapping(values.get(name, {}), f"{path}.{name}")
+        if unknown := set(of_split) - set(SPLITS):
+            raise DatasetError(f"{path}.{name} has no split named {', '.join(sorted(map(str, unknown)))}.")
+        parts[name] = {split: names_of(some, f"{path}.{name}.{split}") for split, some in of_split.items()}
     for name in ("crops", "tight_only", "excluded"):
         parts[name] = names_of(values.get(name, []), f"{path}.{name}")
     return build(MaterialSettings, values | parts, path)

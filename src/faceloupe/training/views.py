@@ -23,7 +23,7 @@ from faceloupe.types import Box
 
 SIDE = 224  # pixels, of the encoder's input
 # Side of the crop in longer sides of the face box; the widest is as large as the picture allows.
-CROPS = MappingProxyType({"tight": 1.3, "widest": WHOLE_PICTURE})
+CROPS = MappingProxyType({"tight": 1.3, "wide": 2.4, "widest": WHOLE_PICTURE})
 _RESAMPLING = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 _RESAMPLING_SHARES = (0.5, 0.2, 0.2, 0.1)
 _SHARPENING_SIGMA = 1.2
@@ -68,10 +68,10 @@ AS_FRAMED = Framing()
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """What the encoder is given.
+    """What a network is given.
 
     Attributes:
-        rgb: (SIDE, SIDE, 3) uint8 RGB.
+        rgb: (S, S, 3) uint8 RGB, ``SIDE`` pixels to a side for the encoder.
         face_px: longer side of the face box before the crop was resized, pixels.
         ratio: side of the crop in longer sides of the face box: less than asked for where the picture ends.
     """
@@ -81,13 +81,14 @@ class Crop:
     ratio: float
 
 
-def crop(face: Face, name: str, framing: Framing = AS_FRAMED) -> Crop:
+def crop(face: Face, name: str, framing: Framing = AS_FRAMED, side: int = SIDE) -> Crop:
     """Cut a face.
 
     Args:
         face: in its picture.
         name: of ``CROPS``.
         framing: how the crop is shifted and zoomed.
+        side: of the crop, pixels.
 
     Raises:
         DatasetError: there is no such crop.
@@ -98,7 +99,7 @@ def crop(face: Face, name: str, framing: Framing = AS_FRAMED) -> Crop:
     dx, dy = framing.shift[0] * face.box.width, framing.shift[1] * face.box.height
     moved = Box(face.box.x0 + dx, face.box.y0 + dy, face.box.x1 + dx, face.box.y1 + dy)
     square = crop_square(moved, width, height, CROPS[name] * framing.zoom)
-    return Crop(cut(face.rgb, square, SIDE), face.size_px, square.width / face.size_px)
+    return Crop(cut(face.rgb, square, side), face.size_px, square.width / face.size_px)
 
 
 @dataclass(frozen=True, slots=True)

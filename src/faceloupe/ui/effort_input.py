@@ -10,8 +10,8 @@ from faceloupe.ui.panels import plain
 _WIDGET = "effort_widget"
 _CAPTIONS = {
     "quick": later(
-        "Core network only: fastest. On generators and cameras that it was not trained on it tells little: for a "
-        "finding, use Standard."
+        "Core network only: fastest, for sorting by score. It leaves nine of ten faces inconclusive: for a finding, "
+        "use Standard."
     ),
     "standard": later("Core and expert network, on every face of a photo and on selected frames of a video."),
     "thorough": later("As standard, on more frames of a video: slowest."),

@@ -100,14 +100,14 @@ def test_the_words_are_those_of_the_language(tmp_path, target, monkeypatch):
     monkeypatch.setattr(
         ImageDraw.ImageDraw,
         "text",
-        lambda self, xy, words, **more: (drawn.append(words), text(self, xy, words, **more)),
+        lambda self, xy, label, **more: (drawn.append(label), text(self, xy, label, **more)),
     )
     source = write_clip(tmp_path / "clip.mp4", numbered(3, (640, 480)))
     write_annotated(*examined(source), target, settings=Settings(), language="de")
     assert "Beschriftete Kopie, kein Beweismittel. Wert der Spur 1" in drawn
     assert "0,000 s, Einzelbild 0" in drawn
-    assert any(words.endswith(", hier 0,20") for words in drawn)
-    assert not [words for words in drawn if "frame" in words or "here" in words]
+    assert any(label.endswith(", hier 0,20") for label in drawn)
+    assert not [label for label in drawn if "frame" in label or "here" in label]
 
 
 def test_between_two_sightings_the_box_is_interpolated_and_the_score_is_not():

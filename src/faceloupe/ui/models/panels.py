@@ -6,11 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from faceloupe.config import weights_folder
+from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.evaluation.published import Evaluation
 from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows
-from faceloupe.installation import EXPERT_TABLES
+from faceloupe.installation import CORE_TABLES, EXPERT_TABLES
 from faceloupe.models.fetch import fetch
 from faceloupe.models.record import ModelRecord
 from faceloupe.models.registry import ReleaseEntry, components_of, read_entries, weights_status
@@ -87,8 +87,20 @@ def source_names() -> None:
     st.caption("  ·  ".join(f"{plain(name)}: {tr(text)}" for name, text in _SOURCES.items()))
 
 
-def by_source() -> None:
-    """Show what the default model says of the faces of each source, photographs first.
+# Folders of the tables by source of the models that efforts stand for.
+_TABLES = {QUICK_MODEL: CORE_TABLES, DEFAULT_MODEL: EXPERT_TABLES}
+
+
+def has_sources(model: str) -> bool:
+    """Whether there are tables by source of a model."""
+    return model in _TABLES
+
+
+def by_source(model: str) -> None:
+    """Show what a model says of the faces of each source, photographs first.
+
+    Args:
+        model: one that ``has_sources``.
 
     Raises:
         WeightsError: a table is missing or damaged.
@@ -101,7 +113,7 @@ def by_source() -> None:
                 "was chosen. Shares with 95 % intervals, the most wrong sources first."
             )
         )
-        _of_sources(read_rows(EXPERT_TABLES / HELD_OUT))
+        _of_sources(read_rows(_TABLES[model] / HELD_OUT))
     with left_out:
         st.caption(
             tr(
@@ -109,7 +121,7 @@ def by_source() -> None:
                 "faces. Shares with 95 % intervals, the most wrong sources first."
             )
         )
-        _of_sources(read_rows(EXPERT_TABLES / LEFT_OUT))
+        _of_sources(read_rows(_TABLES[model] / LEFT_OUT))
 
 
 def _of_sources(rows: list[SourceRow]) -> None:
