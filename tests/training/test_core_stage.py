@@ -16,7 +16,7 @@ from faceloupe.models import loading
 from faceloupe.models.backbones import BlockStatistics
 from faceloupe.models.contract import QualityGates
 from faceloupe.models.networks import build
-from faceloupe.models.record import read_registry, write_record
+from faceloupe.models.record import CORE, read_registry, write_record
 from faceloupe.models.registry import read_entries
 from faceloupe.scoring.preprocess import normalize
 from faceloupe.training import (
@@ -55,7 +55,7 @@ def trunk(tmp_path_factory):
 def made(tmp_path_factory):
     """Faces of each source in each split, whose statistics tell photographs from the rest in forty dimensions."""
     folder, random = tmp_path_factory.mktemp("core"), np.random.default_rng(0)
-    size = build(core_features.ARCHITECTURE).classifier[0].in_features
+    size = build(CORE).classifier[0].in_features
     stills = [
         still(source, number, split)
         for source in SOURCES

@@ -12,7 +12,6 @@ from faceloupe.errors import WeightsError
 from faceloupe.findings import Familiarity
 from faceloupe.models.encoder import ROWS, WIDTH, Encoder
 
-ARCHITECTURE = "clip_vit_b16_head"
 NEIGHBORS = 5  # known faces whose mean distance says how familiar a face is
 _ALIKE = 64  # remembered faces that a face is held against
 _SHARPNESS = 8.0  # how fast their weight falls with their distance

@@ -22,8 +22,9 @@ EVALUATION, REGISTRY = "evaluation.json", "registry.json"  # lie among the recor
 COMPONENTS = "components"  # folder of what several models share, beside the records
 ENSEMBLE = "ensemble"  # architecture of a record that averages others
 FUSION = "fusion"  # architecture of a record that weighs others
-# Architectures of records whose error rates are of sources that nothing of the model was trained on.
-RATES_OF_UNSEEN = (FUSION, "clip_vit_b16_head", "mobilenet_v3_small_blocks")
+HEAD = "clip_vit_b16_head"  # architecture of a head on the expert's encoder
+CORE = "mobilenet_v3_small_blocks"  # architecture of the core of the effort `quick`
+RATES_OF_UNSEEN = (FUSION, HEAD, CORE)  # whose records' error rates are of sources that nothing of the model saw
 
 
 @dataclass(frozen=True, slots=True)

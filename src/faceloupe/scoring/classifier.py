@@ -10,9 +10,8 @@ import numpy as np
 
 from faceloupe.findings import Familiarity, PropositionFinding
 from faceloupe.models.contract import FloatArray
-from faceloupe.models.expert import ARCHITECTURE as HEAD
 from faceloupe.models.loading import load_expert, load_network
-from faceloupe.models.record import ModelRecord, find_record, members_of
+from faceloupe.models.record import HEAD, ModelRecord, find_record, members_of
 from faceloupe.models.registry import components_of
 from faceloupe.scoring.joint import JointScorer, Member
 from faceloupe.scoring.preprocess import FaceViews

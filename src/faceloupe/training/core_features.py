@@ -15,13 +15,13 @@ import torch
 from faceloupe.models.backbones import BlockStatistics
 from faceloupe.models.contract import InputContract
 from faceloupe.models.networks import build, fold
+from faceloupe.models.record import CORE
 from faceloupe.scoring.preprocess import normalize
 from faceloupe.training import views
 from faceloupe.training.features import Crops, Encode
 from faceloupe.training.regions import FACE
 from faceloupe.training.train import load_trunk
 
-ARCHITECTURE = "mobilenet_v3_small_blocks"
 # What tells is fine: at 224 px fewer generated faces of unknown generators are found.
 CROPS = Crops({"tight": FACE, "wide": FACE}, side=288)
 CONTRACT = InputContract(
@@ -47,7 +47,7 @@ def load_statistics(trunk: Path) -> tuple[Encode, tuple[int, int], str]:
     Raises:
         DatasetError: the file is missing, or is not the trunk's.
     """
-    network = build(ARCHITECTURE)
+    network = build(CORE)
     load_trunk(network, trunk)
     network = fold(network.eval()).requires_grad_(False)
     assert isinstance(network, BlockStatistics)

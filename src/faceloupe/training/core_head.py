@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from faceloupe.models.backbones import BlockStatistics
 from faceloupe.models.networks import build
-from faceloupe.training.core_features import ARCHITECTURE
+from faceloupe.models.record import CORE
 from faceloupe.training.heads import balance
 
 _LEAST_SPREAD = 1e-2  # of a statistic, so that one that never varies is not blown up
@@ -92,7 +92,7 @@ def fit(examples: Examples, chosen: np.ndarray, standard: Standard, settings: Co
     weights = torch.from_numpy(np.minimum(shares, _MOST_WEIGHT).astype(np.float32))
     targets = torch.from_numpy(examples.labels[index].astype(np.float32))
     looks = torch.from_numpy(index)
-    network = build(ARCHITECTURE)
+    network = build(CORE)
     assert isinstance(network, BlockStatistics)
     first, act, last = network.classifier
     assert isinstance(first, nn.Linear)

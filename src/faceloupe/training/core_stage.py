@@ -20,7 +20,7 @@ from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, writ
 from faceloupe.models.backbones import BlockStatistics
 from faceloupe.models.contract import QualityGates
 from faceloupe.models.networks import build, fold
-from faceloupe.models.record import ModelRecord, write_record
+from faceloupe.models.record import CORE, ModelRecord, write_record
 from faceloupe.scoring.single import NetworkScorer
 from faceloupe.training import (
     core_card,
@@ -36,7 +36,7 @@ from faceloupe.training import (
     regions,
 )
 from faceloupe.training.calibrate import LICENSE
-from faceloupe.training.core_features import ARCHITECTURE, CONTRACT
+from faceloupe.training.core_features import CONTRACT
 from faceloupe.training.core_head import CoreSettings, Examples, Standard
 from faceloupe.training.cross_fitting import CrossAnswers
 from faceloupe.training.expert_card import TIERS_FILE
@@ -143,11 +143,11 @@ def make(
     judge = _Judge(seen.looks, cross_fitting.cross_answers(seen.looks, training, answer))
     classifier = fitted(training)
     name = f"faceloupe-mobilenet_v3_small-{settings.version}"
-    content = save(_weights(trunk, classifier), {"architecture": ARCHITECTURE})
+    content = save(_weights(trunk, classifier), {"architecture": CORE})
     record = judge.record(
         gates=replace(gates, min_color=MIN_COLOR),
         id=name,
-        architecture=ARCHITECTURE,
+        architecture=CORE,
         weights_file=f"{name}.safetensors",
         weights_sha256=hashlib.sha256(content).hexdigest(),
         **_described(content, seen, training),
@@ -168,7 +168,7 @@ def make(
 
 
 def _weights(trunk: Path, classifier: nn.Sequential) -> dict[str, torch.Tensor]:
-    network = build(ARCHITECTURE)
+    network = build(CORE)
     load_trunk(network, trunk)
     network.classifier.load_state_dict(classifier.state_dict())
     return {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -176,12 +176,12 @@ def _weights(trunk: Path, classifier: nn.Sequential) -> dict[str, torch.Tensor]:
 
 def _described(content: bytes, seen: Material, training: np.ndarray) -> dict[str, Any]:
     """Return what a record says of the network besides its errors."""
-    network = build(ARCHITECTURE)
+    network = build(CORE)
     network.load_state_dict(load(content))
     assert isinstance(network, BlockStatistics)
     scorer = NetworkScorer(fold(network.eval()).requires_grad_(False), CONTRACT)
     return {
-        "parameters": sum(tensor.numel() for tensor in build(ARCHITECTURE).parameters()),
+        "parameters": sum(tensor.numel() for tensor in build(CORE).parameters()),
         "input": CONTRACT,
         "explanation_max": _peak(scorer, seen),
         "trained_on": expert_records.trained_on(seen.looks, training),

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from faceloupe.models.contract import InputContract, QualityGates
-from faceloupe.models.expert import ARCHITECTURE
-from faceloupe.models.record import FUSION, ComponentRecord, Fusion, ModelRecord, ensemble_hash
+from faceloupe.models.record import FUSION, HEAD, ComponentRecord, Fusion, ModelRecord, ensemble_hash
 from faceloupe.scoring.joint import join
 from faceloupe.training import features
 from faceloupe.training.calibrate import UNTESTED
@@ -186,7 +185,7 @@ def head_record(
         gates=gates,
         described=described(looks, index),
         id=name,
-        architecture=ARCHITECTURE,
+        architecture=HEAD,
         parameters=answer.head.parameters(answer.projection),
         weights_file=f"{name}.safetensors",
         weights_sha256=weights_sha256,

@@ -11,6 +11,7 @@ from faceloupe.errors import DatasetError, WeightsError
 from faceloupe.evaluation.published import is_of, read_evaluation
 from faceloupe.models.record import (
     COMPONENTS,
+    CORE,
     EVALUATION,
     REGISTRY,
     ModelRecord,
@@ -21,7 +22,6 @@ from faceloupe.models.record import (
 from faceloupe.models.registry import Part, ReleaseEntry, check_weights, components_of, read_entries, write_entries
 from faceloupe.system.files import replacing
 from faceloupe.training import tracking
-from faceloupe.training.core_features import ARCHITECTURE as CORE
 
 CARD = "docs/model-card.md"  # written by the stage before, of all models together
 CORE_CARD = "docs/core/card.md"
