@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceloupe.analysis.pipeline import analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.batch.inputs import listed
 from faceloupe.batch.readers import Reader
 from faceloupe.config import Settings
@@ -19,6 +19,7 @@ from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.image import decodable
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
+from faceloupe.training.settings import FUSED_CORE
 from faceloupe.types import Outcome
 
 TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or ROOT.parent / "shared" / "data") / "trials"
@@ -176,8 +177,9 @@ def test_an_oddity_that_changes_no_pixel_is_noted(name, note):
     assert (note in odd.notes, odd.shown) == (True, Shown())
 
 
-def test_the_control_clip_is_manipulated(analyzer):
-    analysis = analyze(TRIALS / "30_control_8s.mp4", analyzer, explain=False)
+def test_the_control_clip_is_manipulated_to_the_core_of_version_2():
+    networks = Networks.load(Settings(model=FUSED_CORE))
+    analysis = analyze(TRIALS / "30_control_8s.mp4", networks, explain=False)
     assert (analysis.outcome, len(analysis.tracks)) == (Outcome.MANIPULATED, 1)
 
 

@@ -62,7 +62,7 @@ def test_a_page_that_examines_offers_the_efforts_and_begins_with_the_default_one
     assert choice(app).options == ["Quick", "Standard", "Thorough"]
     assert choice(app).value == "standard"
     for effort, expected_text in (
-        ("quick", "tells little"),
+        ("quick", "for sorting by score"),
         ("standard", "expert network"),
         ("thorough", "more frames of a video: slowest"),
     ):
