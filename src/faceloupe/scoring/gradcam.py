@@ -67,13 +67,21 @@ def _explain_blocks(network: BlockStatistics, inputs: torch.Tensor) -> tuple[np.
     """
     with torch.no_grad():
         blocks = network.blocks(inputs)
-    for block in blocks:
-        block.requires_grad_(True)
-    logits = network.classifier(statistics_of(blocks))[:, 0]
+        statistics = statistics_of(blocks)
+    statistics.requires_grad_(True)
+    logits = network.classifier(statistics)[:, 0]
+    (gradients,) = torch.autograd.grad(logits.sum(), statistics)
+    statistics = statistics.detach()
     cells = torch.zeros(len(inputs), _GRID, _GRID, device=inputs.device)
-    for block, gradients in zip(blocks, torch.autograd.grad(logits.sum(), blocks), strict=True):
-        away = block.detach() - block.detach().mean((2, 3), keepdim=True)
-        added = (gradients * away).sum(1)
+    start = 0
+    for block in blocks:
+        channels, count = block.shape[1], block[0, 0].numel()
+        means, deviations = torch.split(statistics[:, start : start + 2 * channels, None, None], channels, dim=1)
+        of_mean, of_deviation = torch.split(gradients[:, start : start + 2 * channels, None, None], channels, dim=1)
+        start += 2 * channels
+        away = block - means
+        # The slope of a mean is 1 / count with respect to each activation, that of a deviation away / (count * it).
+        added = (torch.addcmul(of_mean, of_deviation / deviations, away) * away).sum(1) / count
         cells += _on_grid(added - added.mean((1, 2), keepdim=True))
     return logits.detach().double().cpu().numpy(), _grown(cells.clamp(min=0.0).cpu().numpy(), inputs.shape[-1])
 
