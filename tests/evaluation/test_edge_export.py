@@ -9,20 +9,29 @@ import numpy as np
 import pytest
 import torch
 
-from faceloupe.analysis.pipeline import analyze
+from faceloupe.analysis.pipeline import Networks, analyze
 from faceloupe.cli import main
-from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.config import QUICK_MODEL, Settings, weights_folder
 from faceloupe.errors import WeightsError
 from faceloupe.evaluation import edge_export
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import find_record, read_registry
+from faceloupe.training.settings import FUSED_CORE
 from tests.cli.test_main import run
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # litert_torch converts for a minute and more
 
-RECORD = find_record(weights_folder(), QUICK_MODEL)
+RECORD = find_record(weights_folder(), FUSED_CORE)
+
+
+@pytest.fixture(scope="module")
+def analyzer():
+    """The core of version 2, which is exported."""
+    return Networks.load(Settings(model=FUSED_CORE))
+
+
 NEEDED = {  # the two formats want environments of their own
     "onnx": (("onnxruntime", "onnxscript"), "requirements-export.txt"),
     "tflite": (("litert_torch", "ai_edge_quantizer", "ai_edge_litert"), "requirements-litert.txt"),
@@ -44,7 +53,7 @@ def exported(kind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("edge")
     for name, options in (("float32", []), ("int8", ["--int8"])):
         target = folder / f"{name}.{kind}"
-        assert main.main(["models", "export", QUICK_MODEL, f"--{kind}", str(target), *options]) == 0
+        assert main.main(["models", "export", FUSED_CORE, f"--{kind}", str(target), *options]) == 0
     return folder
 
 
@@ -98,7 +107,7 @@ def test_error_rates_are_measured_on_the_exported_network(kind, capsys, tmp_path
     for name, path in (("real", PHOTOGRAPH), ("fake", GENERATED)):
         (tmp_path / "labeled" / name).mkdir(parents=True)
         shutil.copy(path, tmp_path / "labeled" / name)
-    arguments = [QUICK_MODEL, f"--{kind}", tmp_path / f"x.{kind}", "--int8", "--validate", tmp_path / "labeled"]
+    arguments = [FUSED_CORE, f"--{kind}", tmp_path / f"x.{kind}", "--int8", "--validate", tmp_path / "labeled"]
     code, out, err = run(capsys, "models", "export", *arguments)
     assert (code, err) == (0, "")
     values = json.loads((tmp_path / "x.json").read_text())
@@ -124,11 +133,11 @@ def test_a_bad_request_is_one_sentence(capsys, exported, kind, tmp_path):
     for arguments in (
         ["none-such", f"--{kind}", tmp_path / f"a.{kind}"],
         [ensemble.id, f"--{kind}", tmp_path / f"a.{kind}"],
-        [QUICK_MODEL, f"--{kind}", tmp_path / "a.bin"],
-        [QUICK_MODEL, f"--{kind}", exported / f"int8.{kind}"],
-        [QUICK_MODEL, f"--{kind}", tmp_path / f"a.{kind}", "--pictures", tmp_path / "empty"],
-        [QUICK_MODEL, f"--{kind}", weights_folder() / f"a.{kind}"],  # its record would be taken for a model's
-        [QUICK_MODEL],
+        [FUSED_CORE, f"--{kind}", tmp_path / "a.bin"],
+        [FUSED_CORE, f"--{kind}", exported / f"int8.{kind}"],
+        [FUSED_CORE, f"--{kind}", tmp_path / f"a.{kind}", "--pictures", tmp_path / "empty"],
+        [FUSED_CORE, f"--{kind}", weights_folder() / f"a.{kind}"],  # its record would be taken for a model's
+        [FUSED_CORE],
     ):
         code, out, err = run(capsys, "models", "export", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), err
@@ -145,3 +154,15 @@ def test_a_head_of_the_expert_is_exported_with_its_encoder(tmp_path, options):
     assert values["parity"]["largest_logit_difference"] < 1e-4
     assert values["onnx"]["input"]["shape"] == ["n", 3, 224, 224]
     assert (target.stat().st_size < 10**8) == bool(options)
+
+
+def test_the_core_that_is_judged_by_all_blocks_is_exported_too(tmp_path):
+    if any(find_spec(module) is None for module in NEEDED["onnx"][0]):
+        pytest.skip("see requirements-export.txt")
+    gaps = []
+    for name, options in (("float32.onnx", []), ("int8.onnx", ["--int8"])):
+        assert main.main(["models", "export", QUICK_MODEL, "--onnx", str(tmp_path / name), *options]) == 0
+        record, _ = edge_export.read_exported(tmp_path / name, find_record(weights_folder(), QUICK_MODEL))
+        gaps.append(record.parity.largest_logit_difference)
+    assert gaps[0] < 1e-4 < gaps[1] < 1.0
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.33 * (tmp_path / "float32.onnx").stat().st_size

@@ -12,6 +12,7 @@ from faceloupe.analysis.pipeline import analyze
 from faceloupe.config import QUICK_MODEL, STANDARD_MODEL, weights_folder
 from faceloupe.errors import EvidenceError, WeightsError
 from faceloupe.findings import Familiarity, PropositionFinding
+from faceloupe.models import loading
 from faceloupe.models.encoder import Encoder
 from faceloupe.models.loading import load_expert
 from faceloupe.models.record import Fusion, component_of, find_record, members_of, read_registry
@@ -248,6 +249,20 @@ def test_there_is_no_verdict_on_a_face_unlike_all_that_are_known(outcome):
     result, reason = in_scope(outcome, "why", far, 0.6)
     assert result is Outcome.INCONCLUSIVE
     assert ("press photos" in reason) == (outcome is not Outcome.INCONCLUSIVE)
+
+
+def test_the_encoders_file_is_read_once_for_all_heads_and_again_where_it_changed(tmp_path, monkeypatch):
+    folder, read = tmp_path / "weights", []
+    shutil.copytree(weights_folder(), folder)
+    true_read = loading.read_verified
+    monkeypatch.setattr(loading, "read_verified", lambda part, of: (read.append(part.id), true_read(part, of))[1])
+    FaceScorer.load(folder, STANDARD_MODEL)
+    FaceScorer.load(folder, STANDARD_MODEL)
+    assert read.count("clip-vit-b16") == 1
+    path = folder / "clip-vit-b16.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(WeightsError, match="not the verified weights"):
+        FaceScorer.load(folder, STANDARD_MODEL)
 
 
 def test_every_fusion_is_of_heads_on_one_encoder():

@@ -55,7 +55,7 @@ def trunk(tmp_path_factory):
 def made(tmp_path_factory):
     """Faces of each source in each split, whose statistics tell photographs from the rest in forty dimensions."""
     folder, random = tmp_path_factory.mktemp("core"), np.random.default_rng(0)
-    size = build(CORE).classifier[0].in_features
+    size = build(CORE).classifier[1].in_features
     stills = [
         still(source, number, split)
         for source in SOURCES

@@ -280,6 +280,26 @@ def mobilenet_v3_small() -> Backbone:
     return _mobilenet_v3(_SMALL, 1024)
 
 
+class Standardize(nn.Module):
+    """Subtract a mean and multiply by a scale, element by element.
+
+    Apart from the layer behind it, whose weights are then of one size: they can be rounded to 8 bits.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, size: int) -> None:
+        """Make one that changes nothing."""
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Map (N, size) to the same shape."""
+        return (inputs - self.mean) * self.scale
+
+
 _READ = 256  # hidden units of the classifier that reads all blocks
 
 
@@ -288,7 +308,8 @@ def mobilenet_v3_small_blocks() -> BlockStatistics:
     trunk = list(mobilenet_v3_small().features)
     with torch.no_grad():
         size = sum(block.shape[1] for block in BlockStatistics(trunk, []).eval().blocks(torch.zeros(1, 3, 32, 32)))
-    return BlockStatistics(trunk, [nn.Linear(2 * size, _READ), nn.Hardswish(), nn.Linear(_READ, 1)])
+    classifier = [Standardize(2 * size), nn.Linear(2 * size, _READ), nn.Hardswish(), nn.Linear(_READ, 1)]
+    return BlockStatistics(trunk, classifier)
 
 
 def mobilenet_v3_large() -> Backbone:

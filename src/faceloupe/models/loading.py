@@ -1,4 +1,7 @@
-"""Loading of weights: verified in full at every load, and never unpickled."""
+"""Loading of weights: verified in full, and never unpickled.
+
+The encoder stays in memory for all heads; its file is verified again where it is another or was written to since.
+"""
 
 import threading
 from pathlib import Path
@@ -13,7 +16,7 @@ from faceloupe.models.encoder import Encoder
 from faceloupe.models.expert import Head, HeadWithEncoder
 from faceloupe.models.networks import build, fold
 from faceloupe.models.record import ComponentRecord, ModelRecord, component_of
-from faceloupe.models.registry import read_verified
+from faceloupe.models.registry import read_verified, weights_path
 
 
 def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> Backbone:
@@ -36,6 +39,7 @@ def load_network(record: ModelRecord, folder: Path, device: str = "cpu") -> Back
 
 
 _encoders: dict[str, Encoder] = {}  # by SHA-256 of the weights: half a gigabyte that all heads share
+_verified: dict[str, tuple[Path, int, int]] = {}  # the same -> the file that they were last read from, and its state
 _encoders_lock = threading.Lock()
 
 
@@ -53,11 +57,24 @@ def load_expert(record: ModelRecord, folder: Path) -> tuple[Encoder, Head]:
     """
     component = _encoder_of(record, folder)
     head = Head.load(read_verified(record, folder))
-    content = read_verified(component, folder)
     with _encoders_lock:
-        if component.weights_sha256 not in _encoders:
-            _encoders[component.weights_sha256] = Encoder.load(content)
+        state = _state(weights_path(component, folder))
+        if state is None or _verified.get(component.weights_sha256) != state:
+            content = read_verified(component, folder)
+            if component.weights_sha256 not in _encoders:
+                _encoders[component.weights_sha256] = Encoder.load(content)
+            if state is not None:
+                _verified[component.weights_sha256] = state
         return _encoders[component.weights_sha256], head
+
+
+def _state(path: Path) -> tuple[Path, int, int] | None:
+    """Return what changes when a file is written: what stands in memory is its content as long as this stays."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return path, status.st_size, status.st_mtime_ns
 
 
 def _encoder_of(record: ModelRecord, folder: Path) -> ComponentRecord:

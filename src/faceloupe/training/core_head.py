@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from faceloupe.models.backbones import BlockStatistics
+from faceloupe.models.backbones import BlockStatistics, Standardize
 from faceloupe.models.networks import build
 from faceloupe.models.record import CORE
 from faceloupe.training.heads import balance
@@ -94,7 +94,8 @@ def fit(examples: Examples, chosen: np.ndarray, standard: Standard, settings: Co
     looks = torch.from_numpy(index)
     network = build(CORE)
     assert isinstance(network, BlockStatistics)
-    first, act, last = network.classifier
+    standardized, first, act, last = network.classifier
+    assert isinstance(standardized, Standardize)
     assert isinstance(first, nn.Linear)
     assert isinstance(last, nn.Linear)
     trained = nn.Sequential(nn.Dropout(settings.dropped_inputs), first, act, nn.Dropout(settings.dropped_units), last)
@@ -116,9 +117,8 @@ def fit(examples: Examples, chosen: np.ndarray, standard: Standard, settings: Co
             (weights[part] * losses).mean().backward()  # type: ignore[no-untyped-call]  # torch does not type it
             optimizer.step()
             schedule.step()
-    with torch.no_grad():
-        first.weight.mul_(standard.scale)
-        first.bias.sub_(first.weight @ standard.mean)
+    standardized.mean.copy_(standard.mean)
+    standardized.scale.copy_(standard.scale)
     return network.classifier.eval().requires_grad_(False)
 
 
