@@ -151,8 +151,9 @@ def write(evaluation: Evaluation, records: Sequence[ModelRecord], path: Path) ->
         f"""# Model card
 
 Written by `python -m faceloupe.training evaluate`. Polarity everywhere: 1 = manipulated, 0 = authentic. Intervals,
-in brackets, are 95 %, from a bootstrap over people, videos or pictures, whichever is the independent unit. The default
-model is **{default.id}**; the Meso rows are MesoNet's original weights (Afchar et al. 2018) behind the same faces.
+in brackets, are 95 %, from a bootstrap over people, videos or pictures, whichever is the independent unit. Where one
+model is looked at, it is **{default.id}**, which the fusions weigh; the Meso rows are MesoNet's
+original weights (Afchar et al. 2018) behind the same faces.
 
 {table(heads, [_identity(record) for record in records])}
 
