@@ -10,7 +10,7 @@ from faceloupe.cases.audit_log import Action
 from faceloupe.cases.records import Item, Run, reason_of
 from faceloupe.cases.store import CaseStore
 from faceloupe.config import Settings
-from faceloupe.errors import CaseError, UsageError
+from faceloupe.errors import CaseError, ReportError, UsageError
 from faceloupe.media.evidence import Origin
 from faceloupe.media.evidence_file import EvidenceFile
 from faceloupe.types import Cancel, Progress, Step
@@ -135,9 +135,10 @@ class CaseWorkflow:
         """Return the latest run with pictures whose report has the model, the settings and the scores of this one."""
         for run in reversed(self.store.runs.of_item(self.case_id, sha256)):
             if run.pictures and (run.outcome, run.score) == (report.outcome.value, report.score):
-                filed = self.store.runs.report(run.id)
-                if (filed.model, filed.settings, filed.reason) == (report.model, report.settings, report.reason):
-                    return run
+                with suppress(ReportError):  # one that this release cannot read is not known to say the same
+                    filed = self.store.runs.report(run.id)
+                    if (filed.model, filed.settings, filed.reason) == (report.model, report.settings, report.reason):
+                        return run
         return None
 
     def filed(self, analysis: "ReportedAnalysis") -> Run | None:

@@ -11,8 +11,11 @@
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError
@@ -20,6 +23,10 @@ from faceloupe.evaluation.published import write
 from faceloupe.models.record import EVALUATION, find_record, members_of, read_registry
 from faceloupe.training import encoder_file, register, tracking
 from faceloupe.training.settings import FUSED_CORE
+
+if TYPE_CHECKING:
+    from faceloupe.training.features import Encode
+    from faceloupe.training.regions import Kind
 
 ITEMS, FACES, RUNS, REGISTRY = "items.csv", "faces.csv", "runs", "registry"  # in the working folder
 MATERIAL, MISSING, SNAPSHOTS, SEEN = "material.csv", "missing.csv", "snapshots.csv", "seen.csv"
@@ -120,6 +127,30 @@ def _encoder(options: argparse.Namespace) -> None:
 
 
 def _features(options: argparse.Namespace) -> None:
+    from faceloupe.training import features, regions, settings  # here: other stages start without torch
+
+    chosen, load = settings.read_material(), partial(features.load_encoder, options.work / ENCODER)
+    kinds = (regions.FACE, regions.SURROUNDINGS)
+    named = {"treatments": chosen.treatments, "tight_only": chosen.tight_only}
+    _extract(options, options.work / FEATURES, load, kinds, named)
+
+
+def _core_features(options: argparse.Namespace) -> None:
+    from faceloupe.training import core_features, regions, settings  # here: other stages start without torch
+
+    chosen, load = settings.read_material(), partial(core_features.load_statistics, options.trunk)
+    named = {"treatments": chosen.core_treatments, "crops": core_features.CROPS}
+    _extract(options, options.work / CORE_FEATURES, load, (regions.FACE,), named)
+
+
+def _extract(
+    options: argparse.Namespace,
+    folder: Path,
+    load: "Callable[[], tuple[Encode, tuple[int, int], str]]",
+    kinds: Sequence["Kind"],
+    named: dict[str, Any],
+) -> None:
+    """Fill a cache with what a network says of the views of the material; ``named`` goes to ``features.extract``."""
     from faceloupe.training import features, material, regions, settings  # here: other stages start without torch
 
     def report(treatment: str, done: int, of: int) -> None:
@@ -129,45 +160,13 @@ def _features(options: argparse.Namespace) -> None:
     chosen = settings.read_material()
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
     stills = [still for still in stills if still.id not in chosen.excluded]
-    encode, shape, sha256 = features.load_encoder(options.work / ENCODER)
-    with features.FeatureStore(options.work / FEATURES, shape, sha256) as store:
+    encode, shape, sha256 = load()
+    located = {kind: regions.read(options.work, kind) for kind in kinds}
+    with features.FeatureStore(folder, shape, sha256) as store:
         features.extract(
-            stills,
-            {kind: regions.read(options.work, kind) for kind in (regions.FACE, regions.SURROUNDINGS)},
-            options.work,
-            store,
-            encode,
-            treatments=chosen.treatments,
-            view_caps=chosen.view_caps,
-            tight_only=chosen.tight_only,
-            report=report,
+            stills, located, options.work, store, encode, view_caps=chosen.view_caps, report=report, **named
         )
-        print(f"{len(store):,} views in {options.work / FEATURES}")
-
-
-def _core_features(options: argparse.Namespace) -> None:
-    from faceloupe.training import core_features, features, material, regions, settings  # here: see ``_features``
-
-    def report(treatment: str, done: int, of: int) -> None:
-        if done % 1000 == 0 or done == of:
-            print(f"{treatment}: {done} of {of} pictures", flush=True)
-
-    chosen = settings.read_material()
-    stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
-    encode, shape, sha256 = core_features.load_statistics(options.trunk)
-    with features.FeatureStore(options.work / CORE_FEATURES, shape, sha256) as store:
-        features.extract(
-            [still for still in stills if still.id not in chosen.excluded],
-            {regions.FACE: regions.read(options.work)},
-            options.work,
-            store,
-            encode,
-            treatments=chosen.core_treatments,
-            view_caps=chosen.view_caps,
-            crops=core_features.CROPS,
-            report=report,
-        )
-        print(f"{len(store):,} views in {options.work / CORE_FEATURES}")
+        print(f"{len(store):,} views in {folder}")
 
 
 def _core(options: argparse.Namespace) -> None:
