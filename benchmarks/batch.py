@@ -25,7 +25,7 @@ from faceloupe.batch.executors.local import LocalEngine
 from faceloupe.config import Settings, weights_folder
 from faceloupe.installation import ROOT
 from faceloupe.models.record import find_record
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 
 LOOP = Path(__file__).with_name("rival_loop.py")
 
@@ -60,7 +60,7 @@ def batch(out: Path, workers: int, *others: str) -> list[str]:
 
 def speed(paths: list[str], folder: Path, rounds: int) -> None:
     """Rates against the loop, and of two workers against one."""
-    rival = [sys.executable, str(LOOP), str(weights_folder() / find_record(weights_folder(), FUSED_CORE).weights_file)]
+    rival = [sys.executable, str(LOOP), str(weights_folder() / find_record(weights_folder(), CARD_CORE).weights_file)]
     runs: dict[str, list[tuple[float, float]]] = {"two": [], "loop": [], "one": []}
     for _ in range(rounds):
         runs["two"].append(_run(batch(folder / "two.csv", 2), paths))

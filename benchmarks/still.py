@@ -24,7 +24,7 @@ from faceloupe.config import Settings, weights_folder
 from faceloupe.models.loading import forget_crops
 from faceloupe.models.record import find_record
 from faceloupe.samples import SAMPLES
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 
 SCRIPT = Path(__file__).with_name("rival_script.py")
 ROUNDS = 9
@@ -55,7 +55,7 @@ def _ratio(title: str, ours: Callable[[], object], rival: Callable[[], object], 
 
 def main() -> int:
     networks, expert = (Networks.load(Settings(effort=effort)) for effort in ("quick", "standard"))
-    weights = weights_folder() / find_record(weights_folder(), FUSED_CORE).weights_file
+    weights = weights_folder() / find_record(weights_folder(), CARD_CORE).weights_file
 
     def warm(networks: Networks = networks) -> None:
         forget_crops()

@@ -19,7 +19,7 @@ from faceloupe.models.record import (
     read_registry,
 )
 from faceloupe.training import card, core_card, expert_card
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEVELOPMENT = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
@@ -104,7 +104,7 @@ def test_the_model_card_is_what_the_records_and_the_evaluation_say(tmp_path):
 def test_the_evaluation_is_of_the_committed_records():
     evaluation = read_evaluation(weights_folder() / EVALUATION)
     records = measured_records()
-    assert FUSED_CORE in records
+    assert CARD_CORE in records
     assert {QUICK_MODEL, DEFAULT_MODEL} <= set(read_registry(weights_folder()))
     assert all(is_of(evaluation, record) for record in records.values())
 

@@ -14,7 +14,7 @@ from docs.screenshots.browser import HERE, PATIENCE_MS, SAMPLES, SIZE, browser, 
 from PIL import Image
 from playwright.sync_api import Page
 
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 from faceloupe.ui.auth.password import PasswordHash
 
 FPS, SHOT_S, FRAME = 25, 6, (640, 480)  # frames a second, seconds a shot, pixels
@@ -62,7 +62,7 @@ def tour(page: Page, address: str, scheme: str) -> None:
     page.get_by_role("link", name="Models").click()
     page.get_by_role("tab", name="Sources left out of training").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-{scheme}", 1750)
-    choose(page, "Look at", FUSED_CORE)
+    choose(page, "Look at", CARD_CORE)
     page.get_by_text("Error rates at every threshold").wait_for(timeout=PATIENCE_MS)
     shoot(page, f"models-core-{scheme}", 1750)
     for tab in ("By source", "After recompression", "Card"):

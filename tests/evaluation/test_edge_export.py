@@ -17,19 +17,19 @@ from faceloupe.evaluation import edge_export
 from faceloupe.media.evidence_file import open_evidence
 from faceloupe.models.loading import load_network
 from faceloupe.models.record import find_record, read_registry
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 from tests.cli.test_main import run
 from tests.conftest import GENERATED, PHOTOGRAPH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # litert_torch converts for a minute and more
 
-RECORD = find_record(weights_folder(), FUSED_CORE)
+RECORD = find_record(weights_folder(), CARD_CORE)
 
 
 @pytest.fixture(scope="module")
 def analyzer():
     """The core of version 2, which is exported."""
-    return Networks.load(Settings(model=FUSED_CORE))
+    return Networks.load(Settings(model=CARD_CORE))
 
 
 NEEDED = {  # the two formats want environments of their own
@@ -53,7 +53,7 @@ def exported(kind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("edge")
     for name, options in (("float32", []), ("int8", ["--int8"])):
         target = folder / f"{name}.{kind}"
-        assert main.main(["models", "export", FUSED_CORE, f"--{kind}", str(target), *options]) == 0
+        assert main.main(["models", "export", CARD_CORE, f"--{kind}", str(target), *options]) == 0
     return folder
 
 
@@ -107,7 +107,7 @@ def test_error_rates_are_measured_on_the_exported_network(kind, capsys, tmp_path
     for name, path in (("real", PHOTOGRAPH), ("fake", GENERATED)):
         (tmp_path / "labeled" / name).mkdir(parents=True)
         shutil.copy(path, tmp_path / "labeled" / name)
-    arguments = [FUSED_CORE, f"--{kind}", tmp_path / f"x.{kind}", "--int8", "--validate", tmp_path / "labeled"]
+    arguments = [CARD_CORE, f"--{kind}", tmp_path / f"x.{kind}", "--int8", "--validate", tmp_path / "labeled"]
     code, out, err = run(capsys, "models", "export", *arguments)
     assert (code, err) == (0, "")
     values = json.loads((tmp_path / "x.json").read_text())
@@ -133,11 +133,11 @@ def test_a_bad_request_is_one_sentence(capsys, exported, kind, tmp_path):
     for arguments in (
         ["none-such", f"--{kind}", tmp_path / f"a.{kind}"],
         [ensemble.id, f"--{kind}", tmp_path / f"a.{kind}"],
-        [FUSED_CORE, f"--{kind}", tmp_path / "a.bin"],
-        [FUSED_CORE, f"--{kind}", exported / f"int8.{kind}"],
-        [FUSED_CORE, f"--{kind}", tmp_path / f"a.{kind}", "--pictures", tmp_path / "empty"],
-        [FUSED_CORE, f"--{kind}", weights_folder() / f"a.{kind}"],  # its record would be taken for a model's
-        [FUSED_CORE],
+        [CARD_CORE, f"--{kind}", tmp_path / "a.bin"],
+        [CARD_CORE, f"--{kind}", exported / f"int8.{kind}"],
+        [CARD_CORE, f"--{kind}", tmp_path / f"a.{kind}", "--pictures", tmp_path / "empty"],
+        [CARD_CORE, f"--{kind}", weights_folder() / f"a.{kind}"],  # its record would be taken for a model's
+        [CARD_CORE],
     ):
         code, out, err = run(capsys, "models", "export", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), err

@@ -9,7 +9,7 @@ from faceloupe.errors import WeightsError
 from faceloupe.evaluation import published
 from faceloupe.evaluation.published import read_evaluation
 from faceloupe.models.record import EVALUATION
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 
 COMMITTED = weights_folder() / EVALUATION
 
@@ -34,8 +34,8 @@ def _without(*path):
     "damage",
     [
         *(_without("tables", name) for name in ("sources", "sizes", "conditions", "people", "clips", "heatmaps")),
-        *(_without("curves", FUSED_CORE, name) for name in ("roc", "reliability", "tippett", "confusion")),
-        _without("curves", FUSED_CORE),
+        *(_without("curves", CARD_CORE, name) for name in ("roc", "reliability", "tippett", "confusion")),
+        _without("curves", CARD_CORE),
         _without("studies", "faults"),
         _without("clips"),
         _without("tables", "sources", 0, "auc", "value"),

@@ -19,7 +19,7 @@ from faceloupe.media.evidence_file import open_evidence
 from faceloupe.media.image import decodable
 from faceloupe.media.sandbox.image import decode
 from faceloupe.media.sandbox.video import IsolatedVideo
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 from faceloupe.types import Outcome
 
 TRIALS = Path(os.environ.get("FACELOUPE_TRAINING_DATA") or ROOT.parent / "shared" / "data") / "trials"
@@ -178,7 +178,7 @@ def test_an_oddity_that_changes_no_pixel_is_noted(name, note):
 
 
 def test_the_control_clip_is_manipulated_to_the_core_of_version_2():
-    networks = Networks.load(Settings(model=FUSED_CORE))
+    networks = Networks.load(Settings(model=CARD_CORE))
     analysis = analyze(TRIALS / "30_control_8s.mp4", networks, explain=False)
     assert (analysis.outcome, len(analysis.tracks)) == (Outcome.MANIPULATED, 1)
 

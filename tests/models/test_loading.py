@@ -13,7 +13,7 @@ from faceloupe.errors import WeightsError
 from faceloupe.models.loading import load_network
 from faceloupe.models.networks import ARCHITECTURES, build, fold
 from faceloupe.models.record import ModelRecord, find_record, read_record, read_registry, write_record
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_network_without_its_batch_normalizations_gives_the_same_logits(archit
 
 
 def test_the_committed_weights_were_trained():
-    network = load_network(find_record(weights_folder(), FUSED_CORE), weights_folder())
+    network = load_network(find_record(weights_folder(), CARD_CORE), weights_folder())
     fresh = build("mobilenet_v3_small")
     for name, tensor in fresh.state_dict().items():
         if name.endswith("weight") and tensor.ndim > 1:

@@ -18,7 +18,7 @@ from faceloupe.evaluation.published import read_evaluation
 from faceloupe.installation import APP, ROOT
 from faceloupe.models.record import EVALUATION, read_registry
 from faceloupe.report.build import ReportedAnalysis
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 from faceloupe.ui import resources, state
 from faceloupe.ui.caches import AnalysisKey, AnalysisStore
 from faceloupe.ui.panels import plain
@@ -199,7 +199,7 @@ def test_the_models_page_shows_every_table_of_the_evaluation(app):
     rates = records[QUICK_MODEL].error_rates
     assert {metric.value for metric in app.metric} >= {f"{rates.fpr:.1%}", f"{rates.fnr:.1%}"}
     assert [tab.label for tab in app.tabs] == ["Held-out sources", "Sources left out of training"]
-    app.selectbox(key="model").select(FUSED_CORE).run()
+    app.selectbox(key="model").select(CARD_CORE).run()
     assert not app.exception
     assert len(app.tabs) == 7
     sources = {row.part for row in evaluation.tables.sources}
@@ -213,14 +213,14 @@ def test_the_models_page_shows_every_table_of_the_evaluation(app):
 
 def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkeypatch):
     shutil.copytree(weights_folder(), tmp_path / "weights")
-    path = tmp_path / "weights" / f"{FUSED_CORE}.json"
+    path = tmp_path / "weights" / f"{CARD_CORE}.json"
     values = json.loads(path.read_text(encoding="utf-8"))
     values["thresholds"]["upper"] = 0.999
     path.write_text(json.dumps(values), encoding="utf-8")
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/models.py").run()
-    at.selectbox(key="model").select(FUSED_CORE).run()
+    at.selectbox(key="model").select(CARD_CORE).run()
     assert any("no tables for this record" in warning.value for warning in at.warning)
     (tmp_path / "weights" / "evaluation.json").unlink()
     at.run()

@@ -20,6 +20,7 @@ from faceloupe.models.record import CORE, read_registry, write_record
 from faceloupe.models.registry import read_entries
 from faceloupe.scoring.preprocess import normalize
 from faceloupe.training import (
+    core_answers,
     core_card,
     core_features,
     core_head,
@@ -32,7 +33,7 @@ from faceloupe.training import (
 )
 from faceloupe.training.core_head import CoreSettings, Examples, Standard
 from faceloupe.training.features import FeatureStore
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 from faceloupe.training.train import load_trunk
 from faceloupe.types import Box
 from tests.training.test_expert_stage import EXPERT, SOURCES, still
@@ -161,6 +162,16 @@ def test_the_stage_makes_a_record_whose_network_says_what_was_fitted(stage, made
     np.testing.assert_allclose(direct.numpy(), by_parts.numpy(), atol=1e-3)
 
 
+def test_the_stage_keeps_its_answers_to_every_look_for_the_fusions(stage, made):
+    answers = core_answers.read(stage[0] / "core" / core_answers.FILE, made.looks)
+    judged = made.looks.treatments != "heavy-1"
+    assert np.isfinite(answers.unseen[judged]).all()
+    held_out = made.looks.splits == "cross"
+    np.testing.assert_array_equal(answers.unseen[held_out], answers.strangers[held_out])
+    of_known, of_new = (getattr(answers, name)[judged & ~held_out] for name in ("strangers", "unseen"))
+    assert (of_known != of_new).mean() > 0.9
+
+
 def test_the_stage_writes_a_card_and_tables_by_source(stage):
     folder, record = stage
     with (folder / source_rows.HELD_OUT).open(newline="") as stream:
@@ -198,7 +209,7 @@ def test_a_later_core_replaces_the_former_and_leaves_the_rest(stage, tmp_path):
     folder, record = stage
     weights = tmp_path / "weights"
     weights.mkdir()
-    for path in weights_folder().glob(f"{FUSED_CORE}.*"):
+    for path in weights_folder().glob(f"{CARD_CORE}.*"):
         (weights / path.name).symlink_to(path)
     former = tmp_path / "former"
     shutil.copytree(folder / "core", former)
@@ -211,7 +222,7 @@ def test_a_later_core_replaces_the_former_and_leaves_the_rest(stage, tmp_path):
         f"removed {older.id}",
         f"registered {record.id}",
     ]
-    assert set(read_registry(weights)) == {FUSED_CORE, record.id}
+    assert set(read_registry(weights)) == {CARD_CORE, record.id}
     assert not (weights / "six.safetensors").exists()
     assert list(read_entries(weights)) == [record.id]
     (folder / "core" / record.weights_file).write_bytes(b"other")

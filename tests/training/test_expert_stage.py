@@ -8,12 +8,13 @@ import shutil
 import numpy as np
 import pytest
 
-from faceloupe.config import weights_folder
+from faceloupe.config import QUICK_MODEL, weights_folder
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import source_rows
 from faceloupe.models.encoder import ROWS, WIDTH
 from faceloupe.models.record import find_record, read_registry
-from faceloupe.training import core_logits, cross_fitting, expert_card, expert_records, expert_stage, plans, register
+from faceloupe.training import core_answers, cross_fitting, expert_card, expert_records, expert_stage, plans, register
+from faceloupe.training.cross_fitting import CrossAnswers
 from faceloupe.training.expert_tables import Verdicts, by_condition, by_source
 from faceloupe.training.features import Features
 from faceloupe.training.heads import HeadSettings
@@ -21,7 +22,6 @@ from faceloupe.training.looks import CHANGED, GENERATED, NOT_SEEN, PHOTO, gather
 from faceloupe.training.material import Entry, Still
 from faceloupe.training.plans import ANY, ExpertSettings, HeadPlan
 from faceloupe.training.regions import Region
-from faceloupe.training.settings import FUSED_CORE
 from faceloupe.types import Box
 
 SETTINGS = HeadSettings(rows=("class 9", "mean 8"), width=12, examples=100, decay=1e-2)
@@ -88,12 +88,9 @@ def made() -> expert_stage.Material:
         np.array(values, np.float16),
         "abc",
     )
-    core = {
-        (name, view.partition("/")[2]): float(random.normal())
-        for name, view in zip(ids, views, strict=True)
-        if core_logits.fresh_to_the_core(next(still for still in stills if still.id == name))
-    }
-    looks = gather(stills, regions, cache, core, changed=EXPERT.changed, families=EXPERT.families)
+    looks = gather(stills, regions, cache, changed=EXPERT.changed, families=EXPERT.families)
+    fixed = np.isin(looks.treatments, ("as-is", "768", "512"))
+    core = CrossAnswers(*(np.where(fixed, random.normal(size=len(looks)), math.nan) for _ in range(2)))
     return expert_stage.Material(
         looks,
         cache,
@@ -101,7 +98,7 @@ def made() -> expert_stage.Material:
         regions,
         {},
         weights_folder(),
-        frozenset({"photos", "nets"}),
+        core,
     )
 
 
@@ -125,7 +122,6 @@ def test_a_look_knows_where_it_comes_from(made):
     assert (set(looks.sources[blended]), set(looks.families[blended])) == ({"self_blends"}, {"phones"})
     assert set(looks.families[looks.sources == "nets_rest"]) == {"nets"}
     assert (looks.widest[looks.context < 1.7] == NOT_SEEN).all()
-    assert np.isnan(looks.core[(looks.splits == "train") & np.isin(looks.sources, ("photos", "nets"))]).all()
 
 
 def test_heads_learn_from_faces_that_they_are_there_for_and_never_from_those_held_out(made):
@@ -160,21 +156,21 @@ def test_no_head_judges_a_family_or_a_person_that_it_saw(made, fitted, monkeypat
 
 
 def test_every_look_is_judged_by_those_who_may(made, fitted, answers):
-    judged = expert_records.evidence(fitted, PLANS, answers, made.core_families)
+    core = made.core.where(made.looks.splits != "cross")
+    judged = expert_records.evidence(fitted, (plans.CORE, *PLANS), (core, *answers))
     families, kinds = fitted.families[judged.index], fitted.kinds[judged.index]
-    known = np.isin(families, ("photos", "nets"))
-    assert np.isnan(judged.core[judged.unseen & known]).all()
-    assert np.isfinite(judged.core[judged.unseen & ~known]).all()
-    assert np.isfinite(judged.core[~judged.unseen]).all()
+    by_family = judged.unseen & (families != "swaps")
+    np.testing.assert_array_equal(judged.logits[by_family, 0], core.unseen[judged.index[by_family]])
+    np.testing.assert_array_equal(judged.logits[~by_family, 0], core.strangers[judged.index[~by_family]])
     assert judged.unseen[kinds == CHANGED].all()
     assert set(fitted.treatments[judged.index]) == {"as-is"}  # what was blended for training is not judged
     assert judged.unseen[(families == "phones") & (fitted.splits[judged.index] == "val")].any()
     roomy = fitted.context[judged.index] >= 1.7
-    assert np.isnan(judged.heads[~roomy, 0]).all()
-    assert np.isnan(judged.heads[roomy, 1]).all()
-    assert np.isfinite(judged.heads[:, 2][kinds == CHANGED]).all()
+    assert np.isnan(judged.logits[~roomy, 1]).all()
+    assert np.isnan(judged.logits[roomy, 2]).all()
+    assert np.isfinite(judged.logits[:, 3][kinds == CHANGED]).all()
     np.testing.assert_array_equal(
-        judged.heads[kinds == CHANGED, 2], answers[2].strangers[judged.index[kinds == CHANGED]]
+        judged.logits[kinds == CHANGED, 3], answers[2].strangers[judged.index[kinds == CHANGED]]
     )
 
 
@@ -218,7 +214,16 @@ def test_faces_are_counted_by_pose_and_size_and_those_of_unknown_pose_by_size_al
 
 
 @pytest.fixture(scope="module")
-def stage(made, tmp_path_factory):
+def core_folder(tmp_path_factory):
+    """Folder with the record and the weights of a core."""
+    folder = tmp_path_factory.mktemp("core")
+    for path in weights_folder().glob(f"{QUICK_MODEL}.*"):
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stage(made, core_folder, tmp_path_factory):
     """Folder of what the stage wrote, and its records; heatmaps are not drawn, as there are no pictures."""
     folder, registry = tmp_path_factory.mktemp("stage"), weights_folder()
     rows = [
@@ -228,16 +233,23 @@ def stage(made, tmp_path_factory):
         for label in ("authentic", "manipulated")
     ]
     source_rows.write_rows(rows, folder / expert_card.OTHERS)
+    (folder / "core").mkdir()
+    for name, auc in ((source_rows.LEFT_OUT, 0.75), (source_rows.HELD_OUT, 0.5)):
+        of_core = [
+            source_rows.SourceRow("all", label, "as is", 9, 4, 5, auc, 0.9) for label in ("authentic", "manipulated")
+        ]
+        source_rows.write_rows(of_core, folder / "core" / name)
     made = dataclasses.replace(made, work=folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(expert_stage._Workshop, "peak_of", lambda self, scorer, names: 0.5)
         records = expert_stage.make(
             made,
             EXPERT,
-            registry=registry,
+            core=core_folder,
             encoder=registry / "clip-vit-b16.safetensors",
             target=folder / "expert",
             docs=folder,
+            core_docs=folder / "core",
         )
     return folder, records
 
@@ -248,7 +260,7 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     assert stored == {record.id: record for record in records}
     assert [record.id for record in records][-2:] == ["faceloupe-standard-9", "faceloupe-thorough-9"]
     fusion = stored["faceloupe-standard-9"]
-    assert fusion.members[0] == FUSED_CORE
+    assert fusion.members[0] == QUICK_MODEL
     assert fusion.scope_limit > 0.0
     wide = stored["faceloupe-generated-9"]
     assert (wide.least_context, wide.most_context, wide.proposition) == (1.7, 0.0, "generated")
@@ -269,10 +281,12 @@ def test_the_stage_makes_records_that_load_and_tables_by_source(stage):
     card = (folder / expert_card.CARD).read_text()
     assert "faceloupe-standard-9" in card
     assert "| swaps | as is | manipulated | 20 |" in card
-    assert "| source | as | truth | faceloupe-standard-9 | one | another |" in card
+    assert f"| source | as | truth | faceloupe-standard-9 | {QUICK_MODEL} | one | another |" in card
     beside = [line.split(" | ") for line in card.partition("## Beside")[2].splitlines() if line.startswith("| ")]
-    assert [row[4:] for row in beside if row[0] == "| all"] == [["0.625", "0.375 |"]] * 4
-    assert all(row[4:] == ["-", "- |"] for row in beside[2:] if row[0] != "| all")
+    assert [row[4:] for row in beside if row[0] == "| all"] == [
+        [auc, "0.625", "0.375 |"] for auc in ("0.75", "0.75", "0.5", "0.5")
+    ]
+    assert all(row[4:] == ["-", "-", "- |"] for row in beside[2:] if row[0] != "| all")
 
 
 def test_the_stage_asks_for_the_table_of_other_networks(made, tmp_path):
@@ -280,10 +294,11 @@ def test_the_stage_asks_for_the_table_of_other_networks(made, tmp_path):
         expert_stage.make(
             dataclasses.replace(made, work=tmp_path),
             EXPERT,
-            registry=weights_folder(),
+            core=weights_folder(),
             encoder=tmp_path,
             target=tmp_path / "expert",
             docs=tmp_path,
+            core_docs=tmp_path,
         )
 
 
@@ -311,10 +326,11 @@ def test_what_is_for_looking_only_is_refused(made, tmp_path):
         expert_stage.make(
             dataclasses.replace(made, stills=wrong, work=tmp_path),
             EXPERT,
-            registry=weights_folder(),
+            core=weights_folder(),
             encoder=tmp_path,
             target=tmp_path / "expert",
             docs=tmp_path,
+            core_docs=tmp_path,
         )
 
 
@@ -323,7 +339,7 @@ def test_the_expert_is_installed_beside_its_core_and_replaces_the_former(stage, 
     shutil.copytree(stage[0] / "expert", expert)
     folder = tmp_path / "weights"
     folder.mkdir()
-    core = find_record(weights_folder(), FUSED_CORE)
+    core = find_record(weights_folder(), QUICK_MODEL)
     for name in (f"{core.id}.json", core.weights_file):
         (folder / name).symlink_to(weights_folder() / name)
     output = list(register.install_expert(expert, folder))
@@ -346,3 +362,20 @@ def test_the_plans_are_typed():
         plans.parse_expert({"version": 3, "depth": 1})
     with pytest.raises(DatasetError, match=r"expert\.heads\.wide"):
         plans.parse_expert({"version": 3, "heads": {"wide": {"crop": "widest", "kind": GENERATED, "width": 3}}})
+
+
+def test_the_answers_of_the_core_are_read_in_the_order_of_the_looks_and_are_nan_where_there_are_none(made, tmp_path):
+    path, looks = tmp_path / core_answers.FILE, made.looks
+    with pytest.raises(DatasetError, match="run `core` first"):
+        core_answers.read(path, looks)
+    random = np.random.default_rng(1)
+    answers = CrossAnswers(*random.normal(size=(2, len(looks))))
+    last = looks.splits == "cross"
+    core_answers.write([(looks.where(part), answers.where(part)) for part in (last, ~last)], path)
+    backwards = np.arange(len(looks))[::-1]
+    read = core_answers.read(path, looks.where(backwards))
+    judged = np.isin(looks.treatments, ("as-is", "768", "512"))[backwards]
+    assert 0 < judged.sum() < len(looks)
+    for name in ("unseen", "strangers"):
+        np.testing.assert_allclose(getattr(read, name)[judged], getattr(answers, name)[backwards][judged], atol=1e-5)
+        assert np.isnan(getattr(read, name)[~judged]).all()

@@ -30,7 +30,7 @@ class Colors:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Stills of four families: `own` with both labels, which the core learned from, two of one label, one held out."""
+    """Stills of four families: `own` with both labels, two of one label, one held out."""
     work = tmp_path_factory.mktemp("others")
     material = large.make(work)
     for number in range(20, 26):
@@ -45,11 +45,11 @@ def prepared(tmp_path_factory):
     return stills, regions.read(work), work
 
 
-def test_each_network_judges_faces_left_out_and_held_out_and_the_core_none_of_its_families(prepared):
+def test_each_network_judges_faces_left_out_and_held_out(prepared):
     stills, located, work = prepared
     faces = others.choose(stills, located, work, {})
     assert len(faces) == len(located) == 17
-    rows = others.ask(faces, {"core": Brightness(), "net": Brightness()}, Colors(), work, core="core")
+    rows = others.ask(faces, {"net": Brightness()}, Colors(), work)
     counts = {(row.view, row.label): row.faces for row in rows if row.source == "all"}
     left_out, held_out = (sorted(faces.labels[faces.held_out == held].tolist()) for held in (False, True))
     for name in ("net", others.PROBE):
@@ -57,8 +57,6 @@ def test_each_network_judges_faces_left_out_and_held_out_and_the_core_none_of_it
             assert counts[f"{name}, {view}", "authentic"] == labels.count(0)
             assert counts[f"{name}, {view}", "manipulated"] == labels.count(1)
     assert "own" in {row.source for row in rows if row.view == "net, left out"}
-    assert "own" not in {row.source for row in rows if row.view == "core, left out"}
-    assert counts["core, held out", "authentic"] == held_out.count(0)
 
 
 def test_a_head_sees_neither_the_family_that_it_judges_nor_what_is_held_out(prepared, monkeypatch):
@@ -71,7 +69,7 @@ def test_a_head_sees_neither_the_family_that_it_judges_nor_what_is_held_out(prep
         return lambda asked: np.zeros(len(asked))
 
     monkeypatch.setattr(others.heads, "fit", fit)
-    others.ask(faces, {}, Colors(), work, core="")
+    others.ask(faces, {}, Colors(), work)
     held_out = set(faces.sources[faces.held_out]) - set(faces.sources[~faces.held_out])
     assert held_out
     assert all(not held_out & known for known in seen)

@@ -29,7 +29,7 @@ from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.faults import Fault
 from faceloupe.training.sampling import PairDataset
 from faceloupe.training.scoring import score_all
-from faceloupe.training.settings import FUSED_CORE, Draw, Stage, TrainingSettings
+from faceloupe.training.settings import CARD_CORE, Draw, Stage, TrainingSettings
 from faceloupe.training.train import load_trunk
 from tests.conftest import GENERATED, PHOTOGRAPH
 
@@ -281,7 +281,7 @@ def test_a_run_under_a_fault_is_never_registered(material, items, trunk, tmp_pat
 @pytest.mark.shared
 def test_the_committed_record_is_what_the_committed_weights_measure(shared_data):
     """The validation table of the record, measured again from the pictures with the committed weights."""
-    record = find_record(weights_folder(), FUSED_CORE)
+    record = find_record(weights_folder(), CARD_CORE)
     everything = data.read_index(shared_data / "stills.csv")
     faces = list(data.find_faces(shared_data, [item for item in everything if item.split == "val"]))
     validation = [item for item in faces if item.has_face]

@@ -3,7 +3,7 @@
     ingest -> prepare -> train -> calibrate -> evaluate -> register
     snapshots -> gather -> regions -> features, and encoder: the large material, as the expert's encoder sees it
     corefeatures -> core: the same material as the core's trunk sees it, and the core's classifier
-    corelogits, others -> heads: the core's answers to it, those of other networks, and the expert's heads
+    others -> heads: what other networks say of it, and the expert's heads
 
 ``dvc.yaml`` strings them together; ``left_out`` and ``faults`` are studies beside them.
 """
@@ -22,7 +22,7 @@ from faceloupe.errors import FaceLoupeError
 from faceloupe.evaluation.published import write
 from faceloupe.models.record import EVALUATION, find_record, members_of, read_registry
 from faceloupe.training import encoder_file, register, tracking
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 
 if TYPE_CHECKING:
     from faceloupe.training.features import Encode
@@ -180,7 +180,7 @@ def _core(options: argparse.Namespace) -> None:
         core_stage.read(*places, stills, plans.read_expert()),
         plans.read_core(),
         trunk=options.trunk,
-        gates=find_record(options.registry or options.work / REGISTRY, FUSED_CORE).gates,
+        gates=find_record(options.registry or options.work / REGISTRY, CARD_CORE).gates,
         target=options.work / CORE,
         docs=options.docs,
         report=lambda line: print(line, flush=True),
@@ -188,47 +188,23 @@ def _core(options: argparse.Namespace) -> None:
     print(f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided")
 
 
-def _core_logits(options: argparse.Namespace) -> None:
-    from faceloupe.models.loading import load_network  # here: other stages start without torch
-    from faceloupe.scoring.single import NetworkScorer
-    from faceloupe.training import core_logits, features, material, regions
-
-    def report(done: int, of: int) -> None:
-        if done % 1000 < 16 or done == of:
-            print(f"{done} of {of} views", flush=True)
-
-    record = find_record(options.registry or options.work / REGISTRY, FUSED_CORE)
-    scorer = NetworkScorer(load_network(record, options.registry or options.work / REGISTRY), record.input)
-    cache = features.read(options.work / FEATURES)
-    seen = [(name, view.partition("/")[2]) for name, view in zip(cache.ids.tolist(), cache.views.tolist())]
-    wanted = core_logits.tasks(material.read_manifest(options.work / MATERIAL, material.SPLITS), seen)
-    known_regions = regions.read(options.work)
-    core_logits.score(wanted, known_regions, options.work, scorer=scorer, model=record.id, report=report)
-
-
 def _others(options: argparse.Namespace) -> None:
     from faceloupe.evaluation.source_rows import write_rows  # here: other stages start without torch
-    from faceloupe.models.loading import load_network
-    from faceloupe.scoring.single import NetworkScorer, Scorer
+    from faceloupe.scoring.single import NetworkScorer
     from faceloupe.training import expert_card, material, others, peers, plans, regions, settings
 
     def report(done: int, of: int) -> None:
         if done % 1000 < 16 or done == of:
             print(f"{done} of {of} faces", flush=True)
 
-    registry, excluded = options.registry or options.work / REGISTRY, settings.read_material().excluded
+    excluded = settings.read_material().excluded
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
     stills = [still for still in stills if still.id not in excluded]
-    record = find_record(registry, FUSED_CORE)
-    scorers: dict[str, Scorer] = {record.id: NetworkScorer(load_network(record, registry), record.input)}
-    for name, network in peers.load_peers(options.peers).items():
-        scorers[name] = NetworkScorer(network, peers.CONTRACT)
+    networks = peers.load_peers(options.peers)
+    scorers = {name: NetworkScorer(network, peers.CONTRACT) for name, network in networks.items()}
     faces = others.choose(stills, regions.read(options.work), options.work, plans.read_expert().families)
     probe = others.Probe(options.trunk)
-    write_rows(
-        others.ask(faces, scorers, probe, options.work, core=record.id, report=report),
-        options.work / expert_card.OTHERS,
-    )
+    write_rows(others.ask(faces, scorers, probe, options.work, report=report), options.work / expert_card.OTHERS)
 
 
 def _heads(options: argparse.Namespace) -> None:
@@ -238,12 +214,13 @@ def _heads(options: argparse.Namespace) -> None:
     stills = material.read_manifest(options.work / MATERIAL, material.SPLITS)
     stills = [still for still in stills if still.id not in excluded]
     expert_stage.make(
-        expert_stage.read(options.work, stills, FUSED_CORE, chosen),
+        expert_stage.read(options.work, options.work / CORE, stills, chosen),
         chosen,
-        registry=options.registry or options.work / REGISTRY,
+        core=options.work / CORE,
         encoder=options.work / ENCODER,
         target=options.work / EXPERT,
         docs=options.docs,
+        core_docs=options.core_docs,
         report=lambda line: print(line, flush=True),
     )
 
@@ -306,7 +283,7 @@ def _expert_card(options: argparse.Namespace) -> None:
 
     fusion = find_record(options.weights)
     records = [fusion, *members_of(fusion, options.weights)]
-    print(f"wrote {expert_card.write(records, options.docs)}")
+    print(f"wrote {expert_card.write(records, options.docs, options.core_docs)}")
 
 
 def _register(options: argparse.Namespace) -> None:
@@ -385,6 +362,7 @@ def _parser() -> argparse.ArgumentParser:
     expert = stages.add_parser("expertcard", help="write the card of the default fusion from its records")
     expert.add_argument("--weights", type=Path, default=weights_folder(), help="folder of records")
     expert.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the card and its tables by source")
+    expert.add_argument("--core-docs", type=Path, default=CORE_DOCS, help="folder of the core's tables by source")
     expert.set_defaults(run=_expert_card)
     register = stages.add_parser("register", help="put records, weights and evaluation where the app looks")
     register.add_argument("--weights", type=Path, default=weights_folder(), help="folder of the model registry")
@@ -441,20 +419,18 @@ def _add_large_material(
     statistics = stages.add_parser("corefeatures", help="compute what the core's trunk says of every view")
     statistics.add_argument("--trunk", type=Path, required=True, help="ImageNet weights of MobileNetV3-small")
     statistics.set_defaults(run=_core_features)
-    judging = argparse.ArgumentParser(add_help=False)
-    judging.add_argument("--registry", type=Path, help="folder with the core (default: that of calibrate)")
-    core = stages.add_parser("corelogits", parents=[judging], help="what the core says of the same views")
-    core.set_defaults(run=_core_logits)
-    made = stages.add_parser("core", parents=[judging], help="fit and judge the core's classifier")
+    made = stages.add_parser("core", help="fit and judge the core's classifier")
+    made.add_argument("--registry", type=Path, help="folder with the records of `calibrate`")
     made.add_argument("--trunk", type=Path, required=True, help="ImageNet weights of MobileNetV3-small")
     made.add_argument("--docs", type=Path, default=CORE_DOCS, help="folder of the card and its tables by source")
     made.set_defaults(run=_core)
-    others = stages.add_parser("others", parents=[judging], help="what other networks say of faces left and held out")
+    others = stages.add_parser("others", help="what other networks say of faces left and held out")
     others.add_argument("--peers", type=Path, required=True, help="folder with MesoNet's weights")
     others.add_argument("--trunk", type=Path, required=True, help="ImageNet weights of MobileNetV3-small")
     others.set_defaults(run=_others)
-    heads = stages.add_parser("heads", parents=[judging], help="fit and judge the expert's heads, and their fusion")
+    heads = stages.add_parser("heads", help="fit and judge the expert's heads, and their fusion")
     heads.add_argument("--docs", type=Path, default=EXPERT_DOCS, help="folder of the card and its tables by source")
+    heads.add_argument("--core-docs", type=Path, default=CORE_DOCS, help="folder of the core's tables by source")
     heads.set_defaults(run=_heads)
 
 

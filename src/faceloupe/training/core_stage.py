@@ -23,6 +23,7 @@ from faceloupe.models.networks import build, fold
 from faceloupe.models.record import CORE, ModelRecord, write_record
 from faceloupe.scoring.single import NetworkScorer
 from faceloupe.training import (
+    core_answers,
     core_card,
     core_head,
     cross_fitting,
@@ -33,6 +34,7 @@ from faceloupe.training import (
     heads,
     looks,
     material,
+    plans,
     regions,
 )
 from faceloupe.training.calibrate import LICENSE
@@ -46,12 +48,11 @@ from faceloupe.training.expert_tables import Verdicts
 from faceloupe.training.fusing import Judged, make_record
 from faceloupe.training.looks import CHANGED, MIN_COLOR, NOT_SEEN, Looks
 from faceloupe.training.material import Still
-from faceloupe.training.plans import ANY, NOT_BLENDED, ExpertSettings, HeadPlan
+from faceloupe.training.plans import ANY, NOT_BLENDED, ExpertSettings
 from faceloupe.training.regions import Region
 from faceloupe.training.train import load_trunk
 
 LEARNS_FROM = (*NOT_BLENDED, "512")  # treatments
-_PLAN = HeadPlan("core", "tight", ANY)  # whom it concerns, for ``expert_records.evidence``
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,9 @@ def read(work: Path, folder: Path, stills: Sequence[Still], settings: ExpertSett
     cache, located = features.read(folder), regions.read(work)
     gray = looks.gray_pictures((located[name] for name in np.unique(cache.ids).tolist() if name in located), work)
     seen = looks.gather(
-        stills, located, cache, {}, changed=settings.changed, families=settings.families, gray=gray, wide="wide"
+        stills, located, cache, changed=settings.changed, families=settings.families, gray=gray, wide="wide"
     )
     seen = seen.where((seen.tight != NOT_SEEN) & (seen.widest != NOT_SEEN))
-    # The trunk knows no picture, so that the core may be asked about each.
-    seen = replace(seen, core=np.zeros(len(seen)))
     statistics = np.stack([cache.values[rows, 0] for rows in (seen.tight, seen.widest)], axis=1)
     return Material(seen, torch.from_numpy(statistics), {still.id: still for still in stills}, located, work)
 
@@ -119,7 +118,7 @@ def make(
         settings: of the fit.
         trunk: ImageNet weights, see ``train.load_trunk``.
         gates: quality gates of the record, but for the color.
-        target: folder that the record and the weights are written to, both or neither.
+        target: folder that the record, the weights and the answers to all looks are written to, all or none.
         docs: folder of the card and its tables by source.
         report: called with lines on what was done.
 
@@ -142,6 +141,7 @@ def make(
 
     judge = _Judge(seen.looks, cross_fitting.cross_answers(seen.looks, training, answer))
     classifier = fitted(training)
+    of_held_out = core_head.logits(classifier, held_out.statistics)
     name = f"faceloupe-mobilenet_v3_small-{settings.version}"
     content = save(_weights(trunk, classifier), {"architecture": CORE})
     record = judge.record(
@@ -157,10 +157,12 @@ def make(
     partial.mkdir(parents=True)
     (partial / record.weights_file).write_bytes(content)
     write_record(record, partial / f"{name}.json")
+    of_all = (seen.looks, judge.answers), (held_out.looks, CrossAnswers(of_held_out, of_held_out))
+    core_answers.write(of_all, partial / core_answers.FILE)
     docs.mkdir(parents=True, exist_ok=True)
     write_rows(judge.left_out(record), docs / LEFT_OUT)
     write_rows(judge.tiers(record), docs / TIERS_FILE)
-    write_rows(_held_out(held_out, classifier, record), docs / HELD_OUT)
+    write_rows(_held_out(held_out.looks, of_held_out, record), docs / HELD_OUT)
     core_card.write(record, docs)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
@@ -218,22 +220,22 @@ class _Judge:
 
     def evidence(self, treatment: str = CLEAN) -> Evidence:
         """Return who is judged under a treatment, see ``expert_records.evidence``."""
-        return expert_records.evidence(self.seen, (_PLAN,), (self.answers,), frozenset(), (treatment,))
+        return expert_records.evidence(self.seen, (plans.CORE,), (self.answers,), (treatment,))
 
     def record(self, **identity: Any) -> ModelRecord:
         """Return the record."""
         judged, seen = self.evidence(), self.seen
         index = judged.index
         return make_record(
-            judged.heads[:, 0],
+            judged.logits[:, 0],
             Judged.of(seen.labels[index], seen.sources[index], seen.units[index], judged.unseen, seen.scored[index]),
             described=expert_records.described(seen, index),
-            limits=expert_records.limits(ANY, changed_auc(seen, (replace(_PLAN, kind=CHANGED),), (self.answers,))),
+            limits=expert_records.limits(ANY, changed_auc(seen, (replace(plans.CORE, kind=CHANGED),), (self.answers,))),
             **identity,
         )
 
     def _verdicts(self, judged: Evidence, record: ModelRecord) -> Verdicts:
-        return _verdicts(self.seen, judged.index, judged.heads[:, 0], record)
+        return _verdicts(self.seen, judged.index, judged.logits[:, 0], record)
 
     def left_out(self, record: ModelRecord) -> list[SourceRow]:
         """Rows by source of what the error rates count."""
@@ -259,13 +261,12 @@ def _verdicts(seen: Looks, index: np.ndarray, logits: np.ndarray, record: ModelR
     return Verdicts.at(seen.labels[index], seen.sources[index], log_odds, record.thresholds)
 
 
-def _held_out(held_out: Material, classifier: nn.Sequential, record: ModelRecord) -> list[SourceRow]:
+def _held_out(looks: Looks, logits: np.ndarray, record: ModelRecord) -> list[SourceRow]:
     """Rows by source and tier of what nothing was fitted on."""
     rows: list[SourceRow] = []
     for tier in TIERS:
-        part = held_out.where((held_out.looks.treatments == tier) & held_out.looks.scored)
-        if len(part.looks):
-            logits = core_head.logits(classifier, part.statistics)
-            verdicts = _verdicts(part.looks, np.arange(len(part.looks)), logits, record)
+        index = np.flatnonzero((looks.treatments == tier) & looks.scored)
+        if len(index):
+            verdicts = _verdicts(looks, index, logits[index], record)
             rows += expert_tables.by_source(verdicts, expert_tables.VIEW_NAMES[tier])
     return rows

@@ -33,6 +33,10 @@ class CrossAnswers:
     unseen: np.ndarray
     strangers: np.ndarray
 
+    def where(self, keep: np.ndarray) -> "CrossAnswers":
+        """Return the answers to the looks that a (N,) bool mask keeps."""
+        return CrossAnswers(self.unseen[keep], self.strangers[keep])
+
 
 @dataclass(frozen=True, slots=True)
 class Answers(CrossAnswers):

@@ -32,7 +32,7 @@ from faceloupe.training.conditions import CONDITIONS
 from faceloupe.training.data import Item, read_rgb
 from faceloupe.training.fitting import CrossFit, Members, source_sets
 from faceloupe.training.scoring import Degrade, ScoredFaces, score_all
-from faceloupe.training.settings import FUSED_CORE
+from faceloupe.training.settings import CARD_CORE
 
 SIZES = (0, 80, 112, 160, 10_000)  # bounds of the rows by face size, pixels of the stored picture
 BEST_PEER = "MesoInception_F2F"  # of the four, on the faces of FaceForensics++
@@ -192,7 +192,7 @@ def evaluate(
         for record in field.records.values()
     ]
     peer_models = [ModelIdentity(name, "MesoNet", None) for name in field.peers]
-    return _rounded(Evaluation([*own, *peer_models], FUSED_CORE, tables, clip_rows, curves, _studies(work, registry)))
+    return _rounded(Evaluation([*own, *peer_models], CARD_CORE, tables, clip_rows, curves, _studies(work, registry)))
 
 
 def _studies(work: Path, registry: Path) -> Studies:
@@ -243,7 +243,7 @@ def _clips(field: _Field, work: Path) -> tuple[list[MeasuredRow], list[ClipRow]]
 def _explained(field: _Field, registry: Path) -> Iterator[tuple[str, Scorer]]:
     for name, record in field.records.items():
         yield name, FaceScorer(record, registry).scorer
-    record = field.records[FUSED_CORE if FUSED_CORE in field.singles else next(iter(field.singles))]
+    record = field.records[CARD_CORE if CARD_CORE in field.singles else next(iter(field.singles))]
     import torch  # here: only the randomized network needs it
 
     torch.manual_seed(0)

@@ -15,12 +15,13 @@ TIERS_FILE, CONDITIONS, CLIPS = "tiers.csv", "conditions.csv", "clips.csv"
 OTHERS = "others.csv"  # made by the stage `others`
 
 
-def write(records: Sequence[ModelRecord], docs: Path) -> Path:
+def write(records: Sequence[ModelRecord], docs: Path, core_docs: Path) -> Path:
     """Write the card.
 
     Args:
-        records: of the fusion and its members, the fusion first.
+        records: of the fusion and its members: the fusion first, then the core.
         docs: folder of the card, which holds the tables by source.
+        core_docs: folder of the core's tables by source.
 
     Returns:
         Path of the card.
@@ -42,10 +43,9 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
                 [identity(record) for record in records],
             ),
             _weights(fusion),
-            "Rates of the fusion and its heads are of photographs and generated faces of sources that no head of "
-            "their fold was trained on, nor the core (where it was, it is not asked), and of collections of swapped, "
-            "reenacted and composed faces with their originals, judged by heads that saw other people of them. Those "
-            "of the core are of its own validation faces.",
+            "Rates are of photographs and generated faces of sources that no head of their fold was trained on, nor "
+            "the core's classifier, and of collections of swapped, reenacted and composed faces with their originals, "
+            "judged by what saw other people of them.",
             "## Sources left out of training",
             "Each judged by heads that saw no picture of its family; collections of changed faces by heads that saw "
             "other people of them. AUC is against all faces of the other class, their sources weighing alike. Cost is "
@@ -61,19 +61,19 @@ def write(records: Sequence[ModelRecord], docs: Path) -> Path:
             table_by_source(docs / CONDITIONS),
             "## Swaps, frames of a person judged together",
             "Collections of changed faces and their originals: the frames of a person are judged together, as those of "
-            "a video are. The heads saw other people of the collection, or nothing of its family. What the table calls "
-            "faces are people; the core is not asked.",
+            "a video are. Core and heads saw other people of the collection, or nothing of its family. What the table "
+            "calls faces are people.",
             table_by_source(docs / CLIPS),
             "## Held out for good",
             "Nothing here was trained on, tuned on or calibrated on.",
             table_by_source(docs / HELD_OUT),
             "## Beside other networks",
             "AUC of the same kinds of faces as they are, sources weighing alike: all that were left out, all that were "
-            "held out, and each held-out source against all faces of the other class. The core is not asked about "
-            "families that it was trained on. MesoNet's networks (Afchar et al. 2018) are taken as they were "
+            "held out, and each held-out source against all faces of the other class. The core's columns are those of "
+            "[its own card](../core/card.md). MesoNet's networks (Afchar et al. 2018) are taken as they were "
             "published; the linear head on ImageNet features is fitted on the expert's material, with the same "
             "families left out. Of large sources, the others saw 40 faces each.",
-            _beside(fusion.id, docs),
+            _beside((fusion.id, docs), (records[1].id, core_docs), others=docs / OTHERS),
             "## What it rests on",
             f"{fusion.trained_on}",
             "## Limits",
@@ -131,17 +131,19 @@ def _weights(fusion: ModelRecord) -> str:
     )
 
 
-def _beside(fusion: str, docs: Path) -> str:
-    """Return the table of other networks beside the fusion: a row for each set of faces, a column for each network."""
-    columns: dict[str, dict[tuple[str, str, str], SourceRow]] = {fusion: {}}
-    for name, view in ((LEFT_OUT, "left out"), (HELD_OUT, "held out")):
-        for row in read_rows(docs / name):
-            if row.view == AS_IS:
-                columns[fusion][view, row.label, row.source] = row
-    for row in read_rows(docs / OTHERS):
+def _beside(*own: tuple[str, Path], others: Path) -> str:
+    """Return the table of other networks beside our own: a row for each set of faces, a column for each network."""
+    columns: dict[str, dict[tuple[str, str, str], SourceRow]] = {}
+    for model, docs in own:
+        columns[model] = {}
+        for name, view in ((LEFT_OUT, "left out"), (HELD_OUT, "held out")):
+            for row in read_rows(docs / name):
+                if row.view == AS_IS:
+                    columns[model][view, row.label, row.source] = row
+    for row in read_rows(others):
         name, _, view = row.view.rpartition(", ")
         columns.setdefault(name, {})[view, row.label, row.source] = row
-    sets = [key for key in columns[fusion] if key[0] == "held out" or key[2] == "all"]
+    sets = [key for key in columns[own[0][0]] if key[0] == "held out" or key[2] == "all"]
     body = []
     for view, label, source in sorted(sets, key=lambda key: (key[0] != "left out", key[2] != "all", key[1])):
         rows = [column.get((view, label, source)) for column in columns.values()]

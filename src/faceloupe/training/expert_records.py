@@ -1,9 +1,8 @@
 """From looks to the records of the expert: its heads, and the fusions that weigh them beside the core.
 
 What an examiner brings is of a collection that nobody here has seen, so every number rests on heads that saw no picture
-of a face's family. Two exceptions, both said in the records: collections of swaps, their originals included, are judged
-by heads that saw other people of them, and the core, which is trained elsewhere, is not asked about families that it
-was trained on.
+of a face's family. One exception, said in the records: collections of swaps, their originals included, are judged by
+heads that saw other people of them. The core is one of those that judge, and has been fitted in the same folds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,18 +48,16 @@ class Evidence:
     Attributes:
         index: (M,) int, of the looks.
         unseen: (M,) bool, whether the error rates count it.
-        core: (M,) float64, raw logit; nan where the core is not asked.
-        heads: (M, H) float64, raw logits; nan where a head is silent.
+        logits: (M, P) float64, raw logits of the members; nan where one is silent.
     """
 
     index: np.ndarray
     unseen: np.ndarray
-    core: np.ndarray
-    heads: np.ndarray
+    logits: np.ndarray
 
     def where(self, keep: np.ndarray) -> "Evidence":
         """Return the judgements that a (M,) bool mask keeps."""
-        return Evidence(self.index[keep], self.unseen[keep], self.core[keep], self.heads[keep])
+        return Evidence(self.index[keep], self.unseen[keep], self.logits[keep])
 
     def counted(self) -> "Evidence":
         """Return the judgements that the error rates count."""
@@ -71,38 +68,29 @@ def evidence(
     looks: Looks,
     plans: Sequence[HeadPlan],
     answers: Sequence[CrossAnswers],
-    core_families: frozenset[str],
     treatments: Sequence[str] = (CLEAN,),
 ) -> Evidence:
     """Choose who judges each look.
 
     Args:
         looks: of train and val.
-        plans: of the heads.
+        plans: of P members, ``plans.CORE`` among them where the core is one.
         answers: one for each plan.
-        core_families: families that the core was trained on.
         treatments: of the looks that are judged.
     """
     judged = np.isin(looks.treatments, treatments)
-    known_to_core = np.isin(looks.families, sorted(core_families))
-    fresh = np.isfinite(looks.core)
     swaps = np.isin(looks.families, np.unique(looks.families[judged & (looks.kinds == CHANGED)]))
-    new_family = judged & ~swaps & (known_to_core | fresh)
-    swap_stranger = judged & swaps & fresh
-    known_stranger = judged & ~swaps & fresh
     speaks = np.stack([plan.speaks(looks) for plan in plans], axis=1)
     of_unseen = np.stack([answer.unseen for answer in answers], axis=1)
     of_strangers = np.stack([answer.strangers for answer in answers], axis=1)
     parts = []
-    for chosen, by_family, counted in (
-        (new_family, True, True),
-        (swap_stranger, False, True),
-        (known_stranger, False, False),
+    for chosen, by, counted in (
+        (judged & ~swaps, of_unseen, True),
+        (judged & swaps, of_strangers, True),
+        (judged & ~swaps, of_strangers, False),
     ):
         index = np.flatnonzero(chosen)
-        logits = np.where(speaks, of_unseen if by_family else of_strangers, np.nan)[index]
-        core = np.where(known_to_core & by_family, np.nan, looks.core)[index]
-        parts.append((index, np.full(len(index), counted), core, logits))
+        parts.append((index, np.full(len(index), counted), np.where(speaks, by, np.nan)[index]))
     return Evidence(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -161,10 +149,10 @@ def head_record(
 
     Args:
         plan: of the head.
-        number: its column among the heads of the evidence.
+        number: its column in the evidence.
         looks: of train and val.
         answer: the head's cross-fitted answers.
-        judged: the looks that are judged, with the logits of all heads.
+        judged: the looks that are judged, with the logits of all members.
         version: of the record.
         weights_sha256: of its file.
         component: record of the encoder.
@@ -173,7 +161,7 @@ def head_record(
         peak: upper end of the heatmap's scale.
         changed_auc: area under the ROC curve on faces changed in part, 0..1.
     """
-    logits = judged.heads[:, number]
+    logits = judged.logits[:, number]
     mine = np.isfinite(logits) & plan.concerns(looks.kinds[judged.index])
     index, name = judged.index[mine], f"faceloupe-{plan.name}-{version}"
     low, high = plan.context
@@ -203,11 +191,11 @@ def head_record(
     )
 
 
-def member_log_odds(core: ModelRecord, heads: Sequence[ModelRecord], judged: Evidence) -> np.ndarray:
-    """(M, 1 + H) calibrated natural log-odds of the core and the heads; 0 where one is silent."""
-    columns = [core.calibrator.log_odds(np.nan_to_num(judged.core)) * np.isfinite(judged.core)]
-    for number, record in enumerate(heads):
-        logits = judged.heads[:, number]
+def member_log_odds(members: Sequence[ModelRecord], judged: Evidence) -> np.ndarray:
+    """(M, P) calibrated natural log-odds of the members; 0 where one is silent."""
+    columns = []
+    for number, record in enumerate(members):
+        logits = judged.logits[:, number]
         columns.append(record.calibrator.log_odds(np.nan_to_num(logits)) * np.isfinite(logits))
     return np.stack([np.asarray(column) for column in columns], axis=1)
 
@@ -226,7 +214,7 @@ def fusion_records(
 ) -> tuple[ModelRecord, ...]:
     """Return the records of the fusions, one for each effort; they differ in the number of video frames."""
     members = (core, *heads)
-    log_odds = member_log_odds(core, heads, judged)
+    log_odds = member_log_odds(members, judged)
     index = judged.index
     faces = Judged.of(looks.labels[index], looks.sources[index], looks.units[index], judged.unseen, looks.scored[index])
     partial = [bool(member.proposition) for member in members]

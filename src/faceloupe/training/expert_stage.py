@@ -18,10 +18,11 @@ from faceloupe.models.contract import InputContract
 from faceloupe.models.encoder import WIDTH, Encoder
 from faceloupe.models.expert import Head
 from faceloupe.models.loading import load_network
-from faceloupe.models.record import COMPONENTS, ComponentRecord, Fusion, ModelRecord, find_record, write_record
+from faceloupe.models.record import COMPONENTS, ComponentRecord, Fusion, ModelRecord, read_registry, write_record
 from faceloupe.scoring.joint import JointScorer, Member, join, join_in_video
 from faceloupe.scoring.single import HeadScorer, NetworkScorer, Scorer
 from faceloupe.training import (
+    core_answers,
     cross_fitting,
     expert_card,
     expert_records,
@@ -30,10 +31,10 @@ from faceloupe.training import (
     heads,
     looks,
     material,
+    plans,
     regions,
     views,
 )
-from faceloupe.training.core_logits import fresh_to_the_core
 from faceloupe.training.cross_fitting import Answers, CrossAnswers
 from faceloupe.training.expert_card import CLIPS, CONDITIONS, OTHERS, TIERS_FILE
 from faceloupe.training.expert_records import CLEAN, Evidence
@@ -43,7 +44,6 @@ from faceloupe.training.looks import CHANGED, MIN_COLOR, PHOTO, Looks
 from faceloupe.training.material import Still
 from faceloupe.training.plans import ExpertSettings, HeadPlan
 from faceloupe.training.regions import Region
-from faceloupe.training.settings import FUSED_CORE
 from faceloupe.types import DetectedFace
 
 _COMPONENT, _COMPONENT_PARAMETERS = "clip-vit-b16", 85_799_424
@@ -72,7 +72,7 @@ class Material:
         regions: of the kind ``FACE``, by id.
         surroundings: of the kind ``SURROUNDINGS``, by id.
         work: folder of the regions.
-        core_families: families that the core was trained on.
+        core: its answers to the looks.
     """
 
     looks: Looks
@@ -81,31 +81,36 @@ class Material:
     regions: Mapping[str, Region]
     surroundings: Mapping[str, Region]
     work: Path
-    core_families: frozenset[str]
+    core: CrossAnswers
 
 
-def read(work: Path, stills: Sequence[Still], model: str, settings: ExpertSettings) -> Material:
+def read(work: Path, core: Path, stills: Sequence[Still], settings: ExpertSettings) -> Material:
     """Read the material from the folder of intermediate results.
+
+    Args:
+        work: folder that ``regions`` and ``features`` wrote to.
+        core: made by the stage ``core``.
+        stills: the material that is wanted.
+        settings: what families and changed faces are.
 
     Raises:
         DatasetError: a stage has not run.
     """
-    families = settings.families
-    seen, cache = looks.read(stills, work, model=model, changed=settings.changed, families=families)
-    trained = {still.entry.source for still in stills if not fresh_to_the_core(still)}
-    known = frozenset(families.get(source, source) for source in trained)
+    seen, cache = looks.read(stills, work, changed=settings.changed, families=settings.families)
+    answers = core_answers.read(core / core_answers.FILE, seen)
     faces, surroundings = (regions.read(work, kind) for kind in (regions.FACE, regions.SURROUNDINGS))
-    return Material(seen, cache, {still.id: still for still in stills}, faces, surroundings, work, known)
+    return Material(seen, cache, {still.id: still for still in stills}, faces, surroundings, work, answers)
 
 
 def make(
     prepared: Material,
     settings: ExpertSettings,
     *,
-    registry: Path,
+    core: Path,
     encoder: Path,
     target: Path,
     docs: Path,
+    core_docs: Path,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[ModelRecord]:
     """Fit, judge and write the heads and the fusions.
@@ -113,10 +118,11 @@ def make(
     Args:
         prepared: the material.
         settings: how.
-        registry: folder with the record and the weights of the core.
+        core: made by the stage ``core``: its record and weights.
         encoder: its file.
         target: folder that the records and the heads are written to, all or none.
         docs: folder of the card and its tables by source.
+        core_docs: folder of the core's tables by source.
         report: called with lines on what was done.
 
     Returns:
@@ -135,14 +141,15 @@ def make(
     fits = [(plan, _fit(plan, seen, prepared.cache.values, report)) for plan in settings.plans]
     settings = replace(settings, plans=tuple(plan for plan, answer in fits if answer))
     answers = [answer for _, answer in fits if answer]
-    judged = expert_records.evidence(seen, settings.plans, answers, prepared.core_families)
-    core = find_record(registry, FUSED_CORE)
+    member_plans = (plans.CORE, *settings.plans)
+    member_answers = (prepared.core.where(everyone.splits != material.HELD_OUT), *answers)
+    judged = expert_records.evidence(seen, member_plans, member_answers)
+    (core_record,) = read_registry(core).values()
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / COMPONENTS).mkdir(parents=True)
-    workshop = _Workshop(
-        prepared, seen, judged, core, registry, encoder, partial, settings, changed_auc(seen, settings.plans, answers)
-    )
+    auc = changed_auc(seen, settings.plans, answers)
+    workshop = _Workshop(prepared, seen, judged, core_record, core, encoder, partial, settings, auc)
     records, members = workshop.heads(answers, report)
     fusions = workshop.fusions(records, members)
     for record in (*records, *fusions):
@@ -151,15 +158,20 @@ def make(
         report(f"{record.id}: Cllr {record.calibration.cllr:.3f}, {1 - record.error_rates.inconclusive:.0%} decided")
     component = workshop.component
     (partial / COMPONENTS / f"{component.id}.json").write_text(component.to_json(), encoding="utf-8")
-    decisions = _Judge(core, records, fusions[0])
-    left_out, in_tiers, conditions = decisions.of_left_out(seen, settings.plans, answers, prepared)
+    decisions = _Judge((core_record, *records), fusions[0], member_plans)
+    left_out, in_tiers, conditions = decisions.of_left_out(seen, member_answers, prepared.regions)
     write_rows(left_out, docs / LEFT_OUT)
     write_rows(in_tiers, docs / TIERS_FILE)
     write_rows(conditions, docs / CONDITIONS)
-    write_rows(decisions.of_clips(seen, settings.plans, answers), docs / CLIPS)
+    write_rows(decisions.of_clips(seen, member_answers), docs / CLIPS)
     write_rows(others, docs / OTHERS)
-    write_rows(decisions.of_held_out(held_out, settings.plans, answers, prepared.cache.values), docs / HELD_OUT)
-    expert_card.write([fusions[0], core, *records], docs)
+    asked = [
+        cross_fitting.ask(plan, a, held_out, prepared.cache.values)
+        for plan, a in zip(settings.plans, answers, strict=True)
+    ]
+    core_asked = prepared.core.where(everyone.splits == material.HELD_OUT).unseen
+    write_rows(decisions.of_held_out(held_out, np.stack([core_asked, *asked], axis=1)), docs / HELD_OUT)
+    expert_card.write([fusions[0], core_record, *records], docs, core_docs)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
     return [*records, *fusions]
@@ -231,7 +243,7 @@ class _Workshop:
     seen: Looks
     judged: Evidence
     core: ModelRecord
-    registry: Path
+    core_folder: Path
     encoder: Path
     target: Path
     settings: ExpertSettings
@@ -261,16 +273,16 @@ class _Workshop:
             [
                 Member(
                     self.core.id,
-                    NetworkScorer(load_network(self.core, self.registry), self.core.input),
+                    NetworkScorer(load_network(self.core, self.core_folder), self.core.input),
                     self.core.calibrator,
                 )
             ],
         )
-        for number, (plan, answer) in enumerate(zip(self.settings.plans, answers, strict=True)):
+        for number, (plan, answer) in enumerate(zip(self.settings.plans, answers, strict=True), 1):  # after the core
             path = self.target / f"faceloupe-{plan.name}-{self.settings.version}.safetensors"
             tensors = answer.head.tensors(answer.projection)
             names: list[str] = []
-            if number == 0:
+            if number == 1:
                 known = answer.training & (self.seen.treatments == CLEAN)
                 faces = _faces(plan, self.seen, self.material.cache.values, known)
                 scope, names = heads.scope(faces, KNOWN, plan.settings.seed)
@@ -350,59 +362,63 @@ def _pose(region: Region) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What a fusion says, for the tables."""
+    """What a fusion says, for the tables.
 
-    core: ModelRecord
-    heads: Sequence[ModelRecord]
+    Attributes:
+        members: records of the core and the heads.
+        fusion: record of it.
+        plans: of the members.
+    """
+
+    members: tuple[ModelRecord, ...]
     fusion: ModelRecord
+    plans: tuple[HeadPlan, ...]
 
     def _verdicts(self, seen: Looks, judged: Evidence) -> Verdicts:
-        log_odds = expert_records.member_log_odds(self.core, self.heads, judged)
-        logits = join(log_odds, self.fusion.fusion, (self.core, *self.heads))
+        log_odds = expert_records.member_log_odds(self.members, judged)
+        logits = join(log_odds, self.fusion.fusion, self.members)
         joined = np.asarray(self.fusion.calibrator.log_odds(logits))
         return Verdicts.at(seen.labels[judged.index], seen.sources[judged.index], joined, self.fusion.thresholds)
 
     def of_left_out(
-        self, seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], prepared: Material
+        self, seen: Looks, answers: Sequence[CrossAnswers], located: Mapping[str, Region]
     ) -> tuple[list[SourceRow], list[SourceRow], list[SourceRow]]:
         """Rows of what the error rates count: by source; by tier, of the faces that have all tiers; by condition."""
-        core_families = prepared.core_families
-        judged = expert_records.evidence(seen, plans, answers, core_families).counted()
+        judged = expert_records.evidence(seen, self.plans, answers).counted()
         judged = judged.where(seen.scored[judged.index])
         clean = self._verdicts(seen, judged)
         left_out = expert_tables.by_source(clean, expert_tables.VIEW_NAMES[CLEAN])
-        pose = np.array([_pose(prepared.regions[name]) for name in seen.ids[judged.index]])
+        pose = np.array([_pose(located[name]) for name in seen.ids[judged.index]])
         conditions = expert_tables.by_condition(clean, pose[:, 0], pose[:, 1], seen.face_px[judged.index])
         made = [tier for tier in TIERS if (seen.treatments == tier).any()]
         by_tier = [set(seen.ids[seen.treatments == tier].tolist()) for tier in made]
         common = np.isin(seen.ids, sorted(set.intersection(*by_tier)))
         verdicts = []
         for tier in made:
-            judged = expert_records.evidence(seen, plans, answers, core_families, (tier,)).counted()
+            judged = expert_records.evidence(seen, self.plans, answers, (tier,)).counted()
             judged = judged.where((common & seen.scored)[judged.index])
             verdicts.append((expert_tables.VIEW_NAMES[tier], self._verdicts(seen, judged)))
         return left_out, expert_tables.in_all(verdicts), conditions
 
-    def of_clips(self, seen: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers]) -> list[SourceRow]:
+    def of_clips(self, seen: Looks, answers: Sequence[CrossAnswers]) -> list[SourceRow]:
         """Rows of changed faces and their originals, where there are frames enough of a person, judged together.
 
-        Judged twice: by heads that saw other people of the collection, and by heads that saw nothing of its family. The
-        core is not asked.
+        Judged twice: by what saw other people of the collection, and by what saw nothing of its family.
         """
         clean = (seen.treatments == CLEAN) & seen.scored
         swaps = np.isin(seen.families, np.unique(seen.families[clean & (seen.kinds == CHANGED)]))
         index = np.flatnonzero(clean & swaps)
-        speaks = np.stack([plan.speaks(seen) for plan in plans], axis=1)
+        speaks = np.stack([plan.speaks(seen) for plan in self.plans], axis=1)
         rows = []
         for view, logits in (
             ("other people known", [answer.strangers for answer in answers]),
             ("collection unknown", [answer.unseen for answer in answers]),
         ):
-            heads_of_looks = np.where(speaks, np.stack(logits, axis=1), np.nan)[index]
-            judged = Evidence(index, np.ones(len(index), bool), np.full(len(index), np.nan), heads_of_looks)
-            log_odds = expert_records.member_log_odds(self.core, self.heads, judged)
+            of_looks = np.where(speaks, np.stack(logits, axis=1), np.nan)[index]
+            judged = Evidence(index, np.ones(len(index), bool), of_looks)
+            log_odds = expert_records.member_log_odds(self.members, judged)
             of_frames = np.asarray(
-                self.fusion.calibrator.log_odds(join_in_video(log_odds, self.fusion.fusion, (self.core, *self.heads)))
+                self.fusion.calibrator.log_odds(join_in_video(log_odds, self.fusion.fusion, self.members))
             )
             clips = expert_tables.by_clip(seen.families[index], seen.units[index], seen.labels[index], of_frames)
             enough = [clip for clip in clips if len(clip.log_odds) >= FRAMES_OF_CLIP]
@@ -418,19 +434,13 @@ class _Judge:
             rows += expert_tables.by_source(verdicts, view)
         return rows
 
-    def of_held_out(
-        self, held_out: Looks, plans: Sequence[HeadPlan], answers: Sequence[Answers], values: np.ndarray
-    ) -> list[SourceRow]:
-        """Rows by source and tier of what nothing was fitted on."""
+    def of_held_out(self, held_out: Looks, logits: np.ndarray) -> list[SourceRow]:
+        """Rows by source and tier of what nothing was fitted on; the raw logits of the P members are (N, P)."""
         rows = []
+        speaks = np.stack([plan.speaks(held_out) for plan in self.plans], axis=1)
         for tier in TIERS:
-            seen = held_out.where((held_out.treatments == tier) & held_out.scored)
-            if not len(seen):
-                continue
-            logits = [
-                np.where(plan.speaks(seen), cross_fitting.ask(plan, answer, seen, values), math.nan)
-                for plan, answer in zip(plans, answers, strict=True)
-            ]
-            judged = Evidence(np.arange(len(seen)), np.ones(len(seen), bool), seen.core, np.stack(logits, axis=1))
-            rows += expert_tables.by_source(self._verdicts(seen, judged), expert_tables.VIEW_NAMES[tier])
+            index = np.flatnonzero((held_out.treatments == tier) & held_out.scored)
+            if len(index):
+                judged = Evidence(index, np.ones(len(index), bool), np.where(speaks, logits, np.nan)[index])
+                rows += expert_tables.by_source(self._verdicts(held_out, judged), expert_tables.VIEW_NAMES[tier])
         return rows

@@ -1,4 +1,4 @@
-"""Looks at labeled faces: what the encoder and the core said of a face under a treatment, with what is known of it."""
+"""Looks at labeled faces: what a network said of a face under a treatment, with what is known of the face."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import numpy as np
 from faceloupe.errors import DatasetError
 from faceloupe.faces.quality import color_spread
 from faceloupe.scoring.preprocess import crop_square, cut
-from faceloupe.training import core_logits, features, regions
+from faceloupe.training import features, regions
 from faceloupe.training.features import Features
 from faceloupe.training.material import Still
 from faceloupe.training.regions import Region
@@ -39,7 +39,6 @@ class Looks:
         context: float, shorter side of the picture in longer sides of the face box, up to the margin of ``FACE``.
         face_px: float, longer side of the face box as the crop was cut, pixels.
         tight, widest: int, rows of the features; ``NOT_SEEN`` where that crop was not looked at.
-        core: float, the core's raw logit; nan where it was trained on the picture, or was not asked.
         scored: bool, whether the gates of the expert let the picture be scored, see ``gray_pictures``.
     """
 
@@ -55,7 +54,6 @@ class Looks:
     face_px: np.ndarray
     tight: np.ndarray
     widest: np.ndarray
-    core: np.ndarray
     scored: np.ndarray
 
     def __len__(self) -> int:
@@ -85,7 +83,6 @@ def gather(
     stills: Iterable[Still],
     located: Mapping[str, Region],
     cache: Features,
-    core: Mapping[tuple[str, str], float],
     *,
     changed: Iterable[str],
     families: Mapping[str, str],
@@ -97,8 +94,7 @@ def gather(
     Args:
         stills: the material that is wanted; views of other pictures are passed over.
         located: regions by id.
-        cache: the encoder's features.
-        core: (id, treatment) -> the core's raw logit.
+        cache: what the network said.
         changed: sources whose manipulated faces were changed in part, not generated whole.
         families: source -> its family, where it is not the source itself.
         gray: ids of the pictures that are gray or in one tone.
@@ -139,7 +135,6 @@ def gather(
                 cache.face_px[widest if tight == NOT_SEEN else tight],
                 tight,
                 widest,
-                core.get((name, treatment), np.nan),
                 name not in gray,
             )
         )
@@ -150,7 +145,6 @@ def read(
     stills: Iterable[Still],
     work: Path,
     *,
-    model: str,
     changed: Iterable[str],
     families: Mapping[str, str],
 ) -> tuple[Looks, Features]:
@@ -158,8 +152,7 @@ def read(
 
     Args:
         stills: the material that is wanted.
-        work: folder that ``regions``, ``features`` and ``corelogits`` wrote to.
-        model: id of the core.
+        work: folder that ``regions`` and ``features`` wrote to.
         changed: sources whose manipulated faces were changed in part.
         families: source -> its family, see ``gather``.
 
@@ -167,10 +160,9 @@ def read(
         DatasetError: a stage has not run.
     """
     cache = features.read(work / "features")
-    core = core_logits.read(work, model)
     located = regions.read(work)
     gray = gray_pictures((located[name] for name in np.unique(cache.ids).tolist() if name in located), work)
-    return gather(stills, located, cache, core, changed=changed, families=families, gray=gray), cache
+    return gather(stills, located, cache, changed=changed, families=families, gray=gray), cache
 
 
 def gray_pictures(with_faces: Iterable[Region], work: Path) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What other networks say of faces that the expert is judged by: the core alone, MesoNet, and features of ImageNet.
+"""What other networks say of faces that the expert is judged by: MesoNet, and features of ImageNet.
 
 What an expert is worth shows beside what costs less. MesoNet is taken as it was published; MobileNetV3-small keeps its
 ImageNet weights, and a linear head on them is fitted on the expert's own material, with the same families left out.
@@ -20,7 +20,6 @@ from faceloupe.scoring.preprocess import normalize, view_face
 from faceloupe.scoring.single import Scorer
 from faceloupe.training import choosing, cross_fitting, expert_tables, heads, looks, regions
 from faceloupe.training.choosing import Cap, Caps
-from faceloupe.training.core_logits import fresh_to_the_core
 from faceloupe.training.heads import HeadSettings
 from faceloupe.training.material import HELD_OUT, Still
 from faceloupe.training.regions import Region
@@ -105,7 +104,6 @@ def ask(
     probe: Probe,
     work: Path,
     *,
-    core: str,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[SourceRow]:
     """Have the networks judge the faces.
@@ -115,7 +113,6 @@ def ask(
         scorers: by name.
         probe: the trunk; its row is ``PROBE``.
         work: folder that ``regions.make`` wrote to.
-        core: name of the scorer that is not asked about families that it was trained on.
         report: called with the number of faces done, and of all.
 
     Returns:
@@ -129,14 +126,12 @@ def ask(
         parts.append(probe.features(np.concatenate([view_face(rgb, box, CONTRACT).crops for rgb, box in batch])))
         report(start + len(batch), len(faces))
     logits[PROBE] = _fitted(faces, torch.cat(parts))
-    known = {family for still, family in zip(faces.stills, faces.families, strict=True) if not fresh_to_the_core(still)}
     rows = []
     for name, values in logits.items():
         for view, mask in ((IN_UNSEEN, ~faces.held_out), (IN_HELD_OUT, faces.held_out)):
-            asked = mask & ~np.isin(faces.families, sorted(known)) if name == core else mask
-            if len(set(faces.labels[asked].tolist())) < 2:
+            if len(set(faces.labels[mask].tolist())) < 2:
                 continue
-            verdicts = expert_tables.Verdicts.at(faces.labels[asked], faces.sources[asked], values[asked], _EVEN)
+            verdicts = expert_tables.Verdicts.at(faces.labels[mask], faces.sources[mask], values[mask], _EVEN)
             rows += expert_tables.by_source(verdicts, f"{name}, {view}")
     return rows
 

@@ -75,6 +75,10 @@ class HeadPlan:
         return mask
 
 
+# The core, where it is one of those that judge: it speaks of every face.
+CORE = HeadPlan("core", "tight", ANY)
+
+
 @dataclass(frozen=True, slots=True)
 class ExpertSettings:
     """How the expert is made.

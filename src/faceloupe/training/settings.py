@@ -19,8 +19,8 @@ PARAMS = Path("params.yaml")
 Values = dict[str, Any]  # of the parameter file, before they are typed
 
 
-# The network of the stages `train` and `calibrate` that the fusions weigh, and whose quality gates all records share.
-FUSED_CORE = "faceloupe-mobilenet_v3_small-2"
+# The network of `train` and `calibrate` that the model card is of, and whose quality gates all records share.
+CARD_CORE = "faceloupe-mobilenet_v3_small-2"
 
 
 @dataclass(frozen=True, slots=True)
