@@ -96,7 +96,7 @@ try:
     if is_of(evaluation, registered[chosen]):
         model_panels.best_and_worst(evaluation, chosen)
         measured(evaluation, chosen)
-    elif model_panels.has_sources(chosen):
+    elif model_panels.has_sources(registered[chosen]):
         model_panels.by_source(chosen)
     else:
         st.warning(tr("There are no tables for this record: it was added or changed after they were measured."))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, Settings, weights_folder
+from faceloupe.errors import WeightsError
 from faceloupe.evaluation import source_rows
 from faceloupe.evaluation.published import is_of, read_evaluation
-from faceloupe.installation import ROOT
+from faceloupe.installation import CORE_TABLES, EXPERT_TABLES, ROOT
 from faceloupe.models.record import (
     EVALUATION,
     RATES_OF_UNSEEN,
@@ -67,7 +68,7 @@ def measured_records() -> dict[str, ModelRecord]:
 
 def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
     fusion = find_record(weights_folder())
-    folder = ROOT / "docs" / "expert"
+    folder = EXPERT_TABLES
     records = [fusion, *members_of(fusion, weights_folder())]
     tables = (
         source_rows.LEFT_OUT,
@@ -79,12 +80,12 @@ def test_the_experts_card_is_what_its_records_and_the_counts_say(tmp_path):
     )
     for name in tables:
         (tmp_path / name).symlink_to(folder / name)
-    expert_card.write(records, tmp_path)
+    expert_card.write(records, tmp_path, CORE_TABLES)
     assert (tmp_path / "card.md").read_text(encoding="utf-8") == (folder / "card.md").read_text(encoding="utf-8")
 
 
 def test_the_cores_card_is_what_its_record_and_the_counts_say(tmp_path):
-    folder = ROOT / "docs" / "core"
+    folder = CORE_TABLES
     for name in (source_rows.LEFT_OUT, expert_card.TIERS_FILE, source_rows.HELD_OUT):
         (tmp_path / name).symlink_to(folder / name)
     core_card.write(find_record(weights_folder(), QUICK_MODEL), tmp_path)
@@ -107,6 +108,23 @@ def test_the_evaluation_is_of_the_committed_records():
     assert CARD_CORE in records
     assert {QUICK_MODEL, DEFAULT_MODEL} <= set(read_registry(weights_folder()))
     assert all(is_of(evaluation, record) for record in records.values())
+
+
+def test_the_tables_by_source_are_of_the_committed_records():
+    for model, folder in ((DEFAULT_MODEL, EXPERT_TABLES), (QUICK_MODEL, CORE_TABLES)):
+        assert source_rows.are_of(folder, find_record(weights_folder(), model))
+        assert not source_rows.are_of(folder, find_record(weights_folder(), CARD_CORE))
+
+
+def test_tables_whose_owner_is_not_known_are_an_error(tmp_path):
+    record = find_record(weights_folder())
+    with pytest.raises(WeightsError, match=r"record\.json.* is missing"):
+        source_rows.are_of(tmp_path, record)
+    source_rows.write_owner(record, tmp_path)
+    assert source_rows.are_of(tmp_path, record)
+    (tmp_path / source_rows.OWNER).write_text("{", encoding="utf-8")
+    with pytest.raises(WeightsError, match=r"record\.json.* is damaged"):
+        source_rows.are_of(tmp_path, record)
 
 
 def test_every_pin_carries_its_reason():

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from faceloupe.analysis.pipeline import analyze
 from faceloupe.cli import main
-from faceloupe.config import QUICK_MODEL, weights_folder
+from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.errors import Cancelled
 from faceloupe.evaluation.published import read_evaluation
 from faceloupe.installation import APP, ROOT
@@ -211,16 +211,17 @@ def test_the_models_page_shows_every_table_of_the_evaluation(app):
     assert f"{records[other].error_rates.fpr:.1%}" in {metric.value for metric in app.metric}
 
 
-def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkeypatch):
+@pytest.mark.parametrize("model", [CARD_CORE, QUICK_MODEL, DEFAULT_MODEL])
+def test_tables_of_another_record_are_not_passed_off_as_its_own(tmp_path, monkeypatch, model):
     shutil.copytree(weights_folder(), tmp_path / "weights")
-    path = tmp_path / "weights" / f"{CARD_CORE}.json"
+    path = tmp_path / "weights" / f"{model}.json"
     values = json.loads(path.read_text(encoding="utf-8"))
     values["thresholds"]["upper"] = 0.999
     path.write_text(json.dumps(values), encoding="utf-8")
     monkeypatch.setenv("FACELOUPE_WEIGHTS", str(tmp_path / "weights"))
     at = AppTest.from_file(str(APP), default_timeout=TIMEOUT).run()
     at.switch_page("../pages/models.py").run()
-    at.selectbox(key="model").select(CARD_CORE).run()
+    at.selectbox(key="model").select(model).run()
     assert any("no tables for this record" in warning.value for warning in at.warning)
     (tmp_path / "weights" / "evaluation.json").unlink()
     at.run()

@@ -1,14 +1,17 @@
-"""What the default model says of the faces of each source: the tables beside the card of the expert."""
+"""What the models of the efforts say of the faces of each source: the tables beside their cards."""
 
 import csv
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from faceloupe.errors import WeightsError
+from faceloupe.models.record import ModelRecord
 from faceloupe.system.files import replacing
 
 HELD_OUT, LEFT_OUT = "held-out.csv", "left-out.csv"
+OWNER = "record.json"  # beside the tables: the record that they were counted with
 AS_IS = "as is"  # the view of pictures that nothing was done to
 
 
@@ -80,3 +83,28 @@ def read_rows(path: Path) -> list[SourceRow]:
     except (OSError, ValueError, KeyError, TypeError) as problem:
         state = "missing" if isinstance(problem, FileNotFoundError) else "damaged"
         raise WeightsError(f"The table {path.name} of measured error rates is {state}; restore it.") from problem
+
+
+def write_owner(record: ModelRecord, folder: Path) -> None:
+    """Write down which record the tables in a folder were counted with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / OWNER) as temporary:
+        temporary.write_text(json.dumps(_owner(record), indent=2) + "\n", encoding="utf-8")
+
+
+def are_of(folder: Path, record: ModelRecord) -> bool:
+    """Whether the tables in a folder were counted with this very record.
+
+    Raises:
+        WeightsError: what says so is missing or damaged.
+    """
+    try:
+        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        state = "missing" if isinstance(problem, FileNotFoundError) else "damaged"
+        raise WeightsError(f"The file {OWNER} beside the tables of error rates is {state}; restore it.") from problem
+    return bool(owner == _owner(record))
+
+
+def _owner(record: ModelRecord) -> dict[str, str]:
+    return {"id": record.id, "record_sha256": record.sha256}

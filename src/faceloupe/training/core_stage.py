@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, write_rows
+from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, write_owner, write_rows
 from faceloupe.models.backbones import BlockStatistics
 from faceloupe.models.contract import QualityGates
 from faceloupe.models.networks import build, fold
@@ -163,6 +163,7 @@ def make(
     write_rows(judge.left_out(record), docs / LEFT_OUT)
     write_rows(judge.tiers(record), docs / TIERS_FILE)
     write_rows(_held_out(held_out.looks, of_held_out, record), docs / HELD_OUT)
+    write_owner(record, docs)
     core_card.write(record, docs)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)

@@ -12,7 +12,7 @@ import torch
 
 from faceloupe.errors import DatasetError
 from faceloupe.evaluation import metrics
-from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows, write_rows
+from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows, write_owner, write_rows
 from faceloupe.faces.upright import roll, yaw
 from faceloupe.models.contract import InputContract
 from faceloupe.models.encoder import WIDTH, Encoder
@@ -171,6 +171,7 @@ def make(
     ]
     core_asked = prepared.core.where(everyone.splits == material.HELD_OUT).unseen
     write_rows(decisions.of_held_out(held_out, np.stack([core_asked, *asked], axis=1)), docs / HELD_OUT)
+    write_owner(fusions[0], docs)
     expert_card.write([fusions[0], core_record, *records], docs, core_docs)
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)

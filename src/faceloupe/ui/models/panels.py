@@ -9,7 +9,7 @@ import streamlit as st
 from faceloupe.config import DEFAULT_MODEL, QUICK_MODEL, weights_folder
 from faceloupe.errors import FaceLoupeError, WeightsError
 from faceloupe.evaluation.published import Evaluation
-from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, read_rows
+from faceloupe.evaluation.source_rows import HELD_OUT, LEFT_OUT, SourceRow, are_of, read_rows
 from faceloupe.installation import CORE_TABLES, EXPERT_TABLES
 from faceloupe.models.fetch import fetch
 from faceloupe.models.record import ModelRecord
@@ -91,9 +91,13 @@ def source_names() -> None:
 _TABLES = {QUICK_MODEL: CORE_TABLES, DEFAULT_MODEL: EXPERT_TABLES}
 
 
-def has_sources(model: str) -> bool:
-    """Whether there are tables by source of a model."""
-    return model in _TABLES
+def has_sources(record: ModelRecord) -> bool:
+    """Whether there are tables by source that were counted with this very record.
+
+    Raises:
+        WeightsError: what says so is missing or damaged.
+    """
+    return record.id in _TABLES and are_of(_TABLES[record.id], record)
 
 
 def by_source(model: str) -> None:
