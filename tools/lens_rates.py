@@ -51,6 +51,7 @@ PHOTOGRAPHS = (
 )
 _STILLS, _RECOMPRESSED, _SEED = 1000, 500, 1
 _OF_VIDEOS = ("container", "stream", "bitstream")
+_OF_PHOTOGRAPHS_TOO = ("editor", "developer")  # kinds of rules
 _THUMBNAILS = 300
 _THUMBNAILS_ON = (
     f"{_THUMBNAILS} stills of the training material, each with the thumbnail of another one, and each with its own, "
@@ -119,12 +120,17 @@ def signed_fixtures(authority: Authority) -> Iterator[tuple[str, bytes]]:
 
 
 def carriers(contents: list[bytes]) -> dict[str, int]:
-    """How many of some files are of a format that can carry the marker of each rule; only on these can it be wrong."""
+    """How many of some files are of a format that can carry the marker of each rule; only on these can it be wrong.
+
+    None where nobody knows the truth: photographs do carry the names of programs that processed them.
+    """
     formats = Counter(sniff(content) for content in contents)
     stills = sum(formats.values())
     by_place = {"PNG text": formats["PNG"], "GIF comment": formats["GIF"]} | dict.fromkeys(_OF_VIDEOS, 0)
     counts = {
         f"traces.{rule.id}": max(by_place.get(structure, stills) for structure in rule.places)
+        if rule.kind not in _OF_PHOTOGRAPHS_TOO
+        else 0
         for rule in traces.rules()
     }
     return defaultdict(lambda: stills, counts)
@@ -231,7 +237,7 @@ def measure_statements(options: argparse.Namespace, known: Measured) -> Measured
                 wrong[finding.id] = wrong.get(finding.id, 0) + 1
     able = carriers(without)
     rules = {
-        rule: Rates(sum(hits), len(hits), wrong[rule], able[rule], _ON.format(len(hits), able[rule]))
+        rule: Rates(sum(hits), len(hits), min(wrong[rule], able[rule]), able[rule], _ON.format(len(hits), able[rule]))
         for rule, hits in fired.items()
         if rule != thumbnail.DIFFERS
     }
@@ -306,7 +312,8 @@ def page(result: Measured) -> str:
         f"Files without a marker: {_STILLS:,} stills of the training material, real and generated, and "
         f"{len(PHOTOGRAPHS)} photographs and pictures of public collections. Counted are those of a format that can "
         "carry the marker. 435 of the stills were saved again when they were collected, which removes metadata. Videos "
-        "and PNG files were not measured.",
+        "and PNG files were not measured, nor were rules of programs that photographs are processed with: whether one "
+        "was is not known of these files.",
     ]
     lines += [
         "",

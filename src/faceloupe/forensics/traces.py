@@ -21,6 +21,7 @@ _SENTENCES = {  # kind of the rule -> severity, sentence
     "generator": (Severity.WARNING, "The file claims that {name} made it ({place}, {key})."),
     "source": (Severity.WARNING, "The file claims that {name} ({place}, {key})."),
     "editor": (Severity.NOTICE, "The file claims that {name} processed it ({place}, {key})."),
+    "developer": (Severity.INFO, "The file claims that {name} developed or adjusted it ({place}, {key})."),
     "encoder": (Severity.INFO, "The file claims that {name} encoded it ({place}, {key})."),
 }
 UNNAMED = "unnamed generator"
@@ -33,7 +34,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         id: stable, in reports after ``traces.``.
         name: of the program, or what the file claims.
-        kind: ``generator``, ``source`` (it states synthetic content), ``editor`` or ``encoder``.
+        kind: ``generator``, ``source`` (it states synthetic content), ``editor``, ``developer`` (of raw data) or
+            ``encoder``.
         places: structures that carry it; see ``media.statements.Statement``.
         key: pattern that the whole name of the statement must match, in either case.
         value: pattern that must be in its value.
